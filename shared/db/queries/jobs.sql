@@ -1,0 +1,93 @@
+-- insert --
+INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest, idempotency_key, priority, labels, result_name, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (tenant, idempotency_key) DO NOTHING
+RETURNING *
+
+-- insert_plan_unit --
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version) VALUES ($1, 'plan', 0, 1, $2)
+
+-- next_version --
+INSERT INTO gristmill.results AS r (tenant, name, last_version) VALUES ($1, $2, 1)
+ON CONFLICT (tenant, name) DO UPDATE SET last_version = r.last_version + 1
+RETURNING last_version
+
+-- by_idempotency_key --
+SELECT * FROM gristmill.jobs WHERE tenant = $1 AND idempotency_key = $2
+
+-- get --
+SELECT * FROM gristmill.jobs WHERE tenant = $1 AND id = $2
+
+-- newest --
+SELECT id, tenant, state, phase, epoch, revision, NULL::json AS spec, spec_digest, labels, result_name, version,
+       NULL::json AS plan, error, result, created_at, started_at, planned_at, scanned_at, merged_at, finished_at
+FROM gristmill.jobs
+WHERE tenant = $1
+  AND ($2::text IS NULL OR state = $2)
+  AND ($3::jsonb IS NULL OR labels @> $3)
+  AND ($4::text IS NULL OR id < $4)
+ORDER BY id DESC
+LIMIT $5
+
+-- progress --
+SELECT job_id,
+       count(*) FILTER (WHERE kind = 'chunk') AS chunks_total,
+       count(*) FILTER (WHERE kind = 'chunk' AND state = 'done') AS chunks_done,
+       count(*) FILTER (WHERE kind = 'chunk' AND state = 'leased') AS chunks_leased,
+       count(*) FILTER (WHERE kind = 'chunk' AND state = 'failed') AS chunks_failed,
+       count(*) FILTER (WHERE kind = 'merge') AS merges_total,
+       count(*) FILTER (WHERE kind = 'merge' AND state = 'done') AS merges_done,
+       coalesce(sum(rows_read) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_read,
+       coalesce(sum(rows_dropped) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_dropped,
+       coalesce(sum(bytes) FILTER (WHERE kind = 'chunk'), 0)::bigint AS bytes_total,
+       coalesce(sum(bytes) FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS bytes_done
+FROM gristmill.units
+WHERE job_id = ANY ($1::text[])
+GROUP BY job_id
+
+-- lock --
+SELECT id, tenant, state, phase, epoch FROM gristmill.jobs WHERE id = $1 FOR UPDATE
+
+-- lock_of_tenant --
+SELECT id, tenant, state, phase, epoch FROM gristmill.jobs WHERE tenant = $1 AND id = $2 FOR UPDATE
+
+-- start --
+UPDATE gristmill.jobs SET state = 'running', started_at = now(), revision = revision + 1
+WHERE id = (SELECT job_id FROM gristmill.units WHERE id = $1 AND kind = 'plan') AND state = 'queued'
+
+-- work --
+SELECT id, tenant, state, phase, epoch, spec, plan, result_name, version FROM gristmill.jobs WHERE id = $1
+
+-- set_planned --
+UPDATE gristmill.jobs SET plan = $2, phase = 'scanning', planned_at = now(), revision = revision + 1 WHERE id = $1
+
+-- set_widened --
+UPDATE gristmill.jobs SET plan = $2, epoch = epoch + 1, revision = revision + 1 WHERE id = $1
+
+-- set_phase --
+UPDATE gristmill.jobs
+SET phase = $2, revision = revision + 1,
+    scanned_at = CASE WHEN $2 = 'merging' THEN now() ELSE scanned_at END,
+    merged_at = CASE WHEN $2 = 'publishing' THEN now() ELSE merged_at END
+WHERE id = $1
+
+-- set_ending --
+UPDATE gristmill.jobs SET state = 'cancelling', error = $2, revision = revision + 1
+WHERE id = $1 AND state IN ('queued', 'running', 'paused')
+
+-- set_succeeded --
+UPDATE gristmill.jobs SET state = 'succeeded', result = $2, finished_at = now(), revision = revision + 1 WHERE id = $1
+
+-- finish_ending --
+UPDATE gristmill.jobs
+SET state = CASE WHEN error IS NULL THEN 'cancelled' ELSE 'failed' END, finished_at = now(), revision = revision + 1
+WHERE id = $1 AND state = 'cancelling'
+  AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = $1 AND state IN ('pending', 'leased'))
+RETURNING state
+
+-- stalled --
+-- Jobs whose fan-in or whose end was lost between two transactions.
+SELECT id FROM gristmill.jobs j
+WHERE finished_at IS NULL AND state IN ('running', 'cancelling')
+  AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = j.id AND state IN ('pending', 'leased'))
+ORDER BY id LIMIT 100

@@ -1,0 +1,91 @@
+"""DDL of the user-shaped tables: one table a job in `gristmill_results`, stable views in `results`.
+
+SQLAlchemy Core quotes every identifier, so that a column may have any name that the spec allows.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, MetaData, Numeric, Table, Text, schema
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
+from sqlalchemy.types import TypeEngine
+
+from shared.spec.types import DataType, Kind, parse_type
+
+TABLES = "gristmill_results"
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # the dialect's constructor has no annotations
+_QUOTE = _DIALECT.identifier_preparer.quote
+
+_TYPES: dict[Kind, TypeEngine[Any]] = {
+    "bool": Boolean(),
+    "int64": BigInteger(),
+    "float64": DOUBLE_PRECISION(),
+    "string": Text(collation="C"),
+    "date": Date(),
+    "timestamp": DateTime(),
+    "timestamptz": DateTime(timezone=True),
+}
+
+
+def sql_type(data_type: DataType) -> TypeEngine[Any]:
+    if data_type.kind == "decimal":
+        return Numeric(data_type.precision, data_type.scale)
+    return _TYPES[data_type.kind]
+
+
+def result_table(relation: str, columns: Iterable[dict[str, str]]) -> Table:
+    """The table of one version: `_id`, then the result's columns in order."""
+    made = [Column(c["name"], sql_type(parse_type(c["type"]))) for c in columns]
+    return Table(relation, MetaData(schema=TABLES), Column("_id", BigInteger, nullable=False), *made)
+
+
+def _compiled(ddl: schema.ExecutableDDLElement) -> str:
+    return str(ddl.compile(dialect=_DIALECT)).strip()
+
+
+def create_table(relation: str, columns: Iterable[dict[str, str]]) -> str:
+    return _compiled(schema.CreateTable(result_table(relation, columns)))
+
+
+def drop_table(relation: str) -> str:
+    return f"DROP TABLE IF EXISTS {TABLES}.{_QUOTE(relation)}"
+
+
+def widen_column(relation: str, column: str) -> str:
+    return f"ALTER TABLE {TABLES}.{_QUOTE(relation)} ALTER COLUMN {_QUOTE(column)} TYPE numeric(38, 0)"
+
+
+def primary_key(relation: str) -> str:
+    return f"ALTER TABLE {TABLES}.{_QUOTE(relation)} ADD CONSTRAINT {_QUOTE(relation + '_pkey')} PRIMARY KEY (_id)"
+
+
+def key_index(relation: str, keys: list[str]) -> str:
+    """Group keys may be null, so they cannot be a primary key; two null keys are the same group."""
+    names = ", ".join(_QUOTE(key) for key in keys)
+    return f"CREATE UNIQUE INDEX {_QUOTE(relation + '_key')} ON {TABLES}.{_QUOTE(relation)} ({names}) NULLS NOT DISTINCT"
+
+
+def extra_index(relation: str, no: int, columns: list[str]) -> str:
+    """An index of `output.indexes`: a leading minus means descending; nulls come last both ways, as the rows are served."""
+    terms = [f"{_QUOTE(c.removeprefix('-'))} {'DESC' if c.startswith('-') else 'ASC'} NULLS LAST" for c in columns]
+    return f"CREATE INDEX {_QUOTE(f'{relation}_{no}')} ON {TABLES}.{_QUOTE(relation)} ({', '.join(terms)})"
+
+
+def analyze(relation: str) -> str:
+    return f"ANALYZE {TABLES}.{_QUOTE(relation)}"
+
+
+def view_schema(tenant: str) -> str:
+    return "results" if tenant == "default" else f"results_{tenant}"
+
+
+def replace_view(tenant: str, name: str, relation: str, columns: Iterable[dict[str, str]]) -> str:
+    """Same columns only; Postgres refuses others, and grants on the view survive."""
+    names = ", ".join(_QUOTE(c) for c in ["_id", *(c["name"] for c in columns)])
+    return f"CREATE OR REPLACE VIEW {_QUOTE(view_schema(tenant))}.{_QUOTE(name)} AS SELECT {names} FROM {TABLES}.{_QUOTE(relation)}"  # noqa: S608  # every identifier is quoted
+
+
+def relation_name(tenant: str, name: str | None, relation: str) -> str:
+    """What one types into SQL to read a result."""
+    return f"{_QUOTE(view_schema(tenant))}.{_QUOTE(name)}" if name else f"{TABLES}.{_QUOTE(relation)}"

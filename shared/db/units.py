@@ -1,0 +1,177 @@
+"""The units table: the one protocol that plan, chunk, merge and publish obey (docs/reliability.md)."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal, Self
+
+from shared.core.timings import Timings
+from shared.db.jobs import PARTIALS, end, finish_ending
+from shared.db.jobs import SQL as JOBS
+from shared.db.jobs import UNITS as SQL
+from shared.db.pool import Connection, Pool, Record
+from shared.errors import DatabaseUnavailable, LeaseLost, Problem
+
+Kind = Literal["plan", "chunk", "merge", "publish"]
+Charge = Literal["death", "crash", "error", "nothing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A unit in this worker's hands; (id, attempt, worker) is the fence."""
+
+    id: int
+    job_id: str
+    kind: Kind
+    no: int
+    epoch: int
+    attempt: int
+    worker: str
+    deaths: int
+    crashes: int
+    errors: int
+    payload: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls, row: Record) -> Self:
+        return cls(**{name: row[name] for name in cls.__slots__})
+
+    @property
+    def fence(self) -> tuple[int, int, str]:
+        return self.id, self.attempt, self.worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a finished unit reports; rows_out are groups for a chunk, result rows for a merge."""
+
+    rows_read: int = 0
+    rows_dropped: int = 0
+    rows_out: int = 0
+    stats: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewUnit:
+    no: int
+    payload: dict[str, Any]
+    bytes: int = 0
+
+
+class UnitStore:
+    def __init__(self, pool: Pool, timings: Timings, state_version: int) -> None:
+        self._pool = pool
+        self._timings = timings
+        self._state_version = state_version
+
+    async def claim(self, worker: str, *, unit_id: int | None = None, job_id: str | None = None) -> Lease | None:
+        """Lease the unit, or the next one of the job; None when there is nothing to do or this worker counts as dead."""
+        async with self._pool.transaction() as tx:
+            if unit_id is None:
+                unit_id = await tx.fetchval(SQL.next_of_job, job_id)
+                if unit_id is None:
+                    return None
+            await tx.execute(JOBS.start, unit_id)
+            timings = self._timings
+            row = await tx.fetchrow(SQL.claim, unit_id, worker, [self._state_version], timings.unit_deadline, timings.lease)
+        return Lease.of(row) if row else None
+
+    @asynccontextmanager
+    async def fenced(self, lease: Lease) -> AsyncIterator[Connection]:
+        """A transaction that ends with *lease*'s unit done, or raises LeaseLost and leaves no trace.
+
+        An answer that was lost is read back: done by this very lease is success, now or at the next try.
+        """
+        try:
+            async with self._pool.transaction() as tx:
+                yield tx
+        except (DatabaseUnavailable, LeaseLost):
+            if not await self._committed(lease):
+                raise
+
+    async def _committed(self, lease: Lease) -> bool:
+        async with self._pool.connection() as connection:
+            return bool(await connection.fetchval(SQL.completed_by, *lease.fence))
+
+    async def finish(self, tx: Connection, lease: Lease, done: Done) -> None:
+        """The fence: the first statement about the unit in its commit."""
+        if await tx.fetchval(SQL.complete, *lease.fence, done.rows_read, done.rows_dropped, done.rows_out, done.stats) is None:
+            raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
+
+    async def lock_running(self, tx: Connection, lease: Lease) -> None:
+        """Hold the job's row, which must be running and in the lease's epoch."""
+        job = await tx.fetchrow(JOBS.lock, lease.job_id)
+        if job is None or job["state"] != "running" or job["epoch"] != lease.epoch:
+            raise LeaseLost(f"Job {lease.job_id} no longer wants this {lease.kind}")
+
+    async def complete(self, lease: Lease, done: Done, write: Callable[[Connection], Awaitable[None]]) -> None:
+        """Commit the unit and what *write* writes in one transaction."""
+        async with self.fenced(lease) as tx:
+            await self.finish(tx, lease, done)
+            await write(tx)
+
+    async def complete_plan(self, lease: Lease, plan: dict[str, Any], chunks: list[NewUnit]) -> None:
+        """The plan's commit: the plan is stored and its chunks are made, under the job's lock."""
+        async with self.fenced(lease) as tx:
+            await self.lock_running(tx, lease)
+            await self.finish(tx, lease, Done())
+            await self.insert(tx, lease.job_id, "chunk", lease.epoch, chunks)
+            await tx.execute(JOBS.set_planned, lease.job_id, plan)
+
+    async def widen(self, lease: Lease, plan: dict[str, Any]) -> None:
+        """Raise the job's epoch: store the wider plan and return every chunk to pending, unless somebody else did already."""
+        async with self._pool.transaction() as tx:
+            await self.lock_running(tx, lease)
+            await tx.execute(JOBS.set_widened, lease.job_id, plan)
+            await tx.execute(PARTIALS.delete, lease.job_id)
+            await tx.execute(SQL.reset_chunks, lease.job_id, lease.epoch + 1)
+            await tx.execute(SQL.rebase, lease.job_id, lease.epoch + 1)
+
+    async def insert(self, tx: Connection, job_id: str, kind: Kind, epoch: int, units: list[NewUnit]) -> None:
+        """The caller holds the job's row."""
+        columns = [u.no for u in units], [u.payload for u in units], [u.bytes for u in units]
+        await tx.execute(SQL.insert, job_id, kind, epoch, self._state_version, *columns)
+
+    async def give_back(self, lease: Lease, charge: Charge, *, delay: timedelta = timedelta(), problem: Problem | None = None) -> None:
+        """Return a leased unit to pending, charged to what ended the lease; does nothing if the lease is lost."""
+        async with self._pool.transaction() as tx:
+            await tx.fetchrow(JOBS.lock, lease.job_id)
+            await tx.execute(SQL.give_back, *lease.fence, delay, problem, charge)
+        await self._finish_ending(lease.job_id)
+
+    async def fail(self, lease: Lease, problem: Problem) -> None:
+        """The unit and its job fail; does nothing if the lease is lost."""
+        async with self._pool.transaction() as tx:
+            await tx.fetchrow(JOBS.lock, lease.job_id)
+            if await tx.fetchval(SQL.fail, *lease.fence, problem) is not None:
+                await end(tx, lease.job_id, error=problem)
+        await self._finish_ending(lease.job_id)
+
+    async def _finish_ending(self, job_id: str) -> None:
+        async with self._pool.transaction() as tx:
+            await finish_ending(tx, job_id)
+
+    async def due(self) -> list[tuple[int, int]]:
+        """Units to ring for, as (id, number of the ring); marked as rung."""
+        timings = self._timings
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(SQL.due, timings.ring_again, timings.ring_limit, timings.lease)
+        return [(row["id"], row["rings"]) for row in rows]
+
+    async def expired(self) -> list[tuple[Lease, bool]]:
+        """Leases whose worker is gone (True) or whose deadline passed (False)."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(SQL.expired, self._timings.lease, self._timings.grace)
+        return [(Lease.of(row), row["worker_died"]) for row in rows]
+
+    async def work(self, job_id: str) -> Record:
+        """The part of the job's row that its units need."""
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(JOBS.work, job_id)
+        assert row is not None
+        return row
+
+    async def of_job(self, job_id: str) -> list[Record]:
+        async with self._pool.connection() as connection:
+            return await connection.fetch(SQL.of_job, job_id)

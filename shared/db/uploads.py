@@ -1,0 +1,56 @@
+"""The uploads table: which files were uploaded whole."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from shared.db.pool import Pool, Record
+from shared.db.statements import Statements
+
+SQL = Statements("uploads")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One row of gristmill.uploads; `sha256` is in hex."""
+
+    id: str
+    tenant: str
+    filename: str | None
+    bytes: int
+    sha256: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: Record) -> Self:
+        return cls(**{name: row[name] for name in cls.__slots__})
+
+
+class UploadStore:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def ping(self) -> None:
+        """Raise DatabaseUnavailable now rather than after gigabytes were received."""
+        async with self._pool.connection() as connection:
+            await connection.execute(SQL.ping)
+
+    async def insert(self, tenant: str, upload_id: str, *, filename: str | None, size: int, sha256: str) -> Upload:
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(SQL.insert, upload_id, tenant, filename, size, sha256)
+        assert row is not None
+        return Upload.of(row)
+
+    async def get(self, tenant: str, upload_id: str) -> Upload | None:
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(SQL.get, tenant, upload_id)
+        return Upload.of(row) if row else None
+
+    async def known(self, tenant: str, upload_ids: list[str]) -> set[str]:
+        """Those of the ids that the tenant has."""
+        async with self._pool.connection() as connection:
+            return {row["id"] for row in await connection.fetch(SQL.known, tenant, upload_ids)}
+
+    async def delete(self, tenant: str, upload_id: str) -> bool:
+        async with self._pool.connection() as connection:
+            return await connection.fetchval(SQL.delete, tenant, upload_id) is not None

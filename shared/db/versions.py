@@ -1,0 +1,55 @@
+"""The results and versions tables: which table is which version of which name."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from shared.db.pool import Pool, Record
+from shared.db.statements import Statements
+
+SQL = Statements("versions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One published table; `relation` lies in schema gristmill_results, its first column is `_id`."""
+
+    job_id: str
+    tenant: str
+    name: str | None
+    version: int | None
+    relation: str
+    rows: int
+    digest: str
+    columns: list[dict[str, Any]]
+    key_columns: int
+    published_at: datetime
+    current: bool
+
+    @classmethod
+    def of(cls, row: Record) -> Self:
+        return cls(**{name: row[name] for name in cls.__slots__})
+
+
+class VersionStore:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def _one(self, sql: str, *args: Any) -> Version | None:
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(sql, *args)
+        return Version.of(row) if row else None
+
+    async def get(self, job_id: str) -> Version | None:
+        return await self._one(SQL.get, job_id)
+
+    async def current(self, tenant: str, name: str) -> Version | None:
+        return await self._one(SQL.current, tenant, name)
+
+    async def by_number(self, tenant: str, name: str, version: int) -> Version | None:
+        return await self._one(SQL.by_number, tenant, name, version)
+
+    async def published(self, tenant: str) -> list[Version]:
+        """The current version of every published name, by name."""
+        async with self._pool.connection() as connection:
+            return [Version.of(row) for row in await connection.fetch(SQL.published, tenant)]

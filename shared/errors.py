@@ -1,0 +1,363 @@
+"""Every error a user can meet, by whose fault it is; one class per cause, one stable code per class.
+
+The four kinds decide what happens next: a `UsageError` is never retried, a `TransientError` is retried with backoff,
+a `FatalError` ends the unit and its job, an `Interruption` stops work quietly because somebody else owns it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, NotRequired, TypedDict
+
+Category = Literal["user", "quota", "source", "system"]
+
+
+class Detail(TypedDict):
+    """One wrong place in a request: a JSON Pointer into the body, or the name of a query parameter."""
+
+    detail: str
+    pointer: NotRequired[str]
+    parameter: NotRequired[str]
+
+
+class Problem(TypedDict):
+    """The part of an RFC 9457 problem that does not depend on HTTP; stored as `jobs.error` and `units.error`."""
+
+    code: str
+    category: Category
+    retryable: bool
+    detail: str
+    errors: list[Detail]
+
+
+class GristmillError(Exception):
+    """Carries one sentence for a person (what, where, what to do) and the exact places for a program."""
+
+    code: ClassVar[str] = "internal_error"
+    category: ClassVar[Category] = "system"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str, *, pointer: str | None = None, errors: Sequence[Detail] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors: list[Detail] = list(errors)
+        if pointer is not None:
+            self.errors.append({"pointer": pointer, "detail": detail})
+
+    def problem(self) -> Problem:
+        return {"code": self.code, "category": self.category, "retryable": self.retryable, "detail": self.detail, "errors": self.errors}
+
+
+class UsageError(GristmillError):
+    """The caller's fault: 4xx, never retried."""
+
+    category: ClassVar[Category] = "user"
+
+
+class TransientError(GristmillError):
+    """Nobody's fault just now: retried with backoff; 503 at the gateway."""
+
+    retryable = True
+
+
+class FatalError(GristmillError):
+    """Trying again cannot help: the unit and the job fail with this cause."""
+
+    category: ClassVar[Category] = "source"
+
+
+class Interruption(GristmillError):
+    """Stop quietly: someone else owns the work now."""
+
+
+# --- usage: the request -----------------------------------------------------------------------------------------------
+
+
+class MalformedJson(UsageError):
+    code = "malformed_json"
+
+
+class InvalidParameter(UsageError):
+    """A query parameter or header that is unknown or whose value cannot be read."""
+
+    code = "invalid_parameter"
+
+
+class InvalidCursor(UsageError):
+    code = "invalid_cursor"
+
+
+class InvalidSpec(UsageError):
+    code = "invalid_spec"
+
+
+class NotSupported(UsageError):
+    """A valid part of the spec that this version does not do yet."""
+
+    code = "not_supported"
+
+
+class SourceNotAllowed(UsageError):
+    """A URI outside GRISTMILL_SOURCES."""
+
+    code = "source_not_allowed"
+
+
+class IdempotencyKeyReused(UsageError):
+    code = "idempotency_key_reused"
+
+
+class NotFound(UsageError):
+    code = "not_found"
+
+
+class MethodNotAllowed(UsageError):
+    code = "method_not_allowed"
+
+
+class NotAcceptable(UsageError):
+    code = "not_acceptable"
+
+
+class UnsupportedMediaType(UsageError):
+    code = "unsupported_media_type"
+
+
+class PayloadTooLarge(UsageError):
+    category: ClassVar[Category] = "quota"
+    code = "payload_too_large"
+
+
+class BadRequest(UsageError):
+    """A request that HTTP itself refuses: a bad header, a body that ends early."""
+
+    code = "bad_request"
+
+
+class DigestMismatch(UsageError):
+    """The uploaded bytes are not the ones that Content-Digest promised."""
+
+    code = "digest_mismatch"
+
+
+class NotReady(UsageError):
+    """The job has no rows yet."""
+
+    code = "not_ready"
+
+
+class NoResult(UsageError):
+    """The job ended without rows."""
+
+    code = "no_result"
+
+
+class AlreadyDone(UsageError):
+    code = "already_done"
+
+
+class InvalidState(UsageError):
+    code = "invalid_state"
+
+
+class CursorExpired(UsageError):
+    """The version that the cursor walks is gone."""
+
+    code = "cursor_expired"
+
+
+class ResultExpired(UsageError):
+    code = "result_expired"
+
+
+# --- usage: found only when the data is seen --------------------------------------------------------------------------
+
+
+class UnknownColumn(UsageError):
+    code = "unknown_column"
+
+
+class TypeMismatch(UsageError):
+    """An aggregate or option that does not accept its column's type."""
+
+    code = "type_mismatch"
+
+
+# --- transient --------------------------------------------------------------------------------------------------------
+
+
+class DatabaseUnavailable(TransientError):
+    code = "database_unavailable"
+
+
+class DoorbellUnavailable(TransientError):
+    code = "doorbell_unavailable"
+
+
+class StorageUnavailable(TransientError):
+    code = "storage_unavailable"
+
+
+class NotMigrated(TransientError):
+    """The database's schema is not the one this version needs."""
+
+    code = "not_migrated"
+
+
+# --- fatal ------------------------------------------------------------------------------------------------------------
+
+
+class SourceNotFound(FatalError):
+    code = "source_not_found"
+
+
+class SourceUnreadable(FatalError):
+    """A file that is not a regular, readable file beneath an allowed folder."""
+
+    code = "source_unreadable"
+
+
+class SourceChanged(FatalError):
+    """A file that is not the one that was planned."""
+
+    code = "source_changed"
+
+
+class SourceEmpty(FatalError):
+    """A file with no header to take columns from."""
+
+    code = "source_empty"
+
+
+class InvalidEncoding(FatalError):
+    code = "invalid_encoding"
+
+
+class CorruptFile(FatalError):
+    """A container that cannot be read: truncated gzip, broken zip, a Parquet that is not one."""
+
+    code = "corrupt_file"
+
+
+class SchemaConflict(FatalError):
+    """Files of one dataset that do not have the same columns."""
+
+    code = "schema_conflict"
+
+
+class BadRow(FatalError):
+    """A row that cannot be read as the schema says; the detail names file, byte offset, line, column, reason and text."""
+
+    code = "bad_row"
+
+
+class GroupLimitExceeded(FatalError):
+    category: ClassVar[Category] = "quota"
+    code = "group_limit_exceeded"
+
+
+class LimitExceeded(FatalError):
+    """`limits.max_bytes`, `max_chunks` or the like."""
+
+    category: ClassVar[Category] = "quota"
+    code = "limit_exceeded"
+
+
+class StateTooLarge(FatalError):
+    category: ClassVar[Category] = "quota"
+    code = "state_too_large"
+
+
+class GroupKeyTooLong(FatalError):
+    code = "group_key_too_long"
+
+
+class ValueOutOfRange(FatalError):
+    """A result that its column type cannot hold."""
+
+    code = "value_out_of_range"
+
+
+class OutOfMemory(FatalError):
+    category: ClassVar[Category] = "quota"
+    code = "out_of_memory"
+
+
+class ChildCrashed(FatalError):
+    """A unit that always kills its child process."""
+
+    category: ClassVar[Category] = "system"
+    code = "child_crashed"
+
+
+class WorkerLost(FatalError):
+    """A unit whose workers die again and again."""
+
+    category: ClassVar[Category] = "system"
+    code = "worker_lost"
+
+
+class DeadlineExceeded(FatalError):
+    category: ClassVar[Category] = "quota"
+    code = "deadline_exceeded"
+
+
+class RetriesExhausted(FatalError):
+    """A transient error that did not pass."""
+
+    category: ClassVar[Category] = "system"
+    code = "retries_exhausted"
+
+
+class OutputInUse(FatalError):
+    """Something depends on the result's view, so it cannot change shape."""
+
+    category: ClassVar[Category] = "user"
+    code = "output_in_use"
+
+
+class OutputSchemaChanged(FatalError):
+    """The named result has other columns and `output.on_schema_change` is `fail`."""
+
+    category: ClassVar[Category] = "user"
+    code = "output_schema_changed"
+
+
+class InternalError(FatalError):
+    """A bug in Gristmill; the log has the stack trace."""
+
+    category: ClassVar[Category] = "system"
+    code = "internal_error"
+
+
+# --- interruptions ----------------------------------------------------------------------------------------------------
+
+
+class LeaseLost(Interruption):
+    code = "lease_lost"
+
+
+class JobEnding(Interruption):
+    code = "job_ending"
+
+
+class Draining(Interruption):
+    code = "draining"
+
+
+class SchemaWidened(Interruption):
+    """A value of an undeclared column does not fit: `widen` names column -> needed type. Not an error; the job's epoch rises."""
+
+    code = "schema_widened"
+
+    def __init__(self, detail: str, widen: dict[str, str]) -> None:
+        super().__init__(detail)
+        self.widen = widen
+
+
+def subclasses(cls: type[GristmillError] = GristmillError) -> list[type[GristmillError]]:
+    return [cls] + [found for child in cls.__subclasses__() for found in subclasses(child)]
+
+
+def from_problem(problem: dict[str, Any]) -> GristmillError:
+    """Rebuild an error that crossed a process border; an unknown code becomes `InternalError`."""
+    by_code = {cls.code: cls for cls in subclasses() if "code" in vars(cls) and cls not in {GristmillError, SchemaWidened}}
+    return by_code.get(problem["code"], InternalError)(problem["detail"], errors=problem["errors"])

@@ -1,0 +1,49 @@
+"""The one class of settings: environment variables with the prefix GRISTMILL_ (docs/settings.md lists them)."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, PositiveInt
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _comma_separated(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated)]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="GRISTMILL_", populate_by_name=True, extra="ignore")
+
+    database_url: Annotated[
+        str,
+        Field(
+            validation_alias=AliasChoices("GRISTMILL_DATABASE_URL", "DATABASE_URL"),
+            description="Postgres 15 or newer, as a postgresql:// URL",
+        ),
+    ]
+    redis_url: Annotated[
+        str,
+        Field(
+            validation_alias=AliasChoices("GRISTMILL_REDIS_URL", "REDIS_URL"),
+            description="Redis 6.2 or newer, or Valkey, as a redis:// URL",
+        ),
+    ]
+    storage: Annotated[Path, Field(description="Folder for uploads, shared by the gateway and the workers")] = Path(".gristmill/storage")
+    sources: Annotated[
+        CommaSeparated, Field(description="URL prefixes that source.uris may lie under, comma-separated; {tenant} is filled in")
+    ] = []
+    host: Annotated[str, Field(description="Address the gateway binds; only loopback, while there are no API keys")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port the gateway binds; 0 picks a free one")] = 8080
+    slots: Annotated[PositiveInt, Field(description="Child processes of one worker; default: the number of cores")] = os.cpu_count() or 1
+    slot_memory_bytes: Annotated[PositiveInt, Field(description="Data segment limit of one child process")] = 2 * 1024**3
+    chunk_bytes: Annotated[PositiveInt, Field(description="Target size of a chunk where the spec does not say")] = 32 * 1024**2
+    batch_bytes: Annotated[PositiveInt, Field(description="Bytes a child process reads at a time")] = 8 * 1024**2
+    max_spec_bytes: Annotated[PositiveInt, Field(description="Largest job spec accepted")] = 1024**2
+    max_upload_bytes: Annotated[PositiveInt, Field(description="Largest upload accepted")] = 1024**4
+    log_format: Annotated[Literal["json", "console"], Field(description="How log lines are written to standard error")] = "json"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="The least severe log line written")] = "info"
+    time_scale: Annotated[float, Field(gt=0, description="Multiplies every period of the protocol; tests use 0.1")] = 1.0

@@ -1,0 +1,98 @@
+"""A spec meets the dataset's schema: every column found, every type accepted."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from shared.errors import Detail, NotSupported, TypeMismatch, UnknownColumn, UsageError
+from shared.spec.functions import FUNCTIONS, SUPPORTED, Function, Parameter
+from shared.spec.grouping import AggregateSpec, TimeBucket
+from shared.spec.models import JobSpec
+from shared.spec.names import did_you_mean, listed, quote
+from shared.spec.part import MAX_FAULTS
+from shared.spec.pointers import Location, pointer, summary
+from shared.spec.query import Aggregate, Key, Query
+from shared.spec.types import Field, Schema
+
+
+def bind(spec: JobSpec, schema: Schema) -> Query:
+    """Raises UnknownColumn, else TypeMismatch, else NotSupported (decimals too long), each with all of its kind at once."""
+    _refuse(UnknownColumn, _unknown_columns(spec, schema))
+    _refuse(TypeMismatch, _mismatches(spec, schema))
+    _refuse(NotSupported, _too_precise(spec, schema))
+    keys = (key.column if isinstance(key, TimeBucket) else key for key in spec.group_by)
+    return Query(
+        keys=tuple(Key(column=name, name=name, type=schema[name].type) for name in keys),
+        aggregates=tuple(_aggregate(a, schema) for a in spec.aggregates),
+        semantics=spec.semantics,
+        max_groups=spec.limits.max_groups,
+    )
+
+
+def _refuse(error: type[UsageError], found: Iterator[Detail]) -> None:
+    if details := list(islice(found, MAX_FAULTS)):
+        raise error(summary(details), errors=details)
+
+
+def _named_columns(spec: JobSpec) -> Iterator[tuple[Location, str]]:
+    """Every place of the spec that names a column of the dataset."""
+    yield from ((("source", "types", name), name) for name in spec.source.types)
+    for i, key in enumerate(spec.group_by):
+        yield (("group_by", i, "column"), key.column) if isinstance(key, TimeBucket) else (("group_by", i), key)
+    for i, aggregate in enumerate(spec.aggregates):
+        yield from ((("aggregates", i, parameter), name) for parameter, name in aggregate.columns.items())
+
+
+def _unknown_columns(spec: JobSpec, schema: Schema) -> Iterator[Detail]:
+    names = schema.names
+    for loc, name in _named_columns(spec):
+        if name not in schema:
+            guess = did_you_mean(name, names)
+            there_are = f"the data has {listed(names)}" if names else "the data has no columns"
+            yield {"pointer": pointer(*loc), "detail": f"there is no column {quote(name)}{guess}{' ' if guess else '; '}{there_are}"}
+
+
+def _arguments(spec: JobSpec, schema: Schema) -> Iterator[tuple[str, Function, Parameter, Field]]:
+    """Every column that an aggregate is given: the pointer to it, who takes it, as which parameter, and the column."""
+    for i, aggregate in enumerate(spec.aggregates):
+        function = FUNCTIONS[aggregate.fn]
+        for parameter, name in aggregate.columns.items():
+            yield pointer("aggregates", i, parameter), function, function.parameters[parameter], schema[name]
+
+
+def _mismatches(spec: JobSpec, schema: Schema) -> Iterator[Detail]:
+    for at, function, parameter, field in _arguments(spec, schema):
+        if parameter.accepts is not None and field.type.kind not in parameter.accepts.kinds:
+            detail = f"{function.name} needs {parameter.accepts.what}, and {quote(field.name)} is {field.type}; {_cure(field)}"
+            yield {"pointer": at, "detail": detail}
+
+
+def _cure(field: Field) -> str:
+    takers = ", ".join(name for name in SUPPORTED if field.type.kind in FUNCTIONS[name].first_accepts.kinds)
+    if field.declared:
+        return f"source.types declares it so, and a {field.type} can be given to {takers}"
+    if field.type.kind == "string":
+        return (
+            "a value of it does not read as a number: set source.csv.null_values if it stands for null, or source.types to declare the type"
+        )
+    return f"a {field.type} can be given to {takers}"
+
+
+def _too_precise(spec: JobSpec, schema: Schema) -> Iterator[Detail]:
+    for at, function, _, field in _arguments(spec, schema):
+        if field.type.precision > function.precision:
+            detail = f"{function.name} of decimals of more than {function.precision} digits is not supported yet; {quote(field.name)} is {field.type}"
+            yield {"pointer": at, "detail": detail}
+
+
+def _aggregate(aggregate: AggregateSpec, schema: Schema) -> Aggregate:
+    function = FUNCTIONS[aggregate.fn]
+    of = schema[aggregate.column].type if aggregate.column is not None else None
+    return Aggregate(
+        fn=aggregate.fn,
+        name=aggregate.name,
+        column=aggregate.column,
+        type=of,
+        result=function.result(of),
+        may_widen=of is not None and of.kind in function.may_widen,
+        ddof=1 if aggregate.ddof is None else aggregate.ddof,
+    )

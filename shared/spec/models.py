@@ -1,0 +1,118 @@
+"""The job spec as pydantic models: every key, every default, every rule that needs no data.
+
+The marks `Built`, `only` and `NOT_YET` say what this version does not do yet.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from shared.spec import values as v
+from shared.spec.built import NOT_YET, only
+from shared.spec.grouping import AggregateSpec, GroupKey, TimeBucket, key_name
+from shared.spec.names import did_you_mean, listed, quote
+from shared.spec.part import Part, raise_faults, repeated
+from shared.spec.pointers import Location
+from shared.spec.query import Semantics
+from shared.spec.source import CsvOptions, SourceSpec
+
+__all__ = ["AggregateSpec", "CsvOptions", "JobSpec", "Limits", "Options", "OutputSpec", "SourceSpec", "TimeBucket"]
+
+MAX_KEYS = 32
+"""As many columns as a Postgres index may have."""
+
+
+class Computed(Part):
+    """A column made by an expression: of the dataset in `derive`, of the result in `compute`."""
+
+    expr: v.Expression
+    as_: Annotated[v.ResultColumn, Field(alias="as")]
+
+
+Index = Annotated[tuple[str, ...], Field(max_length=MAX_KEYS), v.NOT_EMPTY]
+"""Result columns, each with an optional leading "-" for descending."""
+
+
+class OutputSpec(Part):
+    name: v.ResultName | None = None
+    indexes: Annotated[tuple[Index, ...], Field(max_length=16)] = ()
+    versions: Annotated[v.Integer, Field(ge=1, le=100)] = 3
+    expires: Annotated[v.Duration | None, NOT_YET] = None
+    on_schema_change: Annotated[Literal["fail", "replace"], only("fail")] = "fail"
+
+
+class Options(Part):
+    priority: Annotated[v.Integer, Field(ge=0, le=9)] = 5
+    on_bad_row: Annotated[Literal["fail", "skip", "quarantine"], only("fail")] = "fail"
+    max_bad_rows: Annotated[v.Count | None, NOT_YET] = None
+    chunk_bytes: v.Size | None = None
+    max_parallel_chunks: Annotated[v.Size | None, NOT_YET] = None
+    deadline: Annotated[v.Duration | None, NOT_YET] = None
+
+
+class Limits(Part):
+    max_groups: v.Size = 5_000_000
+    max_bytes: v.Size | None = None
+    max_chunks: v.Size = 100_000
+    max_state_bytes: v.Size = 8 * 1024**3
+
+
+class JobSpec(Part):
+    """A whole, valid spec with all defaults filled in. One that exists may still ask for what is not built yet."""
+
+    source: SourceSpec
+    derive: Annotated[tuple[Computed, ...], Field(max_length=1000), only(())] = ()
+    where: Annotated[v.Expression | None, NOT_YET] = None
+    group_by: Annotated[tuple[GroupKey, ...], Field(max_length=MAX_KEYS)]
+    aggregates: Annotated[tuple[AggregateSpec, ...], Field(max_length=400), v.NOT_EMPTY]
+    compute: Annotated[tuple[Computed, ...], Field(max_length=400), only(())] = ()
+    having: Annotated[v.Expression | None, NOT_YET] = None
+    semantics: Semantics = "sql"
+    output: OutputSpec = OutputSpec()
+    options: Options = Options()
+    limits: Limits = Limits()
+    labels: Annotated[dict[v.LabelKey, v.LabelValue], Field(max_length=32, default_factory=dict)]
+
+    @field_validator("group_by")
+    @classmethod
+    def _distinct_keys(cls, keys: tuple[GroupKey, ...]) -> tuple[GroupKey, ...]:
+        raise_faults(repeated([((i, "as") if isinstance(key, TimeBucket) else (i,), key_name(key)) for i, key in enumerate(keys)]))
+        return keys
+
+    @field_validator("aggregates")
+    @classmethod
+    def _distinct_aggregates(cls, aggregates: tuple[AggregateSpec, ...], info: ValidationInfo) -> tuple[AggregateSpec, ...]:
+        keys = [key_name(key) for key in info.data.get("group_by", ())]
+        raise_faults(repeated([((i, "as"), name) for i, a in enumerate(aggregates) for name in a.result_columns], keys))
+        return aggregates
+
+    @field_validator("compute")
+    @classmethod
+    def _distinct_computed(cls, computed: tuple[Computed, ...], info: ValidationInfo) -> tuple[Computed, ...]:
+        raise_faults(repeated([((i, "as"), c.as_) for i, c in enumerate(computed)], _result_columns(info)))
+        return computed
+
+    @field_validator("output")
+    @classmethod
+    def _indexes_of_result_columns(cls, output: OutputSpec, info: ValidationInfo) -> OutputSpec:
+        if {"group_by", "aggregates", "compute"} <= info.data.keys():
+            columns = [*_result_columns(info), *(c.as_ for c in info.data["compute"])]
+            raise_faults(_index_faults(output.indexes, columns))
+        return output
+
+
+def _result_columns(info: ValidationInfo) -> list[str]:
+    keys, aggregates = info.data.get("group_by", ()), info.data.get("aggregates", ())
+    return [*map(key_name, keys), *(name for a in aggregates for name in a.result_columns)]
+
+
+def _index_faults(indexes: tuple[Index, ...], columns: list[str]) -> Iterator[tuple[Location, str]]:
+    for i, index in enumerate(indexes):
+        names = [name.removeprefix("-") for name in index]
+        for j, name in enumerate(names):
+            if name not in columns:
+                guess = did_you_mean(name, columns)
+                yield ("indexes", i, j), f"{quote(name)} is not a column of the result{guess or '; there are ' + listed(columns)}"
+            elif name in names[:j]:
+                yield ("indexes", i, j), f"{quote(name)} is in this index already"

@@ -1,0 +1,115 @@
+"""From the bytes of a request to a valid spec, or to every mistake in them at once."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from shared.errors import Detail, InvalidSpec, MalformedJson, NotSupported
+from shared.spec.built import refusals
+from shared.spec.models import JobSpec
+from shared.spec.names import did_you_mean, quote
+from shared.spec.part import MAX_FAULTS
+from shared.spec.pointers import pointer, summary, written
+
+
+def parse_spec(body: bytes) -> JobSpec:
+    """Raises MalformedJson, InvalidSpec for what is wrong, or else NotSupported for what is right but not built yet."""
+    _check_json(body)
+    try:
+        spec = JobSpec.model_validate_json(body)
+    except ValidationError as error:
+        details = [_explain(fault) for fault in error.errors(include_url=False, include_input=False)[:MAX_FAULTS]]
+        raise InvalidSpec(summary(details), errors=details) from None
+    if details := list(islice(refusals(spec), MAX_FAULTS)):
+        raise NotSupported(summary(details), errors=details)
+    return spec
+
+
+def _check_json(body: bytes) -> None:
+    """What pydantic's own reading of JSON lets pass: NaN, and a key that stands twice in an object (the last one would win)."""
+    try:
+        from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise MalformedJson(f"the body is not JSON: {error}") from None
+    json.loads(body, object_pairs_hook=_without_repeats)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise MalformedJson(f"the key {quote(twice)} stands more than once in one object")
+    return found
+
+
+_PLAINER = {
+    "missing": "required, but missing",
+    "too_long": "at most {max_length} elements, not {actual_length}",
+}
+"""pydantic's error type -> our words, where pydantic's speak of fields and tuples."""
+
+
+def _explain(error: ErrorDetails) -> Detail:
+    loc = written(error["loc"])
+    if error["type"] == "extra_forbidden":
+        loc = (*loc[:-1], error["loc"][-1])
+        detail = _unknown_key(tuple(part for part in loc[:-1] if isinstance(part, str)), str(loc[-1]))
+    else:
+        plainer = _PLAINER.get(error["type"])
+        detail = plainer.format(**error.get("ctx", {})) if plainer else error["msg"]
+    return {"pointer": pointer(*loc), "detail": detail}
+
+
+# --- unknown keys -----------------------------------------------------------------------------------------------------
+
+
+def _objects(model: type[BaseModel], *at: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Every object of the spec: the keys that lead to it, without array indexes, and the keys that it has."""
+    yield at, [info.alias or name for name, info in model.model_fields.items()]
+    for name, info in model.model_fields.items():
+        for child in _models(info.annotation):
+            yield from _objects(child, *at, name)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models(argument)]
+
+
+KEYS = dict(_objects(JobSpec))
+
+_ALSO_CALLED = {
+    "group_by": "by groupby group keys dimensions",
+    "aggregates": "aggs agg aggregations metrics measures",
+    "fn": "func function agg op aggregate",
+    "as": "name alias",
+    "column": "col field",
+    "where": "filter filters condition",
+    "uris": "uri url urls path paths file files",
+    "format": "type",
+    "types": "dtypes dtype schema columns",
+    "timezone": "tz",
+    "tz": "timezone",
+    "delimiter": "sep separator",
+    "quote": "quotechar quote_char",
+    "null_values": "na_values nulls null_value null",
+    "expr": "expression",
+    "q": "quantile quantiles percentile",
+    "k": "n limit",
+    "indexes": "indices index",
+    "labels": "tags",
+}
+
+
+def _unknown_key(at: tuple[str, ...], key: str) -> str:
+    meant = {other: name for name, others in _ALSO_CALLED.items() if name in KEYS[at] for other in others.split()}
+    if guess := did_you_mean(key, KEYS[at], meant):
+        return f"unknown key{guess}"
+    homes = [pointer(*path) if path else "the top level" for path, keys in KEYS.items() if key in keys]
+    return f"unknown key; it belongs in {' or '.join(homes)}" if homes else f"unknown key; there are {', '.join(KEYS[at])}"

@@ -1,0 +1,101 @@
+"""The column types of a dataset and of a result, and the order in which a column may widen."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["null", "bool", "int64", "float64", "decimal", "string", "date", "timestamp", "timestamptz"]
+"""`null` is the type of a column in which no value has been seen; it never leaves the planner."""
+
+SIMPLE: tuple[Kind, ...] = ("bool", "int64", "float64", "string", "date", "timestamp", "timestamptz")
+_DECIMAL = re.compile(r"decimal\((\d{1,2}),\s?(\d{1,2})\)")
+
+
+@dataclass(frozen=True, slots=True)
+class DataType:
+    """One column type; `precision` and `scale` are decimal digits and mean something for decimals only."""
+
+    kind: Kind
+    precision: int = 0
+    scale: int = 0
+
+    def __str__(self) -> str:
+        return f"decimal({self.precision},{self.scale})" if self.kind == "decimal" else self.kind
+
+    @property
+    def is_number(self) -> bool:
+        return self.kind in {"int64", "float64", "decimal"}
+
+
+BOOL, INT64, FLOAT64, STRING = DataType("bool"), DataType("int64"), DataType("float64"), DataType("string")
+DATE, TIMESTAMP, TIMESTAMPTZ, NULL = DataType("date"), DataType("timestamp"), DataType("timestamptz"), DataType("null")
+
+
+def parse_type(text: str) -> DataType:
+    """Read `int64` or `decimal(18,2)`; raises ValueError with the accepted spellings."""
+    for kind in SIMPLE:
+        if text == kind:
+            return DataType(kind)
+    if (found := _DECIMAL.fullmatch(text)) and 0 < int(found[1]) <= 38 and int(found[2]) <= int(found[1]):
+        return DataType("decimal", int(found[1]), int(found[2]))
+    raise ValueError(f"{text!r} is not a type; use one of {', '.join(SIMPLE)} or decimal(p,s) with s <= p <= 38")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column of the dataset; `declared` means that the spec named its type, so it never widens."""
+
+    name: str
+    type: DataType
+    declared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The one schema of a dataset: its columns in file order."""
+
+    fields: tuple[Field, ...]
+
+    def __getitem__(self, name: str) -> Field:
+        return next(field for field in self.fields if field.name == name)
+
+    def __contains__(self, name: object) -> bool:
+        return any(field.name == name for field in self.fields)
+
+    @property
+    def names(self) -> list[str]:
+        return [field.name for field in self.fields]
+
+    def to_json(self) -> list[dict[str, object]]:
+        return [{"name": f.name, "type": str(f.type), "declared": f.declared} for f in self.fields]
+
+    @classmethod
+    def from_json(cls, items: list[dict[str, object]]) -> "Schema":
+        return cls(tuple(Field(str(i["name"]), parse_type(str(i["type"])), bool(i["declared"])) for i in items))
+
+
+_WIDER: dict[Kind, tuple[Kind, ...]] = {
+    "null": ("bool", "int64", "date", "timestamp", "timestamptz"),
+    "bool": ("string",),
+    "int64": ("float64",),
+    "float64": ("string",),
+    "decimal": ("string",),
+    "date": ("timestamp",),
+    "timestamp": ("string",),
+    "timestamptz": ("string",),
+    "string": (),
+}
+
+
+def widenings(kind: Kind) -> list[Kind]:
+    """Every kind that *kind* may widen to, nearest first; `string` is last and holds everything."""
+    found: list[Kind] = []
+    for wider in _WIDER[kind]:
+        found += [wider, *widenings(wider)]
+    return sorted(set(found), key=lambda k: (k == "string", found.index(k)))
+
+
+def join(left: Kind, right: Kind) -> Kind:
+    """The narrowest kind that holds the values of both; at the worst `string`."""
+    options = [left, *widenings(left)]
+    return next(kind for kind in options if kind in {right, *widenings(right)})

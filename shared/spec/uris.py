@@ -1,0 +1,42 @@
+"""The URIs of `source.uris`: their shape, and the path that a file URI stands for."""
+
+import re
+from urllib.parse import unquote
+
+MAX_URI = 4096
+_URI = re.compile(r"([a-z][a-z0-9+.-]+):(.+)")
+_UPLOAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def check_uri(uri: str) -> str:
+    """Return *uri*; raises ValueError saying what is wrong, without repeating it (it may hold a password)."""
+    found = _URI.fullmatch(uri)
+    if len(uri) > MAX_URI or _CONTROL.search(uri) or not found:
+        raise ValueError(f"a source is upload:<id> or file:///<path>, without control characters, at most {MAX_URI} characters")
+    if found[1] == "file":
+        file_path(uri)
+    if found[1] == "upload" and not _UPLOAD.fullmatch(found[2]):
+        raise ValueError("after upload: comes the id that POST /v1/uploads gave")
+    return uri
+
+
+def file_path(uri: str) -> str:
+    """The absolute path of a `file:///` URI, percent-escapes decoded once; `*` is left for globbing. Raises ValueError."""
+    if not uri.startswith("file:///"):
+        raise ValueError("a file is named by its absolute path and no host: file:///data/sales.csv")
+    try:
+        path = unquote(uri.removeprefix("file://"), errors="strict")
+    except UnicodeDecodeError as error:
+        raise ValueError("the percent-escapes of a file URI are not UTF-8") from error
+    if _CONTROL.search(path):
+        raise ValueError("a file URI holds a control character")
+    if ".." in path.split("/"):
+        raise ValueError("a file URI may not hold a .. step")
+    if path.endswith("/"):
+        raise ValueError("a file URI names a file, not a folder; file:///data/*.csv names every CSV file of one")
+    return path
+
+
+def is_supported(uri: str) -> bool:
+    return uri.startswith(("upload:", "file:"))

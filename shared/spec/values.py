@@ -1,0 +1,135 @@
+"""The kinds of value that a spec is made of, each with its one check. No message repeats a value wholesale."""
+
+import codecs
+import re
+from collections.abc import Callable
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, Strict
+from pydantic_core import PydanticCustomError
+
+from shared.spec.durations import check_bucket, parse_duration
+from shared.spec.functions import FUNCTIONS, SYNONYMS
+from shared.spec.names import did_you_mean, quote, result_name_fault
+from shared.spec.types import SIMPLE, parse_type
+from shared.spec.uris import check_uri
+
+_LABEL = re.compile(r"[A-Za-z0-9_.-]{1,63}")
+_RESULT = re.compile(r"[a-z][a-z0-9_]{0,47}")
+
+
+def fault(detail: str) -> PydanticCustomError:
+    """An error whose message is *detail* as it stands; pydantic would put "Value error, " before a ValueError's."""
+    return PydanticCustomError("spec", "{detail}", {"detail": detail})
+
+
+def checked(check: Callable[[str], str]) -> AfterValidator:
+    """A validator from a function that returns the text to keep or raises ValueError."""
+
+    def validate(text: str) -> str:
+        try:
+            return check(text)
+        except ValueError as error:
+            raise fault(str(error)) from error
+
+    return AfterValidator(validate)
+
+
+def _plain(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a NUL character is not allowed here")
+    return text
+
+
+def _result_column(name: str) -> str:
+    if wrong := result_name_fault(name):
+        raise ValueError(wrong)
+    return name
+
+
+def _result_name(name: str) -> str:
+    if not _RESULT.fullmatch(name):
+        raise ValueError("a result's name is 1 to 48 of a-z, 0-9 and _, and starts with a letter")
+    return name
+
+
+def _label(key: str) -> str:
+    if not _LABEL.fullmatch(key):
+        raise ValueError("a label's key is 1 to 63 of A-Z, a-z, 0-9, _, . and -")
+    return key
+
+
+def _function(name: str) -> str:
+    if name not in FUNCTIONS:
+        guess = did_you_mean(name, FUNCTIONS, SYNONYMS)
+        raise ValueError(f"{quote(name)} is not a function{guess or '; there are ' + ', '.join(FUNCTIONS)}")
+    return name
+
+
+def _type(text: str) -> str:
+    try:
+        return str(parse_type(text))
+    except ValueError as error:
+        raise ValueError(f"{quote(text)} is not a type; use one of {', '.join(SIMPLE)} or decimal(p,s) with s <= p <= 38") from error
+
+
+def _duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+def _timezone(name: str) -> str:
+    """UTC needs no time zone database."""
+    try:
+        return name if name == "UTC" else ZoneInfo(name).key
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError('not a time zone of the IANA database, such as "Asia/Seoul" or "UTC"') from error
+
+
+def _encoding(name: str) -> str:
+    try:
+        return codecs.lookup(name).name
+    except (ValueError, LookupError) as error:
+        raise ValueError('not an encoding; files are read as "utf-8"') from error
+
+
+def _character(text: str) -> str:
+    if len(text) != 1 or text in "\r\n\0":
+        raise ValueError("exactly one character, not a line end or NUL")
+    return text
+
+
+def _not_empty(items: tuple[object, ...]) -> tuple[object, ...]:
+    if not items:
+        raise fault("at least one element is needed")
+    return items
+
+
+ColumnName = Annotated[str, Field(min_length=1, max_length=1000), checked(_plain)]
+"""A column of the dataset; whatever its header says."""
+ResultColumn = Annotated[str, checked(_result_column)]
+ResultName = Annotated[str, checked(_result_name)]
+Expression = Annotated[str, Field(min_length=1, max_length=10_000), checked(_plain)]
+FunctionName = Annotated[str, checked(_function)]
+TypeName = Annotated[str, checked(_type)]
+Duration = Annotated[str, checked(_duration)]
+BucketWidth = Annotated[str, checked(check_bucket)]
+TimeZone = Annotated[str, Field(max_length=100), checked(_timezone)]
+Encoding = Annotated[str, Field(max_length=40), checked(_encoding)]
+Character = Annotated[str, checked(_character)]
+Uri = Annotated[str, checked(check_uri)]
+NullValue = Annotated[str, Field(max_length=1000), checked(_plain)]
+LabelKey = Annotated[str, checked(_label)]
+LabelValue = Annotated[str, Field(max_length=256), checked(_plain)]
+
+# Strict: neither "5" nor 5.0 nor true is an integer. Text needs no such care, pydantic never makes text of anything else.
+Flag = Annotated[bool, Strict()]
+Integer = Annotated[int, Strict()]
+Count = Annotated[Integer, Field(ge=0, le=2**63 - 1)]
+Size = Annotated[Integer, Field(ge=1, le=2**63 - 1)]
+Fraction = Annotated[float, Strict(), Field(ge=0, le=1), AfterValidator(abs)]
+"""abs, because -0.0 equals 0.0 and so must not change the digest."""
+
+NOT_EMPTY = AfterValidator(_not_empty)
+"""Instead of `min_length`, which counts only the elements that are right and so would report twice."""

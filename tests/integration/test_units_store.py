@@ -1,0 +1,215 @@
+"""The unit protocol on real Postgres, without any process around it."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.core.timings import Timings
+from shared.db.jobs import JobStore
+from shared.db.pool import connect
+from shared.db.units import Done, Lease, NewUnit, UnitStore
+from shared.db.workers import WorkerStore
+from shared.errors import AlreadyDone, IdempotencyKeyReused, LeaseLost
+from shared.spec.version import STATE_VERSION
+
+PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail": "x", "errors": []}
+
+
+class World:
+    def __init__(self, url: str) -> None:
+        self.pool = connect(url, name="test")
+        self.jobs = JobStore(self.pool)
+        self.timings = Timings(grace=timedelta())
+        self.units = UnitStore(self.pool, self.timings, STATE_VERSION)
+        self.workers = WorkerStore(self.pool)
+
+    async def submit(self, key: str | None = None, digest: str = "d", name: str | None = None):
+        return await self.jobs.submit(
+            "default", {"a": 1}, digest, idempotency_key=key, priority=5, labels={}, result_name=name, state_version=STATE_VERSION
+        )
+
+    async def beat(self, worker: str = "w1", slots: int = 2) -> set[tuple[int, int]]:
+        return await self.workers.beat(worker, host="h", pid=1, version="0", slots=slots, draining=False)
+
+    async def leased(self, worker: str = "w1") -> Lease:
+        await self.beat(worker)
+        job, _ = await self.submit()
+        lease = await self.units.claim(worker, job_id=job.id)
+        assert lease is not None
+        return lease
+
+    async def value(self, sql: str, *args):
+        async with self.pool.connection() as connection:
+            return await connection.fetchval(sql, *args)
+
+
+@pytest.fixture
+async def world(database_url):
+    world = World(database_url)
+    yield world
+    await world.pool.close()
+
+
+async def test_a_submitted_job_has_one_pending_plan_unit(world):
+    job, replayed = await world.submit()
+
+    assert (job.state, job.phase, replayed) == ("queued", "planning", False)
+    assert [(u["kind"], u["state"]) for u in await world.units.of_job(job.id)] == [("plan", "pending")]
+
+
+async def test_the_same_idempotency_key_gives_the_same_job_and_another_body_is_refused(world):
+    first, _ = await world.submit(key="k")
+    again, replayed = await world.submit(key="k")
+
+    assert (again.id, replayed) == (first.id, True)
+    with pytest.raises(IdempotencyKeyReused):
+        await world.submit(key="k", digest="other")
+
+
+async def test_versions_of_a_name_are_numbered_at_submit(world):
+    assert [(await world.submit(name="sales"))[0].version for _ in range(3)] == [1, 2, 3]
+
+
+async def test_a_worker_without_a_heartbeat_gets_no_lease(world):
+    job, _ = await world.submit()
+
+    assert await world.units.claim("w1", job_id=job.id) is None
+
+
+async def test_a_unit_is_leased_to_one_worker_only(world):
+    lease = await world.leased()
+    await world.beat("w2")
+
+    assert await world.units.claim("w2", unit_id=lease.id) is None
+    assert (await world.jobs.get("default", lease.job_id)).state == "running"
+
+
+async def test_a_zombies_commit_is_refused_and_leaves_nothing(world):
+    old = await world.leased()
+    await world.units.give_back(old, "death")
+    await world.beat("w2")
+    new = await world.units.claim("w2", unit_id=old.id)
+
+    async def write(tx):
+        await tx.execute("INSERT INTO gristmill.results (tenant, name) VALUES ('default', 'zombie')")
+
+    with pytest.raises(LeaseLost):
+        await world.units.complete(old, Done(), write)
+    await world.units.complete(new, Done(rows_read=7), nothing)
+
+    assert new.attempt == old.attempt + 1
+    assert await world.value("SELECT count(*) FROM gristmill.results") == 0
+    assert await world.value("SELECT rows_read FROM gristmill.units WHERE id = $1", new.id) == 7
+
+
+async def test_what_ended_a_lease_is_charged_apart(world):
+    lease = await world.leased()
+    for charge in ("death", "crash", "error", "nothing", "error"):
+        await world.units.give_back(lease, charge)
+        lease = await world.units.claim("w1", unit_id=lease.id)
+
+    assert (lease.deaths, lease.crashes, lease.errors, lease.attempt) == (1, 1, 2, 6)
+
+
+async def test_a_delayed_unit_is_not_claimable_before_its_time(world):
+    lease = await world.leased()
+    await world.units.give_back(lease, "error", delay=timedelta(hours=1))
+
+    assert await world.units.claim("w1", unit_id=lease.id) is None
+
+
+async def test_cancelling_ends_pending_units_at_once_and_leased_ones_when_they_come_back(world):
+    lease = await world.leased()
+    job = await world.jobs.cancel("default", lease.job_id)
+    assert job.state == "cancelling"
+    assert await world.beat() == set(), "the worker hears that the unit is no longer wanted"
+
+    await world.units.give_back(lease, "nothing")
+
+    assert (await world.jobs.get("default", lease.job_id)).state == "cancelled"
+    assert (await world.jobs.cancel("default", lease.job_id)).state == "cancelled"
+
+
+async def test_a_failed_unit_fails_its_job_with_the_cause_and_it_cannot_be_cancelled_then(world):
+    lease = await world.leased()
+    await world.units.fail(lease, PROBLEM)
+
+    job = await world.jobs.get("default", lease.job_id)
+    assert (job.state, job.error) == ("failed", PROBLEM)
+    with pytest.raises(AlreadyDone):
+        await world.jobs.cancel("default", lease.job_id)
+
+
+async def test_a_plan_commits_its_chunks_and_the_phase_in_one_step(world):
+    lease = await world.leased()
+    await world.units.complete_plan(lease, {"schema": []}, [NewUnit(no=i, payload={"i": i}, bytes=10) for i in range(3)])
+
+    job = await world.jobs.get("default", lease.job_id)
+    progress = (await world.jobs.progress([job.id]))[job.id]
+    assert (job.phase, progress.chunks_total, progress.bytes_total) == ("scanning", 3, 30)
+
+    await world.units.complete_plan(lease, {"schema": "another"}, [])
+    assert (await world.jobs.get("default", job.id)).plan == {"schema": []}, "the same commit again is success and changes nothing"
+
+
+async def nothing(_tx):
+    """Write nothing beside the ledger."""
+
+
+async def test_a_commit_whose_answer_was_lost_counts_once(world):
+    plan = await world.leased()
+    await world.units.complete_plan(plan, {}, [NewUnit(no=0, payload={})])
+    lease = await world.units.claim("w1", job_id=plan.job_id)
+    writes = []
+
+    async def write(tx):
+        writes.append(await tx.fetchval("SELECT 1"))
+
+    await world.units.complete(lease, Done(), write)
+    await world.units.complete(lease, Done(), write)
+
+    assert writes == [1]
+
+
+async def test_widening_happens_once_and_returns_finished_chunks(world):
+    plan = await world.leased()
+    await world.units.complete_plan(plan, {"schema": 1}, [NewUnit(no=i, payload={}) for i in range(3)])
+    first, second, third = [await world.units.claim("w1", job_id=plan.job_id) for _ in range(3)]
+    await world.units.complete(first, Done(rows_read=5), nothing)
+
+    await world.units.widen(second, {"schema": 2})
+    with pytest.raises(LeaseLost):
+        await world.units.widen(third, {"schema": 3})
+    with pytest.raises(LeaseLost):
+        await world.units.complete(third, Done(), nothing)
+
+    job = await world.jobs.get("default", plan.job_id)
+    assert job.plan == {"schema": 2}
+    chunks = [u for u in await world.units.of_job(job.id) if u["kind"] == "chunk"]
+    assert [(u["state"], u["epoch"], u["rows_read"]) for u in chunks] == [("pending", 2, 0)] * 3
+    assert (await world.units.claim("w1", job_id=job.id)).epoch == 2
+
+
+async def test_the_dispatcher_rings_for_a_window_only_and_fairly_by_priority(world):
+    await world.beat(slots=2)
+    for _ in range(10):
+        await world.submit()
+
+    assert len(await world.units.due()) == 4
+    assert await world.units.due() == []
+
+
+async def test_an_expired_lease_of_a_dead_worker_is_found(world):
+    lease = await world.leased()
+    assert await world.units.expired() == []
+    await world.value("UPDATE gristmill.workers SET seen_at = now() - interval '11 seconds' RETURNING 1")
+
+    [(found, died)] = await world.units.expired()
+    assert (found.id, found.attempt, died) == (lease.id, lease.attempt, True)
+
+
+async def test_an_expired_deadline_is_not_the_workers_death(world):
+    lease = await world.leased()
+    await world.value("UPDATE gristmill.units SET deadline_at = now() - interval '1 second' RETURNING 1")
+
+    assert [(found.id, died) for found, died in await world.units.expired()] == [(lease.id, False)]

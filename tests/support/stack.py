@@ -1,0 +1,161 @@
+"""The services as real processes against one database: what the integration, fault and end-to-end tests drive over HTTP."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psycopg
+
+from gristmill.servers import free_port
+
+PATIENCE = 60.0
+
+
+def eventually(look: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """Ask until the answer is true; the only way in which these tests wait."""
+    end = time.monotonic() + patience
+    while not (found := look()):
+        assert time.monotonic() < end, f"{what} did not happen within {patience:g} s"
+        time.sleep(0.02)
+    return found
+
+
+class Process:
+    """One service process, its log in a file."""
+
+    def __init__(self, module: str, *arguments: str, env: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments], env=env, stdout=output, stderr=output, stdin=subprocess.DEVNULL
+            )
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+
+    def stop(self, patience: float = 30.0) -> int:
+        """SIGTERM, and wait for the end."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    @property
+    def children(self) -> list[int]:
+        text = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children").read_text()
+        return [int(pid) for pid in text.split()]
+
+
+class Stack:
+    """A gateway and workers; `data` is an allowed source folder."""
+
+    def __init__(self, database_url: str, redis_url: str, folder: Path, **settings: str) -> None:
+        self.folder, self.database_url = folder, database_url
+        self.data = folder / "data"
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if name in os.environ}
+        self.env = kept | {
+            "GRISTMILL_DATABASE_URL": database_url,
+            "GRISTMILL_REDIS_URL": redis_url,
+            "GRISTMILL_STORAGE": str(folder / "storage"),
+            "GRISTMILL_SOURCES": f"file://{self.data}/",
+            "GRISTMILL_PORT": str(self.port),
+            "GRISTMILL_SLOTS": "2",
+            "GRISTMILL_TIME_SCALE": "0.1",
+        }
+        self.env |= settings
+        self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        self.processes: list[Process] = []
+
+    def start(self, module: str, *arguments: str, **env: str) -> Process:
+        log = self.folder / f"{module}-{len(self.processes)}.log"
+        process = Process(module, *arguments, env=self.env | env, log=log)
+        self.processes.append(process)
+        return process
+
+    def gateway(self) -> Process:
+        process = self.start("api_service", "serve")
+        eventually(self._ready, "the gateway's readiness")
+        return process
+
+    def _ready(self) -> bool:
+        try:
+            return self.http.get("/readyz").status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def worker(self, **env: str) -> Process:
+        process = self.start("worker_service", **env)
+        eventually(lambda: b"worker.started" in process.log.read_bytes(), "the worker's start")
+        return process
+
+    def submit(self, spec: dict[str, Any], **headers: str) -> dict[str, Any]:
+        answer = self.http.post("/v1/jobs", json=spec, headers=headers)
+        assert answer.status_code in {200, 202}, answer.text
+        return answer.json()
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return self.http.get(f"/v1/jobs/{job_id}").json()
+
+    def wait(self, job_id: str, patience: float = PATIENCE) -> dict[str, Any]:
+        """The job document once it is done."""
+        eventually(lambda: self.job(job_id)["done"], f"the end of {job_id}", patience)
+        return self.job(job_id)
+
+    def run(self, spec: dict[str, Any], patience: float = PATIENCE) -> dict[str, Any]:
+        return self.wait(self.submit(spec)["id"], patience)
+
+    def rows(self, job_id: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Every row, page by page."""
+        found, parameters = [], {"limit": 10_000, **parameters}
+        while True:
+            answer = self.http.get(f"/v1/jobs/{job_id}/rows", params=parameters)
+            assert answer.status_code == 200, answer.text
+            page = json.loads(answer.text)
+            found += page["items"]
+            if page["next"] is None:
+                return found
+            parameters["after"] = page["next"]
+
+    def sql(self, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            cursor = connection.execute(statement, arguments)
+            return cursor.fetchall() if cursor.description else []
+
+    def write(self, name: str, data: bytes | str) -> str:
+        """A file in the allowed folder; answers with its URI."""
+        path = self.data / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        return f"file://{path}"
+
+    def close(self) -> None:
+        self.http.close()
+        for process in self.processes:
+            if process.popen.poll() is None:
+                process.stop()
+
+
+@contextmanager
+def running(database_url: str, redis_url: str, folder: Path, *, workers: int = 1, **settings: str) -> Iterator[Stack]:
+    stack = Stack(database_url, redis_url, folder, **settings)
+    try:
+        stack.gateway()
+        for _ in range(workers):
+            stack.worker()
+        yield stack
+    finally:
+        stack.close()

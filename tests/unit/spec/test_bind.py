@@ -1,0 +1,100 @@
+import json
+
+import pytest
+
+from shared.errors import NotSupported, TypeMismatch, UnknownColumn
+from shared.spec.bind import bind
+from shared.spec.models import JobSpec
+from shared.spec.query import Aggregate, Key, Query
+from shared.spec.types import FLOAT64, INT64, STRING, DataType, Field, Schema, parse_type
+
+SCHEMA = Schema(
+    (
+        Field("carrier", STRING),
+        Field("month", INT64),
+        Field("arr_delay", STRING),
+        Field("distance", FLOAT64),
+        Field("fare", parse_type("decimal(18,2)"), declared=True),
+        Field("debt", parse_type("decimal(19,2)"), declared=True),
+        Field("code", STRING, declared=True),
+        Field("late", DataType("bool")),
+        Field("day", DataType("date")),
+    )
+)
+
+
+def spec_of(body, **changes) -> JobSpec:
+    return JobSpec.model_validate_json(json.dumps(body(**changes)))
+
+
+def problems(error, body, **changes) -> dict[str, str]:
+    with pytest.raises(error) as caught:
+        bind(spec_of(body, **changes), SCHEMA)
+    return {e["pointer"]: e["detail"] for e in caught.value.errors}
+
+
+def test_a_spec_and_a_schema_make_a_query(body):
+    aggregates = [
+        {"fn": "count"},
+        {"fn": "sum", "column": "month", "as": "m"},
+        {"fn": "std", "column": "fare", "ddof": 0},
+        {"fn": "max", "column": "day"},
+    ]
+    spec = spec_of(body, group_by=["carrier", "month"], aggregates=aggregates, semantics="pandas", limits={"max_groups": 7})
+    fare, day = parse_type("decimal(18,2)"), DataType("date")
+    assert bind(spec, SCHEMA) == Query(
+        keys=(Key(column="carrier", name="carrier", type=STRING), Key(column="month", name="month", type=INT64)),
+        aggregates=(
+            Aggregate(fn="count", name="count", column=None, type=None, result=INT64),
+            Aggregate(fn="sum", name="m", column="month", type=INT64, result=INT64, may_widen=True),
+            Aggregate(fn="std", name="std_fare", column="fare", type=fare, result=FLOAT64, ddof=0),
+            Aggregate(fn="max", name="max_day", column="day", type=day, result=day),
+        ),
+        semantics="pandas",
+        max_groups=7,
+    )
+
+
+def test_only_the_sum_of_integers_may_widen(body):
+    aggregates = [{"fn": fn, "column": c} for fn, c in [("sum", "distance"), ("sum", "fare"), ("max", "month"), ("count", "month")]]
+    assert not any(a.may_widen for a in bind(spec_of(body, aggregates=aggregates), SCHEMA).aggregates)
+
+
+def test_every_unknown_column_is_named_with_a_guess_and_the_columns_there_are(body):
+    source = {"uris": ["upload:u"], "types": {"carier/x": "string"}}
+    found = problems(UnknownColumn, body, source=source, group_by=["Carrier"], aggregates=[{"fn": "sum", "column": "zzz"}])
+    assert set(found) == {"#/source/types/carier~1x", "#/group_by/0", "#/aggregates/0/column"}
+    assert 'did you mean "carrier"?' in found["#/group_by/0"]
+    assert '"carrier", "month", "arr_delay"' in found["#/aggregates/0/column"]
+
+
+def test_the_sum_of_a_string_names_the_culprit_and_the_cure(body):
+    found = problems(TypeMismatch, body, aggregates=[{"fn": "mean", "column": "arr_delay"}, {"fn": "sum", "column": "code"}])
+    assert found["#/aggregates/0/column"] == (
+        'mean needs a number, and "arr_delay" is string; a value of it does not read as a number: '
+        "set source.csv.null_values if it stands for null, or source.types to declare the type"
+    )
+    assert found["#/aggregates/1/column"].endswith("source.types declares it so, and a string can be given to count, min, max")
+
+
+def test_bools_and_dates_are_no_numbers(body):
+    found = problems(TypeMismatch, body, aggregates=[{"fn": "sum", "column": "late"}, {"fn": "var", "column": "day"}])
+    assert found["#/aggregates/0/column"] == 'sum needs a number, and "late" is bool; a bool can be given to count, min, max'
+    assert set(found) == {"#/aggregates/0/column", "#/aggregates/1/column"}
+
+
+@pytest.mark.parametrize("fn", ["sum", "mean", "min", "max", "var", "std"])
+def test_decimals_of_more_than_18_digits_are_not_supported_yet(body, fn):
+    found = problems(NotSupported, body, aggregates=[{"fn": fn, "column": "fare"}, {"fn": fn, "column": "debt"}])
+    assert set(found) == {"#/aggregates/1/column"}
+    assert "decimal(19,2)" in found["#/aggregates/1/column"]
+
+
+def test_a_decimal_of_any_length_can_be_counted_and_grouped_by(body):
+    spec = spec_of(body, group_by=["debt"], aggregates=[{"fn": "count", "column": "debt"}])
+    assert bind(spec, SCHEMA).columns == ["debt"]
+
+
+def test_an_unknown_column_wins_over_a_type_mismatch(body):
+    found = problems(UnknownColumn, body, group_by=["nope"], aggregates=[{"fn": "sum", "column": "code"}])
+    assert set(found) == {"#/group_by/0"}

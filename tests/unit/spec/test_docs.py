@@ -1,0 +1,44 @@
+import json
+import re
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from shared.spec.built import Built
+from shared.spec.canonical import canonical_json
+from shared.spec.functions import FUNCTIONS
+from shared.spec.models import CsvOptions, Options, OutputSpec, SourceSpec
+from shared.spec.parse import KEYS, parse_spec
+
+PAGE = (Path(__file__).parents[3] / "docs" / "spec.md").read_text(encoding="utf-8")
+ROWS = [line for line in PAGE.splitlines() if line.startswith("| `")]
+
+
+def row_of(key: str) -> str:
+    return next(row for row in ROWS if f"`{key}`" in row.split(" | ")[0])
+
+
+def test_the_documented_spec_has_every_key_with_its_default():
+    [block] = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    assert json.loads(canonical_json(parse_spec(block.encode()))) == json.loads(block)
+
+
+def test_the_first_example_is_accepted():
+    example = PAGE.split("are required:\n\n")[1].split("\n\nThe whole")[0]
+    parse_spec(example.encode())
+
+
+def test_every_key_is_documented():
+    assert not [key for keys in KEYS.values() for key in keys if f'"{key}"' not in PAGE and f"`{key}`" not in PAGE]
+
+
+def test_the_page_says_which_functions_are_not_built():
+    assert {name: "**Not yet**" in row_of(name) for name in FUNCTIONS} == {name: not f.supported for name, f in FUNCTIONS.items()}
+
+
+def test_the_page_says_which_keys_are_not_wholly_built():
+    parts: list[tuple[str, type[BaseModel]]] = [("", SourceSpec), ("", CsvOptions), ("", OutputSpec), ("options.", Options)]
+    for prefix, part in parts:
+        for name, info in part.model_fields.items():
+            marked = any(isinstance(mark, Built) for mark in info.metadata)
+            assert ("not yet" in row_of(f"{prefix}{name}").lower()) == marked, name

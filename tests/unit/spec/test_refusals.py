@@ -1,0 +1,79 @@
+"""What is right but not built yet is refused with its pointer, and only once everything is right."""
+
+import pytest
+
+from shared.errors import NotSupported
+from shared.spec.functions import FUNCTIONS
+
+ARGUMENTS = {"column": "a", "by": "b", "y": "y", "x": "x", "q": 0.5, "k": 3}
+UNBUILT = sorted(name for name, function in FUNCTIONS.items() if not function.supported)
+
+
+def source(**keys):
+    return {"uris": ["upload:u"], **keys}
+
+
+BUCKET = {"time_bucket": "1h", "column": "ts", "as": "hour"}
+REFUSED = [
+    ("#/derive", {"derive": [{"as": "net", "expr": "a - b"}]}),
+    ("#/where", {"where": "a > 0"}),
+    ("#/compute", {"compute": [{"as": "ratio", "expr": "a / b"}]}),
+    ("#/having", {"having": "count > 1"}),
+    ("#/group_by/1/time_bucket", {"group_by": ["carrier", BUCKET]}),
+    ("#/aggregates/0/where", {"aggregates": [{"fn": "count", "where": "a > 0"}]}),
+    ("#/output/expires", {"output": {"expires": "30d"}}),
+    ("#/output/on_schema_change", {"output": {"on_schema_change": "replace"}}),
+    ("#/options/on_bad_row", {"options": {"on_bad_row": "skip"}}),
+    ("#/options/on_bad_row", {"options": {"on_bad_row": "quarantine"}}),
+    ("#/options/max_bad_rows", {"options": {"max_bad_rows": 0}}),
+    ("#/options/max_parallel_chunks", {"options": {"max_parallel_chunks": 2}}),
+    ("#/options/deadline", {"options": {"deadline": "15m"}}),
+    ("#/source/uris/1", {"source": {"uris": ["upload:u", "s3://bucket/key.csv"]}}),
+    ("#/source/format", {"source": source(format="ndjson")}),
+    ("#/source/compression", {"source": source(compression="zstd")}),
+    ("#/source/csv/escape", {"source": source(csv={"escape": "\\"})}),
+    ("#/source/csv/comment", {"source": source(csv={"comment": "#"})}),
+    ("#/source/csv/encoding", {"source": source(csv={"encoding": "latin-1"})}),
+    ("#/source/csv/delimiter", {"source": source(csv={"delimiter": "§"})}),
+]
+
+
+@pytest.mark.parametrize(("pointer", "changes"), REFUSED)
+def test_what_is_not_built_is_refused_at_its_place(reject, body, pointer, changes):
+    assert list(reject(body(**changes), NotSupported)) == [pointer]
+
+
+@pytest.mark.parametrize(("pointer", "changes"), REFUSED)
+def test_a_mistake_anywhere_wins_over_what_is_not_built(reject, body, pointer, changes):
+    assert list(reject(body(**changes, nonsense=1))) == ["#/nonsense"]
+
+
+@pytest.mark.parametrize("fn", UNBUILT)
+def test_a_function_that_is_not_built_is_refused_once_its_parameters_are_right(reject, body, fn):
+    needed = {name: ARGUMENTS[name] for name, parameter in FUNCTIONS[fn].parameters.items() if parameter.required}
+    refusal = reject(body(aggregates=[{"fn": fn, **needed}]), NotSupported)
+    assert refusal == {"#/aggregates/0/fn": "not supported yet; supported: count, sum, mean, min, max, var, std"}
+    assert set(reject(body(aggregates=[{"fn": fn}]))) == {f"#/aggregates/0/{name}" for name in needed}
+
+
+def test_everything_that_is_not_built_is_named_at_once(reject, body):
+    changes = {"where": "a", "having": "b", "derive": [{"as": "c", "expr": "d"}], "options": {"deadline": "1h", "on_bad_row": "skip"}}
+    refusal = reject(body(**changes), NotSupported)
+    assert set(refusal) == {"#/where", "#/having", "#/derive", "#/options/deadline", "#/options/on_bad_row"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"derive": [], "where": None, "compute": [], "having": None},
+        {"source": source(format="csv", compression="gzip", csv={"delimiter": "\t", "quote": "'", "null_values": ["NA", ""]})},
+        {"source": source(format="parquet")},
+        {"source": source(csv={"encoding": "UTF8"})},
+        {"source": source(types={"a": "bool", "b": "date", "c": "decimal(38,38)", "d": "timestamp"}, timezone="Asia/Seoul")},
+        {"semantics": "pandas", "output": {"name": "a_1", "versions": 1}, "options": {"priority": 0, "chunk_bytes": 1}},
+        {"limits": {"max_groups": 1, "max_bytes": 1, "max_chunks": 1, "max_state_bytes": 1}, "labels": {"team": "성장"}},
+        {"options": {"on_bad_row": "fail", "max_bad_rows": None, "deadline": None}},
+    ],
+)
+def test_what_is_built_is_accepted(accept, body, changes):
+    accept(body(**changes))

@@ -1,0 +1,65 @@
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.planning import BUCKETS, MERGE_BYTES, merge_ranges
+from shared.core.retry import MAX_CRASHES, MAX_DEATHS, Counts, backoff, may_crash_again, may_die_again
+from shared.core.timings import Timings
+from shared.ids import new_id
+from shared.spec.types import SIMPLE, join, parse_type, widenings
+
+
+@given(st.integers(0, 10 * BUCKETS * MERGE_BYTES))
+def test_merge_ranges_cover_every_bucket_once(state_bytes):
+    ranges = merge_ranges(state_bytes)
+
+    assert [bucket for first, end in ranges for bucket in range(first, end)] == list(range(BUCKETS))
+    assert len(ranges) == BUCKETS or state_bytes <= len(ranges) * MERGE_BYTES
+
+
+def test_a_small_job_has_one_merge():
+    assert merge_ranges(0) == [(0, 1024)]
+
+
+def test_backoff_doubles_up_to_its_limit():
+    timings = Timings()
+
+    assert [backoff(n, timings).total_seconds() for n in range(4)] == [0.5, 1, 2, 4]
+    assert backoff(1000, timings) == timings.retry_limit
+
+
+def test_the_last_try_is_the_last():
+    assert may_crash_again(Counts(0, MAX_CRASHES - 2, 0))
+    assert not may_crash_again(Counts(0, MAX_CRASHES - 1, 0))
+    assert not may_die_again(Counts(MAX_DEATHS - 1, 0, 0))
+
+
+def test_periods_shrink_together():
+    assert Timings().scaled(0.1).lease == timedelta(seconds=1)
+
+
+def test_ids_sort_by_time_and_are_sql_identifiers():
+    ids = [new_id("job") for _ in range(100)]
+
+    assert len(set(ids)) == 100
+    assert all(len(i) == 30 and i.islower() and i.replace("_", "").isalnum() for i in ids)
+
+
+@pytest.mark.parametrize("text", [*SIMPLE, "decimal(18,2)", "decimal(38,38)", "decimal(1, 0)"])
+def test_a_type_survives_its_text(text):
+    assert parse_type(str(parse_type(text))) == parse_type(text)
+
+
+@pytest.mark.parametrize("text", ["null", "decimal(39,0)", "decimal(5,6)", "decimal(0,0)", "int", "INT64", "", "decimal"])
+def test_other_spellings_are_refused(text):
+    with pytest.raises(ValueError, match="is not a type"):
+        parse_type(text)
+
+
+@given(st.sampled_from(SIMPLE), st.sampled_from(SIMPLE), st.sampled_from(SIMPLE))
+def test_join_is_commutative_associative_and_a_widening(a, b, c):
+    assert join(a, b) == join(b, a)
+    assert join(join(a, b), c) == join(a, join(b, c))
+    assert join(a, b) in [a, *widenings(a)]
