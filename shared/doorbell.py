@@ -104,4 +104,4 @@ class Doorbell:
                     yield message["data"]
 
     async def close(self) -> None:
-        await self.redis.aclose()
+        await self.redis.aclose(close_connection_pool=True)

@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeEngine
 from shared.spec.types import DataType, Kind, parse_type
 
 TABLES = "gristmill_results"
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # the dialect's constructor has no annotations
+_DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # the default one doubles % in identifiers
 _QUOTE = _DIALECT.identifier_preparer.quote
 
 _TYPES: dict[Kind, TypeEngine[Any]] = {

@@ -1,0 +1,1 @@
+"""The gateway: the HTTP service in front of the jobs and their results."""

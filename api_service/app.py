@@ -1,0 +1,76 @@
+"""The composition root: which pool, stores and services the handlers get, and in which order they open and close."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+from aiohttp import web
+
+from api_service.database import PromptPool
+from api_service.keys import JOBS, READINESS, RESULTS, SETTINGS, UPLOADS
+from api_service.middleware import explain, identify, put_headers
+from api_service.routes import ROUTES
+from api_service.services.jobs import JobService
+from api_service.services.readiness import Nudger, Readiness
+from api_service.services.results import ResultService
+from api_service.services.uploads import UploadService
+from shared.db.jobs import JobStore
+from shared.db.pool import connect
+from shared.db.rows import RowStore
+from shared.db.uploads import UploadStore
+from shared.db.versions import VersionStore
+from shared.doorbell import Doorbell, redis_pool
+from shared.errors import StorageUnavailable
+from shared.settings import Settings
+from shared.storage.uploads import UploadFiles
+
+ANSWER_SECONDS = 4.0
+"""How long a request waits for Postgres before it is told to try again."""
+log = structlog.get_logger()
+
+
+def build_app(settings: Settings) -> web.Application:
+    app = web.Application(middlewares=[identify, explain])
+    app[SETTINGS] = settings
+    app.add_routes(ROUTES)
+    app.on_response_prepare.append(put_headers)
+    app.cleanup_ctx.append(_services)
+    app.on_shutdown.append(_answer_the_waiting)
+    return app
+
+
+async def _services(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    async with contextlib.AsyncExitStack() as closing:
+        pool = PromptPool(connect(settings.database_url, name="gristmill-gateway"), seconds=ANSWER_SECONDS)
+        streams = connect(settings.database_url, name="gristmill-streams", size=4)
+        doorbell = Doorbell(redis_pool(settings.redis_url))
+        for close in (doorbell.close, streams.close, pool.close):
+            closing.push_async_callback(close)
+        nudger, readiness, files = Nudger(doorbell), Readiness(pool, doorbell), UploadFiles(settings.storage)
+        jobs, versions, uploads = JobStore(pool), VersionStore(pool), UploadStore(pool)
+        app[READINESS] = readiness
+        app[UPLOADS] = UploadService(uploads, files)
+        app[JOBS] = JobService(jobs, versions, uploads, settings, nudger.nudge)
+        app[RESULTS] = ResultService(jobs, versions, RowStore(pool, streams))
+        for work in (_tidy(files), nudger.run(), readiness.announce()):
+            closing.push_async_callback(_ended, asyncio.create_task(work))
+        yield
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _tidy(files: UploadFiles) -> None:
+    try:
+        await asyncio.to_thread(files.remove_abandoned)
+    except StorageUnavailable as error:
+        log.warning("uploads.untidy", detail=error.detail)
+
+
+async def _answer_the_waiting(app: web.Application) -> None:
+    app[JOBS].stopping.set()

@@ -1,0 +1,75 @@
+"""Reading request bodies within a limit, and sending long answers that cannot end as if they were whole."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from aiohttp import web
+
+from shared.errors import PayloadTooLarge, UnsupportedMediaType
+
+_STALLED_SECONDS = 60.0
+"""A client that takes nothing for so long is gone; it would hold a connection to Postgres."""
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+
+
+async def defer_continue(_: web.Request) -> None:
+    """An `Expect: 100-continue` is answered when the body is wanted (`blocks`), so that a refused body is never sent."""
+
+
+async def blocks(request: web.Request, limit: int) -> AsyncIterator[bytes]:
+    """The body as it arrives; raises PayloadTooLarge as soon as it is known to pass *limit* bytes."""
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+    received = 0
+    async for block in request.content.iter_any():
+        received += len(block)
+        if received > limit:
+            raise _too_large(limit)
+        yield block
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is larger than {limit} bytes, the most that is accepted here")
+
+
+def check_uncompressed(request: web.Request) -> None:
+    if "Content-Encoding" in request.headers:
+        raise UnsupportedMediaType("Send the body without a Content-Encoding; a compressed file is uploaded as it is")
+
+
+async def json_body(request: web.Request, limit: int) -> bytes:
+    """The bytes of a body that says it is JSON."""
+    if request.content_type != "application/json" or "Content-Type" not in request.headers:
+        raise UnsupportedMediaType("Send the body as Content-Type: application/json")
+    check_uncompressed(request)
+    return b"".join([block async for block in blocks(request, limit)])
+
+
+async def stream(request: web.Request, response: web.StreamResponse, texts: AsyncGenerator[str]) -> web.StreamResponse:
+    """Send *texts* as the body. An error before the first one is still a problem; a later one cuts the connection."""
+    async with aclosing(texts):
+        text = await anext(texts, None)
+        await response.prepare(request)
+        try:
+            while text is not None and request.method != "HEAD":
+                async with asyncio.timeout(_STALLED_SECONDS):
+                    await response.write(text.encode())
+                text = await anext(texts, None)
+            await response.write_eof()
+        except BaseException:
+            _cut(request)
+            raise
+    return response
+
+
+def _cut(request: web.Request) -> None:
+    """Reset the connection: to HTTP/1.0 clients an orderly close would look like the end of the body."""
+    if request.transport is not None:
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        request.transport.abort()

@@ -1,0 +1,1 @@
+"""One module a noun: read the request, ask the service, write the answer."""

@@ -1,0 +1,16 @@
+"""Is the process alive, and can it do its work."""
+
+from aiohttp import web
+
+from api_service.handlers.answers import json_response
+from api_service.keys import READINESS
+
+
+async def livez(_: web.Request) -> web.Response:
+    return json_response({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """Redis away is only `degraded`: submits are kept, and the workers find them by themselves."""
+    has_redis = await request.app[READINESS].check()
+    return json_response({"status": "ok" if has_redis else "degraded", "postgres": "ok", "redis": "ok" if has_redis else "away"})

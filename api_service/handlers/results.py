@@ -1,0 +1,19 @@
+"""The named results, each as its current version."""
+
+from aiohttp import web
+
+from api_service.handlers.answers import json_response
+from api_service.keys import RESULTS, TENANT
+from api_service.wire import parameters
+from api_service.wire.documents import result_document
+
+
+async def search(request: web.Request) -> web.Response:
+    parameters.only(request.query, ())
+    versions = await request.app[RESULTS].all(TENANT)
+    return json_response({"items": [result_document(version) for version in versions], "next": None})
+
+
+async def read(request: web.Request) -> web.Response:
+    parameters.only(request.query, ())
+    return json_response(result_document(await request.app[RESULTS].current(TENANT, request.match_info["name"])))

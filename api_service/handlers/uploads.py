@@ -1,0 +1,36 @@
+"""POST /v1/uploads, GET and DELETE /v1/uploads/{id}."""
+
+from aiohttp import web
+
+from api_service.bodies import blocks, check_uncompressed
+from api_service.handlers.answers import json_response
+from api_service.keys import SETTINGS, TENANT, UPLOADS
+from api_service.wire import parameters
+from api_service.wire.documents import upload_document
+from api_service.wire.headers import promised_sha256
+from shared.errors import UnsupportedMediaType
+
+
+async def create(request: web.Request) -> web.Response:
+    parameters.only(request.query, ("filename",))
+    check_uncompressed(request)
+    if request.content_type.startswith("multipart/"):
+        raise UnsupportedMediaType("Send the file itself as the body, not a form: curl --data-binary @file, or curl -T file -X POST")
+    upload = await request.app[UPLOADS].put(
+        TENANT,
+        blocks(request, request.app[SETTINGS].max_upload_bytes),
+        filename=parameters.filename(request.query),
+        sha256=promised_sha256(request.headers.getall("Content-Digest", [])),
+    )
+    return json_response(upload_document(upload), status=201, headers={"Location": f"/v1/uploads/{upload.id}"})
+
+
+async def read(request: web.Request) -> web.Response:
+    parameters.only(request.query, ())
+    return json_response(upload_document(await request.app[UPLOADS].get(TENANT, request.match_info["id"])))
+
+
+async def delete(request: web.Request) -> web.Response:
+    parameters.only(request.query, ())
+    await request.app[UPLOADS].delete(TENANT, request.match_info["id"])
+    return web.Response(status=204)

@@ -1,0 +1,19 @@
+"""What the composition root puts into the application, by typed key."""
+
+from aiohttp import web
+
+from api_service.services.jobs import JobService
+from api_service.services.readiness import Readiness
+from api_service.services.results import ResultService
+from api_service.services.uploads import UploadService
+from shared.settings import Settings
+
+SETTINGS = web.AppKey("settings", Settings)
+JOBS = web.AppKey("jobs", JobService)
+RESULTS = web.AppKey("results", ResultService)
+UPLOADS = web.AppKey("uploads", UploadService)
+READINESS = web.AppKey("readiness", Readiness)
+
+REQUEST_ID = web.RequestKey("request_id", str)
+TENANT = "default"
+"""Whose data a request is about. There is one tenant until there are API keys."""

@@ -1,0 +1,78 @@
+"""How an error becomes an RFC 9457 answer: the one table of statuses and titles."""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from shared import errors
+
+STATUSES: dict[type[errors.GristmillError], tuple[int, str]] = {
+    errors.MalformedJson: (400, "Malformed JSON"),
+    errors.InvalidCursor: (400, "Invalid cursor"),
+    errors.BadRequest: (400, "Bad request"),
+    errors.DigestMismatch: (400, "Digest mismatch"),
+    errors.NotFound: (404, "Not found"),
+    errors.MethodNotAllowed: (405, "Method not allowed"),
+    errors.NotAcceptable: (406, "Not acceptable"),
+    errors.NotReady: (409, "Not ready"),
+    errors.NoResult: (409, "No result"),
+    errors.AlreadyDone: (409, "Already done"),
+    errors.InvalidState: (409, "Invalid state"),
+    errors.CursorExpired: (410, "Cursor expired"),
+    errors.ResultExpired: (410, "Result expired"),
+    errors.PayloadTooLarge: (413, "Payload too large"),
+    errors.UnsupportedMediaType: (415, "Unsupported media type"),
+    errors.InvalidParameter: (422, "Invalid parameter"),
+    errors.InvalidSpec: (422, "Invalid spec"),
+    errors.NotSupported: (422, "Not supported"),
+    errors.SourceNotAllowed: (422, "Source not allowed"),
+    errors.SourceNotFound: (422, "Source not found"),
+    errors.IdempotencyKeyReused: (422, "Idempotency key reused"),
+    errors.UnknownColumn: (422, "Unknown column"),
+    errors.TypeMismatch: (422, "Type mismatch"),
+    errors.TransientError: (503, "Service unavailable"),
+    errors.GristmillError: (500, "Internal error"),
+}
+RETRY_SECONDS = 1
+
+
+def status_and_title(error: errors.GristmillError) -> tuple[int, str]:
+    """The row of the error's class, or of the nearest class above it."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+def problem_response(
+    error: errors.GristmillError, *, instance: str, request_id: str, headers: dict[str, str] | None = None
+) -> web.Response:
+    status, title = status_and_title(error)
+    problem = error.problem()
+    body: dict[str, Any] = {
+        "type": f"urn:gristmill:problem:{problem['code']}",
+        "title": title,
+        "status": status,
+        "detail": problem["detail"],
+        "instance": instance,
+        "request_id": request_id,
+        "code": problem["code"],
+        "category": problem["category"],
+        "retryable": problem["retryable"],
+        "errors": problem["errors"],
+    }
+    response = web.Response(body=msgspec.json.encode(body), status=status, content_type="application/problem+json", headers=headers)
+    response.headers["X-Request-Id"] = request_id
+    if isinstance(error, errors.TransientError | errors.NotReady):
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def from_http_exception(error: web.HTTPException, request: web.BaseRequest) -> errors.GristmillError:
+    """Aiohttp's own refusals, as ours."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return errors.MethodNotAllowed(f"{request.path} does not answer {request.method}; it answers {allowed}")
+    if isinstance(error, web.HTTPNotFound):
+        return errors.NotFound(f"There is nothing at {request.path}")
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return errors.PayloadTooLarge("The body is too large")
+    return errors.BadRequest(error.reason)

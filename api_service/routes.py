@@ -1,0 +1,26 @@
+"""The whole URL table."""
+
+from aiohttp import web
+
+from api_service.bodies import defer_continue
+from api_service.handlers import health, index, jobs, results, rows, uploads
+
+ID = "{id:[a-z0-9_]{1,64}}"
+NAME = "{name:[a-z][a-z0-9_]{0,47}}"
+
+ROUTES = [
+    web.get("/", index.page),
+    web.get("/livez", health.livez),
+    web.get("/readyz", health.readyz),
+    web.post("/v1/uploads", uploads.create, expect_handler=defer_continue),
+    web.get(f"/v1/uploads/{ID}", uploads.read),
+    web.delete(f"/v1/uploads/{ID}", uploads.delete),
+    web.post("/v1/jobs", jobs.submit, expect_handler=defer_continue),
+    web.get("/v1/jobs", jobs.search),
+    web.get(f"/v1/jobs/{ID}", jobs.read),
+    web.post(f"/v1/jobs/{ID}/cancel", jobs.cancel, expect_handler=defer_continue),
+    web.get(f"/v1/jobs/{ID}/rows", rows.of_job),
+    web.get("/v1/results", results.search),
+    web.get(f"/v1/results/{NAME}", results.read),
+    web.get(f"/v1/results/{NAME}/rows", rows.of_result),
+]

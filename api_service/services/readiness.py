@@ -1,0 +1,62 @@
+"""Whether the gateway can do its work: Postgres there and migrated; Redis is only a doorbell."""
+
+import asyncio
+
+import structlog
+
+from shared.db.migrate import at_head
+from shared.db.pool import Pool
+from shared.doorbell import Doorbell
+from shared.errors import NotMigrated, TransientError
+
+_REDIS_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
+log = structlog.get_logger()
+
+
+class Readiness:
+    def __init__(self, pool: Pool, doorbell: Doorbell) -> None:
+        self._pool = pool
+        self._doorbell = doorbell
+
+    async def check(self) -> bool:
+        """Whether Redis is there too; raises DatabaseUnavailable or NotMigrated."""
+        if not await at_head(self._pool):
+            raise NotMigrated("The database's schema is not the one that this version needs; run `python -m api_service migrate`")
+        try:
+            async with asyncio.timeout(_REDIS_SECONDS):
+                return await self._doorbell.connected()
+        except TimeoutError:
+            return False
+
+    async def announce(self) -> None:
+        """Log what the gateway waits for, each time it changes, until it is ready."""
+        said = ""
+        while True:
+            try:
+                await self.check()
+            except TransientError as error:
+                if error.code != said:
+                    log.warning("gateway.waiting", code=error.code, detail=error.detail)
+                said = error.code
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                log.info("gateway.ready")
+                return
+
+
+class Nudger:
+    """Rings the doorbell beside the requests: a frozen Redis delays nobody, and many submits share one ring."""
+
+    def __init__(self, doorbell: Doorbell) -> None:
+        self._doorbell = doorbell
+        self._wanted = asyncio.Event()
+
+    def nudge(self) -> None:
+        self._wanted.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            await self._doorbell.nudge()

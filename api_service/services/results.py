@@ -1,0 +1,105 @@
+"""Results: which version a URL means, and its rows."""
+
+import csv
+import io
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from api_service.wire.cursors import Cursor, encode_cursor, fingerprint
+from api_service.wire.literals import literal_text
+from shared.db.jobs import JobStore
+from shared.db.rows import RowQuery, RowStore
+from shared.db.versions import Version, VersionStore
+from shared.errors import CursorExpired, InvalidCursor, NoResult, NotFound, NotReady, ResultExpired
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    items: list[dict[str, Any]]
+    next: str | None
+
+
+class ResultService:
+    def __init__(self, jobs: JobStore, versions: VersionStore, rows: RowStore) -> None:
+        self._jobs = jobs
+        self._versions = versions
+        self._rows = rows
+
+    async def all(self, tenant: str) -> list[Version]:
+        return await self._versions.published(tenant)
+
+    async def current(self, tenant: str, name: str) -> Version:
+        version = await self._versions.current(tenant, name)
+        if version is None:
+            raise NotFound(f"There is no result {name}")
+        return version
+
+    async def of_job(self, tenant: str, job_id: str, cursor: Cursor | None) -> Version:
+        """The rows that a job made; raises NotReady, NoResult or ResultExpired by the job's state."""
+        job = await self._jobs.get(tenant, job_id)
+        if job is None:
+            raise NotFound(f"There is no job {job_id}")
+        if cursor is not None and cursor.job_id != job_id:
+            raise InvalidCursor("This cursor belongs to another job")
+        version = await self._versions.get(job_id) if job.state == "succeeded" else None
+        if version is not None:
+            return version
+        if not job.done:
+            raise NotReady(f"Job {job_id} is {job.state}; its rows can be read once it has succeeded")
+        if job.state != "succeeded":
+            raise NoResult(f"Job {job_id} {'was ' if job.state == 'cancelled' else ''}{job.state}, so it has no rows")
+        raise ResultExpired(f"The rows of job {job_id} are kept no longer")
+
+    async def of_name(self, tenant: str, name: str, number: int | None, cursor: Cursor | None) -> Version:
+        """The version that the cursor walks, or the one of that number, or else the current one."""
+        if cursor is None:
+            return await self.current(tenant, name) if number is None else await self._numbered(tenant, name, number)
+        await self.current(tenant, name)
+        version = await self._versions.get(cursor.job_id)
+        if version is None:
+            raise CursorExpired("The version that this cursor walks is kept no longer; begin again without `after`")
+        if (version.tenant, version.name) != (tenant, name) or number not in {None, version.version}:
+            raise InvalidCursor("This cursor belongs to another result or version")
+        return version
+
+    async def _numbered(self, tenant: str, name: str, number: int) -> Version:
+        version = await self._versions.by_number(tenant, name, number)
+        if version is None:
+            raise NotFound(f"Result {name} has no version {number}")
+        return version
+
+    async def page(self, version: Version, query: RowQuery) -> Page:
+        assert query.limit is not None
+        try:
+            # One more row than asked for says whether there is a next page.
+            rows = await self._rows.page(version, replace(query, limit=query.limit + 1))
+        except ResultExpired as error:
+            if query.after is not None:
+                raise CursorExpired("The version that this cursor walks is kept no longer; begin again without `after`") from error
+            raise
+        shown = len(query.columns)
+        items = [dict(zip(query.columns, row, strict=False)) for row in rows[: query.limit]]
+        more = len(rows) > query.limit
+        return Page(items, _next(version, query, list(rows[query.limit - 1])[shown:]) if more else None)
+
+    async def csv(self, version: Version, query: RowQuery) -> AsyncGenerator[str]:
+        """A line of names, then the rows; nothing comes before the database has answered."""
+        names = csv_line(query.columns)
+        async with aclosing(self._rows.csv(version, query)) as blocks:
+            async for block in blocks:
+                yield names + block
+                names = ""
+        if names:
+            yield names
+
+
+def csv_line(cells: tuple[str, ...]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue()
+
+
+def _next(version: Version, query: RowQuery, values: list[Any]) -> str:
+    return encode_cursor(Cursor(version.job_id, fingerprint(query.filters, query.order), [literal_text(value) for value in values]))

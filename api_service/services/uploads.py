@@ -1,0 +1,37 @@
+"""Uploads: a file, then its row; what has no row was never uploaded."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from shared.db.uploads import Upload, UploadStore
+from shared.errors import NotFound
+from shared.ids import new_id
+from shared.storage.uploads import UploadFiles
+
+
+class UploadService:
+    def __init__(self, uploads: UploadStore, files: UploadFiles) -> None:
+        self._uploads = uploads
+        self._files = files
+
+    async def put(self, tenant: str, blocks: AsyncIterator[bytes], *, filename: str | None, sha256: str | None) -> Upload:
+        """Store the blocks; nothing is left if they break off, or if they do not hash to *sha256* (in hex)."""
+        await self._uploads.ping()
+        upload_id = new_id("upl")
+        stored = await self._files.put(tenant, upload_id, blocks, sha256=sha256)
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self._files.delete, tenant, upload_id)
+            upload = await self._uploads.insert(tenant, upload_id, filename=filename, size=stored.bytes, sha256=stored.sha256)
+            undo.pop_all()
+        return upload
+
+    async def get(self, tenant: str, upload_id: str) -> Upload:
+        upload = await self._uploads.get(tenant, upload_id)
+        if upload is None:
+            raise NotFound(f"There is no upload {upload_id}")
+        return upload
+
+    async def delete(self, tenant: str, upload_id: str) -> None:
+        if not await self._uploads.delete(tenant, upload_id):
+            raise NotFound(f"There is no upload {upload_id}")
+        await self._files.delete(tenant, upload_id)

@@ -1,0 +1,1 @@
+"""What travels: documents out, parameters and cursors in. Pure functions."""

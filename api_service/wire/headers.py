@@ -1,0 +1,70 @@
+"""Request headers that carry a meaning: Prefer, Idempotency-Key, Content-Digest, Accept, If-None-Match."""
+
+import base64
+import binascii
+import re
+from typing import Literal
+
+from shared.errors import BadRequest, NotAcceptable
+
+MAX_WAIT_SECONDS = 60
+Format = Literal["json", "csv"]
+_WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_MEDIA: dict[str, Format] = {
+    "application/json": "json", "application/*": "json", "*/*": "json", "text/csv": "csv", "text/*": "csv"
+}  # fmt: skip
+
+
+def preferred_wait(prefer: list[str]) -> int | None:
+    """Seconds of `Prefer: wait=N`, at most 60; other preferences, and ones that cannot be read, are ignored (RFC 7240)."""
+    for preference in ",".join(prefer).split(","):
+        if found := _WAIT.fullmatch(preference.strip()):
+            return min(int(found[1]), MAX_WAIT_SECONDS)
+    return None
+
+
+def idempotency_key(sent: str | None) -> str | None:
+    if sent is not None and not _KEY.fullmatch(sent):
+        raise BadRequest("An Idempotency-Key is 1 to 255 visible ASCII characters")
+    return sent
+
+
+def promised_sha256(content_digest: list[str]) -> str | None:
+    """The SHA-256 of `Content-Digest: sha-256=:<base64>:` (RFC 9530) in hex; other algorithms are ignored."""
+    for entry in ",".join(content_digest).split(","):
+        algorithm, _, value = entry.strip().partition("=")
+        if algorithm.lower() == "sha-256":
+            return _decoded(value).hex()
+    return None
+
+
+def _decoded(value: str) -> bytes:
+    try:
+        digest = base64.b64decode(value[1:-1], validate=True)
+    except (binascii.Error, ValueError):
+        digest = b""
+    if len(digest) != 32 or value[0] + value[-1] != "::":
+        raise BadRequest("Content-Digest is written sha-256=:<the 32 bytes in base64>:")
+    return digest
+
+
+def negotiated(accept: list[str]) -> Format:
+    """What the client likes best of JSON and CSV; no Accept header means JSON."""
+    wanted = [_weighed(entry) for entry in ",".join(accept).split(",") if entry.strip()]
+    liked = sorted((entry for entry in wanted if entry[0] > 0 and entry[1] in _MEDIA), key=lambda entry: -entry[0])
+    if wanted and not liked:
+        raise NotAcceptable("Rows come as application/json or text/csv")
+    return _MEDIA[liked[0][1]] if liked else "json"
+
+
+def _weighed(entry: str) -> tuple[float, str]:
+    media, *parameters = (part.strip().lower() for part in entry.split(";"))
+    quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+    return (float(quality) if re.fullmatch(r"[01](\.[0-9]{0,3})?", quality) else 0.0), media
+
+
+def is_known(if_none_match: list[str], etag: str) -> bool:
+    """Weak comparison, as If-None-Match wants it."""
+    sent = [tag.strip().removeprefix("W/") for tag in ",".join(if_none_match).split(",")]
+    return "*" in sent or etag.removeprefix("W/") in sent

@@ -1,0 +1,134 @@
+"""The query language of `/rows`: `?country=KR&revenue__gte=100&order_by=-revenue,hour&select=…&after=<cursor>`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from multidict import MultiMapping
+
+from api_service.wire.cursors import Cursor, fingerprint
+from api_service.wire.headers import Format, negotiated
+from api_service.wire.literals import parse_literal
+from api_service.wire.parameters import invalid, single, whole_number
+from shared.db.rows import ROW_ID, Filter, Operator, RowQuery, Term
+from shared.errors import InvalidCursor
+
+RESERVED = ("order_by", "select", "limit", "after", "version", "format", "total", "numbers")
+"""Never columns; a column of such a name is filtered as `limit__exact`."""
+NOT_YET = ("total", "numbers")
+PAGE_ROWS = 100
+MAX_PAGE_ROWS = 10_000
+MAX_STREAM_ROWS = 10**10 - 1
+_OPERATORS = get_args(Operator)
+
+
+@dataclass(frozen=True, slots=True)
+class RowColumns:
+    """The columns of one version, by name; `_id` may be asked for, but is not shown unless it is."""
+
+    types: Mapping[str, str]
+
+    @classmethod
+    def of(cls, columns: list[dict[str, Any]]) -> "RowColumns":
+        return cls({ROW_ID: "int64"} | {c["name"]: c["type"] for c in columns})
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return tuple(name for name in self.types if name != ROW_ID)
+
+    def check(self, parameter: str, name: str) -> str:
+        if name not in self.types:
+            raise invalid(parameter, f"there is no column {name!r}; the columns are {', '.join(self.shown)}")
+        return name
+
+    def named(self, query: MultiMapping[str], parameter: str) -> list[str]:
+        """The names of a comma-separated parameter; a name that holds a comma is given alone."""
+        values = query.getall(parameter, [])
+        bare = [value if value.removeprefix("-") in self.types else value.split(",") for value in values]
+        return [name for value in bare for name in ([value] if isinstance(value, str) else value)]
+
+
+def parse_row_query(query: MultiMapping[str], columns: RowColumns, wanted: Format, cursor: Cursor | None) -> RowQuery:
+    for name in NOT_YET:
+        if name in query:
+            raise invalid(name, "not supported yet")
+    filters = tuple(parsed for name in dict.fromkeys(query) if name not in RESERVED for parsed in _filters(query, name, columns))
+    order = parse_order(columns.named(query, "order_by"), columns)
+    shown = dict.fromkeys(columns.check("select", name) for name in columns.named(query, "select"))
+    is_page = wanted == "json"
+    return RowQuery(
+        columns=tuple(shown) or columns.shown,
+        filters=filters,
+        order=order,
+        after=None if cursor is None else _after(cursor, filters, order, columns),
+        limit=whole_number(query, "limit", default=PAGE_ROWS if is_page else None, most=MAX_PAGE_ROWS if is_page else MAX_STREAM_ROWS),
+    )
+
+
+def parse_order(names: list[str], columns: RowColumns) -> tuple[Term, ...]:
+    """Always ends with `_id`, so that no two rows are equal."""
+    terms: dict[str, Term] = {}
+    for name in names:
+        descending = name.startswith("-") and name not in columns.types
+        column = columns.check("order_by", name[1:] if descending else name)
+        if column in terms:
+            raise invalid("order_by", f"{column} is named twice")
+        terms[column] = Term(column, descending)
+    terms.setdefault(ROW_ID, Term(ROW_ID))
+    return tuple(terms.values())
+
+
+def _filters(query: MultiMapping[str], parameter: str, columns: RowColumns) -> list[Filter]:
+    column, operator = _target(parameter, columns)
+    texts = query.getall(parameter)
+    if operator == "in":
+        return [Filter(column, operator, [_value(parameter, text, columns.types[column]) for text in texts])]
+    if operator == "startswith" and columns.types[column] != "string":
+        raise invalid(parameter, f"startswith is for texts, and {column} is {columns.types[column]}")
+    value_type = "bool" if operator == "isnull" else columns.types[column]
+    return [Filter(column, operator, _value(parameter, text, value_type)) for text in texts]
+
+
+def _target(parameter: str, columns: RowColumns) -> tuple[str, Operator]:
+    if parameter in columns.types:
+        return parameter, "exact"
+    column, _, suffix = parameter.rpartition("__")
+    for operator in _OPERATORS:
+        if suffix == operator:
+            return columns.check(parameter, column), operator
+    if column in columns.types:
+        raise invalid(parameter, f"there is no operator {suffix!r}; the operators are {', '.join(_OPERATORS)}")
+    raise invalid(
+        parameter, f"neither a parameter nor a column; the parameters are {', '.join(RESERVED)}, the columns {', '.join(columns.shown)}"
+    )
+
+
+def _value(parameter: str, text: str, column_type: str) -> Any:
+    try:
+        return parse_literal(text, column_type)
+    except ValueError as error:
+        raise invalid(parameter, str(error)) from error
+
+
+def _after(cursor: Cursor, filters: tuple[Filter, ...], order: tuple[Term, ...], columns: RowColumns) -> tuple[Any, ...]:
+    if cursor.query != fingerprint(filters, order) or len(cursor.values) != len(order):
+        raise InvalidCursor("This cursor belongs to other filters or another order; repeat them as they were")
+    try:
+        return tuple(
+            None if text is None else parse_literal(text, columns.types[term.column])
+            for text, term in zip(cursor.values, order, strict=True)
+        )
+    except ValueError as error:
+        raise InvalidCursor("This is not a cursor that Gristmill gave") from error
+
+
+def version_number(query: MultiMapping[str]) -> int | None:
+    return whole_number(query, "version", default=None, most=2**31 - 1)
+
+
+def format_of(query: MultiMapping[str], accept: list[str]) -> Format:
+    """`?format=` beats the Accept header."""
+    text = single(query, "format")
+    if text not in {None, "json", "csv"}:
+        raise invalid("format", "expected json or csv")
+    return negotiated(accept) if text is None else ("csv" if text == "csv" else "json")

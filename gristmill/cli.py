@@ -1,0 +1,125 @@
+"""The command `gristmill`."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from gristmill import demo as flights
+from gristmill.datafolder import FolderInUse
+from gristmill.processes import LauncherError
+from gristmill.standalone import Options, Stack, running
+
+FAILED, IN_USE, INTERRUPTED = 1, 2, 130
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LOOK_AROUND = 0.2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Turn large files into indexed Postgres tables of exact aggregates.",
+)
+console = Console(soft_wrap=True, highlight=False, markup=False)
+complaints = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the HTTP interface on 127.0.0.1; another free one if it is taken.")]
+DataDir = Annotated[Path, typer.Option(file_okay=False, help="Folder of the data, the passwords and the logs.")]
+Workers = Annotated[int, typer.Option(min=1, max=64, help="Worker processes; they share the cores.")]
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the launcher to end. Only the first one raises: from then on it ends in order, and soon."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.print(version("gristmill"))
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    *, _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False
+) -> None:
+    pass
+
+
+@app.command()
+def standalone(port: Port = 8080, data_dir: DataDir = Path(".gristmill"), workers: Workers = 1) -> None:
+    """Run Gristmill with its own Postgres and Valkey until Ctrl-C."""
+    with _orderly(), running(Options(data_dir=data_dir, port=port, workers=workers), complaints.print) as stack:
+        _introduce(stack)
+        _keep_running(stack)
+
+
+@app.command()
+def demo(port: Port = 8080, data_dir: DataDir = Path(".gristmill"), workers: Workers = 1) -> None:
+    """Run two jobs over 336,776 real flights and show the answer; on a terminal, stay until Ctrl-C."""
+    with _orderly(), running(Options(data_dir=data_dir, port=port, workers=workers), complaints.print) as stack:
+        flights.show(stack, console)
+        _introduce(stack)
+        _suggest(stack)
+        if sys.stdout.isatty():
+            _keep_running(stack)
+        else:
+            console.print("\nThis is no terminal, so it stops here; the data stays.")
+
+
+@contextmanager
+def _orderly() -> Iterator[None]:
+    """Signals end the block, failures become a message and an exit code: 2 for a folder in use, 1 for the rest."""
+    for number in ENDING:
+        signal.signal(number, _stop)
+    try:
+        yield
+    except Stopped as stopped:
+        raise typer.Exit(INTERRUPTED) from stopped
+    except (LauncherError, OSError) as error:
+        complaints.print(str(error))
+        raise typer.Exit(IN_USE if isinstance(error, FolderInUse) else FAILED) from error
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    raise Stopped
+
+
+def _keep_running(stack: Stack) -> None:
+    console.print("Ctrl-C ends it; the data stays.")
+    with suppress(Stopped):
+        while True:
+            stack.tend()
+            time.sleep(LOOK_AROUND)
+    console.print("Stopping.")
+
+
+def _introduce(stack: Stack) -> None:
+    lines = {"URL": stack.url, "Postgres": stack.dsn, "data": stack.folder, "logs": stack.logs, "readable": stack.sources}
+    console.print("\nGristmill is ready.", *(f"{name:>10}  {value}" for name, value in lines.items()), sep="\n")
+
+
+def _suggest(stack: Stack) -> None:
+    spec = {"source": {"uris": [f"{Path.cwd().as_uri()}/*.csv"]}, "group_by": ["a_column"], "aggregates": [{"fn": "count"}]}
+    query = "SELECT * FROM results.flights_delay ORDER BY mean_arr_delay DESC LIMIT 5"
+    steps = {
+        "The rows again": f"curl '{stack.url}/v1/results/flights_delay/rows?order_by=-mean_arr_delay&limit=5'",
+        "In SQL": f"psql '{stack.dsn}' -c '{query}'",
+        "Your own files": f"curl {stack.url}/v1/jobs -H 'Content-Type: application/json' -d '{json.dumps(spec)}'",
+        "Without the demo": f"{sys.argv[0]} standalone",
+    }
+    console.print("\nHow to go on", *(f"  {name}:\n    {command}" for name, command in steps.items()), sep="\n")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,143 @@
+"""Child processes that die with the launcher, are stopped in order, and are known to the next launcher by pid and birth."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gristmill import tether
+
+POLL = 0.02
+TAIL_LINES = 15
+
+
+class LauncherError(Exception):
+    """Something that the person at the terminal has to know; its text is the whole message."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to run. `death_signal` is what the kernel sends it when the launcher dies; `grace` is the seconds from `stop_signal` to SIGKILL."""
+
+    name: str
+    argv: tuple[str, ...]
+    log: Path
+    env: Mapping[str, str]
+    cwd: Path
+    user: User | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+    grace: float = 10.0
+
+
+def tethered(command: Command) -> list[str]:
+    user = command.user or User(-1, -1)
+    words = [os.getpid(), int(command.death_signal), user.uid, user.gid, *command.argv]
+    return [sys.executable, "-I", "-S", tether.__file__, *map(str, words)]
+
+
+@dataclass(slots=True)
+class Child:
+    """A running command. Start it from the main thread: the death signal comes when the thread that forked ends."""
+
+    command: Command
+    process: subprocess.Popen[bytes] = field(init=False)
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        with self.command.log.open("ab") as log:
+            # A session of its own: Ctrl-C in the terminal reaches the launcher alone, which then stops the children in order.
+            self.process = subprocess.Popen(
+                tethered(self.command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.command.cwd,
+                env=self.command.env,
+                start_new_session=True,
+            )
+        self.started = time.monotonic()
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def ask_to_stop(self) -> None:
+        if self.alive:
+            self.process.send_signal(self.command.stop_signal)
+
+    def stop(self) -> None:
+        self.ask_to_stop()
+        try:
+            self.process.wait(self.command.grace)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    @property
+    def end(self) -> str:
+        """How it ended, once it has."""
+        return f"{self.command.name} ended with {exit_reason(self.process.wait())}"
+
+    def died(self) -> LauncherError:
+        return LauncherError(f"{self.end}\n{tail(self.command.log)}")
+
+
+def run(command: Command, text: str = "") -> None:
+    """Run to the end, feeding it `text`; LauncherError with the tail of its log if it fails."""
+    with command.log.open("ab") as log:
+        done = subprocess.run(
+            tethered(command),
+            input=text.encode(),
+            stdout=log,
+            stderr=log,
+            cwd=command.cwd,
+            env=command.env,
+            start_new_session=True,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise LauncherError(f"{command.name} ended with {exit_reason(done.returncode)}\n{tail(command.log)}")
+
+
+def wait_until(ready: Callable[[], bool], *, child: Child, seconds: float) -> None:
+    """Poll `ready`; LauncherError with the tail of the child's log if it dies first or takes too long."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if not child.alive:
+            raise child.died()
+        if time.monotonic() > deadline:
+            raise LauncherError(f"{child.command.name} was not ready within {seconds:.0f} seconds\n{tail(child.command.log)}")
+        time.sleep(POLL)
+
+
+def exit_reason(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+
+
+def tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+    return "\n".join([f"The end of {log}:", *(f"  {line}" for line in lines)])
+
+
+def birth(pid: int) -> str | None:
+    """Tell a process from a later one that got the same pid: the boot and the clock tick it started at. None if it is gone or a zombie."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    return None if state in "ZX" else f"{boot}:{fields[18]}"

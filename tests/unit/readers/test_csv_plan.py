@@ -1,0 +1,159 @@
+import pytest
+
+from shared.errors import BadRow, InvalidEncoding, SchemaConflict, SourceEmpty, UnknownColumn
+from worker_service.readers import Extent, plan
+
+from .datasets import opened, rows, schema_of, source
+
+
+def extents(*contents, chunk_bytes, spec=None):
+    with opened(*contents) as files:
+        return [[(e.file, e.start, e.end) for e in chunk] for chunk in plan(files, spec or source(), chunk_bytes).extents]
+
+
+def test_types_are_the_narrowest_that_hold_every_sampled_value():
+    header = "b,i,f,s,zip,d,t,tz,mixed,dt,q\n"
+    body = (
+        'true,1,1.5,x,007,2024-01-02,2024-01-02 03:04,2024-01-02T03:04Z,1,2024-01-02,"1"\n'
+        'FALSE,,2,y,112,2024-01-03,2024-01-02 03:04:05,2024-01-02T03:04+09:00,a,2024-01-02 03:04,""\n'
+    )
+    assert schema_of((header + body).encode()) == {
+        "b": "bool", "i": "int64", "f": "float64", "s": "string", "zip": "string", "d": "date", "t": "timestamp",
+        "tz": "timestamptz", "mixed": "string", "dt": "timestamp", "q": "int64",
+    }  # fmt: skip
+
+
+def test_a_column_without_a_value_is_int64_which_can_still_widen():
+    assert schema_of(b"a,b\n1,\n2,\n") == {"a": "int64", "b": "int64"}
+    assert schema_of(b"a,b\n") == {"a": "int64", "b": "int64"}
+
+
+def test_only_the_given_spellings_are_null():
+    data = b"cc,n\nNA,1\nKR,NA\n"
+    assert schema_of(data) == {"cc": "string", "n": "string"}
+    assert schema_of(data, spec=source(null_values=("NA",))) == {"cc": "string", "n": "int64"}
+    assert rows(data) == [("NA", "1"), ("KR", "NA")]
+    assert rows(data, spec=source(null_values=("NA",))) == [(None, 1), ("KR", None)]
+
+
+def test_declared_types_come_first_and_have_to_name_columns():
+    with opened(b"a,b\n1,2\n") as files:
+        schema = plan(files, source({"b": "decimal(9,2)"}), 10).schema
+        assert [(str(f.type), f.declared) for f in schema.fields] == [("int64", False), ("decimal(9,2)", True)]
+        with pytest.raises(UnknownColumn, match="no column 'c'; it has 'a', 'b'") as caught:
+            plan(files, source({"c": "int64"}), 10)
+    assert caught.value.errors[0]["pointer"] == "#/source/types/c"
+
+
+def test_a_type_is_found_that_only_a_late_part_of_the_file_needs():
+    data = b"n\n" + b"1234567\n" * 60_000 + b"1.5\n" * 30_000
+    assert schema_of(data) == {"n": "float64"}
+
+
+def test_the_schema_does_not_depend_on_the_chunk_size():
+    data = b"n,s\n" + b'12,"a\n"\n' * 40_000 + b"1.5,\n" * 9_000
+    with opened(data) as files:
+        assert plan(files, source(), 64).schema == plan(files, source(), 1 << 30).schema
+
+
+def test_a_headerless_file_has_the_given_names_or_numbers():
+    assert schema_of(b"1,x\n2,y\n", spec=source(header=False)) == {"c1": "int64", "c2": "string"}
+    spec = source(header=False, names=("n", "s"))
+    assert rows(b"1,x\n2,y\n", spec=spec) == [(1, "x"), (2, "y")]
+    with pytest.raises(SchemaConflict, match=r"has 2 fields, and csv\.names has 1"):
+        schema_of(b"1,x\n", spec=source(header=False, names=("n",)))
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (b"a,b,a\n", "the header has 'a' more than once"),
+        (b"a,,c\n", "column 2 of the header has no name"),
+        (b'a,b"c\n', "byte 3: a quote inside"),
+    ],
+)
+def test_a_header_that_cannot_name_columns_is_refused(header, message):
+    with pytest.raises(BadRow, match=message):
+        schema_of(header + b"1,2,3\n")
+
+
+def test_a_header_may_be_quoted_and_hold_line_ends_and_delimiters():
+    assert schema_of(b'"a,\n""b""",c\r\n1,2\r\n') == {'a,\n"b"': "int64", "c": "int64"}
+
+
+@pytest.mark.parametrize("data", [b"", b"\xef\xbb\xbf", b"\n\r\n\n"])
+def test_a_file_without_a_record_is_empty(data):
+    with pytest.raises(SourceEmpty, match="file:///data/t0"):
+        schema_of(data)
+
+
+@pytest.mark.parametrize("data", [b"a,b", b"a,b\n", b"a,b\r\n", b"\xef\xbb\xbfa,b\n", b"\na,b\n\n"])
+def test_a_header_alone_gives_a_schema_and_no_rows(data):
+    assert list(schema_of(data)) == ["a", "b"]
+    assert rows(data) == []
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name():
+    assert rows(b'\xef\xbb\xbf"a",b\n1,2\n') == [(1, 2)]
+    assert list(schema_of(b'\xef\xbb\xbf"a",b\n1,2\n')) == ["a", "b"]
+
+
+def test_utf16_and_latin1_are_named_with_the_place_and_the_cure():
+    with pytest.raises(InvalidEncoding, match=r"UTF-16, not UTF-8; set csv\.encoding"):
+        schema_of("a,b\n1,2\n".encode("utf-16"))
+    with pytest.raises(InvalidEncoding, match=r"byte 2, in the first record: 0xe9 is not UTF-8"):
+        schema_of(b"a,\xe9\n1,2\n")
+
+
+def test_chunks_start_at_the_first_record_at_or_after_each_multiple():
+    data = b'a,b\n1,"x\ny"\n22,z\n3,w\n'  # records start at 4, 12 and 17; the file has 21 bytes
+    assert extents(data, chunk_bytes=12) == [[(0, 4, 12)], [(0, 12, 21)]]
+    assert extents(data, chunk_bytes=8) == [[(0, 4, 12)], [(0, 12, 17)], [(0, 17, 21)]]
+    assert extents(data, chunk_bytes=1) == [[(0, 4, 12)], [(0, 12, 17)], [(0, 17, 21)]]
+    assert extents(data, chunk_bytes=100) == [[(0, 4, 21)]]
+
+
+def test_a_boundary_after_many_pieces_is_the_right_one(monkeypatch):
+    data = b"a\n" + b'"' + b"x\n" * 5000 + b'"\nz\n'
+    from worker_service.readers import csv_plan
+
+    monkeypatch.setattr(csv_plan, "_PIECE", 7)
+    assert extents(data, chunk_bytes=50) == [[(0, 2, len(data) - 2)], [(0, len(data) - 2, len(data))]]
+
+
+def test_small_files_share_a_chunk_of_at_most_64_files_in_file_order():
+    contents = [b"a\n1\n"] * 70
+    assert [len(chunk) for chunk in extents(*contents, chunk_bytes=1000)] == [64, 6]
+    assert extents(*contents[:5], chunk_bytes=4) == [[(0, 2, 4), (1, 2, 4)], [(2, 2, 4), (3, 2, 4)], [(4, 2, 4)]]
+    assert rows(b"a\n1\n", b"a\n", b"a\n2.5\n") == [(1.0,), (2.5,)]
+
+
+def test_files_with_other_columns_are_a_conflict_that_names_both():
+    with pytest.raises(SchemaConflict, match=r"t1 has the columns 'a', 'c'; file:///data/t0 has 'a', 'b'"):
+        schema_of(b"a,b\n1,2\n", b"a,c\n1,2\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "at"),
+    [('1,5" pipe\n', 7), ('1,"a"b\n', 8), ('1,"a" \n', 8), ('1, "a"\n', 7), ('1,x\n2,"a\n', 10)],
+)
+def test_a_quote_that_parity_cannot_prove_is_refused_with_its_place(body, at):
+    with pytest.raises(BadRow, match=rf"byte {at}\b"):
+        schema_of(("x,y\n" + body).encode())
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 4, 5, 7, 8, 9, 10, 11])
+def test_a_stray_quote_is_found_at_the_same_place_whatever_the_pieces(piece, monkeypatch):
+    from worker_service.readers import csv_plan
+
+    monkeypatch.setattr(csv_plan, "_PIECE", piece)
+    with pytest.raises(BadRow, match=r"byte 14\b"):
+        schema_of(b'x,y\n"a\n","b""x"z\n')
+
+
+def test_planning_is_a_function_of_the_bytes():
+    data = b"a,b\n" + b'1,"x\n"\n' * 5000
+    with opened(data, data) as files:
+        first, second = plan(files, source(), 1000), plan(files, source(), 1000)
+    assert first == second
+    assert first.extents[0][0] == Extent(0, 4, 1005, None)

@@ -1,0 +1,27 @@
+"""`python -m worker_service`: one worker, until SIGTERM."""
+
+import asyncio
+import sys
+
+import uvloop
+from pydantic import ValidationError
+
+from shared import log
+from shared.settings import Settings
+from worker_service.worker import serve
+
+
+def main() -> int:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        print(f"worker_service: {error}", file=sys.stderr)  # noqa: T201  # there is no logger yet
+        return 2
+    log.configure(settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

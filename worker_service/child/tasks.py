@@ -1,0 +1,101 @@
+"""The three things a child process does: plan a dataset, fold a chunk into states, merge states into rows."""
+
+import base64
+import os
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from shared.errors import GristmillError, InternalError, OutOfMemory, SchemaWidened
+from shared.spec.bind import bind
+from shared.spec.models import JobSpec
+from shared.spec.types import Schema
+from worker_service import kernels, readers
+from worker_service.child import wire
+from worker_service.kernels.codec import in_buckets
+
+Answer = tuple[dict[str, Any], list[bytes]]
+
+pa.set_cpu_count(1)
+pa.set_io_thread_count(1)
+
+
+def answer(request: dict[str, Any], files: list[int]) -> Answer:
+    """Run one request; every error becomes an answer too, so that only a crash is silent."""
+    try:
+        return TASKS[request["task"]](request, files)
+    except SchemaWidened as widened:
+        return {"widen": widened.widen, "detail": widened.detail}, []
+    except GristmillError as error:
+        return {"problem": error.problem()}, []
+    except (MemoryError, pa.ArrowMemoryError):
+        return {"problem": OutOfMemory("The unit needs more memory than GRISTMILL_SLOT_MEMORY_BYTES allows").problem()}, []
+    except Exception:  # noqa: BLE001  # the edge of the child: a bug must reach the job's error, not kill the slot
+        text = traceback.format_exc()
+        return {"problem": InternalError("A bug in Gristmill; the worker's log has the stack trace").problem(), "traceback": text}, []
+
+
+def _files(request: dict[str, Any], descriptors: list[int]) -> list[readers.SourceFile]:
+    named = zip(request["uris"], descriptors, strict=True)
+    return [readers.SourceFile(fd=fd, uri=uri, size=os.fstat(fd).st_size) for uri, fd in named]
+
+
+def plan(request: dict[str, Any], descriptors: list[int]) -> Answer:
+    spec = JobSpec.model_validate(request["spec"])
+    files = _files(request, descriptors)
+    planned = readers.plan(files, spec.source, request["chunk_bytes"])
+    ends = {e.file: e.end for extents in planned.extents for e in extents}
+
+    def size(e: readers.Extent) -> int:
+        """Bytes of input; a Parquet extent counts row groups, so it gets its share of the file."""
+        whole, end = files[e.file].size, ends[e.file]
+        return whole * e.end // end - whole * e.start // end if planned.format == "parquet" else e.end - e.start
+
+    chunks = [
+        {"extents": [[e.file, e.start, e.end, e.rows] for e in extents], "bytes": sum(map(size, extents))} for extents in planned.extents
+    ]
+    return {"schema": planned.schema.to_json(), "chunks": chunks}, []
+
+
+def chunk(request: dict[str, Any], descriptors: list[int]) -> Answer:
+    """Fold the extents into one partial; the body is its pieces, one after the other."""
+    spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
+    query = bind(spec, schema)
+    fold = kernels.Fold(query)
+    rows_read = 0
+    for file, (_, start, end, rows) in zip(_files(request, descriptors), request["extents"], strict=True):
+        extent = readers.Extent(0, start, end, rows)
+        for frame in readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"]):
+            rows_read += frame.num_rows
+            fold.add(frame)
+            del frame
+    pieces = list(kernels.encode(fold.finish(), query, request["piece_bytes"]))
+    header = {
+        "rows_read": rows_read,
+        "rows_dropped": fold.rows_dropped_null_key,
+        "pieces": [[p.first_bucket, p.last_bucket, p.groups, len(p.data)] for p in pieces],
+    }
+    return header, [p.data for p in pieces]
+
+
+def merge(request: dict[str, Any], descriptors: list[int]) -> Answer:
+    """Combine pieces of many chunks, in the order given, for one range of buckets; the body is rows for COPY."""
+    query = bind(JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"]))
+    (pieces,) = descriptors
+    states, offset = [], 0
+    for size in request["sizes"]:
+        piece = kernels.decode(wire.read_exactly(pieces, size, offset))
+        states.append(in_buckets(piece, query, request["first"], request["end"]))
+        offset += size
+    finalized = kernels.finalize(kernels.combine(states, query), query)
+    header = {
+        "rows": finalized.table.num_rows,
+        "widened": finalized.widened,
+        "buckets": {str(bucket): base64.b64encode(digest).decode() for bucket, digest in finalized.buckets.items()},
+    }
+    return header, [kernels.to_copy_csv(finalized)]
+
+
+TASKS: dict[str, Callable[[dict[str, Any], list[int]], Answer]] = {"plan": plan, "chunk": chunk, "merge": merge}

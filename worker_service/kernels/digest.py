@@ -1,0 +1,84 @@
+"""Rows as canonical bytes, and the digest of a result: the same for every chunking, worker count and machine."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from worker_service.kernels.arrays import Array, Ints, Mask, canonical_floats, is_string, plain, raw, text, valid, words
+
+_INTEGER = np.dtype([("tag", "u1"), ("low", "<u8"), ("high", "<i8")])
+
+
+def result_digest(columns: Sequence[Mapping[str, str]], buckets: Mapping[int, bytes]) -> str:
+    """SHA-256 over `gristmill.digest.1`, the columns' names and types as JSON, and each bucket's number (2 bytes LE) and SHA-256, ascending."""
+    schema = json.dumps([[column["name"], column["type"]] for column in columns], ensure_ascii=False, separators=(",", ":"))
+    digest = hashlib.sha256(b"gristmill.digest.1\n" + schema.encode() + b"\n")
+    for bucket in sorted(buckets):
+        digest.update(bucket.to_bytes(2, "little") + buckets[bucket])
+    return f"sha256:{digest.hexdigest()}"
+
+
+def bucket_digests(table: pa.Table, buckets: Ints) -> dict[int, bytes]:
+    """SHA-256 of the canonical bytes of each bucket's rows; *buckets* is the ascending bucket of each row."""
+    if not len(buckets):
+        return {}
+    parts = [part for column in table.columns for part in _canonical(column.chunk(0))]
+    rows = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
+    _, offsets, data = rows.buffers()
+    places, bounds = np.frombuffer(offsets, "<i8"), np.flatnonzero(np.diff(buckets, prepend=-1, append=-1))
+    view = memoryview(data)
+    return {int(buckets[start]): hashlib.sha256(view[places[start] : places[stop]]).digest() for start, stop in pairwise(bounds)}
+
+
+def _canonical(array: Array) -> list["pa.LargeBinaryArray"]:
+    """One tag byte, 0 for null and 1 for a value, then the value; in one or two binary columns."""
+    present = valid(array)
+    if is_string(array):
+        return _strings(plain(array), present)
+    records = np.zeros(len(array), _record(array))
+    records["tag"] = 1 if present is None else present
+    if pa.types.is_decimal(array.type):
+        records["low"], records["high"] = words(array)
+    elif pa.types.is_int64(array.type):
+        records["low"], records["high"] = raw(array).view(np.uint64), raw(array) >> 63
+    else:
+        records["value"] = canonical_floats(raw(array)) if pa.types.is_floating(array.type) else raw(array)
+    return [_packed(records, present)]
+
+
+def _record(array: Array) -> "np.dtype[np.void]":
+    """Packed, little-endian: integers and decimals of any type 16 bytes, doubles and timestamps 8, dates 4, booleans 1."""
+    if pa.types.is_decimal(array.type) or pa.types.is_int64(array.type):
+        return _INTEGER
+    kind = "<f8" if pa.types.is_floating(array.type) else f"<i{max(array.type.bit_width // 8, 1)}"
+    return np.dtype([("tag", "u1"), ("value", kind)])
+
+
+def _packed(records: "NDArray[np.void]", present: Mask | None) -> "pa.LargeBinaryArray":
+    """The records' bytes; of a null only the tag."""
+    width, size = records.dtype.itemsize, len(records)
+    data = records.view(np.uint8).reshape(size, width)
+    if present is None:
+        return _binary(np.arange(0, width * (size + 1), width), data)
+    kept = np.ones((size, width), np.bool_)
+    kept[:, 1:] = present[:, None]
+    return _binary(np.concatenate([[0], np.cumsum(np.where(present, width, 1))]), data[kept])
+
+
+def _strings(strings: Array, present: Mask | None) -> list["pa.LargeBinaryArray"]:
+    """Tag, length (4 bytes), then the UTF-8 bytes."""
+    records = np.zeros(len(strings), np.dtype([("tag", "u1"), ("length", "<u4")]))
+    records["tag"] = 1 if present is None else present
+    records["length"] = np.diff(text(strings)[0])
+    return [_packed(records, present), strings.fill_null("").cast(pa.large_binary())]
+
+
+def _binary(offsets: Ints, data: "NDArray[np.uint8]") -> "pa.LargeBinaryArray":
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets, "<i8")), pa.py_buffer(np.ascontiguousarray(data))]
+    return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)

@@ -1,0 +1,186 @@
+"""Exact sums: integers and doubles as balanced digits in base 2**32 on one fixed grid, so that they add in any order.
+
+`Limbs` maps a grid index j to one int64 digit a group; a group's value is the sum of digit * 2**(32 * j). After `carry` every digit lies
+in [-2**31, 2**31), which makes the digits unique and lets a state store them as int32; an absent index is zero.
+
+Doubles are cut by the error-free extraction of Rump, Ogita and Oishi ("Accurate floating-point summation", 2008) with the fixed, absolute
+grid of Demmel and Nguyen's reproducible summation: adding and subtracting 1.5 * 2**(32 * j + 52) rounds a double to a multiple of
+2**(32 * j), the rest is exact. At most `ROWS` such slices add up without an error in a double, so `numpy.bincount` may add them.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker_service.kernels.arrays import Floats, Ints
+
+BITS = 32
+ROWS = 1 << 20
+"""At most so many rows may be summed at once: 2**20 rows * 2 slices * 2**31 stays below 2**53."""
+HUGE, TINY, SHIFT = 2.0**480, 2.0**-480, 20
+"""Beyond these a double is first scaled by 2**(32 * SHIFT), which is exact, so that neither its square nor a slice leaves the range."""
+_HALF, _BLOCK = 1 << (BITS - 1), 1 << 15
+
+Limbs: TypeAlias = dict[int, Ints]
+
+
+def add(left: Limbs, right: Limbs, shift: int = 0) -> Limbs:
+    """Left + right * 2**(32 * shift), not carried."""
+    total = dict(left)
+    for j, digits in right.items():
+        total[j + shift] = total[j + shift] + digits if j + shift in total else digits
+    return total
+
+
+def negate(limbs: Limbs) -> Limbs:
+    return {j: -digits for j, digits in limbs.items()}
+
+
+def carry(limbs: Limbs) -> Limbs:
+    """Bring every digit into [-2**31, 2**31) and drop the indexes that are zero in every group. Digits may be up to 2**62 before."""
+    done: Limbs = {}
+    pending = dict(limbs)
+    while pending:
+        j = min(pending)
+        digits = pending.pop(j)
+        over = (digits + _HALF) >> BITS
+        if over.any():
+            digits = digits - (over << BITS)
+            pending[j + 1] = pending[j + 1] + over if j + 1 in pending else over
+        if digits.any():
+            done[j] = digits
+    return done
+
+
+def multiply(left: Limbs, right: Limbs) -> Limbs:
+    """The product of two carried numbers, carried. Every product of digits is cut in two before it is added, so nothing overflows."""
+    total: Limbs = {}
+    for i, a in left.items():
+        for j, b in right.items():
+            product = a * b
+            over = (product + _HALF) >> BITS
+            total = add(total, {i + j: product - (over << BITS), i + j + 1: over})
+    return carry(total)
+
+
+def sum_ints(numbers: Ints, codes: Ints, size: int) -> Limbs:
+    """Sums by group of any int64 numbers, carried."""
+    if not len(numbers):
+        return {}
+    if max(int(numbers.max()), -int(numbers.min())) * len(numbers) < 1 << 62:
+        return carry({0: _add_at(numbers, codes, size)})
+    high = (numbers >> BITS) + ((numbers >> (BITS - 1)) & 1)
+    return carry({0: _add_at(numbers - (high << BITS), codes, size), 1: _add_at(high, codes, size)})
+
+
+def sum_int_squares(numbers: Ints, codes: Ints, size: int) -> Limbs:
+    """Sums by group of the squares of any int64 numbers, carried."""
+    if not len(numbers):
+        return {}
+    if max(int(numbers.max()), -int(numbers.min())) < 3_037_000_499:
+        return sum_ints(numbers * numbers, codes, size)
+    high = (numbers >> BITS) + ((numbers >> (BITS - 1)) & 1)
+    low = numbers - (high << BITS)
+    squares = add(sum_ints(low * low, codes, size), sum_ints(high * high, codes, size), 2)
+    cross = sum_ints(high * low, codes, size)
+    return carry(add(add(squares, cross, 1), cross, 1))
+
+
+def sum_digits(digits: Ints, codes: Ints, size: int) -> Ints:
+    """Sums by group of carried digits or counts; exact below 2**31 rows."""
+    return _add_at(digits, codes, size)
+
+
+def _add_at(numbers: Ints, codes: Ints, size: int) -> Ints:
+    total = np.zeros(size, np.int64)
+    np.add.at(total, codes, numbers)
+    return total
+
+
+def sum_floats(numbers: Floats, codes: Ints, size: int) -> Limbs:
+    """Sums by group of finite doubles, carried."""
+    return _sum_blocks(numbers, codes, size, lambda block: [block], 1)
+
+
+def sum_float_squares(numbers: Floats, codes: Ints, size: int) -> Limbs:
+    """Sums by group of the squares of finite doubles, carried."""
+    return _sum_blocks(numbers, codes, size, lambda block: list(two_product(block, block)), 2)
+
+
+def _sum_blocks(numbers: Floats, codes: Ints, size: int, terms: Callable[[Floats], list[Floats]], power: int) -> Limbs:
+    """Sum terms(numbers), of degree *power* in them, in blocks that stay in the cache yet are long beside the number of groups."""
+    total: Limbs = {}
+    step = min(max(_BLOCK, 4 * size), ROWS)
+    for start in range(0, len(numbers), step):
+        block, rows = numbers[start : start + step], codes[start : start + step]
+        for part, chosen, shift in _ranges(block):
+            total = add(total, _slices(terms(part), rows if chosen is None else rows[chosen], size), power * shift)
+    return carry(total)
+
+
+def _ranges(numbers: Floats) -> list[tuple[Floats, Ints | None, int]]:
+    """Numbers of ordinary size and, scaled to it, the huge and the tiny ones: (numbers, their rows or None for all, grid shift)."""
+    sizes = np.abs(numbers)
+    huge = sizes > HUGE
+    tiny = sizes < TINY
+    if not huge.any() and not (tiny.any() and numbers[tiny].any()):
+        return [(numbers, None, 0)]
+    tiny &= sizes > 0.0
+    found = ((np.flatnonzero(~(huge | tiny)), 0), (np.flatnonzero(huge), SHIFT), (np.flatnonzero(tiny), -SHIFT))
+    return [(numbers[rows] * 2.0 ** (-BITS * shift), rows, shift) for rows, shift in found]
+
+
+def two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """The rounded sum and its exact error (Knuth)."""
+    total = a + b
+    shadow = total - a
+    return total, (a - (total - shadow)) + (b - shadow)
+
+
+def two_product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """The rounded product and its exact error, for products within [2**-960, 2**960] (Dekker, Veltkamp)."""
+    product = a * b
+    a_high, a_low = _split(a)
+    b_high, b_low = (a_high, a_low) if a is b else _split(b)
+    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def _split(a: Floats) -> tuple[Floats, Floats]:
+    scaled = 134217729.0 * a
+    high = scaled - (scaled - a)
+    return high, a - high
+
+
+def _slices(terms: list[Floats], codes: Ints, size: int) -> Limbs:
+    """Sums by group of all *terms*, arrays of equal length and at most ROWS long: slice after slice until nothing is left."""
+    total: Limbs = {}
+    for term in terms:
+        rest, rows, j = term, codes, _first_index(term)
+        left = np.count_nonzero(rest != 0.0)
+        while left:
+            sigma = 1.5 * 2.0 ** (BITS * j + 52)
+            cut = rest + sigma
+            cut -= sigma
+            rest = rest - cut
+            total = add(total, {j: _digits(np.bincount(rows, cut, size), j)})
+            left = np.count_nonzero(rest != 0.0)
+            j -= 1  # what a cut leaves is at most 2**(32 * j - 1), so the next index always holds it
+            if left and 4 * left < len(rest):
+                some = np.flatnonzero(rest)
+                rest, rows = rest[some], rows[some]
+                j = min(j, _first_index(rest))
+    return total
+
+
+def _first_index(numbers: Floats) -> int:
+    """The least j with every number below 2**(32 * j + 31) in size."""
+    top = max(float(numbers.max()), -float(numbers.min())) if len(numbers) else 0.0
+    return -((31 - math.frexp(top)[1]) // BITS)
+
+
+def _digits(sums: NDArray[Any], j: int) -> Ints:
+    """Sums of multiples of 2**(32 * j) as multiples of it; `ldexp` is slow and needed only where the power itself is no double."""
+    return (sums * 2.0 ** (-BITS * j) if j > -31 else np.ldexp(sums, -BITS * j)).astype(np.int64)

@@ -1,0 +1,111 @@
+"""Rows to dense group codes: the one place that looks at the values of group keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from worker_service.kernels.arrays import (
+    Array,
+    Floats,
+    Ints,
+    Mask,
+    build,
+    canonical_floats,
+    dictionary,
+    is_string,
+    is_wide,
+    one,
+    raw,
+    valid,
+)
+
+_WIDEST = 1 << 62
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The group of each row, dense: 0 <= code < size. A group may have no rows."""
+
+    codes: Ints
+    size: int
+
+    @cached_property
+    def counts(self) -> Ints:
+        """Rows of each group."""
+        return np.bincount(self.codes, minlength=self.size).astype(np.int64, copy=False)
+
+    @cached_property
+    def members(self) -> Ints:
+        """Some row of each group; meaningless for a group without rows."""
+        members = np.zeros(self.size, np.int64)
+        members[self.codes] = np.arange(len(self.codes))
+        return members
+
+    def only(self, rows: Mask) -> "Groups":
+        """The same groups, some of their rows."""
+        return Groups(self.codes[rows], self.size)
+
+
+def group(keys: Sequence[Array], rows: int) -> Groups:
+    """Equal keys get equal codes; a null equals a null. Without keys there is one group, even of no rows."""
+    codes, radix = np.zeros(rows, np.int64), 1
+    for key in keys:
+        more, size = _codes(key)
+        if radix * size >= _WIDEST:
+            codes, radix = _factorized(codes)
+        codes = more if radix == 1 else codes * size + more
+        radix *= size
+    return _dense(codes, radix) if keys else Groups(codes, 1)
+
+
+def _codes(key: Array) -> tuple[Ints, int]:
+    """A code for each row and a bound on them; nulls have the largest."""
+    present = valid(key)
+    if is_string(key) or is_wide(key):
+        encoded = dictionary(key)
+        codes, size = raw(encoded.indices), len(encoded.dictionary)
+    else:
+        codes, size = _number_codes(raw(key), present)
+    if present is None:
+        return codes, max(size, 1)
+    return np.where(present, codes, size), size + 1
+
+
+def _number_codes(numbers: Ints | Floats, present: Mask | None) -> tuple[Ints, int]:
+    """Numbers in a narrow range are codes already, counted from the least; others go through a hash table."""
+    whole: Ints = numbers.view(np.int64)
+    seen = whole if present is None else whole[present]
+    if not len(seen):
+        return np.zeros(len(whole), np.int64), 1
+    least, most = int(seen.min()), int(seen.max())
+    if most - least <= max(2 * len(whole), 1024):
+        return whole - least, most - least + 1
+    return _factorized(whole)
+
+
+def _factorized(numbers: Ints) -> tuple[Ints, int]:
+    codes, uniques = pd.factorize(numbers)
+    return codes.astype(np.int64, copy=False), max(len(uniques), 1)
+
+
+def _dense(codes: Ints, radix: int) -> Groups:
+    """Codes without gaps."""
+    if radix > max(4 * len(codes), 1024):
+        return Groups(*_factorized(codes)) if len(codes) else Groups(codes, 0)
+    counts = np.bincount(codes, minlength=radix)
+    present = counts > 0
+    size = int(np.count_nonzero(present))
+    return Groups(codes if size == radix else (np.cumsum(present) - 1)[codes], size)
+
+
+def key_column(column: "pa.ChunkedArray[Any]") -> Array:
+    """A key column as one array, its floats with one zero and one NaN."""
+    array = one(column)
+    if not pa.types.is_floating(array.type):
+        return array
+    return build(array.type, canonical_floats(raw(array)), valid(array))

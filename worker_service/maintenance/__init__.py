@@ -1,0 +1,1 @@
+"""What keeps going beside the units: heartbeat, dispatcher, sweeper, pruner. Each runs in every worker; none leads."""

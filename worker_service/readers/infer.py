@@ -1,0 +1,59 @@
+"""One schema for a dataset, inferred from samples at places that depend on nothing but the files' sizes.
+
+A column's kind is the narrowest that holds every value of every sample, by the grammar in `literals`; decimals are never inferred.
+A column without any value in the samples becomes int64: nulls are the same in every type, every aggregate accepts int64, and it can
+still widen to float64 and string where a value turns up later, which string could not.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import reduce
+
+import pyarrow as pa
+
+from shared.errors import UnknownColumn
+from shared.spec.pointers import pointer
+from shared.spec.types import INT64, DataType, Field, Kind, Schema, join, parse_type
+from worker_service.readers.csv_faults import narrowest
+from worker_service.readers.csv_read import tokenized
+from worker_service.readers.csv_split import Block
+from worker_service.readers.csv_text import OCTETS, column, nulled
+from worker_service.readers.literals import Column
+from worker_service.readers.place import Place
+
+_KINDS: list[Kind] = ["bool", "int64", "float64", "date", "timestamp", "timestamptz", "string"]
+"""Each before those that hold its values."""
+
+
+def sampled_kinds(samples: Iterable[Block], place: Place) -> dict[str, Kind]:
+    """The kind of every column over all *samples*; `null` where no value was seen."""
+    tables = [tokenized(sample, place, dict.fromkeys(place.names, OCTETS)) for sample in samples]
+    texts = {name: nulled(pa.concat_arrays([column(t, name) for t in tables]), place.options) for name in place.names if tables}
+    return {name: _kind(texts[name]) if tables else "null" for name in place.names}
+
+
+def _kind(text: Column) -> Kind:
+    return "null" if text.null_count == len(text) else narrowest(text, _KINDS, "UTC")
+
+
+def settled(names: Iterable[str], kinds: Iterable[Mapping[str, Kind]], types: Mapping[str, str]) -> Schema:
+    """The schema of the columns *names* from the *kinds* of each file and the declared *types*."""
+    every = list(kinds)
+    unseen: Kind = "null"
+    inferred = {name: reduce(join, (found[name] for found in every), unseen) for name in names}
+    check_declared(inferred, types)
+    return Schema(tuple(_field(name, kind, types) for name, kind in inferred.items()))
+
+
+def _field(name: str, kind: Kind, types: Mapping[str, str]) -> Field:
+    if name in types:
+        return Field(name, parse_type(types[name]), declared=True)
+    return Field(name, INT64 if kind == "null" else DataType(kind))
+
+
+def check_declared(names: Iterable[str], types: Mapping[str, str]) -> None:
+    """Raise UnknownColumn for a declared type of a column that the dataset does not have."""
+    known = list(names)
+    for name in types:
+        if name not in known:
+            has = ", ".join(map(repr, known[:20])) + (", …" if len(known) > 20 else "")
+            raise UnknownColumn(f"the dataset has no column {name!r}; it has {has}", pointer=pointer("source", "types", name))

@@ -1,0 +1,176 @@
+"""One grammar of literals for each type, checked on the raw text of a whole column at a time.
+
+| type        | literals |
+|-------------|----------|
+| bool        | `true`, `false` in any case |
+| int64       | `-?(0|[1-9][0-9]*)` within 64 bits: no `+`, no leading zeros, no hexadecimal, no spaces |
+| float64     | int64's, and with a point (`1.5`, `.5`, `5.`) or exponent (`1e5`, `1E-05`); `nan`, `inf`, `infinity` in any case, with an optional `-` |
+| decimal(p,s)| as float64, without exponent or names; the value must fit without rounding (`1.500` fits scale 2, `1.505` does not) |
+| date        | `YYYY-MM-DD`, years 0001 to 9999 |
+| timestamp   | date's, and `YYYY-MM-DD[ T]HH:MM[:SS[.f]]` with one to six digits of fraction |
+| timestamptz | timestamp's with a time and an offset: `Z`, `+HH:MM`, `+HHMM` or `+HH`; in a declared column also timestamp's, taken in `source.timezone` |
+
+A local time that a zone's clocks skip fits no timestamptz; one that they show twice is the earlier. A float literal past the largest
+double, and in an undeclared column an integer literal that no double holds exactly, do not fit float64.
+
+Arrow's casts do the parsing; they are laxer than this grammar in a few ways, each of which is looked for in the text afterwards.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.spec.types import DataType, Field, Kind
+
+Column: TypeAlias = "pa.Array[Any]"
+
+_SIMPLE: dict[str, pa.DataType] = {
+    "bool": pa.bool_(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+}
+_SPECIAL = pa.array(["nan", "-nan", "inf", "-inf", "infinity", "-infinity"])
+_NO_TEXT = pa.scalar(None, pa.string())
+_EXACT = 2.0**53
+_FEW = 64
+_AFTER_ZERO = np.frombuffer(b".eE", np.uint8)
+_DAY = 86_400_000_000
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+"""0001-01-01 and 9999-12-31, in days from 1970-01-01."""
+_ZONED = r".{10}[ T].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+
+
+class Misfit(Exception):
+    """Some text of the column is not a literal of the type."""
+
+
+def arrow_type(kind: DataType) -> pa.DataType:
+    return pa.decimal128(kind.precision, kind.scale) if kind.kind == "decimal" else _SIMPLE[kind.kind]
+
+
+def convert(text: Column, field: Field, zone: str) -> Column:
+    """The column of *field*'s Arrow type; raises Misfit. *zone* is the zone of naive texts in a declared timestamptz column."""
+    try:
+        return _CONVERTERS[field.type.kind](text, field, zone)
+    except pa.ArrowInvalid as error:
+        raise Misfit from error
+
+
+def fits(text: Column, field: Field, zone: str) -> bool:
+    """Whether `convert` accepts *text*. A cast makes an error message for each misfit, so a few values are tried before all."""
+    if len(text) > _FEW and not fits(text.slice(0, _FEW), field, zone):
+        return False
+    try:
+        convert(text, field, zone)
+    except Misfit:
+        return False
+    return True
+
+
+def _layout(text: Column) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Start and length of every text (length 0 where null), and the bytes they point into, padded so that every start is valid."""
+    _, offsets, data = text.buffers()
+    if offsets is None or not len(text):
+        return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(1, np.uint8)
+    bounds = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
+    octets = np.frombuffer(data if data is not None else b"", np.uint8)[bounds[0] : bounds[-1]]
+    lengths = np.diff(bounds)
+    padded = octets if lengths[-1] else np.append(octets, np.uint8(0))
+    return bounds[:-1] - bounds[0], lengths, padded
+
+
+def _refuse(bad: npt.NDArray[np.bool_] | np.bool_ | bool) -> None:
+    if np.any(bad):
+        raise Misfit
+
+
+def _check_digits(text: Column) -> None:
+    """Refuse what Arrow's number casts take and the grammar does not: a plus sign, leading zeros, hexadecimal."""
+    starts, lengths, octets = _layout(text)
+    first = octets[starts]
+    odd = np.flatnonzero(first <= ord("0"))  # a sign, a point, a zero; the few that are worth a closer look
+    odd = odd[lengths[odd] > 1]
+    starts, lengths, first = starts[odd], lengths[odd], first[odd]
+    _refuse(first == ord("+"))
+    signed = first == ord("-")
+    digits = lengths - signed
+    starts = (starts + signed)[digits > 1]
+    second = octets[starts[octets[starts] == ord("0")] + 1]
+    _refuse(~np.isin(second, _AFTER_ZERO))
+
+
+def _bool(text: Column) -> Column:
+    values = pc.cast(text, pa.bool_())
+    _refuse(_layout(text)[1] == 1)
+    return values
+
+
+def _exact_number(text: Column, kind: DataType) -> Column:
+    values = pc.cast(text, arrow_type(kind))
+    _check_digits(text)
+    if kind.kind == "decimal":
+        _refuse((_layout(text)[2] | 0x20) == ord("e"))
+    return values
+
+
+def _float(text: Column, *, declared: bool) -> Column:
+    values = pc.cast(text, pa.float64())
+    _check_digits(text)
+    numbers = (pc.fill_null(values, 0.0) if values.null_count else values).to_numpy()
+    if numbers.size and not (numbers.max() < _EXACT and numbers.min() > -_EXACT):  # a NaN is neither
+        _check_large(text.filter(pa.array(~(np.abs(numbers) < _EXACT))), declared=declared)
+    return values
+
+
+def _check_large(text: Column, *, declared: bool) -> None:
+    """Refuse literals past the largest double, oddly spelt names and, unless *declared*, integers that would be rounded."""
+    lowered = pc.ascii_lower(text)
+    named = pc.is_in(lowered, value_set=_SPECIAL)
+    digits = pc.filter(lowered, pc.invert(named)).to_pylist()
+    _refuse(any(literal.startswith(("n", "-n")) or math.isinf(float(literal)) for literal in digits))
+    _refuse(not declared and any(int(literal) != float(literal) for literal in digits if literal.lstrip("-").isdigit()))
+
+
+def _timestamp(text: Column, target: pa.DataType) -> Column:
+    values = pc.cast(text, target)
+    starts, lengths, octets = _layout(text)
+    _refuse((lengths > 10) & (lengths < 16))
+    _refuse(octets[starts[lengths > 10] + 13] != ord(":"))
+    return _in_years(values, unit=_DAY)
+
+
+def _in_years(values: Column, unit: int) -> Column:
+    """Refuse what lies, in UTC, outside the years 1 to 9999; *unit* is a day in the unit of *values*."""
+    numbers = pc.min_max(values.view(pa.int32() if unit == 1 else pa.int64()))
+    lowest, highest = numbers["min"].as_py(), numbers["max"].as_py()
+    _refuse(lowest is not None and (lowest < _FIRST_DAY * unit or highest >= (_LAST_DAY + 1) * unit))
+    return values
+
+
+def _timestamptz(text: Column, zone: str) -> Column:
+    zoned = pc.match_substring_regex(text, _ZONED)
+    aware = _timestamp(pc.if_else(zoned, text, _NO_TEXT), _SIMPLE["timestamptz"])
+    naive = _timestamp(pc.if_else(zoned, _NO_TEXT, text), pa.timestamp("us"))
+    local = pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="raise")
+    return _in_years(pc.coalesce(aware, pc.cast(local, _SIMPLE["timestamptz"])), unit=_DAY)
+
+
+_CONVERTERS: dict[Kind, Callable[[Column, Field, str], Column]] = {
+    "string": lambda text, _field, _zone: text,
+    "bool": lambda text, _field, _zone: _bool(text),
+    "int64": lambda text, field, _zone: _exact_number(text, field.type),
+    "decimal": lambda text, field, _zone: _exact_number(text, field.type),
+    "float64": lambda text, field, _zone: _float(text, declared=field.declared),
+    "date": lambda text, _field, _zone: _in_years(pc.cast(text, pa.date32()), unit=1),
+    "timestamp": lambda text, _field, _zone: _timestamp(text, pa.timestamp("us")),
+    "timestamptz": lambda text, field, zone: _timestamptz(text, zone) if field.declared else _timestamp(text, _SIMPLE["timestamptz"]),
+}

@@ -1,0 +1,59 @@
+"""The merge unit: combine the states of one range of buckets, in chunk order, and copy the finished rows."""
+
+import base64
+import os
+from collections.abc import AsyncIterator
+
+from shared.db.pool import Connection
+from shared.db.units import Done, Lease
+from shared.spec.bind import bind
+from shared.spec.models import JobSpec
+from shared.spec.types import Schema
+from worker_service.child import wire
+from worker_service.context import Context, Work
+from worker_service.executor import Answer, Child
+from worker_service.units.persist import persist
+
+COPY_BYTES = 512 * 1024
+"""asyncpg sends COPY data in messages of this size."""
+
+
+async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
+    assert work.plan is not None
+    first, end = lease.payload["first"], lease.payload["end"]
+    pieces = wire.memory_file("pieces")
+    try:
+        sizes = []
+        async for data in ctx.merging.pieces(lease.job_id, first, end):
+            wire.write_all(pieces, data)
+            sizes.append(len(data))
+        request = {"task": "merge", "spec": work.spec, "schema": work.plan["schema"], "sizes": sizes, "first": first, "end": end}
+        async with child.run(request, [pieces]) as answer:
+            await _commit(ctx, lease, work, answer)
+    finally:
+        os.close(pieces)
+
+
+async def _commit(ctx: Context, lease: Lease, work: Work, answer: Answer) -> None:
+    assert work.plan is not None
+    query = bind(JobSpec.model_validate(work.spec), Schema.from_json(work.plan["schema"]))
+    columns = [*(key.name for key in query.keys), *(aggregate.name for aggregate in query.aggregates)]
+    header = answer.header
+
+    async def write(tx: Connection) -> None:
+        if header["rows"]:
+            await ctx.merging.copy(tx, lease.job_id, columns, _slices(answer))
+
+    done = Done(rows_out=header["rows"], stats={"widened": header["widened"], "buckets": header["buckets"]})
+    await ctx.merging.widen_columns(lease.job_id, header["widened"])
+    await persist(ctx, lambda: ctx.units.complete(lease, done, write))
+
+
+async def _slices(answer: Answer) -> AsyncIterator[bytes]:
+    for start in range(0, answer.body_size, COPY_BYTES):
+        yield answer.body(start, min(COPY_BYTES, answer.body_size - start))
+
+
+def bucket_digests(stats: list[dict[str, dict[str, str]]]) -> dict[int, bytes]:
+    """The SHA-256 of every non-empty bucket, from the stats of a job's merge units."""
+    return {int(bucket): base64.b64decode(text) for one in stats for bucket, text in one["buckets"].items()}

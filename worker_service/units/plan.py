@@ -1,0 +1,51 @@
+"""The plan unit: from URIs to files, one schema, type-checked aggregates and exact chunk boundaries."""
+
+from typing import Any
+
+from shared.db.units import Lease, NewUnit
+from shared.errors import LimitExceeded
+from shared.spec.bind import bind
+from shared.spec.models import JobSpec
+from shared.spec.types import Schema
+from worker_service.context import Context, Work
+from worker_service.executor import Child
+from worker_service.units import files
+
+
+async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
+    spec = JobSpec.model_validate(work.spec)
+    locations = files.find(list(spec.source.uris), ctx.settings, work.tenant)
+    async with files.opened(locations) as descriptors:
+        planned = [
+            {"uri": at.uri, "root": at.root, "below": at.below, **files.fingerprint(fd)}
+            for at, fd in zip(locations, descriptors, strict=True)
+        ]
+        request = {
+            "task": "plan",
+            "spec": work.spec,
+            "uris": [at.uri for at in locations],
+            "chunk_bytes": spec.options.chunk_bytes or ctx.settings.chunk_bytes,
+        }
+        _check_size(spec, planned)
+        async with child.run(request, descriptors) as answer:
+            header = answer.header
+        files.check_unchanged(planned, descriptors)
+    schema = Schema.from_json(header["schema"])
+    bind(spec, schema)
+    chunks = _chunks(spec, header["chunks"])
+    total = sum(file["size"] for file in planned)
+    await ctx.units.complete_plan(lease, {"files": planned, "schema": header["schema"], "bytes": total}, chunks)
+
+
+def _check_size(spec: JobSpec, planned: list[dict[str, Any]]) -> None:
+    total, most = sum(file["size"] for file in planned), spec.limits.max_bytes
+    if most is not None and total > most:
+        raise LimitExceeded(f"The source has {total:,} bytes; limits.max_bytes is {most:,}")
+
+
+def _chunks(spec: JobSpec, chunks: list[dict[str, Any]]) -> list[NewUnit]:
+    if len(chunks) > spec.limits.max_chunks:
+        raise LimitExceeded(
+            f"The plan has {len(chunks):,} chunks; limits.max_chunks is {spec.limits.max_chunks:,}; raise options.chunk_bytes"
+        )
+    return [NewUnit(no=no, payload={"extents": chunk["extents"]}, bytes=chunk["bytes"]) for no, chunk in enumerate(chunks)]

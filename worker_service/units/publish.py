@@ -1,0 +1,41 @@
+"""The publish unit: indexes and statistics first, in idempotent steps, then one short transaction that everybody sees."""
+
+from typing import Any
+
+from shared.db.units import Lease
+from shared.errors import GroupLimitExceeded
+from shared.spec.bind import bind
+from shared.spec.models import JobSpec
+from shared.spec.query import Query
+from shared.spec.types import Schema
+from worker_service.context import Context, Work
+from worker_service.kernels.digest import result_digest
+from worker_service.units.merge import bucket_digests
+from worker_service.units.persist import persist
+
+
+async def run(ctx: Context, lease: Lease, work: Work) -> None:
+    assert work.plan is not None
+    spec = JobSpec.model_validate(work.spec)
+    query = bind(spec, Schema.from_json(work.plan["schema"]))
+    merged = await ctx.merging.merged(lease.job_id)
+    columns = result_columns(query, {name for unit in merged for name in unit["stats"]["widened"]})
+    rows = sum(unit["rows_out"] for unit in merged)
+    if rows > query.max_groups:
+        raise GroupLimitExceeded(f"There are {rows:,} groups; limits.max_groups is {query.max_groups:,}")
+    await ctx.merging.build_indexes(lease.job_id, [key.name for key in query.keys], [list(index) for index in spec.output.indexes])
+    version: dict[str, Any] = {
+        "name": work.result_name,
+        "version": work.version,
+        "rows": rows,
+        "digest": result_digest(columns, bucket_digests([unit["stats"] for unit in merged])),
+        "columns": columns,
+        "key_columns": len(query.keys),
+    }
+    await persist(ctx, lambda: ctx.merging.publish(lease, version, work.tenant))
+
+
+def result_columns(query: Query, widened: set[str] | frozenset[str] = frozenset()) -> list[dict[str, str]]:
+    """Names and types of the result; an integer sum in *widened* is decimal(38,0), because some group needs it."""
+    keys = [{"name": key.name, "type": str(key.type)} for key in query.keys]
+    return keys + [{"name": a.name, "type": "decimal(38,0)" if a.name in widened else str(a.result)} for a in query.aggregates]
