@@ -96,8 +96,8 @@ def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _keep_running(stack: Stack) -> None:
-    console.print("Ctrl-C ends it; the data stays.")
     with suppress(Stopped):
+        console.print("Ctrl-C ends it; the data stays.")
         while True:
             stack.tend()
             time.sleep(LOOK_AROUND)

@@ -54,7 +54,7 @@ def show(stack: Stack, console: Console) -> None:
             raise DemoFailed("\n".join(failures))
         for job in finished:
             _show_top(client, job["result"], console)
-        console.print(f"Both done {time.monotonic() - began:.1f} s after the upload began.")
+        console.print(f"\nBoth done {time.monotonic() - began:.1f} s after the upload began.")
 
 
 def _upload(client: httpx2.Client, path: Path, console: Console) -> str:
@@ -75,13 +75,18 @@ def _snapshots(stack: Stack, client: httpx2.Client, ids: list[str]) -> Iterator[
     moved = time.monotonic()
     while not (last and all(job["done"] for job in last)):
         jobs = [_answer(client.get(f"/v1/jobs/{job}")) for job in ids]
-        moved = moved if jobs == last else time.monotonic()
+        moved = moved if _stages(jobs) == _stages(last) else time.monotonic()
         last = jobs
         yield jobs
         stack.tend()
         if stack.deaths() >= HOPELESS_DEATHS or time.monotonic() - moved > PATIENCE:
             raise DemoFailed(f"The jobs do not get on; see {stack.logs}")
         time.sleep(POLL)
+
+
+def _stages(jobs: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """What of the documents changes when the work gets on: all but the times."""
+    return [(job["state"], job["phase"], job["progress"]["chunks"], job["progress"]["rows"]) for job in jobs]
 
 
 def _watch(snapshots: Iterator[list[dict[str, Any]]], console: Console) -> list[dict[str, Any]]:
@@ -134,20 +139,25 @@ def _failure(job: dict[str, Any]) -> str:
 def _show_top(client: httpx2.Client, result: dict[str, Any], console: Console) -> None:
     name = result["name"]
     page = _answer(client.get(f"/v1/results/{name}/rows", params={"order_by": ORDERS[name], "limit": TOP}))
-    title = f"{TITLES[name]}: the first {TOP} of {result['rows']:,} rows of {result['relation']}"
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in page["columns"]:
-        table.add_column(column["name"], justify="left" if column["type"] == "string" else "right")
+        table.add_column(column["name"], justify="left" if column["type"] == "string" else "right", no_wrap=True)
     for row in page["items"]:
         table.add_row(*(_cell(row[column["name"]]) for column in page["columns"]))
-    console.print()
+    console.print(f"\n{TITLES[name]}: the first {TOP} of {result['rows']:,} rows of {result['relation']}")
     console.print(table, soft_wrap=False)
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:,.2f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    match value:
+        case None:
+            return "null"
+        case float():
+            return f"{value:,.2f}"
+        case int():
+            return f"{value:,}"
+        case _:
+            return str(value)
 
 
 def _answer(response: httpx2.Response) -> Any:

@@ -103,11 +103,13 @@ def running(options: Options, say: Say) -> Iterator[Stack]:
         valkey = start_valkey(folder / "valkey", log=logs / "valkey.log")
         keep(valkey.child)
         settings = _settings(options, folder, postgres.url, valkey.url, say)
+        # The gateway waits for the migrations, and both take their time to import what they need.
+        gateway = Child(_service("gateway", "api_service", "serve", folder=folder, env=settings))
         run(_service("migrate", "api_service", "migrate", folder=folder, env=settings))
         keep(*(Child(_service(f"worker-{n + 1}", "worker_service", folder=folder, env=settings)) for n in range(options.workers)))
-        keep(Child(_service("gateway", "api_service", "serve", folder=folder, env=settings)))
+        keep(gateway)
         url = f"http://127.0.0.1:{settings['GRISTMILL_PORT']}"
-        _wait_for_gateway(url, children)
+        _wait_for_gateway(url, gateway)
         yield Stack(url, postgres.url, folder, settings["GRISTMILL_SOURCES"], [Kept(child) for child in children], say)
 
 
@@ -138,18 +140,15 @@ def _service(name: str, *module: str, folder: Path, env: Mapping[str, str]) -> C
     return Command(name=name, argv=(sys.executable, "-m", *module), log=log, env=env, cwd=folder, grace=SERVICE_GRACE)
 
 
-def _wait_for_gateway(url: str, children: list[Child]) -> None:
+def _wait_for_gateway(url: str, gateway: Child) -> None:
     def ready() -> bool:
-        for child in children:
-            if not child.alive:
-                raise child.died()
         try:
             return client.get("/readyz").status_code == httpx2.codes.OK
         except httpx2.TransportError:
             return False
 
     with httpx2.Client(base_url=url, trust_env=False, timeout=5) as client:
-        wait_until(ready, child=children[-1], seconds=READY_SECONDS)
+        wait_until(ready, child=gateway, seconds=READY_SECONDS)
 
 
 def _stop(children: tuple[Child, ...]) -> None:

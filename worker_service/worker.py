@@ -23,7 +23,7 @@ from shared.spec.version import STATE_VERSION
 from worker_service.context import Context
 from worker_service.executor import Executor
 from worker_service.maintenance.heartbeat import beat
-from worker_service.maintenance.loop import every
+from worker_service.maintenance.loop import every, wait
 from worker_service.maintenance.pruner import prune
 from worker_service.maintenance.sweeper import Sweeper
 from worker_service.runner import Runner
@@ -62,8 +62,7 @@ class Puller(ArqWorker):
             await self._poll_iteration()
             timings = self._worker.timings
             period = timings.poll_busy if self.tasks else timings.poll_idle
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), period.total_seconds())
+            await wait(self._wake, period)
 
 
 async def pull(ctx: Context, runner: Runner) -> None:

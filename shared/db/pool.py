@@ -103,7 +103,8 @@ class Pool:
     async def close(self) -> None:
         if self._pool is not None:
             try:
-                await asyncio.wait_for(self._pool.close(), self._patience)
+                async with asyncio.timeout(self._patience):
+                    await self._pool.close()
             except TimeoutError:
                 self._pool.terminate()
 

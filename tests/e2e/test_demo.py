@@ -1,7 +1,6 @@
 """`gristmill demo`: the right numbers, twice, and on a terminal until Ctrl-C."""
 
 import signal
-import socket
 
 import httpx2
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from gristmill.demo import flights_zip
 from gristmill.servers import start_postgres
-from tests.support.launched import Launched, watched
+from tests.support.launched import Launched, any_port, watched
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +19,7 @@ def flights() -> pd.DataFrame:
 
 
 def demo(folder, **options):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    return Launched("demo", "--port", str(port), cwd=folder, **options)
+    return Launched("demo", "--port", str(any_port()), cwd=folder, **options)
 
 
 def published(folder, relation, keys):

@@ -20,7 +20,7 @@ from gristmill.datafolder import remember, stop_leftovers
 from gristmill.processes import Child, Command
 from gristmill.servers import start_postgres
 from gristmill.standalone import restart_pause
-from tests.support.launched import Launched, watched
+from tests.support.launched import Launched, any_port, watched
 
 GATEWAY = """
 import http.server, json, os, signal, sys
@@ -50,14 +50,8 @@ def stand_ins(folder, *, gateway, worker):
     return folder / "services"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def launched(folder, services=None, *words, **options):
-    return Launched("standalone", "--port", str(free_port()), *words, cwd=folder, path=services, **options)
+    return Launched("standalone", "--port", str(any_port()), *words, cwd=folder, path=services, **options)
 
 
 @pytest.mark.parametrize(
@@ -121,13 +115,23 @@ def test_the_services_see_only_the_launchers_servers_and_may_read_the_folder_it_
         assert seen["GRISTMILL_SOURCES"] == f"file:///srv/,{tmp_path.as_uri()}/"
 
 
-def test_a_service_that_dies_at_start_is_shown_with_the_end_of_its_log(tmp_path):
-    services = stand_ins(tmp_path, gateway=GATEWAY, worker="raise SystemExit('the worker has no teeth')")
+def test_a_gateway_that_dies_at_start_is_shown_with_the_end_of_its_log(tmp_path):
+    services = stand_ins(tmp_path, gateway="import sys; sys.argv[1] == 'serve' and sys.exit('the gateway has no hinges')", worker=WORKER)
     with launched(tmp_path, services) as launcher:
         assert launcher.end() == 1
-        assert "worker-1 ended with exit code 1" in launcher.said
-        assert "the worker has no teeth" in launcher.said
+        assert "gateway ended with exit code 1" in launcher.said
+        assert "the gateway has no hinges" in launcher.said
         assert launcher.survivors([]) == []
+
+
+def test_a_worker_that_dies_at_start_is_shown_with_the_end_of_its_log_and_tried_again(tmp_path):
+    services = stand_ins(tmp_path, gateway=GATEWAY, worker="raise SystemExit('the worker has no teeth')")
+    with launched(tmp_path, services) as launcher:
+        launcher.hear("worker-1 ended with exit code 1")
+        launcher.hear("the worker has no teeth")
+        launcher.hear("Next try in 0.5 s.")
+        launcher.hear("worker-1 ended with exit code 1, like before")
+        launcher.hear("Next try in 1 s.")
 
 
 def test_a_worker_that_is_killed_is_started_again(tmp_path, services):

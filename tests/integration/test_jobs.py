@@ -233,7 +233,7 @@ def test_every_type_can_be_a_key_and_comes_back(stack):
         ),
         (gzip.compress(b"k,v\n" + b"a,1\n" * 1000)[:-20], {"source": {"compression": "gzip"}}, "corrupt_file", ["gzip"]),
         (b"PAR1 not really", {"source": {"format": "parquet"}}, "corrupt_file", ["parquet"]),
-        (b"k,k\na,1\n", {}, "schema_conflict", ["k"]),
+        (b"k,k\na,1\n", {}, "bad_row", ["k", "more than once"]),
     ],
 )
 def test_bad_data_fails_the_job_with_what_where_and_why(stack, data, request_, code, words):

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.errors import BadRow
+from shared.errors import BadRow, SchemaWidened
 from shared.spec.source import CsvOptions, SourceSpec
+from shared.spec.types import Field, Schema, parse_type
 from worker_service.readers import SourceFile, plan, read
 
 # Few characters, so that quotes, line ends and delimiters meet often.
@@ -114,3 +115,50 @@ def test_the_tempfile_offset_does_not_matter():
     with opened(b"c0\na\nb\n") as file:
         os.lseek(file.fd, 3, os.SEEK_SET)
         assert rows_read(file, source(["c0"]), 1, 1) == [("a",), ("b",)]
+
+
+VALUES = st.sampled_from(
+    [
+        "",
+        "0",
+        "7",
+        "-12",
+        "007",
+        "1.5",
+        "1e3",
+        "9007199254740993",
+        "nan",
+        "true",
+        "2024-01-02",
+        "2024-01-02 03:04",
+        "2024-01-02T03:04Z",
+        "x",
+    ]
+)
+
+
+def widened(file, spec, schema, chunk_bytes, batch_bytes):
+    """The rows and the schema once every widening that a reader asked for has been done."""
+    extents = plan([file], spec, chunk_bytes).extents
+    while True:
+        frames = (read(file, e, spec, schema, schema.names, batch_bytes) for chunk in extents for e in chunk)
+        try:
+            return [tuple(map(repr, row.values())) for each in frames for frame in each for row in frame.to_pylist()], schema
+        except SchemaWidened as asked:
+            schema = Schema(tuple(Field(f.name, parse_type(asked.widen.get(f.name, f.type.kind))) for f in schema.fields))
+
+
+@given(
+    st.sampled_from(["int64", "bool", "date", "timestamptz"]),
+    st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=8),
+    st.integers(1, 60),
+    st.integers(1, 60),
+)
+def test_widening_ends_in_the_same_schema_and_rows_however_the_file_is_cut(kind, rows, chunk_bytes, batch_bytes):
+    text = "a,b\n" + "".join(f"{a},{b}\n" for a, b in rows)
+    spec = SourceSpec(uris=("file:///data/t.csv",), types={})
+    schema = Schema((Field("a", parse_type(kind)), Field("b", parse_type(kind))))
+    with opened(text.encode()) as file:
+        cut = widened(file, spec, schema, chunk_bytes, batch_bytes)
+        whole = widened(file, spec, schema, 1 << 20, 1 << 20)
+    assert cut == whole

@@ -2,6 +2,7 @@
 
 import os
 import select
+import socket
 import subprocess
 import sys
 import uuid
@@ -20,7 +21,7 @@ class Launched:
 
     def __init__(self, *words: str, cwd: Path, path: Path | None = None, env: dict[str, str] | None = None, terminal: bool = False):
         self.marker = uuid.uuid4().hex
-        python_path = os.pathsep.join(str(entry) for entry in (path, ROOT) if entry)
+        python_path = os.pathsep.join(str(entry) for entry in (path, ROOT, os.environ.get("PYTHONPATH")) if entry)
         command = [sys.executable, "-m", "gristmill.cli", *words]
         if terminal:
             command = [sys.executable, "-c", "import pty, sys, os; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))", *command]
@@ -86,6 +87,12 @@ class Launched:
         with suppress(OSError):
             return f"LAUNCHED={self.marker}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
         return False
+
+
+def any_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def watched(pids: Iterable[int]) -> list[tuple[int, int]]:

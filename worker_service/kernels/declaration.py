@@ -16,8 +16,9 @@ Columns: TypeAlias = Mapping[str, Array]
 class State:
     """A building block: what is kept of one column's non-null values, so that any two of them can be combined.
 
-    The columns are `<name>` or `<name>_<suffix>`. *dtype* is theirs ("own": the input's). *identity* is the value of a group without rows, and of a
-    column that a table does not have: 0, or None for null. *combine* must be associative and commutative, to the bit.
+    The columns are `<name>` or `<name>_<suffix>`. *dtype* is theirs ("own": the input's; counts, of NaN say, are int64 everywhere). *identity*
+    is the value of a group without rows, and of a column that a table does not have: 0, or None for null. *combine* is associative and
+    commutative, to the bit.
     """
 
     name: str

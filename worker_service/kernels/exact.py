@@ -72,8 +72,8 @@ def sum_ints(numbers: Ints, codes: Ints, size: int) -> Limbs:
         return {}
     if max(int(numbers.max()), -int(numbers.min())) * len(numbers) < 1 << 62:
         return carry({0: _add_at(numbers, codes, size)})
-    high = (numbers >> BITS) + ((numbers >> (BITS - 1)) & 1)
-    return carry({0: _add_at(numbers - (high << BITS), codes, size), 1: _add_at(high, codes, size)})
+    low, high = _halves(numbers)
+    return carry({0: _add_at(low, codes, size), 1: _add_at(high, codes, size)})
 
 
 def sum_int_squares(numbers: Ints, codes: Ints, size: int) -> Limbs:
@@ -82,11 +82,16 @@ def sum_int_squares(numbers: Ints, codes: Ints, size: int) -> Limbs:
         return {}
     if max(int(numbers.max()), -int(numbers.min())) < 3_037_000_499:
         return sum_ints(numbers * numbers, codes, size)
-    high = (numbers >> BITS) + ((numbers >> (BITS - 1)) & 1)
-    low = numbers - (high << BITS)
+    low, high = _halves(numbers)
     squares = add(sum_ints(low * low, codes, size), sum_ints(high * high, codes, size), 2)
     cross = sum_ints(high * low, codes, size)
     return carry(add(add(squares, cross, 1), cross, 1))
+
+
+def _halves(numbers: Ints) -> tuple[Ints, Ints]:
+    """Low and high of low + high * 2**32, both at most 2**31 in size, so that every product of two of them fits."""
+    high = (numbers >> BITS) + ((numbers >> (BITS - 1)) & 1)
+    return numbers - (high << BITS), high
 
 
 def sum_digits(digits: Ints, codes: Ints, size: int) -> Ints:

@@ -17,8 +17,8 @@ Hashes: TypeAlias = NDArray[np.uint64]
 
 BUCKETS = 1024
 _SEED, _NULL = np.uint64(0x6772697374_6D696C), np.uint64(0x6E756C6C)
-_STEP, _BASE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0x2545F4914F6CDD1D)
-_UNBASE = np.uint64(pow(0x2545F4914F6CDD1D, -1, 1 << 64))
+_STEP, _BASE = np.uint64(0x9E3779B97F4A7C15), 0x2545F4914F6CDD1D
+_UNBASE = pow(_BASE, -1, 1 << 64)
 
 
 def hash_keys(keys: Sequence[Array], rows: int) -> Hashes:
@@ -69,11 +69,15 @@ def _hash_strings(strings: Array) -> Hashes:
     return _mix((sums[ends] - sums[starts]) * _powers(_UNBASE, last - first)[starts] + (ends - starts).astype(np.uint64))
 
 
-def _powers(base: np.uint64, most: int) -> Hashes:
-    """base**0 to base**most, modulo 2**64."""
-    powers = np.full(most + 1, base)
-    powers[0] = 1
-    return np.multiply.accumulate(powers)
+def _powers(base: int, most: int) -> Hashes:
+    """base**0 to base**most, modulo 2**64; each round doubles what is there."""
+    powers = np.ones(most + 1, np.uint64)
+    done = 1
+    while done <= most:
+        more = min(done, most + 1 - done)
+        powers[done : done + more] = powers[:more] * np.uint64(pow(base, done, 1 << 64))
+        done += more
+    return powers
 
 
 GLOBAL_BUCKET = int(buckets([], 1)[0])

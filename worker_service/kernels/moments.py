@@ -104,11 +104,11 @@ def _end_mean(ending: Ending) -> Array:
     present, by = counts > 0, np.maximum(counts, 1)
     if ending.aggregate.result.kind == "decimal":
         return _decimal_mean(ending, limbs, by, present)
-    means = quotient(limbs, denominator(by, np.ones_like(by)))
     # halving is exact, so a mean of two, four, ... values is their rounded sum divided; such ties would else all take the slow road
-    halved = rounded(limbs, len(by)) / by
-    easy = (by & (by - 1) == 0) & (np.abs(halved) > 2.0**-1000) & np.isfinite(halved)
-    return build(pa.float64(), _with_special(np.where(easy, halved, means), ending.states["s"]), present)
+    means = rounded(limbs, len(by)) / by
+    hard = np.flatnonzero((by & (by - 1) != 0) | (np.abs(means) < 2.0**-1000) | np.isinf(means))
+    means[hard] = quotient({j: digits[hard] for j, digits in limbs.items()}, denominator(by[hard], np.ones_like(hard)))
+    return build(pa.float64(), _with_special(means, ending.states["s"]), present)
 
 
 def _scale(ending: Ending) -> int:
@@ -137,7 +137,7 @@ def _decimal_mean(ending: Ending, limbs: Limbs, by: Ints, present: Mask) -> Arra
 
 
 def _spread(ending: Ending) -> tuple[Limbs, Ints, Ints]:
-    """N * (n - ddof), in its two factors, times the variance: n * sum of squares - square of the sum, exactly."""
+    """The variance as an exact numerator, n * sum of squares - square of the sum, and its denominator's factors n and n - ddof."""
     counts, ddof = raw(ending.states["n"][""]), ending.aggregate.ddof
     sums = _limbs(ending.states["s"])
     squares = multiply(_limbs(ending.states["q"]), carry({0: counts}))

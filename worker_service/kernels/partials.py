@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from shared.errors import GroupKeyTooLong, GroupLimitExceeded
 from shared.spec.query import Query
-from worker_service.kernels.arrays import Array, arrow_type, is_string, one, plain, raw, text, valid
+from worker_service.kernels.arrays import Array, Mask, arrow_type, is_string, one, plain, raw, text, valid
 from worker_service.kernels.declaration import Columns, State
-from worker_service.kernels.exact import ROWS
+from worker_service.kernels.exact import sum_digits
 from worker_service.kernels.grouping import Groups, group, key_column
 from worker_service.kernels.table import Input, inputs
 
@@ -23,8 +23,6 @@ def partial(frame: pa.Table, query: Query) -> pa.Table:
 
     A dictionary's values must be distinct, as Arrow's readers make them; repeated ones would cost a second row, which `combine` mends.
     """
-    if frame.num_rows > ROWS:
-        return combine([partial(frame.slice(start, ROWS), query) for start in range(0, frame.num_rows, ROWS)], query)
     keys = [key_column(frame[key.column]) for key in query.keys]
     if query.semantics == "pandas" and (kept := _whole_keys(keys)) is not None:
         return partial(frame.filter(pa.array(kept)), query)
@@ -48,7 +46,7 @@ def combine(states: Sequence[pa.Table], query: Query) -> pa.Table:
     groups = group(keys, table.num_rows)
     if groups.size > query.max_groups:
         raise GroupLimitExceeded(f"there are more than {query.max_groups} groups; raise limits.max_groups or group by fewer columns")
-    columns = _keys(keys, groups) | {"rows": pa.array(_sum(raw(one(table["rows"])), groups))}
+    columns = _keys(keys, groups) | {"rows": pa.array(sum_digits(raw(one(table["rows"])), groups.codes, groups.size))}
     for source in inputs(query):
         for state in source.states:
             columns |= _named(source, state, state.combine(state_columns(table, source.prefix, state), groups))
@@ -70,18 +68,12 @@ def _named(source: Input, state: State, columns: Columns) -> dict[str, Array]:
     return {f"{source.prefix}.{state.name}{'_' if suffix else ''}{suffix}": column for suffix, column in columns.items()}
 
 
-def _sum(numbers: "np.ndarray[tuple[int], np.dtype[np.int64]]", groups: Groups) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    total = np.zeros(groups.size, np.int64)
-    np.add.at(total, groups.codes, numbers)
-    return total
-
-
 def _keys(keys: Sequence[Array], groups: Groups) -> dict[str, Array]:
     places = pa.array(groups.members) if keys else None
     return {f"k{i}": plain(key.take(places)) for i, key in enumerate(keys)}
 
 
-def _whole_keys(keys: Sequence[Array]) -> "np.ndarray[tuple[int], np.dtype[np.bool_]] | None":
+def _whole_keys(keys: Sequence[Array]) -> Mask | None:
     """Where no key is null or NaN; None when that is everywhere."""
     masks = [
         mask for key in keys for mask in (valid(key), ~np.isnan(raw(key)) if pa.types.is_floating(key.type) else None) if mask is not None
@@ -111,7 +103,7 @@ def _nothing(query: Query) -> pa.Table:
 
 
 class Fold:
-    """The running partial of a stream of frames. Holds the states of each group about three times at most."""
+    """The running partial of a stream of frames. The pending states are at most twice as many as the groups, or PENDING_ROWS."""
 
     def __init__(self, query: Query) -> None:
         self.rows_aggregated = 0
@@ -128,7 +120,7 @@ class Fold:
         self._pending.append(states)
         if sum(table.num_rows for table in self._pending) > self._limit:
             combined = self.finish()
-            self._limit = max(3 * combined.num_rows, PENDING_ROWS)
+            self._limit = max(2 * combined.num_rows, PENDING_ROWS)
 
     def finish(self) -> pa.Table:
         """The combined states so far; more frames may follow."""

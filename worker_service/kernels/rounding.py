@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from worker_service.kernels.arrays import Floats, Ints
+from worker_service.kernels.arrays import Floats, Ints, Mask
 from worker_service.kernels.exact import BITS, Limbs, two_product, two_sum
 
 _DOUBT = 2.0**-76
@@ -74,14 +74,6 @@ def integer(limbs: Limbs, group: int) -> tuple[int, int]:
     return sum(int(digits[group]) << (BITS * (j - bottom)) for j, digits in limbs.items()), bottom
 
 
-def sign(limbs: Limbs, size: int) -> Ints:
-    """-1, 0 or 1: the sign of the leading digit is the sign of a carried sum."""
-    signs = np.zeros(size, np.int64)
-    for j in sorted(limbs):
-        signs = np.where(limbs[j] != 0, np.sign(limbs[j]), signs)
-    return signs
-
-
 def _window(limbs: Limbs, size: int, width: int) -> tuple[list[Floats], Ints]:
     """Each sum's *width* digits from its leading one down, then the sign of all that follows; and the grid index of the last of them."""
     places = sorted(limbs, reverse=True)
@@ -114,14 +106,14 @@ def _divide(limbs: Limbs, by: Denominator) -> tuple[Floats, Floats, Ints]:
     return first, second, bottom
 
 
-def _settle(high: Floats, low: Floats) -> tuple[Floats, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
+def _settle(high: Floats, low: Floats) -> tuple[Floats, Mask]:
     """High + low rounded, and whether it is sure: both ends of the interval of doubt round to the same double."""
     doubt = np.abs(high) * _DOUBT
     result = high + (low - doubt)
     return result, result == high + (low + doubt)
 
 
-def _scaled(result: Floats, sure: "np.ndarray[tuple[int], np.dtype[np.bool_]]", exponent: Ints, exactly: Callable[[int], float]) -> Floats:
+def _scaled(result: Floats, sure: Mask, exponent: Ints, exactly: Callable[[int], float]) -> Floats:
     """Result * 2**exponent where it is sure and no subnormal, else computed exactly."""
     sure = sure & ((result == 0.0) | (np.frexp(result)[1] + exponent > _SMALLEST))
     with np.errstate(over="ignore", under="ignore"):

@@ -11,7 +11,7 @@ from worker_service.readers.files import Extent, SourceFile
 from worker_service.readers.header import Head
 from worker_service.readers.read import decompressed_blocks, dialect_of, place_of
 
-_PIECE = 1024 * 1024
+_PIECE = 256 * 1024
 _SAMPLE = 64 * 1024
 _SAMPLES = 16
 """Samples of 64 KB: spread over the file where there is one, fewer a file where there are many, at least the head of each."""

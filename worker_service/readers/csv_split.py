@@ -59,13 +59,12 @@ class Quotes:
         self._offset = offset
         self._last = _LF
         self._opened = offset
-        self._edge = np.zeros(256, bool)
-        self._edge[[_LF, _CR, dialect.delimiter[0], self._quote]] = True
+        self._edge = dialect.delimiter + dialect.quote + b"\n\r"
         self.inside = False
 
     def feed(self, piece: bytes) -> Positions:
         """The positions of the quotes in *piece*, checked; afterwards `inside` is the state at its end."""
-        if self._last == self._quote and not self.inside and not self._edge[piece[0]]:
+        if self._last == self._quote and not self.inside and piece[0] not in self._edge:
             raise self._stray(-1)
         found = self._positions(piece)
         if found.size:
@@ -92,9 +91,14 @@ class Quotes:
         if opening.size and opening[0] == 0:
             before[0] = self._last
         after = octets[np.minimum(closing + 1, octets.size - 1)]  # a quote at the very end is its own neighbour: judged with the next piece
-        wrong = np.concatenate([opening[~self._edge[before]], closing[~self._edge[after]]])
+        wrong = np.concatenate([opening[~self._is_edge(before)], closing[~self._is_edge(after)]])
         if wrong.size:
             raise self._stray(int(wrong.min()))
+
+    def _is_edge(self, octets: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        delimiter, quote, line_feed, carriage_return = self._edge
+        found: npt.NDArray[np.bool_] = (octets == delimiter) | (octets == quote) | (octets == line_feed) | (octets == carriage_return)
+        return found
 
     def _stray(self, position: int) -> BadRow:
         return BadRow(

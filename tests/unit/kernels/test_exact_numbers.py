@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.kernels.queries import exact_sum, exact_var, is_nearest_root, nearest, only, query, rows
 from worker_service.kernels import combine, finalize, partial
+from worker_service.kernels.exact import sum_floats
 
 LARGEST = 2**63 - 1
 
@@ -28,6 +29,7 @@ HOSTILE = {
     "huge and tiny": lambda r: np.array([1e308, -1e308, 5e-324, 1e-160, 1e160, 1.0, -1e-300, 0.0]),
     "powers of two": lambda r: 2.0 ** r.integers(-1000, 1000, 300),
     "half a unit": lambda r: np.array([1.0, 2.0**-53, 2.0**-53, 2.0**-106, 2.0**53, 1.0, 2.0**31 - 0.5, 2.0**31, -(2.0**-65)]),
+    "a mean among the denormals": lambda r: np.array([2.0**-1020, 11 * 5e-324, 0, 0, 0, 0, 0, 0]),
     "signed zeros": lambda r: np.array([-0.0, 0.0, -0.0]),
     "two values": lambda r: r.random(2),
     "one value": lambda r: r.random(1) - 0.5,
@@ -153,6 +155,12 @@ def test_a_decimal_mean_rounds_half_to_even_at_six_more_digits(units):
     values = [Decimal(units).scaleb(-2)] + [Decimal("0.00")] * 1_999_999
     found = only(pa.array(values, pa.decimal128(18, 2)), ["mean x"])["mean x"]
     assert found == (Decimal(units).scaleb(-2) / 2_000_000).quantize(Decimal("1e-8"), ROUND_HALF_EVEN)
+
+
+def test_a_batch_of_more_rows_than_a_double_can_add_stays_exact():
+    rows_, size = 2**22 + 5, 2**21
+    limbs = sum_floats(np.full(rows_, 2.0**31 - 1), np.zeros(rows_, np.int64), size)
+    assert sum(int(digits[0]) << (32 * j) for j, digits in limbs.items()) == rows_ * (2**31 - 1)
 
 
 def test_a_group_of_more_rows_than_a_digit_can_count_stays_exact():

@@ -95,18 +95,29 @@ def test_strings_group_alike_whether_plain_dictionary_or_in_chunks_with_other_di
     expected = {"x": {"sum n": 3}, None: {"sum n": 1}, "yy": {"sum n": 7}, "": {"sum n": 4}}
     chunks = pa.chunked_array([pa.array(texts[:2]).dictionary_encode(), pa.array(texts[2:]).dictionary_encode()])
     with_null = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 0, 3, 2]), pa.array(["x", None, "yy", ""]))
+    repeated = pa.DictionaryArray.from_arrays(pa.array([0, None, 1, 2, 3, 1]), pa.array(["x", "yy", "x", ""]))
     sliced = pa.concat_arrays([pa.array(["no"]), pa.array(texts)]).slice(1)
-    for column in (pa.array(texts), chunks, with_null, sliced, sliced.dictionary_encode()):
+    for column in (pa.array(texts), chunks, with_null, repeated, sliced, sliced.dictionary_encode()):
         assert rows(pa.table({"s": column, "n": [0, 1, 2, 3, 4, 5]}), ["s"], ["sum n"]) == expected
 
 
 def test_many_wide_keys_group_as_pandas_groups_them():
     r = np.random.default_rng(3)
-    columns = {f"k{i}": r.integers(0, 3, 4000) * (r.integers(1, 2**62) // 3) for i in range(4)}
-    columns |= {"d": r.random(4000).round(1), "x": r.integers(0, 10, 4000)}
-    found = rows(pa.table(columns), ["k0", "k1", "k2", "k3", "d"], ["sum x"])
-    expected = pd.DataFrame(columns).groupby(["k0", "k1", "k2", "k3", "d"])["x"].sum()
-    assert {key: row["sum x"] for key, row in found.items()} == expected.to_dict()
+    # 4,096 values in each of six keys make 2**72 combinations; rows whose first keys differ by 2048 are equal modulo 2**64
+    columns = {f"k{i}": np.tile(np.append(r.integers(0, 2048, 2046), [0, 4095]), 4) for i in range(6)}
+    columns["k0"] = (columns["k0"] + np.repeat([0, 2048, 0, 2048], 2048)) % 4096
+    columns["x"] = r.integers(0, 10, 8192)
+    keys = [name for name in columns if name != "x"]
+    expected = pd.DataFrame(columns).groupby(keys)["x"].sum()
+    assert len(expected) == 4096
+    assert {key: row["sum x"] for key, row in rows(pa.table(columns), keys, ["sum x"]).items()} == expected.to_dict()
+
+
+def test_sparse_and_fractional_numbers_group_as_pandas_groups_them():
+    r = np.random.default_rng(3)
+    columns = {"a": r.integers(-9, 9, 5000) * (2**59 + 1), "b": r.integers(0, 9, 5000) / 7, "x": r.integers(0, 10, 5000)}
+    found = rows(pa.table(columns), ["a", "b"], ["sum x"])
+    assert {key: row["sum x"] for key, row in found.items()} == pd.DataFrame(columns).groupby(["a", "b"])["x"].sum().to_dict()
 
 
 def test_a_key_may_be_a_decimal_of_any_precision_or_a_date_or_a_boolean():
@@ -154,6 +165,16 @@ def test_aggregates_of_one_column_share_their_states():
 def test_every_kernel_is_a_declaration_that_is_named_as_in_the_spec():
     assert set(KERNELS) == {"count", "sum", "mean", "min", "max", "var", "std"}
     assert all(name == kernel.name for name, kernel in KERNELS.items())
+
+
+def test_states_have_the_types_that_their_declarations_say():
+    for column, own in (("f", "double"), ("i", "int64")):
+        asked = query(FRAME, ["s"], [f"{name} {column}" for name in KERNELS])
+        schema = partial(FRAME, asked).schema
+        for kernel in KERNELS.values():
+            for state in kernel.states:
+                found = {str(field.type) for field in schema if field.name.partition(".")[2].split("_")[0] == state.name}
+                assert found - {"int64"} == {own if state.dtype == "own" else state.dtype} - {"int64"}
 
 
 def test_too_many_groups_are_refused():
