@@ -28,7 +28,8 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]):
         response = await handler(request)
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
-        log.info("request", method=request.method, path=request.path, status=response.status, ms=milliseconds)
+        polled = request.method in {"GET", "HEAD"} and response.status < 400
+        (log.debug if polled else log.info)("request", method=request.method, path=request.path, status=response.status, ms=milliseconds)
     return response
 
 

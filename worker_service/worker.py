@@ -30,6 +30,7 @@ from worker_service.runner import Runner
 from worker_service.tasks import work
 from worker_service.units.run import ring
 
+END_SECONDS = 5.0
 log = structlog.get_logger()
 
 
@@ -55,7 +56,8 @@ class Puller(ArqWorker):
         self._worker, self._runner, self._wake = ctx, runner, wake
 
     async def main(self) -> None:
-        while True:
+        """Until the worker drains. It ends by itself: somewhere in redis-py a cancellation can get lost."""
+        while not self._worker.draining:
             self._wake.clear()
             self.max_jobs = self._runner.free
             self.allow_pick_jobs = self.max_jobs > 0
@@ -67,7 +69,7 @@ class Puller(ArqWorker):
 
 async def pull(ctx: Context, runner: Runner) -> None:
     """Keep a Puller going. One that met a Redis error is thrown away: arq leaks its counters then."""
-    while True:
+    while not ctx.draining:
         try:
             await Puller(ctx, runner, runner.slot_freed).main()
         except AWAY as error:
@@ -88,7 +90,7 @@ async def listen(ctx: Context, runner: Runner, dispatch: asyncio.Event) -> None:
 
 def build(settings: Settings) -> Context:
     timings = Timings().scaled(settings.time_scale)
-    pool = connect(settings.database_url, name="gristmill-worker", size=settings.slots * 2 + 4)
+    pool = connect(settings.database_url, name="gristmill-worker", size=settings.slots * 2 + 4, idle_in_transaction=timings.lease)
     units = UnitStore(pool, timings, STATE_VERSION)
     return Context(
         settings=settings,
@@ -150,22 +152,30 @@ async def _until(stop: asyncio.Event, *steps: Any) -> None:
 
 async def _work(ctx: Context, runner: Runner, heart: WorkerStore, stop: asyncio.Event) -> None:
     timings, dispatch = ctx.timings, asyncio.Event()
-    loops = [
-        every("heartbeat", timings.heartbeat, lambda: beat(ctx, runner, heart)),
-        every("dispatcher", timings.dispatch, lambda: ring(ctx), dispatch),
-        every("sweeper", timings.sweep, Sweeper(ctx).run_once),
-        every("pruner", timings.prune, lambda: prune(ctx)),
-        pull(ctx, runner),
-        listen(ctx, runner, dispatch),
-    ]
-    tasks = [asyncio.ensure_future(loop) for loop in loops]
-    stopping = asyncio.ensure_future(stop.wait())
+    loops = {
+        "heartbeat": every("heartbeat", timings.heartbeat, lambda: beat(ctx, runner, heart)),
+        "dispatcher": every("dispatcher", timings.dispatch, lambda: ring(ctx), dispatch),
+        "sweeper": every("sweeper", timings.sweep, Sweeper(ctx).run_once),
+        "pruner": every("pruner", timings.prune, lambda: prune(ctx)),
+        "puller": pull(ctx, runner),
+        "listener": listen(ctx, runner, dispatch),
+    }
+    tasks = [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
+    stopping = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
     ctx.draining = True
+    runner.slot_freed.set()
     log.info("worker.draining", units=len(runner.leases))
     await runner.drain(timings.drain.total_seconds())
-    for task in [stopping, *tasks]:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await _end([stopping, *tasks])
     with contextlib.suppress(TransientError):
         await heart.leave(ctx.worker_id)
+
+
+async def _end(tasks: list[asyncio.Task[Any]]) -> None:
+    """Cancel the loops; one that cannot end must not keep the process alive."""
+    for task in tasks:
+        task.cancel()
+    _, stuck = await asyncio.wait(tasks, timeout=END_SECONDS)
+    for task in stuck:
+        log.error("worker.stuck", loop=task.get_name(), stack=[f"{f.f_code.co_filename}:{f.f_lineno}" for f in task.get_stack()])

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -109,9 +110,11 @@ class Pool:
                 self._pool.terminate()
 
 
-def connect(url: str, *, name: str, size: int = 10, patience: float = 5.0, statement_timeout: float | None = None) -> Pool:
-    """A pool for one service; *name* is seen in pg_stat_activity, *statement_timeout* is in seconds."""
-    server_settings = {"application_name": name, "timezone": "UTC", "idle_in_transaction_session_timeout": "60s", "jit": "off"}
-    if statement_timeout is not None:
-        server_settings["statement_timeout"] = f"{statement_timeout:g}s"
+def connect(url: str, *, name: str, size: int = 10, patience: float = 5.0, idle_in_transaction: timedelta = timedelta(seconds=10)) -> Pool:
+    """A pool for one service; *name* is seen in pg_stat_activity.
+
+    Postgres ends a transaction that says nothing for *idle_in_transaction*: a frozen client must not keep its locks.
+    """
+    milliseconds = f"{idle_in_transaction / timedelta(milliseconds=1):.0f}"
+    server_settings = {"application_name": name, "timezone": "UTC", "idle_in_transaction_session_timeout": milliseconds, "jit": "off"}
     return Pool(url, size=size, patience=patience, server_settings=server_settings)

@@ -42,6 +42,8 @@ def watch_parent(descriptor: int) -> None:
 def serve(sock: socket.socket) -> None:
     from worker_service.child import tasks, wire  # noqa: PLC0415  # pandas loads after the limits are set
 
+    gc.collect()
+    gc.freeze()  # the modules stay for good; without this every full collection walks them, for tens of milliseconds
     sock.send(b".")
     while (descriptors := wire.receive_descriptors(sock)) is not None:
         request, answer, *files = descriptors
@@ -53,7 +55,6 @@ def serve(sock: socket.socket) -> None:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        gc.collect()
         sock.send(b".")
 
 
