@@ -1,4 +1,4 @@
-"""`python -m api_service serve | migrate`; exits with 2 when the settings are wrong."""
+"""`python -m api_service serve | migrate | keys`; exits with 2 when the settings are wrong."""
 
 import argparse
 import asyncio
@@ -8,9 +8,13 @@ import time
 import structlog
 from pydantic import ValidationError
 
+from api_service import key_commands
+from api_service.wire.credentials import is_loopback
 from shared import log
+from shared.db.api_keys import ApiKeyStore
 from shared.db.migrate import upgrade_blocking
-from shared.errors import DatabaseUnavailable
+from shared.db.pool import connect
+from shared.errors import DatabaseUnavailable, TransientError
 from shared.settings import Settings
 
 PATIENCE_SECONDS = 60
@@ -24,13 +28,16 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="answer HTTP until SIGTERM")
     commands.add_parser("migrate", help="bring the database's schema to this version")
-    command = parser.parse_args().command
+    key_commands.add_parsers(commands)
+    words = parser.parse_args()
     try:
         settings = Settings()
     except ValidationError as error:
         parser.error("; ".join(f"{_variable(wrong['loc'][0])}: {wrong['msg']}" for wrong in error.errors()))
     log.configure(settings)
-    if command == "migrate":
+    if words.command == "keys":
+        key_commands.run(settings, words)
+    elif words.command == "migrate":
         migrate(settings)
     else:
         serve(settings, parser)
@@ -43,14 +50,26 @@ def _variable(field: int | str) -> str:
 def serve(settings: Settings, parser: argparse.ArgumentParser) -> None:
     from api_service import server  # noqa: PLC0415  # migrate needs no HTTP
 
-    if not server.is_loopback(settings.host):
+    if not is_loopback(settings.host) and settings.api_key is None and not asyncio.run(may_have_keys(settings)):
         parser.error(
-            f"GRISTMILL_HOST is {settings.host}, but there are no API keys yet, so the gateway binds a loopback address only: 127.0.0.1 or ::1"
+            f"GRISTMILL_HOST is {settings.host}, but there is no API key, so the gateway binds a loopback address only: 127.0.0.1 or ::1; "
+            "set GRISTMILL_API_KEY, or make a key with `python -m api_service keys add NAME`"
         )
     try:
         asyncio.run(server.serve(settings))
     except OSError as error:
         sys.exit(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
+
+
+async def may_have_keys(settings: Settings) -> bool:
+    """True when nobody can tell just now: such a gateway refuses every request that has no key, whatever it finds later."""
+    pool = connect(settings.database_url, name="gristmill-gateway", size=1)
+    try:
+        return await ApiKeyStore(pool).any()
+    except TransientError:
+        return True
+    finally:
+        await pool.close()
 
 
 def migrate(settings: Settings) -> None:

@@ -8,13 +8,16 @@ import structlog
 from aiohttp import web
 
 from api_service.database import PromptPool
-from api_service.keys import JOBS, READINESS, RESULTS, SETTINGS, UPLOADS
-from api_service.middleware import explain, identify, put_headers
+from api_service.keys import ACCESS, JOBS, READINESS, RESULTS, SETTINGS, UPLOADS
+from api_service.middleware import authorize, explain, identify, put_headers
 from api_service.routes import ROUTES
+from api_service.services.access import Access
 from api_service.services.jobs import JobService
 from api_service.services.readiness import Nudger, Readiness
 from api_service.services.results import ResultService
 from api_service.services.uploads import UploadService
+from api_service.wire.credentials import is_loopback
+from shared.db.api_keys import ApiKeyStore
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
 from shared.db.rows import RowStore
@@ -31,7 +34,7 @@ log = structlog.get_logger()
 
 
 def build_app(settings: Settings) -> web.Application:
-    app = web.Application(middlewares=[identify, explain])
+    app = web.Application(middlewares=[identify, explain, authorize])
     app[SETTINGS] = settings
     app.add_routes(ROUTES)
     app.on_response_prepare.append(put_headers)
@@ -50,6 +53,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
             closing.push_async_callback(close)
         nudger, readiness, files = Nudger(doorbell), Readiness(pool, doorbell), UploadFiles(settings.storage)
         jobs, versions, uploads = JobStore(pool), VersionStore(pool), UploadStore(pool)
+        app[ACCESS] = Access(ApiKeyStore(pool), settings.api_key, demand=not is_loopback(settings.host))
         app[READINESS] = readiness
         app[UPLOADS] = UploadService(uploads, files)
         app[JOBS] = JobService(jobs, versions, uploads, settings, nudger.nudge)

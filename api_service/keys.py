@@ -2,12 +2,14 @@
 
 from aiohttp import web
 
+from api_service.services.access import Access
 from api_service.services.jobs import JobService
 from api_service.services.readiness import Readiness
 from api_service.services.results import ResultService
 from api_service.services.uploads import UploadService
 from shared.settings import Settings
 
+ACCESS = web.AppKey("access", Access)
 SETTINGS = web.AppKey("settings", Settings)
 JOBS = web.AppKey("jobs", JobService)
 RESULTS = web.AppKey("results", ResultService)
@@ -15,5 +17,5 @@ UPLOADS = web.AppKey("uploads", UploadService)
 READINESS = web.AppKey("readiness", Readiness)
 
 REQUEST_ID = web.RequestKey("request_id", str)
-TENANT = "default"
-"""Whose data a request is about. There is one tenant until there are API keys."""
+TENANT = web.RequestKey("tenant", str)
+"""Whose data a request is about: the tenant of its API key."""

@@ -1,4 +1,4 @@
-"""What every request passes through: its id, one log line, and errors turned into problems."""
+"""What every request passes through: its id, one log line, errors turned into problems, and whose it is."""
 
 import re
 import time
@@ -9,13 +9,17 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
-from api_service.keys import REQUEST_ID
+from api_service.keys import ACCESS, REQUEST_ID, SETTINGS, TENANT
 from api_service.problems import from_http_exception, problem_response, status_and_title
+from api_service.services.access import DEFAULT_TENANT
+from api_service.wire.credentials import bearer, check_own_site
 from shared.errors import BadRequest, GristmillError, InternalError
 from shared.ids import new_id
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SANE_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
+_OPEN = frozenset({"/livez", "/readyz"})
+"""Health checks have no key and tell nothing."""
 log = structlog.get_logger()
 
 
@@ -57,6 +61,20 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     if status_and_title(problem)[0] >= 500:
         log.warning("request.failed", path=request.path, code=problem.code, detail=problem.detail)
     return problem_response(problem, instance=request.path, request_id=request[REQUEST_ID], headers=headers)
+
+
+@web.middleware
+async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Find out whose request it is, by its key; without any key, let nothing in that a web page could have sent."""
+    if request.path in _OPEN:
+        return await handler(request)
+    access = request.app[ACCESS]
+    if await access.needs_key():
+        request[TENANT] = await access.tenant(bearer(request.headers.getall("Authorization", [])))
+    else:
+        check_own_site(request.method, request.headers, request.app[SETTINGS].host)
+        request[TENANT] = DEFAULT_TENANT
+    return await handler(request)
 
 
 async def put_headers(request: web.Request, response: web.StreamResponse) -> None:

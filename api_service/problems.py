@@ -12,6 +12,8 @@ STATUSES: dict[type[errors.GristmillError], tuple[int, str]] = {
     errors.InvalidCursor: (400, "Invalid cursor"),
     errors.BadRequest: (400, "Bad request"),
     errors.DigestMismatch: (400, "Digest mismatch"),
+    errors.Unauthorized: (401, "Unauthorized"),
+    errors.CrossSiteRequest: (403, "Cross-site request"),
     errors.NotFound: (404, "Not found"),
     errors.MethodNotAllowed: (405, "Method not allowed"),
     errors.NotAcceptable: (406, "Not acceptable"),
@@ -63,6 +65,8 @@ def problem_response(
     response.headers["X-Request-Id"] = request_id
     if isinstance(error, errors.TransientError | errors.NotReady):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
+    if isinstance(error, errors.Unauthorized):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="gristmill"'
     return response
 
 

@@ -1,7 +1,6 @@
 """Binding, serving and stopping; requests that are not even HTTP get a problem too."""
 
 import asyncio
-import ipaddress
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -46,13 +45,6 @@ class _Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         return _Server(made.request_handler, request_factory=made.request_factory, **self._kwargs)
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @asynccontextmanager

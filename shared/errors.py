@@ -105,6 +105,18 @@ class IdempotencyKeyReused(UsageError):
     code = "idempotency_key_reused"
 
 
+class Unauthorized(UsageError):
+    """No API key, or one that is unknown or revoked."""
+
+    code = "unauthorized"
+
+
+class CrossSiteRequest(UsageError):
+    """What a web page of another site could have sent to a gateway without keys."""
+
+    code = "cross_site_request"
+
+
 class NotFound(UsageError):
     code = "not_found"
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, PositiveInt
+from pydantic import AliasChoices, BeforeValidator, Field, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -16,7 +16,7 @@ CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="GRISTMILL_", populate_by_name=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="GRISTMILL_", populate_by_name=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: Annotated[
         str,
@@ -36,7 +36,11 @@ class Settings(BaseSettings):
     sources: Annotated[
         CommaSeparated, Field(description="URL prefixes that source.uris may lie under, comma-separated; {tenant} is filled in")
     ] = []
-    host: Annotated[str, Field(description="Address the gateway binds; only loopback, while there are no API keys")] = "127.0.0.1"
+    host: Annotated[str, Field(description="Address the gateway binds; only loopback, unless there are API keys")] = "127.0.0.1"
+    api_key: Annotated[
+        SecretStr | None,
+        Field(min_length=32, description="An API key of the tenant default, beside those of `keys add`; at least 32 characters"),
+    ] = None
     port: Annotated[int, Field(ge=0, le=65535, description="Port the gateway binds; 0 picks a free one")] = 8080
     slots: Annotated[PositiveInt, Field(description="Child processes of one worker; default: the number of cores")] = os.cpu_count() or 1
     slot_memory_bytes: Annotated[PositiveInt, Field(description="Data segment limit of one child process")] = 2 * 1024**3

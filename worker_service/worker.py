@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -68,24 +69,31 @@ class Puller(ArqWorker):
 
 
 async def pull(ctx: Context, runner: Runner) -> None:
-    """Keep a Puller going. One that met a Redis error is thrown away: arq leaks its counters then."""
-    while not ctx.draining:
-        try:
-            await Puller(ctx, runner, runner.slot_freed).main()
-        except AWAY as error:
-            log.warning("doorbell.away", error=str(error))
-            await asyncio.sleep(ctx.timings.poll_idle.total_seconds())
+    """One Puller's life. One that met a Redis error is thrown away: arq leaks its counters then."""
+    await Puller(ctx, runner, runner.slot_freed).main()
 
 
 async def listen(ctx: Context, runner: Runner, dispatch: asyncio.Event) -> None:
     """Turn what is heard on the channel into wake-ups; polling goes on without it."""
-    while True:
+    async for message in ctx.doorbell.heard():
+        (dispatch if message == b"nudge" else runner.slot_freed).set()
+
+
+async def keep(ctx: Context, name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run again and again until the worker drains, whatever ends a run: Redis must never end a worker."""
+    while not ctx.draining:
         try:
-            async for message in ctx.doorbell.heard():
-                (dispatch if message == b"nudge" else runner.slot_freed).set()
+            await run()
         except AWAY as error:
-            log.warning("doorbell.away", error=str(error))
-            await asyncio.sleep(ctx.timings.poll_idle.total_seconds())
+            log.warning("doorbell.away", loop=name, error=str(error))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            log.warning("doorbell.away", loop=name, error="cancelled by the driver")
+        except Exception:
+            log.exception("doorbell.bug", loop=name)
+        await asyncio.sleep(ctx.timings.poll_idle.total_seconds())
 
 
 def build(settings: Settings) -> Context:
@@ -157,12 +165,14 @@ async def _work(ctx: Context, runner: Runner, heart: WorkerStore, stop: asyncio.
         "dispatcher": every("dispatcher", timings.dispatch, lambda: ring(ctx), dispatch),
         "sweeper": every("sweeper", timings.sweep, Sweeper(ctx).run_once),
         "pruner": every("pruner", timings.prune, lambda: prune(ctx)),
-        "puller": pull(ctx, runner),
-        "listener": listen(ctx, runner, dispatch),
+        "puller": keep(ctx, "puller", lambda: pull(ctx, runner)),
+        "listener": keep(ctx, "listener", lambda: listen(ctx, runner, dispatch)),
     }
     tasks = [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
     stopping = asyncio.create_task(stop.wait(), name="stop")
-    await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    ended, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in ended - {stopping}:
+        log.error("worker.loop_ended", loop=task.get_name(), error=None if task.cancelled() else repr(task.exception()))
     ctx.draining = True
     runner.slot_freed.set()
     log.info("worker.draining", units=len(runner.leases))

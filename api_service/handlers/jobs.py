@@ -23,7 +23,7 @@ async def submit(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
     key = idempotency_key(request.headers.get("Idempotency-Key"))
     body = await json_body(request, request.app[SETTINGS].max_spec_bytes)
-    job, replayed = await request.app[JOBS].submit(TENANT, body, key)
+    job, replayed = await request.app[JOBS].submit(request[TENANT], body, key)
     job, applied = await _waited(request, job, lambda job: job.done)
     headers = {"Location": f"/v1/jobs/{job.id}", **applied}
     if not job.done:
@@ -35,7 +35,7 @@ async def submit(request: web.Request) -> web.Response:
 
 async def read(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
-    job = await request.app[JOBS].get(TENANT, request.match_info["id"])
+    job = await request.app[JOBS].get(request[TENANT], request.match_info["id"])
     seen = job.state, job.phase
     job, applied = await _waited(request, job, lambda job: job.done or (job.state, job.phase) != seen)
     watched = await request.app[JOBS].watched(job)
@@ -50,7 +50,7 @@ async def search(request: web.Request) -> web.Response:
     limit = parameters.whole_number(request.query, "limit", default=LIST_JOBS, most=MAX_LIST_JOBS)
     assert limit is not None
     found = await request.app[JOBS].newest(
-        TENANT,
+        request[TENANT],
         state=parameters.job_state(request.query),
         labels=parameters.labels(request.query),
         after=parameters.after_job(request.query),
@@ -63,7 +63,7 @@ async def search(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
-    job = await request.app[JOBS].cancel(TENANT, request.match_info["id"])
+    job = await request.app[JOBS].cancel(request[TENANT], request.match_info["id"])
     return json_response(await _document(request, job), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
 
 

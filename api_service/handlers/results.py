@@ -10,10 +10,10 @@ from api_service.wire.documents import result_document
 
 async def search(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
-    versions = await request.app[RESULTS].all(TENANT)
+    versions = await request.app[RESULTS].all(request[TENANT])
     return json_response({"items": [result_document(version) for version in versions], "next": None})
 
 
 async def read(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
-    return json_response(result_document(await request.app[RESULTS].current(TENANT, request.match_info["name"])))
+    return json_response(result_document(await request.app[RESULTS].current(request[TENANT], request.match_info["name"])))

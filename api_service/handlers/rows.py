@@ -15,14 +15,14 @@ async def of_job(request: web.Request) -> web.StreamResponse:
     if "version" in request.query:
         raise invalid("version", "a job has one version; ask for another at /v1/results/{name}/rows")
     cursor = _cursor(request)
-    version = await request.app[RESULTS].of_job(TENANT, request.match_info["id"], cursor)
+    version = await request.app[RESULTS].of_job(request[TENANT], request.match_info["id"], cursor)
     return await _rows(request, version, cursor)
 
 
 async def of_result(request: web.Request) -> web.StreamResponse:
     cursor = _cursor(request)
     number = version_number(request.query)
-    version = await request.app[RESULTS].of_name(TENANT, request.match_info["name"], number, cursor)
+    version = await request.app[RESULTS].of_name(request[TENANT], request.match_info["name"], number, cursor)
     return await _rows(request, version, cursor)
 
 

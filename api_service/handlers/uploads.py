@@ -17,7 +17,7 @@ async def create(request: web.Request) -> web.Response:
     if request.content_type.startswith("multipart/"):
         raise UnsupportedMediaType("Send the file itself as the body, not a form: curl --data-binary @file, or curl -T file -X POST")
     upload = await request.app[UPLOADS].put(
-        TENANT,
+        request[TENANT],
         blocks(request, request.app[SETTINGS].max_upload_bytes),
         filename=parameters.filename(request.query),
         sha256=promised_sha256(request.headers.getall("Content-Digest", [])),
@@ -27,10 +27,10 @@ async def create(request: web.Request) -> web.Response:
 
 async def read(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
-    return json_response(upload_document(await request.app[UPLOADS].get(TENANT, request.match_info["id"])))
+    return json_response(upload_document(await request.app[UPLOADS].get(request[TENANT], request.match_info["id"])))
 
 
 async def delete(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
-    await request.app[UPLOADS].delete(TENANT, request.match_info["id"])
+    await request.app[UPLOADS].delete(request[TENANT], request.match_info["id"])
     return web.Response(status=204)

@@ -1,8 +1,8 @@
 """How a job's merge is divided: contiguous ranges of the 1,024 hash buckets."""
 
 BUCKETS = 1024
-MERGE_BYTES = 32 * 1024**2
-"""States of one merge unit, about; they are decoded whole, so this bounds a slot's memory."""
+MERGE_BYTES = 8 * 1024**2
+"""Compressed states of one merge unit, about; they are decoded whole, so this bounds a slot's memory."""
 
 
 def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:

@@ -52,11 +52,11 @@ class MergeStore:
         await self._units.insert(tx, job["id"], "merge", job["epoch"], units)
         await tx.execute(JOBS.set_phase, job["id"], "merging")
 
-    async def pieces(self, job_id: str, first: int, end: int) -> AsyncIterator[bytes]:
-        """The pieces that touch buckets [first, end), in chunk order, a few at a time."""
+    async def pieces(self, job_id: str, first: int, end: int) -> AsyncIterator[tuple[bytes, bool]]:
+        """The pieces that touch buckets [first, end), in chunk order, and whether all of their buckets are among them."""
         async with self._pool.transaction() as tx:
             async for row in tx.cursor(PARTIALS.of_buckets, job_id, first, end, prefetch=4):
-                yield row["data"]
+                yield row["data"], row["inside"]
 
     async def save_partial(self, tx: Connection, lease: Lease, piece: int, first: int, last: int, groups: int, data: bytes) -> None:
         await tx.execute(PARTIALS.insert, lease.job_id, lease.no, piece, first, last, groups, data)

@@ -99,7 +99,7 @@ async def test_work_that_nobody_waits_for_any_more_is_killed(child, file):
 async def test_too_little_memory_is_an_error_not_a_crash():
     child = await Child.start(600 * 1024**2)
     descriptor = wire.memory_file("data", b'k,v\n"' + b"x" * (1 << 20) + b'",1\n')
-    request = plan_request() | {"task": "merge", "schema": [], "sizes": [1 << 40], "first": 0, "end": 1024}
+    request = plan_request() | {"task": "merge", "schema": [], "pieces": [[1 << 40, True]], "first": 0, "end": 1024}
     try:
         with pytest.raises(OutOfMemory):
             async with child.run(request | {"schema": [{"name": "k", "type": "string", "declared": False}]}, [descriptor]):

@@ -69,7 +69,7 @@ async def test_bytes_that_are_no_http_get_a_problem_too(settings, data):
 
 
 async def test_a_chunked_body_that_is_malformed_is_a_bad_request(settings):
-    head = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with gateway(settings) as http:
         answer = await raw(http, head + b"zz\r\n")
 

@@ -87,7 +87,7 @@ async def test_a_body_cut_in_the_middle_leaves_no_file_and_no_row(settings, fram
     async with gateway(settings) as http:
         url = urlsplit(str(http._base_url))
         _, writer = await asyncio.open_connection(url.hostname, url.port)
-        writer.write(b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
+        writer.write(b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n")
         writer.write((b"" if b"Length" in framing else b"200000\r\n") + DATA[: 2 * 1024**2])
         await writer.drain()
         await until(lambda: files_below(settings.storage))
@@ -108,7 +108,7 @@ async def test_a_refused_body_is_never_asked_for(settings):
     async with gateway(small) as http:
         url = urlsplit(str(http._base_url))
         reader, writer = await asyncio.open_connection(url.hostname, url.port)
-        writer.write(b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n")
+        writer.write(b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
         writer.close()
         async with http.post("/v1/uploads", data=b"0123456789", expect100=True) as response:

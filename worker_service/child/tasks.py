@@ -16,6 +16,9 @@ from worker_service import kernels, readers
 from worker_service.child import wire
 from worker_service.kernels.codec import in_buckets
 
+RESIDENT_GROUPS = 1 << 18
+"""Groups that a chunk holds before it writes them out and begins anew; bounds a slot's memory, whatever the data."""
+
 Answer = tuple[dict[str, Any], list[bytes]]
 
 pa.set_cpu_count(1)
@@ -60,10 +63,11 @@ def plan(request: dict[str, Any], descriptors: list[int]) -> Answer:
 
 
 def chunk(request: dict[str, Any], descriptors: list[int]) -> Answer:
-    """Fold the extents into one partial; the body is its pieces, one after the other."""
+    """Fold the extents into one partial; the body is its pieces, one after the other. A group may be in several of them."""
     spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
     query = bind(spec, schema)
     fold = kernels.Fold(query)
+    pieces: list[kernels.Piece] = []
     rows_read = 0
     for file, (_, start, end, rows) in zip(_files(request, descriptors), request["extents"], strict=True):
         extent = readers.Extent(0, start, end, rows)
@@ -71,7 +75,9 @@ def chunk(request: dict[str, Any], descriptors: list[int]) -> Answer:
             rows_read += frame.num_rows
             fold.add(frame)
             del frame
-    pieces = list(kernels.encode(fold.finish(), query, request["piece_bytes"]))
+            if fold.groups > RESIDENT_GROUPS:
+                pieces += kernels.encode(fold.flush(), query, request["piece_bytes"])
+    pieces += kernels.encode(fold.flush(), query, request["piece_bytes"])
     header = {
         "rows_read": rows_read,
         "rows_dropped": fold.rows_dropped_null_key,
@@ -85,9 +91,9 @@ def merge(request: dict[str, Any], descriptors: list[int]) -> Answer:
     query = bind(JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"]))
     (pieces,) = descriptors
     states, offset = [], 0
-    for size in request["sizes"]:
+    for size, inside in request["pieces"]:
         piece = kernels.decode(wire.read_exactly(pieces, size, offset))
-        states.append(in_buckets(piece, query, request["first"], request["end"]))
+        states.append(piece if inside else in_buckets(piece, query, request["first"], request["end"]))
         offset += size
     finalized = kernels.finalize(kernels.combine(states, query), query)
     header = {

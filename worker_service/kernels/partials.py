@@ -118,11 +118,22 @@ class Fold:
         self.rows_aggregated += rows
         self.rows_dropped_null_key += frame.num_rows - rows
         self._pending.append(states)
-        if sum(table.num_rows for table in self._pending) > self._limit:
+        if self.groups > self._limit:
             combined = self.finish()
             self._limit = max(2 * combined.num_rows, PENDING_ROWS)
+
+    @property
+    def groups(self) -> int:
+        """At least as many as there are: rows of states held."""
+        return sum(table.num_rows for table in self._pending)
 
     def finish(self) -> pa.Table:
         """The combined states so far; more frames may follow."""
         self._pending = [combine(self._pending, self._query)]
         return self._pending[0]
+
+    def flush(self) -> pa.Table:
+        """The combined states so far, which are then forgotten; more frames may follow."""
+        states = self.finish()
+        self._pending, self._limit = [], PENDING_ROWS
+        return states

@@ -23,11 +23,11 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     first, end = lease.payload["first"], lease.payload["end"]
     pieces = wire.memory_file("pieces")
     try:
-        sizes = []
-        async for data in ctx.merging.pieces(lease.job_id, first, end):
+        found = []
+        async for data, inside in ctx.merging.pieces(lease.job_id, first, end):
             wire.write_all(pieces, data)
-            sizes.append(len(data))
-        request = {"task": "merge", "spec": work.spec, "schema": work.plan["schema"], "sizes": sizes, "first": first, "end": end}
+            found.append([len(data), inside])
+        request = {"task": "merge", "spec": work.spec, "schema": work.plan["schema"], "pieces": found, "first": first, "end": end}
         async with child.run(request, [pieces]) as answer:
             await _commit(ctx, lease, work, answer)
     finally:

@@ -16,7 +16,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     spec = JobSpec.model_validate(work.spec)
     locations = files.find(list(spec.source.uris), ctx.settings, work.tenant)
     async with files.opened(locations) as descriptors:
-        planned = [
+        planned: list[dict[str, Any]] = [
             {"uri": at.uri, "root": at.root, "below": at.below, **files.fingerprint(fd)}
             for at, fd in zip(locations, descriptors, strict=True)
         ]

@@ -97,7 +97,7 @@ CREATE TABLE gristmill.partials (
     PRIMARY KEY (job_id, chunk, piece)
 );
 ALTER TABLE gristmill.partials ALTER COLUMN data SET STORAGE EXTERNAL;
-COMMENT ON TABLE gristmill.partials IS 'the states of one chunk, in pieces of ascending, disjoint bucket ranges';
+COMMENT ON TABLE gristmill.partials IS 'the states of one chunk, in pieces that each cover a range of buckets';
 
 CREATE TABLE gristmill.results (
     tenant       text NOT NULL,

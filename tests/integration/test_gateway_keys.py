@@ -1,0 +1,210 @@
+"""A gateway with API keys lets nobody else in, and one without them serves no foreign web page."""
+
+import asyncio
+import os
+import re
+import sys
+
+import pytest
+from pydantic import SecretStr
+
+from shared.settings import Settings
+from tests.support.gateway import database, gateway, insert_job, problem_of, publish, spec_for
+
+STATIC = "s" * 40
+
+
+async def keys(settings, *words: str, **changes: str) -> tuple[int, str, str]:
+    """`python -m api_service keys …`: its exit code, standard output and standard error."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "GRISTMILL_DATABASE_URL": settings.database_url,
+        "GRISTMILL_REDIS_URL": settings.redis_url,
+        **changes,
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "api_service", "keys", *words),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, complained = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode is not None
+    return process.returncode, said.decode(), complained.decode()
+
+
+async def added(settings, *words: str) -> str:
+    code, said, complained = await keys(settings, "add", *words)
+    assert code == 0, complained
+    return said.strip()
+
+
+def as_bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def test_a_key_is_printed_once_and_only_its_digest_is_stored(settings):
+    key = await added(settings, "laptop")
+    _, said, _ = await keys(settings, "list")
+    async with database(settings) as connection:
+        row = str(await connection.fetchrow("SELECT * FROM gristmill.api_keys"))
+
+    assert re.fullmatch(r"gm_[A-Za-z0-9_-]{43}", key)
+    assert "laptop" in said
+    assert "default" in said
+    assert key not in said
+    assert key not in row
+    assert key[3:] not in row
+
+
+async def test_every_request_but_the_health_checks_needs_a_key_once_there_is_one(settings):
+    key = await added(settings, "laptop")
+    paths = [
+        ("GET", "/"),
+        ("GET", "/v1/jobs"),
+        ("POST", "/v1/jobs"),
+        ("POST", "/v1/uploads"),
+        ("GET", "/v1/results/x/rows"),
+        ("GET", "/nope"),
+    ]
+    wrong = [{}, as_bearer("gm_" + "x" * 43), as_bearer(key + "x"), {"Authorization": f"Basic {key}"}, {"Authorization": "Bearer"}]
+    async with gateway(settings) as http:
+        for method, path in paths:
+            for headers in wrong:
+                async with http.request(method, path, headers=headers) as response:
+                    assert (response.status, (await problem_of(response))["code"]) == (401, "unauthorized"), (path, headers)
+                    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+        for path in ("/livez", "/readyz"):
+            async with http.get(path) as response:
+                assert response.status == 200
+        async with http.get("/", headers=as_bearer(key)) as response:
+            assert response.status == 200
+
+
+async def test_an_upload_without_a_key_is_refused_before_its_body_is_sent(settings):
+    await added(settings, "laptop")
+    sent = []
+
+    async def body():
+        sent.append(True)
+        yield b"x"
+
+    async with gateway(settings) as http, http.post("/v1/uploads", data=body(), expect100=True) as response:
+        assert response.status == 401
+
+    assert sent == []
+
+
+async def test_a_tenant_sees_its_own_jobs_uploads_and_results_only(settings):
+    settings = settings.model_copy(update={"api_key": SecretStr(STATIC)})
+    team, own = as_bearer(await added(settings, "team key", "--tenant", "team")), as_bearer(STATIC)
+    theirs = await publish(settings, {"k": "string"}, [("a",)], name="sales", tenant="team")
+    ours = await insert_job(settings)
+    async with gateway(settings) as http:
+        async with http.post("/v1/uploads", data=b"k\n1\n", headers=team) as response:
+            upload = await response.json()
+        async with http.post("/v1/jobs", json=spec_for(settings), headers=team) as response:
+            submitted = (await response.json())["id"]
+        stored = settings.storage / "uploads" / "team" / upload["id"]
+        for path in (
+            f"/v1/jobs/{theirs}",
+            f"/v1/jobs/{theirs}/rows",
+            f"/v1/jobs/{submitted}",
+            "/v1/results/sales",
+            f"/v1/uploads/{upload['id']}",
+        ):
+            async with http.get(path, headers=team) as seen, http.get(path, headers=own) as unseen:
+                assert seen.status in {200, 409}, path
+                assert (unseen.status, (await problem_of(unseen))["code"]) == (404, "not_found"), path
+        for method, path in (("POST", f"/v1/jobs/{submitted}/cancel"), ("DELETE", f"/v1/uploads/{upload['id']}")):
+            async with http.request(method, path, headers=own) as response:
+                assert response.status == 404
+        async with http.get("/v1/jobs", headers=team) as listed:
+            assert {job["id"] for job in (await listed.json())["items"]} == {theirs, submitted}
+        async with http.get(f"/v1/jobs/{ours}", headers=team) as response:
+            assert response.status == 404
+        spec = spec_for(settings, source={"uris": [upload["uri"]]})
+        async with http.post("/v1/jobs", json=spec, headers=own) as response:
+            assert response.status == 422
+
+    assert stored.read_bytes() == b"k\n1\n"
+
+
+async def test_a_revoked_key_is_refused_and_revoking_the_last_one_opens_nothing(settings):
+    key = await added(settings, "laptop")
+    async with gateway(settings) as http, http.get("/v1/jobs", headers=as_bearer(key)) as response:
+        assert response.status == 200
+    _, said, _ = await keys(settings, "list")
+    assert "used" in said
+    assert (await keys(settings, "revoke", said.split()[0]))[0] == 0
+    assert "revoked" in (await keys(settings, "list"))[1]
+    async with gateway(settings) as http:
+        async with http.get("/v1/jobs", headers=as_bearer(key)) as response:
+            assert response.status == 401
+        async with http.get("/v1/jobs") as response:
+            assert response.status == 401
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("revoke", "key_nope"), 1, "There is no key key_nope"),
+        (("add", "x", "--tenant", "../x"), 2, "a tenant is"),
+        (("add", "x", "--tenant", "x" * 41), 2, "a tenant is"),
+        ((), 2, "required"),
+    ],
+)
+async def test_a_wrong_command_is_refused_in_one_sentence(settings, words, code, said):
+    answer = await keys(settings, *words)
+
+    assert answer[:2] == (code, "")
+    assert said in answer[2]
+    assert "Traceback" not in answer[2]
+
+
+async def test_a_database_that_is_away_is_said_in_one_sentence(settings):
+    code, _, complained = await keys(settings, "list", GRISTMILL_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
+
+    assert code == 1
+    assert complained.strip() == "Postgres cannot be reached; try again"
+
+
+async def test_a_key_that_is_too_short_is_refused_without_being_shown(settings):
+    code, _, complained = await keys(settings, "list", GRISTMILL_API_KEY="hunter2")
+
+    assert code == 2
+    assert "GRISTMILL_API_KEY" in complained
+    assert "hunter2" not in complained
+
+
+def test_settings_never_show_the_key(settings):
+    shown = Settings(**(settings.model_dump() | {"api_key": STATIC}))
+
+    assert STATIC not in repr(shown)
+
+
+async def test_a_gateway_with_a_key_may_bind_every_address_and_answers_under_any_name(settings):
+    settings = settings.model_copy(update={"host": "0.0.0.0", "api_key": SecretStr(STATIC)})
+    async with gateway(settings) as http:
+        headers = as_bearer(STATIC) | {"Host": "gristmill.example", "Origin": "https://dashboard.example"}
+        async with http.post("/v1/jobs", json=spec_for(settings), headers=headers) as response:
+            assert response.status == 202
+        async with http.get("/v1/jobs") as response:
+            assert response.status == 401
+
+
+async def test_a_gateway_that_others_reach_lets_nobody_in_while_it_cannot_find_keys(settings):
+    async with gateway(settings.model_copy(update={"host": "0.0.0.0"})) as http, http.get("/v1/jobs") as response:
+        assert response.status == 401
+
+
+async def test_a_web_page_cannot_submit_to_a_gateway_without_keys(settings):
+    forged = [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}]
+    async with gateway(settings) as http:
+        for headers in forged:
+            async with http.post("/v1/jobs", json=spec_for(settings), headers=headers) as response:
+                assert (response.status, (await problem_of(response))["code"]) == (403, "cross_site_request"), headers
+        async with http.get("/v1/jobs", headers={"Host": "evil.example"}) as response:
+            assert response.status == 403
+        async with http.post("/v1/jobs", json=spec_for(settings), headers={"Sec-Fetch-Site": "none"}) as response:
+            assert response.status == 202
