@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from shared.db.migrate import upgrade_blocking
 from shared.settings import Settings
 from tests.support.servers import embedded_postgres, embedded_redis
+from tests.support.stack import Stack, running
 
 hypothesis_settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 hypothesis_settings.register_profile("thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000)
@@ -80,3 +82,15 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
         time_scale=0.1,
         log_format="console",
     )
+
+
+@pytest.fixture(scope="session")
+def stack(postgres: str, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One warm stack for the tests that only submit jobs: a gateway and a worker with two slots, on a database of their own."""
+    name = f"gristmill_stack_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    with running(with_database(postgres, name), redis_server.rpartition("/")[0] + "/1", tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

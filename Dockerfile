@@ -1,0 +1,35 @@
+# One image for the gateway, the workers and the migrations. Both stages stand on one base, so that the virtual environment can be copied.
+FROM python:3.13-slim-bookworm AS build
+WORKDIR /build
+# For a package index of your own: docker build --build-arg PIP_INDEX_URL=… ; it does not reach the final stage.
+ARG PIP_INDEX_URL
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+# The libraries first: they change less often than the code. Wheels only, so nothing is compiled.
+COPY pyproject.toml constraints.txt ./
+RUN [ -n "$PIP_INDEX_URL" ] || unset PIP_INDEX_URL; \
+    python3 -m venv /opt/gristmill \
+ && python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > requirements.txt \
+ && /opt/gristmill/bin/pip install --only-binary :all: -c constraints.txt -r requirements.txt hatchling editables
+COPY README.md LICENSE ./
+COPY shared shared
+COPY api_service api_service
+COPY worker_service worker_service
+COPY gristmill gristmill
+# What only building and testing need goes again.
+RUN /opt/gristmill/bin/pip install --no-deps --no-build-isolation --no-index . \
+ && /opt/gristmill/bin/pip uninstall -y hatchling editables pathspec pluggy trove-classifiers pip \
+ && rm -rf /opt/gristmill/lib/python3.*/site-packages/*/tests /opt/gristmill/lib/python3.*/site-packages/setuptools* \
+ && /opt/gristmill/bin/python3 -c 'import api_service.server, worker_service.worker, worker_service.child.tasks, gristmill.cli'
+
+FROM python:3.13-slim-bookworm
+LABEL org.opencontainers.image.title="Gristmill" org.opencontainers.image.licenses="Apache-2.0"
+# A volume put at the storage folder takes its owner from here.
+RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin gristmill \
+ && install -d -o gristmill -g gristmill -m 0750 /var/lib/gristmill
+COPY --from=build /opt/gristmill /opt/gristmill
+ENV PATH=/opt/gristmill/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1 GRISTMILL_STORAGE=/var/lib/gristmill
+USER 10001
+WORKDIR /var/lib/gristmill
+EXPOSE 8080
+# Exec form: the service is process 1 and gets SIGTERM itself.
+CMD ["python3", "-m", "api_service", "serve"]

@@ -1,0 +1,105 @@
+"""What the README shows is what happens."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import httpx2
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str, tested: bool = False) -> list[str]:
+    prefix = "<!-- tested -->\n" if tested else ""
+    return re.findall(rf"^{prefix}```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def demo_says(tmp_path_factory) -> str:
+    from tests.support.launched import Launched, any_port
+
+    with Launched("demo", "--port", str(any_port()), cwd=tmp_path_factory.mktemp("demo")) as launcher:
+        assert launcher.end() == 0, launcher.said
+        return launcher.said
+
+
+@pytest.mark.timeout(180)
+def test_the_demos_output_is_the_one_shown(demo_says):
+    shown = [line.rstrip() for line in blocks("text")[0].splitlines() if line.strip()]
+    said = [line.rstrip() for line in demo_says.splitlines()]
+
+    assert [line for line in shown if line not in said] == []
+
+
+def test_the_commands_work_as_shown(stack, tmp_path):
+    """Run the shell blocks in order, with the stack's port and the upload's id put in."""
+    upload, use = blocks("sh", tested=True)
+    here = {"http://127.0.0.1:8080": f"http://127.0.0.1:{stack.port}"}
+    first = run(upload, here, tmp_path)
+    uploaded = re.search(r'"uri":"(upload:upl_\w+)"', first)
+    assert uploaded, first
+    assert '"bytes":39' in first
+    said = run(use, here | {"upload:upl_…": uploaded[1]}, tmp_path)
+
+    shown = blocks("text")[1].strip()
+    assert shown in said.replace("\r\n", "\n"), said
+    assert stack.sql("SELECT city, count FROM results.sales_by_city ORDER BY city") == [("Busan", 1), ("Seoul", 2)]
+
+
+def run(script: str, replacements: dict[str, str], folder: Path) -> str:
+    """Run each command; curl's by an HTTP client, since a machine need not have curl."""
+    for old, new in replacements.items():
+        script = script.replace(old, new)
+    said = ""
+    for command in re.split(r"\n(?=curl )", script):
+        if command.startswith("curl "):
+            said += curl(shlex.split(command)[1:], folder)
+        else:
+            subprocess.run(["sh", "-ec", command], cwd=folder, timeout=60, check=True)
+    return said
+
+
+def curl(arguments: list[str], folder: Path) -> str:
+    method, headers, body, url = "GET", {}, None, ""
+    words = iter(arguments)
+    for word in words:
+        match word:
+            case "-s":
+                continue
+            case "-X":
+                method = next(words)
+            case "-H":
+                name, _, value = next(words).partition(": ")
+                headers[name] = value
+            case "-d":
+                method, body = "POST", next(words).encode()
+            case "-T":
+                body = (folder / next(words)).read_bytes()
+            case _:
+                url = word
+    answer = httpx2.request(method, url, headers=headers, content=body, timeout=60)
+    assert answer.status_code < 400, answer.text
+    return answer.text
+
+
+def test_every_make_verb_named_exists():
+    verbs = set(re.findall(r"^([a-z-]+):.*?##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)", README + (ROOT / "CONTRIBUTING.md").read_text()))
+
+    assert named - verbs == set()
+    assert {"demo", "test", "test-fast", "lint", "types", "bench", "clean"} <= verbs
+
+
+def test_every_link_leads_to_a_file():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    missing = [
+        (page.name, target)
+        for page in pages
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+
+    assert missing == []
