@@ -9,7 +9,7 @@ COPY pyproject.toml constraints.txt ./
 RUN [ -n "$PIP_INDEX_URL" ] || unset PIP_INDEX_URL; \
     python3 -m venv /opt/gristmill \
  && python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > requirements.txt \
- && /opt/gristmill/bin/pip install --only-binary :all: -c constraints.txt -r requirements.txt hatchling editables
+ && /opt/gristmill/bin/pip install --only-binary :all: -c constraints.txt -r requirements.txt hatchling
 COPY README.md LICENSE ./
 COPY shared shared
 COPY api_service api_service
@@ -17,7 +17,7 @@ COPY worker_service worker_service
 COPY gristmill gristmill
 # What only building and testing need goes again.
 RUN /opt/gristmill/bin/pip install --no-deps --no-build-isolation --no-index . \
- && /opt/gristmill/bin/pip uninstall -y hatchling editables pathspec pluggy trove-classifiers pip \
+ && /opt/gristmill/bin/pip uninstall -y hatchling pathspec pluggy trove-classifiers pip \
  && rm -rf /opt/gristmill/lib/python3.*/site-packages/*/tests /opt/gristmill/lib/python3.*/site-packages/setuptools* \
  && /opt/gristmill/bin/python3 -c 'import api_service.server, worker_service.worker, worker_service.child.tasks, gristmill.cli'
 

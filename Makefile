@@ -8,10 +8,10 @@ DEV_READY := $(VENV)/.dev-installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types format bench clean
+.PHONY: help demo test test-fast compose-test lint types format bench clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Gristmill needs Python 3.11, 3.12 or 3.13; none is on the PATH (or say make PYTHON=/path/to/python)"; exit 1; }
@@ -35,6 +35,9 @@ test: $(DEV_READY) ## the whole test suite, on embedded Postgres and Valkey
 
 test-fast: $(DEV_READY) ## the pure tests only, in seconds
 	@$(BIN)/python -m pytest tests/unit tests/meta -m 'not slow'
+
+compose-test: $(DEMO_READY) ## docker-compose.yml for real, with faults; skipped where no Docker engine answers
+	@$(BIN)/python tests/compose/run.py
 
 lint: $(DEV_READY) ## ruff and the import rules
 	@$(BIN)/ruff check .
