@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.kernels.queries import exact_var, nearest, query, rows
-from worker_service.kernels import Fold, combine, decode, encode, finalize, partial
+from worker_service.kernels import Fold, combine, decode, encode, finalize, in_buckets, partial
 
 DOUBLES = st.one_of(
     st.floats(width=64),
@@ -100,3 +100,29 @@ def test_a_large_dataset_cut_into_a_thousand_batches_is_whole():
     asked = query(frame, ["k"], ["sum x", "mean x", "var x", "std x", "min x"])
     parts = [partial(part, asked) for part in cut(frame, [choice.randrange(20_000) for _ in range(1000)])]
     assert outcome(combine_at_random(parts, asked, choice), asked) == outcome(combine([partial(frame, asked)], asked), asked)
+
+
+@given(frames(), st.lists(st.integers(0, 100), max_size=4), st.lists(st.booleans(), min_size=6, max_size=6), KEYS, SEMANTICS)
+def test_a_fold_that_is_flushed_now_and_then_is_whole(frame, places, flushed, keys, semantics):
+    asked = query(frame, keys, AGGREGATES, semantics)
+    fold, states = Fold(asked), []
+    for part, flush in zip(cut(frame, places), flushed, strict=False):
+        fold.add(part)
+        if flush:
+            states.append(fold.flush())
+
+    states.append(fold.flush())
+    assert outcome(combine(states, asked), asked) == outcome(partial(frame, asked), asked)
+    assert fold.rows_aggregated + fold.rows_dropped_null_key == frame.num_rows
+
+
+@given(frames(), st.lists(st.integers(0, 1024), max_size=3), st.sampled_from([["k"], ["j"], ["d", "i", "k"]]))
+def test_the_ranges_of_buckets_together_hold_every_group_once(frame, places, keys):
+    asked = query(frame, keys, AGGREGATES)
+    states = combine([partial(frame, asked)], asked)
+    bounds = [0, *sorted(places), 1024]
+
+    whole = finalize(states, asked)
+    parts = [finalize(in_buckets(states, asked, first, end), asked) for first, end in pairwise(bounds)]
+    assert {bucket: digest for part in parts for bucket, digest in part.buckets.items()} == whole.buckets
+    assert sorted(i for part in parts for i in part.ids.tolist()) == sorted(whole.ids.tolist())

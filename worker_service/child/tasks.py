@@ -14,7 +14,6 @@ from shared.spec.models import JobSpec
 from shared.spec.types import Schema
 from worker_service import kernels, readers
 from worker_service.child import wire
-from worker_service.kernels.codec import in_buckets
 
 RESIDENT_GROUPS = 1 << 18
 """Groups that a chunk holds before it writes them out and begins anew; bounds a slot's memory, whatever the data."""
@@ -93,7 +92,7 @@ def merge(request: dict[str, Any], descriptors: list[int]) -> Answer:
     states, offset = [], 0
     for size, inside in request["pieces"]:
         piece = kernels.decode(wire.read_exactly(pieces, size, offset))
-        states.append(piece if inside else in_buckets(piece, query, request["first"], request["end"]))
+        states.append(piece if inside else kernels.in_buckets(piece, query, request["first"], request["end"]))
         offset += size
     finalized = kernels.finalize(kernels.combine(states, query), query)
     header = {

@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from shared.errors import InternalError
 from shared.spec.query import Query
+from shared.spec.version import STATE_VERSION
 from worker_service.kernels.arrays import Ints, is_string, one, text
 from worker_service.kernels.hashing import BUCKETS, buckets
 
-STATE_VERSION = 1
 _VERSION = b"gristmill.state"
 
 

@@ -1,8 +1,6 @@
-"""Rows as canonical bytes, and the digest of a result: the same for every chunking, worker count and machine."""
+"""Rows as canonical bytes: the same for every chunking, worker count and machine."""
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -13,15 +11,6 @@ from numpy.typing import NDArray
 from worker_service.kernels.arrays import Array, Ints, Mask, canonical_floats, is_string, plain, raw, text, valid, words
 
 _INTEGER = np.dtype([("tag", "u1"), ("low", "<u8"), ("high", "<i8")])
-
-
-def result_digest(columns: Sequence[Mapping[str, str]], buckets: Mapping[int, bytes]) -> str:
-    """SHA-256 over `gristmill.digest.1`, the columns' names and types as JSON, and each bucket's number (2 bytes LE) and SHA-256, ascending."""
-    schema = json.dumps([[column["name"], column["type"]] for column in columns], ensure_ascii=False, separators=(",", ":"))
-    digest = hashlib.sha256(b"gristmill.digest.1\n" + schema.encode() + b"\n")
-    for bucket in sorted(buckets):
-        digest.update(bucket.to_bytes(2, "little") + buckets[bucket])
-    return f"sha256:{digest.hexdigest()}"
 
 
 def bucket_digests(table: pa.Table, buckets: Ints) -> dict[int, bytes]:

@@ -16,6 +16,8 @@ from worker_service.kernels.table import Input, inputs
 MAX_KEY_BYTES = 2600
 """Of all keys of a group together: what an index entry of Postgres holds, less room for its own bookkeeping."""
 PENDING_ROWS = 1 << 18
+FRAME_BYTES = 32 * 1024**2
+"""Typed frames that wait to be grouped together."""
 
 
 def partial(frame: pa.Table, query: Query) -> pa.Table:
@@ -103,24 +105,40 @@ def _nothing(query: Query) -> pa.Table:
 
 
 class Fold:
-    """The running partial of a stream of frames. The pending states are at most twice as many as the groups, or PENDING_ROWS."""
+    """The running partial of a stream of frames, in bounded memory.
+
+    While groups are sparse, with few rows each, frames wait to be grouped together, since the states of small frames would repeat most keys.
+    The states of each group are held about three times at most.
+    """
 
     def __init__(self, query: Query) -> None:
         self.rows_aggregated = 0
         self.rows_dropped_null_key = 0
         self._query = query
+        self._frames: list[pa.Table] = []
+        self._sparse = False
         self._pending: list[pa.Table] = []
         self._limit = PENDING_ROWS
 
     def add(self, frame: pa.Table) -> None:
+        self._frames.append(frame)
+        if not self._sparse or sum(waiting.nbytes for waiting in self._frames) > FRAME_BYTES:
+            self._group()
+
+    def _group(self) -> None:
+        if not self._frames:
+            return
+        frame = _joined(self._frames)
+        self._frames = []
         states = partial(frame, self._query)
         rows = int(raw(one(states["rows"])).sum())
         self.rows_aggregated += rows
         self.rows_dropped_null_key += frame.num_rows - rows
         self._pending.append(states)
+        self._sparse = states.num_rows > frame.num_rows // 8
         if self.groups > self._limit:
             combined = self.finish()
-            self._limit = max(2 * combined.num_rows, PENDING_ROWS)
+            self._limit = max(3 * combined.num_rows, PENDING_ROWS)
 
     @property
     def groups(self) -> int:
@@ -129,6 +147,7 @@ class Fold:
 
     def finish(self) -> pa.Table:
         """The combined states so far; more frames may follow."""
+        self._group()
         self._pending = [combine(self._pending, self._query)]
         return self._pending[0]
 
@@ -137,3 +156,14 @@ class Fold:
         states = self.finish()
         self._pending, self._limit = [], PENDING_ROWS
         return states
+
+
+def _joined(frames: list[pa.Table]) -> pa.Table:
+    """One frame with one dictionary a column; a column that is a dictionary in some frames only becomes plain text."""
+    if len(frames) == 1:
+        return frames[0]
+    mixed = [name for name in frames[0].column_names if len({frame.schema.field(name).type for frame in frames}) > 1]
+    for name in mixed:
+        at = frames[0].schema.get_field_index(name)
+        frames = [frame.set_column(at, name, pa.chunked_array([plain(one(frame[name]))])) for frame in frames]
+    return pa.concat_tables(frames).unify_dictionaries().combine_chunks()

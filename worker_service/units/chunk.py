@@ -11,8 +11,8 @@ from worker_service.executor import Answer, Child
 from worker_service.units import files
 from worker_service.units.persist import persist
 
-PIECE_BYTES = 4 * 1024**2
-"""Small against a merge unit's share of states, so that one piece seldom belongs to several merges."""
+PIECE_BYTES = 256 * 1024
+"""Small against a merge unit's share of states, so that a piece seldom belongs to several merges, which would all decode it."""
 
 
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:

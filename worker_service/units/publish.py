@@ -5,11 +5,11 @@ from typing import Any
 from shared.db.units import Lease
 from shared.errors import GroupLimitExceeded
 from shared.spec.bind import bind
+from shared.spec.digest import result_digest
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema
 from worker_service.context import Context, Work
-from worker_service.kernels.digest import result_digest
 from worker_service.units.merge import bucket_digests
 from worker_service.units.persist import persist
 

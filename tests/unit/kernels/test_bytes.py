@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 import pytest
 
 from shared.errors import InternalError
+from shared.spec.digest import result_digest
 from tests.unit.kernels.queries import query
-from worker_service.kernels import GLOBAL_BUCKET, combine, decode, encode, finalize, partial, result_digest, to_copy_csv
+from worker_service.kernels import GLOBAL_BUCKET, combine, decode, encode, finalize, partial, to_copy_csv
 from worker_service.kernels.hashing import buckets, hash_keys
 
 MASK = 2**64 - 1
