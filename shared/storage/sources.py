@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from urllib.parse import unquote
 from shared.errors import SourceNotAllowed, SourceNotFound, SourceUnreadable
 
 _MAGIC = frozenset("*?[")
+_UPLOAD = re.compile(r"upl_[0-9a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ def check_uri(uri: str, pointer: str, allowed: list[str], tenant: str) -> None:
 def locate(uri: str, allowed: list[str], tenant: str, uploads: Path) -> list[Location]:
     """The files that a URI means, sorted by path; globs never match hidden files. Raises SourceNotFound when there is none."""
     if uri.startswith("upload:"):
-        found = [Location(uri, str(uploads / tenant), uri.removeprefix("upload:"))]
+        name = uri.removeprefix("upload:")
+        found = [Location(uri, str(uploads / tenant), name)] if _UPLOAD.fullmatch(name) else []
     else:
         check_uri(uri, "#/source/uris", allowed, tenant)
         root = str(_root_of(uri, allowed, tenant))
