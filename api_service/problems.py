@@ -20,7 +20,6 @@ STATUSES: dict[type[errors.GristmillError], tuple[int, str]] = {
     errors.NotReady: (409, "Not ready"),
     errors.NoResult: (409, "No result"),
     errors.AlreadyDone: (409, "Already done"),
-    errors.InvalidState: (409, "Invalid state"),
     errors.CursorExpired: (410, "Cursor expired"),
     errors.ResultExpired: (410, "Result expired"),
     errors.PayloadTooLarge: (413, "Payload too large"),

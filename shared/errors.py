@@ -166,10 +166,6 @@ class AlreadyDone(UsageError):
     code = "already_done"
 
 
-class InvalidState(UsageError):
-    code = "invalid_state"
-
-
 class CursorExpired(UsageError):
     """The version that the cursor walks is gone."""
 
@@ -198,10 +194,6 @@ class TypeMismatch(UsageError):
 
 class DatabaseUnavailable(TransientError):
     code = "database_unavailable"
-
-
-class DoorbellUnavailable(TransientError):
-    code = "doorbell_unavailable"
 
 
 class StorageUnavailable(TransientError):
@@ -319,13 +311,6 @@ class RetriesExhausted(FatalError):
     code = "retries_exhausted"
 
 
-class OutputInUse(FatalError):
-    """Something depends on the result's view, so it cannot change shape."""
-
-    category: ClassVar[Category] = "user"
-    code = "output_in_use"
-
-
 class OutputSchemaChanged(FatalError):
     """The named result has other columns and `output.on_schema_change` is `fail`."""
 
@@ -345,14 +330,6 @@ class InternalError(FatalError):
 
 class LeaseLost(Interruption):
     code = "lease_lost"
-
-
-class JobEnding(Interruption):
-    code = "job_ending"
-
-
-class Draining(Interruption):
-    code = "draining"
 
 
 class SchemaWidened(Interruption):

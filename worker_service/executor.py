@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -57,11 +58,19 @@ class Child:
                 sys.executable, "-m", "worker_service.child", *arguments,
                 pass_fds=(theirs.fileno(), read_end), env=_environment(), stdin=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
+        except BaseException:
+            ours.close()
+            os.close(lifeline)
+            raise
         finally:
             theirs.close()
             os.close(read_end)
         child = cls(process, ours, lifeline)
-        await child._done()
+        try:
+            await child._done()
+        except BaseException:
+            await child.stop()
+            raise
         return child
 
     @property
@@ -82,10 +91,10 @@ class Child:
             raise ChildDied(f"The child process ended with {_named(code)}")
 
     @asynccontextmanager
-    async def run(self, request: dict[str, Any], files: list[int]) -> AsyncIterator[Answer]:
-        """Run one request and lend its answer. Raises the error that the child reports, or ChildDied.
+    async def run(self, request: dict[str, Any], files: list[int], allowed: timedelta) -> AsyncIterator[Answer]:
+        """Run one request and lend its answer. Raises the error that the child reports, ChildDied, or TimeoutError after *allowed*.
 
-        A caller that stops waiting (deadline, cancel, lost lease) leaves a busy child behind, which is killed: CPU work
+        A caller that stops waiting (cancel, lost lease) leaves a busy child behind, which is killed: CPU work
         cannot be stopped otherwise.
         """
         asked = wire.memory_file("request", json.dumps(request).encode())
@@ -93,7 +102,8 @@ class Child:
         try:
             try:
                 wire.send_descriptors(self._sock, [asked, answered, *files])
-                await self._done()
+                async with asyncio.timeout(allowed.total_seconds()):
+                    await self._done()
             except ConnectionError as error:
                 raise ChildDied("The child process is gone") from error
             except BaseException:
@@ -126,7 +136,6 @@ class Executor:
         self.slots = slots
         self._memory_bytes = memory_bytes
         self._idle: list[Child] = []
-        self.free = slots
 
     async def start(self) -> None:
         self._idle = list(await asyncio.gather(*(Child.start(self._memory_bytes) for _ in range(self.slots))))

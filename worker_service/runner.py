@@ -8,19 +8,22 @@ from shared.db.units import Lease
 from shared.errors import TransientError
 from worker_service.context import Context
 from worker_service.executor import Child, ChildDied
-from worker_service.units.run import ring, run_unit
+from worker_service.units.run import advance, run_unit
 
+END_SECONDS = 5.0
 log = structlog.get_logger()
 
 
 class Runner:
-    """Owns one task a busy slot; `slot_freed` is set whenever a slot becomes free."""
+    """Owns one task a busy slot; `slot_freed` is set whenever a slot becomes free, `new_units` when there is more to ring for."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
         self.slot_freed = asyncio.Event()
+        self.new_units = asyncio.Event()
+        self._strays: set[tuple[int, int]] = set()
 
     @property
     def free(self) -> int:
@@ -61,14 +64,13 @@ class Runner:
         key = lease.id, lease.attempt
         self._running[key] = task
         try:
-            new_units = await run_unit(self._ctx, lease, child)
+            await run_unit(self._ctx, lease, child)
         finally:
             del self._running[key]
+        if await advance(self._ctx, lease.job_id) or lease.kind == "plan":
+            self.new_units.set()
         go_on = child.alive and not self._ctx.draining
-        following = await self._ctx.units.claim(self._ctx.worker_id, job_id=lease.job_id) if go_on else None
-        if new_units:
-            await ring(self._ctx)
-        return following
+        return await self._ctx.units.claim(self._ctx.worker_id, job_id=lease.job_id) if go_on else None
 
     def stop_lost(self, before: set[tuple[int, int]], held: set[tuple[int, int]]) -> None:
         """Kill the work of leases that were at work before the heartbeat and that Postgres no longer calls ours and wanted."""
@@ -77,10 +79,17 @@ class Runner:
                 log.info("unit.stopped", unit=key[0], attempt=key[1])
                 task.cancel()
 
+    def strays(self, before: set[tuple[int, int]], held: set[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Leases that Postgres calls ours and that nobody works on, at two heartbeats in a row: the answer to their claim was lost."""
+        idle = held - before - self.leases
+        found, self._strays = idle & self._strays, idle
+        return found
+
     async def drain(self, patience: float) -> None:
         """Let running units finish for *patience* seconds, then stop them; they go back to pending, uncharged."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=patience)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=END_SECONDS)  # with Postgres away they cannot be given back; the sweeper will

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -27,11 +28,10 @@ from worker_service.maintenance.heartbeat import beat
 from worker_service.maintenance.loop import every, wait
 from worker_service.maintenance.pruner import prune
 from worker_service.maintenance.sweeper import Sweeper
-from worker_service.runner import Runner
+from worker_service.runner import END_SECONDS, Runner
 from worker_service.tasks import work
 from worker_service.units.run import ring
 
-END_SECONDS = 5.0
 log = structlog.get_logger()
 
 
@@ -127,6 +127,7 @@ async def ready(pool: Pool) -> None:
 
 async def serve(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; then finish what is leased, within the drain time, and leave."""
+    _allow_many_files()
     ctx = build(settings)
     runner = Runner(ctx)
     stop = asyncio.Event()
@@ -145,6 +146,12 @@ async def serve(settings: Settings) -> None:
         log.info("worker.stopped", worker=ctx.worker_id)
 
 
+def _allow_many_files() -> None:
+    """A plan opens all files of its dataset, and the usual soft limit is 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 async def _until(stop: asyncio.Event, *steps: Any) -> None:
     """Run the steps one after the other, or until told to stop."""
     stopping = asyncio.ensure_future(stop.wait())
@@ -159,7 +166,7 @@ async def _until(stop: asyncio.Event, *steps: Any) -> None:
 
 
 async def _work(ctx: Context, runner: Runner, heart: WorkerStore, stop: asyncio.Event) -> None:
-    timings, dispatch = ctx.timings, asyncio.Event()
+    timings, dispatch = ctx.timings, runner.new_units
     loops = {
         "heartbeat": every("heartbeat", timings.heartbeat, lambda: beat(ctx, runner, heart)),
         "dispatcher": every("dispatcher", timings.dispatch, lambda: ring(ctx), dispatch),

@@ -1,1 +1,1 @@
-"""Pure decisions: the life of jobs and units, retry, planning, progress. No I/O and no clock in here."""
+"""Pure decisions: how a merge is divided, when to try again, all periods. No I/O and no clock in here."""

@@ -1,5 +1,6 @@
 """The jobs table: submit, read, list, cancel, and the steps of a job's life that touch only its own row."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -7,7 +8,7 @@ from typing import Any, Self
 from shared.db.pool import Connection, Pool, Record
 from shared.db.result_tables import drop_table
 from shared.db.statements import Statements
-from shared.errors import AlreadyDone, IdempotencyKeyReused, Problem
+from shared.errors import AlreadyDone, DatabaseUnavailable, IdempotencyKeyReused, Problem
 from shared.ids import new_id
 
 SQL = Statements("jobs")
@@ -85,6 +86,8 @@ class JobStore:
         state_version: int,
     ) -> tuple[Job, bool]:
         """Commit a job with its plan unit; the flag says that the key was known and the job is the one it made."""
+        if idempotency_key is not None and (known := await self._replayed(tenant, idempotency_key, digest)):
+            return known, True
         async with self._pool.transaction() as tx:
             version = await tx.fetchval(SQL.next_version, tenant, result_name) if result_name else None
             row = await tx.fetchrow(
@@ -93,12 +96,17 @@ class JobStore:
             if row is not None:
                 await tx.execute(SQL.insert_plan_unit, row["id"], state_version)
                 return Job.of(row), False
-        async with self._pool.connection() as connection:
-            known = await connection.fetchrow(SQL.by_idempotency_key, tenant, idempotency_key)
+        assert idempotency_key is not None
+        known = await self._replayed(tenant, idempotency_key, digest)
         assert known is not None
-        if known["spec_digest"] != digest:
+        return known, True
+
+    async def _replayed(self, tenant: str, idempotency_key: str, digest: str) -> Job | None:
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(SQL.by_idempotency_key, tenant, idempotency_key)
+        if row is not None and row["spec_digest"] != digest:
             raise IdempotencyKeyReused("This Idempotency-Key was used with another spec; use a new key for a new job")
-        return Job.of(known), True
+        return Job.of(row) if row else None
 
     async def get(self, tenant: str, job_id: str) -> Job | None:
         async with self._pool.connection() as connection:
@@ -127,8 +135,8 @@ class JobStore:
             if job["state"] in {"succeeded", "failed"}:
                 raise AlreadyDone(f"Job {job_id} has already {job['state']}; it cannot be cancelled")
             await end(tx, job_id, error=None)
-        async with self._pool.transaction() as tx:
-            await finish_ending(tx, job_id)
+        with contextlib.suppress(DatabaseUnavailable):  # a big job's end takes its time; the sweeper makes it
+            await self.finish_ending(job_id)
         return await self.get(tenant, job_id)
 
     async def fail(self, job_id: str, error: Problem) -> None:

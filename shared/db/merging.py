@@ -1,6 +1,7 @@
 """From partials to a published version: pieces in, rows copied, indexes made, the view swapped."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,7 @@ from shared.db.jobs import SQL as JOBS
 from shared.db.pool import Connection, Pool, Record
 from shared.db.statements import Statements
 from shared.db.units import Done, Lease, NewUnit, UnitStore
-from shared.errors import OutputSchemaChanged, StateTooLarge
+from shared.errors import GroupKeyTooLong, OutputSchemaChanged, StateTooLarge
 
 SQL = Statements("versions")
 
@@ -67,6 +68,16 @@ class MergeStore:
             for row in await connection.fetch(PARTIALS.orphaned):
                 await connection.execute(PARTIALS.delete, row["job_id"])
 
+    async def forget_versions(self, superseded: timedelta, unnamed: timedelta) -> None:
+        """Drop the tables that nobody is promised any more; the row goes first, so that no reader is sent to a missing table."""
+        async with self._pool.connection() as connection:
+            found = await connection.fetch(SQL.superseded, superseded, unnamed)
+        for row in found:
+            async with self._pool.transaction() as tx:
+                await tx.execute("SET LOCAL lock_timeout = '200ms'")
+                await tx.execute(SQL.forget, row["job_id"])
+                await tx.execute(ddl.drop_table(row["job_id"]))
+
     async def widen_columns(self, job_id: str, columns: list[str]) -> None:
         """Make integer sums numeric. In a transaction of its own: it waits for other merges' COPY, and holds nothing itself."""
         for column in columns:
@@ -92,6 +103,8 @@ class MergeStore:
                     await connection.execute(statement)
                 except (asyncpg.DuplicateTableError, asyncpg.InvalidTableDefinitionError):
                     continue  # made by an earlier attempt
+                except asyncpg.ProgramLimitExceededError as error:
+                    raise GroupKeyTooLong(f"The values of one row are too long for an index: {error.message}") from error
             await connection.execute(ddl.analyze(job_id))
 
     async def publish(self, lease: Lease, version: dict[str, Any], tenant: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from importlib.resources import files
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -37,9 +38,8 @@ async def at_head(pool: Pool) -> bool:
 
 async def upgrade(url: str) -> None:
     """Run every migration that the database lacks; safe to run from many containers at once."""
-    engine = create_async_engine(
-        url.replace("postgresql://", "postgresql+asyncpg://", 1).replace("postgres://", "postgresql+asyncpg://", 1)
-    )
+    # asyncpg reads the URL itself: SQLAlchemy would hand it parameters, like sslmode, that it does not take apart
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
     try:
         with translated():
             async with engine.begin() as connection:

@@ -25,11 +25,20 @@ _AWAY = (
     asyncpg.OperatorInterventionError,  # 57P01 admin shutdown, 57P02 crash, 57P03 cannot connect now
     asyncpg.InsufficientResourcesError,  # 53300 too many connections, 53100 disk full
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a query on a connection that Postgres has just said goodbye to
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     ConnectionError,
     TimeoutError,
     OSError,
+)
+_BROKEN = (
+    TimeoutError,
+    asyncio.CancelledError,
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
 )
 _UNMIGRATED = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedColumnError)
 _PASSING = (
@@ -89,7 +98,7 @@ class Pool:
             assert self._pool is not None
             try:
                 yield connection
-            except (TimeoutError, asyncio.CancelledError, OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError):
+            except _BROKEN:
                 # A statement may be under way on a dead network, and asyncpg's polite tear-down has no bound.
                 connection.terminate()
                 raise

@@ -19,7 +19,7 @@ Charge = Literal["death", "crash", "error", "nothing"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A unit in this worker's hands; (id, attempt, worker) is the fence."""
+    """A unit in this worker's hands; (id, attempt, worker) is the fence, `allowed` the time that it may take."""
 
     id: int
     job_id: str
@@ -31,6 +31,7 @@ class Lease:
     deaths: int
     crashes: int
     errors: int
+    allowed: timedelta
     payload: dict[str, Any] = field(repr=False)
 
     @classmethod
@@ -72,9 +73,13 @@ class UnitStore:
                 unit_id = await tx.fetchval(SQL.next_of_job, job_id)
                 if unit_id is None:
                     return None
+            # The job's row before the unit's, as everywhere; a savepoint takes the start back when there is nothing to claim.
+            start = tx.transaction()
+            await start.start()
             await tx.execute(JOBS.start, unit_id)
             timings = self._timings
             row = await tx.fetchrow(SQL.claim, unit_id, worker, [self._state_version], timings.unit_deadline, timings.lease)
+            await (start.commit() if row else start.rollback())
         return Lease.of(row) if row else None
 
     @asynccontextmanager
@@ -123,10 +128,13 @@ class UnitStore:
         """Raise the job's epoch: store the wider plan and return every chunk to pending, unless somebody else did already."""
         async with self._pool.transaction() as tx:
             await self.lock_running(tx, lease)
+            if not await tx.fetchval(SQL.held_by, *lease.fence):
+                raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
             await tx.execute(JOBS.set_widened, lease.job_id, plan)
-            await tx.execute(PARTIALS.delete, lease.job_id)
+            # First the units: a commit under way holds its own, and the partial that it writes has to be seen by the delete.
             await tx.execute(SQL.reset_chunks, lease.job_id, lease.epoch + 1)
             await tx.execute(SQL.rebase, lease.job_id, lease.epoch + 1)
+            await tx.execute(PARTIALS.delete, lease.job_id)
 
     async def insert(self, tx: Connection, job_id: str, kind: Kind, epoch: int, units: list[NewUnit]) -> None:
         """The caller holds the job's row."""
@@ -139,6 +147,12 @@ class UnitStore:
             await tx.fetchrow(JOBS.lock, lease.job_id)
             await tx.execute(SQL.give_back, *lease.fence, delay, problem, charge)
         await self._finish_ending(lease.job_id)
+
+    async def give_back_stray(self, unit: int, attempt: int, worker: str) -> None:
+        """Return a lease that its worker never heard of: the answer to the claim was lost."""
+        async with self._pool.transaction() as tx:
+            await tx.fetchrow(JOBS.lock_of_unit, unit)
+            await tx.execute(SQL.give_back, unit, attempt, worker, timedelta(), None, "nothing")
 
     async def fail(self, lease: Lease, problem: Problem) -> None:
         """The unit and its job fail; does nothing if the lease is lost."""

@@ -22,10 +22,6 @@ class DataType:
     def __str__(self) -> str:
         return f"decimal({self.precision},{self.scale})" if self.kind == "decimal" else self.kind
 
-    @property
-    def is_number(self) -> bool:
-        return self.kind in {"int64", "float64", "decimal"}
-
 
 BOOL, INT64, FLOAT64, STRING = DataType("bool"), DataType("int64"), DataType("float64"), DataType("string")
 DATE, TIMESTAMP, TIMESTAMPTZ, NULL = DataType("date"), DataType("timestamp"), DataType("timestamptz"), DataType("null")

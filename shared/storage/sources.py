@@ -1,5 +1,6 @@
 """Which URIs a job may name, and opening the files behind them without leaving the allowed folders."""
 
+import errno
 import glob
 import os
 import re
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from shared.errors import SourceNotAllowed, SourceNotFound, SourceUnreadable
+from shared.errors import LimitExceeded, SourceNotAllowed, SourceNotFound, SourceUnreadable
 
+MAX_FILES = 10_000
 _MAGIC = frozenset("*?[")
 _UPLOAD = re.compile(r"upl_[0-9a-z]+")
 
@@ -63,7 +65,14 @@ def locate(uri: str, allowed: list[str], tenant: str, uploads: Path) -> list[Loc
 
 
 def _matches(root: str, pattern: str) -> list[str]:
-    return sorted(name for name in glob.glob(pattern, root_dir=root, recursive=True) if not Path(root, name).is_dir())  # noqa: PTH207  # names below the root are wanted
+    """The names that match, each once: `**/**` finds one file in several ways."""
+    found: set[str] = set()
+    for name in glob.iglob(pattern, root_dir=root, recursive=True):  # noqa: PTH207  # names below the root are wanted
+        if not Path(root, name).is_dir():
+            found.add(name)
+        if len(found) > MAX_FILES:
+            raise LimitExceeded(f"More than {MAX_FILES:,} files match {pattern!r}; give a narrower pattern, or several jobs")
+    return sorted(found)
 
 
 def _parts(below: str) -> Iterator[tuple[str, bool]]:
@@ -98,5 +107,10 @@ def _step(location: Location, part: str, flags: int, folder: int | None) -> int:
     except FileNotFoundError as error:
         raise SourceNotFound(f"{location.uri} does not exist") from error
     except OSError as error:
-        reason = "goes through a symbolic link" if error.errno in {20, 40} else (error.strerror or str(error)).lower()
+        is_link = error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and _is_link(part, folder))
+        reason = "goes through a symbolic link" if is_link else (error.strerror or str(error)).lower()
         raise SourceUnreadable(f"{location.uri} cannot be opened: {reason}") from error
+
+
+def _is_link(part: str, folder: int | None) -> bool:
+    return stat.S_ISLNK(os.stat(part, dir_fd=folder, follow_symlinks=False).st_mode)

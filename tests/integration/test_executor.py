@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from worker_service.child import wire
 from worker_service.executor import Child, ChildDied, Executor
 
 GENEROUS = 4 * 1024**3
+AMPLE = timedelta(minutes=1)
 
 
 def spec(**source):
@@ -19,7 +21,7 @@ def spec(**source):
 
 
 def plan_request(**source):
-    return {"task": "plan", "spec": spec(**source), "uris": ["file:///x"], "chunk_bytes": 1000}
+    return {"task": "plan", "spec": spec(**source), "uris": ["file:///x"], "chunk_bytes": 1000, "max_chunks": 1000}
 
 
 @pytest.fixture
@@ -38,13 +40,13 @@ def file():
 
 async def test_a_child_answers_one_request_after_the_other(child, file):
     for _ in range(3):
-        async with child.run(plan_request(), [file]) as answer:
+        async with child.run(plan_request(), [file], AMPLE) as answer:
             assert [column["name"] for column in answer.header["schema"]] == ["k", "v"]
 
 
 async def test_an_error_in_the_child_arrives_as_itself_and_the_child_lives(child, file):
     with pytest.raises(CorruptFile):
-        async with child.run(plan_request(format="parquet"), [file]):
+        async with child.run(plan_request(format="parquet"), [file], AMPLE):
             pass
     assert child.alive
 
@@ -53,11 +55,11 @@ async def test_descriptors_do_not_pile_up(child, file):
     def open_files():
         return len(list(Path(f"/proc/{child.pid}/fd").iterdir())), len(list(Path("/proc/self/fd").iterdir()))
 
-    async with child.run(plan_request(), [file]):
+    async with child.run(plan_request(), [file], AMPLE):
         pass
     before = open_files()
     for _ in range(20):
-        async with child.run(plan_request(), [file]):
+        async with child.run(plan_request(), [file], AMPLE):
             pass
 
     assert open_files() == before
@@ -81,7 +83,7 @@ async def test_a_killed_child_is_noticed_at_once(child, file):
 
     killer = asyncio.ensure_future(kill())
     with pytest.raises(ChildDied, match="signal 9"):
-        async with child.run(plan_request(), [file]):
+        async with child.run(plan_request(), [file], AMPLE):
             pass
     await killer
     assert not child.alive
@@ -90,7 +92,7 @@ async def test_a_killed_child_is_noticed_at_once(child, file):
 async def test_work_that_nobody_waits_for_any_more_is_killed(child, file):
     os.kill(child.pid, signal.SIGSTOP)
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05), child.run(plan_request(), [file]):
+        async with child.run(plan_request(), [file], timedelta(seconds=0.05)):
             pass
 
     assert not child.alive
@@ -102,7 +104,7 @@ async def test_too_little_memory_is_an_error_not_a_crash():
     request = plan_request() | {"task": "merge", "schema": [], "pieces": [[1 << 40, True]], "first": 0, "end": 1024}
     try:
         with pytest.raises(OutOfMemory):
-            async with child.run(request | {"schema": [{"name": "k", "type": "string", "declared": False}]}, [descriptor]):
+            async with child.run(request | {"schema": [{"name": "k", "type": "string", "declared": False}]}, [descriptor], AMPLE):
                 pass
         assert child.alive
     finally:
@@ -125,7 +127,7 @@ async def test_a_slot_gets_a_new_child_after_a_death():
 async def test_many_files_fit_one_request(child):
     files = [wire.memory_file("data", b"k,v\na,1\n") for _ in range(450)]
     try:
-        async with child.run(plan_request() | {"uris": ["file:///x"] * 450}, files) as answer:
+        async with child.run(plan_request() | {"uris": ["file:///x"] * 450}, files, AMPLE) as answer:
             assert sum(len(chunk["extents"]) for chunk in answer.header["chunks"]) == 450
     finally:
         for descriptor in files:

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from tests.support.stack import eventually
+
 
 def spec(uri, *, group_by=("k",), aggregates=({"fn": "count"},), source=None, **rest):
     """A valid spec; keywords override."""
@@ -288,3 +290,40 @@ def test_partials_are_gone_after_publish(stack):
 
 def test_nothing_lies_in_public(stack):
     assert stack.sql("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == [(0,)]
+
+
+def test_versions_beyond_those_that_the_spec_keeps_are_dropped_after_their_time(stack):
+    uri = stack.write("kept.csv", "k\na\n")
+    jobs = [stack.run(spec(uri, output={"name": "kept", "versions": 2})) for _ in range(4)]
+    stack.sql("UPDATE gristmill.versions SET published_at = published_at - interval '2 hours' WHERE name = 'kept'")
+
+    def tables():
+        return [name for (name,) in stack.sql("SELECT relname FROM pg_class WHERE relname = ANY(%s)", [job["id"] for job in jobs])]
+
+    eventually(lambda: sorted(tables()) == sorted(job["id"] for job in jobs[2:]), "the end of the old versions")
+    assert stack.http.get("/v1/results/kept/rows", params={"version": 1}).status_code in {404, 410}
+    assert stack.sql("SELECT k FROM results.kept") == [("a",)]
+
+
+def test_values_too_long_for_an_index_are_the_users_to_mend(stack):
+    uri = stack.write("long.csv", "k,v\na," + "".join(str(i % 7919) for i in range(20_000)) + "x\n")
+    job = stack.run(spec(uri, aggregates=[{"fn": "max", "column": "v"}], output={"indexes": [["max_v"]]}))
+
+    assert (job["state"], job["error"]["code"]) == ("failed", "group_key_too_long")
+
+
+def test_far_too_many_chunks_are_refused_at_once(stack):
+    uri = stack.write("crumbs.csv", "k\n" + "a\n" * 50_000)
+    job = stack.run(spec(uri, options={"chunk_bytes": 1}, limits={"max_chunks": 1000}))
+
+    assert (job["state"], job["error"]["code"]) == ("failed", "limit_exceeded")
+    assert "chunk_bytes" in job["error"]["detail"]
+
+
+def test_more_files_than_a_process_may_usually_open(stack):
+    for i in range(1100):
+        stack.write(f"crowd/{i}.csv", f"k\n{i % 3}\n")
+    job = stack.run(spec(f"file://{stack.data}/crowd/*.csv"))
+
+    assert job["state"] == "succeeded", job["error"]
+    assert sum(row["count"] for row in stack.rows(job["id"])) == 1100

@@ -1,5 +1,6 @@
 """The unit protocol on real Postgres, without any process around it."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -213,3 +214,59 @@ async def test_an_expired_deadline_is_not_the_workers_death(world):
     await world.value("UPDATE gristmill.units SET deadline_at = now() - interval '1 second' RETURNING 1")
 
     assert [(found.id, died) for found, died in await world.units.expired()] == [(lease.id, False)]
+
+
+@pytest.mark.parametrize("rival", ["give_back", "widen"])
+async def test_a_commit_and_its_rivals_do_not_deadlock(world, rival):
+    """A partial's foreign key once locked the job's row after the unit's, and the rivals lock the job's row first."""
+    plan = await world.leased()
+    await world.units.complete_plan(plan, {}, [NewUnit(no=i, payload={}) for i in range(2)])
+    mine, other = [await world.units.claim("w1", job_id=plan.job_id) for _ in range(2)]
+    rivals = {"give_back": lambda: world.units.give_back(mine, "nothing"), "widen": lambda: world.units.widen(other, {"wider": True})}
+    started = []
+
+    async def write(tx):
+        started.append(asyncio.create_task(rivals[rival]()))
+        while not await world.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+            await asyncio.sleep(0)
+        await tx.execute("INSERT INTO gristmill.partials VALUES ($1, $2, 0, 0, 0, 1, '')", plan.job_id, mine.no)
+
+    await world.units.complete(mine, Done(), write)
+    await asyncio.gather(*started)
+
+    states = [u["state"] for u in await world.units.of_job(plan.job_id) if u["kind"] == "chunk"]
+    partials = await world.value("SELECT count(*) FROM gristmill.partials")
+    assert (states, partials) == ((["pending", "pending"], 0) if rival == "widen" else (["done", "leased"], 1))
+
+
+async def test_a_zombie_cannot_widen(world):
+    plan = await world.leased()
+    await world.units.complete_plan(plan, {"schema": 1}, [NewUnit(no=0, payload={})])
+    zombie = await world.units.claim("w1", job_id=plan.job_id)
+    await world.units.give_back(zombie, "death")
+
+    with pytest.raises(LeaseLost):
+        await world.units.widen(zombie, {"schema": 2})
+
+
+async def test_a_claim_that_gets_nothing_leaves_the_job_queued(world):
+    job, _ = await world.submit()
+    await world.units.claim("never seen", job_id=job.id)
+
+    assert (await world.jobs.get("default", job.id)).state == "queued"
+
+
+async def test_a_replayed_submit_uses_up_no_version_number(world):
+    for _ in range(3):
+        job, _ = await world.submit(key="k", name="sales")
+
+    assert job.version == 1
+    assert (await world.submit(name="sales"))[0].version == 2
+
+
+async def test_a_lease_whose_answer_was_lost_is_given_back_uncharged(world):
+    lease = await world.leased()
+    await world.units.give_back_stray(lease.id, lease.attempt, lease.worker)
+
+    [unit] = await world.units.of_job(lease.job_id)
+    assert (unit["state"], unit["deaths"] + unit["crashes"] + unit["errors"]) == ("pending", 0)

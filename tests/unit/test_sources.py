@@ -37,7 +37,8 @@ def located(data, pattern):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "contents"), [("a.csv", "a"), ("*.csv", "ab"), ("in%20ner/c.csv", "c"), ("**/*.csv", "abc"), ("[ab].csv", "ab")]
+    ("pattern", "contents"),
+    [("a.csv", "a"), ("*.csv", "ab"), ("in%20ner/c.csv", "c"), ("**/*.csv", "abc"), ("**/**/c.csv", "c"), ("[ab].csv", "ab")],
 )
 def test_a_uri_means_its_files_in_order(data, pattern, contents):
     assert "".join(read(location) for location in located(data, pattern)) == contents

@@ -3,7 +3,7 @@
 import base64
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -11,12 +11,15 @@ import pyarrow as pa
 from shared.errors import GristmillError, InternalError, OutOfMemory, SchemaWidened
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
+from shared.spec.query import Query
 from shared.spec.types import Schema
 from worker_service import kernels, readers
 from worker_service.child import wire
 
 RESIDENT_GROUPS = 1 << 18
 """Groups that a chunk holds before it writes them out and begins anew; bounds a slot's memory, whatever the data."""
+
+MAX_PIECES = 256
 
 Answer = tuple[dict[str, Any], list[bytes]]
 
@@ -47,7 +50,7 @@ def _files(request: dict[str, Any], descriptors: list[int]) -> list[readers.Sour
 def plan(request: dict[str, Any], descriptors: list[int]) -> Answer:
     spec = JobSpec.model_validate(request["spec"])
     files = _files(request, descriptors)
-    planned = readers.plan(files, spec.source, request["chunk_bytes"])
+    planned = readers.plan(files, spec.source, request["chunk_bytes"], request["max_chunks"])
     ends = {e.file: e.end for extents in planned.extents for e in extents}
 
     def size(e: readers.Extent) -> int:
@@ -75,14 +78,19 @@ def chunk(request: dict[str, Any], descriptors: list[int]) -> Answer:
             fold.add(frame)
             del frame
             if fold.groups > RESIDENT_GROUPS:
-                pieces += kernels.encode(fold.flush(), query, request["piece_bytes"])
-    pieces += kernels.encode(fold.flush(), query, request["piece_bytes"])
+                pieces += _pieces(fold.flush(), query, request["piece_bytes"])
+    pieces += _pieces(fold.flush(), query, request["piece_bytes"])
     header = {
         "rows_read": rows_read,
         "rows_dropped": fold.rows_dropped_null_key,
         "pieces": [[p.first_bucket, p.last_bucket, p.groups, len(p.data)] for p in pieces],
     }
     return header, [p.data for p in pieces]
+
+
+def _pieces(states: pa.Table, query: Query, piece_bytes: int) -> Iterator[kernels.Piece]:
+    """At most about MAX_PIECES of them, so that large states are not cut into crumbs."""
+    return kernels.encode(states, query, max(piece_bytes, states.nbytes // MAX_PIECES))
 
 
 def merge(request: dict[str, Any], descriptors: list[int]) -> Answer:

@@ -21,3 +21,5 @@ async def beat(ctx: Context, runner: Runner, store: WorkerStore) -> None:
         draining=ctx.draining,
     )
     runner.stop_lost(before, held)
+    for unit, attempt in runner.strays(before, held):
+        await ctx.units.give_back_stray(unit, attempt, ctx.worker_id)

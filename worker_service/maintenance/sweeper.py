@@ -6,7 +6,7 @@ import structlog
 
 from shared.core.retry import Counts, backoff, may_crash_again, may_die_again
 from shared.db.units import Lease
-from shared.errors import DeadlineExceeded, TransientError, WorkerLost
+from shared.errors import DeadlineExceeded, WorkerLost
 from worker_service.context import Context
 from worker_service.units.run import advance, ring
 
@@ -16,23 +16,29 @@ log = structlog.get_logger()
 class Sweeper:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._reached_since: float | None = None
+        self._reached_since = self._last = 0.0
 
     async def run_once(self) -> None:
-        """Nothing expires soon after this sweeper's own reconnect: an outage charges nobody."""
-        try:
-            expired = await self._ctx.units.expired()
-        except TransientError:
-            self._reached_since = None
-            raise
-        self._reached_since = self._reached_since or time.monotonic()
-        if time.monotonic() - self._reached_since >= self._ctx.timings.grace.total_seconds():
+        """Nothing expires soon after a gap in this sweeper's own answers: an outage, a freeze or a sleeping laptop charges nobody."""
+        expired = await self._ctx.units.expired()
+        now, timings = time.time(), self._ctx.timings
+        if now - self._last > timings.lease.total_seconds():
+            self._reached_since = now
+        self._last = now
+        if now - self._reached_since >= timings.grace.total_seconds():
             for lease, worker_died in expired:
                 await self._take_back(lease, worker_died=worker_died)
         for job_id in await self._ctx.jobs.stalled():
+            await self._repair(job_id)
+        await ring(self._ctx)
+
+    async def _repair(self, job_id: str) -> None:
+        """One job that cannot go on must not keep the others."""
+        try:
             if not await self._ctx.jobs.finish_ending(job_id) and await advance(self._ctx, job_id):
                 log.info("fan_in.repaired", job=job_id)
-        await ring(self._ctx)
+        except Exception:
+            log.exception("fan_in.bug", job=job_id)
 
     async def _take_back(self, lease: Lease, *, worker_died: bool) -> None:
         units, counts = self._ctx.units, Counts(lease.deaths, lease.crashes, lease.errors)

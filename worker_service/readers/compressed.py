@@ -1,6 +1,7 @@
 """The bytes inside a file: as they are, or decompressed as a stream, so that memory never depends on the file's size."""
 
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def _unzip(file: SourceFile, size: int) -> Iterator[bytes]:
         with zipfile.ZipFile(io.BufferedReader(RandomAccess(file), _READ)) as archive, archive.open(_only_member(file, archive)) as member:
             while data := member.read(size):
                 yield data
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, RuntimeError) as error:
         raise CorruptFile(f"{file.uri}: the zip file cannot be read: {str(error) or 'it ends too early'}") from error
 
 

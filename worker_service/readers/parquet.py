@@ -31,7 +31,9 @@ def _opened(file: SourceFile, dictionaries: Sequence[str] = ()) -> Iterator[pq.P
             RandomAccess(file), read_dictionary=list(dictionaries), pre_buffer=False, page_checksum_verification=True
         ) as opened:
             yield opened
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowMemoryError, MemoryError):
+        raise
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise CorruptFile(f"{file.uri}: the Parquet file cannot be read: {error}") from error
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from shared.errors import SchemaConflict
+from shared.errors import LimitExceeded, SchemaConflict
 from shared.spec.source import SourceSpec
 from worker_service.readers import csv_plan, parquet
 from worker_service.readers.files import Extent, Planned, SourceFile
@@ -12,10 +12,10 @@ _MAX_EXTENTS = 64
 """Small files that share a chunk at most."""
 
 
-def plan(files: list[SourceFile], source: SourceSpec, chunk_bytes: int) -> Planned:
+def plan(files: list[SourceFile], source: SourceSpec, chunk_bytes: int, max_chunks: int = 100_000) -> Planned:
     """Cut CSV at the first record start at or after every multiple of *chunk_bytes*, and Parquet between row groups.
 
-    Depends on the files and options only. Raises SourceEmpty, SchemaConflict, UnknownColumn, BadRow, InvalidEncoding, CorruptFile.
+    Depends on the files and options only. Raises SourceEmpty, SchemaConflict, UnknownColumn, BadRow, InvalidEncoding, CorruptFile, LimitExceeded.
     """
     formats = [file_format(file, source) for file in files]
     for file, found in zip(files, formats, strict=True):
@@ -23,15 +23,17 @@ def plan(files: list[SourceFile], source: SourceSpec, chunk_bytes: int) -> Plann
             raise SchemaConflict(f"{file.uri} is {found}, and {files[0].uri} is {formats[0]}: a dataset has one format")
     plan_format = parquet.plan if formats[0] == "parquet" else csv_plan.plan
     schema, extents = plan_format(files, source, chunk_bytes)
-    return Planned(schema, packed(extents, chunk_bytes), formats[0])
+    return Planned(schema, packed(extents, chunk_bytes, max_chunks), formats[0])
 
 
-def packed(extents: Iterable[tuple[Extent, int]], chunk_bytes: int) -> list[list[Extent]]:
+def packed(extents: Iterable[tuple[Extent, int]], chunk_bytes: int, max_chunks: int) -> list[list[Extent]]:
     """Group extents, each given with its size, into chunks of at most *chunk_bytes* where one extent is not larger by itself."""
     chunks: list[list[Extent]] = []
     room = 0
     for extent, size in extents:
         if not chunks or size > room or len(chunks[-1]) == _MAX_EXTENTS:
+            if len(chunks) == max_chunks:
+                raise LimitExceeded(f"the plan has more than {max_chunks:,} chunks; raise options.chunk_bytes or limits.max_chunks")
             chunks.append([])
             room = chunk_bytes
         chunks[-1].append(extent)

@@ -11,7 +11,7 @@ from worker_service.executor import Answer, Child
 from worker_service.units import files
 from worker_service.units.persist import persist
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 64 * 1024
 """Small against a merge unit's share of states, so that a piece seldom belongs to several merges, which would all decode it."""
 
 
@@ -29,7 +29,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         "piece_bytes": PIECE_BYTES,
     }
     try:
-        async with files.planned(planned) as descriptors, child.run(request, descriptors) as answer:
+        async with files.planned(planned) as descriptors, child.run(request, descriptors, lease.allowed) as answer:
             files.check_unchanged(planned, descriptors)
             await _commit(ctx, lease, answer)
     except SchemaWidened as widened:

@@ -6,11 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from shared.errors import LimitExceeded, SourceChanged
+from shared.errors import FatalError, LimitExceeded, SchemaWidened, SourceChanged, UsageError
 from shared.settings import Settings
-from shared.storage.sources import Location, locate, open_beneath
-
-MAX_FILES = 10_000
+from shared.storage.sources import MAX_FILES, Location, locate, open_beneath
 
 
 def fingerprint(descriptor: int) -> dict[str, int]:
@@ -37,6 +35,11 @@ def _open_all(locations: list[Location]) -> list[int]:
     return descriptors
 
 
+def _close_opened(opening: asyncio.Future[list[int]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        _close_all(opening.result())
+
+
 def _close_all(descriptors: list[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
@@ -44,7 +47,12 @@ def _close_all(descriptors: list[int]) -> None:
 
 @asynccontextmanager
 async def opened(locations: list[Location]) -> AsyncIterator[list[int]]:
-    descriptors = await asyncio.to_thread(_open_all, locations)
+    opening = asyncio.ensure_future(asyncio.to_thread(_open_all, locations))
+    try:
+        descriptors = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_opened)  # the thread goes on, and what it opens has to be closed
+        raise
     try:
         yield descriptors
     finally:
@@ -56,7 +64,11 @@ async def planned(files: list[dict[str, Any]]) -> AsyncIterator[list[int]]:
     """Lend descriptors of planned files; raises SourceChanged if one is another file, before or after the body ran."""
     async with opened([Location(file["uri"], file["root"], file["below"]) for file in files]) as descriptors:
         check_unchanged(files, descriptors)
-        yield descriptors
+        try:
+            yield descriptors
+        except (FatalError, UsageError, SchemaWidened):
+            check_unchanged(files, descriptors)  # a file that changed explains whatever was found in it
+            raise
         check_unchanged(files, descriptors)
 
 

@@ -28,7 +28,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
             wire.write_all(pieces, data)
             found.append([len(data), inside])
         request = {"task": "merge", "spec": work.spec, "schema": work.plan["schema"], "pieces": found, "first": first, "end": end}
-        async with child.run(request, [pieces]) as answer:
+        async with child.run(request, [pieces], lease.allowed) as answer:
             await _commit(ctx, lease, work, answer)
     finally:
         os.close(pieces)

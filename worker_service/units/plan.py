@@ -1,5 +1,6 @@
 """The plan unit: from URIs to files, one schema, type-checked aggregates and exact chunk boundaries."""
 
+import asyncio
 from typing import Any
 
 from shared.db.units import Lease, NewUnit
@@ -14,7 +15,7 @@ from worker_service.units import files
 
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     spec = JobSpec.model_validate(work.spec)
-    locations = files.find(list(spec.source.uris), ctx.settings, work.tenant)
+    locations = await asyncio.to_thread(files.find, list(spec.source.uris), ctx.settings, work.tenant)
     async with files.opened(locations) as descriptors:
         planned: list[dict[str, Any]] = [
             {"uri": at.uri, "root": at.root, "below": at.below, **files.fingerprint(fd)}
@@ -25,14 +26,15 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
             "spec": work.spec,
             "uris": [at.uri for at in locations],
             "chunk_bytes": spec.options.chunk_bytes or ctx.settings.chunk_bytes,
+            "max_chunks": spec.limits.max_chunks,
         }
         _check_size(spec, planned)
-        async with child.run(request, descriptors) as answer:
+        async with child.run(request, descriptors, lease.allowed) as answer:
             header = answer.header
         files.check_unchanged(planned, descriptors)
     schema = Schema.from_json(header["schema"])
     bind(spec, schema)
-    chunks = _chunks(spec, header["chunks"])
+    chunks = [NewUnit(no=no, payload={"extents": chunk["extents"]}, bytes=chunk["bytes"]) for no, chunk in enumerate(header["chunks"])]
     total = sum(file["size"] for file in planned)
     await ctx.units.complete_plan(lease, {"files": planned, "schema": header["schema"], "bytes": total}, chunks)
 
@@ -41,11 +43,3 @@ def _check_size(spec: JobSpec, planned: list[dict[str, Any]]) -> None:
     total, most = sum(file["size"] for file in planned), spec.limits.max_bytes
     if most is not None and total > most:
         raise LimitExceeded(f"The source has {total:,} bytes; limits.max_bytes is {most:,}")
-
-
-def _chunks(spec: JobSpec, chunks: list[dict[str, Any]]) -> list[NewUnit]:
-    if len(chunks) > spec.limits.max_chunks:
-        raise LimitExceeded(
-            f"The plan has {len(chunks):,} chunks; limits.max_chunks is {spec.limits.max_chunks:,}; raise options.chunk_bytes"
-        )
-    return [NewUnit(no=no, payload={"extents": chunk["extents"]}, bytes=chunk["bytes"]) for no, chunk in enumerate(chunks)]

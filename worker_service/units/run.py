@@ -30,12 +30,10 @@ from worker_service.units.persist import persist
 log = structlog.get_logger()
 
 
-async def run_unit(ctx: Context, lease: Lease, child: Child) -> bool:
-    """Run the unit to its commit, or settle what ended it; true when that made new units. Raises nothing but CancelledError."""
+async def run_unit(ctx: Context, lease: Lease, child: Child) -> None:
+    """Run the unit to its commit, or settle what ended it."""
     try:
-        async with asyncio.timeout(ctx.timings.unit_deadline.total_seconds()):
-            await _do(ctx, lease, child)
-        return await advance(ctx, lease.job_id) or lease.kind == "plan"
+        await _do(ctx, lease, child)
     except asyncio.CancelledError:
         await _settle(ctx, lambda: ctx.units.give_back(lease, "nothing"))
         raise
@@ -50,12 +48,11 @@ async def run_unit(ctx: Context, lease: Lease, child: Child) -> bool:
         died = ChildCrashed(f"{error} while it ran {lease.kind} {lease.no}")
         await (_again if may_crash_again(_counts(lease)) else _fail)(ctx, lease, died)
     except TimeoutError:
-        late = DeadlineExceeded(f"{lease.kind} {lease.no} took longer than {ctx.timings.unit_deadline}; lower options.chunk_bytes")
+        late = DeadlineExceeded(f"{lease.kind} {lease.no} took longer than {lease.allowed}; lower options.chunk_bytes")
         await (_again if may_crash_again(_counts(lease)) else _fail)(ctx, lease, late)
     except Exception:
         log.exception("unit.bug", unit=lease.id)
         await _fail(ctx, lease, InternalError("A bug in Gristmill; the worker's log has the stack trace"))
-    return False
 
 
 async def _do(ctx: Context, lease: Lease, child: Child) -> None:

@@ -46,10 +46,14 @@ WHERE job_id = ANY ($1::text[])
 GROUP BY job_id
 
 -- lock --
-SELECT id, tenant, state, phase, epoch FROM gristmill.jobs WHERE id = $1 FOR UPDATE
+-- NO KEY: a chunk's commit holds its unit and then only needs the job to exist, for a foreign key; the two must not meet.
+SELECT id, tenant, state, phase, epoch FROM gristmill.jobs WHERE id = $1 FOR NO KEY UPDATE
 
 -- lock_of_tenant --
-SELECT id, tenant, state, phase, epoch FROM gristmill.jobs WHERE tenant = $1 AND id = $2 FOR UPDATE
+SELECT id, tenant, state, phase, epoch FROM gristmill.jobs WHERE tenant = $1 AND id = $2 FOR NO KEY UPDATE
+
+-- lock_of_unit --
+SELECT id FROM gristmill.jobs WHERE id = (SELECT job_id FROM gristmill.units WHERE id = $1) FOR NO KEY UPDATE
 
 -- start --
 UPDATE gristmill.jobs SET state = 'running', started_at = now(), revision = revision + 1

@@ -7,12 +7,12 @@ WITH claimable AS (
     FOR UPDATE OF u SKIP LOCKED
 )
 UPDATE gristmill.units u
-SET state = 'leased', attempt = u.attempt + 1, worker = $2, leased_at = now(), deadline_at = now() + $4::interval,
+SET state = 'leased', attempt = u.attempt + 1, worker = $2, leased_at = now(), deadline_at = now() + $4::interval * CASE u.kind WHEN 'plan' THEN 24 ELSE 1 END + u.bytes * interval '1 microsecond',
     rung_at = NULL
 FROM claimable
 WHERE u.id = claimable.id
   AND EXISTS (SELECT FROM gristmill.workers w WHERE w.id = $2 AND w.seen_at > now() - $5::interval)
-RETURNING u.*
+RETURNING u.*, u.deadline_at - now() AS allowed
 
 -- next_of_job --
 -- The next unit of the same job, unless the job is big and another job waits.
@@ -31,6 +31,9 @@ SET state = 'done', finished_at = now(), deadline_at = NULL, error = NULL,
     rows_read = $4, rows_dropped = $5, rows_out = $6, stats = $7
 WHERE id = $1 AND state = 'leased' AND attempt = $2 AND worker = $3
 RETURNING job_id
+
+-- held_by --
+SELECT EXISTS (SELECT FROM gristmill.units WHERE id = $1 AND state = 'leased' AND attempt = $2 AND worker = $3)
 
 -- completed_by --
 SELECT EXISTS (SELECT FROM gristmill.units WHERE id = $1 AND state = 'done' AND attempt = $2 AND worker = $3)
@@ -105,7 +108,7 @@ RETURNING u.id, u.rings
 
 -- expired --
 -- Leases that ended without their worker: it died, or the deadline passed. Never soon after Postgres' own start.
-SELECT u.id, u.job_id, u.kind, u.no, u.epoch, u.attempt, u.worker, u.deaths, u.crashes, u.errors, u.payload,
+SELECT u.id, u.job_id, u.kind, u.no, u.epoch, u.attempt, u.worker, u.deaths, u.crashes, u.errors, u.payload, interval '0' AS allowed,
        coalesce(w.seen_at <= now() - $1::interval, true) AS worker_died
 FROM gristmill.units u LEFT JOIN gristmill.workers w ON w.id = u.worker
 WHERE u.state = 'leased'
