@@ -18,7 +18,7 @@ READY_SECONDS = 60.0
 SERVICE_GRACE = 5.0
 LONGEST_PAUSE = 30.0  # seconds between a death and the next start, at most
 SETTLED = 30.0  # a child that lived so many seconds starts with a clean slate
-OWN_SERVERS_ONLY = ("DATABASE_URL", "REDIS_URL")
+NOT_PASSED_ON = ("DATABASE_URL", "REDIS_URL", "GRISTMILL_API_KEY")
 
 Say = Callable[[str], None]
 
@@ -114,8 +114,8 @@ def running(options: Options, say: Say) -> Iterator[Stack]:
 
 
 def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say) -> dict[str, str]:
-    """The environment of the services: this process's own, but without servers that are not ours."""
-    inherited = {name: value for name, value in os.environ.items() if name not in OWN_SERVERS_ONLY and not name.startswith("PG")}
+    """The environment of the services: this process's own, but without servers that are not ours, and open: it binds loopback only."""
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON and not name.startswith("PG")}
     slots = max(1, (os.cpu_count() or 1) // options.workers)
     defaults = {"GRISTMILL_SLOTS": str(slots), "GRISTMILL_LOG_FORMAT": "console", "NO_COLOR": "1"}
     port = free_port(options.port)

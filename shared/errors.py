@@ -200,6 +200,12 @@ class StorageUnavailable(TransientError):
     code = "storage_unavailable"
 
 
+class ResultLocked(TransientError):
+    """Somebody holds a lock on the result's view; publishing waits for its end."""
+
+    code = "result_locked"
+
+
 class NotMigrated(TransientError):
     """The database's schema is not the one this version needs."""
 
@@ -309,6 +315,13 @@ class RetriesExhausted(FatalError):
 
     category: ClassVar[Category] = "system"
     code = "retries_exhausted"
+
+
+class OutputNameTaken(FatalError):
+    """A relation that is not ours has the result's name."""
+
+    category: ClassVar[Category] = "user"
+    code = "output_name_taken"
 
 
 class OutputSchemaChanged(FatalError):

@@ -5,6 +5,7 @@ import io
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from api_service.wire.cursors import Cursor, encode_cursor, fingerprint
@@ -80,7 +81,7 @@ class ResultService:
                 raise CursorExpired("The version that this cursor walks is kept no longer; begin again without `after`") from error
             raise
         shown = len(query.columns)
-        items = [dict(zip(query.columns, row, strict=False)) for row in rows[: query.limit]]
+        items = [dict(zip(query.columns, map(_plain, row), strict=False)) for row in rows[: query.limit]]
         more = len(rows) > query.limit
         return Page(items, _next(version, query, list(rows[query.limit - 1])[shown:]) if more else None)
 
@@ -99,6 +100,11 @@ def csv_line(cells: tuple[str, ...]) -> str:
     line = io.StringIO()
     csv.writer(line).writerow(cells)
     return line.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """A decimal as all its digits: its own text may be `1E+4`, which is no number to many a client."""
+    return format(value, "f") if isinstance(value, Decimal) else value
 
 
 def _next(version: Version, query: RowQuery, values: list[Any]) -> str:

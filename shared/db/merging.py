@@ -13,7 +13,7 @@ from shared.db.jobs import SQL as JOBS
 from shared.db.pool import Connection, Pool, Record
 from shared.db.statements import Statements
 from shared.db.units import Done, Lease, NewUnit, UnitStore
-from shared.errors import GroupKeyTooLong, OutputSchemaChanged, StateTooLarge
+from shared.errors import GroupKeyTooLong, OutputNameTaken, OutputSchemaChanged, ResultLocked, StateTooLarge, ValueOutOfRange
 
 SQL = Statements("versions")
 
@@ -85,7 +85,10 @@ class MergeStore:
                 await connection.execute(ddl.widen_column(job_id, column))
 
     async def copy(self, tx: Connection, job_id: str, columns: list[str], rows: AsyncIterator[bytes]) -> None:
-        await tx.copy_to_table(job_id, schema_name=ddl.TABLES, columns=["_id", *columns], source=rows, format="csv")
+        try:
+            await tx.copy_to_table(job_id, schema_name=ddl.TABLES, columns=["_id", *columns], source=rows, format="csv")
+        except asyncpg.DataError as error:
+            raise ValueOutOfRange(f"Postgres cannot store a value of the result: {error.message}") from error
 
     async def merged(self, job_id: str) -> list[Record]:
         """`rows_out` and `stats` of each merge unit."""
@@ -137,6 +140,15 @@ class MergeStore:
         try:
             async with tx.transaction():
                 await tx.execute(ddl.replace_view(tenant, name, relation, columns))
+        except asyncpg.LockNotAvailableError as error:
+            raise ResultLocked(
+                f"Another session holds a lock on {ddl.relation_name(tenant, name, relation)}; publishing waits for it"
+            ) from error
+        except asyncpg.WrongObjectTypeError as error:
+            taken = ddl.relation_name(tenant, name, relation)
+            raise OutputNameTaken(
+                f"{taken} exists and is not Gristmill's ({error.message}); rename it, or use another output.name"
+            ) from error
         except asyncpg.InvalidTableDefinitionError as error:
             raise OutputSchemaChanged(
                 f"The result {name!r} has other columns than this job's; use a new output.name, or the columns it has ({error.message})"

@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 import pandas as pd
+import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -135,6 +136,60 @@ def test_integer_sums_never_wrap(stack):
     rows = {row["k"]: int(row["sum_v"]) for row in stack.rows(job["id"])}
     assert rows == {"a": 2 * big, "b": 1}
     assert job["result"]["columns"][1] == {"name": "sum_v", "type": "decimal(38,0)"}
+
+
+def test_a_numeric_sum_is_sent_with_all_its_digits(stack):
+    """Decimal('1E+4') once reached the client as it was."""
+    big = 2**63 - 1
+    job = stack.run(
+        spec(stack.write("digits.csv", f"k,v\na,{big}\na,1\nb,10000\nc,-50000000\n"), aggregates=[{"fn": "sum", "column": "v"}])
+    )
+
+    assert stack.rows(job["id"], order_by="k") == [
+        {"k": "a", "sum_v": str(big + 1)},
+        {"k": "b", "sum_v": "10000"},
+        {"k": "c", "sum_v": "-50000000"},
+    ]
+
+
+@pytest.mark.parametrize("chunk_bytes", [None, 1, 7])
+def test_a_byte_order_mark_inside_the_data_is_text(stack, chunk_bytes):
+    """pyarrow drops one at the start of every buffer, so that groups once fell together, differently for each chunk size."""
+    uri = stack.write("bom.csv", "\ufeffs,v\n\ufeffa,1\nb,2\n\ufeffa,3\na,4\n")
+    job = stack.run(spec(uri, group_by=["s"], options={"chunk_bytes": chunk_bytes}))
+
+    assert {row["s"]: row["count"] for row in stack.rows(job["id"])} == {"\ufeffa": 2, "a": 1, "b": 1}
+
+
+def test_a_reader_that_locks_a_result_holds_up_only_that_result(stack):
+    uri = stack.write("locked.csv", "k\na\n")
+    for name in ("locked1", "locked2"):
+        stack.run(spec(uri, output={"name": name}))
+    with psycopg.connect(stack.database_url) as reader:
+        reader.execute("SELECT * FROM results.locked1, results.locked2")
+        waiting = [stack.submit(spec(uri, output={"name": name})) for name in ("locked1", "locked2")]
+        why = "SELECT count(*) FROM gristmill.units WHERE kind = 'publish' AND state = 'pending' AND error ->> 'code' = 'result_locked'"
+        eventually(lambda: stack.sql(why)[0][0] >= 1, "the wait for the lock")
+        assert stack.run(spec(uri))["state"] == "succeeded"
+        assert not any(stack.job(job["id"])["done"] for job in waiting)
+
+    assert [stack.wait(job["id"])["result"]["version"] for job in waiting] == [2, 2]
+
+
+def test_a_relation_of_the_users_with_the_results_name_is_named(stack):
+    stack.sql("CREATE TABLE results.taken (a int)")
+    job = stack.run(spec(stack.write("t.csv", "k\na\n"), output={"name": "taken"}))
+
+    assert (job["state"], job["error"]["code"]) == ("failed", "output_name_taken")
+    assert "results.taken" in job["error"]["detail"]
+
+
+def test_a_time_that_postgres_cannot_store_is_named(stack):
+    packed = io.BytesIO()
+    pq.write_table(pa.table({"k": pa.array([2**62], pa.timestamp("us"))}), packed)
+    job = stack.run(spec(stack.write("times.parquet", packed.getvalue()), source={"format": "parquet"}))
+
+    assert (job["state"], job["error"]["code"]) == ("failed", "value_out_of_range")
 
 
 def test_a_late_float_widens_an_integer_column_for_the_whole_dataset(stack):

@@ -16,7 +16,7 @@ from shared.spec.types import Field, Schema, parse_type
 from worker_service.readers import SourceFile, plan, read
 
 # Few characters, so that quotes, line ends and delimiters meet often.
-FIELD = st.text('ab"\n\r,;é ', max_size=6)
+FIELD = st.text('ab"\n\r,;é \ufeff', max_size=6)
 ENDS = st.sampled_from(["\n", "\r\n"])
 
 

@@ -1,5 +1,6 @@
 """CSV blocks as columns of raw text. pyarrow tokenizes; what the text means is decided by `literals`, so that no value is trimmed or guessed."""
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
@@ -19,10 +20,13 @@ def tokenize(block: Block, names: Sequence[str], types: Mapping[str, pa.DataType
     An unquoted empty field and an unquoted spelling of null are null; quoted ones are text, see `nulled`.
     Raises pa.ArrowInvalid for a ragged record and for text that is not UTF-8.
     """
+    data = pa.py_buffer(block.data).slice(0, block.size)
+    if block.data[:3] == BOM_UTF8:  # pyarrow drops one at the start of every buffer; here it is text
+        data = pa.py_buffer(BOM_UTF8 + data.to_pybytes())
     return pyarrow.csv.read_csv(
-        pa.BufferReader(pa.py_buffer(block.data).slice(0, block.size)),
+        pa.BufferReader(data),
         # One block: the reader's own splitting of records is not needed and has lost bytes at block borders.
-        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=block.size + 1, column_names=list(names)),
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=data.size + 1, column_names=list(names)),
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=options.delimiter,
             quote_char=options.quote,

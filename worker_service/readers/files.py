@@ -46,6 +46,8 @@ class Planned:
 
 def pread(file: SourceFile, start: int, size: int) -> bytes:
     """Exactly the bytes [start, start + size) that lie inside the file's recorded size."""
+    if start > file.size:
+        raise SourceChanged(f"{file.uri}: the file has {file.size} bytes; it was longer when it was planned")
     size = min(size, file.size - start)
     data = os.pread(file.fd, size, start)
     while len(data) < size:

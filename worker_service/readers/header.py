@@ -65,13 +65,13 @@ def _first_record(data: bytes, dialect: Dialect, *, complete: bool) -> tuple[int
 
 def _fields(data: bytes, start: int, stop: int, dialect: Dialect) -> list[str]:
     if wide := _WIDE.get(data[:2]):
-        raise InvalidEncoding(f"{dialect.uri}: the file is {wide}, not UTF-8; set csv.encoding to the encoding of the file")
+        raise InvalidEncoding(f"{dialect.uri}: the file is {wide}, not UTF-8; convert it first, as with: iconv -f latin1 -t utf-8")
     try:
         text = data[start:stop].decode()
     except UnicodeDecodeError as error:
         at = start + error.start
         raise InvalidEncoding(
-            f"{dialect.uri}: byte {at}, in the first record: 0x{data[at]:02x} is not UTF-8; set csv.encoding to the encoding of the file"
+            f"{dialect.uri}: byte {at}, in the first record: 0x{data[at]:02x} is not UTF-8; convert it first, as with: iconv -f latin1 -t utf-8"
         ) from error
     try:
         [fields] = csv.reader([text], delimiter=dialect.delimiter.decode(), quotechar=dialect.quote.decode(), strict=True)

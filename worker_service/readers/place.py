@@ -36,7 +36,9 @@ class Place:
         except UnicodeDecodeError as error:
             start += error.start
         octet = f"0x{block.data[start]:02x}"
-        return InvalidEncoding(f"{self.at(block.offset + start)}: {octet} is not UTF-8; set csv.encoding to the encoding of the file")
+        return InvalidEncoding(
+            f"{self.at(block.offset + start)}: {octet} is not UTF-8; convert it first, as with: iconv -f latin1 -t utf-8"
+        )
 
     def at(self, offset: int) -> str:
         data = " of the decompressed data" if self.decompressed else ""

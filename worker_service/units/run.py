@@ -15,6 +15,7 @@ from shared.errors import (
     GristmillError,
     InternalError,
     Interruption,
+    ResultLocked,
     RetriesExhausted,
     TransientError,
     UsageError,
@@ -91,8 +92,8 @@ async def ring(ctx: Context) -> None:
 
 
 async def _after_transient(ctx: Context, lease: Lease, error: TransientError) -> None:
-    if isinstance(error, DatabaseUnavailable):  # an outage charges nobody
-        await _settle(ctx, lambda: ctx.units.give_back(lease, "nothing", delay=ctx.timings.retry_first))
+    if isinstance(error, DatabaseUnavailable | ResultLocked):  # an outage, or a reader's lock, charges nobody
+        await _settle(ctx, lambda: ctx.units.give_back(lease, "nothing", delay=ctx.timings.retry_first, problem=error.problem()))
     elif may_err_again(_counts(lease)):
         await _again(ctx, lease, error, "error")
     else:

@@ -99,7 +99,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name():
 
 
 def test_utf16_and_latin1_are_named_with_the_place_and_the_cure():
-    with pytest.raises(InvalidEncoding, match=r"UTF-16, not UTF-8; set csv\.encoding"):
+    with pytest.raises(InvalidEncoding, match=r"UTF-16, not UTF-8; convert it first"):
         schema_of("a,b\n1,2\n".encode("utf-16"))
     with pytest.raises(InvalidEncoding, match=r"byte 2, in the first record: 0xe9 is not UTF-8"):
         schema_of(b"a,\xe9\n1,2\n")

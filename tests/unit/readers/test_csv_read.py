@@ -150,7 +150,7 @@ def test_raw_text_is_cut_at_200_characters():
 
 def test_bytes_that_are_not_utf8_are_named_with_the_cure():
     data = b"a,b\n" + b"1,2\n" * 50 + b"3,caf\xe9\n"
-    with pytest.raises(InvalidEncoding, match=r"byte 209, line 52: 0xe9 is not UTF-8; set csv.encoding"):
+    with pytest.raises(InvalidEncoding, match=r"byte 209, line 52: 0xe9 is not UTF-8; convert it first"):
         read_as(data, {"a": "int64", "b": "string"}, batch_bytes=64)
 
 
