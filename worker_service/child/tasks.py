@@ -77,7 +77,7 @@ def chunk(request: dict[str, Any], descriptors: list[int]) -> Answer:
             rows_read += frame.num_rows
             fold.add(frame)
             del frame
-            if fold.groups > RESIDENT_GROUPS:
+            if fold.groups > (0 if fold.futile else RESIDENT_GROUPS):
                 pieces += _pieces(fold.flush(), query, request["piece_bytes"])
     pieces += _pieces(fold.flush(), query, request["piece_bytes"])
     header = {

@@ -16,7 +16,7 @@ from worker_service.kernels.table import Input, inputs
 MAX_KEY_BYTES = 2600
 """Of all keys of a group together: what an index entry of Postgres holds, less room for its own bookkeeping."""
 PENDING_ROWS = 1 << 18
-FRAME_BYTES = 32 * 1024**2
+FRAME_BYTES = 8 * 1024**2
 """Typed frames that wait to be grouped together."""
 
 
@@ -107,6 +107,7 @@ def _nothing(query: Query) -> pa.Table:
 class Fold:
     """The running partial of a stream of frames, in bounded memory.
 
+    `futile` says that the last frame had about as many groups as rows: holding its states costs memory and saves nothing.
     While groups are sparse, with few rows each, frames wait to be grouped together, since the states of small frames would repeat most keys.
     The states of each group are held about three times at most.
     """
@@ -116,7 +117,7 @@ class Fold:
         self.rows_dropped_null_key = 0
         self._query = query
         self._frames: list[pa.Table] = []
-        self._sparse = False
+        self._sparse = self.futile = False
         self._pending: list[pa.Table] = []
         self._limit = PENDING_ROWS
 
@@ -136,6 +137,7 @@ class Fold:
         self.rows_dropped_null_key += frame.num_rows - rows
         self._pending.append(states)
         self._sparse = states.num_rows > frame.num_rows // 8
+        self.futile = states.num_rows > frame.num_rows * 0.8
         if self.groups > self._limit:
             combined = self.finish()
             self._limit = max(3 * combined.num_rows, PENDING_ROWS)
