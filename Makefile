@@ -51,9 +51,10 @@ format: $(DEV_READY) ## format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(DEV_READY) ## the benchmarks of benchmarks/README.md
+bench: $(DEV_READY) ## the benchmarks of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.small_jobs
 	@$(BIN)/python -m benchmarks.memory
+	@$(BIN)/python -m benchmarks.groupby
 
 clean: ## remove what make and the demo made
 	rm -rf $(VENV) .gristmill .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
