@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from shared.core.planning import BUCKETS
 from shared.errors import InternalError
 from shared.spec.query import Query
 from shared.spec.version import STATE_VERSION
 from worker_service.kernels.arrays import Ints, is_string, one, text
-from worker_service.kernels.hashing import BUCKETS, buckets
+from worker_service.kernels.hashing import buckets
 
 _VERSION = b"gristmill.state"
 

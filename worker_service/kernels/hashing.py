@@ -15,7 +15,6 @@ from worker_service.kernels.arrays import Array, canonical_floats, is_string, is
 
 Hashes: TypeAlias = NDArray[np.uint64]
 
-BUCKETS = 1024
 _SEED, _NULL = np.uint64(0x6772697374_6D696C), np.uint64(0x6E756C6C)
 _STEP, _BASE = np.uint64(0x9E3779B97F4A7C15), 0x2545F4914F6CDD1D
 _UNBASE = pow(_BASE, -1, 1 << 64)

@@ -54,6 +54,6 @@ async def _slices(answer: Answer) -> AsyncIterator[bytes]:
         yield answer.body(start, min(COPY_BYTES, answer.body_size - start))
 
 
-def bucket_digests(stats: list[dict[str, dict[str, str]]]) -> dict[int, bytes]:
+def merged_digests(stats: list[dict[str, dict[str, str]]]) -> dict[int, bytes]:
     """The SHA-256 of every non-empty bucket, from the stats of a job's merge units."""
     return {int(bucket): base64.b64decode(text) for one in stats for bucket, text in one["buckets"].items()}

@@ -10,7 +10,7 @@ from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema
 from worker_service.context import Context, Work
-from worker_service.units.merge import bucket_digests
+from worker_service.units.merge import merged_digests
 from worker_service.units.persist import persist
 
 
@@ -28,7 +28,7 @@ async def run(ctx: Context, lease: Lease, work: Work) -> None:
         "name": work.result_name,
         "version": work.version,
         "rows": rows,
-        "digest": result_digest(columns, bucket_digests([unit["stats"] for unit in merged])),
+        "digest": result_digest(columns, merged_digests([unit["stats"] for unit in merged])),
         "columns": columns,
         "key_columns": len(query.keys),
     }
