@@ -27,7 +27,9 @@ from shared.doorbell import Doorbell, redis_pool
 from shared.errors import StorageUnavailable
 from shared.settings import Settings
 from shared.storage.uploads import UploadFiles
+from shared.tasks import end
 
+END_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
 """How long a request waits for Postgres before it is told to try again."""
 log = structlog.get_logger()
@@ -64,9 +66,8 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    if await end([task], END_SECONDS):
+        log.error("gateway.stuck", task=task.get_name())
 
 
 async def _tidy(files: UploadFiles) -> None:

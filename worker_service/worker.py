@@ -22,6 +22,7 @@ from shared.doorbell import AWAY, QUEUE, Doorbell, deserialize, redis_pool, seri
 from shared.errors import TransientError
 from shared.settings import Settings
 from shared.spec.version import STATE_VERSION
+from shared.tasks import end
 from worker_service.context import Context
 from worker_service.executor import Executor
 from worker_service.maintenance.heartbeat import beat
@@ -57,7 +58,7 @@ class Puller(ArqWorker):
         self._worker, self._runner, self._wake = ctx, runner, wake
 
     async def main(self) -> None:
-        """Until the worker drains. It ends by itself: somewhere in redis-py a cancellation can get lost."""
+        """Until the worker drains."""
         while not self._worker.draining:
             self._wake.clear()
             self.max_jobs = self._runner.free
@@ -190,9 +191,6 @@ async def _work(ctx: Context, runner: Runner, heart: WorkerStore, stop: asyncio.
 
 
 async def _end(tasks: list[asyncio.Task[Any]]) -> None:
-    """Cancel the loops; one that cannot end must not keep the process alive."""
-    for task in tasks:
-        task.cancel()
-    _, stuck = await asyncio.wait(tasks, timeout=END_SECONDS)
-    for task in stuck:
+    """End the loops; one that cannot end must not keep the process alive."""
+    for task in await end(tasks, END_SECONDS):
         log.error("worker.stuck", loop=task.get_name(), stack=[f"{f.f_code.co_filename}:{f.f_lineno}" for f in task.get_stack()])

@@ -101,7 +101,8 @@ class JobService:
         pause = _FIRST_LOOK
         while not until(job) and not self.stopping.is_set() and (left := deadline - time.monotonic()) > 0:
             try:
-                await asyncio.wait_for(self.stopping.wait(), min(pause, left))
+                async with asyncio.timeout(min(pause, left)):
+                    await self.stopping.wait()
             except TimeoutError:
                 pause = min(pause * _SLOWER, _LAST_LOOK)
             job = await self.get(job.tenant, job.id)
