@@ -90,6 +90,6 @@ class Runner:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=patience)
         for task in self._tasks:
-            task.cancel()
+            task.cancel()  # once, unlike `shared.tasks.end`: a second time would interrupt the giving back
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=END_SECONDS)  # with Postgres away they cannot be given back; the sweeper will

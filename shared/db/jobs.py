@@ -151,8 +151,7 @@ class JobStore:
             return [row["id"] for row in await connection.fetch(SQL.stalled)]
 
     async def finish_ending(self, job_id: str) -> bool:
-        async with self._pool.transaction() as tx:
-            return await finish_ending(tx, job_id)
+        return await finish_ending(self._pool, job_id)
 
 
 async def end(tx: Connection, job_id: str, *, error: Problem | None) -> None:
@@ -161,11 +160,12 @@ async def end(tx: Connection, job_id: str, *, error: Problem | None) -> None:
     await tx.execute(UNITS.cancel_pending, job_id)
 
 
-async def finish_ending(tx: Connection, job_id: str) -> bool:
+async def finish_ending(pool: Pool, job_id: str) -> bool:
     """Make an ending job terminal once none of its units is pending or leased, and remove what it made."""
-    await tx.fetchrow(SQL.lock, job_id)
-    if await tx.fetchval(SQL.finish_ending, job_id) is None:
-        return False
-    await tx.execute(PARTIALS.delete, job_id)
-    await tx.execute(drop_table(job_id))
-    return True
+    async with pool.transaction() as tx:
+        await tx.fetchrow(SQL.lock, job_id)
+        if await tx.fetchval(SQL.finish_ending, job_id) is None:
+            return False
+        await tx.execute(PARTIALS.delete, job_id)
+        await tx.execute(drop_table(job_id))
+        return True

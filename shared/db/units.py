@@ -146,7 +146,7 @@ class UnitStore:
         async with self._pool.transaction() as tx:
             await tx.fetchrow(JOBS.lock, lease.job_id)
             await tx.execute(SQL.give_back, *lease.fence, delay, problem, charge)
-        await self._finish_ending(lease.job_id)
+        await finish_ending(self._pool, lease.job_id)
 
     async def give_back_stray(self, unit: int, attempt: int, worker: str) -> None:
         """Return a lease that its worker never heard of: the answer to the claim was lost."""
@@ -160,11 +160,7 @@ class UnitStore:
             await tx.fetchrow(JOBS.lock, lease.job_id)
             if await tx.fetchval(SQL.fail, *lease.fence, problem) is not None:
                 await end(tx, lease.job_id, error=problem)
-        await self._finish_ending(lease.job_id)
-
-    async def _finish_ending(self, job_id: str) -> None:
-        async with self._pool.transaction() as tx:
-            await finish_ending(tx, job_id)
+        await finish_ending(self._pool, lease.job_id)
 
     async def due(self) -> list[tuple[int, int]]:
         """Units to ring for, as (id, number of the ring); marked as rung."""
