@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from worker_service.kernels.arrays import (
     Array,
@@ -21,10 +22,14 @@ from worker_service.kernels.arrays import (
     is_wide,
     one,
     raw,
+    text,
     valid,
 )
+from worker_service.kernels.hashing import hash_strings
 
 _WIDEST = 1 << 62
+_LONG = 256
+"""Octets; longer strings are not hashed, because that takes a round for every 8 of them."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +71,36 @@ def group(keys: Sequence[Array], rows: int) -> Groups:
 def _codes(key: Array) -> tuple[Ints, int]:
     """A code for each row and a bound on them; nulls have the largest."""
     present = valid(key)
-    if is_string(key) or is_wide(key):
-        encoded = dictionary(key)
-        codes, size = raw(encoded.indices), len(encoded.dictionary)
+    if pa.types.is_string(key.type):
+        codes, size = _string_codes(key, present)
+    elif is_string(key) or is_wide(key):
+        codes, size = _encoded(key)
     else:
         codes, size = _number_codes(raw(key), present)
     if present is None:
         return codes, max(size, 1)
     return np.where(present, codes, size), size + 1
+
+
+def _encoded(key: Array) -> tuple[Ints, int]:
+    encoded = dictionary(key)
+    return raw(encoded.indices), len(encoded.dictionary)
+
+
+def _string_codes(key: Array, present: Mask | None) -> tuple[Ints, int]:
+    """Strings by their 64-bit hashes, each compared with one string of its group; where two meet in a hash, by a table of strings.
+
+    Where most strings differ this takes half the time of the table.
+    """
+    if present is not None:
+        codes = np.zeros(len(key), np.int64)
+        codes[present], size = _string_codes(key.drop_null(), None)
+        return codes, size
+    if not len(key) or np.diff(text(key)[0]).max() > _LONG:
+        return _encoded(key)
+    codes, size = _factorized(hash_strings(key).view(np.int64))
+    some = pa.array(Groups(codes, size).members)
+    return (codes, size) if pc.all(pc.equal(key, key.take(some).take(pa.array(codes)))).as_py() is not False else _encoded(key)
 
 
 def _number_codes(numbers: Ints | Floats, present: Mask | None) -> tuple[Ints, int]:

@@ -16,8 +16,10 @@ from worker_service.kernels.arrays import Array, canonical_floats, is_string, is
 Hashes: TypeAlias = NDArray[np.uint64]
 
 _SEED, _NULL = np.uint64(0x6772697374_6D696C), np.uint64(0x6E756C6C)
-_STEP, _BASE = np.uint64(0x9E3779B97F4A7C15), 0x2545F4914F6CDD1D
-_UNBASE = pow(_BASE, -1, 1 << 64)
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_WORD = 8
+_KEPT = np.array([(1 << 8 * octets) - 1 for octets in range(_WORD + 1)], np.uint64)
+"""By how many octets of a string a word holds: which of its bits are the string's."""
 
 
 def hash_keys(keys: Sequence[Array], rows: int) -> Hashes:
@@ -35,7 +37,7 @@ def buckets(keys: Sequence[Array], rows: int) -> NDArray[np.int64]:
 def _hash(key: Array) -> Hashes:
     present = valid(key)
     if is_string(key):
-        hashes = _hash_strings(plain(key))
+        hashes = hash_strings(plain(key))
     elif pa.types.is_floating(key.type):
         hashes = _mix(canonical_floats(raw(key)).view(np.uint64))
     elif is_wide(key):
@@ -54,29 +56,26 @@ def _mix(x: Hashes) -> Hashes:
     return x ^ (x >> np.uint64(31))
 
 
-def _hash_strings(strings: Array) -> Hashes:
-    """mix(length + sum of (byte i + 1) * BASE**(i + 1)), modulo 2**64, over the UTF-8 bytes.
+def hash_strings(strings: Array) -> Hashes:
+    """The length in octets; then, for every 8 octets of UTF-8 as a little-endian word (the last filled up with zeros), mix(hash * 0x9E37... + word).
 
-    All strings at once: prefix sums over the whole buffer, shifted back to each string's start by the inverse of BASE.
+    Each round takes the next word of all strings that are long enough. Arbitrary below a null.
     """
     places, data = text(strings)
     first, last = int(places[0]), int(places[-1])
-    powers = _powers(_BASE, last - first)
-    sums = np.zeros(last - first + 1, np.uint64)
-    np.cumsum((data[first:last].astype(np.uint64) + np.uint64(1)) * powers[1:], out=sums[1:])
-    starts, ends = places[:-1] - first, places[1:] - first
-    return _mix((sums[ends] - sums[starts]) * _powers(_UNBASE, last - first)[starts] + (ends - starts).astype(np.uint64))
-
-
-def _powers(base: int, most: int) -> Hashes:
-    """base**0 to base**most, modulo 2**64; each round doubles what is there."""
-    powers = np.ones(most + 1, np.uint64)
-    done = 1
-    while done <= most:
-        more = min(done, most + 1 - done)
-        powers[done : done + more] = powers[:more] * np.uint64(pow(base, done, 1 << 64))
-        done += more
-    return powers
+    padded = np.append(data[first:last], np.zeros(_WORD, np.uint8))
+    words_at: Hashes = np.ndarray(len(padded) - _WORD + 1, "<u8", padded, strides=(1,))
+    starts, left = places[:-1] - first, np.diff(places)
+    hashes = left.astype(np.uint64)
+    rows: slice | NDArray[np.int64] = slice(None)
+    while left.max(initial=0) > 0:
+        if left.min() <= 0:
+            more = np.flatnonzero(left > 0)
+            rows, starts, left = more if isinstance(rows, slice) else rows[more], starts[more], left[more]
+        word = words_at[starts] & _KEPT[np.minimum(left, _WORD)]
+        hashes[rows] = _mix(hashes[rows] * _STEP + word)
+        starts, left = starts + _WORD, left - _WORD
+    return hashes
 
 
 GLOBAL_BUCKET = int(buckets([], 1)[0])
