@@ -52,9 +52,7 @@ format: $(DEV_READY) ## format the code and mend what can be mended
 	@$(BIN)/ruff check --fix .
 
 bench: $(DEV_READY) ## the benchmarks of docs/benchmarks.md
-	@$(BIN)/python -m benchmarks.small_jobs
-	@$(BIN)/python -m benchmarks.memory
-	@$(BIN)/python -m benchmarks.groupby
+	@$(BIN)/python -m benchmarks
 
 clean: ## remove what make and the demo made
 	rm -rf $(VENV) .gristmill .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info

@@ -1,5 +1,6 @@
 """The groupby data of db-benchmark (h2oai, duckdblabs), with the same columns and distributions and a seed of its own."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+FOLDER = Path(tempfile.gettempdir()) / "gristmill-bench"
 SEED = 108
 BLOCK = 1_000_000
 
 
-def make(folder: Path, rows: int, groups: int = 100) -> tuple[Path, Path]:
+def make(rows: int, groups: int = 100, folder: Path = FOLDER) -> tuple[Path, Path]:
     """`G1_<rows>_<groups>_0_0` as CSV and as Parquet; made once, and kept."""
     stem = folder / f"G1_{rows:.0e}_{groups:.0e}_0_0".replace("e+0", "e")
     paths = stem.with_suffix(".csv"), stem.with_suffix(".parquet")

@@ -1,95 +1,65 @@
 """Gristmill beside pandas, a thread pool, Dask, DuckDB and Polars: the same question, file and machine; answers compared first.
 
 Peers run as fresh processes from file to Parquet. Gristmill runs from POST to readable rows in Postgres, on a stack that is up.
-`python -m benchmarks.groupby [ROWS] [RUNS]` prints the table and writes benchmarks/out/groupby.json.
 """
 
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-import psutil
 import psycopg
 
-from benchmarks.data import make
+from benchmarks.data import FOLDER
 from benchmarks.engines import ENGINES, QUESTIONS
+from benchmarks.processes import cpu_seconds, peak_memory
 from benchmarks.stack import warm_stack
 from tests.support.stack import Stack
 
-OUT = Path(__file__).with_name("out")
-DATA = Path(tempfile.gettempdir()) / "gristmill-bench"
+SETTINGS = {"GRISTMILL_SLOTS": "1", "GRISTMILL_SOURCES": f"file://{FOLDER}/"}
+"""Two workers of one slot each, as two containers would be."""
 CASES = [("q1", "csv"), ("q3", "csv"), ("q1", "parquet")]
 
 
-def watched(pids: list[int], act) -> dict[str, float]:
-    """Run *act*; its wall and CPU seconds and the peak memory (PSS, MB) of the processes *pids* and below, sampled every 50 ms."""
-    done, peak = threading.Event(), [0.0]
-
-    def tree() -> list[psutil.Process]:
-        roots = [psutil.Process(pid) for pid in pids]
-        return [p for root in roots for p in [root, *root.children(recursive=True)]]
-
-    def sample() -> None:
-        while not done.wait(0.05):
-            total = 0.0
-            for process in tree():
-                try:
-                    total += process.memory_full_info().pss / 1e6
-                except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-                    continue
-            peak[0] = max(peak[0], total)
-
-    watcher = threading.Thread(target=sample)
-    watcher.start()
-    start = time.perf_counter()
-    try:
-        act()
-        return {"wall": time.perf_counter() - start, "peak_mb": peak[0]}
-    finally:
-        done.set()
-        watcher.join()
-
-
 def peer(engine: str, question: str, file: Path, out: Path) -> dict[str, float]:
-    before = os.times()
-    figures = watched(
-        [os.getpid()],
-        lambda: subprocess.run([sys.executable, "-W", "ignore", "-m", "benchmarks.engines", engine, question, file, out], check=True),
-    )
+    before, start = os.times(), time.perf_counter()
+    with peak_memory([os.getpid()]) as peak:
+        subprocess.run([sys.executable, "-W", "ignore", "-m", "benchmarks.engines", engine, question, file, out], check=True)
+        wall = time.perf_counter() - start
     after = os.times()
-    return figures | {"cpu": after.children_user + after.children_system - before.children_user - before.children_system}
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return {"wall": wall, "cpu": cpu, "peak_mb": peak.mb}
 
 
-def cpu_of(pids: list[int]) -> float:
-    processes = [p for pid in pids for p in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]]
-    return sum(sum(p.cpu_times()[:2]) for p in processes)
-
-
-def gristmill(stack: Stack, question: str, file: Path) -> tuple[dict[str, float], pd.DataFrame]:
+def question_spec(question: str, file: Path) -> dict[str, Any]:
     keys, measures = QUESTIONS[question]
     aggregates = [{"fn": how, "column": name, "as": name} for name, how in measures.items()]
-    spec = {"source": {"uris": [f"file://{file}"], "format": file.suffix[1:]}, "group_by": keys, "aggregates": aggregates}
-    pids = [process.popen.pid for process in stack.processes]
-    job = {}
+    return {"source": {"uris": [f"file://{file}"], "format": file.suffix[1:]}, "group_by": keys, "aggregates": aggregates}
 
-    def act() -> None:
-        job.update(stack.submit(spec, Prefer="wait=60"))
-        while not job["done"]:
-            job.update(stack.http.get(f"/v1/jobs/{job['id']}", headers={"Prefer": "wait=60"}, timeout=90).json())
 
-    before = cpu_of(pids)
-    figures = watched(pids, act) | {"cpu": cpu_of(pids) - before}
+def run_job(stack: Stack, spec: dict[str, Any]) -> dict[str, Any]:
+    job = stack.submit(spec, Prefer="wait=20")
+    while not job["done"]:
+        job = stack.http.get(f"/v1/jobs/{job['id']}", headers={"Prefer": "wait=20"}, timeout=60).json()
     assert job["state"] == "succeeded", job["error"]
-    figures["timing"] = {k: v for k, v in job["timing"].items() if k.endswith("_ms")}
+    return job
+
+
+def gristmill(stack: Stack, question: str, file: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    keys, measures = QUESTIONS[question]
+    pids = [process.popen.pid for process in stack.processes]
+    before = cpu_seconds(pids)
+    with peak_memory(pids) as peak:
+        start = time.perf_counter()
+        job = run_job(stack, question_spec(question, file))
+        wall = time.perf_counter() - start
+    phases = {k: v for k, v in job["timing"].items() if k.endswith("_ms")}
+    figures = {"wall": wall, "cpu": cpu_seconds(pids) - before, "peak_mb": peak.mb, "phases": phases}
     with psycopg.connect(stack.database_url) as connection:
         rows = connection.execute(f"SELECT * FROM {job['result']['relation']}").fetchall()
     return figures, pd.DataFrame(rows, columns=["_id", *keys, *measures]).drop(columns="_id")
@@ -101,8 +71,9 @@ def check(question: str, answer: pd.DataFrame, expected: pd.DataFrame, who: str)
     pd.testing.assert_frame_equal(answer, expected, check_dtype=False, rtol=1e-9, obj=who)
 
 
-def measure(stack: Stack, question: str, file: Path, runs: int, folder: Path) -> dict[str, list[dict]]:
-    found: dict[str, list[dict]] = {name: [] for name in [*ENGINES, "gristmill"]}
+def _runs(stack: Stack, question: str, file: Path, runs: int, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Engine by engine in each run, so that a slow minute of the machine meets them all."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in [*ENGINES, "gristmill"]}
     expected = None
     for _ in range(runs):
         for engine in ENGINES:
@@ -117,7 +88,22 @@ def measure(stack: Stack, question: str, file: Path, runs: int, folder: Path) ->
     return found
 
 
-def table(title: str, found: dict[str, list[dict]]) -> list[str]:
+def measure(csv: Path, parquet: Path, rows: int, runs: int) -> dict[str, Any]:
+    """All runs of every case and engine: wall and CPU seconds, peak MB."""
+    cases = {}
+    with warm_stack(workers=2, **SETTINGS) as stack, tempfile.TemporaryDirectory() as folder:
+        for question, kind in CASES:
+            file = csv if kind == "csv" else parquet
+            found = _runs(stack, question, file, runs, Path(folder))
+            cases[f"{question} over {kind.upper()}, {rows:,} rows, {file.stat().st_size / 1e6:,.0f} MB"] = found
+    return cases
+
+
+def shown(cases: dict[str, Any]) -> list[str]:
+    return [line for title, found in cases.items() for line in _table(title, found)]
+
+
+def _table(title: str, found: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines = [f"### {title}", "", "| engine | median s | min to max | CPU s | peak MB | Gristmill takes |", "|---|---|---|---|---|---|"]
     ours = statistics.median(run["wall"] for run in found["gristmill"])
     for engine, runs in found.items():
@@ -126,34 +112,3 @@ def table(title: str, found: dict[str, list[dict]]) -> list[str]:
         median = statistics.median(walls)
         lines.append(f"| {engine} | {median:.2f} | {min(walls):.2f} to {max(walls):.2f} | {cpu:.1f} | {peak:.0f} | {ours / median:.2f}x |")
     return [*lines, ""]
-
-
-def main() -> None:
-    rows = int(float(sys.argv[1])) if len(sys.argv) > 1 else 10_000_000
-    runs = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    csv, parquet = make(DATA, rows)
-    results, lines = {}, []
-    with warm_stack(workers=2, GRISTMILL_SLOTS="1", GRISTMILL_SOURCES=f"file://{DATA}/") as stack, tempfile.TemporaryDirectory() as folder:
-        for question, kind in CASES:
-            file = csv if kind == "csv" else parquet
-            found = measure(stack, question, file, runs, Path(folder))
-            results[f"{question} {kind}"] = found
-            shown = table(f"{question} over {kind.upper()}, {rows:,} rows, {file.stat().st_size / 1e6:,.0f} MB", found)
-            print("\n".join(shown), flush=True)
-            lines += shown
-    versions = {name: version(name) for name in ("duckdb", "polars", "dask", "pandas", "numpy", "pyarrow", "gristmill")}
-    print(f"{platform.python_version()} on {os.cpu_count()} cores; {versions}; {runs} runs each")
-    OUT.mkdir(exist_ok=True)
-    document = {
-        "rows": rows,
-        "runs": runs,
-        "versions": versions,
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "results": results,
-    }
-    (OUT / "groupby.json").write_text(json.dumps(document, indent=1))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,15 +1,19 @@
 """Memory of a worker and its children (PSS) while it grinds a large file with few and with many groups, at two slots."""
 
 import random
-import threading
+from typing import Any
 
-import psutil
-
+from benchmarks.processes import peak_memory, pss_mb
 from benchmarks.stack import warm_stack
 from tests.support.stack import Stack
 
 ROWS = 5_000_000
 BAR_MB = 600
+KEYS = {
+    "100 groups": ["id1"],
+    f"{ROWS // 100:,} groups": ["id3"],
+    "about as many groups as rows": ["id1", "id3", "v1", "v3"],
+}
 
 
 def large_csv(stack: Stack, rows: int) -> str:
@@ -26,44 +30,24 @@ def large_csv(stack: Stack, rows: int) -> str:
     return f"file://{path}"
 
 
-def pss(pid: int) -> int:
-    worker = psutil.Process(pid)
-    return sum(process.memory_full_info().pss for process in [worker, *worker.children()])
-
-
-def peak_while(stack: Stack, spec: dict) -> tuple[float, dict]:
-    """The highest PSS in MB, sampled every 50 ms, and the job's document."""
-    peak, done = 0, threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.05):
-            peak = max(peak, pss(stack.processes[1].popen.pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    job = stack.run(spec, patience=600)
-    done.set()
-    watcher.join()
-    return peak / 1e6, job
-
-
-def main() -> None:
+def measure() -> dict[str, Any]:
+    """MB by what the worker does."""
     with warm_stack() as stack:
-        uri = large_csv(stack, ROWS)
-        print(f"worker and children at 2 slots, {ROWS:,} rows, {(stack.data / 'large.csv').stat().st_size / 1e6:.0f} MB; bar {BAR_MB} MB")
-        print(f"idle after start                          {pss(stack.processes[1].popen.pid) / 1e6:6.0f} MB PSS")
-        aggregates = [{"fn": "sum", "column": "v1"}, {"fn": "mean", "column": "v3"}]
-        for name, keys in {
-            "100 groups": ["id1"],
-            f"{ROWS // 100:,} groups": ["id3"],
-            "about as many groups as rows": ["id1", "id3", "v1", "v3"],
-        }.items():
-            peak, job = peak_while(stack, {"source": {"uris": [uri], "format": "csv"}, "group_by": keys, "aggregates": aggregates})
+        uri, worker = large_csv(stack, ROWS), [stack.processes[1].popen.pid]
+        found = {"idle after start": pss_mb(worker)}
+        for name, keys in KEYS.items():
+            aggregates = [{"fn": "sum", "column": "v1"}, {"fn": "mean", "column": "v3"}]
+            with peak_memory(worker) as peak:
+                job = stack.run({"source": {"uris": [uri], "format": "csv"}, "group_by": keys, "aggregates": aggregates}, patience=600)
             assert job["state"] == "succeeded", job["error"]
-            timing = {k: v for k, v in job["timing"].items() if k.endswith("_ms")}
-            print(f"{name:40}  {peak:6.0f} MB PSS   {job['result']['rows']:,} rows   {timing}")
+            found[name] = peak.mb
+        return {"rows": ROWS, "file_mb": (stack.data / "large.csv").stat().st_size / 1e6, "mb": found}
+
+
+def shown(figures: dict[str, Any]) -> list[str]:
+    title = f"| {figures['rows']:,} rows, {figures['file_mb']:.0f} MB | MB (bar {BAR_MB}) |"
+    return [title, "|---|---|", *(f"| {name} | {mb:.0f} |" for name, mb in figures["mb"].items())]
 
 
 if __name__ == "__main__":
-    main()
+    print("\n".join(shown(measure())))

@@ -1,9 +1,11 @@
 """The child processes: one owned child a slot, replaced when it dies, killed when its work is no longer wanted."""
 
 import asyncio
+import fcntl
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,22 +15,18 @@ from typing import Any
 
 import structlog
 
-from shared.errors import SchemaWidened, from_problem
+from shared.errors import GristmillError, OutOfMemory, SchemaWidened, from_problem
 from worker_service.child import wire
+from worker_service.deaths import Death
 
-_MEMORY = {
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
-    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024**2),
-}
-"""glibc's allocator, told to keep and reuse the memory of batches: fresh pages for each would take as long as the parsing of CSV."""
-
+CHILD = "worker_service.child"
+MAX_WORDS = 8192
+_MEMORY = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "134217728"}
 log = structlog.get_logger()
 
 
 class ChildDied(Exception):
-    """The process ended in the middle of a unit: killed, crashed or out of memory."""
+    """The process ended in the middle of a unit: killed or crashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +46,36 @@ class Answer:
 
 
 class Child:
-    """One child process; runs one request at a time."""
+    """One child process; runs one request at a time. Made by `start`, in the main thread: the kernel's parent-death signal follows a thread."""
 
-    def __init__(self, process: asyncio.subprocess.Process, sock: socket.socket, lifeline: int) -> None:
-        self._process = process
-        self._sock = sock
-        self._lifeline = lifeline
-
-    @classmethod
-    async def start(cls, memory_bytes: int) -> "Child":
-        ours, theirs = socket.socketpair()
-        read_end, lifeline = os.pipe()
-        ours.setblocking(False)
+    def __init__(self, memory_bytes: int, module: str) -> None:
+        self._memory_bytes = memory_bytes
+        self.death: Death | None = None
+        self._ended = asyncio.Event()
+        self._sock, theirs = socket.socketpair()
+        self._sock.setblocking(False)
+        read_end, self._lifeline = os.pipe()
+        self._words = wire.memory_file("words")
+        fcntl.fcntl(self._words, fcntl.F_SETFL, os.O_APPEND)
         arguments = [str(n) for n in (theirs.fileno(), read_end, os.getpid(), memory_bytes)]
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "worker_service.child", *arguments,
-                pass_fds=(theirs.fileno(), read_end), env=_environment(), stdin=asyncio.subprocess.DEVNULL,
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                pass_fds=(theirs.fileno(), read_end), env=child_environment(), stdin=subprocess.DEVNULL, stderr=self._words,
             )  # fmt: skip
         except BaseException:
-            ours.close()
-            os.close(lifeline)
+            for descriptor in (self._sock.detach(), self._lifeline, self._words):
+                os.close(descriptor)
             raise
         finally:
             theirs.close()
             os.close(read_end)
-        child = cls(process, ours, lifeline)
+        self._pidfd = os.pidfd_open(self._process.pid)
+        asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
+
+    @classmethod
+    async def start(cls, memory_bytes: int, module: str = CHILD) -> "Child":
+        child = cls(memory_bytes, module)
         try:
             await child._done()
         except BaseException:
@@ -82,12 +84,35 @@ class Child:
         return child
 
     @property
-    def alive(self) -> bool:
-        return self._process.returncode is None
-
-    @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        self._reap()
+        return self.death is None
+
+    def _reap(self) -> None:
+        """Asyncio's own way of waiting keeps neither the exit's very moment nor the peak of memory."""
+        if self.death is not None:
+            return
+        pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        if pid == 0:
+            return
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        self.death = Death(self._process.returncode, usage.ru_maxrss * 1024, self._memory_bytes, self._said())
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._ended.set()
+
+    def _said(self) -> str:
+        """The end of what it wrote to its standard error since the last call."""
+        size = os.fstat(self._words).st_size
+        said = os.pread(self._words, MAX_WORDS, max(0, size - MAX_WORDS)).decode(errors="replace")
+        os.ftruncate(self._words, 0)
+        if said:
+            log.warning("child.said", child=self.pid, text=said)
+        return said
 
     async def _done(self) -> None:
         try:
@@ -95,80 +120,113 @@ class Child:
         except ConnectionError:
             said = b""
         if said != b".":
-            code = await self._process.wait()
-            raise ChildDied(f"The child process ended with {_named(code)}")
+            await self._fail()
+
+    async def _fail(self) -> None:
+        """Wait for the end that the socket's has announced, and raise what it means."""
+        await self._ended.wait()
+        assert self.death is not None
+        if self.death.out_of_memory:
+            raise OutOfMemory(f"The child process ended with {self.death}")
+        raise ChildDied(f"The child process ended with {self.death}")
 
     @asynccontextmanager
     async def run(self, request: dict[str, Any], files: list[int], allowed: timedelta) -> AsyncIterator[Answer]:
-        """Run one request and lend its answer. Raises the error that the child reports, ChildDied, or TimeoutError after *allowed*.
+        """Run one request and lend its answer. Raises the error that the child reports, OutOfMemory, ChildDied, or TimeoutError after *allowed*.
 
         A caller that stops waiting (cancel, lost lease) leaves a busy child behind, which is killed: CPU work
-        cannot be stopped otherwise.
+        cannot be stopped otherwise. So is one that ran out of memory: what it holds may be in pieces.
         """
         asked = wire.memory_file("request", json.dumps(request).encode())
         answered = wire.memory_file("answer")
         try:
             try:
-                wire.send_descriptors(self._sock, [asked, answered, *files])
                 async with asyncio.timeout(allowed.total_seconds()):
-                    await self._done()
-            except ConnectionError as error:
-                raise ChildDied("The child process is gone") from error
+                    await self._ask([asked, answered, *files])
+                header, offset = wire.read_header(answered)
+                _raise_reported(header)
+            except GristmillError as error:
+                if isinstance(error, OutOfMemory):
+                    await self.stop()
+                raise
             except BaseException:
                 await self.stop()
                 raise
-            header, offset = wire.read_header(answered)
-            _raise_reported(header)
             yield Answer(header, answered, offset)
         finally:
             os.close(asked)
             os.close(answered)
 
+    async def _ask(self, descriptors: list[int]) -> None:
+        try:
+            wire.send_descriptors(self._sock, descriptors)
+        except ConnectionError:
+            await self._fail()
+        await self._done()
+        self._said()
+
     async def stop(self) -> None:
-        if self._process.returncode is None:
+        if self.alive:
             self._process.kill()
-        await self._process.wait()
+        await self._ended.wait()
         self.close()
 
     def close(self) -> None:
+        """Let go of what is left of a dead child."""
         if self._lifeline >= 0:
             self._sock.close()
             os.close(self._lifeline)
+            os.close(self._words)
             self._lifeline = -1
 
 
 class Executor:
-    """The slots of this worker."""
+    """The slots of this worker. *module* is what a child runs; tests bring a wicked one."""
 
-    def __init__(self, slots: int, memory_bytes: int) -> None:
+    def __init__(self, slots: int, memory_bytes: int, module: str = CHILD) -> None:
         self.slots = slots
-        self._memory_bytes = memory_bytes
-        self._idle: list[Child] = []
+        self._memory_bytes, self._module = memory_bytes, module
+        self._places: list[asyncio.Task[Child]] = []
 
     async def start(self) -> None:
-        self._idle = list(await asyncio.gather(*(Child.start(self._memory_bytes) for _ in range(self.slots))))
+        self._places = [self._begin() for _ in range(self.slots)]
+        await asyncio.gather(*self._places)
+
+    def _begin(self) -> asyncio.Task[Child]:
+        return asyncio.create_task(Child.start(self._memory_bytes, self._module))
 
     @asynccontextmanager
     async def child(self) -> AsyncIterator[Child]:
-        """Lend a living child of a slot that the caller has taken."""
-        child = self._idle.pop() if self._idle else await Child.start(self._memory_bytes)
-        if not child.alive:
-            child.close()
-            child = await Child.start(self._memory_bytes)
+        """Lend a living child of a slot that the caller has taken. A new one takes a dead one's place at once, while the caller goes on."""
+        place = self._places.pop()
         try:
+            child = await asyncio.shield(place)
+            if not child.alive:
+                child.close()
+                place = self._begin()
+                child = await asyncio.shield(place)
             yield child
         finally:
-            if child.alive:
-                self._idle.append(child)
-            else:
-                child.close()
+            self._places.append(self._kept(place))
+
+    def _kept(self, place: asyncio.Task[Child]) -> asyncio.Task[Child]:
+        if place.done() and (place.cancelled() or place.exception() is not None):
+            return self._begin()
+        if place.done() and not place.result().alive:
+            place.result().close()
+            return self._begin()
+        return place
 
     async def close(self) -> None:
-        await asyncio.gather(*(child.stop() for child in self._idle))
-        self._idle.clear()
+        places, self._places = self._places, []
+        for place in places:
+            if not place.done():
+                place.cancel()
+        await asyncio.gather(*places, return_exceptions=True)
+        await asyncio.gather(*(place.result().stop() for place in places if not place.cancelled() and place.exception() is None))
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """What a child may know: no URLs, no passwords; one thread for every numeric library."""
     kept = {
         name: os.environ[name]
@@ -186,7 +244,3 @@ def _raise_reported(header: dict[str, Any]) -> None:
         if "traceback" in header:
             log.error("child.bug", traceback=header["traceback"])
         raise from_problem(header["problem"])
-
-
-def _named(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,71 @@
+"""All benchmarks: `python -m benchmarks [--rows N] [--runs N]` prints the tables of docs/benchmarks.md and writes them, and the figures as JSON,
+to benchmarks/out/."""
+
+import argparse
+import json
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks import groupby, idle, memory, profile, small_jobs
+from benchmarks.data import make
+
+OUT = Path(__file__).with_name("out")
+PACKAGES = ("gristmill", "duckdb", "polars", "dask", "pandas", "numpy", "pyarrow", "asyncpg", "arq")
+
+
+def machine() -> dict[str, Any]:
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), ""
+    )
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory_gib),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0],
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def machine_line(found: dict[str, Any], runs: int) -> list[str]:
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    where = f"{found['cores']} cores ({found['cpu']}), {found['memory_gib']} GiB, {found['system']}, Python {found['python']}"
+    return [f"{where}; {versions}; {runs} runs each; load before the start {found['load']:.1f}.", ""]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure Gristmill, and its peers on the same work")
+    parser.add_argument("--rows", type=lambda text: int(float(text)), default=10_000_000, help="of the groupby data (default 1e7)")
+    parser.add_argument("--runs", type=int, default=3, help="of each engine and question (default 3)")
+    asked = parser.parse_args()
+    document: dict[str, Any] = {"rows": asked.rows, "runs": asked.runs, "machine": machine()}
+    lines: list[str] = []
+
+    def section(name: str, title: str, figures: Any, table: list[str]) -> None:
+        document[name] = figures
+        added = [f"## {title}", "", *table, ""]
+        print("\n".join(added), flush=True)
+        lines.extend(added)
+
+    start = time.perf_counter()
+    csv, parquet = make(asked.rows)
+    section("machine", "Machine", document["machine"], machine_line(document["machine"], asked.runs))
+    section("small_jobs", "Small jobs", found := small_jobs.measure(), small_jobs.shown(found))
+    section("idle", "Idle", found := idle.measure(), idle.shown(found))
+    section("memory", "Memory", found := memory.measure(), memory.shown(found))
+    section("groupby", "Group-by beside others", found := groupby.measure(csv, parquet, asked.rows, asked.runs), groupby.shown(found))
+    section("profile", "Where the time goes", found := profile.measure(csv), profile.shown(found))
+    print(f"all of it took {time.perf_counter() - start:.0f} s")
+    OUT.mkdir(exist_ok=True)
+    (OUT / "bench.json").write_text(json.dumps(document, indent=1))
+    (OUT / "bench.md").write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

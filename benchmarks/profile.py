@@ -1,0 +1,74 @@
+"""Where the time of one q1 and one q3 job goes: by phase on the clock, by process, and by stage inside the children."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.groupby import SETTINGS, question_spec, run_job
+from benchmarks.processes import cpu_seconds
+from benchmarks.stack import warm_stack
+from tests.support.stack import Stack
+from worker_service.executor import child_environment
+
+QUESTIONS = ("q1", "q3")
+
+
+def measure(file: Path) -> dict[str, Any]:
+    """Milliseconds; of the second of two runs, since the first warms the page cache and the children."""
+    found = {}
+    with warm_stack(workers=2, **SETTINGS) as stack:
+        for question in QUESTIONS:
+            spec = question_spec(question, file)
+            run_job(stack, spec)
+            before = _cpu(stack)
+            job = run_job(stack, spec)
+            spent = {name: seconds - before[name] for name, seconds in _cpu(stack).items()}
+            found[question] = {"phases": job["timing"], "processes": _milliseconds(spent)}
+    for question in QUESTIONS:
+        found[question]["stages"] = _stages(question_spec(question, file), file)
+    return found
+
+
+def _cpu(stack: Stack) -> dict[str, float]:
+    gateway, *workers = (psutil.Process(process.popen.pid) for process in stack.processes)
+    servers = [p for p in psutil.process_iter(["name"]) if p.info["name"] == "postgres" and p.parent() and p.parent().name() != "postgres"]
+    return {
+        "gateway": cpu_seconds([gateway.pid]),
+        "workers' parents": sum(sum(worker.cpu_times()[:2]) for worker in workers),
+        "children": sum(cpu_seconds([child.pid]) for worker in workers for child in worker.children()),
+        "Postgres": sum(sum(p.cpu_times()) for p in servers),
+    }
+
+
+def _milliseconds(seconds: dict[str, float]) -> dict[str, float]:
+    return {name: 1000 * value for name, value in seconds.items()}
+
+
+def _stages(spec: dict[str, Any], file: Path) -> dict[str, dict[str, float]]:
+    """In a process with a child's environment: how memory is allocated decides half of the time."""
+    command = [sys.executable, "-m", "benchmarks.stages", json.dumps(spec), str(file)]
+    ran = subprocess.run(command, env=child_environment(), check=True, capture_output=True, text=True)
+    return {task: _milliseconds(stages) for task, stages in json.loads(ran.stdout).items()}
+
+
+def shown(found: dict[str, Any]) -> list[str]:
+    """Three tables with a column a question; what takes less than a millisecond in all of them is left out."""
+    phases = {name: [found[q]["phases"][name] for q in QUESTIONS] for name in found["q1"]["phases"] if name.endswith("_ms")}
+    processes = {name: [found[q]["processes"][name] for q in QUESTIONS] for name in found["q1"]["processes"]}
+    steps = {(task, name): None for q in QUESTIONS for task, stages in found[q]["stages"].items() for name in stages}
+    stages = {f"{task}: {name}": [found[q]["stages"][task].get(name, 0.0) for q in QUESTIONS] for task, name in steps}
+    return [
+        *_table("phase, ms on the clock", phases),
+        *_table("process, CPU ms", processes),
+        *_table("stage in the children, CPU ms", stages),
+    ]
+
+
+def _table(title: str, rows: dict[str, list[float]]) -> list[str]:
+    lines = [f"| {title} | {' | '.join(QUESTIONS)} |", "|---|" + "---|" * len(QUESTIONS)]
+    lines += [f"| {name} | {' | '.join(f'{value:.0f}' for value in values)} |" for name, values in rows.items() if max(values) >= 1]
+    return [*lines, f"| **all** | {' | '.join(f'**{sum(column):.0f}**' for column in zip(*rows.values(), strict=True))} |", ""]
