@@ -55,6 +55,11 @@ def combine(states: Sequence[pa.Table], query: Query) -> pa.Table:
     return pa.table(columns)
 
 
+def rows_in(states: pa.Table) -> int:
+    """How many rows went into *states*."""
+    return int(raw(one(states["rows"])).sum())
+
+
 def state_columns(table: pa.Table, prefix: str, state: State) -> Columns:
     """The columns of one state by suffix, with the identity where a table had none."""
     name = f"{prefix}.{state.name}"
@@ -132,7 +137,7 @@ class Fold:
         frame = _joined(self._frames)
         self._frames = []
         states = partial(frame, self._query)
-        rows = int(raw(one(states["rows"])).sum())
+        rows = rows_in(states)
         self.rows_aggregated += rows
         self.rows_dropped_null_key += frame.num_rows - rows
         self._pending.append(states)
