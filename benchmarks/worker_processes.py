@@ -10,7 +10,7 @@ from benchmarks import no_kernel
 from benchmarks.stack import warm_stack
 from tests.support.stack import Process, Stack
 
-UNITS = 200
+UNITS = 400
 SECONDS = 0.2
 RUNS = 2
 IDLE_SECONDS = 10

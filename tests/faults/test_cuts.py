@@ -1,11 +1,14 @@
 """The network between a worker and Postgres fails at chosen moments: nothing is lost, nothing is counted twice, nobody is charged."""
 
+import asyncio
 import signal
 import uuid
 
 import psycopg
 import pytest
 
+from shared.db.pool import connect
+from shared.errors import DatabaseUnavailable
 from tests.conftest import TEMPLATE, with_database
 from tests.support.chaos_proxy import ChaosProxy
 from tests.support.plain_job import charges, check, spec
@@ -156,3 +159,28 @@ def test_a_worker_frozen_in_the_middle_of_its_commit_blocks_nobody_and_counts_fo
     check(stack, stack.submit(spec(stack))["id"])
     check(stack, job_id)
     assert zombie.stop() == 0
+
+
+# fault matrix: 31
+async def test_a_commit_in_a_black_hole_ends_when_the_pool_is_told_that_nobody_answers(database_url):
+    with ChaosProxy(database_url) as proxy:
+        pool = connect(proxy.url, name="test", size=1)
+        begun = asyncio.Event()
+
+        async def commit():
+            async with pool.transaction() as tx:
+                await tx.execute("SELECT 1")
+                proxy.black_hole()
+                begun.set()
+
+        waiting = asyncio.create_task(commit())
+        await begun.wait()
+        done, _ = await asyncio.wait({waiting}, timeout=0.5)
+        assert not done, "by itself it waits for ever"
+        pool.abort()
+        with pytest.raises(DatabaseUnavailable):
+            await asyncio.wait_for(waiting, 5)
+        proxy.heal()
+        async with pool.connection() as connection:
+            assert await connection.fetchval("SELECT 2") == 2
+        await pool.close()
