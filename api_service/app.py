@@ -9,7 +9,6 @@ import structlog
 from aiohttp import web
 
 from api_service.bodies import STALLED_SECONDS
-from api_service.database import PromptPool
 from api_service.keys import ACCESS, JOBS, READINESS, RECEIPTS, RESULTS, SETTINGS, UPLOADS
 from api_service.middleware import authorize, explain, identify, put_headers
 from api_service.routes import ROUTES
@@ -32,7 +31,7 @@ from shared.doorbell import Doorbell, redis_pool
 from shared.errors import StorageUnavailable
 from shared.settings import Settings
 from shared.storage.uploads import UploadFiles
-from shared.tasks import end
+from shared.tasks import end, forever
 
 END_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
@@ -55,7 +54,7 @@ def build_app(settings: Settings) -> web.Application:
 async def _services(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     async with contextlib.AsyncExitStack() as closing:
-        pool = PromptPool(connect(settings.database_url, name="gristmill-gateway"), seconds=ANSWER_SECONDS)
+        pool = connect(settings.database_url, name="gristmill-gateway", seconds=ANSWER_SECONDS)
         idle = timedelta(seconds=2 * STALLED_SECONDS)
         streams = connect(settings.database_url, name="gristmill-streams", size=EXPORTS, idle_in_transaction=idle)
         doorbell = Doorbell(redis_pool(settings.redis_url))
@@ -69,7 +68,8 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         app[JOBS] = JobService(jobs, versions, uploads, settings, nudger.nudge)
         app[RESULTS] = ResultService(jobs, versions, RowStore(pool, streams), Turns(EXPORTS, EXPORTS_A_TENANT, patience=EXPORT_SECONDS))
         app[RECEIPTS] = ReceiptService(ReceiptStore(pool))
-        for work in (_tidy(files), nudger.run(), readiness.announce(), app[JOBS].lookout.run()):
+        loops = forever("nudger", nudger.run), forever("lookout", app[JOBS].lookout.run)
+        for work in (_tidy(files), readiness.announce(), *loops):
             closing.push_async_callback(_ended, asyncio.create_task(work))
         yield
 

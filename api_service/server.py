@@ -83,7 +83,7 @@ class _Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         server = _Server(made.request_handler, request_factory=made.request_factory, **self._kwargs)
-        server.room = (_descriptors() - SPARE_DESCRIPTORS) // 2  # a connection may be an upload, which has a file open
+        server.room = max(1, (_descriptors() - SPARE_DESCRIPTORS) // 2)  # a connection may be an upload, which has a file open
         return server
 
 

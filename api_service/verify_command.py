@@ -6,10 +6,14 @@ import argparse
 import asyncio
 import sys
 
+import structlog
+
 from shared.db.pool import connect
 from shared.db.verify import INVARIANTS, counts, violations
 from shared.errors import TransientError
 from shared.settings import Settings
+
+log = structlog.get_logger()
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -22,6 +26,9 @@ def run(settings: Settings, words: argparse.Namespace) -> None:
         broken = asyncio.run(_run(settings, deep=words.deep))
     except TransientError as error:
         print(error.detail, file=sys.stderr)
+        sys.exit(2)
+    except Exception:  # 1 would say that something is broken, which nobody knows yet
+        log.exception("verify.bug")
         sys.exit(2)
     sys.exit(1 if broken else 0)
 

@@ -5,8 +5,10 @@ one worker a message), `arq:job:u<unit>.<ring>` (arq's message), `gristmill:nudg
 `gristmill:turn` (a dispatcher is at it).
 """
 
+import asyncio
 import re
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -123,14 +125,18 @@ class Doorbell:
     async def quiet(self) -> bool:
         """Whether nobody dispatches just now."""
         try:
-            return not await self.redis.exists(TURN)
+            async with asyncio.timeout(SOCKET_SECONDS):
+                return not await self.redis.exists(TURN)
         except AWAY:
             return True
 
     async def turn(self, period: timedelta) -> int | None:
-        """Begin a dispatcher's turn of *period*: how many messages wait; or None if Redis takes none: away, full, a read-only replica."""
+        """Begin a dispatcher's turn of *period*: how many messages wait; or None if Redis takes none: away, full, a read-only replica.
+
+        A frozen one is not tried again as other commands are: whoever asks has another way to go.
+        """
         try:
-            async with self.redis.pipeline(transaction=False) as pipe:
+            async with asyncio.timeout(SOCKET_SECONDS), self.redis.pipeline(transaction=False) as pipe:
                 pipe.set(TURN, b"1", px=period)
                 pipe.zcard(QUEUE)
                 _, count = await pipe.execute()
@@ -185,10 +191,11 @@ class Doorbell:
             await self.redis.unlink(*(prefix.encode() + message_id for prefix in prefixes))
 
     async def _heal(self, error: BaseException, key: str) -> None:
-        """A key that somebody gave another type would be in the way for ever."""
-        if isinstance(error, ResponseError) and await self.redis.type(key) not in {b"zset", b"none"}:
-            await self.redis.unlink(key)
-            await self.refuse(f"{key} was no sorted set")
+        """A key that somebody gave another type would be in the way for ever. If Redis goes away meanwhile, the next error asks for it again."""
+        with suppress(*AWAY):
+            if isinstance(error, ResponseError) and await self.redis.type(key) not in {b"zset", b"none"}:
+                await self.redis.unlink(key)
+                await self.refuse(f"{key} was no sorted set")
 
     async def connected(self) -> bool:
         try:

@@ -1,11 +1,30 @@
-"""Ending background tasks for certain."""
+"""Background tasks that go on, and that end, for certain."""
 
 import asyncio
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NoReturn
+
+import structlog
 
 AGAIN_SECONDS = 0.1
+REST_SECONDS = 1.0
+log = structlog.get_logger()
+
+
+async def forever(name: str, run: Callable[[], Awaitable[None]]) -> NoReturn:
+    """Run again, after a rest, whatever ends a run: only who cancels this task ends it, not a driver that cancels itself."""
+    task = asyncio.current_task()
+    while True:
+        try:
+            await run()
+        except asyncio.CancelledError:
+            if task is None or task.cancelling():
+                raise
+            log.warning("loop.cancelled", loop=name)
+        except Exception:
+            log.exception("loop.bug", loop=name)
+        await asyncio.sleep(REST_SECONDS)
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:

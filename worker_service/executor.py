@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -60,26 +60,28 @@ class Child:
         self.death: Death | None = None
         self._killed = False
         self._ended = asyncio.Event()
-        self._sock, theirs = socket.socketpair()
-        self._sock.setblocking(False)
-        read_end, self._lifeline = os.pipe()
-        self._words = wire.memory_file("words")
-        fcntl.fcntl(self._words, fcntl.F_SETFL, os.O_APPEND)
-        arguments = [str(n) for n in (theirs.fileno(), read_end, os.getpid(), memory_bytes)]
-        try:
+        with ExitStack() as given, ExitStack() as ours:
+            self._sock, theirs = socket.socketpair()
+            ours.callback(self._sock.close)
+            given.callback(theirs.close)
+            self._sock.setblocking(False)
+            read_end, lifeline = os.pipe()
+            ours.callback(os.close, lifeline)
+            given.callback(os.close, read_end)
+            self._words = wire.memory_file("words")
+            ours.callback(os.close, self._words)
+            fcntl.fcntl(self._words, fcntl.F_SETFL, os.O_APPEND)
+            arguments = [str(n) for n in (theirs.fileno(), read_end, os.getpid(), memory_bytes)]
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 pass_fds=(theirs.fileno(), read_end), env=child_environment(), stdin=subprocess.DEVNULL, stderr=self._words,
             )  # fmt: skip
-        except BaseException:
-            for descriptor in (self._sock.detach(), self._lifeline, self._words):
-                os.close(descriptor)
-            raise
-        finally:
-            theirs.close()
-            os.close(read_end)
-        self._pidfd = os.pidfd_open(self._process.pid)
-        asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
+            ours.callback(self._process.wait)
+            ours.callback(self._process.kill)
+            self._pidfd = os.pidfd_open(self._process.pid)
+            ours.callback(os.close, self._pidfd)
+            asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
+            self._open = ours.pop_all()
 
     @classmethod
     async def start(cls, memory_bytes: int, module: str = CHILD) -> "Child":
@@ -111,7 +113,6 @@ class Child:
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self.death = Death(self._process.returncode, usage.ru_maxrss * 1024, self._memory_bytes, self._said())
         asyncio.get_running_loop().remove_reader(self._pidfd)
-        os.close(self._pidfd)
         self._ended.set()
 
     def _said(self) -> str:
@@ -146,9 +147,11 @@ class Child:
         A caller that stops waiting (cancel, lost lease) leaves a busy child behind, which is killed: CPU work
         cannot be stopped otherwise. So is one that ran out of memory: what it holds may be in pieces.
         """
-        asked = wire.memory_file("request", json.dumps(request).encode())
-        answered = wire.memory_file("answer")
-        try:
+        with ExitStack() as lent:
+            asked = wire.memory_file("request", json.dumps(request).encode())
+            lent.callback(os.close, asked)
+            answered = wire.memory_file("answer")
+            lent.callback(os.close, answered)
             try:
                 async with asyncio.timeout(allowed.total_seconds()):
                     await self._ask([asked, answered, *files])
@@ -162,9 +165,6 @@ class Child:
                 await self.stop()
                 raise
             yield Answer(header, answered, offset)
-        finally:
-            os.close(asked)
-            os.close(answered)
 
     async def _ask(self, descriptors: list[int]) -> None:
         try:
@@ -179,11 +179,7 @@ class Child:
             self._process.kill()
             self._killed = True
         await self._ended.wait()
-        if self._lifeline >= 0:
-            self._sock.close()
-            os.close(self._lifeline)
-            os.close(self._words)
-            self._lifeline = -1
+        self._open.close()
 
 
 class Executor:

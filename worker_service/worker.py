@@ -43,17 +43,24 @@ async def pull(ctx: Context, runner: Runner) -> None:
     await Puller(ctx, runner).main()
 
 
-async def listen(ctx: Context, dispatch: asyncio.Event) -> None:
+async def listen(ctx: Context, new_units: asyncio.Event) -> None:
     """Take the nudges that nobody else has taken; the dispatchers' turns go on without them."""
     while True:
         if await ctx.doorbell.nudged():
-            dispatch.set()
+            new_units.set()
 
 
-async def patrol(ctx: Context) -> None:
+async def dispatch(ctx: Context, runner: Runner) -> None:
+    """Ring; if Redis takes no messages, each free slot looks for work itself."""
+    if not await ring(ctx):
+        for _ in range(runner.free):
+            runner.take()
+
+
+async def patrol(ctx: Context, runner: Runner) -> None:
     """The dispatchers of all workers take turns: one pass in a period is enough."""
     if await ctx.doorbell.quiet():
-        await ring(ctx)
+        await dispatch(ctx, runner)
 
 
 async def keep(ctx: Context, name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -162,15 +169,15 @@ async def _until(stop: asyncio.Event, *steps: Any) -> None:
 
 
 async def _work(ctx: Context, runner: Runner, heart: WorkerStore, stop: asyncio.Event) -> None:
-    timings, dispatch = ctx.timings, runner.new_units
+    timings, new_units = ctx.timings, runner.new_units
     loops = {
         "heartbeat": every("heartbeat", timings.heartbeat, lambda: beat(ctx, runner, heart)),
-        "dispatcher": every("dispatcher", timings.ring_again, lambda: ring(ctx), dispatch),
-        "patrol": every("patrol", timings.dispatch, lambda: patrol(ctx)),
+        "dispatcher": every("dispatcher", timings.ring_again, lambda: dispatch(ctx, runner), new_units),
+        "patrol": every("patrol", timings.dispatch, lambda: patrol(ctx, runner)),
         "sweeper": every("sweeper", timings.sweep, Sweeper(ctx).run_once),
         "pruner": every("pruner", timings.prune, Pruner(ctx).run_once),
         "puller": keep(ctx, "puller", lambda: pull(ctx, runner)),
-        "listener": keep(ctx, "listener", lambda: listen(ctx, dispatch)),
+        "listener": keep(ctx, "listener", lambda: listen(ctx, new_units)),
     }
     tasks = [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
     stopping = asyncio.create_task(stop.wait(), name="stop")

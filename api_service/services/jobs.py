@@ -47,11 +47,14 @@ class JobService:
     async def submit(self, tenant: str, body: bytes, idempotency_key: str | None) -> tuple[Job, bool]:
         """Commit the job of a spec; the flag says that the key was known and the job is the one it made."""
         spec = parse_spec(body)
+        digest = spec_digest(spec)
+        if idempotency_key is not None and (known := await self._jobs.replayed(tenant, idempotency_key, digest)):
+            return known, True  # though its upload may be gone by now
         await self._check_sources(tenant, spec)
         job, replayed = await self._jobs.submit(
             tenant,
             msgspec.json.decode(canonical_json(spec)),
-            spec_digest(spec),
+            digest,
             idempotency_key=idempotency_key,
             priority=spec.options.priority,
             labels=dict(spec.labels),
@@ -122,7 +125,8 @@ class JobService:
         """The job as soon as *until* holds, or as it stands after *seconds*, when the gateway stops, or soon after *gone* holds."""
         deadline = time.monotonic() + seconds
         while not (until(job) or gone() or self.lookout.stopping) and (left := deadline - time.monotonic()) > 0:
-            if await self.lookout.moved((job.tenant, job.id), (job.state, job.phase), min(left, PRESENT_SECONDS)):
+            moved = await self.lookout.moved((job.tenant, job.id), (job.state, job.phase), min(left, PRESENT_SECONDS))
+            if moved or time.monotonic() >= deadline:  # a last look for itself: the look-out may be blind
                 job = await self.get(job.tenant, job.id)
         return job
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from shared.core.timings import Timings
 
-LIMITS = {"death": 5, "crash": 3, "error": 12, "memory": 5, "memory at once": 2, "nothing": 2}
+LIMITS = {"death": 5, "crash": 3, "error": 12, "memory": 5, "memory at once": 2}
 """How many leases of one unit may end because its worker died, its child died or was late, a transient error came, memory ran out.
 
 A chunk that runs out of memory is tried with half the batch each time; the others have nothing to halve: "memory at once".
@@ -12,8 +12,8 @@ A chunk that runs out of memory is tried with half the batch each time; the othe
 
 
 def may_try_again(charge: str, before: int) -> bool:
-    """Whether a unit goes on after one more such end; there were *before* of them."""
-    return before + 1 < LIMITS[charge]
+    """Whether a unit goes on after one more such end; there were *before* of them. What charges nothing has no limit."""
+    return charge == "nothing" or before + 1 < LIMITS[charge]
 
 
 def backoff(tries: int, timings: Timings) -> timedelta:

@@ -19,6 +19,8 @@ from shared.spec.durations import parse_duration
 SQL = Statements("jobs")
 UNITS = Statements("units")
 PARTIALS = Statements("partials")
+CHANGE_SECONDS = 60.0
+"""How long a change may take that touches each unit of a job, once the job's row is locked; 100,000 units take some seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ class JobStore:
         state_version: int,
     ) -> tuple[Job, bool]:
         """Commit a job with its plan unit; the flag says that the key was known and the job is the one it made."""
-        if idempotency_key is not None and (known := await self._replayed(tenant, idempotency_key, digest)):
+        if idempotency_key is not None and (known := await self.replayed(tenant, idempotency_key, digest)):
             return known, True
         async with self._pool.transaction() as tx:
             version = await tx.fetchval(SQL.next_version, tenant, result_name) if result_name else None
@@ -105,11 +107,11 @@ class JobStore:
             reached("submit.after_commit")
             return Job.of(row), False
         assert idempotency_key is not None
-        known = await self._replayed(tenant, idempotency_key, digest)
+        known = await self.replayed(tenant, idempotency_key, digest)
         assert known is not None
         return known, True
 
-    async def _replayed(self, tenant: str, idempotency_key: str, digest: str) -> Job | None:
+    async def replayed(self, tenant: str, idempotency_key: str, digest: str) -> Job | None:
         async with self._pool.connection() as connection:
             row = await connection.fetchrow(SQL.by_idempotency_key, tenant, idempotency_key)
         if row is not None and row["spec_digest"] != digest:
@@ -169,8 +171,8 @@ class JobStore:
                 await _check_retry(tx, job)
                 await tx.execute(SQL.retry, job_id, _deadline(job["spec"]))
                 await tx.execute(UNITS.forget_merging, job_id)
-                await tx.execute(UNITS.retry, job_id)
-                await tx.execute(UNITS.rebase, job_id, job["epoch"] + 1)
+                await tx.execute(UNITS.retry, job_id, job["epoch"] + 1)
+                await tx.execute(UNITS.rebase, job_id, job["epoch"] + 1)  # the finished ones: no row is written twice
                 reached("retry.before_commit")
         return await self.get(tenant, job_id)
 
@@ -184,6 +186,7 @@ class JobStore:
             if job is None or job["state"] in since:
                 yield tx, None
             elif job["state"] in sources(JOB, event):
+                self._pool.extend(tx, CHANGE_SECONDS)
                 yield tx, job
             elif job["state"] in {"succeeded", "failed", "cancelled"}:
                 raise AlreadyDone(f"Job {job_id} has already {'been ' * (job['state'] == 'cancelled')}{job['state']}; it cannot be {asked}")

@@ -1,6 +1,7 @@
 """From partials to a published version: pieces in, rows copied, indexes made, the view swapped."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 import asyncpg
@@ -12,12 +13,26 @@ from shared.db.jobs import SQL as JOBS
 from shared.db.pool import Connection, Pool, Record
 from shared.db.statements import Statements
 from shared.db.units import Done, Lease, NewUnit, UnitStore
-from shared.errors import GroupKeyTooLong, OutputNameTaken, OutputSchemaChanged, ResultLocked, StateTooLarge, ValueOutOfRange
+from shared.errors import (
+    DatabaseUnavailable,
+    GroupKeyTooLong,
+    OutputNameTaken,
+    OutputSchemaChanged,
+    ResultLocked,
+    StateTooLarge,
+    ValueOutOfRange,
+)
 from shared.fault_points import reached
 
 SQL = Statements("versions")
 RECEIPTS = Statements("receipts")
 PIECE = ["job_id", "chunk", "piece", "first_bucket", "last_bucket", "groups", "data"]
+WITH_ONE_PIECE = f"""
+WITH fenced AS ({UNITS.complete})
+INSERT INTO gristmill.partials ({", ".join(PIECE)}) SELECT job_id, no, 0, $9, $10, $11, $12 FROM fenced RETURNING chunk
+"""  # noqa: S608  # made of constants
+Piece = tuple[int, int, int, bytes]
+"""First bucket, last bucket, groups, states."""
 
 
 class MergeStore:
@@ -62,8 +77,24 @@ class MergeStore:
             async for row in tx.cursor(PARTIALS.of_buckets, job_id, first, end, prefetch=4):
                 yield row["data"], row["inside"]
 
-    async def save_partial(self, tx: Connection, lease: Lease, pieces: Iterable[tuple[int, int, int, bytes]]) -> None:
-        """Each piece is (first bucket, last bucket, groups, states); one COPY, because a large partial has some hundred of them."""
+    async def complete_chunk(self, lease: Lease, done: Done, pieces: Iterator[Piece]) -> None:
+        """Commit a chunk and its partial: in one statement if that is small, which halves the price; else in a transaction."""
+
+        async def write(tx: Connection) -> None:
+            await self.save_partial(tx, lease, chain(first, pieces))
+            reached("commit.written")
+
+        first = list(islice(pieces, 2))
+        match first:
+            case []:
+                await self._units.complete_at_once(lease, done)
+            case [piece]:
+                await self._units.complete_at_once(lease, done, WITH_ONE_PIECE, *piece)
+            case _:
+                await self._units.complete(lease, done, write)
+
+    async def save_partial(self, tx: Connection, lease: Lease, pieces: Iterable[Piece]) -> None:
+        """One COPY, because a large partial has some hundred pieces."""
         records = ((lease.job_id, lease.no, piece, *found) for piece, found in enumerate(pieces))
         await tx.copy_records_to_table("partials", schema_name="gristmill", columns=PIECE, records=records)
 
@@ -95,6 +126,10 @@ class MergeStore:
                     await connection.execute(statement)
                 except (asyncpg.DuplicateTableError, asyncpg.InvalidTableDefinitionError):
                     continue  # made by an earlier attempt
+                except asyncpg.UniqueViolationError as error:
+                    if error.constraint_name != "pg_class_relname_nsp_index":
+                        raise
+                    raise DatabaseUnavailable("Another attempt has just made this index; try again") from error
                 except asyncpg.ProgramLimitExceededError as error:
                     raise GroupKeyTooLong(f"The values of one row are too long for an index: {error.message}") from error
                 reached("publish.indexed")

@@ -76,37 +76,42 @@ async def _speak_json(connection: Any) -> None:
 class Pool:
     """A pool that connects when first used, so that a service may start before its database does.
 
-    `patience` bounds, in seconds, how long a borrower waits for a connection and how long the tear-down of one may take.
+    `patience` bounds, in seconds, how long a borrower waits for a connection and how long the tear-down of one may take; `seconds`, if
+    given, the whole time that one is lent. A server that is gone refuses at once, but one that is frozen, or behind a network that
+    swallows packets, would keep its borrower for minutes.
     """
 
-    def __init__(self, url: str, *, size: int, patience: float, server_settings: dict[str, str]) -> None:
+    def __init__(self, url: str, *, size: int, patience: float, seconds: float | None, server_settings: dict[str, str]) -> None:
         self._url = url
         self._patience = patience
+        self._seconds = seconds
         self._options = {"min_size": 0, "max_size": size, "server_settings": server_settings, "timeout": patience}
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
-        self._lent: set[Connection] = set()
+        self._lent: dict[Connection, asyncio.Timeout] = {}
 
     async def _acquire(self) -> Connection:
         if self._pool is None:
             self._pool = asyncpg.create_pool(self._url, init=_speak_json, reset=_keep_session, **self._options)  # type: ignore[call-overload]  # the stubs lag behind `reset`
             await self._pool
-        return await self._pool.acquire(timeout=self._patience)
+        async with asyncio.timeout(self._patience):  # asyncpg's own timeout would cost a task a borrow
+            return await self._pool.acquire()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         with translated():
-            connection = await self._acquire()
-            assert self._pool is not None
-            self._lent.add(connection)
-            try:
-                yield connection
-            except _BROKEN:
-                # A statement may be under way on a dead network, and asyncpg's polite tear-down has no bound.
-                connection.terminate()
-                raise
-            finally:
-                self._lent.discard(connection)
-                await self._pool.release(connection, timeout=self._patience)  # type: ignore[arg-type]  # a proxy, here
+            async with asyncio.timeout(self._seconds) as limit:
+                connection = await self._acquire()
+                assert self._pool is not None
+                self._lent[connection] = limit
+                try:
+                    yield connection
+                except _BROKEN:
+                    # A statement may be under way on a dead network, and asyncpg's polite tear-down has no bound.
+                    connection.terminate()
+                    raise
+                finally:
+                    del self._lent[connection]
+                    await self._pool.release(connection, timeout=self._patience)  # type: ignore[arg-type]  # a proxy, here
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -123,6 +128,12 @@ class Pool:
                 raise
             else:
                 await transaction.commit()
+
+    def extend(self, connection: Connection, seconds: float) -> None:
+        """Let a connection that is lent be so for *seconds* from now: Postgres answers, and what comes next is long."""
+        limit = self._lent[connection]
+        if limit.when() is not None:
+            limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
     def abort(self) -> None:
         """End every connection that is lent out, and with an error what waits on it.
@@ -152,6 +163,7 @@ def connect(
     name: str,
     size: int = 10,
     patience: float = 5.0,
+    seconds: float | None = None,
     idle_in_transaction: timedelta = timedelta(seconds=10),
     settings: dict[str, str] | None = None,
 ) -> Pool:
@@ -161,4 +173,4 @@ def connect(
     """
     milliseconds = f"{idle_in_transaction / timedelta(milliseconds=1):.0f}"
     server_settings = {"application_name": name, "timezone": "UTC", "idle_in_transaction_session_timeout": milliseconds, "jit": "off"}
-    return Pool(url, size=size, patience=patience, server_settings=server_settings | (settings or {}))
+    return Pool(url, size=size, patience=patience, seconds=seconds, server_settings=server_settings | (settings or {}))

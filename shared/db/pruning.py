@@ -1,4 +1,4 @@
-"""Deleting what nobody is promised any more. Each method deletes one batch and says how much; any number of workers may call it at once."""
+"""Deleting what nobody is promised any more. Methods that say how much delete one batch; any number of workers may call each at once."""
 
 from datetime import timedelta
 
@@ -25,20 +25,17 @@ class PruneStore:
         async with self._pool.connection() as connection:
             return int(await connection.fetchval(SQL.partials, retried, BATCH))
 
-    async def versions(self, superseded: timedelta, unnamed: timedelta) -> int:
-        """Tables and their rows in `versions`, together; one that is in use waits for another pass."""
-        dropped = 0
+    async def versions(self, superseded: timedelta, unnamed: timedelta) -> None:
+        """Tables and their rows in `versions`, together, all of them; one that is in use waits for another pass."""
         async with self._pool.connection() as connection:
-            for row in await connection.fetch(SQL.expired_versions, superseded, unnamed, BATCH):
+            for row in await connection.fetch(SQL.expired_versions, superseded, unnamed):
                 try:
                     async with connection.transaction():
                         await connection.execute("SET LOCAL lock_timeout = '200ms'")
                         if await connection.fetchval(SQL.version, row["job_id"]) is not None:
                             await connection.execute(drop_table(row["job_id"]))
-                            dropped += 1
                 except _IN_USE:
                     continue
-        return dropped
 
     async def jobs(self, age: timedelta) -> int:
         """Jobs that ended *age* ago and have no rows left."""

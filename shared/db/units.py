@@ -75,28 +75,28 @@ class UnitStore:
         The fairest: tenants with the fewest leases first, then priority, then age; and not of job *after* again if there is another.
         None when there is nothing to do or this worker counts as dead.
         """
-        timings = self._timings
+        known = worker, [self._state_version], self._timings.unit_deadline, self._timings.lease
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(
-                SQL.claim, worker, [self._state_version], timings.unit_deadline, timings.lease, unit_id, job_id, after
-            )
+            row = await connection.fetchrow(SQL.claim_next, *known, job_id) if job_id else None
+            row = row or await connection.fetchrow(SQL.claim, *known, unit_id, job_id, after)
         if row is None:
             return None
         reached("claim.after_commit")
         return Lease.of(row)
 
     @asynccontextmanager
-    async def fenced(self, lease: Lease) -> AsyncIterator[Connection]:
-        """A transaction that ends with *lease*'s unit done, or raises LeaseLost and leaves no trace.
+    async def fenced(self, lease: Lease, *, at_once: bool = False) -> AsyncIterator[Connection]:
+        """A transaction, or *at_once* a single statement, that ends with *lease*'s unit done, or raises LeaseLost and leaves no trace.
 
         An answer that was lost is read back: done by this very lease is success, now or at the next try.
         """
         try:
-            async with self._pool.transaction() as tx:
+            async with self._pool.connection() if at_once else self._pool.transaction() as tx:
                 yield tx
         except (DatabaseUnavailable, LeaseLost):
             if not await self._committed(lease):
                 raise
+        reached("commit.after")
 
     async def _committed(self, lease: Lease) -> bool:
         async with self._pool.connection() as connection:
@@ -104,14 +104,13 @@ class UnitStore:
 
     async def finish(self, tx: Connection, lease: Lease, done: Done) -> None:
         """The fence: the first statement about the unit in its commit."""
-        if (
-            await tx.fetchval(
-                SQL.complete, *lease.fence, done.rows_read, done.rows_aggregated, done.rows_dropped, done.rows_out, done.stats
-            )
-            is None
-        ):
-            raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
+        await self._fence(tx, lease, done, SQL.complete)
         reached("commit.fenced")
+
+    async def _fence(self, connection: Connection, lease: Lease, done: Done, sql: str, *more: Any) -> None:
+        counts = done.rows_read, done.rows_aggregated, done.rows_dropped, done.rows_out, done.stats
+        if await connection.fetchval(sql, *lease.fence, *counts, *more) is None:
+            raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
 
     async def lock_wanted(self, tx: Connection, lease: Lease) -> None:
         """Hold the job's row, which must be in the lease's epoch, and running; or paused, since what is leased may still be finished."""
@@ -124,7 +123,11 @@ class UnitStore:
         async with self.fenced(lease) as tx:
             await self.finish(tx, lease, done)
             await write(tx)
-        reached("commit.after")
+
+    async def complete_at_once(self, lease: Lease, done: Done, sql: str = SQL.complete, *more: Any) -> None:
+        """Commit the unit in one statement: *sql* is `complete`, or contains it and writes *more* if the fence holds."""
+        async with self.fenced(lease, at_once=True) as connection:
+            await self._fence(connection, lease, done, sql, *more)
 
     async def complete_plan(self, lease: Lease, plan: dict[str, Any], chunks: list[NewUnit]) -> None:
         """The plan's commit: the plan is stored and its chunks are made, under the job's lock."""

@@ -1,7 +1,7 @@
 """Which URIs a job may name, and opening the files behind them without leaving the allowed folders."""
 
 import errno
-import glob
+import fnmatch
 import os
 import re
 import stat
@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from shared.errors import LimitExceeded, SourceNotAllowed, SourceNotFound, SourceUnreadable
+from shared.errors import LimitExceeded, SourceNotAllowed, SourceNotFound, SourceUnreadable, StorageUnavailable
 
 MAX_FILES = 10_000
 _MAGIC = frozenset("*?[")
 _UPLOAD = re.compile(r"upl_[0-9a-z]+")
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
+"""What says nothing about the file: the machine has no descriptors or memory left, or its disk does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +67,42 @@ def locate(uri: str, allowed: list[str], tenant: str, uploads: Path) -> list[Loc
 
 
 def _matches(root: str, pattern: str) -> list[str]:
-    """The names that match, each once: `**/**` finds one file in several ways."""
+    """The names of files that match, each once: `**/**` finds one file in several ways."""
     found: set[str] = set()
-    for name in glob.iglob(pattern, root_dir=root, recursive=True):  # noqa: PTH207  # names below the root are wanted
-        if not Path(root, name).is_dir():
-            found.add(name)
+    for name in _below(root, "", PurePosixPath(pattern).parts):
+        found.add(name)
         if len(found) > MAX_FILES:
             raise LimitExceeded(f"More than {MAX_FILES:,} files match {pattern!r}; give a narrower pattern, or several jobs")
     return sorted(found)
+
+
+def _below(root: str, folder: str, parts: tuple[str, ...]) -> Iterator[str]:
+    """What `glob` finds in *folder*, but a folder that cannot be listed is an error: the standard library's passes over it in silence."""
+    part, rest = parts[0], parts[1:]
+    if part == "**":
+        yield from _below(root, folder, rest or ("*",))
+    for entry in _entries(root, folder):
+        name = os.path.join(folder, entry.name)  # noqa: PTH118  # names, not places
+        if part == "**" and entry.is_dir(follow_symlinks=False):
+            yield from _below(root, name, parts)
+        elif part != "**" and fnmatch.fnmatchcase(entry.name, part):
+            if not rest and not entry.is_dir():
+                yield name
+            elif rest and entry.is_dir():
+                yield from _below(root, name, rest)
+
+
+def _entries(root: str, folder: str) -> list[os.DirEntry[str]]:
+    """Without hidden ones."""
+    path = Path(root, folder)
+    try:
+        with os.scandir(path) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return []  # it has just gone, or never was: then nothing in it matches
+    except OSError as error:
+        kind = StorageUnavailable if error.errno in _PASSING else SourceUnreadable
+        raise kind(f"file://{path} cannot be listed: {os.strerror(error.errno or 0).lower()}") from error
 
 
 def _parts(below: str) -> Iterator[tuple[str, bool]]:
@@ -84,7 +114,7 @@ def _parts(below: str) -> Iterator[tuple[str, bool]]:
 def open_beneath(location: Location) -> int:
     """A read-only descriptor of a regular file, reached from the root one step at a time and never through a symlink.
 
-    Raises SourceNotFound, or SourceUnreadable for anything that is not a readable regular file.
+    Raises SourceNotFound, SourceUnreadable for anything that is not a readable regular file, or StorageUnavailable if that cannot be told now.
     """
     folder = _step(location, location.root, os.O_DIRECTORY, None)
     for part, is_last in _parts(location.below):
@@ -107,6 +137,8 @@ def _step(location: Location, part: str, flags: int, folder: int | None) -> int:
     except FileNotFoundError as error:
         raise SourceNotFound(f"{location.uri} does not exist") from error
     except OSError as error:
+        if error.errno in _PASSING:
+            raise StorageUnavailable(f"{location.uri} cannot be opened now: {os.strerror(error.errno).lower()}") from error
         is_link = error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and _is_link(part, folder))
         reason = "goes through a symbolic link" if is_link else (error.strerror or str(error)).lower()
         raise SourceUnreadable(f"{location.uri} cannot be opened: {reason}") from error

@@ -5,7 +5,7 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from shared.errors import DigestMismatch, StorageUnavailable
 
 BLOCK_BYTES = 1024**2
-_ABANDONED_SECONDS = 3600
+_ABANDONED = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +54,22 @@ class UploadFiles:
 
     def older_than(self, age: timedelta) -> list[tuple[str, str]]:
         """The tenant and id of the files that nobody wrote to for *age*."""
-        with _translated():
-            files = [path for path in self.root.glob("*/[!.]*") if path.stat().st_mtime < time.time() - age.total_seconds()]
-        return [(path.parent.name, path.name) for path in files]
+        return [(path.parent.name, path.name) for path in self._older("*/upl_*", age)]
 
     def remove_abandoned(self) -> None:
         """Remove the parts that a killed gateway left; a part that nobody wrote to for an hour has no writer."""
         with _translated():
-            for part in self.root.glob("*/.*.part"):
-                if part.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
-                    part.unlink(missing_ok=True)
+            for part in self._older("*/.upl_*.part", _ABANDONED):
+                part.unlink(missing_ok=True)
+
+    def _older(self, pattern: str, age: timedelta) -> list[Path]:
+        found, before = [], time.time() - age.total_seconds()
+        with _translated():
+            for path in self.root.glob(pattern):
+                with suppress(FileNotFoundError):  # somebody has renamed or deleted it since
+                    if path.stat().st_mtime < before:
+                        found.append(path)
+        return found
 
 
 async def _of_size(blocks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:

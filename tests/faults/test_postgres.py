@@ -16,7 +16,7 @@ import pytest
 
 from gristmill.servers import Server, start_postgres
 from shared.db.migrate import upgrade_blocking
-from tests.support.plain_job import ROWS, charges, check, spec, table, violations
+from tests.support.plain_job import ROWS, charges, check, large_spec, spec, table, violations
 from tests.support.stack import Stack, eventually
 
 MOMENTS = ("plan.before_commit", "commit.written", "merge.before_commit", "publish.swapped")
@@ -110,13 +110,13 @@ def failing(stack: Stack, table: str, event: str, when: str, sqlstate: str, time
 # fault matrix: 28
 def test_a_killed_postmaster_costs_time_only_whatever_was_going_on(stack, cluster):
     worker = stack.worker(GRISTMILL_FAULT_POINTS=",".join(f"{name}:1:stop" for name in MOMENTS))
-    job_id = stack.submit(spec(stack))["id"]
+    job_id = stack.submit(large_spec(stack))["id"]
     for number, name in enumerate(MOMENTS, 1):
         eventually(lambda: worker.log.read_bytes().count(b'"fault_point"') == number, f"the moment {name}")  # noqa: B023  # called at once
         cluster.kill_and_restart()
         worker.popen.send_signal(signal.SIGCONT)
 
-    check(stack, job_id)
+    check(stack, job_id, "n")
     assert charges(stack, job_id) == 0
     assert worker.stop() == 0
 

@@ -52,6 +52,8 @@ def test_a_file_that_changes_between_two_reads_fails_the_job_and_nothing_is_publ
     )["id"]
     eventually(lambda: stack.job(job_id)["progress"]["chunks"]["done"], "a chunk")
     assert stack.http.post(f"/v1/jobs/{job_id}/pause").status_code == 202
+    leased = "SELECT count(*) FROM gristmill.units WHERE job_id = %s AND state = 'leased'"
+    eventually(lambda: stack.sql(leased, job_id) == [(0,)], "the end of the reads that are under way")
     progress = stack.job(job_id)["progress"]["chunks"]
     alter(stack.data / change / "numbers.csv")
     assert stack.http.post(f"/v1/jobs/{job_id}/resume").status_code == 202

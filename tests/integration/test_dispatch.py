@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from shared.db.jobs import SQL as JOBS
-from shared.db.merging import MergeStore
+from shared.db.merging import WITH_ONE_PIECE, MergeStore
 from shared.db.pool import QUEUE
 from shared.db.units import SQL as UNITS
 from shared.db.units import NewUnit, UnitStore
@@ -201,11 +201,13 @@ HOT = {
     "claim_fairest": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, NULL, NULL, NULL"),
     "claim_after": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, NULL, NULL, 'flood00001'"),
     "claim_of_job": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, NULL, 'big', NULL"),
+    "claim_next": (UNITS.claim_next, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, 'big'"),
     "claim_unit": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, 20000, NULL, NULL"),
     "due": (UNITS.due, f"{SECONDS}, {SECONDS}, {SECONDS}, '{{1}}', 0, {SECONDS}"),
     "expired": (UNITS.expired, f"{SECONDS}, {SECONDS}"),
     "unfinished": (UNITS.unfinished, "'big'"),
     "complete": (UNITS.complete, "20000, 1, 'w1', 0, 0, 0, 0, '{}'"),
+    "complete_with_piece": (WITH_ONE_PIECE, "20000, 1, 'w1', 0, 0, 0, 0, '{}', 0, 1023, 1, ''"),
     "give_back": (UNITS.give_back, f"20000, 1, 'w1', {SECONDS}, NULL, 'nothing'"),
     "stalled": (JOBS.stalled, ""),
     "overdue": (JOBS.overdue, ""),

@@ -7,8 +7,10 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.doorbell import NUDGE, QUEUE, Doorbell, redis_pool, serialize
+from shared.tasks import end
 from worker_service.puller import Puller
 
 SOON = 20.0
@@ -43,8 +45,7 @@ async def pulling(doorbell, slots):
     task = asyncio.create_task(Puller(SimpleNamespace(doorbell=doorbell), slots).main())
     yield task
     alive = not task.done()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    assert not await end([task], 5)
     assert alive, task
 
 
@@ -161,14 +162,12 @@ async def test_a_message_wakes_one_of_many_workers_and_none_asks_twice(doorbell,
     """arq's own workers would all read the same ids, again and again."""
     others = [Doorbell(redis_pool(redis_url)) for _ in range(5)]
     fleet = [(other, Slots(free=1)) for other in others]
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(Puller(SimpleNamespace(doorbell=other), slots).main()) for other, slots in fleet]
-        before = (await doorbell.redis.info("commandstats")).get("cmdstat_get", {"calls": 0})["calls"]
-        await doorbell.ring([(unit, 1) for unit in range(1, 51)])
-        await until(lambda: sum(slots.taken for _, slots in fleet) == 50)
-        fetched = (await doorbell.redis.info("commandstats"))["cmdstat_get"]["calls"] - before
-        for task in tasks:
-            task.cancel()
+    tasks = [asyncio.create_task(Puller(SimpleNamespace(doorbell=other), slots).main()) for other, slots in fleet]
+    before = (await doorbell.redis.info("commandstats")).get("cmdstat_get", {"calls": 0})["calls"]
+    await doorbell.ring([(unit, 1) for unit in range(1, 51)])
+    await until(lambda: sum(slots.taken for _, slots in fleet) == 50)
+    fetched = (await doorbell.redis.info("commandstats"))["cmdstat_get"]["calls"] - before
+    assert not await end(tasks, 5)
     for other in others:
         await other.close()
 
@@ -208,3 +207,13 @@ async def test_a_redis_that_takes_no_writes_gets_no_ring(doorbell, trouble):
         await server.config_set("maxmemory", "0")
         await server.execute_command("REPLICAOF", "NO", "ONE")
     assert await doorbell.turn(timedelta(seconds=1)) == 0
+
+
+async def test_a_redis_that_goes_away_while_a_queue_is_mended_is_away_and_no_error(doorbell, monkeypatch):
+    async def gone(_):
+        raise RedisConnectionError("gone")
+
+    await doorbell.redis.set(QUEUE, b"no sorted set")
+    monkeypatch.setattr(doorbell.redis, "type", gone)
+
+    assert await doorbell.turn(timedelta(seconds=1)) is None

@@ -1,8 +1,10 @@
 """The child processes: what they answer, what they know, and how they end."""
 
 import asyncio
+import errno
 import os
 import signal
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -171,3 +173,44 @@ async def test_many_files_fit_one_request(child):
     finally:
         for descriptor in files:
             os.close(descriptor)
+
+
+@pytest.mark.parametrize("step", ["memory_file", "pidfd_open", "Popen"])
+async def test_a_child_that_cannot_be_made_leaves_nothing_behind(monkeypatch, step):
+    def exhausted(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    place = {"memory_file": wire, "pidfd_open": os, "Popen": subprocess}[step]
+    before = descriptors(), children()
+    monkeypatch.setattr(place, step, exhausted)
+    with pytest.raises(OSError, match="Too many"):
+        await Child.start(GENEROUS)
+
+    assert (descriptors(), children()) == before
+
+
+async def test_a_request_that_cannot_be_made_leaves_nothing_behind(child, monkeypatch):
+    make, made = wire.memory_file, []
+
+    def exhausted(name, data=b""):
+        made.append(name)
+        if len(made) > 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return make(name, data)
+
+    before = descriptors()
+    monkeypatch.setattr(wire, "memory_file", exhausted)
+    with pytest.raises(OSError, match="Too many"):
+        async with child.run(plan_request(), [], AMPLE):
+            pass
+
+    assert descriptors() == before
+    assert child.alive
+
+
+def descriptors() -> set[str]:
+    return {f"{path.name} {path.readlink()}" for path in Path("/proc/self/fd").iterdir() if path.is_symlink()}
+
+
+def children() -> str:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text()

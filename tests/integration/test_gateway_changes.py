@@ -3,11 +3,18 @@
 import pytest
 from redis.asyncio import Redis
 
+from api_service import app
 from shared.doorbell import NUDGE
 from tests.support.gateway import database, finish_job, gateway, insert_job, problem_of, publish, spec_for
 from tests.support.transitions import UNCHECKED
 
 PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail": "line 7", "errors": []}
+
+
+SLOW = """
+CREATE FUNCTION referee.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1.5); RETURN NEW; END $$;
+CREATE TRIGGER slow BEFORE UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTION referee.slow();
+"""
 
 
 async def change(http, job_id: str, what: str) -> tuple[int, str]:
@@ -141,3 +148,13 @@ async def test_a_deadline_is_shown_as_the_moment_it_passes(settings):
     async with database(settings) as connection:
         passed = "SELECT $1::text::timestamptz - $2::text::timestamptz = '1 h'"
         assert await connection.fetchval(passed, timing["deadline_at"], timing["created_at"])
+
+
+async def test_a_change_of_a_job_with_many_units_may_take_longer_than_other_answers(settings, monkeypatch):
+    monkeypatch.setattr(app, "ANSWER_SECONDS", 1.0)
+    job_id = await insert_job(settings)
+    async with database(settings) as connection:
+        await connection.execute(SLOW)
+    async with gateway(settings) as http:
+        assert await change(http, job_id, "cancel") == (202, "cancelled")
+        assert await change(http, job_id, "retry") == (202, "queued")

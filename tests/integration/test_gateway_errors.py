@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from api_service import server
 from shared.db.migrate import upgrade
 from tests.support.gateway import PROBLEM_KEYS, database, gateway, insert_job, problem_of, publish, spec_for
 
@@ -268,3 +269,9 @@ async def test_serve_refuses_what_it_cannot_do_in_one_plain_sentence(settings, c
     assert process.returncode == code
     assert words in said
     assert b"Traceback" not in said
+
+
+async def test_a_gateway_with_hardly_any_open_files_still_takes_a_connection(settings, monkeypatch):
+    monkeypatch.setattr(server, "_descriptors", lambda: server.SPARE_DESCRIPTORS - 24)
+    async with gateway(settings) as http, http.get("/livez") as response:
+        assert response.status == 200

@@ -186,3 +186,19 @@ async def test_unknown_ids_and_other_tenants_ids_are_not_found(settings):
                 assert (response.status, (await problem_of(response))["code"]) == (404, "not_found"), path
         async with http.post(f"/v1/jobs/{other}/cancel") as response:
             assert response.status == 404
+
+
+async def test_a_key_means_its_job_though_the_upload_is_gone(settings):
+    async with gateway(settings) as http:
+        async with http.post("/v1/uploads", data=b"k\n1\n") as response:
+            upload = await response.json()
+        spec, key = SPEC | {"source": {"uris": [upload["uri"]]}}, {"Idempotency-Key": "order-7"}
+        async with http.post("/v1/jobs", json=spec, headers=key) as response:
+            job = await response.json()
+        async with http.delete(f"/v1/uploads/{upload['id']}") as response:
+            assert response.status == 204
+        async with http.post("/v1/jobs", json=spec, headers=key) as again:
+            assert (again.status, again.headers.get("Idempotency-Replayed")) == (202, "true")
+            assert (await again.json())["id"] == job["id"]
+        async with http.post("/v1/jobs", json=spec, headers={"Idempotency-Key": "order-8"}) as other:
+            assert (await problem_of(other))["code"] == "source_not_found"

@@ -245,3 +245,24 @@ async def test_a_succeeded_job_shows_its_result_and_where_the_time_went(settings
     }
     assert (job["progress"]["fraction"], job["done"], job["state"]) == (1.0, True, "succeeded")
     assert {key for key in job["timing"] if key.endswith("_ms")} == {"queue_ms", "plan_ms", "scan_ms", "merge_ms", "publish_ms"}
+
+
+@pytest.mark.parametrize("errors", [1, 1000])
+async def test_who_waits_sees_the_end_though_the_look_out_fails(settings, monkeypatch, errors):
+    """One bug ends no look-out, and with a lasting one the answer is still of its own time."""
+    look, left = JobStore.standing, [RuntimeError("a bug")] * errors
+
+    async def failing(store: JobStore, job_ids: list[str]) -> dict:
+        if left:
+            raise left.pop()
+        return await look(store, job_ids)
+
+    monkeypatch.setattr(JobStore, "standing", failing)
+    job_id = await scanning_job(settings)
+    async with gateway(settings) as http:
+        waiting = asyncio.create_task(read(http, job_id, Prefer="wait=3"))
+        async with asyncio.timeout(5):
+            while len(left) == errors:
+                await asyncio.sleep(0.01)
+        await finish_job(settings, job_id, state="failed", error=PROBLEM)
+        assert (await waiting)[2]["state"] == "failed"

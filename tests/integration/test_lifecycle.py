@@ -1,7 +1,5 @@
 """The SQL makes every step of the tables in shared.core.lifecycle; that it makes no other is what the referee in each test's database says."""
 
-from datetime import timedelta
-
 import asyncpg
 import pytest
 
@@ -19,6 +17,15 @@ BEGIN
 END $$;
 CREATE TRIGGER note AFTER UPDATE ON gristmill.jobs FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
 CREATE TRIGGER note AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
+"""
+WRITES = """
+CREATE TABLE referee.writes (id bigint);
+CREATE FUNCTION referee.count() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO referee.writes VALUES (OLD.id);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER count AFTER UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTION referee.count();
 """
 
 
@@ -202,6 +209,19 @@ async def test_a_retry_keeps_what_is_finished_and_begins_the_rest_with_fresh_cou
     assert await world.value("SELECT max(attempt) FROM gristmill.units WHERE no = 1 AND kind = 'chunk'") == 3, "attempts never fall"
 
 
+async def test_a_retry_writes_each_unit_once(world):
+    job_id = await failed_chunk(world)
+    async with world.pool.connection() as connection:
+        await connection.execute(WRITES)
+    await world.jobs.retry("default", job_id)
+
+    units = await world.units.of_job(job_id)
+    async with world.pool.connection() as connection:
+        written = [row["id"] for row in await connection.fetch("SELECT id FROM referee.writes ORDER BY id")]
+    assert written == [unit["id"] for unit in units]
+    assert {unit["epoch"] for unit in units} == {2}
+
+
 @pytest.mark.parametrize("phase", ["merging", "publishing"])
 async def test_a_job_that_failed_after_its_scan_merges_again_from_the_start(world, phase):
     job_id = await world.planned(1)
@@ -254,49 +274,3 @@ async def test_a_job_whose_source_changed_is_retried_only_if_it_is_planned_anew(
     with pytest.raises(RetryExpired):
         await world.jobs.retry("default", planned)
     assert (await world.jobs.retry("default", planning.job_id)).state == "running"
-
-
-# --- deadline ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("paused", [False, True])
-async def test_a_job_past_its_deadline_fails_and_names_it(world, paused):
-    lease = await world.leased(deadline="15m")
-    job = await world.jobs.get("default", lease.job_id)
-    assert job.deadline_at - job.created_at == timedelta(minutes=15)
-    if paused:
-        await world.jobs.pause("default", job.id)
-    await world.jobs.fail_overdue()
-    assert await world.state(job.id) == ("paused" if paused else "running")
-
-    await world.value("UPDATE gristmill.jobs SET deadline_at = now() RETURNING 1")
-    await world.jobs.fail_overdue()
-
-    assert await world.state(job.id) == "cancelling"
-    assert await world.beat() == {(lease.id, lease.attempt): False}, "its worker hears that the unit is no longer wanted"
-    await world.units.give_back(lease, "nothing")
-    job = await world.jobs.get("default", job.id)
-    assert (job.state, job.error["code"]) == ("failed", "deadline_exceeded")
-    assert "options.deadline of 15m" in job.error["detail"]
-
-
-async def test_a_deadline_counts_anew_from_a_retry(world):
-    job, _ = await world.submit(deadline="1h")
-    await world.value("UPDATE gristmill.jobs SET deadline_at = now() RETURNING 1")
-    await world.jobs.fail_overdue()
-    assert await world.state(job.id) == "failed"
-
-    await world.jobs.retry("default", job.id)
-    await world.jobs.fail_overdue()
-
-    assert await world.state(job.id) == "queued"
-    assert await world.value("SELECT deadline_at - now() FROM gristmill.jobs") > timedelta(minutes=59)
-
-
-async def test_a_job_that_has_ended_has_no_deadline_any_more(world):
-    job_id = await world.planned(1, deadline="1h")
-    await world.finish(job_id)
-    await world.value("UPDATE gristmill.jobs SET deadline_at = now() RETURNING 1")
-    await world.jobs.fail_overdue()
-
-    assert await world.state(job_id) == "succeeded"

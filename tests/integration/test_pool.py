@@ -1,6 +1,7 @@
 """Connections that Postgres ends are errors of a database that is away, and the next borrower gets a new one."""
 
 import struct
+import time
 
 import pytest
 
@@ -21,5 +22,35 @@ async def test_a_query_between_the_servers_farewell_and_its_hanging_up_finds_the
                 await connection.execute("SELECT 1")
         async with pool.connection() as connection:
             assert await connection.fetchval("SELECT 1") == 1
+    finally:
+        await pool.close()
+
+
+async def test_a_connection_is_lent_for_a_time_and_longer_if_that_is_said(database_url):
+    pool = connect(database_url, name="test", size=1, seconds=0.5)
+    try:
+        started = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            async with pool.transaction() as connection:
+                await connection.execute("SELECT pg_sleep(60)")
+        assert time.monotonic() - started < 10
+        async with pool.transaction() as connection:
+            pool.extend(connection, 60)
+            assert await connection.fetchval("SELECT 1 FROM pg_sleep(1)") == 1
+    finally:
+        await pool.close()
+
+
+async def ask_after_abort(pool):
+    async with pool.connection() as connection:
+        pool.abort()
+        await connection.execute("SELECT 1")
+
+
+async def test_a_pool_with_a_limit_ends_what_is_lent_too(database_url):
+    pool = connect(database_url, name="test", size=1, seconds=60)
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            await ask_after_abort(pool)
     finally:
         await pool.close()

@@ -12,7 +12,7 @@ import pytest
 
 from shared.core.retention import Retention
 from shared.db.pool import connect
-from shared.db.pruning import PruneStore
+from shared.db.pruning import BATCH, PruneStore
 from shared.db.uploads import UploadStore
 from shared.ids import new_id
 from tests.support.gateway import finish_job, insert_job, publish
@@ -138,6 +138,33 @@ async def test_a_superseded_version_goes_with_its_table_and_its_job_follows(worl
     assert await world.sql("SELECT relname::text FROM pg_class WHERE relname = $1", jobs[0]) == []
 
 
+async def test_a_version_that_is_published_after_a_newer_one_is_kept_for_its_time_too(world):
+    """The slow one of two jobs; its rows were promised when it ended, not when the other one did."""
+    slow, newer = [await publish(world.settings, SHAPE, [(str(i),)], name="sales") for i in range(2)]
+    for hours, job_id in ((0.5, slow), (9, newer)):
+        await world.sql("UPDATE gristmill.jobs SET spec = $2 WHERE id = $1", job_id, {"output": {"versions": 1}})
+        await world.aged(job_id, hours)
+    await world.prune()
+    assert {job for (job,) in await world.sql("SELECT job_id FROM gristmill.versions")} == {slow, newer}
+
+    await world.aged(slow, 2)
+    await world.prune()
+    assert {job for (job,) in await world.sql("SELECT job_id FROM gristmill.versions")} == {newer}
+
+
+async def test_any_number_of_tables_in_use_hold_up_no_other(world):
+    """More than a batch of them, and all of them older than the one that is free."""
+    pinned = [await publish(world.settings, SHAPE, []) for _ in range(BATCH)]
+    free = await publish(world.settings, SHAPE, [])
+    for job_id in (*pinned, free):
+        await world.aged(job_id, 9 if job_id == free else 10)
+        if job_id != free:
+            await world.sql(f"CREATE VIEW of_{job_id} AS SELECT * FROM gristmill_results.{job_id}")
+    await world.prune()
+
+    assert {job for (job,) in await world.sql("SELECT job_id FROM gristmill.versions")} == set(pinned)
+
+
 @pytest.mark.parametrize("hold", ["SELECT FROM gristmill_results.{}", "CREATE VIEW mine AS SELECT * FROM gristmill_results.{}; COMMIT"])
 async def test_a_table_in_use_waits_and_holds_up_nothing_else(world, hold):
     first, second = [await publish(world.settings, SHAPE, [("a",)]) for _ in range(2)]
@@ -178,11 +205,22 @@ async def test_naming_an_upload_in_a_job_keeps_it(world):
 
 async def test_a_file_that_no_upload_knows_goes_after_its_time(world):
     known = await world.uploaded(2)
-    for name, hours in [("upl_stray", 2), ("upl_fresh", 0), (".upl_broken.part", 2), (".upl_growing.part", 0)]:
+    for name, hours in [("upl_stray", 2), ("upl_fresh", 0), (".upl_broken.part", 2), (".upl_growing.part", 0), ("not ours", 9)]:
         world.file(name, hours)
     await world.prune()
 
-    assert world.files() == {known, "upl_fresh", ".upl_growing.part"}
+    assert world.files() == {known, "upl_fresh", ".upl_growing.part", "not ours"}
+
+
+async def test_files_that_vanish_while_the_pruner_looks_keep_it_from_nothing(world):
+    """A broken link is like a file that another pruner deletes between the listing and the look at it."""
+    world.file("upl_stray", 2)
+    folder = world.settings.storage / "uploads" / "default"
+    for name in ("upl_gone", ".upl_gone.part"):
+        (folder / name).symlink_to("nowhere")
+    await world.prune()
+
+    assert world.files() == {"upl_gone", ".upl_gone.part"}
 
 
 async def test_a_silent_worker_is_forgotten_unless_a_lease_still_names_it(world):

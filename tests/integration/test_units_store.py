@@ -131,6 +131,26 @@ async def test_a_commit_whose_answer_was_lost_counts_once(world):
     assert writes == [1]
 
 
+PIECES = [(0, 511, 1, b"low"), (512, 1023, 1, b"high")]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+async def test_a_chunk_and_its_partial_are_committed_together_once_and_never_by_a_zombie(world, count):
+    job_id = await world.planned(1)
+    zombie = await world.claimed(job_id=job_id)
+    await world.units.give_back(zombie, "death")
+    owner = await world.claimed(job_id=job_id)
+
+    with pytest.raises(LeaseLost):
+        await world.merging.complete_chunk(zombie, Done(), iter([(0, 1023, 1, b"zombie")] * count))
+    assert (await world.states(job_id), await world.value("SELECT count(*) FROM gristmill.partials")) == (["leased"], 0)
+    for _ in range(2):  # the second time as if the first answer had been lost
+        await world.merging.complete_chunk(owner, Done(rows_read=7), iter(PIECES[:count]))
+
+    assert [unit["rows_read"] for unit in await world.units.of_job(job_id) if unit["kind"] == "chunk"] == [7]
+    assert await world.value("SELECT array_agg(data ORDER BY piece) FROM gristmill.partials") == ([b"low", b"high"][:count] or None)
+
+
 async def test_widening_happens_once_and_returns_finished_chunks(world):
     plan = await world.leased()
     await world.units.complete_plan(plan, {"schema": 1}, [NewUnit(no=i, payload={}) for i in range(3)])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import uuid
 
 import psycopg
 import pytest
@@ -163,3 +164,24 @@ def test_the_command_says_what_broke_and_where_and_whether_it_could_tell(databas
     away = verify("postgresql://nobody@127.0.0.1:1/nothing")
     assert (away.returncode, away.stdout) == (2, "")
     assert "Postgres" in away.stderr
+
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE gristmill.versions ALTER COLUMN rows TYPE text")
+    odd = verify(database_url)
+    assert (odd.returncode, odd.stdout) == (2, "")
+    assert "verify.bug" in odd.stderr
+
+
+def test_a_database_that_may_not_be_read_is_not_called_broken(database_url):
+    role = f"gristmill_nobody_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role}")
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET role = {role}")
+        try:
+            refused = verify(database_url)
+        finally:
+            connection.execute(f"ALTER DATABASE {connection.info.dbname} RESET role")
+            connection.execute(f"DROP ROLE {role}")
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "permission denied" in refused.stderr

@@ -30,19 +30,24 @@ def spec(stack: Stack, chunk_bytes: int = 24_000, **more: Any) -> dict[str, Any]
     }
 
 
-def check_rows(stack: Stack, job_id: str) -> None:
+def large_spec(stack: Stack, **more: Any) -> dict[str, Any]:
+    """Two chunks and a group for each row: partials of several pieces, which are committed in a transaction."""
+    return spec(stack, chunk_bytes=60_000, group_by=["n"], **more)
+
+
+def check_rows(stack: Stack, job_id: str, key: str = "k") -> None:
     """Integers exactly; the mean within a few bits, since pandas' own is not the nearest."""
-    expected = table().groupby("k").agg(n=("n", "sum"), x=("x", "mean"), rows=("n", "size"))
-    found = {row["k"]: row for row in stack.rows(job_id)}
+    expected = table().groupby(key).agg(n=("n", "sum"), x=("x", "mean"), rows=("n", "size"))
+    found = {row[key]: row for row in stack.rows(job_id)}
     assert {k: (row["sum_n"], row["count"]) for k, row in found.items()} == {k: (row.n, row.rows) for k, row in expected.iterrows()}
     assert {k: row["mean_x"] for k, row in found.items()} == pytest.approx(expected["x"].to_dict(), rel=1e-12)
 
 
-def check(stack: Stack, job_id: str) -> None:
+def check(stack: Stack, job_id: str, key: str = "k") -> None:
     """The job ends, once, with pandas' numbers; no row was read twice, no unit is left over."""
     job = stack.wait(job_id)
     assert job["state"] == "succeeded", job["error"]
-    check_rows(stack, job_id)
+    check_rows(stack, job_id, key)
     assert job["progress"]["rows"]["read"] == ROWS
     assert stack.sql("SELECT DISTINCT state FROM gristmill.units WHERE job_id = %s", job_id) == [("done",)]
     assert violations(stack) == []

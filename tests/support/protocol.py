@@ -213,7 +213,9 @@ class World:
         self._eye.execute("CREATE SCHEMA results_other")
         self._runner = asyncio.Runner()
         common = {"search_path": SEARCH_PATH, "timezone": "UTC", "jit": "off"}
-        self._pools = [Pool(url, size=8, patience=5, server_settings=common | {"lock_timeout": wait}) for wait in ("40ms", "0")]
+        self._pools = [
+            Pool(url, size=8, patience=5, seconds=None, server_settings=common | {"lock_timeout": wait}) for wait in ("40ms", "0")
+        ]
         self.messages = Messages()
         self._ids = itertools.count(1)
 

@@ -1,10 +1,11 @@
 """Which URIs are allowed, and that no file outside the allowed folders can be opened."""
 
+import errno
 import os
 
 import pytest
 
-from shared.errors import SourceNotAllowed, SourceNotFound, SourceUnreadable
+from shared.errors import SourceNotAllowed, SourceNotFound, SourceUnreadable, StorageUnavailable
 from shared.storage.sources import Location, check_uri, locate, open_beneath
 
 
@@ -93,3 +94,35 @@ def test_what_is_missing_is_named(data):
         read(Location("file:///nothing-here", str(data), "nothing-here"))
     with pytest.raises(SourceNotFound, match="x-\\*"):
         located(data, "x-*.csv")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO])
+def test_a_machine_in_trouble_says_nothing_about_the_file(data, monkeypatch, number):
+    def in_trouble(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", in_trouble)
+    with pytest.raises(StorageUnavailable):
+        open_beneath(Location("file:///x", str(data), "a.csv"))
+
+
+@pytest.mark.parametrize(("number", "error"), [(errno.EMFILE, StorageUnavailable), (errno.EACCES, SourceUnreadable)])
+def test_a_folder_that_cannot_be_listed_is_an_error_and_not_a_folder_without_files(data, monkeypatch, number, error):
+    listed = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("inner") or str(path).endswith("in ner"):
+            raise OSError(number, os.strerror(number))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert len(located(data, "*.csv")) == 2
+    with pytest.raises(error, match=r"in ?ner"):
+        located(data, "**/*.csv")
+
+
+def test_a_pattern_does_not_follow_links_to_folders(data):
+    (data / "again").symlink_to(data / "in ner", target_is_directory=True)
+    (data / "in ner" / "loop").symlink_to(data, target_is_directory=True)
+
+    assert [location.below for location in located(data, "**/c.csv")] == ["in ner/c.csv"]

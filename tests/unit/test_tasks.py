@@ -1,6 +1,9 @@
 import asyncio
 
-from shared.tasks import end
+import pytest
+
+from shared import tasks
+from shared.tasks import end, forever
 
 
 async def test_a_task_that_loses_its_first_cancellation_is_ended_by_the_next():
@@ -43,3 +46,22 @@ async def test_a_task_that_will_not_end_is_handed_back_in_time():
 
 async def test_nothing_to_end_is_fine():
     assert await end([], 1) == set()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug of a driver"), asyncio.CancelledError()])
+async def test_what_runs_for_ever_goes_on_after_any_error_and_ends_when_it_is_cancelled(monkeypatch, error):
+    monkeypatch.setattr(tasks, "REST_SECONDS", 0)
+    runs, again = [], asyncio.Event()
+
+    async def run():
+        runs.append(1)
+        if len(runs) == 1:
+            raise error
+        again.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(forever("test", run))
+    async with asyncio.timeout(5):
+        await again.wait()
+        assert await end([task], 5) == set()
+    assert task.cancelled()

@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from shared.core.timings import Timings
 from shared.errors import DatabaseUnavailable
 from worker_service.maintenance.loop import every, wait
-from worker_service.worker import keep
+from worker_service.worker import dispatch, keep
 
 FAST = SimpleNamespace(draining=False, timings=Timings().scaled(0.001))
 
@@ -65,3 +65,19 @@ async def test_a_cancellation_that_meets_the_event_is_not_lost():
 
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+# fault matrix: 8, 10, 11
+@pytest.mark.parametrize(("queued", "taken"), [(None, 3), (0, 0)])
+async def test_each_free_slot_looks_for_work_itself_while_redis_takes_no_messages(queued, taken):
+    async def turn(_):
+        return queued
+
+    async def due(_):
+        return []
+
+    slots = []
+    ctx = SimpleNamespace(timings=FAST.timings, doorbell=SimpleNamespace(turn=turn), units=SimpleNamespace(due=due))
+    await dispatch(ctx, SimpleNamespace(free=3, take=lambda: slots.append(1)))
+
+    assert len(slots) == taken

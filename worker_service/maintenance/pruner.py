@@ -25,7 +25,7 @@ class Pruner:
         keep, store = self._keep, self._store
         await _repeated(lambda: store.partials(keep.partials))
         reached("prune.between")
-        await _repeated(lambda: store.versions(keep.superseded, keep.unnamed))
+        await store.versions(keep.superseded, keep.unnamed)
         await _repeated(lambda: store.jobs(keep.jobs))
         await _repeated(self._uploads)
         await store.workers(keep.workers)

@@ -32,7 +32,8 @@ class Sweeper:
                 reached("sweep.found")
                 with suppress(TransientError):  # somebody holds its job's row; the next sweep sees it again
                     await self._take_back(lease, worker_died=worker_died)
-        await self._ctx.jobs.fail_overdue()
+        with suppress(TransientError):
+            await self._ctx.jobs.fail_overdue()
         for job_id in await self._ctx.jobs.stalled():
             await self._repair(job_id)
 
@@ -41,6 +42,8 @@ class Sweeper:
         try:
             if not await self._ctx.jobs.finish_ending(job_id) and await advance(self._ctx, job_id):
                 log.info("fan_in.repaired", job=job_id)
+        except TransientError as error:
+            log.info("fan_in.waits", job=job_id, error=error.detail)
         except Exception:
             log.exception("fan_in.bug", job=job_id)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from shared.db.pool import Connection
+from shared.db.merging import Piece
 from shared.db.units import Done, Lease
 from shared.errors import LeaseLost, SchemaWidened
 from shared.fault_points import reached
@@ -14,7 +14,6 @@ from worker_service.executor import Answer, Child
 from worker_service.units import files
 from worker_service.units.persist import persist
 
-LEAST_BATCH_BYTES = 1024**2
 PIECE_BYTES = 64 * 1024
 """Small against a merge unit's share of states, so that a piece seldom belongs to several merges, which would all decode it."""
 
@@ -29,7 +28,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         "schema": work.plan["schema"],
         "uris": [file["uri"] for file in planned],
         "extents": extents,
-        "batch_bytes": min(ctx.settings.batch_bytes, max(ctx.settings.batch_bytes >> lease.ooms, LEAST_BATCH_BYTES)),
+        "batch_bytes": batch_bytes(ctx, lease),
         "piece_bytes": PIECE_BYTES,
     }
     try:
@@ -41,20 +40,20 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         await _widen(ctx, lease, work, widened.widen)
 
 
+def batch_bytes(ctx: Context, lease: Lease) -> int:
+    """Half as much after each time that memory ran out."""
+    return max(ctx.settings.batch_bytes >> lease.ooms, 1)
+
+
 async def _commit(ctx: Context, lease: Lease, answer: Answer) -> None:
     header = answer.header
-
-    async def write(tx: Connection) -> None:
-        await ctx.merging.save_partial(tx, lease, _pieces(answer))
-        reached("commit.written")
-
     groups = sum(piece[2] for piece in header["pieces"])
     counts = {name: header[name] for name in ("rows_read", "rows_aggregated", "rows_dropped")}
     done = Done(**counts, rows_out=groups)
-    await persist(ctx, lambda: ctx.units.complete(lease, done, write))
+    await persist(ctx, lambda: ctx.merging.complete_chunk(lease, done, _pieces(answer)))
 
 
-def _pieces(answer: Answer) -> Iterator[tuple[int, int, int, bytes]]:
+def _pieces(answer: Answer) -> Iterator[Piece]:
     offset = 0
     for first, last, groups, size in answer.header["pieces"]:
         yield first, last, groups, answer.body(offset, size)

@@ -51,7 +51,7 @@ async def _commit(ctx: Context, lease: Lease, work: Work, answer: Answer) -> Non
         rows_out=header["rows"],
         stats={"widened": header["widened"], "buckets": header["buckets"]},
     )
-    await ctx.merging.widen_columns(lease.job_id, header["widened"])
+    await persist(ctx, lambda: ctx.merging.widen_columns(lease.job_id, header["widened"]))
     await persist(ctx, lambda: ctx.units.complete(lease, done, write))
     reached("merge.after_commit")
 

@@ -19,6 +19,7 @@ from shared.errors import (
     OutOfMemory,
     ResultLocked,
     RetriesExhausted,
+    StorageUnavailable,
     TransientError,
 )
 from shared.fault_points import reached
@@ -85,12 +86,15 @@ async def advance(ctx: Context, job_id: str) -> bool:
         return False
 
 
-async def ring(ctx: Context) -> None:
-    """The dispatcher's pass: mark the units that are due, then ring for them. While Redis is away nothing counts as rung."""
+async def ring(ctx: Context) -> bool:
+    """The dispatcher's pass: mark the units that are due, then ring for them. False if Redis takes no message: then nothing counts as rung."""
     queued = await ctx.doorbell.turn(ctx.timings.dispatch)
-    if queued is not None and (due := await ctx.units.due(queued)):
+    if queued is None:
+        return False
+    if due := await ctx.units.due(queued):
         reached("dispatch.marked")
         await ctx.doorbell.ring(due)
+    return True
 
 
 def _named(lease: Lease, error: Exception) -> GristmillError:
@@ -102,13 +106,15 @@ def _named(lease: Lease, error: Exception) -> GristmillError:
         return ChildCrashed(f"{error} while it ran {unit}")
     if isinstance(error, TimeoutError):
         return DeadlineExceeded(f"{unit} took longer than {lease.allowed}; lower options.chunk_bytes")
+    if isinstance(error, OSError):
+        return StorageUnavailable(f"The worker's machine did not let {unit} go on: {(error.strerror or str(error)).lower()}")
     log.error("unit.bug", unit=lease.id, exc_info=error)
     return InternalError("A bug in Gristmill; the worker's log has the stack trace")
 
 
 async def _after(ctx: Context, lease: Lease, error: GristmillError) -> timedelta | None:
     charge = next((charge for kind, charge in CHARGES if isinstance(error, kind)), None)
-    before = {"memory": lease.ooms, "crash": lease.crashes, "error": lease.errors}.get(charge or "", 0)
+    before = {"memory": lease.ooms, "crash": lease.crashes, "error": lease.errors}.get(charge or "", lease.attempt - 1)
     if charge is None or not may_try_again(charge if charge != "memory" or lease.kind == "chunk" else "memory at once", before):
         await _fail(ctx, lease, _final(ctx, lease, error))
         return None
@@ -123,7 +129,7 @@ def _final(ctx: Context, lease: Lease, error: GristmillError) -> GristmillError:
     if isinstance(error, TransientError):
         return RetriesExhausted(f"Gave up after many tries: {error.detail}")
     if isinstance(error, OutOfMemory):
-        limit, batch = ctx.settings.slot_memory_bytes, ctx.settings.batch_bytes >> lease.ooms
+        limit, batch = ctx.settings.slot_memory_bytes, chunk.batch_bytes(ctx, lease)
         tried = f", even with batches of {batch:,} bytes" if lease.kind == "chunk" else ""
         cure = "raise GRISTMILL_SLOT_MEMORY_BYTES, or make fewer or smaller groups"
         return OutOfMemory(f"{lease.kind} {lease.no} needs more memory than the {limit:,} bytes of a slot{tried}: {cure}")

@@ -11,7 +11,8 @@ WITH spent AS (
 SELECT count(*) FROM spent
 
 -- expired_versions --
--- Tables that nobody is promised any more: older than the versions that the current job's spec keeps and replaced at least $1 ago;
+-- Tables that nobody is promised any more: older than the versions that the current job's spec keeps and replaced at least $1 ago
+-- (a version may be published after the one that replaces it: then nobody had it before);
 -- and results without a name, $2 after they were made.
 SELECT job_id FROM (
     SELECT v.job_id, v.name, v.published_at, r.current IS NOT DISTINCT FROM v.version AS shown,
@@ -21,9 +22,9 @@ SELECT job_id FROM (
     FROM gristmill.versions v LEFT JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name
     WINDOW newest AS (PARTITION BY v.tenant, v.name ORDER BY v.version DESC)
 ) AS found
-WHERE (name IS NOT NULL AND NOT shown AND place > kept AND replaced_at < now() - $1::interval)
+WHERE (name IS NOT NULL AND NOT shown AND place > kept AND greatest(published_at, replaced_at) < now() - $1::interval)
    OR (name IS NULL AND published_at < now() - $2::interval)
-LIMIT $3
+ORDER BY published_at
 
 -- version --
 DELETE FROM gristmill.versions

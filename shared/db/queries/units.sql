@@ -76,12 +76,29 @@ WITH RECURSIVE tenants AS (
 )
 SELECT * FROM claimed
 
+-- claim_next --
+-- What `claim` finds for job $5 in the commonest case, at a third of its price: the job runs, and there is no other. Else nothing.
+UPDATE gristmill.units u
+SET state = 'leased', attempt = u.attempt + 1, worker = $1, leased_at = now(), rung_at = NULL,
+    deadline_at = now() + $3::interval + u.bytes * interval '1 microsecond'
+WHERE u.id = (
+    SELECT n.id FROM gristmill.jobs j CROSS JOIN LATERAL (
+        SELECT c.id FROM gristmill.units c
+        WHERE c.job_id = j.id AND c.state = 'pending' AND c.not_before <= now() AND c.epoch = j.epoch
+          AND c.state_version = ANY ($2::smallint[]) AND c.kind <> 'plan'
+        ORDER BY c.id LIMIT 1
+        FOR UPDATE SKIP LOCKED) n
+    WHERE j.id = $5 AND j.state = 'running'
+      AND (SELECT true FROM gristmill.jobs o WHERE o.state IN ('queued', 'running') AND o.id <> $5 LIMIT 1) IS NULL)
+  AND (SELECT w.seen_at > now() - $4::interval FROM gristmill.workers w WHERE w.id = $1)
+RETURNING u.*, u.deadline_at - now() AS allowed
+
 -- complete --
 UPDATE gristmill.units
 SET state = 'done', finished_at = now(), deadline_at = NULL, error = NULL,
     rows_read = $4, rows_aggregated = $5, rows_dropped = $6, rows_out = $7, stats = $8
 WHERE id = $1 AND state = 'leased' AND attempt = $2 AND worker = $3
-RETURNING job_id
+RETURNING job_id, no
 
 -- held_by --
 SELECT EXISTS (SELECT FROM gristmill.units WHERE id = $1 AND state = 'leased' AND attempt = $2 AND worker = $3)
@@ -123,7 +140,8 @@ UPDATE gristmill.units SET epoch = $2 WHERE job_id = $1 AND epoch <> $2
 
 -- retry --
 UPDATE gristmill.units
-SET state = 'pending', finished_at = NULL, rung_at = NULL, not_before = now(), error = NULL, deaths = 0, crashes = 0, errors = 0, ooms = 0
+SET state = 'pending', epoch = $2, finished_at = NULL, rung_at = NULL, not_before = now(), error = NULL,
+    deaths = 0, crashes = 0, errors = 0, ooms = 0
 WHERE job_id = $1 AND state IN ('failed', 'cancelled')
 
 -- forget_merging --

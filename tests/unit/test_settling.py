@@ -1,0 +1,95 @@
+"""What becomes of a unit after a failure: when it is tried again, and as what it is counted."""
+
+import errno
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from shared.core.timings import Timings
+from shared.db.units import Lease
+from shared.errors import DatabaseUnavailable, OutOfMemory, ResultLocked
+from worker_service.units import merge, run
+from worker_service.units.chunk import batch_bytes
+
+
+class Units:
+    def __init__(self) -> None:
+        self.charges, self.problems = [], []
+
+    async def give_back(self, lease, charge, *, delay, problem):
+        self.charges.append(charge)
+
+    async def fail(self, lease, problem):
+        self.problems.append(problem)
+
+
+def context(**changes):
+    settings = SimpleNamespace(batch_bytes=8 * 1024**2, slot_memory_bytes=2**31)
+    return SimpleNamespace(**{"units": Units(), "timings": Timings(), "settings": settings} | changes)
+
+
+def lease(**changes):
+    counts = dict.fromkeys(("id", "no", "epoch", "deaths", "crashes", "errors", "ooms"), 0)
+    known = {"job_id": "job_1", "kind": "publish", "attempt": 1, "worker": "w", "allowed": timedelta(minutes=15), "payload": {}}
+    return Lease(**counts | known | changes)
+
+
+async def after(ctx, lease, error, monkeypatch):
+    async def failing(*_):
+        raise error
+
+    monkeypatch.setattr(run, "_do", failing)
+    return await run.run_unit(ctx, lease, None)
+
+
+@pytest.mark.parametrize("error", [ResultLocked("held"), DatabaseUnavailable("away")])
+async def test_what_is_charged_to_nobody_is_tried_ever_more_seldom_and_without_end(error, monkeypatch):
+    ctx = context()
+    delays = [(await after(ctx, lease(attempt=attempt), error, monkeypatch)).total_seconds() for attempt in (1, 2, 3, 1000)]
+
+    assert delays == [0.5, 1, 2, 30]
+    assert ctx.units.charges == ["nothing"] * 4
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+async def test_a_machine_that_has_nothing_left_is_a_passing_error(number, monkeypatch):
+    ctx = context()
+
+    assert await after(ctx, lease(), OSError(number, "nothing left"), monkeypatch) == timedelta(seconds=0.5)
+    assert ctx.units.charges == ["error"]
+
+
+async def test_each_try_after_running_out_of_memory_has_half_the_batch_and_the_last_is_the_one_that_is_named(monkeypatch):
+    ctx = context()
+    tries = [lease(kind="chunk", ooms=ooms, attempt=ooms + 1) for ooms in range(5)]
+    for one in tries:
+        await after(ctx, one, OutOfMemory("full"), monkeypatch)
+
+    assert [batch_bytes(ctx, one) for one in tries] == [8 * 1024**2, 4 * 1024**2, 2 * 1024**2, 1024**2, 512 * 1024]
+    assert ctx.units.charges == ["memory"] * 4
+    [problem] = ctx.units.problems
+    assert "even with batches of 524,288 bytes" in problem["detail"]
+
+
+async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_to_widen_again(monkeypatch):
+    calls = []
+
+    class Merging:
+        async def widen_columns(self, job_id, columns):
+            calls.append(columns)
+            if len(calls) < 3:
+                raise DatabaseUnavailable("lock_timeout")
+
+    class Completing(Units):
+        async def complete(self, *_):
+            calls.append("complete")
+
+    monkeypatch.setattr(merge, "bind", lambda *_: SimpleNamespace(keys=[], aggregates=[]))
+    monkeypatch.setattr(merge.JobSpec, "model_validate", lambda _: None)
+    header = {"rows": 1, "rows_aggregated": 1, "widened": ["n"], "buckets": {}}
+    work = SimpleNamespace(spec={}, plan={"schema": []})
+    ctx = context(merging=Merging(), units=Completing(), timings=Timings().scaled(0.001))
+    await merge._commit(ctx, lease(kind="merge"), work, SimpleNamespace(header=header))  # beyond it is a child process
+
+    assert calls == [["n"], ["n"], ["n"], "complete"]
