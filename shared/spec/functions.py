@@ -57,8 +57,8 @@ def total(of: DataType | None) -> DataType:
 
 
 def average(of: DataType | None) -> DataType:
-    """Decimals get six more places, as far as 38 digits allow."""
-    return DataType("decimal", 38, min(of.scale + 6, 38)) if of and of.kind == "decimal" else FLOAT64
+    """Decimals get six more places, as far as 38 digits have room for them beside those of the column."""
+    return DataType("decimal", 38, of.scale + min(6, 38 - of.precision)) if of and of.kind == "decimal" else FLOAT64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Function:
     """A signature. `result` gets the type of the first column parameter, None where it is not given.
 
     `default_name` is a template over the parameters. `may_widen` holds the kinds for which an int64 result becomes
-    decimal(38,0) when a group needs it. `precision` is the largest decimal precision that is computed today.
+    decimal(38,0) when a group needs it.
     """
 
     name: str
@@ -74,7 +74,6 @@ class Function:
     result: Rule
     default_name: str = "{fn}_{column}"
     may_widen: frozenset[Kind] = field(default_factory=frozenset)
-    precision: int = 18
     supported: bool = False
 
     @property
@@ -105,28 +104,28 @@ _RANKED = {"column": column(ANYTHING), "k": VALUE}
 _PAIR = {"y": column(NUMBER), "x": column(NUMBER)}
 
 _TABLE = (
-    Function(name="count", parameters={"column": column(ANYTHING, required=False)}, result=always(INT64), precision=38, supported=True),
+    Function(name="count", parameters={"column": column(ANYTHING, required=False)}, result=always(INT64), supported=True),
     Function(name="sum", parameters=_NUMBERS, result=total, may_widen=frozenset({"int64"}), supported=True),
     Function(name="mean", parameters=_NUMBERS, result=average, supported=True),
     Function(name="min", parameters=_ANY, result=own, supported=True),
     Function(name="max", parameters=_ANY, result=own, supported=True),
     Function(name="var", parameters=_SPREAD, result=always(FLOAT64), supported=True),
     Function(name="std", parameters=_SPREAD, result=always(FLOAT64), supported=True),
-    Function(name="sem", parameters=_SPREAD, result=always(FLOAT64)),
-    Function(name="any", parameters={"column": column(TRUTH)}, result=own),
-    Function(name="all", parameters={"column": column(TRUTH)}, result=own),
-    Function(name="first", parameters=_ANY, result=own),
-    Function(name="last", parameters=_ANY, result=own),
-    Function(name="arg_min", parameters=_ARG, result=own, default_name="{fn}_{column}_by_{by}"),
-    Function(name="arg_max", parameters=_ARG, result=own, default_name="{fn}_{column}_by_{by}"),
+    Function(name="sem", parameters=_SPREAD, result=always(FLOAT64), supported=True),
+    Function(name="any", parameters={"column": column(TRUTH)}, result=own, supported=True),
+    Function(name="all", parameters={"column": column(TRUTH)}, result=own, supported=True),
+    Function(name="first", parameters=_ANY, result=own, supported=True),
+    Function(name="last", parameters=_ANY, result=own, supported=True),
+    Function(name="arg_min", parameters=_ARG, result=own, default_name="{fn}_{column}_by_{by}", supported=True),
+    Function(name="arg_max", parameters=_ARG, result=own, default_name="{fn}_{column}_by_{by}", supported=True),
     Function(name="nunique", parameters=_ANY, result=always(INT64)),
     Function(name="mode", parameters=_ANY, result=own),
     Function(name="median", parameters=_NUMBERS, result=always(FLOAT64)),
     Function(name="quantile", parameters={"column": column(NUMBER), "q": VALUE}, result=always(FLOAT64)),
     Function(name="top", parameters=_RANKED, result=own),
     Function(name="bottom", parameters=_RANKED, result=own),
-    Function(name="cov", parameters=_PAIR, result=always(FLOAT64), default_name="{fn}_{y}_{x}"),
-    Function(name="corr", parameters=_PAIR, result=always(FLOAT64), default_name="{fn}_{y}_{x}"),
+    Function(name="cov", parameters=_PAIR, result=always(FLOAT64), default_name="{fn}_{y}_{x}", supported=True),
+    Function(name="corr", parameters=_PAIR, result=always(FLOAT64), default_name="{fn}_{y}_{x}", supported=True),
 )
 
 FUNCTIONS: dict[str, Function] = {function.name: function for function in _TABLE}

@@ -112,6 +112,11 @@ class AggregateSpec(Part):
         return {parameter: getattr(self, parameter) for parameter in COLUMN_PARAMETERS if getattr(self, parameter) is not None}
 
     @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The quantile of each result column; the median's where there is none to choose."""
+        return self.q if isinstance(self.q, tuple) else (0.5 if self.q is None else self.q,)
+
+    @property
     def result_columns(self) -> list[str]:
         """The columns of the result: one, or one for each element where `q` is a list."""
         return _columns(self.name, self.q)

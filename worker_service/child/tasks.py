@@ -68,7 +68,7 @@ def chunk(request: dict[str, Any], descriptors: list[int]) -> Answer:
     """Fold the extents into one partial; the body is its pieces, one after the other. A group may be in several of them."""
     spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
     query = bind(spec, schema)
-    fold = kernels.Fold(query)
+    fold = kernels.Fold(query, request["no"])
     pieces: list[kernels.Piece] = []
     rows_read = 0
     for file, (_, start, end, rows) in zip(_files(request, descriptors), request["extents"], strict=True):
