@@ -46,8 +46,8 @@ def decimal_quotient(limbs: Limbs, by: Ints, digits: int, result: DataType, pres
     total, scale = low.view(np.int64), 10**digits
     whole, rest = np.divmod(total, by)
     part, left = np.divmod(rest * scale, by)
-    part += (2 * left > by) | ((2 * left == by) & (part & 1 == 1))
     quotient = whole * scale + part
+    quotient += (2 * left > by) | ((2 * left == by) & (quotient & 1 == 1))
     slow = (
         (high != total >> 63)
         | (whole >= _SAFE // scale)

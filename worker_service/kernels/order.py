@@ -19,8 +19,8 @@ def ordered(values: Array) -> Ints:
         return _ranks(values)
     if pa.types.is_floating(values.type):
         return flipped(canonical_floats(raw(values)).view(np.int64))
-    numbers: Ints = raw(values)
-    return numbers
+    whole: Ints = raw(values)
+    return whole
 
 
 def _ranks(values: Array) -> Ints:
@@ -28,7 +28,8 @@ def _ranks(values: Array) -> Ints:
     order = np.asarray(pc.sort_indices(encoded.dictionary)).astype(np.int64)
     ranks = np.empty_like(order)
     ranks[order] = np.arange(len(order))
-    return ranks[raw(encoded.indices)]
+    codes: Ints = raw(encoded.indices)
+    return ranks[codes]
 
 
 def flipped(bits: Ints) -> Ints:

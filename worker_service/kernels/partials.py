@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from shared.errors import GroupKeyTooLong, GroupLimitExceeded, LimitExceeded
+from shared.errors import GroupKeyTooLong, GroupLimitExceeded, LimitExceeded, StateTooLarge
 from shared.spec.query import Query
 from worker_service.kernels.arrays import Array, Ints, Mask, arrow_type, build, canonical, is_string, one, plain, raw, text, valid
 from worker_service.kernels.declaration import MAX_CHUNKS, Columns, Rows, State, place
@@ -45,7 +45,8 @@ def partial(frame: pa.Table, query: Query, first: int = 0) -> pa.Table:
 def combine(states: Sequence[pa.Table], query: Query) -> pa.Table:
     """The states of all groups of *states*, each group once; of nothing, those of an empty dataset.
 
-    Associative and commutative up to the order of rows and the presence of columns that are zero everywhere. Raises GroupLimitExceeded.
+    Associative and commutative up to the order of rows and the presence of columns that are zero everywhere. Raises GroupLimitExceeded,
+    and StateTooLarge where the values that growing states keep take more than the query's max_state_bytes.
     """
     table = pa.concat_tables(states or [_nothing(query)], promote_options="default")
     keys = [one(table[f"k{i}"]) for i in range(len(query.keys))]
@@ -56,7 +57,9 @@ def combine(states: Sequence[pa.Table], query: Query) -> pa.Table:
     for source in sources(query).values():
         for state in source.states:
             columns |= _named(source, state, state.combine(state_columns(table, source.prefix, state), groups))
-    return pa.table(columns)
+    combined = pa.table(columns)
+    _check_size(combined, query.max_state_bytes)
+    return combined
 
 
 def state_columns(table: pa.Table, prefix: str, state: State) -> Columns:
@@ -112,10 +115,54 @@ def _check_length(keys: Sequence[Array]) -> None:
         raise GroupKeyTooLong(f"the keys of a group take {longest} bytes together; at most {MAX_KEY_BYTES} can be indexed")
 
 
+def _check_size(states: pa.Table, most: int) -> None:
+    kept: int = sum(column.nbytes for column in states.columns if pa.types.is_list(column.type))
+    if kept > most:
+        raise StateTooLarge(
+            f"the distinct values of some groups take {kept:,} bytes, and {most:,} may be held at once (limits.max_state_bytes, and a "
+            "sixteenth of GRISTMILL_SLOT_MEMORY_BYTES); group by more columns, or round the values of median, quantile, mode and nunique"
+        )
+
+
 def _nothing(query: Query) -> pa.Table:
     types = {key.column: key.type for key in query.keys} | {given.column: given.type for a in query.aggregates for given in a.inputs}
     frame = {name: pa.array([], arrow_type(kind)) for name, kind in types.items()}
     return partial(pa.table(frame or {"": pa.array([], pa.bool_())}), query)
+
+
+def _size(states: pa.Table) -> int:
+    """Groups, or the values that a growing state keeps of them where these are more."""
+    kept = (len(one(column).flatten()) for column in states.columns if pa.types.is_list(column.type))
+    return max(int(states.num_rows), *kept, 0)
+
+
+class Pending:
+    """States that wait to be combined: until those of each group may be held *factor* times, and there are more than *limit*.
+
+    `size` is at least the number of groups, and of the values that are kept of them.
+    """
+
+    def __init__(self, query: Query, limit: int = PENDING_ROWS, factor: float = 3.0) -> None:
+        self._query, self._least, self._factor = query, limit, factor
+        self._limit = limit
+        self._states: list[pa.Table] = []
+        self.size = 0
+
+    def add(self, states: pa.Table) -> None:
+        self._states.append(states)
+        self.size += _size(states)
+        if self.size > self._limit:
+            self.combined()
+            self._limit = max(int(self._factor * self.size), self._least)
+
+    def combined(self) -> pa.Table:
+        """The states of all groups so far; more may follow."""
+        self._states = [combine(self._states, self._query)]
+        self.size = _size(self._states[0])
+        return self._states[0]
+
+    def clear(self) -> None:
+        self._states, self._limit, self.size = [], self._least, 0
 
 
 class Fold:
@@ -123,7 +170,6 @@ class Fold:
 
     `futile` says that the last frame had about as many groups as rows: holding its states costs memory and saves nothing.
     While groups are sparse, with few rows each, frames wait to be grouped together, since the states of small frames would repeat most keys.
-    The states of each group are held about three times at most.
     """
 
     def __init__(self, query: Query, chunk: int = 0) -> None:
@@ -135,8 +181,7 @@ class Fold:
         self._query = query
         self._frames: list[pa.Table] = []
         self._sparse = self.futile = False
-        self._pending: list[pa.Table] = []
-        self._limit = PENDING_ROWS
+        self._pending = Pending(query)
 
     def add(self, frame: pa.Table) -> None:
         self._frames.append(frame)
@@ -153,28 +198,25 @@ class Fold:
         rows = int(raw(one(states["rows"])).sum())
         self.rows_aggregated += rows
         self.rows_dropped_null_key += frame.num_rows - rows
-        self._pending.append(states)
-        self._sparse = states.num_rows > frame.num_rows // 8
-        self.futile = states.num_rows > frame.num_rows * 0.8
-        if self.groups > self._limit:
-            combined = self.finish()
-            self._limit = max(3 * combined.num_rows, PENDING_ROWS)
+        size = _size(states)
+        self._sparse = size > frame.num_rows // 8
+        self.futile = size > frame.num_rows * 0.8
+        self._pending.add(states)
 
     @property
     def groups(self) -> int:
-        """At least as many as there are: rows of states held."""
-        return sum(table.num_rows for table in self._pending)
+        """At least as many as there are, and as the values that are kept of them."""
+        return self._pending.size
 
     def finish(self) -> pa.Table:
         """The combined states so far; more frames may follow."""
         self._group()
-        self._pending = [combine(self._pending, self._query)]
-        return self._pending[0]
+        return self._pending.combined()
 
     def flush(self) -> pa.Table:
         """The combined states so far, which are then forgotten; more frames may follow."""
         states = self.finish()
-        self._pending, self._limit = [], PENDING_ROWS
+        self._pending.clear()
         return states
 
 

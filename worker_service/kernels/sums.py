@@ -26,7 +26,7 @@ def of_special(columns: Columns, size: int, name: str) -> Mask:
 
 def _sums(rows: Rows, at: int) -> Columns:
     """The sum of one input's finite values, and how many of the others there are."""
-    parts, codes, size = _parts(rows.values[at]), rows.groups.codes, rows.groups.size
+    parts, codes, size = parts_of(rows.values[at]), rows.groups.codes, rows.groups.size
     finite = _finite(parts)
     if finite is None:
         return _columns(sum_parts(parts, codes, size))
@@ -37,7 +37,7 @@ def _sums(rows: Rows, at: int) -> Columns:
 
 def _products(rows: Rows, left: int, right: int) -> Columns:
     """The sum of the products of two inputs, or of one's squares, over the rows where both are finite."""
-    found = {at: _parts(rows.values[at]) for at in (left, right)}
+    found = {at: parts_of(rows.values[at]) for at in (left, right)}
     codes, masks = rows.groups.codes, [mask for mask in map(_finite, found.values()) if mask is not None]
     if masks:
         finite = np.logical_and.reduce(masks)
@@ -46,7 +46,7 @@ def _products(rows: Rows, left: int, right: int) -> Columns:
     return _columns(sum_products(small[left], small[right], codes, rows.groups.size))
 
 
-def _parts(values: Array) -> Parts:
+def parts_of(values: Array) -> Parts:
     return quarters(*words(values)) if is_wide(values) else {0: raw(values)}
 
 

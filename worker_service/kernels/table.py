@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from shared.spec.query import Query
 from worker_service.kernels.basic import BASIC
 from worker_service.kernels.declaration import Kernel, State
+from worker_service.kernels.distributions import DISTRIBUTIONS
 from worker_service.kernels.moments import MOMENTS
 from worker_service.kernels.pairs import PAIRS
 from worker_service.kernels.picks import PICKS
 
-KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (*BASIC, *MOMENTS, *PICKS, *PAIRS)}
+KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (*BASIC, *MOMENTS, *PICKS, *PAIRS, *DISTRIBUTIONS)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,17 @@ def test_a_decimal_of_any_length_can_be_counted_and_grouped_by(body):
     assert bind(spec, SCHEMA).columns == ["debt"]
 
 
+def test_a_list_of_quantiles_makes_one_aggregate_each(body):
+    aggregates = [{"fn": "quantile", "column": "distance", "q": [0.5, 0.999]}, {"fn": "quantile", "column": "month", "q": 0.1}]
+    query = bind(spec_of(body, aggregates=aggregates), SCHEMA)
+    found = [(a.name, a.q, a.columns) for a in query.aggregates]
+    assert found == [
+        ("quantile_distance_p50", 0.5, ("distance",)),
+        ("quantile_distance_p99_9", 0.999, ("distance",)),
+        ("quantile_month", 0.1, ("month",)),
+    ]
+
+
 def test_an_unknown_column_wins_over_a_type_mismatch(body):
     found = problems(UnknownColumn, body, group_by=["nope"], aggregates=[{"fn": "sum", "column": "code"}])
     assert set(found) == {"#/group_by/0"}

@@ -26,6 +26,8 @@ def decimal(precision: int, scale: int) -> DataType:
         ("max", decimal(9, 2), decimal(9, 2)),
         ("var", decimal(9, 2), FLOAT64),
         ("std", INT64, FLOAT64),
+        ("median", INT64, FLOAT64),
+        ("quantile", decimal(9, 2), decimal(38, 8)),
     ],
 )
 def test_result_types_follow_the_rule_of_the_function(fn, of, result):
@@ -104,6 +106,7 @@ def test_a_list_of_quantiles_makes_one_column_each():
         ({"fn": "quantile", "column": "a", "q": []}, {"q"}),
         ({"fn": "quantile", "column": "a", "q": [0.1, 1.1]}, {"q/1"}),
         ({"fn": "quantile", "column": "a", "q": "0.5"}, {"q"}),
+        ({"fn": "quantile", "column": "a", "q": [0.5, 5e-324]}, {"q/1"}),
         ({"fn": "quantile", "column": "a", "q": [0.5, 0.5]}, {"as"}),
         ({"fn": "top", "column": "a", "k": 0}, {"k"}),
         ({"fn": "sum", "column": "a", "colum": "b"}, {"colum"}),
