@@ -11,8 +11,9 @@ from pydantic import AfterValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
 from shared.spec.durations import check_bucket, parse_duration
-from shared.spec.functions import FUNCTIONS, SYNONYMS
+from shared.spec.functions import FUNCTIONS
 from shared.spec.names import did_you_mean, quote, result_name_fault
+from shared.spec.synonyms import SYNONYMS
 from shared.spec.types import SIMPLE, parse_type
 from shared.spec.uris import check_uri
 
