@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from shared.errors import Detail, TypeMismatch, UnknownColumn, UsageError
-from shared.spec.functions import FUNCTIONS, SUPPORTED, Function, Parameter
+from shared.spec.functions import FUNCTIONS, Function, Parameter
 from shared.spec.grouping import AggregateSpec, TimeBucket
 from shared.spec.models import JobSpec
 from shared.spec.names import did_you_mean, listed, quote
@@ -67,7 +67,7 @@ def _mismatches(spec: JobSpec, schema: Schema) -> Iterator[Detail]:
 
 
 def _cure(field: Field) -> str:
-    takers = ", ".join(name for name in SUPPORTED if field.type.kind in FUNCTIONS[name].first_accepts.kinds)
+    takers = ", ".join(name for name, function in FUNCTIONS.items() if field.type.kind in function.first_accepts.kinds)
     if field.declared:
         return f"source.types declares it so, and a {field.type} can be given to {takers}"
     if field.type.kind == "string":

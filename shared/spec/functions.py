@@ -1,13 +1,13 @@
 """The table of aggregate functions: for each its parameters, the types it accepts, its result type and default name, and what the docs say.
 
-How a function is computed is declared beside the kernels of the worker. `supported` says whether this version computes it. Adding a
-function here and a kernel there is all that a new one needs; `python -m worker_service.kernels.page` writes docs/aggregates.md anew.
+How a function is computed is declared beside the kernels of the worker. Adding a function here and a kernel there is all that a new one
+needs; `python -m worker_service.kernels.page` writes docs/aggregates.md anew.
 """
 
-from shared.spec.signature import ANYTHING, DDOF, NUMBER, TRUTH, VALUE, Function, Parameter, always, average, column, own, total
+from shared.spec.signature import ANYTHING, DDOF, NUMBER, TRUTH, VALUE, Function, Parameter, always, average, column, own, several, total
 from shared.spec.types import FLOAT64, INT64
 
-__all__ = ["FUNCTIONS", "SUPPORTED", "Function", "Parameter"]
+__all__ = ["FUNCTIONS", "Function", "Parameter"]
 
 _NUMBERS, _ANY = {"column": column(NUMBER)}, {"column": column(ANYTHING)}
 _SPREAD = {"column": column(NUMBER), "ddof": DDOF}
@@ -35,7 +35,6 @@ _TABLE = (
         what="The rows of the group; with a column, its values that are not null.",
         exact=_EXACT,
         missing="nulls are not counted; 0 for a group without values; NaN counts under `sql`",
-        supported=True,
     ),
     Function(
         name="sum",
@@ -49,7 +48,6 @@ _TABLE = (
             "nulls are passed over; a group without values has null under `sql` and 0 under `pandas`. A NaN, or both infinities, "
             "make NaN; one infinity makes that infinity. More than 38 digits fail the job"
         ),
-        supported=True,
     ),
     Function(
         name="mean",
@@ -59,7 +57,6 @@ _TABLE = (
         what="The sum divided by the number of values.",
         exact=_AVERAGED,
         missing=f"{_SKIPPED}. NaN and infinities as for `sum`",
-        supported=True,
     ),
     Function(
         name="min",
@@ -69,7 +66,6 @@ _TABLE = (
         what="The smallest value: strings by their UTF-8 bytes, false before true.",
         exact=_EXACT,
         missing=_ORDERED,
-        supported=True,
     ),
     Function(
         name="max",
@@ -79,7 +75,6 @@ _TABLE = (
         what="The largest value, in the order of `min`.",
         exact=_EXACT,
         missing=_ORDERED,
-        supported=True,
     ),
     Function(
         name="var",
@@ -89,7 +84,6 @@ _TABLE = (
         what="The variance: squared distances from the mean, divided by the number of values less `ddof`.",
         exact=_ROUNDED,
         missing=f"{_FEW}. {_NOT_FINITE}",
-        supported=True,
     ),
     Function(
         name="std",
@@ -99,7 +93,6 @@ _TABLE = (
         what="The standard deviation: the root of `var`.",
         exact="the root of the exact variance, rounded once to the nearest double",
         missing=f"{_FEW}. {_NOT_FINITE}",
-        supported=True,
     ),
     Function(
         name="sem",
@@ -109,7 +102,6 @@ _TABLE = (
         what="The standard error of the mean: the root of the variance divided by the number of values.",
         exact="the root of the exact quotient, rounded once to the nearest double",
         missing=f"{_FEW}. {_NOT_FINITE}",
-        supported=True,
     ),
     Function(
         name="any",
@@ -119,7 +111,6 @@ _TABLE = (
         what="Whether a value is true.",
         exact=_EXACT,
         missing="nulls are passed over; a group without values has null under `sql` and false under `pandas`",
-        supported=True,
     ),
     Function(
         name="all",
@@ -129,7 +120,6 @@ _TABLE = (
         what="Whether every value is true.",
         exact=_EXACT,
         missing="nulls are passed over; a group without values has null under `sql` and true under `pandas`",
-        supported=True,
     ),
     Function(
         name="first",
@@ -139,7 +129,6 @@ _TABLE = (
         what="The value of the first row. Rows are in the order of their files, as the job lists them, and of their places in the file.",
         exact=_EXACT,
         missing="under `sql` the value of the first row, null or not; under `pandas` the first value that is not missing",
-        supported=True,
     ),
     Function(
         name="last",
@@ -149,7 +138,6 @@ _TABLE = (
         what="The value of the last row, in the order of `first`.",
         exact=_EXACT,
         missing="as for `first`",
-        supported=True,
     ),
     Function(
         name="arg_min",
@@ -162,7 +150,6 @@ _TABLE = (
         ),
         exact=_EXACT,
         missing=_BY,
-        supported=True,
     ),
     Function(
         name="arg_max",
@@ -173,7 +160,6 @@ _TABLE = (
         what="The value of `column` in the row where `by` is largest; where several rows tie, of the first of them.",
         exact=_EXACT,
         missing=_BY,
-        supported=True,
     ),
     Function(
         name="nunique",
@@ -183,7 +169,6 @@ _TABLE = (
         what="How many different values there are; 0.0 and -0.0 are one.",
         exact=_EXACT,
         missing="nulls are not counted; 0 for a group without values. Under `sql` NaN is one value",
-        supported=True,
     ),
     Function(
         name="mode",
@@ -193,7 +178,6 @@ _TABLE = (
         what="The most frequent value; where several tie, the smallest of them in the order of `min`.",
         exact=_EXACT,
         missing=_ORDERED,
-        supported=True,
     ),
     Function(
         name="median",
@@ -203,7 +187,6 @@ _TABLE = (
         what="The middle value, or the middle between the two middle ones: `quantile` with q = 0.5.",
         exact=_AVERAGED,
         missing=_ORDERED,
-        supported=True,
     ),
     Function(
         name="quantile",
@@ -217,23 +200,22 @@ _TABLE = (
         ),
         exact=_AVERAGED,
         missing=f"{_ORDERED}; a line to an infinity is that infinity, to NaN or between both infinities NaN",
-        supported=True,
     ),
     Function(
         name="top",
         parameters=_RANKED,
-        result=own,
-        result_text=_OWN,
-        what="The `k` largest values.",
+        result=several,
+        result_text="an array of the column's type",
+        what="The `k` largest values (1 to 1,000), largest first; one that occurs several times stands there as often.",
         exact=_EXACT,
         missing=_ORDERED,
     ),
     Function(
         name="bottom",
         parameters=_RANKED,
-        result=own,
-        result_text=_OWN,
-        what="The `k` smallest values.",
+        result=several,
+        result_text="an array of the column's type",
+        what="The `k` smallest values (1 to 1,000), smallest first; one that occurs several times stands there as often.",
         exact=_EXACT,
         missing=_ORDERED,
     ),
@@ -246,7 +228,6 @@ _TABLE = (
         what="The covariance of two columns, divided by the number of rows less one.",
         exact=_ROUNDED,
         missing=f"{_BOTH}; null for fewer than two. {_NOT_FINITE}",
-        supported=True,
     ),
     Function(
         name="corr",
@@ -257,9 +238,7 @@ _TABLE = (
         what="The correlation of two columns (Pearson's), never outside [-1, 1].",
         exact="the covariance divided by the root of the product of the variances, all of them exact, rounded once to the nearest double",
         missing=f"{_BOTH}; null for fewer than two, or where a column does not vary. {_NOT_FINITE}",
-        supported=True,
     ),
 )
 
 FUNCTIONS: dict[str, Function] = {function.name: function for function in _TABLE}
-SUPPORTED = tuple(function.name for function in _TABLE if function.supported)

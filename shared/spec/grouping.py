@@ -18,8 +18,8 @@ from pydantic import (
 )
 
 from shared.spec import values as v
-from shared.spec.built import NOT_YET, Built, only
-from shared.spec.functions import FUNCTIONS, SUPPORTED
+from shared.spec.built import NOT_YET, Built
+from shared.spec.functions import FUNCTIONS
 from shared.spec.names import result_name_fault
 from shared.spec.part import Part
 
@@ -64,7 +64,7 @@ COLUMN_PARAMETERS = ("column", "by", "y", "x")
 class AggregateSpec(Part):
     """One entry of `aggregates`. Parameters that its function does not have are None, and are left out of the JSON."""
 
-    fn: Annotated[v.FunctionName, only(*SUPPORTED)]
+    fn: v.FunctionName
     column: Annotated[v.ColumnName | None, Field(validate_default=True)] = None
     by: Annotated[v.ColumnName | None, Field(validate_default=True)] = None
     y: Annotated[v.ColumnName | None, Field(validate_default=True)] = None

@@ -1,7 +1,7 @@
 """What the signature of an aggregate function is made of: parameters, accepted types, rules for the result's type."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.spec.types import FLOAT64, DataType, Kind
 
@@ -47,6 +47,11 @@ def own(of: DataType | None) -> DataType:
     return of
 
 
+def several(of: DataType | None) -> DataType:
+    """An array of the column's type."""
+    return replace(own(of), array=True)
+
+
 def total(of: DataType | None) -> DataType:
     """int64 stays int64 (and may widen), decimals get every digit there is, floats stay floats."""
     return DataType("decimal", 38, of.scale) if of and of.kind == "decimal" else own(of)
@@ -74,7 +79,6 @@ class Function:
     missing: str
     default_name: str = "{fn}_{column}"
     may_widen: frozenset[Kind] = field(default_factory=frozenset)
-    supported: bool = False
 
     @property
     def first_accepts(self) -> Accepts:

@@ -1,5 +1,6 @@
 """Arrow arrays as numpy numbers and back, without a copy where the layouts agree."""
 
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,6 +27,8 @@ _ARROW: dict[str, "pa.DataType"] = {
 
 
 def arrow_type(kind: DataType) -> "pa.DataType":
+    if kind.array:
+        return pa.list_(arrow_type(replace(kind, array=False)))
     return pa.decimal128(kind.precision, kind.scale) if kind.kind == "decimal" else _ARROW[kind.kind]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from worker_service.kernels.arrays import Array, Ints, build, is_string, is_wide, plain, raw, valid
-from worker_service.kernels.declaration import Columns, Ending, Kernel, Rows, State
+from worker_service.kernels.declaration import Columns, Ending, Kernel, Rows, State, keeps
 from worker_service.kernels.exact import sum_digits
 from worker_service.kernels.grouping import Groups
 from worker_service.kernels.order import LARGEST, least, ordered, unflipped
@@ -77,9 +77,9 @@ def _truth(ending: Ending, extreme: str, *, of_nothing: bool) -> Array:
 
 
 BASIC = (
-    Kernel(name="count", states=(COUNT,), finalize=_end_count),
-    Kernel(name="min", states=(MIN,), finalize=lambda ending: ending.states["min"][""]),
-    Kernel(name="max", states=(MAX,), finalize=lambda ending: ending.states["max"][""]),
-    Kernel(name="any", states=(MAX,), finalize=lambda ending: _truth(ending, "max", of_nothing=False)),
-    Kernel(name="all", states=(MIN,), finalize=lambda ending: _truth(ending, "min", of_nothing=True)),
+    Kernel(name="count", states=keeps(COUNT), finalize=_end_count),
+    Kernel(name="min", states=keeps(MIN), finalize=lambda ending: ending.states["min"][""]),
+    Kernel(name="max", states=keeps(MAX), finalize=lambda ending: ending.states["max"][""]),
+    Kernel(name="any", states=keeps(MAX), finalize=lambda ending: _truth(ending, "max", of_nothing=False)),
+    Kernel(name="all", states=keeps(MIN), finalize=lambda ending: _truth(ending, "min", of_nothing=True)),
 )

@@ -61,6 +61,11 @@ class State:
     growing: bool = False
 
 
+def keeps(*states: State) -> Callable[[Aggregate], tuple[State, ...]]:
+    """The same states for every aggregate of a function."""
+    return lambda _: states
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """What `finalize` may look at: the aggregate, the semantics, the rows of each group, and the states' columns by state name."""
@@ -73,8 +78,8 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """One aggregate function. *finalize* gives the result column, one row a group."""
+    """One aggregate function: the *states* that an aggregate needs, and *finalize*, which gives the result column, one row a group."""
 
     name: str
-    states: tuple[State, ...]
+    states: Callable[[Aggregate], tuple[State, ...]]
     finalize: Callable[[Ending], Array]

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from worker_service.kernels.arrays import Array, Floats, Ints, Mask, arrow_type, build, raw
 from worker_service.kernels.decimals import decimal_quotient
-from worker_service.kernels.declaration import Ending, Kernel
+from worker_service.kernels.declaration import Ending, Kernel, keeps
 from worker_service.kernels.exact import Limbs, add, carry, multiply, sum_parts
 from worker_service.kernels.grouping import Groups
 from worker_service.kernels.order import least, ordered
@@ -83,8 +83,8 @@ def _with_infinite(line: Floats, below: Array, above: Array) -> Floats:
 
 
 DISTRIBUTIONS = (
-    Kernel(name="nunique", states=(VALUES,), finalize=_end_nunique),
-    Kernel(name="mode", states=(VALUES,), finalize=_end_mode),
-    Kernel(name="median", states=(VALUES,), finalize=_end_quantile),
-    Kernel(name="quantile", states=(VALUES,), finalize=_end_quantile),
+    Kernel(name="nunique", states=keeps(VALUES), finalize=_end_nunique),
+    Kernel(name="mode", states=keeps(VALUES), finalize=_end_mode),
+    Kernel(name="median", states=keeps(VALUES), finalize=_end_quantile),
+    Kernel(name="quantile", states=keeps(VALUES), finalize=_end_quantile),
 )

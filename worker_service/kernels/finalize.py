@@ -53,7 +53,7 @@ def finalize(states: pa.Table, query: Query) -> Finalized:
 
 def _end(states: pa.Table, query: Query, aggregate: Aggregate, source: Source | None) -> Array:
     kernel = KERNELS[aggregate.fn]
-    found = {state.name: state_columns(states, source.prefix, state) for state in kernel.states} if source else {}
+    found = {state.name: state_columns(states, source.prefix, state) for state in kernel.states(aggregate)} if source else {}
     return kernel.finalize(Ending(aggregate, query.semantics, one(states["rows"]), found))
 
 
@@ -63,6 +63,7 @@ def _order(found: Ints, keys: list[Array]) -> "pa.UInt64Array":
 
 
 def _check(name: str, column: Array) -> None:
+    column = column.flatten() if pa.types.is_list(column.type) else column
     if is_string(column):
         places, data = text(column)
         if (data[places[0] : places[-1]] == 0).any():

@@ -8,7 +8,7 @@ import pyarrow as pa
 from worker_service.kernels.arrays import Array, Floats, Ints, build, raw
 from worker_service.kernels.basic import COUNT
 from worker_service.kernels.decimals import decimal_quotient, exact_decimals, words_of
-from worker_service.kernels.declaration import Columns, Ending, Kernel
+from worker_service.kernels.declaration import Columns, Ending, Kernel, keeps
 from worker_service.kernels.exact import Limbs, add, carry, multiply, negate
 from worker_service.kernels.rounding import Denominator, denominator, quotient, root_of_quotient, rounded
 from worker_service.kernels.sums import SPECIAL, SQUARES, SUM, limbs_of, of_special
@@ -79,9 +79,9 @@ def _spread_of_mean(n: Ints, ddof: int) -> Sequence[Ints]:
 _POWERS = (COUNT, SUM, SQUARES)
 
 MOMENTS = (
-    Kernel(name="sum", states=(COUNT, SUM), finalize=_end_sum),
-    Kernel(name="mean", states=(COUNT, SUM), finalize=_end_mean),
-    Kernel(name="var", states=_POWERS, finalize=lambda ending: _end_spread(ending, _spread, quotient)),
-    Kernel(name="std", states=_POWERS, finalize=lambda ending: _end_spread(ending, _spread, root_of_quotient)),
-    Kernel(name="sem", states=_POWERS, finalize=lambda ending: _end_spread(ending, _spread_of_mean, root_of_quotient)),
+    Kernel(name="sum", states=keeps(COUNT, SUM), finalize=_end_sum),
+    Kernel(name="mean", states=keeps(COUNT, SUM), finalize=_end_mean),
+    Kernel(name="var", states=keeps(*_POWERS), finalize=lambda ending: _end_spread(ending, _spread, quotient)),
+    Kernel(name="std", states=keeps(*_POWERS), finalize=lambda ending: _end_spread(ending, _spread, root_of_quotient)),
+    Kernel(name="sem", states=keeps(*_POWERS), finalize=lambda ending: _end_spread(ending, _spread_of_mean, root_of_quotient)),
 )

@@ -4,8 +4,10 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from shared.spec.functions import FUNCTIONS
+from shared.spec.query import Aggregate
 from shared.spec.signature import Function
-from worker_service.kernels.declaration import Kernel, State
+from shared.spec.types import FLOAT64
+from worker_service.kernels.declaration import State
 from worker_service.kernels.table import KERNELS
 
 _INTRODUCTION = """# Aggregates
@@ -36,7 +38,7 @@ group with its count; so `nunique`, `mode`, `median` and `quantile` suit columns
 
 
 def page() -> str:
-    functions = [function for function in FUNCTIONS.values() if function.supported]
+    functions = FUNCTIONS.values()
     return "\n".join([_INTRODUCTION, *_overview(functions), "", *(line for function in functions for line in _section(function))])
 
 
@@ -45,12 +47,14 @@ def _overview(functions: Iterable[Function]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for function in functions:
         parameters = ", ".join(f"[{name}]" if not parameter.required else name for name, parameter in function.parameters.items())
-        state = "grows" if _is_growing(KERNELS[function.name]) else "bounded"
+        state = "grows" if any(state.growing for state in _states(function)) else "bounded"
         yield f"| `{function.name}({parameters})` | {function.first_accepts.what} | {function.result_text} | {state} |"
 
 
-def _is_growing(kernel: Kernel) -> bool:
-    return any(state.growing for state in kernel.states)
+def _states(function: Function) -> tuple[State, ...]:
+    """Of an aggregate like any other of the function."""
+    some = Aggregate(fn=function.name, name="", inputs=(), result=FLOAT64)
+    return KERNELS[function.name].states(some)
 
 
 def _section(function: Function) -> Iterator[str]:
@@ -59,7 +63,7 @@ def _section(function: Function) -> Iterator[str]:
     yield f"- Result: {function.result_text}"
     yield f"- Exactness: {function.exact}"
     yield f"- Nulls and NaN: {function.missing}"
-    yield f"- Kept of a group: {'; '.join(map(_kept, KERNELS[function.name].states))}"
+    yield f"- Kept of a group: {'; '.join(map(_kept, _states(function)))}"
     yield ""
 
 
@@ -71,7 +75,7 @@ def _parameters(function: Function) -> Iterator[str]:
 
 def _kept(state: State) -> str:
     columns = ", ".join(f"`{state.name}{'_' if suffix else ''}{suffix}` {dtype}" for suffix, dtype in state.columns.items())
-    return columns.replace(" own", " of the column's type").replace(" by", " of the type of `by`")
+    return columns.replace(" own", " of the column's type").replace(" by", " of the type of `by`").replace("item: ", "")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from worker_service.kernels.arrays import Array, Floats, Ints, Mask, build, raw
 from worker_service.kernels.basic import COUNT
-from worker_service.kernels.declaration import Ending, Kernel
+from worker_service.kernels.declaration import Ending, Kernel, keeps
 from worker_service.kernels.exact import Limbs, nonzero
 from worker_service.kernels.moments import co_moment, scale_of
 from worker_service.kernels.rounding import correlation, denominator, quotient
@@ -51,6 +51,6 @@ def _end_corr(ending: Ending) -> Array:
 _SUMS = (COUNT, SUM, SECOND_SUM, CROSS)
 
 PAIRS = (
-    Kernel(name="cov", states=_SUMS, finalize=_end_cov),
-    Kernel(name="corr", states=(*_SUMS, SQUARES, SECOND_SQUARES), finalize=_end_corr),
+    Kernel(name="cov", states=keeps(*_SUMS), finalize=_end_cov),
+    Kernel(name="corr", states=keeps(*_SUMS, SQUARES, SECOND_SQUARES), finalize=_end_corr),
 )

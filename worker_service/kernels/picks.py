@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from shared.spec.query import Semantics
 from worker_service.kernels.arrays import Ints, canonical, plain, raw, valid
-from worker_service.kernels.declaration import Columns, Kernel, Rows, State
+from worker_service.kernels.declaration import Columns, Kernel, Rows, State, keeps
 from worker_service.kernels.grouping import Groups
 from worker_service.kernels.order import least, ordered
 
@@ -64,7 +64,7 @@ AT_MOST = _state("most", lambda columns: (~ordered(columns["by"]), _place(column
 
 def _kernel(name: str, state: State) -> Kernel:
     """The state's first column is the result."""
-    return Kernel(name=name, states=(state,), finalize=lambda ending: ending.states[state.name][""])
+    return Kernel(name=name, states=keeps(state), finalize=lambda ending: ending.states[state.name][""])
 
 
 PICKS = (_kernel("first", FIRST), _kernel("last", LAST), _kernel("arg_min", AT_LEAST), _kernel("arg_max", AT_MOST))

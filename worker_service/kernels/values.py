@@ -35,12 +35,17 @@ def _lists(values: Array, groups: Groups, pairs: Groups, counts: Ints) -> Array:
     """For each group the list of its distinct values with their *counts*."""
     owners = groups.codes[pairs.members] if pairs.size else np.empty(0, np.int64)
     order = np.argsort(owners, kind="stable")
-    some = plain(values.take(pa.array(pairs.members[order])))
-    entries = pa.StructArray.from_arrays([some, pa.array(counts[order])], ["value", "count"])
-    return pa.ListArray.from_arrays(pa.array(_starts(owners, groups.size), pa.int32()), entries)
+    return listed(values.take(pa.array(pairs.members[order])), counts[order], owners[order], groups.size)
 
 
-def _starts(owners: Ints, size: int) -> Ints:
+def listed(values: Array, counts: Ints, owners: Ints, size: int) -> Array:
+    """Values and counts, by ascending group, as one list for each of *size* groups."""
+    entries = pa.StructArray.from_arrays([plain(values), pa.array(counts)], ["value", "count"])
+    return pa.ListArray.from_arrays(pa.array(bounds(owners, size), pa.int32()), entries)
+
+
+def bounds(owners: Ints, size: int) -> Ints:
+    """Where each group begins among ascending *owners*, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=size))])
 
 

@@ -28,6 +28,7 @@ def decimal(precision: int, scale: int) -> DataType:
         ("var", decimal(9, 2), FLOAT64),
         ("std", INT64, FLOAT64),
         ("median", INT64, FLOAT64),
+        ("top", decimal(9, 2), DataType("decimal", 9, 2, array=True)),
         ("quantile", decimal(9, 2), decimal(38, 8)),
     ],
 )
