@@ -108,7 +108,7 @@ def test_pages_are_limited_and_streams_are_not():
 def test_an_array_can_only_be_asked_whether_it_is_null(parameters):
     columns = RowColumns({"_id": "int64", "best": "int64[]"})
 
-    with pytest.raises(InvalidParameter, match="array|texts"):
+    with pytest.raises(InvalidParameter, match=r"array|texts"):
         parse_row_query(MultiDict(parameters), columns, "json", None)
     asked = parse_row_query(MultiDict({"best__isnull": "false", "select": "best"}), columns, "json", None)
     assert (asked.filters, asked.columns) == ((Filter("best", "isnull", value=False),), ("best",))
