@@ -33,22 +33,19 @@ def script():
 def cell(value):
     """As Postgres writes it: docs/http.md."""
     match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
         case float():
-            return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN" if math.isnan(value) else repr(value))
+            text = {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN" if math.isnan(value) else repr(value))
         case list():
-            return quoted(json.dumps([element if isinstance(element, str | int) else cell(element) for element in value]))
+            text = quoted(json.dumps([element if isinstance(element, str | int) else cell(element) for element in value]))
         case str():
-            return quoted(value)
+            text = quoted(value)
         case dt.datetime():
-            return value.replace(tzinfo=None).isoformat(timespec="microseconds") + ("Z" if value.tzinfo else "")
+            text = value.replace(tzinfo=None).isoformat(timespec="microseconds") + ("Z" if value.tzinfo else "")
         case Decimal():
-            return format(value, "f")
+            text = format(value, "f")
         case _:
-            return str(value)
+            text = "" if value is None else str(value).lower()
+    return text
 
 
 def quoted(text):
