@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from shared.spec.query import Aggregate
 from worker_service.kernels.arrays import Array
-from worker_service.kernels.declaration import Columns, Ending, Kernel, State
+from worker_service.kernels.declaration import Columns, Ending, Kernel, Rows, State
+from worker_service.kernels.grouping import Groups
 from worker_service.kernels.order import ordered
 from worker_service.kernels.values import VALUES, bounds, flat, listed
 
@@ -26,13 +27,23 @@ def _cut(columns: Columns, k: int, *, largest: bool) -> Columns:
     return {"": listed(values.take(pa.array(order[kept])), np.minimum(counts, k - before)[kept], owners[kept], len(lists))}
 
 
+def _best(rows: Rows, k: int, *, largest: bool) -> Rows:
+    """The *k* rows of each group that come first: sorting is cheaper than counting all values."""
+    (values,), codes = rows.values, rows.groups.codes
+    keys = ordered(values)
+    order = np.lexsort((~keys if largest else keys, codes))
+    places = np.arange(len(order)) - bounds(codes, rows.groups.size)[codes[order]]
+    kept = order[places < k]
+    return Rows((values.take(pa.array(kept)),), Groups(codes[kept], rows.groups.size), None, rows.first)
+
+
 @cache
 def _state(k: int, *, largest: bool) -> State:
     return State(
         name=f"{'top' if largest else 'bottom'}{k}",
         columns=VALUES.columns,
         identity=None,
-        partial=lambda rows: _cut(VALUES.partial(rows), k, largest=largest),
+        partial=lambda rows: _cut(VALUES.partial(_best(rows, k, largest=largest)), k, largest=largest),
         combine=lambda columns, groups: _cut(VALUES.combine(columns, groups), k, largest=largest),
     )
 

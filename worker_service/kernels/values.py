@@ -45,7 +45,7 @@ def listed(values: Array, counts: Ints, owners: Ints, size: int) -> Array:
 
 
 def bounds(owners: Ints, size: int) -> Ints:
-    """Where each group begins among ascending *owners*, and where the last one ends."""
+    """Where each group begins among *owners*, once they are sorted, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=size))])
 
 
