@@ -8,7 +8,7 @@ DEV_READY := $(VENV)/.dev-installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast compose-test lint types format bench clean
+.PHONY: help demo test test-fast compose-test lint types format bench soak clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,11 @@ format: $(DEV_READY) ## format the code and mend what can be mended
 
 bench: $(DEV_READY) ## the benchmarks of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
+
+MINUTES := 30
+SEED := 1
+soak: $(DEV_READY) ## jobs under faults for MINUTES with a SEED: the report of docs/reliability.md
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) --report soak.json
 
 clean: ## remove what make and the demo made
 	rm -rf $(VENV) .gristmill .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info

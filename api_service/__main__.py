@@ -1,4 +1,4 @@
-"""`python -m api_service serve | migrate | keys`; exits with 2 when the settings are wrong."""
+"""`python -m api_service serve | migrate | keys | verify`; exits with 2 when the settings are wrong."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ import time
 import structlog
 from pydantic import ValidationError
 
-from api_service import key_commands
+from api_service import key_commands, verify_command
 from api_service.wire.credentials import is_loopback
 from shared import log
 from shared.db.api_keys import ApiKeyStore
@@ -29,6 +29,7 @@ def main() -> None:
     commands.add_parser("serve", help="answer HTTP until SIGTERM")
     commands.add_parser("migrate", help="bring the database's schema to this version")
     key_commands.add_parsers(commands)
+    verify_command.add_parser(commands)
     words = parser.parse_args()
     try:
         settings = Settings()
@@ -37,6 +38,8 @@ def main() -> None:
     log.configure(settings)
     if words.command == "keys":
         key_commands.run(settings, words)
+    elif words.command == "verify":
+        verify_command.run(settings, words)
     elif words.command == "migrate":
         migrate(settings)
     else:

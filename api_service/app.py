@@ -3,23 +3,28 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import structlog
 from aiohttp import web
 
+from api_service.bodies import STALLED_SECONDS
 from api_service.database import PromptPool
-from api_service.keys import ACCESS, JOBS, READINESS, RESULTS, SETTINGS, UPLOADS
+from api_service.keys import ACCESS, JOBS, READINESS, RECEIPTS, RESULTS, SETTINGS, UPLOADS
 from api_service.middleware import authorize, explain, identify, put_headers
 from api_service.routes import ROUTES
 from api_service.services.access import Access
 from api_service.services.jobs import JobService
 from api_service.services.readiness import Nudger, Readiness
+from api_service.services.receipts import ReceiptService
 from api_service.services.results import ResultService
+from api_service.services.turns import Turns
 from api_service.services.uploads import UploadService
 from api_service.wire.credentials import is_loopback
 from shared.db.api_keys import ApiKeyStore
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
+from shared.db.receipts import ReceiptStore
 from shared.db.rows import RowStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
@@ -32,6 +37,8 @@ from shared.tasks import end
 END_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
 """How long a request waits for Postgres before it is told to try again."""
+EXPORTS, EXPORTS_A_TENANT, EXPORT_SECONDS = 8, 6, 3.0
+"""How many at once, how many of them for one tenant, and how long the next one waits for its turn."""
 log = structlog.get_logger()
 
 
@@ -49,7 +56,8 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     async with contextlib.AsyncExitStack() as closing:
         pool = PromptPool(connect(settings.database_url, name="gristmill-gateway"), seconds=ANSWER_SECONDS)
-        streams = connect(settings.database_url, name="gristmill-streams", size=4)
+        idle = timedelta(seconds=2 * STALLED_SECONDS)
+        streams = connect(settings.database_url, name="gristmill-streams", size=EXPORTS, idle_in_transaction=idle)
         doorbell = Doorbell(redis_pool(settings.redis_url))
         for close in (doorbell.close, streams.close, pool.close):
             closing.push_async_callback(close)
@@ -59,8 +67,9 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         app[READINESS] = readiness
         app[UPLOADS] = UploadService(uploads, files)
         app[JOBS] = JobService(jobs, versions, uploads, settings, nudger.nudge)
-        app[RESULTS] = ResultService(jobs, versions, RowStore(pool, streams))
-        for work in (_tidy(files), nudger.run(), readiness.announce()):
+        app[RESULTS] = ResultService(jobs, versions, RowStore(pool, streams), Turns(EXPORTS, EXPORTS_A_TENANT, patience=EXPORT_SECONDS))
+        app[RECEIPTS] = ReceiptService(ReceiptStore(pool))
+        for work in (_tidy(files), nudger.run(), readiness.announce(), app[JOBS].lookout.run()):
             closing.push_async_callback(_ended, asyncio.create_task(work))
         yield
 
@@ -78,4 +87,4 @@ async def _tidy(files: UploadFiles) -> None:
 
 
 async def _answer_the_waiting(app: web.Application) -> None:
-    app[JOBS].stopping.set()
+    app[JOBS].lookout.stop()

@@ -3,15 +3,17 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing
 
 from aiohttp import web
 
-from shared.errors import PayloadTooLarge, UnsupportedMediaType
+from shared.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
 
-_STALLED_SECONDS = 60.0
-"""A client that takes nothing for so long is gone; it would hold a connection to Postgres."""
+STALLED_SECONDS = 30.0
+"""How long a client may take to send or to read one more block; a reader of rows holds a connection to Postgres meanwhile."""
+JSON_SECONDS = 60.0
+"""How long a client may take to send a spec."""
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
@@ -27,11 +29,19 @@ async def blocks(request: web.Request, limit: int) -> AsyncIterator[bytes]:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the answer itself has not begun
     received = 0
-    async for block in request.content.iter_any():
+    while block := await _in_time(request.content.readany(), STALLED_SECONDS):
         received += len(block)
         if received > limit:
             raise _too_large(limit)
         yield block
+
+
+async def _in_time(reading: Awaitable[bytes], seconds: float) -> bytes:
+    try:
+        async with asyncio.timeout(seconds):
+            return await reading
+    except TimeoutError as error:
+        raise BadRequest("The body stopped arriving") from error
 
 
 def _too_large(limit: int) -> PayloadTooLarge:
@@ -48,7 +58,11 @@ async def json_body(request: web.Request, limit: int) -> bytes:
     if request.content_type != "application/json" or "Content-Type" not in request.headers:
         raise UnsupportedMediaType("Send the body as Content-Type: application/json")
     check_uncompressed(request)
-    return b"".join([block async for block in blocks(request, limit)])
+    return await _in_time(_joined(blocks(request, limit)), JSON_SECONDS)
+
+
+async def _joined(blocks: AsyncIterator[bytes]) -> bytes:
+    return b"".join([block async for block in blocks])
 
 
 async def stream(request: web.Request, response: web.StreamResponse, texts: AsyncGenerator[str]) -> web.StreamResponse:
@@ -58,14 +72,21 @@ async def stream(request: web.Request, response: web.StreamResponse, texts: Asyn
         await response.prepare(request)
         try:
             while text is not None and request.method != "HEAD":
-                async with asyncio.timeout(_STALLED_SECONDS):
-                    await response.write(text.encode())
+                await _taken(response.write(text.encode()))
                 text = await anext(texts, None)
             await response.write_eof()
         except BaseException:
             _cut(request)
             raise
     return response
+
+
+async def _taken(writing: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(STALLED_SECONDS):
+            await writing
+    except TimeoutError as error:
+        raise ConnectionAbortedError("the client reads too slowly") from error
 
 
 def _cut(request: web.Request) -> None:

@@ -16,7 +16,7 @@ class PromptPool(Pool):
 
     def __init__(self, inner: Pool, *, seconds: float) -> None:  # the inner pool has what the class above would set up
         self._inner = inner
-        self._seconds = seconds
+        self._seconds = self._patience = seconds
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

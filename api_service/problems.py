@@ -20,6 +20,8 @@ STATUSES: dict[type[errors.GristmillError], tuple[int, str]] = {
     errors.NotReady: (409, "Not ready"),
     errors.NoResult: (409, "No result"),
     errors.AlreadyDone: (409, "Already done"),
+    errors.InvalidState: (409, "Invalid state"),
+    errors.RetryExpired: (409, "Retry expired"),
     errors.CursorExpired: (410, "Cursor expired"),
     errors.ResultExpired: (410, "Result expired"),
     errors.PayloadTooLarge: (413, "Payload too large"),
@@ -32,6 +34,7 @@ STATUSES: dict[type[errors.GristmillError], tuple[int, str]] = {
     errors.IdempotencyKeyReused: (422, "Idempotency key reused"),
     errors.UnknownColumn: (422, "Unknown column"),
     errors.TypeMismatch: (422, "Type mismatch"),
+    errors.TooManyExports: (429, "Too many exports"),
     errors.TransientError: (503, "Service unavailable"),
     errors.GristmillError: (500, "Internal error"),
 }
@@ -62,7 +65,7 @@ def problem_response(
     }
     response = web.Response(body=msgspec.json.encode(body), status=status, content_type="application/problem+json", headers=headers)
     response.headers["X-Request-Id"] = request_id
-    if isinstance(error, errors.TransientError | errors.NotReady):
+    if error.retryable or isinstance(error, errors.NotReady):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     if isinstance(error, errors.Unauthorized):
         response.headers["WWW-Authenticate"] = 'Bearer realm="gristmill"'

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from api_service.bodies import defer_continue
-from api_service.handlers import health, index, jobs, results, rows, uploads
+from api_service.handlers import health, index, jobs, receipt, results, rows, uploads
 
 ID = "{id:[a-z0-9_]{1,64}}"
 NAME = "{name:[a-z][a-z0-9_]{0,47}}"
@@ -19,6 +19,10 @@ ROUTES = [
     web.get("/v1/jobs", jobs.search),
     web.get(f"/v1/jobs/{ID}", jobs.read),
     web.post(f"/v1/jobs/{ID}/cancel", jobs.cancel, expect_handler=defer_continue),
+    web.post(f"/v1/jobs/{ID}/pause", jobs.pause, expect_handler=defer_continue),
+    web.post(f"/v1/jobs/{ID}/resume", jobs.resume, expect_handler=defer_continue),
+    web.post(f"/v1/jobs/{ID}/retry", jobs.retry, expect_handler=defer_continue),
+    web.get(f"/v1/jobs/{ID}/receipt", receipt.read),
     web.get(f"/v1/jobs/{ID}/rows", rows.of_job),
     web.get("/v1/results", results.search),
     web.get(f"/v1/results/{NAME}", results.read),

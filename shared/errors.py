@@ -138,6 +138,14 @@ class PayloadTooLarge(UsageError):
     code = "payload_too_large"
 
 
+class TooManyExports(UsageError):
+    """Trying again helps as soon as one of them has been read."""
+
+    category: ClassVar[Category] = "quota"
+    retryable = True
+    code = "too_many_exports"
+
+
 class BadRequest(UsageError):
     """A request that HTTP itself refuses: a bad header, a body that ends early."""
 
@@ -164,6 +172,18 @@ class NoResult(UsageError):
 
 class AlreadyDone(UsageError):
     code = "already_done"
+
+
+class InvalidState(UsageError):
+    """What is asked for does not fit the job's present state."""
+
+    code = "invalid_state"
+
+
+class RetryExpired(UsageError):
+    """The finished chunks of the job cannot be used any more: pruned, or of a source that has changed."""
+
+    code = "retry_expired"
 
 
 class CursorExpired(UsageError):
@@ -329,6 +349,13 @@ class OutputSchemaChanged(FatalError):
 
     category: ClassVar[Category] = "user"
     code = "output_schema_changed"
+
+
+class ReceiptMismatch(FatalError):
+    """The rows that were read and those that are in the result do not add up: a bug in Gristmill, or a damaged database."""
+
+    category: ClassVar[Category] = "system"
+    code = "receipt_mismatch"
 
 
 class InternalError(FatalError):

@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 
 from shared.db.migrate import upgrade_blocking
 from shared.settings import Settings
+from tests.support import transitions
 from tests.support.servers import embedded_postgres, embedded_redis
 from tests.support.stack import Stack, running
 
@@ -37,6 +38,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {TEMPLATE}")
         upgrade_blocking(with_database(dsn, TEMPLATE))
+        with psycopg.connect(with_database(dsn, TEMPLATE), autocommit=True) as connection:
+            transitions.install(connection)
         yield dsn
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {TEMPLATE} WITH (FORCE)")

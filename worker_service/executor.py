@@ -21,7 +21,14 @@ from worker_service.deaths import Death
 
 CHILD = "worker_service.child"
 MAX_WORDS = 8192
-_MEMORY = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "134217728"}
+START_AGAIN_SECONDS = 1.0
+_MEMORY = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024**2),
+}
+"""glibc's allocator, told to keep and reuse the memory of batches: fresh pages for each would take as long as the parsing of CSV."""
 log = structlog.get_logger()
 
 
@@ -51,6 +58,7 @@ class Child:
     def __init__(self, memory_bytes: int, module: str) -> None:
         self._memory_bytes = memory_bytes
         self.death: Death | None = None
+        self._killed = False
         self._ended = asyncio.Event()
         self._sock, theirs = socket.socketpair()
         self._sock.setblocking(False)
@@ -89,8 +97,9 @@ class Child:
 
     @property
     def alive(self) -> bool:
+        """False as soon as it is killed, which under load is long before it is gone."""
         self._reap()
-        return self.death is None
+        return self.death is None and not self._killed
 
     def _reap(self) -> None:
         """Asyncio's own way of waiting keeps neither the exit's very moment nor the peak of memory."""
@@ -168,11 +177,8 @@ class Child:
     async def stop(self) -> None:
         if self.alive:
             self._process.kill()
+            self._killed = True
         await self._ended.wait()
-        self.close()
-
-    def close(self) -> None:
-        """Let go of what is left of a dead child."""
         if self._lifeline >= 0:
             self._sock.close()
             os.close(self._lifeline)
@@ -187,35 +193,52 @@ class Executor:
         self.slots = slots
         self._memory_bytes, self._module = memory_bytes, module
         self._places: list[asyncio.Task[Child]] = []
+        self._ending: set[asyncio.Task[None]] = set()
+        self.child_ready = asyncio.Event()
 
     async def start(self) -> None:
         self._places = [self._begin() for _ in range(self.slots)]
         await asyncio.gather(*self._places)
 
+    @property
+    def ready(self) -> int:
+        """How many children wait for work. One that still starts is seconds away: others should have the work."""
+        return sum(place.done() for place in self._places)
+
     def _begin(self) -> asyncio.Task[Child]:
-        return asyncio.create_task(Child.start(self._memory_bytes, self._module))
+        place = asyncio.create_task(self._started())
+        place.add_done_callback(lambda _: self.child_ready.set())
+        return place
+
+    async def _started(self) -> Child:
+        while True:
+            try:
+                return await Child.start(self._memory_bytes, self._module)
+            except (ChildDied, OutOfMemory, OSError) as error:
+                log.warning("child.waits", error=str(error))
+                await asyncio.sleep(START_AGAIN_SECONDS)
 
     @asynccontextmanager
     async def child(self) -> AsyncIterator[Child]:
         """Lend a living child of a slot that the caller has taken. A new one takes a dead one's place at once, while the caller goes on."""
-        place = self._places.pop()
+        place = max(self._places, key=lambda place: place.done())
+        self._places.remove(place)
         try:
             child = await asyncio.shield(place)
             if not child.alive:
-                child.close()
-                place = self._begin()
+                place = self._kept(place)
                 child = await asyncio.shield(place)
             yield child
         finally:
             self._places.append(self._kept(place))
 
     def _kept(self, place: asyncio.Task[Child]) -> asyncio.Task[Child]:
-        if place.done() and (place.cancelled() or place.exception() is not None):
-            return self._begin()
-        if place.done() and not place.result().alive:
-            place.result().close()
-            return self._begin()
-        return place
+        if not place.done() or place.result().alive:
+            return place
+        task = asyncio.create_task(place.result().stop())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return self._begin()
 
     async def close(self) -> None:
         places, self._places = self._places, []
@@ -223,7 +246,8 @@ class Executor:
             if not place.done():
                 place.cancel()
         await asyncio.gather(*places, return_exceptions=True)
-        await asyncio.gather(*(place.result().stop() for place in places if not place.cancelled() and place.exception() is None))
+        living = [place.result() for place in places if not place.cancelled() and place.exception() is None]
+        await asyncio.gather(*self._ending, *(child.stop() for child in living))
 
 
 def child_environment() -> dict[str, str]:

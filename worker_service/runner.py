@@ -1,11 +1,13 @@
-"""The slots at work: claims a unit for a free slot, runs it, and goes on with the same job while there is something to do."""
+"""The slots at work: a free slot claims a unit, runs it, and goes on while there is something to do."""
 
 import asyncio
+from functools import partial
 
 import structlog
 
 from shared.db.units import Lease
 from shared.errors import TransientError
+from shared.fault_points import reached
 from worker_service.context import Context
 from worker_service.executor import Child, ChildDied
 from worker_service.units.run import advance, run_unit
@@ -15,29 +17,31 @@ log = structlog.get_logger()
 
 
 class Runner:
-    """Owns one task a busy slot; `slot_freed` is set whenever a slot becomes free, `new_units` when there is more to ring for."""
+    """Owns one task a busy slot; `slot_freed` is set whenever a slot becomes free or its child ready, `new_units` when there may be more to ring for."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
-        self.slot_freed = asyncio.Event()
+        self.slot_freed = ctx.executor.child_ready
         self.new_units = asyncio.Event()
         self._strays: set[tuple[int, int]] = set()
+        self._stopped = False
 
     @property
     def free(self) -> int:
-        return 0 if self._ctx.draining else self._ctx.executor.slots - len(self._tasks)
+        executor = self._ctx.executor
+        return 0 if self._ctx.draining else min(executor.slots - len(self._tasks), executor.ready)
 
     @property
     def leases(self) -> set[tuple[int, int]]:
         """The (unit, attempt) pairs at work just now."""
         return set(self._running)
 
-    def take(self, unit_id: int) -> None:
-        """Give a unit to a free slot. With none free the message is dropped: the dispatcher rings again."""
+    def take(self) -> None:
+        """Set a free slot to work. With none free the message is dropped: a slot looks for more work before it rests."""
         if self.free > 0:
-            task = asyncio.create_task(self._work(unit_id))
+            task = asyncio.create_task(self._work())
             self._tasks.add(task)
             task.add_done_callback(self._freed)
 
@@ -47,35 +51,46 @@ class Runner:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("slot.failed", exc_info=error)
 
-    async def _work(self, unit_id: int) -> None:
+    async def _work(self) -> None:
+        """Units as long as there are any: of the same job while it is this job's turn, else the fairest."""
         ctx = self._ctx
         try:
             async with ctx.executor.child() as child:
-                lease = await ctx.units.claim(ctx.worker_id, unit_id=unit_id)
+                lease = await ctx.units.claim(ctx.worker_id)
                 while lease is not None:
-                    lease = await self._run(lease, child)
-        except (TransientError, ChildDied) as error:
+                    await self._run(lease, child)
+                    lease = await self._next(lease, go_on=child.alive and not ctx.draining)
+        except (TransientError, ChildDied, OSError) as error:
             log.warning("slot.waits", error=str(error))
 
-    async def _run(self, lease: Lease, child: Child) -> Lease | None:
-        """Run one unit; answers with the next one of the same job, if this slot may go on."""
+    async def _run(self, lease: Lease, child: Child) -> None:
         task = asyncio.current_task()
         assert task is not None
         key = lease.id, lease.attempt
         self._running[key] = task
         try:
-            await run_unit(self._ctx, lease, child)
+            again = await run_unit(self._ctx, lease, child)
         finally:
-            del self._running[key]
-        if await advance(self._ctx, lease.job_id) or lease.kind == "plan":
+            self._running.pop(key, None)
+        if again is not None:
+            asyncio.get_running_loop().call_later(again.total_seconds(), self.new_units.set)
+        elif lease.kind == "plan":
             self.new_units.set()
-        go_on = child.alive and not self._ctx.draining
-        return await self._ctx.units.claim(self._ctx.worker_id, job_id=lease.job_id) if go_on else None
+
+    async def _next(self, last: Lease, *, go_on: bool) -> Lease | None:
+        """The unit to go on with. Fan-in has to look only when none of the job is left to claim."""
+        claim = partial(self._ctx.units.claim, self._ctx.worker_id)
+        lease = await claim(job_id=last.job_id) if go_on else None
+        if lease is None and await advance(self._ctx, last.job_id):
+            reached("fan_in.after")
+            self.new_units.set()
+            lease = await claim(job_id=last.job_id) if go_on else None
+        return lease or (await claim(after=last.job_id) if go_on else None)
 
     def stop_lost(self, before: set[tuple[int, int]], held: set[tuple[int, int]]) -> None:
         """Kill the work of leases that were at work before the heartbeat and that Postgres no longer calls ours and wanted."""
         for key in before - held:
-            if (task := self._running.get(key)) is not None:
+            if (task := self._running.pop(key, None)) is not None:  # a second time would interrupt the giving back
                 log.info("unit.stopped", unit=key[0], attempt=key[1])
                 task.cancel()
 
@@ -89,7 +104,13 @@ class Runner:
         """Let running units finish for *patience* seconds, then stop them; they go back to pending, uncharged."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=patience)
-        for task in self._tasks:
-            task.cancel()  # once, unlike `shared.tasks.end`: a second time would interrupt the giving back
+        self.stop()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=END_SECONDS)  # with Postgres away they cannot be given back; the sweeper will
+
+    def stop(self) -> None:
+        """Stop the running units, once, unlike `shared.tasks.end`: a second time would interrupt the giving back."""
+        if not self._stopped:
+            self._stopped = True
+            for task in self._tasks:
+                task.cancel()

@@ -6,17 +6,17 @@ leaves Redis as soon as it is heard.
 
 from typing import Any
 
-import structlog
-
+from shared.doorbell import Doorbell
 from worker_service.runner import Runner
 
-log = structlog.get_logger()
 
-
-async def work(ctx: dict[str, Any], unit_id: object) -> None:
-    """There may be work: unit *unit_id*. Anything else in the message is refused; it came from no dispatcher."""
+async def work(ctx: dict[str, Any], unit_id: int) -> None:  # noqa: ARG001  # the message's shape
+    """There may be work, such as unit *unit_id*; the slot takes whichever is the fairest."""
     runner: Runner = ctx["runner"]
-    if isinstance(unit_id, int) and 0 < unit_id < 2**63:
-        runner.take(unit_id)
-    else:
-        log.warning("doorbell.refused", reason="not a unit id")
+    runner.take()
+
+
+async def refused(ctx: dict[str, Any], reason: str) -> None:
+    """Stands in for a message that came from no dispatcher."""
+    doorbell: Doorbell = ctx["doorbell"]
+    await doorbell.refuse(reason)

@@ -2,82 +2,58 @@
 
 import asyncio
 import contextlib
+import os
 import resource
 import signal
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import structlog
-from arq.worker import Worker as ArqWorker
-from arq.worker import func
 
 from shared.core.timings import Timings
 from shared.db.jobs import JobStore
 from shared.db.merging import MergeStore
 from shared.db.migrate import at_head
+from shared.db.pool import QUEUE as QUEUE_PLANS
 from shared.db.pool import Pool, connect
 from shared.db.units import UnitStore
 from shared.db.workers import WorkerStore
-from shared.doorbell import AWAY, QUEUE, Doorbell, deserialize, redis_pool, serialize
+from shared.doorbell import AWAY, Doorbell, redis_pool
 from shared.errors import TransientError
 from shared.settings import Settings
 from shared.spec.version import STATE_VERSION
 from shared.tasks import end
 from worker_service.context import Context
 from worker_service.executor import Executor
-from worker_service.maintenance.heartbeat import beat
-from worker_service.maintenance.loop import every, wait
-from worker_service.maintenance.pruner import prune
+from worker_service.maintenance.heartbeat import beat, leave
+from worker_service.maintenance.loop import every
+from worker_service.maintenance.pruner import Pruner
 from worker_service.maintenance.sweeper import Sweeper
+from worker_service.puller import Puller
 from worker_service.runner import END_SECONDS, Runner
-from worker_service.tasks import work
 from worker_service.units.run import ring
 
+HURRY_SECONDS = 1.5
 log = structlog.get_logger()
 
 
-class Puller(ArqWorker):
-    """arq's worker with a loop that asks for no more than the free slots, sleeps until it is woken, and outlives Redis."""
-
-    def __init__(self, ctx: Context, runner: Runner, wake: asyncio.Event) -> None:
-        super().__init__(
-            functions=[func(work, name="work", keep_result=0, max_tries=1_000_000, timeout=30)],
-            queue_name=QUEUE,
-            redis_pool=ctx.doorbell.redis,
-            handle_signals=False,
-            max_jobs=ctx.executor.slots,
-            keep_result=0,
-            max_tries=1_000_000,
-            job_timeout=30,
-            job_serializer=serialize,
-            job_deserializer=deserialize,
-            log_results=False,
-            health_check_interval=3600,
-            ctx={"runner": runner},
-        )
-        self._worker, self._runner, self._wake = ctx, runner, wake
-
-    async def main(self) -> None:
-        """Until the worker drains."""
-        while not self._worker.draining:
-            self._wake.clear()
-            self.max_jobs = self._runner.free
-            self.allow_pick_jobs = self.max_jobs > 0
-            await self._poll_iteration()
-            timings = self._worker.timings
-            period = timings.poll_busy if self.tasks else timings.poll_idle
-            await wait(self._wake, period)
-
-
 async def pull(ctx: Context, runner: Runner) -> None:
-    """One Puller's life. One that met a Redis error is thrown away: arq leaks its counters then."""
-    await Puller(ctx, runner, runner.slot_freed).main()
+    """One Puller's life. One that met a Redis error is thrown away."""
+    await Puller(ctx, runner).main()
 
 
-async def listen(ctx: Context, runner: Runner, dispatch: asyncio.Event) -> None:
-    """Turn what is heard on the channel into wake-ups; polling goes on without it."""
-    async for message in ctx.doorbell.heard():
-        (dispatch if message == b"nudge" else runner.slot_freed).set()
+async def listen(ctx: Context, dispatch: asyncio.Event) -> None:
+    """Take the nudges that nobody else has taken; the dispatchers' turns go on without them."""
+    while True:
+        if await ctx.doorbell.nudged():
+            dispatch.set()
+
+
+async def patrol(ctx: Context) -> None:
+    """The dispatchers of all workers take turns: one pass in a period is enough."""
+    if await ctx.doorbell.quiet():
+        await ring(ctx)
 
 
 async def keep(ctx: Context, name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -97,9 +73,12 @@ async def keep(ctx: Context, name: str, run: Callable[[], Awaitable[None]]) -> N
         await asyncio.sleep(ctx.timings.poll_idle.total_seconds())
 
 
-def build(settings: Settings) -> Context:
+def build(settings: Settings, executor: Executor | None = None) -> Context:
     timings = Timings().scaled(settings.time_scale)
-    pool = connect(settings.database_url, name="gristmill-worker", size=settings.slots * 2 + 4, idle_in_transaction=timings.lease)
+    size = settings.slots * 2 + 4
+    # Whoever waits for a lock gives up and tries again, so that one frozen transaction holds up nobody who has other things to do.
+    limits = QUEUE_PLANS | {"lock_timeout": f"{timings.sweep / timedelta(milliseconds=1):.0f}"}
+    pool = connect(settings.database_url, name="gristmill-worker", size=size, idle_in_transaction=timings.lease, settings=limits)
     units = UnitStore(pool, timings, STATE_VERSION)
     return Context(
         settings=settings,
@@ -110,7 +89,7 @@ def build(settings: Settings) -> Context:
         merging=MergeStore(pool, units),
         workers=WorkerStore(pool),
         doorbell=Doorbell(redis_pool(settings.redis_url)),
-        executor=Executor(settings.slots, settings.slot_memory_bytes),
+        executor=executor or Executor(settings.slots, settings.slot_memory_bytes),
     )
 
 
@@ -126,15 +105,16 @@ async def ready(pool: Pool) -> None:
         await asyncio.sleep(1)
 
 
-async def serve(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; then finish what is leased, within the drain time, and leave."""
+async def serve(settings: Settings, executor: Executor | None = None) -> None:
+    """Work until SIGTERM or SIGINT; then finish what is leased, within the drain time, and leave. A second signal ends it at once.
+
+    Tests and benchmarks bring their own executor.
+    """
     _allow_many_files()
-    ctx = build(settings)
+    ctx = build(settings, executor)
     runner = Runner(ctx)
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _listen_to_signals(runner, stop)
     heart = connect(settings.database_url, name="gristmill-heartbeat", size=1)
     try:
         await _until(stop, ready(ctx.pool), ctx.executor.start())
@@ -145,6 +125,21 @@ async def serve(settings: Settings) -> None:
         await ctx.executor.close()
         await asyncio.gather(ctx.pool.close(), heart.close(), ctx.doorbell.close())
         log.info("worker.stopped", worker=ctx.worker_id)
+
+
+def _listen_to_signals(runner: Runner, stop: asyncio.Event) -> None:
+    """The first signal asks for a drain. The second kills the children and gives their units back, if Postgres answers soon enough."""
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if stop.is_set():
+            log.warning("worker.hurried", units=len(runner.leases))
+            runner.stop()
+            loop.call_later(HURRY_SECONDS, os._exit, 1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
 
 
 def _allow_many_files() -> None:
@@ -170,11 +165,12 @@ async def _work(ctx: Context, runner: Runner, heart: WorkerStore, stop: asyncio.
     timings, dispatch = ctx.timings, runner.new_units
     loops = {
         "heartbeat": every("heartbeat", timings.heartbeat, lambda: beat(ctx, runner, heart)),
-        "dispatcher": every("dispatcher", timings.dispatch, lambda: ring(ctx), dispatch),
+        "dispatcher": every("dispatcher", timings.ring_again, lambda: ring(ctx), dispatch),
+        "patrol": every("patrol", timings.dispatch, lambda: patrol(ctx)),
         "sweeper": every("sweeper", timings.sweep, Sweeper(ctx).run_once),
-        "pruner": every("pruner", timings.prune, lambda: prune(ctx)),
+        "pruner": every("pruner", timings.prune, Pruner(ctx).run_once),
         "puller": keep(ctx, "puller", lambda: pull(ctx, runner)),
-        "listener": keep(ctx, "listener", lambda: listen(ctx, runner, dispatch)),
+        "listener": keep(ctx, "listener", lambda: listen(ctx, dispatch)),
     }
     tasks = [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
     stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -182,12 +178,12 @@ async def _work(ctx: Context, runner: Runner, heart: WorkerStore, stop: asyncio.
     for task in ended - {stopping}:
         log.error("worker.loop_ended", loop=task.get_name(), error=None if task.cancelled() else repr(task.exception()))
     ctx.draining = True
-    runner.slot_freed.set()
     log.info("worker.draining", units=len(runner.leases))
+    await _end([task for task in tasks if task.get_name() in {"puller", "listener"}])  # what they take now, nobody would run
     await runner.drain(timings.drain.total_seconds())
     await _end([stopping, *tasks])
     with contextlib.suppress(TransientError):
-        await heart.leave(ctx.worker_id)
+        await leave(ctx, heart)
 
 
 async def _end(tasks: list[asyncio.Task[Any]]) -> None:

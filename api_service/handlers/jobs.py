@@ -1,6 +1,6 @@
-"""Submitting, reading, listing and cancelling jobs."""
+"""Submitting, reading and listing jobs, and what may be done to one."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,10 +10,12 @@ from api_service.bodies import json_body
 from api_service.handlers.answers import json_response
 from api_service.keys import JOBS, SETTINGS, TENANT
 from api_service.problems import RETRY_SECONDS
+from api_service.services.jobs import Watched
 from api_service.wire import parameters
 from api_service.wire.documents import etag, job_document, job_summary
 from api_service.wire.headers import idempotency_key, is_known, preferred_wait
-from shared.db.jobs import Job
+from shared.db.jobs import Job, Progress
+from shared.errors import TransientError
 
 LIST_JOBS = 100
 MAX_LIST_JOBS = 1000
@@ -24,13 +26,22 @@ async def submit(request: web.Request) -> web.Response:
     key = idempotency_key(request.headers.get("Idempotency-Key"))
     body = await json_body(request, request.app[SETTINGS].max_spec_bytes)
     job, replayed = await request.app[JOBS].submit(request[TENANT], body, key)
-    job, applied = await _waited(request, job, lambda job: job.done)
-    headers = {"Location": f"/v1/jobs/{job.id}", **applied}
-    if not job.done:
+    watched, headers = await _accepted(request, job)
+    headers["Location"] = f"/v1/jobs/{job.id}"
+    if not watched.job.done:
         headers["Retry-After"] = str(RETRY_SECONDS)
     if replayed:
         headers["Idempotency-Replayed"] = "true"
-    return json_response(await _document(request, job), status=200 if job.done else 202, headers=headers)
+    return json_response(_document(watched), status=200 if watched.job.done else 202, headers=headers)
+
+
+async def _accepted(request: web.Request, job: Job) -> tuple[Watched, dict[str, str]]:
+    """The job is committed: its sender must learn its id, whatever happens to Postgres from now on."""
+    try:
+        waited, applied = await _waited(request, job, lambda job: job.done)
+        return await request.app[JOBS].watched(waited), applied
+    except TransientError:
+        return Watched(job, Progress(), current=False), {}
 
 
 async def read(request: web.Request) -> web.Response:
@@ -42,7 +53,7 @@ async def read(request: web.Request) -> web.Response:
     headers = {"ETag": etag(job, watched.progress, current=watched.current), **applied}
     if is_known(request.headers.getall("If-None-Match", []), headers["ETag"]):
         return web.Response(status=304, headers=headers)
-    return json_response(job_document(job, watched.progress, datetime.now(UTC), current=watched.current), headers=headers)
+    return json_response(_document(watched), headers=headers)
 
 
 async def search(request: web.Request) -> web.Response:
@@ -62,14 +73,30 @@ async def search(request: web.Request) -> web.Response:
 
 
 async def cancel(request: web.Request) -> web.Response:
+    return await _changed(request, request.app[JOBS].cancel)
+
+
+async def pause(request: web.Request) -> web.Response:
+    return await _changed(request, request.app[JOBS].pause)
+
+
+async def resume(request: web.Request) -> web.Response:
+    return await _changed(request, request.app[JOBS].resume)
+
+
+async def retry(request: web.Request) -> web.Response:
+    return await _changed(request, request.app[JOBS].retry)
+
+
+async def _changed(request: web.Request, change: Callable[[str, str], Awaitable[Job]]) -> web.Response:
     parameters.only(request.query, ())
-    job = await request.app[JOBS].cancel(request[TENANT], request.match_info["id"])
-    return json_response(await _document(request, job), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
-
-
-async def _document(request: web.Request, job: Job) -> dict[str, Any]:
+    job = await change(request[TENANT], request.match_info["id"])
     watched = await request.app[JOBS].watched(job)
-    return job_document(job, watched.progress, datetime.now(UTC), current=watched.current)
+    return json_response(_document(watched), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
+
+
+def _document(watched: Watched) -> dict[str, Any]:
+    return job_document(watched.job, watched.progress, datetime.now(UTC), current=watched.current)
 
 
 async def _waited(request: web.Request, job: Job, until: Callable[[Job], bool]) -> tuple[Job, dict[str, str]]:
@@ -77,4 +104,5 @@ async def _waited(request: web.Request, job: Job, until: Callable[[Job], bool]) 
     seconds = preferred_wait(request.headers.getall("Prefer", []))
     if seconds is None:
         return job, {}
-    return await request.app[JOBS].wait(job, seconds, until), {"Preference-Applied": f"wait={seconds}"}
+    waited = await request.app[JOBS].wait(job, seconds, until, gone=lambda: request.transport is None)
+    return waited, {"Preference-Applied": f"wait={seconds}"}

@@ -1,12 +1,12 @@
-"""Jobs: submitting, watching, cancelling."""
+"""Jobs: submitting, watching, and what may be done to them."""
 
-import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
 
+from api_service.services.watching import LookOut, Remembered
 from shared.db.jobs import Job, JobStore, Progress
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
@@ -18,8 +18,10 @@ from shared.spec.parse import parse_spec
 from shared.spec.version import STATE_VERSION
 from shared.storage.sources import check_uri
 
-_FIRST_LOOK, _LAST_LOOK, _SLOWER = 0.01, 0.25, 1.2
-"""Seconds between two looks at a job that someone waits for: short at first, because small jobs take that long."""
+_ROW_SECONDS, _COUNTS_SECONDS = 0.05, 0.25
+"""How old may be what a job's row says, and what is counted over its units: 10,000 clients that poll cost as much as one."""
+PRESENT_SECONDS = 5.0
+"""How often it is looked whether a client that waits is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,9 @@ class JobService:
         self._uploads = uploads
         self._settings = settings
         self._nudge = nudge
-        self.stopping = asyncio.Event()
-        """Set when the gateway stops: whoever waits for a job is answered at once."""
+        self._rows = Remembered[Job | None](_ROW_SECONDS)
+        self._counts = Remembered[Watched](_COUNTS_SECONDS)
+        self.lookout = LookOut(jobs.standing, self._rows.forget)
 
     async def submit(self, tenant: str, body: bytes, idempotency_key: str | None) -> tuple[Job, bool]:
         """Commit the job of a spec; the flag says that the key was known and the job is the one it made."""
@@ -62,7 +65,7 @@ class JobService:
         for no, uri in enumerate(spec.source.uris):
             check_uri(uri, f"#/source/uris/{no}", self._settings.sources, tenant)
         ids = {no: uri.removeprefix("upload:") for no, uri in enumerate(spec.source.uris) if uri.startswith("upload:")}
-        known = await self._uploads.known(tenant, list(ids.values())) if ids else set()
+        known = await self._uploads.use(tenant, list(ids.values())) if ids else set()
         missing: list[Detail] = [
             {"pointer": f"#/source/uris/{no}", "detail": f"there is no upload {i}"} for no, i in ids.items() if i not in known
         ]
@@ -70,12 +73,18 @@ class JobService:
             raise SourceNotFound("The source names uploads that do not exist", errors=missing)
 
     async def get(self, tenant: str, job_id: str) -> Job:
-        job = await self._jobs.get(tenant, job_id)
-        if job is None:
-            raise NotFound(f"There is no job {job_id}")
-        return job
+        job = await self._rows.get((tenant, job_id), lambda: self._jobs.get(tenant, job_id))
+        if job is not None and job.state in {"failed", "cancelled"}:
+            self._rows.forget((tenant, job_id))  # another gateway may retry it, and a client that polls takes `done` for the end
+        return _found(job, job_id)
 
     async def watched(self, job: Job) -> Watched:
+        """What is counted belongs to the job's revision, so that no count is older than the state it is shown with."""
+        if job.phase == "planning":
+            return Watched(job, Progress(), current=False)
+        return await self._counts.get((job.id, str(job.revision)), lambda: self._watch(job))
+
+    async def _watch(self, job: Job) -> Watched:
         progress = await self._jobs.progress([job.id])
         version = await self._versions.get(job.id) if job.result else None
         return Watched(job, progress.get(job.id, Progress()), version is not None and version.current)
@@ -90,20 +99,35 @@ class JobService:
         return [Watched(job, progress.get(job.id, Progress()), not job.result_name or job.id in current) for job in jobs]
 
     async def cancel(self, tenant: str, job_id: str) -> Job:
-        job = await self._jobs.cancel(tenant, job_id)
-        if job is None:
-            raise NotFound(f"There is no job {job_id}")
+        return await self._changed(self._jobs.cancel, tenant, job_id)
+
+    async def pause(self, tenant: str, job_id: str) -> Job:
+        return await self._changed(self._jobs.pause, tenant, job_id)
+
+    async def resume(self, tenant: str, job_id: str) -> Job:
+        return await self._changed(self._jobs.resume, tenant, job_id)
+
+    async def retry(self, tenant: str, job_id: str) -> Job:
+        return await self._changed(self._jobs.retry, tenant, job_id)
+
+    async def _changed(self, change: Callable[[str, str], Awaitable[Job | None]], tenant: str, job_id: str) -> Job:
+        try:
+            job = _found(await change(tenant, job_id), job_id)
+        finally:
+            self._rows.forget((tenant, job_id))  # who changed a job must not read what it was
+        self._nudge()  # a job that is resumed or tried again has work to do; for the others this costs nothing
         return job
 
-    async def wait(self, job: Job, seconds: float, until: Callable[[Job], bool]) -> Job:
-        """The job as soon as *until* holds, or as it stands after *seconds*, or when the gateway stops."""
+    async def wait(self, job: Job, seconds: float, until: Callable[[Job], bool], gone: Callable[[], bool]) -> Job:
+        """The job as soon as *until* holds, or as it stands after *seconds*, when the gateway stops, or soon after *gone* holds."""
         deadline = time.monotonic() + seconds
-        pause = _FIRST_LOOK
-        while not until(job) and not self.stopping.is_set() and (left := deadline - time.monotonic()) > 0:
-            try:
-                async with asyncio.timeout(min(pause, left)):
-                    await self.stopping.wait()
-            except TimeoutError:
-                pause = min(pause * _SLOWER, _LAST_LOOK)
-            job = await self.get(job.tenant, job.id)
+        while not (until(job) or gone() or self.lookout.stopping) and (left := deadline - time.monotonic()) > 0:
+            if await self.lookout.moved((job.tenant, job.id), (job.state, job.phase), min(left, PRESENT_SECONDS)):
+                job = await self.get(job.tenant, job.id)
         return job
+
+
+def _found(job: Job | None, job_id: str) -> Job:
+    if job is None:
+        raise NotFound(f"There is no job {job_id}")
+    return job

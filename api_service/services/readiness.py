@@ -23,11 +23,10 @@ class Readiness:
         """Whether Redis is there too; raises DatabaseUnavailable or NotMigrated."""
         if not await at_head(self._pool):
             raise NotMigrated("The database's schema is not the one that this version needs; run `python -m api_service migrate`")
-        try:
-            async with asyncio.timeout(_REDIS_SECONDS):
-                return await self._doorbell.connected()
-        except TimeoutError:
-            return False
+        asked = asyncio.create_task(self._doorbell.connected())
+        answered, _ = await asyncio.wait({asked}, timeout=_REDIS_SECONDS)  # asyncio.timeout would rely on redis-py to be cancelled
+        asked.cancel()
+        return bool(answered) and asked.result()
 
     async def announce(self) -> None:
         """Log what the gateway waits for, each time it changes, until it is ready."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from api_service.services.turns import Turns
 from api_service.wire.cursors import Cursor, encode_cursor, fingerprint
 from api_service.wire.literals import literal_text
 from shared.db.jobs import JobStore
@@ -23,10 +24,11 @@ class Page:
 
 
 class ResultService:
-    def __init__(self, jobs: JobStore, versions: VersionStore, rows: RowStore) -> None:
+    def __init__(self, jobs: JobStore, versions: VersionStore, rows: RowStore, exports: Turns) -> None:
         self._jobs = jobs
         self._versions = versions
         self._rows = rows
+        self._exports = exports
 
     async def all(self, tenant: str) -> list[Version]:
         return await self._versions.published(tenant)
@@ -88,7 +90,7 @@ class ResultService:
     async def csv(self, version: Version, query: RowQuery) -> AsyncGenerator[str]:
         """A line of names, then the rows; nothing comes before the database has answered."""
         names = csv_line(query.columns)
-        async with aclosing(self._rows.csv(version, query)) as blocks:
+        async with self._exports.turn(version.tenant), aclosing(self._rows.csv(version, query)) as blocks:
             async for block in blocks:
                 yield names + block
                 names = ""

@@ -59,7 +59,7 @@ def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) 
         "error": job.error,
         "labels": job.labels,
         "spec": job.spec,
-        "links": {"self": f"/v1/jobs/{job.id}", "rows": f"/v1/jobs/{job.id}/rows", "cancel": f"/v1/jobs/{job.id}/cancel"},
+        "links": {"self": f"/v1/jobs/{job.id}"} | {link: f"/v1/jobs/{job.id}/{link}" for link in ("rows", "receipt", "cancel")},
     }
 
 
@@ -77,7 +77,7 @@ def etag(job: Job, progress: Progress, *, current: bool) -> str:
 
 def _progress(job: Job, progress: Progress, now: datetime) -> dict[str, Any]:
     seconds = _scan_seconds(job, now)
-    is_scanning = not job.done and job.phase == "scanning" and progress.bytes_done > 0
+    is_scanning = job.state == "running" and job.phase == "scanning" and progress.bytes_done > 0
     left = (progress.bytes_total - progress.bytes_done) * seconds / progress.bytes_done if is_scanning else None
     return {
         "fraction": round(_fraction(job, progress), 4),
@@ -126,4 +126,5 @@ def _timing(job: Job, now: datetime) -> dict[str, Any]:
     for name, start, end in zip(("queue", "plan", "scan", "merge", "publish"), stamps, [*stamps[1:], None], strict=True):
         seconds = ((end or until) - start).total_seconds() if start else 0.0
         lasted[f"{name}_ms"] = max(0, round(seconds * 1000))
-    return {"created_at": job.created_at, "started_at": job.started_at, "finished_at": job.finished_at, **lasted}
+    moments = {"created_at": job.created_at, "started_at": job.started_at, "finished_at": job.finished_at, "deadline_at": job.deadline_at}
+    return moments | lasted

@@ -1,34 +1,19 @@
 """When a unit is tried again, and when it has been tried enough. What ended a lease is counted apart, by whose fault."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.core.timings import Timings
 
-MAX_DEATHS = 5
-MAX_CRASHES = 3
-MAX_ERRORS = 12
+LIMITS = {"death": 5, "crash": 3, "error": 12, "memory": 5, "memory at once": 2, "nothing": 2}
+"""How many leases of one unit may end because its worker died, its child died or was late, a transient error came, memory ran out.
+
+A chunk that runs out of memory is tried with half the batch each time; the others have nothing to halve: "memory at once".
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How often a unit's worker died, its child crashed, a transient error came: before the present one."""
-
-    deaths: int
-    crashes: int
-    errors: int
-
-
-def may_die_again(counts: Counts) -> bool:
-    return counts.deaths + 1 < MAX_DEATHS
-
-
-def may_crash_again(counts: Counts) -> bool:
-    return counts.crashes + 1 < MAX_CRASHES
-
-
-def may_err_again(counts: Counts) -> bool:
-    return counts.errors + 1 < MAX_ERRORS
+def may_try_again(charge: str, before: int) -> bool:
+    """Whether a unit goes on after one more such end; there were *before* of them."""
+    return before + 1 < LIMITS[charge]
 
 
 def backoff(tries: int, timings: Timings) -> timedelta:

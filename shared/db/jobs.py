@@ -1,15 +1,20 @@
-"""The jobs table: submit, read, list, cancel, and the steps of a job's life that touch only its own row."""
+"""The jobs table: submit, read, list; cancel, pause, resume, retry; and how a job ends."""
 
 import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
+from shared.core.lifecycle import JOB, sources
 from shared.db.pool import Connection, Pool, Record
 from shared.db.result_tables import drop_table
 from shared.db.statements import Statements
-from shared.errors import AlreadyDone, DatabaseUnavailable, IdempotencyKeyReused, Problem
+from shared.errors import AlreadyDone, DatabaseUnavailable, DeadlineExceeded, IdempotencyKeyReused, InvalidState, Problem, RetryExpired
+from shared.fault_points import reached
 from shared.ids import new_id
+from shared.spec.durations import parse_duration
 
 SQL = Statements("jobs")
 UNITS = Statements("units")
@@ -34,6 +39,7 @@ class Job:
     error: Problem | None
     result: dict[str, Any] | None
     created_at: datetime
+    deadline_at: datetime | None
     started_at: datetime | None
     planned_at: datetime | None
     scanned_at: datetime | None
@@ -90,12 +96,14 @@ class JobStore:
             return known, True
         async with self._pool.transaction() as tx:
             version = await tx.fetchval(SQL.next_version, tenant, result_name) if result_name else None
-            row = await tx.fetchrow(
-                SQL.insert, new_id("job"), tenant, spec, digest, idempotency_key, priority, labels, result_name, version
-            )
+            names = digest, idempotency_key, priority, labels, result_name, version
+            row = await tx.fetchrow(SQL.insert, new_id("job"), tenant, spec, *names, _deadline(spec))
             if row is not None:
                 await tx.execute(SQL.insert_plan_unit, row["id"], state_version)
-                return Job.of(row), False
+                reached("submit.before_commit")
+        if row is not None:
+            reached("submit.after_commit")
+            return Job.of(row), False
         assert idempotency_key is not None
         known = await self._replayed(tenant, idempotency_key, digest)
         assert known is not None
@@ -113,6 +121,11 @@ class JobStore:
             row = await connection.fetchrow(SQL.get, tenant, job_id)
         return Job.of(row) if row else None
 
+    async def standing(self, job_ids: list[str]) -> dict[str, tuple[str, str]]:
+        """The state and the phase of each of the jobs that there are."""
+        async with self._pool.connection() as connection:
+            return {row["id"]: (row["state"], row["phase"]) for row in await connection.fetch(SQL.standing, job_ids)}
+
     async def newest(
         self, tenant: str, *, state: str | None = None, labels: dict[str, str] | None = None, after: str | None = None, limit: int = 100
     ) -> list[Job]:
@@ -128,16 +141,54 @@ class JobStore:
 
     async def cancel(self, tenant: str, job_id: str) -> Job | None:
         """Stop wanting a job: its pending units end now, the leased ones as soon as their workers hear of it."""
-        async with self._pool.transaction() as tx:
-            job = await tx.fetchrow(SQL.lock_of_tenant, tenant, job_id)
-            if job is None:
-                return None
-            if job["state"] in {"succeeded", "failed"}:
-                raise AlreadyDone(f"Job {job_id} has already {job['state']}; it cannot be cancelled")
-            await end(tx, job_id, error=None)
+        async with self._changing(tenant, job_id, "cancel", "cancelled", since={"cancelling", "cancelled"}) as (tx, job):
+            if job is not None:
+                await end(tx, job_id, error=None)
+                reached("cancel.ending")
         with contextlib.suppress(DatabaseUnavailable):  # a big job's end takes its time; the sweeper makes it
             await self.finish_ending(job_id)
         return await self.get(tenant, job_id)
+
+    async def pause(self, tenant: str, job_id: str) -> Job | None:
+        """Hand out none of a job's units; those that are leased finish and commit."""
+        async with self._changing(tenant, job_id, "pause", "paused", since={"paused"}) as (tx, job):
+            if job is not None:
+                await tx.execute(SQL.pause, job_id)
+        return await self.get(tenant, job_id)
+
+    async def resume(self, tenant: str, job_id: str) -> Job | None:
+        async with self._changing(tenant, job_id, "resume", "resumed", since={"queued", "running"}) as (tx, job):
+            if job is not None:
+                await tx.execute(SQL.resume, job_id)
+        return await self.get(tenant, job_id)
+
+    async def retry(self, tenant: str, job_id: str) -> Job | None:
+        """Try the failed and cancelled units again with fresh counts, and the merge from its start; finished chunks stay finished."""
+        async with self._changing(tenant, job_id, "retry", "tried again", since=set()) as (tx, job):
+            if job is not None:
+                await _check_retry(tx, job)
+                await tx.execute(SQL.retry, job_id, _deadline(job["spec"]))
+                await tx.execute(UNITS.forget_merging, job_id)
+                await tx.execute(UNITS.retry, job_id)
+                await tx.execute(UNITS.rebase, job_id, job["epoch"] + 1)
+                reached("retry.before_commit")
+        return await self.get(tenant, job_id)
+
+    @asynccontextmanager
+    async def _changing(
+        self, tenant: str, job_id: str, event: str, asked: str, *, since: set[str]
+    ) -> AsyncIterator[tuple[Connection, Record | None]]:
+        """Lend the locked row of a job to which *event* can happen; None if there is no such job or its state is among *since* already."""
+        async with self._pool.transaction() as tx:
+            job = await tx.fetchrow(SQL.lock_of_tenant, tenant, job_id)
+            if job is None or job["state"] in since:
+                yield tx, None
+            elif job["state"] in sources(JOB, event):
+                yield tx, job
+            elif job["state"] in {"succeeded", "failed", "cancelled"}:
+                raise AlreadyDone(f"Job {job_id} has already {'been ' * (job['state'] == 'cancelled')}{job['state']}; it cannot be {asked}")
+            else:
+                raise InvalidState(f"Job {job_id} is {job['state']}; it cannot be {asked} now")
 
     async def fail(self, job_id: str, error: Problem) -> None:
         """Fail a job for a cause that belongs to none of its units."""
@@ -145,6 +196,16 @@ class JobStore:
             await tx.fetchrow(SQL.lock, job_id)
             await end(tx, job_id, error=error)
         await self.finish_ending(job_id)
+
+    async def fail_overdue(self) -> None:
+        """Fail the live jobs whose deadline has passed."""
+        async with self._pool.connection() as connection:
+            found = [row["id"] for row in await connection.fetch(SQL.overdue)]
+        for job_id in found:
+            async with self._pool.transaction() as tx:
+                if (row := await tx.fetchrow(SQL.lock_overdue, job_id)) is not None:
+                    await end(tx, job_id, error=_overdue(row).problem())
+            await self.finish_ending(job_id)
 
     async def stalled(self) -> list[str]:
         async with self._pool.connection() as connection:
@@ -154,6 +215,25 @@ class JobStore:
         return await finish_ending(self._pool, job_id)
 
 
+def _deadline(spec: dict[str, Any]) -> timedelta | None:
+    text = spec.get("options", {}).get("deadline")
+    return parse_duration(text) if text else None
+
+
+def _overdue(row: Record) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"The job did not end within its options.deadline of {row['deadline']}, by {row['deadline_at']:%Y-%m-%dT%H:%M:%SZ}"
+    )
+
+
+async def _check_retry(tx: Connection, job: Record) -> None:
+    planned = job["phase"] != "planning"
+    if planned and job["error"] is not None and job["error"]["code"] == "source_changed":
+        raise RetryExpired("A file of the source is not the one that was planned; submit the job again")
+    if planned and await tx.fetchval(UNITS.pruned, job["id"]):
+        raise RetryExpired("The finished chunks of the job were kept for a day and are gone; submit the job again")
+
+
 async def end(tx: Connection, job_id: str, *, error: Problem | None) -> None:
     """Begin the end of a live job whose row *tx* has locked: cancelled, or failed with *error*; its pending units are cancelled."""
     await tx.execute(SQL.set_ending, job_id, error)
@@ -161,11 +241,11 @@ async def end(tx: Connection, job_id: str, *, error: Problem | None) -> None:
 
 
 async def finish_ending(pool: Pool, job_id: str) -> bool:
-    """Make an ending job terminal once none of its units is pending or leased, and remove what it made."""
+    """Make an ending job terminal once none of its units is pending or leased, and drop its table. Its partials stay, for a retry."""
     async with pool.transaction() as tx:
         await tx.fetchrow(SQL.lock, job_id)
         if await tx.fetchval(SQL.finish_ending, job_id) is None:
             return False
-        await tx.execute(PARTIALS.delete, job_id)
         await tx.execute(drop_table(job_id))
+        reached("end.before_commit")
         return True

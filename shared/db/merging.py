@@ -1,7 +1,6 @@
 """From partials to a published version: pieces in, rows copied, indexes made, the view swapped."""
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import asyncpg
@@ -14,8 +13,11 @@ from shared.db.pool import Connection, Pool, Record
 from shared.db.statements import Statements
 from shared.db.units import Done, Lease, NewUnit, UnitStore
 from shared.errors import GroupKeyTooLong, OutputNameTaken, OutputSchemaChanged, ResultLocked, StateTooLarge, ValueOutOfRange
+from shared.fault_points import reached
 
 SQL = Statements("versions")
+RECEIPTS = Statements("receipts")
+PIECE = ["job_id", "chunk", "piece", "first_bucket", "last_bucket", "groups", "data"]
 
 
 class MergeStore:
@@ -32,7 +34,7 @@ class MergeStore:
         """Fan-in: when every unit is done, move the job to its next phase, once, whoever asks. True if units were made."""
         async with self._pool.transaction() as tx:
             job = await tx.fetchrow(JOBS.lock, job_id)
-            if job is None or job["state"] != "running" or await tx.fetchval(UNITS.unfinished, job_id):
+            if job is None or job["state"] != "running" or not await tx.fetchval(UNITS.all_done, job_id):
                 return False
             if job["phase"] == "scanning":
                 await self._begin_merging(tx, job, columns, max_state_bytes)
@@ -41,6 +43,7 @@ class MergeStore:
                 await tx.execute(JOBS.set_phase, job_id, "publishing")
             else:
                 return False
+            reached("fan_in.inside")
         return True
 
     async def _begin_merging(self, tx: Connection, job: Record, columns: list[dict[str, str]], max_state_bytes: int) -> None:
@@ -59,24 +62,10 @@ class MergeStore:
             async for row in tx.cursor(PARTIALS.of_buckets, job_id, first, end, prefetch=4):
                 yield row["data"], row["inside"]
 
-    async def save_partial(self, tx: Connection, lease: Lease, piece: int, first: int, last: int, groups: int, data: bytes) -> None:
-        await tx.execute(PARTIALS.insert, lease.job_id, lease.no, piece, first, last, groups, data)
-
-    async def forget_partials(self) -> None:
-        """Delete the partials that finished jobs left behind: their deleter died."""
-        async with self._pool.connection() as connection:
-            for row in await connection.fetch(PARTIALS.orphaned):
-                await connection.execute(PARTIALS.delete, row["job_id"])
-
-    async def forget_versions(self, superseded: timedelta, unnamed: timedelta) -> None:
-        """Drop the tables that nobody is promised any more; the row goes first, so that no reader is sent to a missing table."""
-        async with self._pool.connection() as connection:
-            found = await connection.fetch(SQL.superseded, superseded, unnamed)
-        for row in found:
-            async with self._pool.transaction() as tx:
-                await tx.execute("SET LOCAL lock_timeout = '200ms'")
-                await tx.execute(SQL.forget, row["job_id"])
-                await tx.execute(ddl.drop_table(row["job_id"]))
+    async def save_partial(self, tx: Connection, lease: Lease, pieces: Iterable[tuple[int, int, int, bytes]]) -> None:
+        """Each piece is (first bucket, last bucket, groups, states); one COPY, because a large partial has some hundred of them."""
+        records = ((lease.job_id, lease.no, piece, *found) for piece, found in enumerate(pieces))
+        await tx.copy_records_to_table("partials", schema_name="gristmill", columns=PIECE, records=records)
 
     async def widen_columns(self, job_id: str, columns: list[str]) -> None:
         """Make integer sums numeric. In a transaction of its own: it waits for other merges' COPY, and holds nothing itself."""
@@ -108,19 +97,26 @@ class MergeStore:
                     continue  # made by an earlier attempt
                 except asyncpg.ProgramLimitExceededError as error:
                     raise GroupKeyTooLong(f"The values of one row are too long for an index: {error.message}") from error
+                reached("publish.indexed")
             await connection.execute(ddl.analyze(job_id))
 
-    async def publish(self, lease: Lease, version: dict[str, Any], tenant: str) -> None:
-        """The one short transaction that makes a result visible and the job succeeded."""
+    async def publish(self, lease: Lease, version: dict[str, Any], write_receipt: Callable[[Record], dict[str, Any]], tenant: str) -> None:
+        """The one short transaction that makes a result visible and the job succeeded; *write_receipt* may refuse it."""
         async with self._units.fenced(lease) as tx:
             await tx.execute("SET LOCAL lock_timeout = '200ms'")
-            await self._units.lock_running(tx, lease)
+            await self._units.lock_wanted(tx, lease)
             await self._units.finish(tx, lease, Done())
-            await self._store_version(tx, lease.job_id, version, tenant)
+            ledger = await tx.fetchrow(RECEIPTS.ledger, lease.job_id)
+            assert ledger is not None
+            receipt = write_receipt(ledger)
+            result = await self._store_version(tx, lease.job_id, version, tenant)
+            await tx.execute(JOBS.set_succeeded, lease.job_id, result, receipt)
+            reached("publish.swapped")
+        reached("publish.after_commit")
         async with self._pool.connection() as connection:
             await connection.execute(PARTIALS.delete, lease.job_id)
 
-    async def _store_version(self, tx: Connection, job_id: str, version: dict[str, Any], tenant: str) -> None:
+    async def _store_version(self, tx: Connection, job_id: str, version: dict[str, Any], tenant: str) -> dict[str, Any]:
         name, number, columns = version["name"], version["version"], version["columns"]
         await tx.execute(
             SQL.insert, job_id, tenant, name, number, job_id, version["rows"], version["digest"], columns, version["key_columns"]
@@ -133,8 +129,7 @@ class MergeStore:
                 await self._swap(tx, tenant, name, job_id, columns)
                 await tx.execute(SQL.set_current, tenant, name, number)
         relation = ddl.relation_name(tenant, name if current else None, job_id)
-        result = {k: version[k] for k in ("name", "version", "rows", "digest", "columns")} | {"current": current, "relation": relation}
-        await tx.execute(JOBS.set_succeeded, job_id, result)
+        return {k: version[k] for k in ("name", "version", "rows", "digest", "columns")} | {"current": current, "relation": relation}
 
     async def _swap(self, tx: Connection, tenant: str, name: str, relation: str, columns: list[dict[str, str]]) -> None:
         try:

@@ -84,6 +84,7 @@ class Pool:
         self._patience = patience
         self._options = {"min_size": 0, "max_size": size, "server_settings": server_settings, "timeout": patience}
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._lent: set[Connection] = set()
 
     async def _acquire(self) -> Connection:
         if self._pool is None:
@@ -96,6 +97,7 @@ class Pool:
         with translated():
             connection = await self._acquire()
             assert self._pool is not None
+            self._lent.add(connection)
             try:
                 yield connection
             except _BROKEN:
@@ -103,12 +105,32 @@ class Pool:
                 connection.terminate()
                 raise
             finally:
+                self._lent.discard(connection)
                 await self._pool.release(connection, timeout=self._patience)  # type: ignore[arg-type]  # a proxy, here
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        async with self.connection() as connection, connection.transaction():
-            yield connection
+        async with self.connection() as connection:
+            transaction = connection.transaction()
+            async with asyncio.timeout(self._patience):
+                await transaction.start()
+            try:
+                yield connection
+            except _BROKEN:
+                raise  # the connection is thrown away, the transaction with it: a polite ROLLBACK has no bound
+            except BaseException:
+                await transaction.rollback()
+                raise
+            else:
+                await transaction.commit()
+
+    def abort(self) -> None:
+        """End every connection that is lent out, and with an error what waits on it.
+
+        For whoever knows that Postgres does not answer: over a network that swallows packets a statement, a commit too, waits for ever.
+        """
+        for connection in self._lent:
+            connection.terminate()
 
     async def close(self) -> None:
         if self._pool is not None:
@@ -119,11 +141,24 @@ class Pool:
                 self._pool.terminate()
 
 
-def connect(url: str, *, name: str, size: int = 10, patience: float = 5.0, idle_in_transaction: timedelta = timedelta(seconds=10)) -> Pool:
+QUEUE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""Settings for sessions that work the queue: every statement goes through indexes, planned once. Tables in which each row changes its
+state several times a minute outrun their statistics, and the plan that those would suggest today is the full scan of tomorrow."""
+
+
+def connect(
+    url: str,
+    *,
+    name: str,
+    size: int = 10,
+    patience: float = 5.0,
+    idle_in_transaction: timedelta = timedelta(seconds=10),
+    settings: dict[str, str] | None = None,
+) -> Pool:
     """A pool for one service; *name* is seen in pg_stat_activity.
 
     Postgres ends a transaction that says nothing for *idle_in_transaction*: a frozen client must not keep its locks.
     """
     milliseconds = f"{idle_in_transaction / timedelta(milliseconds=1):.0f}"
     server_settings = {"application_name": name, "timezone": "UTC", "idle_in_transaction_session_timeout": milliseconds, "jit": "off"}
-    return Pool(url, size=size, patience=patience, server_settings=server_settings)
+    return Pool(url, size=size, patience=patience, server_settings=server_settings | (settings or {}))

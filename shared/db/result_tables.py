@@ -79,6 +79,10 @@ def analyze(relation: str) -> str:
     return f"ANALYZE {TABLES}.{_QUOTE(relation)}"
 
 
+def count_rows(relation: str) -> str:
+    return f"SELECT count(*) FROM {TABLES}.{_QUOTE(relation)}"  # noqa: S608  # the identifier is quoted
+
+
 def view_schema(tenant: str) -> str:
     return "results" if tenant == "default" else f"results_{tenant}"
 

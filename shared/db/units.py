@@ -12,9 +12,10 @@ from shared.db.jobs import SQL as JOBS
 from shared.db.jobs import UNITS as SQL
 from shared.db.pool import Connection, Pool, Record
 from shared.errors import DatabaseUnavailable, LeaseLost, Problem
+from shared.fault_points import reached
 
 Kind = Literal["plan", "chunk", "merge", "publish"]
-Charge = Literal["death", "crash", "error", "nothing"]
+Charge = Literal["death", "crash", "error", "memory", "nothing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class Lease:
     deaths: int
     crashes: int
     errors: int
+    ooms: int
     allowed: timedelta
     payload: dict[str, Any] = field(repr=False)
 
@@ -48,6 +50,7 @@ class Done:
     """What a finished unit reports; rows_out are groups for a chunk, result rows for a merge."""
 
     rows_read: int = 0
+    rows_aggregated: int = 0
     rows_dropped: int = 0
     rows_out: int = 0
     stats: dict[str, Any] = field(default_factory=dict)
@@ -66,21 +69,21 @@ class UnitStore:
         self._timings = timings
         self._state_version = state_version
 
-    async def claim(self, worker: str, *, unit_id: int | None = None, job_id: str | None = None) -> Lease | None:
-        """Lease the unit, or the next one of the job; None when there is nothing to do or this worker counts as dead."""
-        async with self._pool.transaction() as tx:
-            if unit_id is None:
-                unit_id = await tx.fetchval(SQL.next_of_job, job_id)
-                if unit_id is None:
-                    return None
-            # The job's row before the unit's, as everywhere; a savepoint takes the start back when there is nothing to claim.
-            start = tx.transaction()
-            await start.start()
-            await tx.execute(JOBS.start, unit_id)
-            timings = self._timings
-            row = await tx.fetchrow(SQL.claim, unit_id, worker, [self._state_version], timings.unit_deadline, timings.lease)
-            await (start.commit() if row else start.rollback())
-        return Lease.of(row) if row else None
+    async def claim(self, worker: str, *, unit_id: int | None = None, job_id: str | None = None, after: str | None = None) -> Lease | None:
+        """Lease that unit; or the next one of that job, while it is this job's turn; or, with neither, the fairest of all units.
+
+        The fairest: tenants with the fewest leases first, then priority, then age; and not of job *after* again if there is another.
+        None when there is nothing to do or this worker counts as dead.
+        """
+        timings = self._timings
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(
+                SQL.claim, worker, [self._state_version], timings.unit_deadline, timings.lease, unit_id, job_id, after
+            )
+        if row is None:
+            return None
+        reached("claim.after_commit")
+        return Lease.of(row)
 
     @asynccontextmanager
     async def fenced(self, lease: Lease) -> AsyncIterator[Connection]:
@@ -101,13 +104,19 @@ class UnitStore:
 
     async def finish(self, tx: Connection, lease: Lease, done: Done) -> None:
         """The fence: the first statement about the unit in its commit."""
-        if await tx.fetchval(SQL.complete, *lease.fence, done.rows_read, done.rows_dropped, done.rows_out, done.stats) is None:
+        if (
+            await tx.fetchval(
+                SQL.complete, *lease.fence, done.rows_read, done.rows_aggregated, done.rows_dropped, done.rows_out, done.stats
+            )
+            is None
+        ):
             raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
+        reached("commit.fenced")
 
-    async def lock_running(self, tx: Connection, lease: Lease) -> None:
-        """Hold the job's row, which must be running and in the lease's epoch."""
+    async def lock_wanted(self, tx: Connection, lease: Lease) -> None:
+        """Hold the job's row, which must be in the lease's epoch, and running; or paused, since what is leased may still be finished."""
         job = await tx.fetchrow(JOBS.lock, lease.job_id)
-        if job is None or job["state"] != "running" or job["epoch"] != lease.epoch:
+        if job is None or job["state"] not in {"running", "paused"} or job["epoch"] != lease.epoch:
             raise LeaseLost(f"Job {lease.job_id} no longer wants this {lease.kind}")
 
     async def complete(self, lease: Lease, done: Done, write: Callable[[Connection], Awaitable[None]]) -> None:
@@ -115,22 +124,26 @@ class UnitStore:
         async with self.fenced(lease) as tx:
             await self.finish(tx, lease, done)
             await write(tx)
+        reached("commit.after")
 
     async def complete_plan(self, lease: Lease, plan: dict[str, Any], chunks: list[NewUnit]) -> None:
         """The plan's commit: the plan is stored and its chunks are made, under the job's lock."""
         async with self.fenced(lease) as tx:
-            await self.lock_running(tx, lease)
+            await self.lock_wanted(tx, lease)
             await self.finish(tx, lease, Done())
             await self.insert(tx, lease.job_id, "chunk", lease.epoch, chunks)
+            reached("plan.mid_insert")
             await tx.execute(JOBS.set_planned, lease.job_id, plan)
+            reached("plan.before_commit")
 
     async def widen(self, lease: Lease, plan: dict[str, Any]) -> None:
         """Raise the job's epoch: store the wider plan and return every chunk to pending, unless somebody else did already."""
         async with self._pool.transaction() as tx:
-            await self.lock_running(tx, lease)
+            await self.lock_wanted(tx, lease)
             if not await tx.fetchval(SQL.held_by, *lease.fence):
                 raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
             await tx.execute(JOBS.set_widened, lease.job_id, plan)
+            reached("widen.mid")
             # First the units: a commit under way holds its own, and the partial that it writes has to be seen by the delete.
             await tx.execute(SQL.reset_chunks, lease.job_id, lease.epoch + 1)
             await tx.execute(SQL.rebase, lease.job_id, lease.epoch + 1)
@@ -139,20 +152,23 @@ class UnitStore:
     async def insert(self, tx: Connection, job_id: str, kind: Kind, epoch: int, units: list[NewUnit]) -> None:
         """The caller holds the job's row."""
         columns = [u.no for u in units], [u.payload for u in units], [u.bytes for u in units]
-        await tx.execute(SQL.insert, job_id, kind, epoch, self._state_version, *columns)
+        await tx.execute(SQL.insert, job_id, kind, epoch, *columns)
 
     async def give_back(self, lease: Lease, charge: Charge, *, delay: timedelta = timedelta(), problem: Problem | None = None) -> None:
         """Return a leased unit to pending, charged to what ended the lease; does nothing if the lease is lost."""
         async with self._pool.transaction() as tx:
             await tx.fetchrow(JOBS.lock, lease.job_id)
             await tx.execute(SQL.give_back, *lease.fence, delay, problem, charge)
+            reached("give_back.before_commit")
         await finish_ending(self._pool, lease.job_id)
 
     async def give_back_stray(self, unit: int, attempt: int, worker: str) -> None:
         """Return a lease that its worker never heard of: the answer to the claim was lost."""
         async with self._pool.transaction() as tx:
-            await tx.fetchrow(JOBS.lock_of_unit, unit)
+            job_id = await tx.fetchval(JOBS.lock_of_unit, unit)
             await tx.execute(SQL.give_back, unit, attempt, worker, timedelta(), None, "nothing")
+        if job_id is not None:
+            await finish_ending(self._pool, job_id)
 
     async def fail(self, lease: Lease, problem: Problem) -> None:
         """The unit and its job fail; does nothing if the lease is lost."""
@@ -162,11 +178,12 @@ class UnitStore:
                 await end(tx, lease.job_id, error=problem)
         await finish_ending(self._pool, lease.job_id)
 
-    async def due(self) -> list[tuple[int, int]]:
-        """Units to ring for, as (id, number of the ring); marked as rung."""
+    async def due(self, queued: int = 0) -> list[tuple[int, int]]:
+        """Units to ring for, as (id, number of the ring), now marked as rung; *queued* messages wait in Redis."""
         timings = self._timings
+        periods = timings.ring_again, timings.ring_limit, timings.lease
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(SQL.due, timings.ring_again, timings.ring_limit, timings.lease)
+            rows = await connection.fetch(SQL.due, *periods, [self._state_version], queued, timings.dispatch)
         return [(row["id"], row["rings"]) for row in rows]
 
     async def expired(self) -> list[tuple[Lease, bool]]:

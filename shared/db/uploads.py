@@ -46,10 +46,10 @@ class UploadStore:
             row = await connection.fetchrow(SQL.get, tenant, upload_id)
         return Upload.of(row) if row else None
 
-    async def known(self, tenant: str, upload_ids: list[str]) -> set[str]:
-        """Those of the ids that the tenant has."""
+    async def use(self, tenant: str, upload_ids: list[str]) -> set[str]:
+        """Those of the ids that the tenant has; they count as used now, so that none is pruned before the job that names them is stored."""
         async with self._pool.connection() as connection:
-            return {row["id"] for row in await connection.fetch(SQL.known, tenant, upload_ids)}
+            return {row["id"] for row in await connection.fetch(SQL.use, tenant, upload_ids)}
 
     async def delete(self, tenant: str, upload_id: str) -> bool:
         async with self._pool.connection() as connection:

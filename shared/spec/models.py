@@ -48,7 +48,7 @@ class Options(Part):
     max_bad_rows: Annotated[v.Count | None, NOT_YET] = None
     chunk_bytes: v.Size | None = None
     max_parallel_chunks: Annotated[v.Size | None, NOT_YET] = None
-    deadline: Annotated[v.Duration | None, NOT_YET] = None
+    deadline: v.Duration | None = None
 
 
 class Limits(Part):

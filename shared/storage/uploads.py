@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from shared.errors import DigestMismatch, StorageUnavailable
@@ -50,6 +51,12 @@ class UploadFiles:
     async def delete(self, tenant: str, upload_id: str) -> None:
         with _translated():
             await asyncio.to_thread(self.path(tenant, upload_id).unlink, missing_ok=True)
+
+    def older_than(self, age: timedelta) -> list[tuple[str, str]]:
+        """The tenant and id of the files that nobody wrote to for *age*."""
+        with _translated():
+            files = [path for path in self.root.glob("*/[!.]*") if path.stat().st_mtime < time.time() - age.total_seconds()]
+        return [(path.parent.name, path.name) for path in files]
 
     def remove_abandoned(self) -> None:
         """Remove the parts that a killed gateway left; a part that nobody wrote to for an hour has no writer."""

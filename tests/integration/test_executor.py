@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.errors import CorruptFile, OutOfMemory
 from worker_service.child import wire
@@ -75,6 +76,7 @@ async def test_a_child_knows_no_credentials(child, monkeypatch):
     assert b"secret" not in environment
 
 
+# fault matrix: 23
 async def test_a_killed_child_is_noticed_at_once(child, file):
     os.kill(child.pid, signal.SIGSTOP)
 
@@ -89,6 +91,7 @@ async def test_a_killed_child_is_noticed_at_once(child, file):
     assert not child.alive
 
 
+# fault matrix: 25
 async def test_work_that_nobody_waits_for_any_more_is_killed(child, file):
     os.kill(child.pid, signal.SIGSTOP)
     with pytest.raises(TimeoutError):
@@ -98,7 +101,8 @@ async def test_work_that_nobody_waits_for_any_more_is_killed(child, file):
     assert not child.alive
 
 
-async def test_too_little_memory_is_an_error_not_a_crash():
+# fault matrix: 24
+async def test_too_little_memory_is_an_error_that_costs_the_child():
     child = await Child.start(600 * 1024**2)
     descriptor = wire.memory_file("data", b'k,v\n"' + b"x" * (1 << 20) + b'",1\n')
     request = plan_request() | {"task": "merge", "schema": [], "pieces": [[1 << 40, True]], "first": 0, "end": 1024}
@@ -106,12 +110,13 @@ async def test_too_little_memory_is_an_error_not_a_crash():
         with pytest.raises(OutOfMemory):
             async with child.run(request | {"schema": [{"name": "k", "type": "string", "declared": False}]}, [descriptor], AMPLE):
                 pass
-        assert child.alive
+        assert not child.alive
     finally:
         os.close(descriptor)
         await child.stop()
 
 
+# fault matrix: 25
 async def test_a_slot_gets_a_new_child_after_a_death():
     executor = Executor(1, GENEROUS)
     await executor.start()
@@ -122,6 +127,40 @@ async def test_a_slot_gets_a_new_child_after_a_death():
         assert second.alive
         assert second.pid != first.pid
     await executor.close()
+
+
+# fault matrix: 25
+async def test_a_child_that_was_killed_is_never_lent_again_however_slowly_it_goes(file):
+    executor = Executor(1, GENEROUS)
+    await executor.start()
+    async with executor.child() as first:
+        os.kill(first.pid, signal.SIGSTOP)
+        task = asyncio.create_task(_ask(first, file))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()  # in the middle of the waiting for its end
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    async with executor.child() as second, second.run(plan_request(), [file], AMPLE) as answer:
+        assert answer.header["schema"]
+    await executor.close()
+    assert not Path(f"/proc/{first.pid}").exists()
+
+
+async def _ask(child, file):
+    async with child.run(plan_request(), [file], AMPLE):
+        pass
+
+
+async def test_what_a_child_writes_to_its_standard_error_is_logged_and_forgotten(file):
+    child = await Child.start(GENEROUS)
+    os.kill(child.pid, signal.SIGSEGV)
+    with capture_logs() as logged, pytest.raises(ChildDied, match="signal 11"):
+        async with child.run(plan_request(), [file], AMPLE):
+            pass
+    assert any("Segmentation fault" in line.get("text", "") for line in logged)
+    await child.stop()
 
 
 async def test_many_files_fit_one_request(child):

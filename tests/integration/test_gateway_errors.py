@@ -20,7 +20,7 @@ NOWHERE = "127.0.0.1:1"
 
 async def test_an_unknown_url_is_not_found(settings):
     async with gateway(settings) as http:
-        for path in ("/nope", "/v1", "/v1/jobs/", "/v1/jobs/x/pause", "/v1/%2e%2e/etc"):
+        for path in ("/nope", "/v1", "/v1/jobs/", "/v1/jobs/x/units/1", "/v1/%2e%2e/etc"):
             async with http.get(path) as response:
                 assert (response.status, (await problem_of(response))["code"]) == (404, "not_found"), path
 

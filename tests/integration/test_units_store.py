@@ -5,50 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.core.timings import Timings
-from shared.db.jobs import JobStore
-from shared.db.pool import connect
-from shared.db.units import Done, Lease, NewUnit, UnitStore
-from shared.db.workers import WorkerStore
+from shared.db.units import Done, NewUnit
 from shared.errors import AlreadyDone, IdempotencyKeyReused, LeaseLost
-from shared.spec.version import STATE_VERSION
-
-PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail": "x", "errors": []}
-
-
-class World:
-    def __init__(self, url: str) -> None:
-        self.pool = connect(url, name="test")
-        self.jobs = JobStore(self.pool)
-        self.timings = Timings(grace=timedelta())
-        self.units = UnitStore(self.pool, self.timings, STATE_VERSION)
-        self.workers = WorkerStore(self.pool)
-
-    async def submit(self, key: str | None = None, digest: str = "d", name: str | None = None):
-        return await self.jobs.submit(
-            "default", {"a": 1}, digest, idempotency_key=key, priority=5, labels={}, result_name=name, state_version=STATE_VERSION
-        )
-
-    async def beat(self, worker: str = "w1", slots: int = 2) -> set[tuple[int, int]]:
-        return await self.workers.beat(worker, host="h", pid=1, version="0", slots=slots, draining=False)
-
-    async def leased(self, worker: str = "w1") -> Lease:
-        await self.beat(worker)
-        job, _ = await self.submit()
-        lease = await self.units.claim(worker, job_id=job.id)
-        assert lease is not None
-        return lease
-
-    async def value(self, sql: str, *args):
-        async with self.pool.connection() as connection:
-            return await connection.fetchval(sql, *args)
-
-
-@pytest.fixture
-async def world(database_url):
-    world = World(database_url)
-    yield world
-    await world.pool.close()
+from tests.support.store import PROBLEM
 
 
 async def test_a_submitted_job_has_one_pending_plan_unit(world):
@@ -123,7 +82,7 @@ async def test_cancelling_ends_pending_units_at_once_and_leased_ones_when_they_c
     lease = await world.leased()
     job = await world.jobs.cancel("default", lease.job_id)
     assert job.state == "cancelling"
-    assert await world.beat() == set(), "the worker hears that the unit is no longer wanted"
+    assert await world.beat() == {(lease.id, lease.attempt): False}, "the worker hears that the unit is no longer wanted"
 
     await world.units.give_back(lease, "nothing")
 
@@ -227,7 +186,7 @@ async def test_a_commit_and_its_rivals_do_not_deadlock(world, rival):
 
     async def write(tx):
         started.append(asyncio.create_task(rivals[rival]()))
-        while not await world.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+        while not started[0].done() and not await world.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
             await asyncio.sleep(0)
         await tx.execute("INSERT INTO gristmill.partials VALUES ($1, $2, 0, 0, 0, 1, '')", plan.job_id, mine.no)
 

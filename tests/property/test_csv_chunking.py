@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.errors import BadRow, SchemaWidened
 from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.types import Field, Schema, parse_type
-from worker_service.readers import SourceFile, plan, read
+from worker_service.readers import SourceFile, Tally, plan, read
 
 # Few characters, so that quotes, line ends and delimiters meet often.
 FIELD = st.text('ab"\n\r,;é \ufeff', max_size=6)
@@ -33,14 +33,15 @@ def source(columns, delimiter=",", **options):
 
 
 def rows_read(file, spec, chunk_bytes, batch_bytes):
-    """Every row through plan and read; null as None."""
+    """Every row through plan and read; null as None. The splitter's own count is checked on the way."""
     planned = plan([file], spec, chunk_bytes)
     names = planned.schema.names
-    found = []
+    found, tally = [], Tally()
     for extents in planned.extents:
         for extent in extents:
-            for frame in read(file, extent, spec, planned.schema, names, batch_bytes):
+            for frame in read(file, extent, spec, planned.schema, names, batch_bytes, tally):
                 found += list(zip(*(frame.column(name).to_pylist() for name in names), strict=True))
+    assert tally.records == len(found)
     return found
 
 

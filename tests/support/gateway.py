@@ -1,5 +1,6 @@
 """A gateway in this process on a free port, and results put in place as the workers would."""
 
+import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from api_service.server import serving
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
 from shared.db.result_tables import create_table, primary_key, relation_name, replace_view, view_schema
+from tests.support.transitions import UNCHECKED
 
 PROBLEM_KEYS = {"type", "title", "status", "detail", "instance", "request_id", "code", "category", "retryable", "errors"}
 SPEC = {"source": {"uris": ["file:///nowhere"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
@@ -30,6 +32,16 @@ async def problem_of(response: aiohttp.ClientResponse) -> dict[str, Any]:
     assert body["status"] == response.status
     assert body["request_id"] == response.headers["X-Request-Id"]
     return body
+
+
+async def rows_of(http, path: str) -> dict:
+    async with http.get(path) as response:
+        assert response.status == 200, await response.text()
+        return json.loads(await response.text(), parse_float=str)
+
+
+async def all_names(http, path: str) -> list:
+    return [item["n"] for item in (await rows_of(http, path))["items"]]
 
 
 def spec_for(settings, **changes: Any) -> dict[str, Any]:
@@ -63,6 +75,7 @@ async def finish_job(settings, job_id: str, *, state: str = "succeeded", **colum
     values = {"state": state, "phase": "publishing", "started_at": now - timedelta(seconds=1), "finished_at": now} | columns
     assignments = ", ".join(f"{column} = ${no}" for no, column in enumerate(values, 2))
     async with database(settings) as connection:
+        await connection.execute(UNCHECKED)
         await connection.execute(
             f"UPDATE gristmill.jobs SET {assignments}, revision = revision + 1 WHERE id = $1", job_id, *values.values()
         )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.planning import BUCKETS, MERGE_BYTES, merge_ranges
-from shared.core.retry import MAX_CRASHES, MAX_DEATHS, Counts, backoff, may_crash_again, may_die_again
+from shared.core.retry import backoff, may_try_again
 from shared.core.timings import Timings
 from shared.ids import new_id
 from shared.spec.types import SIMPLE, join, parse_type, widenings
@@ -30,10 +30,9 @@ def test_backoff_doubles_up_to_its_limit():
     assert backoff(1000, timings) == timings.retry_limit
 
 
-def test_the_last_try_is_the_last():
-    assert may_crash_again(Counts(0, MAX_CRASHES - 2, 0))
-    assert not may_crash_again(Counts(0, MAX_CRASHES - 1, 0))
-    assert not may_die_again(Counts(MAX_DEATHS - 1, 0, 0))
+@pytest.mark.parametrize(("charge", "leases"), [("death", 5), ("crash", 3), ("error", 12), ("memory", 5)])
+def test_the_last_try_is_the_last(charge, leases):
+    assert [may_try_again(charge, before) for before in range(leases)] == [True] * (leases - 1) + [False]
 
 
 def test_periods_shrink_together():

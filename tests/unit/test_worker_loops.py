@@ -15,6 +15,7 @@ from worker_service.worker import keep
 FAST = SimpleNamespace(draining=False, timings=Timings().scaled(0.001))
 
 
+# fault matrix: 50
 @pytest.mark.parametrize(
     "error", [RedisConnectionError("gone"), OSError("gone"), RuntimeError("a bug of a driver"), asyncio.CancelledError()]
 )
@@ -36,6 +37,7 @@ async def test_a_doorbell_loop_goes_on_after_any_error(error):
         await task
 
 
+# fault matrix: 50
 @pytest.mark.parametrize("error", [DatabaseUnavailable("gone"), RuntimeError("a bug")])
 async def test_a_maintenance_loop_goes_on_after_any_error(error):
     runs = []

@@ -1,6 +1,7 @@
 """`python -m worker_service.child FD`: serves requests of its parent on the socket FD until the parent is gone."""
 
 import ctypes
+import faulthandler
 import gc
 import json
 import os
@@ -60,6 +61,7 @@ def serve(sock: socket.socket) -> None:
 
 def main() -> None:
     sock_fd, pipe_fd, parent, memory_bytes = (int(text) for text in sys.argv[1:])
+    faulthandler.enable()  # standard error goes to the parent, which logs the last words
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is the parent's to handle
     die_with_parent(parent)
     watch_parent(pipe_fd)

@@ -6,6 +6,7 @@ import resource
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -72,24 +73,34 @@ def chunk(request: dict[str, Any], descriptors: list[int]) -> Answer:
     """Fold the extents into one partial; the body is its pieces, one after the other. A group may be in several of them."""
     spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
     query = bind(spec, schema)
-    fold = kernels.Fold(query, request["no"])
+    fold, tally = kernels.Fold(query, request["no"]), readers.Tally()
+    extents = zip(_files(request, descriptors), (readers.Extent(*extent) for extent in request["extents"]), strict=True)
+    frames = chain.from_iterable(
+        readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally) for file, extent in extents
+    )
     pieces: list[kernels.Piece] = []
-    rows_read = 0
-    for file, (_, start, end, rows) in zip(_files(request, descriptors), request["extents"], strict=True):
-        extent = readers.Extent(0, start, end, rows)
-        for frame in readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"]):
-            rows_read += frame.num_rows
-            fold.add(frame)
-            del frame
-            if fold.groups > (0 if fold.futile else RESIDENT_GROUPS):
-                pieces += _pieces(fold.flush(), query, request["piece_bytes"])
-    pieces += _pieces(fold.flush(), query, request["piece_bytes"])
+    aggregated = 0
+    for states in _flushed(fold, frames):
+        pieces += _pieces(states, query, request["piece_bytes"])
+        aggregated += kernels.rows_in(states)
+        del states
     header = {
-        "rows_read": rows_read,
+        "rows_read": tally.records,
+        "rows_aggregated": aggregated,
         "rows_dropped": fold.rows_dropped_null_key,
         "pieces": [[p.first_bucket, p.last_bucket, p.groups, len(p.data)] for p in pieces],
     }
     return header, [p.data for p in pieces]
+
+
+def _flushed(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The states of *frames*: all that *fold* holds, whenever that is more than it may, and at the end."""
+    for frame in frames:
+        fold.add(frame)
+        del frame  # or it would stay in memory while the next one is read
+        if fold.groups > (0 if fold.futile else RESIDENT_GROUPS):
+            yield fold.flush()
+    yield fold.flush()
 
 
 def _pieces(states: pa.Table, query: Query, piece_bytes: int) -> Iterator[kernels.Piece]:
@@ -106,9 +117,11 @@ def merge(request: dict[str, Any], descriptors: list[int]) -> Answer:
         piece = kernels.decode(wire.read_exactly(pieces, size, offset))
         states.add(piece if inside else kernels.in_buckets(piece, query, request["first"], request["end"]))
         offset += size
-    finalized = kernels.finalize(states.combined(), query)
+    combined = states.combined()
+    finalized = kernels.finalize(combined, query)
     header = {
         "rows": finalized.table.num_rows,
+        "rows_aggregated": kernels.rows_in(combined),
         "widened": finalized.widened,
         "buckets": {str(bucket): base64.b64encode(digest).decode() for bucket, digest in finalized.buckets.items()},
     }

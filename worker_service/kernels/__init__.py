@@ -4,7 +4,7 @@ from worker_service.kernels.codec import Piece, decode, encode, in_buckets
 from worker_service.kernels.copy import to_copy_csv
 from worker_service.kernels.finalize import Finalized, finalize
 from worker_service.kernels.hashing import GLOBAL_BUCKET
-from worker_service.kernels.partials import Fold, Pending, combine, partial
+from worker_service.kernels.partials import Fold, Pending, combine, partial, rows_in
 from worker_service.kernels.table import KERNELS
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "finalize",
     "in_buckets",
     "partial",
+    "rows_in",
     "to_copy_csv",
 ]

@@ -62,6 +62,11 @@ def combine(states: Sequence[pa.Table], query: Query) -> pa.Table:
     return combined
 
 
+def rows_in(states: pa.Table) -> int:
+    """How many rows went into *states*."""
+    return int(raw(one(states["rows"])).sum())
+
+
 def state_columns(table: pa.Table, prefix: str, state: State) -> Columns:
     """The columns of one state by suffix, with the identity where a table had none."""
     name = f"{prefix}.{state.name}"
@@ -195,7 +200,7 @@ class Fold:
         self._frames = []
         states = partial(frame, self._query, self._next)
         self._next += frame.num_rows
-        rows = int(raw(one(states["rows"])).sum())
+        rows = rows_in(states)
         self.rows_aggregated += rows
         self.rows_dropped_null_key += frame.num_rows - rows
         size = _size(states)

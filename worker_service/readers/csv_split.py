@@ -21,7 +21,8 @@ MAX_RECORD = 64 * 1024 * 1024
 """A record (or a quoted field that never ends) longer than this many bytes is an error, so that memory stays bounded."""
 
 _LF, _CR = 10, 13
-_CACHED = 256 * 1024
+CACHED = 256 * 1024
+"""Bytes of a run that stays in the processor's cache between two passes over it."""
 Positions = npt.NDArray[np.int64]
 
 
@@ -206,12 +207,19 @@ def _too_long(dialect: Dialect, start: int) -> BadRow:
 
 
 def is_odd(data: bytes, quote: bytes) -> bool:
-    """Whether *data* holds an odd number of quotes; counted in runs that stay in the processor's cache."""
-    if quote not in data:
-        return False
-    octets = np.frombuffer(data, np.uint8)
-    runs = (octets[at : at + _CACHED] for at in range(0, octets.size, _CACHED))
-    return bool(sum(np.count_nonzero(run == quote[0]) for run in runs) % 2)
+    """Whether *data* holds an odd number of quotes."""
+    return quote in data and occurrences(data, quote, len(data)) % 2 == 1
+
+
+def occurrences(data: bytes, octet: bytes, size: int) -> int:
+    """How often *octet* is among the first *size* bytes of *data*."""
+    octets = np.frombuffer(data, np.uint8, size)
+    found = np.empty(min(size, CACHED), np.bool_)
+    total = 0
+    for at in range(0, size, CACHED):
+        run = octets[at : at + CACHED]
+        total += int(np.count_nonzero(np.equal(run, octet[0], out=found[: run.size])))
+    return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,21 +11,27 @@ from worker_service.readers import compressed, csv_read, files, header, parquet
 from worker_service.readers.csv_split import Block, Dialect, file_blocks, stream_blocks
 from worker_service.readers.files import Extent, SourceFile
 from worker_service.readers.place import Place
+from worker_service.readers.records import Tally
 
 _PIECE = 1024 * 1024
 """Bytes of a stream to take at a time."""
 
 
-def read(file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, columns: list[str], batch_bytes: int) -> Iterator[pa.Table]:
-    """Typed frames of *columns* of whole records in file order, about *batch_bytes* of input each.
+def read(
+    file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, columns: list[str], batch_bytes: int, tally: Tally | None = None
+) -> Iterator[pa.Table]:
+    """Typed frames of *columns* of whole records in file order, about *batch_bytes* of input each; *tally* counts the records.
 
     Without columns a frame has one column of bools, named "", so that rows can be counted. Strings are dictionary-encoded where
     that pays. Raises BadRow, SchemaWidened, InvalidEncoding, CorruptFile, SourceChanged.
     """
+    tally = tally or Tally()
     if file_format(file, source) == "parquet":
+        tally.records += extent.rows or 0  # as the row groups' metadata said when it was planned
         return parquet.read(file, extent, source, schema, columns, batch_bytes)
     place = place_of(file, source, tuple(schema.names))
-    return csv_read.frames(_blocks(file, extent, source, place, batch_bytes), place, schema, columns, source.timezone)
+    blocks = tally.counted(_blocks(file, extent, source, place, batch_bytes), place.dialect, len(place.names))
+    return csv_read.frames(blocks, place, schema, columns, source.timezone)
 
 
 def file_format(file: SourceFile, source: SourceSpec) -> str:

@@ -1,8 +1,11 @@
 """The chunk unit: read its extents, fold them into a partial, commit partial and ledger together."""
 
+from collections.abc import Iterator
+
 from shared.db.pool import Connection
 from shared.db.units import Done, Lease
 from shared.errors import LeaseLost, SchemaWidened
+from shared.fault_points import reached
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.types import Field, Schema, parse_type
@@ -11,6 +14,7 @@ from worker_service.executor import Answer, Child
 from worker_service.units import files
 from worker_service.units.persist import persist
 
+LEAST_BATCH_BYTES = 1024**2
 PIECE_BYTES = 64 * 1024
 """Small against a merge unit's share of states, so that a piece seldom belongs to several merges, which would all decode it."""
 
@@ -26,12 +30,13 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         "schema": work.plan["schema"],
         "uris": [file["uri"] for file in planned],
         "extents": extents,
-        "batch_bytes": ctx.settings.batch_bytes,
+        "batch_bytes": min(ctx.settings.batch_bytes, max(ctx.settings.batch_bytes >> lease.ooms, LEAST_BATCH_BYTES)),
         "piece_bytes": PIECE_BYTES,
     }
     try:
         async with files.planned(planned) as descriptors, child.run(request, descriptors, lease.allowed) as answer:
             files.check_unchanged(planned, descriptors)
+            reached("chunk.computed")
             await _commit(ctx, lease, answer)
     except SchemaWidened as widened:
         await _widen(ctx, lease, work, widened.widen)
@@ -41,14 +46,20 @@ async def _commit(ctx: Context, lease: Lease, answer: Answer) -> None:
     header = answer.header
 
     async def write(tx: Connection) -> None:
-        offset = 0
-        for piece, (first, last, groups, size) in enumerate(header["pieces"]):
-            await ctx.merging.save_partial(tx, lease, piece, first, last, groups, answer.body(offset, size))
-            offset += size
+        await ctx.merging.save_partial(tx, lease, _pieces(answer))
+        reached("commit.written")
 
     groups = sum(piece[2] for piece in header["pieces"])
-    done = Done(rows_read=header["rows_read"], rows_dropped=header["rows_dropped"], rows_out=groups)
+    counts = {name: header[name] for name in ("rows_read", "rows_aggregated", "rows_dropped")}
+    done = Done(**counts, rows_out=groups)
     await persist(ctx, lambda: ctx.units.complete(lease, done, write))
+
+
+def _pieces(answer: Answer) -> Iterator[tuple[int, int, int, bytes]]:
+    offset = 0
+    for first, last, groups, size in answer.header["pieces"]:
+        yield first, last, groups, answer.body(offset, size)
+        offset += size
 
 
 async def _widen(ctx: Context, lease: Lease, work: Work, needed: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from shared.db.pool import Connection
 from shared.db.units import Done, Lease
+from shared.fault_points import reached
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.types import Schema
@@ -43,15 +44,22 @@ async def _commit(ctx: Context, lease: Lease, work: Work, answer: Answer) -> Non
     async def write(tx: Connection) -> None:
         if header["rows"]:
             await ctx.merging.copy(tx, lease.job_id, columns, _slices(answer))
+        reached("merge.before_commit")
 
-    done = Done(rows_out=header["rows"], stats={"widened": header["widened"], "buckets": header["buckets"]})
+    done = Done(
+        rows_aggregated=header["rows_aggregated"],
+        rows_out=header["rows"],
+        stats={"widened": header["widened"], "buckets": header["buckets"]},
+    )
     await ctx.merging.widen_columns(lease.job_id, header["widened"])
     await persist(ctx, lambda: ctx.units.complete(lease, done, write))
+    reached("merge.after_commit")
 
 
 async def _slices(answer: Answer) -> AsyncIterator[bytes]:
     for start in range(0, answer.body_size, COPY_BYTES):
         yield answer.body(start, min(COPY_BYTES, answer.body_size - start))
+        reached("merge.mid_copy")
 
 
 def merged_digests(stats: list[dict[str, dict[str, str]]]) -> dict[int, bytes]:

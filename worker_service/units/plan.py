@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.db.units import Lease, NewUnit
 from shared.errors import LimitExceeded
+from shared.fault_points import reached
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.types import Schema
@@ -36,7 +37,9 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     bind(spec, schema)
     chunks = [NewUnit(no=no, payload={"extents": chunk["extents"]}, bytes=chunk["bytes"]) for no, chunk in enumerate(header["chunks"])]
     total = sum(file["size"] for file in planned)
+    reached("plan.before_insert")
     await ctx.units.complete_plan(lease, {"files": planned, "schema": header["schema"], "bytes": total}, chunks)
+    reached("plan.after_commit")
 
 
 def _check_size(spec: JobSpec, planned: list[dict[str, Any]]) -> None:

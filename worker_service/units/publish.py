@@ -1,7 +1,10 @@
 """The publish unit: indexes and statistics first, in idempotent steps, then one short transaction that everybody sees."""
 
+from functools import partial
+from importlib import metadata
 from typing import Any
 
+from shared.core.receipt import receipt
 from shared.db.units import Lease
 from shared.errors import GroupLimitExceeded
 from shared.spec.bind import bind
@@ -9,6 +12,7 @@ from shared.spec.digest import result_digest
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema
+from shared.spec.version import STATE_VERSION
 from worker_service.context import Context, Work
 from worker_service.units.merge import merged_digests
 from worker_service.units.persist import persist
@@ -32,7 +36,9 @@ async def run(ctx: Context, lease: Lease, work: Work) -> None:
         "columns": columns,
         "key_columns": len(query.keys),
     }
-    await persist(ctx, lambda: ctx.merging.publish(lease, version, work.tenant))
+    software = {"gristmill": metadata.version("gristmill"), "state_version": STATE_VERSION}
+    write_receipt = partial(receipt, plan=work.plan, version=version, semantics=query.semantics, software=software)
+    await persist(ctx, lambda: ctx.merging.publish(lease, version, write_receipt, work.tenant))
 
 
 def result_columns(query: Query, widened: set[str] | frozenset[str] = frozenset()) -> list[dict[str, str]]:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import structlog
 
-from shared.core.retry import Counts, backoff, may_crash_again, may_err_again
+from shared.core.retry import backoff, may_try_again
 from shared.db.units import Charge, Lease
 from shared.errors import (
     ChildCrashed,
@@ -15,11 +16,12 @@ from shared.errors import (
     GristmillError,
     InternalError,
     Interruption,
+    OutOfMemory,
     ResultLocked,
     RetriesExhausted,
     TransientError,
-    UsageError,
 )
+from shared.fault_points import reached
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.types import Schema
@@ -28,32 +30,30 @@ from worker_service.executor import Child, ChildDied
 from worker_service.units import chunk, merge, plan, publish
 from worker_service.units.persist import persist
 
+CHARGES: tuple[tuple[type[GristmillError], Charge], ...] = (
+    (Interruption, "nothing"),
+    (DatabaseUnavailable, "nothing"),  # an outage, or a reader's lock, charges nobody
+    (ResultLocked, "nothing"),
+    (OutOfMemory, "memory"),
+    (ChildCrashed, "crash"),
+    (DeadlineExceeded, "crash"),
+    (TransientError, "error"),
+)
+"""What a failure is counted as; the first that fits. A failure that is not here is final."""
+
 log = structlog.get_logger()
 
 
-async def run_unit(ctx: Context, lease: Lease, child: Child) -> None:
-    """Run the unit to its commit, or settle what ended it."""
+async def run_unit(ctx: Context, lease: Lease, child: Child) -> timedelta | None:
+    """Run the unit to its commit, or settle what ended it: answers with the time after which it may be tried again, None if never."""
     try:
         await _do(ctx, lease, child)
     except asyncio.CancelledError:
         await _settle(ctx, lambda: ctx.units.give_back(lease, "nothing"))
         raise
-    except Interruption as error:
-        log.info("unit.interrupted", unit=lease.id, reason=error.detail)
-        await _settle(ctx, lambda: ctx.units.give_back(lease, "nothing"))
-    except (FatalError, UsageError) as error:
-        await _fail(ctx, lease, error)
-    except TransientError as error:
-        await _after_transient(ctx, lease, error)
-    except ChildDied as error:
-        died = ChildCrashed(f"{error} while it ran {lease.kind} {lease.no}")
-        await (_again if may_crash_again(_counts(lease)) else _fail)(ctx, lease, died)
-    except TimeoutError:
-        late = DeadlineExceeded(f"{lease.kind} {lease.no} took longer than {lease.allowed}; lower options.chunk_bytes")
-        await (_again if may_crash_again(_counts(lease)) else _fail)(ctx, lease, late)
-    except Exception:
-        log.exception("unit.bug", unit=lease.id)
-        await _fail(ctx, lease, InternalError("A bug in Gristmill; the worker's log has the stack trace"))
+    except Exception as error:  # noqa: BLE001  # whatever ended it, the unit must not stay leased
+        return await _after(ctx, lease, _named(lease, error))
+    return None
 
 
 async def _do(ctx: Context, lease: Lease, child: Child) -> None:
@@ -86,32 +86,52 @@ async def advance(ctx: Context, job_id: str) -> bool:
 
 
 async def ring(ctx: Context) -> None:
-    """The dispatcher's pass: mark the units that are due, then ring for them."""
-    if due := await ctx.units.due():
+    """The dispatcher's pass: mark the units that are due, then ring for them. While Redis is away nothing counts as rung."""
+    queued = await ctx.doorbell.turn(ctx.timings.dispatch)
+    if queued is not None and (due := await ctx.units.due(queued)):
+        reached("dispatch.marked")
         await ctx.doorbell.ring(due)
 
 
-async def _after_transient(ctx: Context, lease: Lease, error: TransientError) -> None:
-    if isinstance(error, DatabaseUnavailable | ResultLocked):  # an outage, or a reader's lock, charges nobody
-        await _settle(ctx, lambda: ctx.units.give_back(lease, "nothing", delay=ctx.timings.retry_first, problem=error.problem()))
-    elif may_err_again(_counts(lease)):
-        await _again(ctx, lease, error, "error")
-    else:
-        await _fail(ctx, lease, RetriesExhausted(f"Gave up after many tries: {error.detail}"))
+def _named(lease: Lease, error: Exception) -> GristmillError:
+    """The error in this project's words."""
+    unit = f"{lease.kind} {lease.no}"
+    if isinstance(error, GristmillError):
+        return error
+    if isinstance(error, ChildDied):
+        return ChildCrashed(f"{error} while it ran {unit}")
+    if isinstance(error, TimeoutError):
+        return DeadlineExceeded(f"{unit} took longer than {lease.allowed}; lower options.chunk_bytes")
+    log.error("unit.bug", unit=lease.id, exc_info=error)
+    return InternalError("A bug in Gristmill; the worker's log has the stack trace")
 
 
-def _counts(lease: Lease) -> Counts:
-    return Counts(lease.deaths, lease.crashes, lease.errors)
+async def _after(ctx: Context, lease: Lease, error: GristmillError) -> timedelta | None:
+    charge = next((charge for kind, charge in CHARGES if isinstance(error, kind)), None)
+    before = {"memory": lease.ooms, "crash": lease.crashes, "error": lease.errors}.get(charge or "", 0)
+    if charge is None or not may_try_again(charge if charge != "memory" or lease.kind == "chunk" else "memory at once", before):
+        await _fail(ctx, lease, _final(ctx, lease, error))
+        return None
+    delay = timedelta() if isinstance(error, Interruption) else backoff(before, ctx.timings)
+    log.warning("unit.again", unit=lease.id, kind=lease.kind, no=lease.no, job=lease.job_id, charge=charge, error=error.detail)
+    await _settle(ctx, lambda: ctx.units.give_back(lease, charge, delay=delay, problem=error.problem()))
+    return delay
+
+
+def _final(ctx: Context, lease: Lease, error: GristmillError) -> GristmillError:
+    """What the job's owner reads, when it is not tried again."""
+    if isinstance(error, TransientError):
+        return RetriesExhausted(f"Gave up after many tries: {error.detail}")
+    if isinstance(error, OutOfMemory):
+        limit, batch = ctx.settings.slot_memory_bytes, ctx.settings.batch_bytes >> lease.ooms
+        tried = f", even with batches of {batch:,} bytes" if lease.kind == "chunk" else ""
+        cure = "raise GRISTMILL_SLOT_MEMORY_BYTES, or make fewer or smaller groups"
+        return OutOfMemory(f"{lease.kind} {lease.no} needs more memory than the {limit:,} bytes of a slot{tried}: {cure}")
+    return error
 
 
 async def _settle(ctx: Context, change: Callable[[], Awaitable[None]]) -> None:
     await asyncio.shield(persist(ctx, change))
-
-
-async def _again(ctx: Context, lease: Lease, error: GristmillError, charge: Charge = "crash") -> None:
-    delay = backoff(lease.errors if charge == "error" else lease.crashes, ctx.timings)
-    log.warning("unit.again", unit=lease.id, kind=lease.kind, no=lease.no, job=lease.job_id, charge=charge, error=error.detail)
-    await _settle(ctx, lambda: ctx.units.give_back(lease, charge, delay=delay, problem=error.problem()))
 
 
 async def _fail(ctx: Context, lease: Lease, error: GristmillError) -> None:

@@ -1,6 +1,6 @@
 -- insert --
-INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest, idempotency_key, priority, labels, result_name, version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest, idempotency_key, priority, labels, result_name, version, deadline_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + $10::interval)
 ON CONFLICT (tenant, idempotency_key) DO NOTHING
 RETURNING *
 
@@ -18,9 +18,12 @@ SELECT * FROM gristmill.jobs WHERE tenant = $1 AND idempotency_key = $2
 -- get --
 SELECT * FROM gristmill.jobs WHERE tenant = $1 AND id = $2
 
+-- standing --
+SELECT id, state, phase FROM gristmill.jobs WHERE id = ANY ($1::text[])
+
 -- newest --
 SELECT id, tenant, state, phase, epoch, revision, NULL::json AS spec, spec_digest, labels, result_name, version,
-       NULL::json AS plan, error, result, created_at, started_at, planned_at, scanned_at, merged_at, finished_at
+       NULL::json AS plan, error, result, created_at, deadline_at, started_at, planned_at, scanned_at, merged_at, finished_at
 FROM gristmill.jobs
 WHERE tenant = $1
   AND ($2::text IS NULL OR state = $2)
@@ -50,14 +53,10 @@ GROUP BY job_id
 SELECT id, tenant, state, phase, epoch FROM gristmill.jobs WHERE id = $1 FOR NO KEY UPDATE
 
 -- lock_of_tenant --
-SELECT id, tenant, state, phase, epoch FROM gristmill.jobs WHERE tenant = $1 AND id = $2 FOR NO KEY UPDATE
+SELECT id, state, phase, epoch, spec, error FROM gristmill.jobs WHERE tenant = $1 AND id = $2 FOR NO KEY UPDATE
 
 -- lock_of_unit --
 SELECT id FROM gristmill.jobs WHERE id = (SELECT job_id FROM gristmill.units WHERE id = $1) FOR NO KEY UPDATE
-
--- start --
-UPDATE gristmill.jobs SET state = 'running', started_at = now(), revision = revision + 1
-WHERE id = (SELECT job_id FROM gristmill.units WHERE id = $1 AND kind = 'plan') AND state = 'queued'
 
 -- work --
 SELECT id, tenant, state, phase, epoch, spec, plan, result_name, version FROM gristmill.jobs WHERE id = $1
@@ -79,19 +78,44 @@ WHERE id = $1
 UPDATE gristmill.jobs SET state = 'cancelling', error = $2, revision = revision + 1
 WHERE id = $1 AND state IN ('queued', 'running', 'paused')
 
+-- pause --
+UPDATE gristmill.jobs SET state = 'paused', revision = revision + 1 WHERE id = $1
+
+-- resume --
+UPDATE gristmill.jobs SET state = CASE WHEN started_at IS NULL THEN 'queued' ELSE 'running' END, revision = revision + 1 WHERE id = $1
+
+-- retry --
+UPDATE gristmill.jobs
+SET state = CASE WHEN started_at IS NULL THEN 'queued' ELSE 'running' END, phase = CASE phase WHEN 'planning' THEN phase ELSE 'scanning' END,
+    epoch = epoch + 1, revision = revision + 1, deadline_at = now() + $2::interval,
+    error = NULL, scanned_at = NULL, merged_at = NULL, finished_at = NULL
+WHERE id = $1
+
+-- overdue --
+SELECT id FROM gristmill.jobs
+WHERE deadline_at <= now() AND finished_at IS NULL AND state IN ('queued', 'running', 'paused')
+ORDER BY deadline_at LIMIT 100
+
+-- lock_overdue --
+SELECT spec -> 'options' ->> 'deadline' AS deadline, deadline_at FROM gristmill.jobs
+WHERE id = $1 AND deadline_at <= now() AND state IN ('queued', 'running', 'paused')
+FOR NO KEY UPDATE SKIP LOCKED
+
 -- set_succeeded --
-UPDATE gristmill.jobs SET state = 'succeeded', result = $2, finished_at = now(), revision = revision + 1 WHERE id = $1
+UPDATE gristmill.jobs SET state = 'succeeded', result = $2, receipt = $3, finished_at = now(), revision = revision + 1 WHERE id = $1
 
 -- finish_ending --
 UPDATE gristmill.jobs
 SET state = CASE WHEN error IS NULL THEN 'cancelled' ELSE 'failed' END, finished_at = now(), revision = revision + 1
 WHERE id = $1 AND state = 'cancelling'
-  AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = $1 AND state IN ('pending', 'leased'))
+  AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = $1 AND state = 'pending')
+  AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = $1 AND state = 'leased')
 RETURNING state
 
 -- stalled --
 -- Jobs whose fan-in or whose end was lost between two transactions.
 SELECT id FROM gristmill.jobs j
-WHERE finished_at IS NULL AND state IN ('running', 'cancelling')
-  AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = j.id AND state IN ('pending', 'leased'))
+WHERE state IN ('running', 'cancelling')
+  AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = j.id AND state = 'pending')
+  AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = j.id AND state = 'leased')
 ORDER BY id LIMIT 100

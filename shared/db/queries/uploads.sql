@@ -4,8 +4,11 @@ INSERT INTO gristmill.uploads (id, tenant, filename, bytes, sha256) VALUES ($1, 
 -- get --
 SELECT * FROM gristmill.uploads WHERE tenant = $1 AND id = $2
 
--- known --
-SELECT id FROM gristmill.uploads WHERE tenant = $1 AND id = ANY ($2::text[])
+-- use --
+-- In the order of ids, so that two jobs that name the same uploads do not wait for each other in a ring.
+UPDATE gristmill.uploads SET used_at = now()
+WHERE id IN (SELECT id FROM gristmill.uploads WHERE tenant = $1 AND id = ANY ($2::text[]) ORDER BY id FOR UPDATE)
+RETURNING id
 
 -- delete --
 DELETE FROM gristmill.uploads WHERE tenant = $1 AND id = $2 RETURNING id

@@ -28,21 +28,3 @@ SELECT v.*, true AS current
 FROM gristmill.results r JOIN gristmill.versions v ON v.tenant = r.tenant AND v.name = r.name AND v.version = r.current
 WHERE r.tenant = $1
 ORDER BY r.name
-
--- superseded --
--- Tables that nobody is promised any more: older than the versions that the current job's spec keeps and replaced at least $1 ago;
--- and results without a name, $2 after they were made.
-SELECT job_id FROM (
-    SELECT v.job_id, v.name, v.published_at, r.current IS NOT DISTINCT FROM v.version AS shown,
-           row_number() OVER newest AS place, lag(v.published_at) OVER newest AS replaced_at,
-           (SELECT (j.spec -> 'output' ->> 'versions')::integer FROM gristmill.versions c JOIN gristmill.jobs j ON j.id = c.job_id
-            WHERE c.tenant = v.tenant AND c.name = v.name AND c.version = r.current) AS kept
-    FROM gristmill.versions v LEFT JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name
-    WINDOW newest AS (PARTITION BY v.tenant, v.name ORDER BY v.version DESC)
-) AS found
-WHERE (name IS NOT NULL AND NOT shown AND place > kept AND replaced_at < now() - $1::interval)
-   OR (name IS NULL AND published_at < now() - $2::interval)
-LIMIT 100
-
--- forget --
-DELETE FROM gristmill.versions WHERE job_id = $1

@@ -3,14 +3,10 @@ INSERT INTO gristmill.workers AS w (id, host, pid, version, slots) VALUES ($1, $
 ON CONFLICT (id) DO UPDATE SET seen_at = now(), draining = $6
 
 -- held --
--- The leases of a worker whose work is still wanted.
-SELECT u.id, u.attempt
+-- The leases of a worker, and whether their work is still wanted.
+SELECT u.id, u.attempt, u.deadline_at > now() AND j.state IN ('queued', 'running', 'paused') AS wanted
 FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id
-WHERE u.worker = $1 AND u.state = 'leased' AND u.deadline_at > now() AND j.state IN ('queued', 'running', 'paused')
+WHERE u.worker = $1 AND u.state = 'leased'
 
 -- leave --
 DELETE FROM gristmill.workers WHERE id = $1
-
--- forget --
-DELETE FROM gristmill.workers w
-WHERE w.seen_at < now() - interval '1 hour' AND NOT EXISTS (SELECT FROM gristmill.units u WHERE u.worker = w.id AND u.state = 'leased')

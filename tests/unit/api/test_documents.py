@@ -29,6 +29,7 @@ QUEUED = Job(
     error=None,
     result=None,
     created_at=START,
+    deadline_at=None,
     started_at=None,
     planned_at=None,
     scanned_at=None,

@@ -26,7 +26,6 @@ REFUSED = [
     ("#/options/on_bad_row", {"options": {"on_bad_row": "quarantine"}}),
     ("#/options/max_bad_rows", {"options": {"max_bad_rows": 0}}),
     ("#/options/max_parallel_chunks", {"options": {"max_parallel_chunks": 2}}),
-    ("#/options/deadline", {"options": {"deadline": "15m"}}),
     ("#/source/uris/1", {"source": {"uris": ["upload:u", "s3://bucket/key.csv"]}}),
     ("#/source/format", {"source": source(format="ndjson")}),
     ("#/source/compression", {"source": source(compression="zstd")}),
@@ -56,9 +55,14 @@ def test_every_function_is_accepted_with_its_parameters_and_refused_without(acce
 
 
 def test_everything_that_is_not_built_is_named_at_once(reject, body):
-    changes = {"where": "a", "having": "b", "derive": [{"as": "c", "expr": "d"}], "options": {"deadline": "1h", "on_bad_row": "skip"}}
+    changes = {
+        "where": "a",
+        "having": "b",
+        "derive": [{"as": "c", "expr": "d"}],
+        "options": {"max_parallel_chunks": 2, "on_bad_row": "skip"},
+    }
     refusal = reject(body(**changes), NotSupported)
-    assert set(refusal) == {"#/where", "#/having", "#/derive", "#/options/deadline", "#/options/on_bad_row"}
+    assert set(refusal) == {"#/where", "#/having", "#/derive", "#/options/max_parallel_chunks", "#/options/on_bad_row"}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +75,7 @@ def test_everything_that_is_not_built_is_named_at_once(reject, body):
         {"source": source(types={"a": "bool", "b": "date", "c": "decimal(38,38)", "d": "timestamp"}, timezone="Asia/Seoul")},
         {"semantics": "pandas", "output": {"name": "a_1", "versions": 1}, "options": {"priority": 0, "chunk_bytes": 1}},
         {"limits": {"max_groups": 1, "max_bytes": 1, "max_chunks": 1, "max_state_bytes": 1}, "labels": {"team": "성장"}},
-        {"options": {"on_bad_row": "fail", "max_bad_rows": None, "deadline": None}},
+        {"options": {"on_bad_row": "fail", "max_bad_rows": None, "deadline": "15m"}},
     ],
 )
 def test_what_is_built_is_accepted(accept, body, changes):

@@ -1,0 +1,37 @@
+"""`python -m api_service verify [--deep]`: 0 when every invariant holds, 1 when one is broken, 2 when that cannot be told."""
+
+# ruff: noqa: T201  # what a command answers goes to standard output
+
+import argparse
+import asyncio
+import sys
+
+from shared.db.pool import connect
+from shared.db.verify import INVARIANTS, counts, violations
+from shared.errors import TransientError
+from shared.settings import Settings
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    verify = commands.add_parser("verify", help="check the database against every invariant; safe at any time")
+    verify.add_argument("--deep", action="store_true", help="also count the rows of every result table")
+
+
+def run(settings: Settings, words: argparse.Namespace) -> None:
+    try:
+        broken = asyncio.run(_run(settings, deep=words.deep))
+    except TransientError as error:
+        print(error.detail, file=sys.stderr)
+        sys.exit(2)
+    sys.exit(1 if broken else 0)
+
+
+async def _run(settings: Settings, *, deep: bool) -> list[str]:
+    pool = connect(settings.database_url, name="gristmill-verify", size=1)
+    try:
+        found = await violations(pool, deep=deep)
+        seen = ", ".join(f"{count:,} {what}" for what, count in (await counts(pool)).items())
+    finally:
+        await pool.close()
+    print(*found, f"{len(found)} violations in {seen}" if found else f"All {len(INVARIANTS)} invariants hold: {seen}", sep="\n")
+    return found

@@ -1,0 +1,159 @@
+"""What the protocol itself costs: real parents, Postgres and Valkey, and slots that answer at once; and who waits behind a flood of jobs."""
+
+import asyncio
+import statistics
+import time
+from typing import Any
+
+import msgspec
+import psutil
+
+from benchmarks import no_kernel
+from benchmarks.stack import warm_stack
+from shared.db.jobs import JobStore
+from shared.db.pool import connect
+from shared.doorbell import Doorbell, redis_pool
+from shared.spec.canonical import canonical_json
+from shared.spec.parse import parse_spec
+from shared.spec.version import STATE_VERSION
+from tests.support.stack import Stack, eventually
+
+UNITS = 4000
+TINY_JOBS = 200
+FLOOD = 10_000
+VISITS = 15
+FLOOD_CHUNK_SECONDS = 0.2
+UNITS_BAR, OVERHEAD_BAR, DELAY_BAR = 500, 3.0, 0.2
+
+
+def work(stack: Stack, processes: int, slots: int, seconds: float = 0.0) -> None:
+    """Start workers whose chunks take *seconds*, and let them run a job once."""
+    workers = [stack.start("benchmarks.no_kernel", str(seconds), GRISTMILL_SLOTS=str(slots)) for _ in range(processes)]
+    eventually(lambda: all(b"worker.started" in worker.log.read_bytes() for worker in workers), "the workers' start")
+    asyncio.run(one_job(stack, 50))
+
+
+def cpu_seconds() -> dict[str, float]:
+    """Of this benchmark's workers, Postgres and Valkey, their ended children included."""
+    spent = {"python": 0.0, "postgres": 0.0, "valkey": 0.0}
+    for process in psutil.Process().children(recursive=True):
+        name = process.name().partition("-")[0]
+        if name.rstrip("0123456789.") in spent:
+            spent[name.rstrip("0123456789.")] += sum(process.cpu_times()[:4])
+    return spent
+
+
+class Tenants:
+    """Submits for any tenant, as the gateway does."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.pool = connect(stack.database_url, name="benchmark", size=4)
+        self.jobs, self.doorbell = JobStore(self.pool), Doorbell(redis_pool(stack.env["GRISTMILL_REDIS_URL"]))
+
+    async def submit(self, tenant: str, spec: dict[str, Any], priority: int = 5) -> str:
+        parsed = parse_spec(msgspec.json.encode(spec))
+        body, known = msgspec.json.decode(canonical_json(parsed)), {"idempotency_key": None, "labels": {}, "result_name": None}
+        job, _ = await self.jobs.submit(tenant, body, "sha256:0", priority=priority, state_version=STATE_VERSION, **known)
+        return job.id
+
+    async def value(self, sql: str, *arguments: Any) -> Any:
+        async with self.pool.connection() as connection:
+            return await connection.fetchval(sql, *arguments)
+
+    async def ended(self, sql: str, *arguments: Any) -> None:
+        while not await self.value(sql, *arguments):  # noqa: ASYNC110  # Postgres has no event to wait for
+            await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        await asyncio.gather(self.pool.close(), self.doorbell.close())
+
+
+async def one_job(stack: Stack, chunks: int) -> float:
+    """Seconds from the first chunk's lease to the last one's commit."""
+    tenants = Tenants(stack)
+    job = await tenants.submit("default", no_kernel.spec(stack.write(f"units-{chunks}", b"k" * chunks)))
+    await tenants.doorbell.nudge()
+    await tenants.ended("SELECT finished_at IS NOT NULL FROM gristmill.jobs WHERE id = $1", job)
+    span = await tenants.value("SELECT max(finished_at) - min(leased_at) FROM gristmill.units WHERE job_id = $1 AND kind = 'chunk'", job)
+    await tenants.close()
+    return span.total_seconds()
+
+
+async def tiny_jobs(stack: Stack) -> float:
+    """Seconds for many jobs of one chunk each, submitted beforehand."""
+    tenants, spec = Tenants(stack), no_kernel.spec(stack.write("tiny", b"k"))
+    for _ in range(TINY_JOBS):
+        await tenants.submit("default", spec)
+    start = time.perf_counter()
+    await tenants.doorbell.nudge()
+    await tenants.ended("SELECT NOT EXISTS (SELECT FROM gristmill.jobs WHERE finished_at IS NULL)")
+    await tenants.close()
+    return time.perf_counter() - start
+
+
+def costs(name: str, units: int, before: dict[str, float], seconds: float) -> None:
+    spent = {part: (after - before[part]) * 1000 / units for part, after in cpu_seconds().items()}
+    parts = ", ".join(f"{part} {cost:.2f}" for part, cost in spent.items())
+    print(f"{name}: {units / seconds:.0f} units/s; {sum(spent.values()):.2f} CPU ms per unit ({parts})")
+
+
+def throughput(processes: int, slots: int) -> None:
+    with warm_stack(workers=0) as stack:
+        work(stack, processes, slots)
+        before = cpu_seconds()
+        seconds = asyncio.run(one_job(stack, UNITS))
+        costs(f"{processes} workers of {slots} slots, one job of {UNITS} chunks", UNITS, before, seconds)
+        print(f"  {seconds * 1000 * processes * slots / UNITS:.2f} ms of a slot's time per unit")
+        before = cpu_seconds()
+        seconds = asyncio.run(tiny_jobs(stack))
+        costs(f"{TINY_JOBS} jobs of one chunk, 4 units each", TINY_JOBS * 4, before, seconds)
+
+
+async def start_delays(stack: Stack, tenants: Tenants) -> list[float]:
+    """Seconds from a submit to the lease of the plan, for one job after the other."""
+    spec, delays = no_kernel.spec(stack.write("visit", b"k")), []
+    for _ in range(VISITS):
+        job = await tenants.submit("visitor", spec)
+        await tenants.doorbell.nudge()
+        await tenants.ended("SELECT finished_at IS NOT NULL FROM gristmill.jobs WHERE id = $1", job)
+        delay = await tenants.value("SELECT started_at - created_at FROM gristmill.jobs WHERE id = $1", job)
+        delays.append(delay.total_seconds())
+    return delays
+
+
+async def flood(stack: Stack) -> None:
+    tenants, spec = Tenants(stack), no_kernel.spec(stack.write("flood", b"kkkk"))
+    idle = await start_delays(stack, tenants)
+    print(f"a job starts on an idle stack after {statistics.median(idle) * 1000:.0f} ms, at most {max(idle) * 1000:.0f} ms")
+    template = await tenants.submit("flood", spec)
+    await tenants.value(
+        "WITH made AS (INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest)"
+        "    SELECT 'job_flood' || n, 'flood', spec, spec_digest FROM gristmill.jobs, generate_series(1, $2) n WHERE id = $1 RETURNING id)"
+        "INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version) SELECT id, 'plan', 0, 1, 1 FROM made",
+        *(template, FLOOD),
+    )
+    await tenants.doorbell.nudge()
+    await tenants.ended("SELECT count(*) > 4 FROM gristmill.units WHERE kind = 'chunk' AND state = 'done'")
+    delays = await start_delays(stack, tenants)
+    p95 = await tenants.value(
+        "SELECT extract(epoch FROM percentile_cont(0.95) WITHIN GROUP (ORDER BY finished_at - leased_at))::float8"
+        " FROM gristmill.units WHERE state = 'done'"
+    )
+    waiting = await tenants.value("SELECT count(*) FROM gristmill.jobs WHERE state = 'queued'")
+    extra = statistics.median(delays) - statistics.median(idle), max(delays) - statistics.median(idle)
+    print(f"behind {waiting} jobs of another tenant: {extra[0] * 1000:.0f} ms later, at most {extra[1] * 1000:.0f} ms;"
+          f" a unit's p95 is {p95 * 1000:.0f} ms, bar {(p95 + DELAY_BAR) * 1000:.0f} ms")  # fmt: skip
+    await tenants.close()
+
+
+def main() -> None:
+    print(f"bars: {UNITS_BAR} units/s on two cores ({2000 / UNITS_BAR:.0f} CPU ms each), {OVERHEAD_BAR:.0f} ms of a slot's time per unit")
+    throughput(1, 1)
+    throughput(2, 2)
+    with warm_stack(workers=0) as stack:
+        work(stack, 1, 2, FLOOD_CHUNK_SECONDS)
+        asyncio.run(flood(stack))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The receipt of a job: what was read, where every row of it went, and what it took. Refused when it does not balance."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.errors import ReceiptMismatch
+
+_TIMES = ("created_at", "started_at", "planned_at", "scanned_at", "merged_at", "finished_at")
+_CHARGED = ("deaths", "crashes", "errors", "ooms")
+
+
+def receipt(
+    ledger: Mapping[str, Any], plan: Mapping[str, Any], version: Mapping[str, Any], *, semantics: str, software: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The document of a job that is being published; *ledger* is the sums over its units. Raises ReceiptMismatch.
+
+    `read` was counted by the splitter, from bytes; `aggregated` is the sum of what the states say they hold, and `merged` of what the
+    merged states say: three counts that no common mistake makes agree.
+    """
+    check(ledger, semantics)
+    return {
+        "job": ledger["id"],
+        "spec_digest": ledger["spec_digest"],
+        "result": {name: version[name] for name in ("name", "version", "rows", "digest")},
+        **software,
+        "files": [_file(file) for file in plan["files"]],
+        "bytes": plan["bytes"],
+        "chunks": ledger["chunks"],
+        "rows": {
+            "read": ledger["read"],
+            "aggregated": ledger["aggregated"],
+            "filtered": 0,
+            "dropped_null_key": ledger["dropped"],
+            "quarantined": 0,
+            "skipped": 0,
+        },
+        "groups": ledger["groups"],
+        "epoch": ledger["epoch"],
+        "attempts": {"total": ledger["attempts"], **{name: ledger[name] for name in _CHARGED}},
+        "times": {name: ledger[name] for name in _TIMES},
+    }
+
+
+def check(ledger: Mapping[str, Any], semantics: str) -> None:
+    """Raise ReceiptMismatch unless every row that was read is in the result, or was dropped for a reason that the spec knows."""
+    read, aggregated, dropped, merged = (ledger[name] for name in ("read", "aggregated", "dropped", "merged"))
+    if read != aggregated + dropped:
+        raise ReceiptMismatch(f"{read:,} rows were read, but {aggregated:,} were aggregated and {dropped:,} dropped for a null key")
+    if merged != aggregated:
+        raise ReceiptMismatch(f"{aggregated:,} rows were aggregated, but {merged:,} went into the result")
+    if dropped and semantics != "pandas":
+        raise ReceiptMismatch(f"{dropped:,} rows were dropped for a null key, which {semantics} semantics keep")
+
+
+def _file(planned: Mapping[str, Any]) -> dict[str, Any]:
+    return {"uri": planned["uri"], "bytes": planned["size"], "fingerprint": {name: planned[name] for name in ("mtime_ns", "inode")}}

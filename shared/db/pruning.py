@@ -1,0 +1,60 @@
+"""Deleting what nobody is promised any more. Each method deletes one batch and says how much; any number of workers may call it at once."""
+
+from datetime import timedelta
+
+import asyncpg
+
+from shared.db.pool import Pool
+from shared.db.result_tables import drop_table
+from shared.db.statements import Statements
+
+SQL = Statements("pruning")
+BATCH = 50
+"""Rows whose deletion may take long are locked so many at a time."""
+
+_IN_USE = (asyncpg.LockNotAvailableError, asyncpg.DependentObjectsStillExistError)
+"""A reader holds the table, or a view of the user's own shows it."""
+
+
+class PruneStore:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def partials(self, retried: timedelta) -> int:
+        """Those of succeeded jobs, whose own deleter died, and of others *retried* after their end."""
+        async with self._pool.connection() as connection:
+            return int(await connection.fetchval(SQL.partials, retried, BATCH))
+
+    async def versions(self, superseded: timedelta, unnamed: timedelta) -> int:
+        """Tables and their rows in `versions`, together; one that is in use waits for another pass."""
+        dropped = 0
+        async with self._pool.connection() as connection:
+            for row in await connection.fetch(SQL.expired_versions, superseded, unnamed, BATCH):
+                try:
+                    async with connection.transaction():
+                        await connection.execute("SET LOCAL lock_timeout = '200ms'")
+                        if await connection.fetchval(SQL.version, row["job_id"]) is not None:
+                            await connection.execute(drop_table(row["job_id"]))
+                            dropped += 1
+                except _IN_USE:
+                    continue
+        return dropped
+
+    async def jobs(self, age: timedelta) -> int:
+        """Jobs that ended *age* ago and have no rows left."""
+        async with self._pool.connection() as connection:
+            return int(await connection.fetchval(SQL.jobs, age, BATCH))
+
+    async def uploads(self, unused: timedelta, retried: timedelta) -> list[tuple[str, str]]:
+        """The tenant and id of uploads whose rows are gone; their files are the caller's to delete."""
+        async with self._pool.connection() as connection:
+            return [(row["tenant"], row["id"]) for row in await connection.fetch(SQL.uploads, unused, retried, BATCH)]
+
+    async def strays(self, upload_ids: list[str]) -> set[str]:
+        """Those of the ids that are no upload."""
+        async with self._pool.connection() as connection:
+            return {row["id"] for row in await connection.fetch(SQL.strays, upload_ids)}
+
+    async def workers(self, silent: timedelta) -> None:
+        async with self._pool.connection() as connection:
+            await connection.execute(SQL.workers, silent)

@@ -1,0 +1,19 @@
+"""The receipts: written when a job is published, read afterwards."""
+
+from typing import Any
+
+from shared.db.pool import Pool
+from shared.db.statements import Statements
+
+SQL = Statements("receipts")
+
+
+class ReceiptStore:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def get(self, tenant: str, job_id: str) -> tuple[str, dict[str, Any] | None] | None:
+        """The job's state and its receipt; None when there is no such job."""
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(SQL.get, tenant, job_id)
+        return (row["state"], row["receipt"]) if row else None

@@ -1,0 +1,42 @@
+"""The invariants of the unit protocol, each one statement of queries/verify.sql that finds what breaks it."""
+
+import asyncpg
+
+from shared.db.pool import Pool
+from shared.db.result_tables import count_rows
+from shared.db.statements import Statements
+
+SQL = Statements("verify")
+INVARIANTS = {name: statement for name, statement in SQL.by_name.items() if name not in {"counts", "tables"}}
+
+
+async def violations(pool: Pool, *, deep: bool = False) -> list[str]:
+    """What is wrong with the database, as `invariant: what and where`; nothing is locked, and all statements see one moment.
+
+    *deep* also counts the rows of every result table.
+    """
+    async with pool.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        found = [f"{name}: {row[0]}" for name, statement in INVARIANTS.items() for row in await connection.fetch(statement)]
+    return found + (await _miscounted(pool) if deep else [])
+
+
+async def counts(pool: Pool) -> dict[str, int]:
+    """How much there is to be right."""
+    async with pool.connection() as connection:
+        row = await connection.fetchrow(SQL.counts)
+    assert row is not None
+    return dict(row)
+
+
+async def _miscounted(pool: Pool) -> list[str]:
+    async with pool.connection() as connection:
+        tables = await connection.fetch(SQL.tables)
+        found = []
+        for job_id, relation, rows in tables:
+            try:
+                counted = await connection.fetchval(count_rows(relation))
+            except asyncpg.UndefinedTableError:
+                continue  # pruned since, or `version_without_table` has said so
+            if counted != rows:
+                found.append(f"table_miscounted: {job_id}: its version has {rows} rows, gristmill_results.{relation} has {counted}")
+    return found

@@ -1,0 +1,193 @@
+"""Crowds of clients, slow ones and silent ones: a submit is still answered, and the gateway's memory stays bounded.
+
+`make test` runs a tenth of the crowd; GRISTMILL_GATEWAY_STRESS=1 runs all of it. benchmarks/gateway_stress.py prints the figures.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from urllib.parse import urlsplit
+
+import aiohttp
+import psutil
+import pytest
+
+from api_service import bodies, server
+from tests.support.crowd import CROWDS, Crowd, submits
+from tests.support.gateway import database, gateway, problem_of, publish, spec_for
+from tests.support.stack import running
+
+SHARE = float(os.environ.get("GRISTMILL_GATEWAY_STRESS", "0.1"))
+ROWS = 200_000
+SUBMIT_SECONDS = 5.0
+MORE_MEGABYTES = 150
+
+
+@pytest.fixture
+def stack(database_url, redis_url, tmp_path):
+    with running(database_url, redis_url, tmp_path, workers=0) as stack:
+        yield stack
+
+
+# fault matrix: 52
+async def test_crowds_do_not_stop_a_submit_and_take_little_memory(stack):
+    process = psutil.Process(stack.processes[0].popen.pid)
+    job_id = stack.submit(spec_for_stack(stack))["id"]
+    before = process.memory_info().rss
+    for kind, number in CROWDS.items():
+        async with Crowd(stack, job_id) as crowd:
+            await crowd.gather(kind, max(1, int(number * SHARE)))
+            times = await submits(stack, spec_for_stack(stack), 10)
+            assert max(times) < SUBMIT_SECONDS, kind
+        assert (process.memory_info().rss - before) / 1e6 < MORE_MEGABYTES, kind
+    assert stack.sql("SELECT count(*) FROM gristmill.jobs") == [(1 + 10 * len(CROWDS),)]
+
+
+def spec_for_stack(stack) -> dict:
+    return {"source": {"uris": [f"file://{stack.data}/a.csv"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
+
+
+async def big_result(settings) -> str:
+    """A result of some 20 MB."""
+    job_id = await publish(settings, {"k": "string"}, [("x" * 100,)], name="big")
+    async with database(settings) as connection:
+        await connection.execute(f"INSERT INTO gristmill_results.{job_id} SELECT n, repeat('x', 100) FROM generate_series(2, {ROWS}) n")
+    return job_id
+
+
+async def deaf_reader(http, path: str) -> socket.socket:
+    """A client that asks and then reads nothing."""
+    url = urlsplit(str(http._base_url))
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(client, (url.hostname, url.port))
+    await asyncio.get_running_loop().sock_sendall(client, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return client
+
+
+async def streaming(settings) -> int:
+    """How many connections to Postgres are in the middle of an export."""
+    async with database(settings) as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND state <> 'idle'"
+        return await connection.fetchval(query, "gristmill-streams")
+
+
+# fault matrix: 52
+async def test_readers_that_read_nothing_take_turns_and_are_cut_off(settings, monkeypatch):
+    monkeypatch.setattr(bodies, "STALLED_SECONDS", 4.0)
+    await big_result(settings)
+    async with gateway(settings) as http, asyncio.timeout(60):
+        deaf = [await deaf_reader(http, "/v1/results/big/rows?format=csv") for _ in range(6)]
+        while await streaming(settings) < 6:
+            await asyncio.sleep(0.02)
+        async with http.get("/v1/results/big/rows?format=csv") as response:
+            assert (response.status, (await problem_of(response))["code"], response.headers["Retry-After"]) == (
+                429,
+                "too_many_exports",
+                "1",
+            )
+        async with http.get("/v1/results/big/rows") as response:
+            assert len((await response.json())["items"]) == 100
+        async with http.post("/v1/jobs", json=spec_for(settings)) as response:
+            assert response.status == 202
+        while await streaming(settings) > 0:
+            await asyncio.sleep(0.02)
+        async with http.get("/v1/results/big/rows?format=csv") as response:
+            assert (await response.text()).count("\r\n") == ROWS + 1
+        for client in deaf:
+            client.close()
+
+
+async def test_a_deaf_reader_of_a_page_is_cut_off(settings, monkeypatch):
+    monkeypatch.setattr(server, "DEAF_SECONDS", 1.0)
+    await big_result(settings)
+    async with gateway(settings) as http, asyncio.timeout(30):
+        deaf = await deaf_reader(http, "/v1/results/big/rows?limit=10000")
+        while connections(http) > 0:
+            await asyncio.sleep(0.02)
+        deaf.close()
+
+
+def connections(http) -> int:
+    """How many the gateway of this process holds."""
+    port = urlsplit(str(http._base_url)).port
+    found = psutil.Process().net_connections("tcp")
+    return sum(1 for each in found if each.laddr.port == port and each.status == psutil.CONN_ESTABLISHED)
+
+
+async def raw_connection(http) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    url = urlsplit(str(http._base_url))
+    return await asyncio.open_connection(url.hostname, url.port)
+
+
+async def test_a_head_that_never_ends_is_cut_off(settings, monkeypatch):
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.5)
+    async with gateway(settings) as http, asyncio.timeout(10):
+        reader, writer = await raw_connection(http)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_body_that_stops_arriving_is_a_bad_request_and_leaves_no_file(settings, monkeypatch):
+    monkeypatch.setattr(bodies, "STALLED_SECONDS", 0.5)
+    async with gateway(settings) as http, asyncio.timeout(20):
+        for head in (b"POST /v1/uploads", b"POST /v1/jobs"):
+            reader, writer = await raw_connection(http)
+            writer.write(head + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\nabc")
+            answer = await reader.readuntil(b"}")
+            assert answer.startswith(b"HTTP/1.1 400 ")
+            assert b'"code":"bad_request"' in answer
+            writer.close()
+    assert list((settings.storage / "uploads").glob("*/.*.part")) == []
+
+
+async def test_a_spec_that_drips_in_has_a_deadline(settings, monkeypatch):
+    monkeypatch.setattr(bodies, "JSON_SECONDS", 0.5)
+    async with gateway(settings) as http, asyncio.timeout(20):
+        reader, writer = await raw_connection(http)
+        writer.write(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
+        answered = asyncio.create_task(reader.readuntil(b"\r\n"))
+        while not answered.done():
+            writer.write(b" ")
+            await asyncio.sleep(0.02)
+        assert b" 400 " in answered.result()
+        writer.close()
+
+
+async def test_without_descriptors_the_oldest_idle_connection_makes_room(settings, monkeypatch):
+    monkeypatch.setattr(server, "MAX_DESCRIPTORS", server.SPARE_DESCRIPTORS + 2 * 20)
+    async with gateway(settings) as http, asyncio.timeout(20):
+        idle = [await raw_connection(http) for _ in range(60)]
+        started = time.monotonic()
+        async with http.post("/v1/jobs", json=spec_for(settings)) as response:
+            assert response.status == 202
+        assert time.monotonic() - started < SUBMIT_SECONDS
+        for reader, _ in idle[:40]:
+            assert await reader.read() == b""
+        assert connections(http) <= 2 * 20
+        newest, writer = idle[-1]
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await newest.readline()).startswith(b"HTTP/1.1 200 ")
+        for _, each in idle:
+            each.close()
+
+
+async def test_when_no_connection_is_idle_nobody_new_comes_in(settings, monkeypatch):
+    monkeypatch.setattr(server, "MAX_DESCRIPTORS", server.SPARE_DESCRIPTORS + 2 * 2)
+    async with gateway(settings) as http, asyncio.timeout(20):
+        async with http.post("/v1/jobs", json=spec_for(settings)) as response:
+            path = response.headers["Location"]
+        waiting = [asyncio.create_task(wait(http, path)) for _ in range(2)]
+        while connections(http) < 2:
+            await asyncio.sleep(0.02)
+        with pytest.raises(aiohttp.ClientError):
+            await wait(http, path)
+        assert [await each for each in waiting] == [200, 200]
+
+
+async def wait(http, path: str) -> int:
+    async with http.get(path, headers={"Prefer": "wait=2"}) as response:
+        return response.status

@@ -1,0 +1,183 @@
+"""Every named point of the code, met by kill, error, freeze and lost connections: every job still ends once, with the same bits.
+
+`make test` runs every point with kill, and a sample of the rest that FAULT_SEED chooses. FAULT_SWEEP=full runs all of it.
+"""
+
+import contextlib
+import itertools
+import os
+import random
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+
+from shared.fault_points import POINTS
+from tests.support import plain_job
+from tests.support.stack import Stack, eventually
+from tests.support.victims import Order, Victim, children_of
+
+FULL = os.environ.get("FAULT_SWEEP") == "full"
+SEED = int(os.environ.get("FAULT_SEED", "1"))
+OTHER = ("raise", "cut_postgres", "cut_redis", "stop")
+SAMPLES = {"raise": 8, "cut_postgres": 8, "cut_redis": 4, "stop": 2}
+"""How many points meet an action in the short set."""
+
+OF_GATEWAY = ("submit.before_commit", "submit.after_commit", "cancel.ending", "end.before_commit", "retry.before_commit")
+AFTER_A_DEATH = ("sweep.found", "give_back.before_commit")
+"""Passed only if some worker has died lately: first in the queue, while others are still to be killed."""
+
+OF_WORKERS = [*AFTER_A_DEATH, *(name for name in POINTS if name not in OF_GATEWAY + AFTER_A_DEATH)]
+AT_ONCE = 4
+PATIENCE = 1500.0 if FULL else 400.0
+
+
+def widening(rows: int = 80_000) -> str:
+    """Whole numbers, but for one where the plan takes no sample: every chunk is read again with the wider type."""
+    lines = [f"key{i % 10},{10**9 + i}\n" for i in range(rows)]
+    lines[rows // 16 * 9 - 5] = "key1,2000000000.5\n"
+    return "k,v\n" + "".join(lines)
+
+
+class Questions:
+    """The specs that are asked again and again, and the digests of their answers in a run without faults."""
+
+    def __init__(self, stack: Stack) -> None:
+        plain = plain_job.spec(stack, output={"name": "plain"})
+        wide = {
+            "source": {"uris": [stack.write("wide.csv", widening())], "format": "csv"},
+            "aggregates": [{"fn": "max", "column": "v"}],
+            "options": {"chunk_bytes": 400_000},
+            "output": {"name": "wide"},
+        }
+        self.specs = {"plain": plain, "wide": plain | wide}
+        jobs = {name: stack.run(spec) for name, spec in self.specs.items()}
+        plain_job.check(stack, jobs["plain"]["id"])
+        assert {row["k"]: row["max_v"] for row in stack.rows(jobs["wide"]["id"])}["key1"] == 2000000000.5
+        assert stack.sql("SELECT epoch FROM gristmill.jobs WHERE id = %s", jobs["wide"]["id"]) == [(2,)], "it did widen"
+        self.digests = {name: job["result"]["digest"] for name, job in jobs.items()}
+
+
+class Client:
+    """Asks the gateway until it answers, with one Idempotency-Key a job, as a careful client does."""
+
+    def __init__(self, stack: Stack, questions: Questions) -> None:
+        self._stack, self._questions = stack, questions
+        self._turns = itertools.cycle([("plain", False), ("wide", False), ("plain", False), ("plain", True)])
+        self.names: dict[str, str] = {}
+
+    def ask(self, name: str, cancel: bool) -> str:
+        """A job that was asked for, or cancelled at once and asked for again."""
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        job = self._answered("POST", "/v1/jobs", json=self._questions.specs[name], headers=key)
+        path = f"/v1/jobs/{job['id']}"
+        self.names[job["id"]] = name
+        if cancel:
+            self._answered("POST", f"{path}/cancel")
+            while not self._answered("GET", path, headers={"Prefer": "wait=5"})["done"]:
+                pass
+            self._answered("POST", f"{path}/retry")
+        return job["id"]
+
+    def next_turn(self) -> tuple[str, bool]:
+        return next(self._turns)
+
+    def _answered(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        """The first answer that is not an outage; 409 says that an earlier try, whose answer was lost, did it."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            with contextlib.suppress(httpx2.TransportError):
+                answer = self._stack.http.request(method, path, **more)
+                if answer.status_code != 503:
+                    assert answer.status_code in {200, 202, 409}, answer.text
+                    return answer.json()
+            time.sleep(0.2)
+        raise AssertionError(f"{method} {path} was never answered")
+
+
+def long_life(points: list[str], dice: random.Random) -> list[Order]:
+    """All that a process may meet and live on, each at another passing of its point."""
+    asked: dict[str, list[str]] = {name: [] for name in points}
+    for action in OTHER:
+        count = len(points) if FULL else min(len(points), -(-SAMPLES[action] * len(points) // len(POINTS)))
+        for name in dice.sample(points, count):
+            asked[name].append(action)
+    return [Order(name, passing, action) for name, actions in asked.items() for passing, action in enumerate(actions, 1)]
+
+
+def lives(points: list[str], dice: random.Random) -> deque[list[Order]]:
+    late = [name for name in points if name not in AFTER_A_DEATH]
+    dice.shuffle(late)
+    first = [name for name in points if name in AFTER_A_DEATH]
+    return deque([long_life(points, dice), *([Order(name, 1, "kill")] for name in first + late)])
+
+
+def drive(client: Client, victims: list[Victim], finished: Callable[[list[str]], set[str]]) -> None:
+    """Ask and ask until every order was met, then until every job has ended."""
+    end = time.monotonic() + PATIENCE
+    running: list[Future[str]] = []
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        while True:
+            for victim in victims:
+                victim.tend()
+            done = finished([one.result() for one in running if one.done()])
+            running = [one for one in running if not one.done() or one.result() not in done]
+            waiting = [order for victim in victims for order in victim.orders_left]
+            if not waiting and not running:
+                return
+            assert time.monotonic() < end, (waiting, [one.result() for one in running if one.done()])
+            if waiting and len(running) < AT_ONCE:
+                running.append(threads.submit(client.ask, *client.next_turn()))
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def stack(database_url, redis_url, tmp_path):
+    stack = Stack(database_url, redis_url, tmp_path)
+    yield stack
+    stack.close()
+
+
+# fault matrix: 1, 2, 3, 4, 5, 17, 19, 20, 21, 22, 29, 39
+@pytest.mark.timeout(PATIENCE + 60)
+def test_whatever_happens_at_a_named_point_every_job_ends_once_with_the_same_bits(stack):
+    dice = random.Random(SEED)
+    gateway, worker = stack.gateway(), stack.worker()
+    questions = Questions(stack)
+    gateway.stop()
+    worker.stop()
+    client, of_workers = Client(stack, questions), lives(OF_WORKERS, dice)
+    victims = [
+        Victim(stack, ("api_service", "serve"), lives(list(OF_GATEWAY), dice)),
+        Victim(stack, ("worker_service",), of_workers, GRISTMILL_SLOTS="1"),
+        Victim(stack, ("worker_service",), of_workers, GRISTMILL_SLOTS="1"),
+    ]
+    with psycopg.connect(stack.database_url, autocommit=True) as connection:
+
+        def finished(ids: list[str]) -> set[str]:
+            rows = connection.execute("SELECT id FROM gristmill.jobs WHERE id = ANY(%s) AND finished_at IS NOT NULL", [ids])
+            return {job_id for (job_id,) in rows}
+
+        drive(client, victims, finished)
+    check(stack, client, questions)
+    assert {order.point for victim in victims for order in victim.met if order.action == "kill"} == set(POINTS)
+    pids = [pid for victim in victims for pid in victim.pids]
+    stack.close()
+    eventually(lambda: not children_of(pids), "the end of every child")
+
+
+def check(stack: Stack, client: Client, questions: Questions) -> None:
+    """Each key made one job, and each job ended once, with the right digest."""
+    jobs = {job_id: (state, result) for job_id, state, result in stack.sql("SELECT id, state, result FROM gristmill.jobs")}
+    assert len(jobs) == len(client.names) + len(questions.specs), "every Idempotency-Key made one job"
+    ends = {job_id: (jobs[job_id][0], (jobs[job_id][1] or {}).get("digest")) for job_id in client.names}
+    assert ends == {job_id: ("succeeded", questions.digests[name]) for job_id, name in client.names.items()}
+    assert dict(stack.sql("SELECT job_id, count(*) FROM gristmill.versions GROUP BY job_id")) == dict.fromkeys(jobs, 1)
+    assert stack.sql("SELECT id FROM gristmill.units WHERE state <> 'done'") == []
+    assert plain_job.violations(stack) == []

@@ -1,0 +1,264 @@
+"""Who gets the next slot, and how many messages are out."""
+
+import re
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from shared.db.jobs import SQL as JOBS
+from shared.db.merging import MergeStore
+from shared.db.pool import QUEUE
+from shared.db.units import SQL as UNITS
+from shared.db.units import NewUnit, UnitStore
+from shared.spec.version import STATE_VERSION
+from tests.support.store import COLUMNS
+
+
+async def serve(world, times, slot="w1", after=None):
+    """One slot that commits what it gets: the tenants it served, in order."""
+    served = []
+    for _ in range(times):
+        lease = await world.claimed(slot, after=after)
+        served.append(await world.value("SELECT tenant FROM gristmill.jobs WHERE id = $1", lease.job_id))
+        await world.units.complete_plan(lease, {}, [])
+        after = lease.job_id
+    return served
+
+
+# fault matrix: 54
+async def test_the_next_freed_slot_serves_the_tenant_that_waits_behind_another_ones_flood(world):
+    await world.beat()
+    for _ in range(50):
+        await world.submit(tenant="flood")
+    busy = await world.claimed()
+    free = await world.claimed()
+    await world.submit(tenant="other")
+
+    assert await world.units.claim("w1", job_id=free.job_id) is None or free.kind != "plan"
+    await world.units.complete_plan(free, {}, [])
+    next_one = await world.claimed(after=free.job_id)
+
+    assert busy.job_id != free.job_id
+    assert await world.value("SELECT tenant FROM gristmill.jobs WHERE id = $1", next_one.job_id) == "other"
+
+
+async def test_a_single_slot_serves_the_tenants_in_turn(world):
+    await world.beat()
+    for tenant in "aaaabbc":
+        await world.submit(tenant=tenant)
+
+    assert await serve(world, 7) == list("abcabaa")
+
+
+async def test_a_tenant_with_fewer_leases_comes_first(world):
+    await world.beat()
+    for tenant in "aaabb":
+        await world.submit(tenant=tenant)
+    leases = [await world.claimed() for _ in range(5)]
+
+    tenants = [await world.value("SELECT tenant FROM gristmill.jobs WHERE id = $1", lease.job_id) for lease in leases]
+    assert tenants == list("ababa")
+
+
+async def test_within_a_tenant_priority_comes_first_then_age(world):
+    await world.beat()
+    jobs = [(await world.submit(priority=priority))[0].id for priority in (3, 7, 5, 7)]
+
+    assert [(await world.claimed()).job_id for _ in range(4)] == [jobs[1], jobs[3], jobs[2], jobs[0]]
+
+
+async def test_a_big_job_gives_way_to_a_newer_one_of_its_own_tenant(world):
+    big = await world.planned(20)
+    first = await world.claimed(job_id=big)
+    newer, _ = await world.submit()
+    await world.commit(first)
+
+    assert await world.units.claim("w1", job_id=big) is None
+    assert (await world.claimed(after=big)).job_id == newer.id
+    assert (await world.claimed(after=newer.id)).job_id == big
+    assert (await world.claimed(job_id=big)).job_id == big, "nobody waits any more"
+
+
+async def test_a_big_job_of_higher_priority_gives_way_to_nobody(world):
+    big = await world.planned(20, priority=9)
+    first = await world.claimed(job_id=big)
+    await world.submit()
+    await world.commit(first)
+
+    assert (await world.claimed(after=big)).job_id == big
+
+
+async def test_a_small_job_goes_on_unless_a_tenant_that_has_nothing_waits(world):
+    small = await world.planned(6)
+    await world.submit()
+    assert (await world.claimed(job_id=small)).job_id == small
+    await world.submit(tenant="other")
+
+    assert await world.units.claim("w1", job_id=small) is None
+    assert (await world.claimed(after=small)).job_id != small
+    assert (await world.claimed(job_id=small)).job_id == small, "the other tenant has its slot now"
+
+
+async def test_a_unit_that_waits_for_its_next_try_lets_others_pass(world):
+    first = await world.leased()
+    second, _ = await world.submit()
+    await world.units.give_back(first, "error", delay=timedelta(hours=1))
+
+    assert (await world.claimed()).job_id == second.id
+
+
+# fault matrix: 47
+async def test_a_worker_passes_over_what_it_cannot_write_and_such_units_take_no_room(world):
+    await world.beat(slots=1)
+    newer = [(await world.submit(state_version=STATE_VERSION + 1))[0].id for _ in range(5)]
+    ours, _ = await world.submit()
+
+    assert await world.units.claim("w1", job_id=newer[0]) is None
+    assert [unit for unit, _ in await world.units.due()] == [(await world.units.of_job(ours.id))[0]["id"]]
+    assert (await world.claimed()).job_id == ours.id
+    assert await world.units.claim("w1") is None
+    assert (await UnitStore(world.pool, world.timings, STATE_VERSION + 1).claim("w1")).job_id == newer[0]
+
+
+# fault matrix: 47
+async def test_what_a_newer_worker_fans_in_stays_for_the_version_that_scanned(world):
+    job_id = await world.planned(1)
+    await world.commit(await world.claimed(job_id=job_id))
+    newer = UnitStore(world.pool, world.timings, STATE_VERSION + 1)
+
+    await MergeStore(world.pool, newer).advance(job_id, COLUMNS, 2**40)
+
+    assert await newer.claim("w1", job_id=job_id) is None
+    assert (await world.claimed(job_id=job_id)).kind == "merge"
+
+
+# --- the window -------------------------------------------------------------------------------------------------------
+
+
+async def rung_long_ago(world, seconds):
+    await world.value("UPDATE gristmill.units SET rung_at = rung_at - make_interval(secs => $1) RETURNING 1", seconds)
+
+
+async def test_messages_are_twice_the_live_slots_however_long_nobody_answers(world):
+    await world.beat(slots=2)
+    await world.beat("gone", slots=50)
+    await world.value("UPDATE gristmill.workers SET seen_at = now() - interval '1 hour' WHERE id = 'gone' RETURNING 1")
+    for _ in range(20):
+        await world.submit()
+    rung = {unit for unit, _ in await world.units.due(0)}
+    assert len(rung) == 4
+
+    for number in range(2, 6):
+        await rung_long_ago(world, 60)
+        again = await world.units.due(4)
+        assert {unit for unit, _ in again} == rung
+        assert {ring for _, ring in again} == {number}
+
+
+@pytest.mark.parametrize(("queued", "fresh"), [(0, 4), (3, 1), (4, 0), (9, 0)])
+async def test_messages_that_nobody_has_taken_out_of_redis_count(world, queued, fresh):
+    await world.beat(slots=2)
+    for _ in range(9):
+        await world.submit()
+
+    assert len(await world.units.due(queued)) == fresh
+
+
+# fault matrix: 6, 46
+async def test_messages_that_redis_has_lost_are_sent_again_within_two_passes(world):
+    await world.beat(slots=2)
+    for _ in range(9):
+        await world.submit()
+    rung = {unit for unit, _ in await world.units.due(0)}
+    await rung_long_ago(world, world.timings.dispatch.total_seconds())
+
+    assert await world.units.due(4) == [], "they are there, and wait for a slot"
+    assert {unit for unit, _ in await world.units.due(0)} == rung
+
+
+async def test_units_of_a_paused_job_leave_the_room_to_others(world):
+    await world.beat(slots=1)
+    paused = await world.planned(5)
+    assert len(await world.units.due()) == 2
+    await world.jobs.pause("default", paused)
+    await world.submit()
+
+    assert len(await world.units.due()) == 1
+
+
+# --- plans ------------------------------------------------------------------------------------------------------------
+
+LOAD = """
+INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest) SELECT 'flood' || lpad(i::text, 5, '0'), 'flood', '{}', '' FROM generate_series(1, 3000) i;
+INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest, state) VALUES ('big', 'big', '{}', '', 'running');
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version) SELECT id, 'plan', 0, 1, 1 FROM gristmill.jobs WHERE tenant = 'flood';
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state)
+SELECT 'big', 'chunk', i, 1, 1, CASE WHEN i <= 15000 THEN 'done' ELSE 'pending' END FROM generate_series(1, 20000) i;
+"""
+SECONDS = "interval '10 seconds'"
+HOT = {
+    "claim_fairest": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, NULL, NULL, NULL"),
+    "claim_after": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, NULL, NULL, 'flood00001'"),
+    "claim_of_job": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, NULL, 'big', NULL"),
+    "claim_unit": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, 20000, NULL, NULL"),
+    "due": (UNITS.due, f"{SECONDS}, {SECONDS}, {SECONDS}, '{{1}}', 0, {SECONDS}"),
+    "expired": (UNITS.expired, f"{SECONDS}, {SECONDS}"),
+    "unfinished": (UNITS.unfinished, "'big'"),
+    "complete": (UNITS.complete, "20000, 1, 'w1', 0, 0, 0, 0, '{}'"),
+    "give_back": (UNITS.give_back, f"20000, 1, 'w1', {SECONDS}, NULL, 'nothing'"),
+    "stalled": (JOBS.stalled, ""),
+    "overdue": (JOBS.overdue, ""),
+    "finish_ending": (JOBS.finish_ending, "'big'"),
+}
+
+
+FEW = """
+INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at) SELECT i, '{}', '', 'succeeded', now() FROM generate_series(1, 20) i;
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state) SELECT id, 'plan', 0, 1, 1, 'done' FROM gristmill.jobs;
+"""
+PREPARED = {"empty": "SELECT 1", "few": FEW + "ANALYZE", "many": LOAD, "known": LOAD + "ANALYZE"}
+
+
+@pytest.mark.parametrize("when", PREPARED)
+async def test_no_step_reads_more_as_the_backlog_grows(database_url, world, when):
+    """With 3,000 jobs, and a job of 20,000 units, each reads a few dozen pages: by the plan made while the tables were *when*."""
+    await world.beat(slots=2)
+    connection = await asyncpg.connect(database_url, server_settings=QUEUE)
+    await connection.execute(PREPARED[when])
+    for name, (sql, arguments) in HOT.items():
+        await connection.execute(f"PREPARE {name} AS {sql}; EXPLAIN EXECUTE {name}" + (f"({arguments})" if arguments else ""))
+    if LOAD not in PREPARED[when]:
+        async with world.pool.connection() as other:
+            await other.execute(LOAD)
+    costs = {}
+    for name, (_, arguments) in HOT.items():
+        transaction = connection.transaction()
+        await transaction.start()
+        rows = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS) EXECUTE {name}" + (f"({arguments})" if arguments else ""))
+        await transaction.rollback()
+        plan = "\n".join(row[0] for row in rows)
+        assert not re.search(r"Seq Scan on (units|jobs)", plan), plan
+        read = max(int(rows) * int(loops) for rows, loops in re.findall(r"actual .*?rows=(\d+)\S* loops=(\d+)", plan))
+        skipped = max(map(int, re.findall(r"Rows Removed by (?:Join )?Filter: (\d+)", plan)), default=0)
+        costs[name] = max(read, skipped)
+    await connection.close()
+
+    assert max(costs.values()) < 50, costs
+    assert costs["claim_fairest"] > 0
+
+
+async def test_chunks_that_are_given_back_come_before_later_ones(world):
+    job_id = await world.planned(3)
+    first = await world.claimed(job_id=job_id)
+    await world.units.give_back(first, "nothing")
+
+    assert (await world.claimed(job_id=job_id)).id == first.id
+
+
+async def test_a_plan_without_chunks_leaves_nothing_to_claim(world):
+    plan = await world.leased()
+    await world.units.complete_plan(plan, {}, [NewUnit(no=0, payload={})][:0])
+
+    assert await world.units.claim("w1", job_id=plan.job_id) is None
+    assert await world.merging.unfinished(plan.job_id) is False

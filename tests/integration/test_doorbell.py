@@ -1,0 +1,210 @@
+"""The doorbell against a real server: what it refuses, what it leaves behind, and whom it wakes."""
+
+import asyncio
+import pickle
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from shared.doorbell import NUDGE, QUEUE, Doorbell, redis_pool, serialize
+from worker_service.puller import Puller
+
+SOON = 20.0
+
+
+class Bomb:
+    """What arq's default would run."""
+
+    def __reduce__(self):
+        return pytest.fail, ("a pickle was loaded",)
+
+
+class Slots:
+    """In place of a Runner: any number of free slots; counts what it is given."""
+
+    def __init__(self, free: int = 4) -> None:
+        self.free, self.taken, self.slot_freed = free, 0, asyncio.Event()
+
+    def take(self) -> None:
+        self.taken += 1
+
+
+@pytest.fixture
+async def doorbell(redis_url):
+    doorbell = Doorbell(redis_pool(redis_url))
+    yield doorbell
+    await doorbell.close()
+
+
+@asynccontextmanager
+async def pulling(doorbell, slots):
+    task = asyncio.create_task(Puller(SimpleNamespace(doorbell=doorbell), slots).main())
+    yield task
+    alive = not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert alive, task
+
+
+async def until(look):
+    async with asyncio.timeout(SOON):
+        while not look():
+            await asyncio.sleep(0.01)
+
+
+async def put(doorbell, message_id, data, score=0.0):
+    if data is not None:
+        await doorbell.redis.set(b"arq:job:" + message_id, data)
+    await doorbell.redis.zadd(QUEUE, {message_id: score})
+
+
+def message(**changes):
+    return serialize({"f": "work", "a": [1], "k": {}, "t": None, "et": 0} | changes)
+
+
+FORGED = {
+    "a pickle": (b"u1.1", pickle.dumps({"t": None, "f": "work", "a": (Bomb(),), "k": {}, "et": 0})),
+    "garbage": (b"u1.1", b"\xff\x00{"),
+    "oversized": (b"u1.1", b"[" + b" " * 5_000_000 + b"]"),
+    "deep": (b"u1.1", b"[" * 4000),
+    "another function": (b"u1.1", message(f="os.system")),
+    "the stand-in itself": (b"u1.1", message(f="refused", a=["x"])),
+    "an argument of another type": (b"u1.1", message(a=["1"])),
+    "an argument too large": (b"u1.1", message(a=[2**63])),
+    "a negative argument": (b"u1.1", message(a=[-1])),
+    "no argument": (b"u1.1", message(a=[])),
+    "too many arguments": (b"u1.1", message(a=[1, 2])),
+    "keywords": (b"u1.1", message(k={"x": 1})),
+    "a try": (b"u1.1", message(t=5)),
+    "an id that is no text": (b"\xff\xfe", message()),
+    "an id of another queue": (b"cron:5", message()),
+}
+
+
+# fault matrix: 14
+@pytest.mark.parametrize("name", FORGED)
+@pytest.mark.parametrize("score", [0.0, float("-inf"), float("inf")])
+async def test_what_no_dispatcher_sent_is_refused_counted_and_gone(doorbell, name, score):
+    slots = Slots()
+    await put(doorbell, *FORGED[name], score=score)
+    async with pulling(doorbell, slots):
+        await until(lambda: doorbell.refused == 1)
+        await doorbell.ring([(7, 1)])
+        await until(lambda: slots.taken == 1)
+
+    assert await doorbell.redis.keys("arq:*") == []
+    assert await doorbell.redis.zcard(QUEUE) == 0
+
+
+# fault matrix: 14
+@pytest.mark.parametrize("prefix", ["arq:job:", "arq:retry:"])
+async def test_a_key_of_another_type_is_refused_and_gone(doorbell, prefix):
+    slots = Slots()
+    await doorbell.redis.set("arq:job:u1.1", message())
+    await doorbell.redis.delete(f"{prefix}u1.1")
+    await doorbell.redis.lpush(f"{prefix}u1.1", "x")
+    await doorbell.redis.zadd(QUEUE, {"u1.1": 0})
+    async with pulling(doorbell, slots):
+        await until(lambda: doorbell.refused == 1)
+        await doorbell.ring([(7, 1)])
+        await until(lambda: slots.taken == 1)
+
+    assert await doorbell.redis.keys("arq:*") == []
+
+
+# fault matrix: 14
+@pytest.mark.parametrize("key", [QUEUE, NUDGE])
+async def test_a_queue_of_another_type_is_thrown_away(doorbell, key):
+    await doorbell.redis.set(key, "x")
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        await (doorbell.take(1) if key == QUEUE else doorbell.nudged())
+
+    assert await doorbell.redis.type(key) == b"none"
+    assert doorbell.refused == 1
+
+
+# fault matrix: 16, 46
+async def test_a_message_that_was_taken_back_or_has_expired_is_dropped_quietly(doorbell):
+    slots = Slots()
+    await put(doorbell, b"u1.1", None)
+    await doorbell.ring([(7, 1)])
+    async with pulling(doorbell, slots):
+        await until(lambda: slots.taken == 1)
+
+    assert doorbell.refused == 0
+    assert await doorbell.redis.keys("*") == []
+
+
+async def test_nothing_is_left_in_redis_of_a_message_that_was_heard(doorbell):
+    slots = Slots()
+    async with pulling(doorbell, slots):
+        await doorbell.ring([(unit, 1) for unit in range(1, 101)])
+        await until(lambda: slots.taken == 100)
+
+    assert await doorbell.redis.keys("*") == []
+
+
+async def test_a_ring_again_replaces_the_message_before(doorbell):
+    for ring in range(1, 50):
+        await doorbell.ring([(unit, ring) for unit in range(1, 11)])
+
+    assert await doorbell.redis.zcard(QUEUE) == 10
+    lives = [await doorbell.redis.pttl(key) for key in await doorbell.redis.keys("arq:*")]
+    assert len(lives) == 10
+    assert all(0 < life <= 600_000 for life in lives)
+
+
+# fault matrix: 15, 45
+async def test_a_message_wakes_one_of_many_workers_and_none_asks_twice(doorbell, redis_url):
+    """arq's own workers would all read the same ids, again and again."""
+    others = [Doorbell(redis_pool(redis_url)) for _ in range(5)]
+    fleet = [(other, Slots(free=1)) for other in others]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(Puller(SimpleNamespace(doorbell=other), slots).main()) for other, slots in fleet]
+        before = (await doorbell.redis.info("commandstats")).get("cmdstat_get", {"calls": 0})["calls"]
+        await doorbell.ring([(unit, 1) for unit in range(1, 51)])
+        await until(lambda: sum(slots.taken for _, slots in fleet) == 50)
+        fetched = (await doorbell.redis.info("commandstats"))["cmdstat_get"]["calls"] - before
+        for task in tasks:
+            task.cancel()
+    for other in others:
+        await other.close()
+
+    assert fetched == 50
+
+
+async def test_a_worker_without_a_free_slot_leaves_the_messages_to_others(doorbell):
+    busy = Slots(free=0)
+    async with pulling(doorbell, busy):
+        await doorbell.ring([(1, 1)])
+        idle = Slots()
+        async with pulling(doorbell, idle):
+            await until(lambda: idle.taken == 1)
+        assert busy.taken == 0
+
+
+async def test_many_nudges_before_one_looks_are_one_look(doorbell):
+    for _ in range(100):
+        await doorbell.nudge()
+
+    assert await doorbell.nudged()
+    assert await doorbell.redis.zcard(NUDGE) == 0
+
+
+# fault matrix: 11
+@pytest.mark.parametrize("trouble", ["full", "replica"])
+async def test_a_redis_that_takes_no_writes_gets_no_ring(doorbell, trouble):
+    """So that no unit counts as rung, and all are rung for as soon as it takes writes again."""
+    server = doorbell.redis
+    if trouble == "full":
+        await server.config_set("maxmemory", "1")
+    else:
+        await server.execute_command("REPLICAOF", "127.0.0.1", "1")
+    try:
+        assert await doorbell.turn(timedelta(seconds=1)) is None
+    finally:
+        await server.config_set("maxmemory", "0")
+        await server.execute_command("REPLICAOF", "NO", "ONE")
+    assert await doorbell.turn(timedelta(seconds=1)) == 0

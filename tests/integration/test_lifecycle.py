@@ -1,0 +1,302 @@
+"""The SQL makes every step of the tables in shared.core.lifecycle; that it makes no other is what the referee in each test's database says."""
+
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from shared.core.lifecycle import BEFORE, JOB, UNIT
+from shared.db.units import NewUnit
+from shared.errors import AlreadyDone, InvalidState, LeaseLost, RetryExpired
+from tests.support.store import PROBLEM
+
+RECORD = """
+CREATE TABLE referee.seen (kind text, source text, target text);
+CREATE FUNCTION referee.note() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO referee.seen VALUES (TG_TABLE_NAME, OLD.state, NEW.state);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER note AFTER UPDATE ON gristmill.jobs FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
+CREATE TRIGGER note AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
+"""
+
+
+async def pause_and_resume(world, job_id):
+    before = await world.state(job_id)
+    assert (await world.jobs.pause("default", job_id)).state == "paused"
+    assert (await world.jobs.resume("default", job_id)).state == before
+
+
+async def queued_jobs_end(world):
+    job, _ = await world.submit()
+    await pause_and_resume(world, job.id)
+    assert (await world.jobs.cancel("default", job.id)).state == "cancelled"
+    assert (await world.jobs.retry("default", job.id)).state == "queued"
+    await world.jobs.fail(job.id, PROBLEM)
+    assert (await world.jobs.retry("default", job.id)).state == "queued"
+
+
+async def running_jobs_end(world):
+    job_id = await world.planned(2)
+    await pause_and_resume(world, job_id)
+    await world.commit(await world.claimed(job_id=job_id))
+    second = await world.claimed(job_id=job_id)
+    await world.units.give_back(second, "nothing")
+    second = await world.claimed(job_id=job_id)
+    await world.units.widen(second, {"schema": 2})
+    first, second = await world.claimed(job_id=job_id), await world.claimed(job_id=job_id)
+    await world.units.fail(first, PROBLEM)
+    await world.units.give_back(second, "nothing")
+    assert (await world.jobs.retry("default", job_id)).state == "running"
+    await world.jobs.cancel("default", job_id)
+    assert (await world.jobs.retry("default", job_id)).state == "running"
+    await world.finish(job_id)
+
+
+async def paused_jobs_end(world):
+    job_id = await world.planned(1)
+    await world.commit(await world.claimed(job_id=job_id))
+    await world.advance(job_id)
+    await world.commit(await world.claimed(job_id=job_id))
+    await world.advance(job_id)
+    publish = await world.claimed(job_id=job_id)
+    await world.jobs.pause("default", job_id)
+    await world.commit(publish)
+    assert await world.state(job_id) == "succeeded"
+
+    job, _ = await world.submit()
+    await world.jobs.pause("default", job.id)
+    await world.jobs.cancel("default", job.id)
+
+
+async def test_every_step_of_the_tables_is_made(world):
+    async with world.pool.connection() as connection:
+        await connection.execute(RECORD)
+    for story in (queued_jobs_end, running_jobs_end, paused_jobs_end):
+        await story(world)
+
+    async with world.pool.connection() as connection:
+        seen = {tuple(row) for row in await connection.fetch("SELECT * FROM referee.seen")}
+    tables = {"jobs": JOB, "units": UNIT}
+    assert seen == {(kind, s.source, s.target) for kind, table in tables.items() for s in table if s.source != BEFORE}
+
+
+async def test_a_step_that_the_table_does_not_have_is_refused_in_every_test(world):
+    job_id = await world.planned(1)
+
+    with pytest.raises(asyncpg.RaiseError, match="the lifecycle of units has no done --> leased"):
+        await world.value("UPDATE gristmill.units SET state = 'leased', deadline_at = now() WHERE job_id = $1 AND kind = 'plan'", job_id)
+
+
+# --- pause and resume -------------------------------------------------------------------------------------------------
+
+
+async def test_no_unit_of_a_paused_job_is_claimed_or_rung(world):
+    job_id = await world.planned(3)
+    await world.jobs.pause("default", job_id)
+
+    assert await world.units.claim("w1", job_id=job_id) is None
+    assert await world.units.claim("w1") is None
+    assert await world.units.due() == []
+
+    await world.jobs.resume("default", job_id)
+    assert len(await world.units.due()) == 3
+
+
+async def test_what_is_leased_when_its_job_is_paused_may_finish_and_the_fan_in_waits(world):
+    plan = await world.leased()
+    await world.jobs.pause("default", plan.job_id)
+    assert await world.beat() == {(plan.id, plan.attempt): True}, "it is still wanted"
+    await world.units.complete_plan(plan, {}, [NewUnit(no=0, payload={})])
+    await world.jobs.resume("default", plan.job_id)
+    chunk = await world.claimed(job_id=plan.job_id)
+    await world.jobs.pause("default", plan.job_id)
+    await world.commit(chunk)
+
+    assert await world.states(plan.job_id) == ["done"]
+    assert await world.advance(plan.job_id) is False
+    assert await world.jobs.stalled() == []
+
+    await world.jobs.resume("default", plan.job_id)
+    assert await world.jobs.stalled() == [plan.job_id]
+    assert await world.advance(plan.job_id) is True
+
+
+async def test_a_unit_that_is_given_back_to_a_paused_job_waits(world):
+    chunk = await world.leased()
+    await world.jobs.pause("default", chunk.job_id)
+    await world.units.give_back(chunk, "nothing")
+
+    assert await world.states(chunk.job_id, "plan") == ["pending"]
+    assert await world.units.claim("w1", unit_id=chunk.id) is None
+
+
+async def test_pausing_twice_and_resuming_twice_changes_nothing_more(world):
+    job, _ = await world.submit()
+    first = await world.jobs.pause("default", job.id)
+    assert await world.jobs.pause("default", job.id) == first
+    again = await world.jobs.resume("default", job.id)
+    assert await world.jobs.resume("default", job.id) == again
+
+
+@pytest.mark.parametrize("change", ["pause", "resume", "cancel", "retry"])
+async def test_nobody_changes_a_job_of_another_tenant(world, change):
+    job, _ = await world.submit()
+
+    assert await getattr(world.jobs, change)("somebody", job.id) is None
+    assert await world.jobs.get("default", job.id) == job
+
+
+@pytest.mark.parametrize(
+    ("state", "change", "error"),
+    [
+        ("succeeded", "pause", AlreadyDone),
+        ("succeeded", "resume", AlreadyDone),
+        ("succeeded", "retry", AlreadyDone),
+        ("failed", "pause", AlreadyDone),
+        ("cancelled", "resume", AlreadyDone),
+        ("queued", "retry", InvalidState),
+        ("paused", "retry", InvalidState),
+        ("cancelling", "pause", InvalidState),
+        ("cancelling", "resume", InvalidState),
+        ("cancelling", "retry", InvalidState),
+    ],
+)
+async def test_what_does_not_fit_a_jobs_state_is_refused(world, state, change, error):
+    lease = await world.leased()
+    async with world.pool.transaction() as tx:
+        await tx.execute("SET LOCAL gristmill.unchecked = 'on'")
+        ended = "now()" if error is AlreadyDone else "NULL"
+        await tx.execute(f"UPDATE gristmill.jobs SET state = $1, finished_at = {ended} WHERE id = $2", state, lease.job_id)
+
+    with pytest.raises(error, match=state):
+        await getattr(world.jobs, change)("default", lease.job_id)
+    assert await world.state(lease.job_id) == state
+
+
+# --- retry ------------------------------------------------------------------------------------------------------------
+
+
+async def failed_chunk(world):
+    """A job of three chunks: the first is done, the second failed after a crash, the third was cancelled."""
+    job_id = await world.planned(3, name="sales")
+    await world.commit(await world.claimed(job_id=job_id))
+    lease = await world.claimed(job_id=job_id)
+    await world.units.give_back(lease, "crash")
+    await world.units.fail(await world.claimed(unit_id=lease.id), PROBLEM)
+    assert await world.states(job_id) == ["done", "failed", "cancelled"]
+    return job_id
+
+
+async def test_a_retry_keeps_what_is_finished_and_begins_the_rest_with_fresh_counts(world):
+    job_id = await failed_chunk(world)
+    before = await world.jobs.get("default", job_id)
+    after = await world.jobs.retry("default", job_id)
+
+    assert await world.states(job_id) == ["done", "pending", "pending"]
+    assert {u["crashes"] for u in await world.units.of_job(job_id)} == {0}
+    assert (before.state, after.state, after.error, after.finished_at, after.version) == ("failed", "running", None, None, before.version)
+    await world.finish(job_id)
+    assert await world.state(job_id) == "succeeded"
+    assert await world.value("SELECT max(attempt) FROM gristmill.units WHERE no = 1 AND kind = 'chunk'") == 3, "attempts never fall"
+
+
+@pytest.mark.parametrize("phase", ["merging", "publishing"])
+async def test_a_job_that_failed_after_its_scan_merges_again_from_the_start(world, phase):
+    job_id = await world.planned(1)
+    await world.commit(await world.claimed(job_id=job_id))
+    await world.advance(job_id)
+    if phase == "publishing":
+        await world.commit(await world.claimed(job_id=job_id))
+        await world.advance(job_id)
+    await world.units.fail(await world.claimed(job_id=job_id), PROBLEM)
+    assert (await world.jobs.get("default", job_id)).phase == phase
+
+    job = await world.jobs.retry("default", job_id)
+
+    assert (job.phase, job.scanned_at, job.merged_at) == ("scanning", None, None)
+    assert await world.states(job_id) == ["done"]
+    assert await world.states(job_id, "merge") == await world.states(job_id, "publish") == []
+    await world.finish(job_id)
+    assert await world.state(job_id) == "succeeded"
+
+
+async def test_a_retry_fences_off_whoever_held_a_unit_before(world):
+    job_id = await world.planned(2)
+    zombie, other = await world.claimed(job_id=job_id), await world.claimed(job_id=job_id)
+    await world.units.give_back(zombie, "death")
+    await world.units.fail(other, PROBLEM)
+    await world.jobs.retry("default", job_id)
+
+    with pytest.raises(LeaseLost):
+        await world.commit(zombie)
+    with pytest.raises(LeaseLost):
+        await world.units.widen(other, {"schema": 2})
+
+
+async def test_a_job_whose_partials_are_gone_is_not_retried(world):
+    job_id = await failed_chunk(world)
+    await world.value("DELETE FROM gristmill.partials WHERE job_id = $1 RETURNING 1", job_id)
+
+    with pytest.raises(RetryExpired):
+        await world.jobs.retry("default", job_id)
+    assert await world.state(job_id) == "failed"
+
+
+async def test_a_job_whose_source_changed_is_retried_only_if_it_is_planned_anew(world):
+    changed = PROBLEM | {"code": "source_changed"}
+    planned = await world.planned(1)
+    await world.units.fail(await world.claimed(job_id=planned), changed)
+    planning = await world.leased()
+    await world.units.fail(planning, changed)
+
+    with pytest.raises(RetryExpired):
+        await world.jobs.retry("default", planned)
+    assert (await world.jobs.retry("default", planning.job_id)).state == "running"
+
+
+# --- deadline ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_job_past_its_deadline_fails_and_names_it(world, paused):
+    lease = await world.leased(deadline="15m")
+    job = await world.jobs.get("default", lease.job_id)
+    assert job.deadline_at - job.created_at == timedelta(minutes=15)
+    if paused:
+        await world.jobs.pause("default", job.id)
+    await world.jobs.fail_overdue()
+    assert await world.state(job.id) == ("paused" if paused else "running")
+
+    await world.value("UPDATE gristmill.jobs SET deadline_at = now() RETURNING 1")
+    await world.jobs.fail_overdue()
+
+    assert await world.state(job.id) == "cancelling"
+    assert await world.beat() == {(lease.id, lease.attempt): False}, "its worker hears that the unit is no longer wanted"
+    await world.units.give_back(lease, "nothing")
+    job = await world.jobs.get("default", job.id)
+    assert (job.state, job.error["code"]) == ("failed", "deadline_exceeded")
+    assert "options.deadline of 15m" in job.error["detail"]
+
+
+async def test_a_deadline_counts_anew_from_a_retry(world):
+    job, _ = await world.submit(deadline="1h")
+    await world.value("UPDATE gristmill.jobs SET deadline_at = now() RETURNING 1")
+    await world.jobs.fail_overdue()
+    assert await world.state(job.id) == "failed"
+
+    await world.jobs.retry("default", job.id)
+    await world.jobs.fail_overdue()
+
+    assert await world.state(job.id) == "queued"
+    assert await world.value("SELECT deadline_at - now() FROM gristmill.jobs") > timedelta(minutes=59)
+
+
+async def test_a_job_that_has_ended_has_no_deadline_any_more(world):
+    job_id = await world.planned(1, deadline="1h")
+    await world.finish(job_id)
+    await world.value("UPDATE gristmill.jobs SET deadline_at = now() RETURNING 1")
+    await world.jobs.fail_overdue()
+
+    assert await world.state(job_id) == "succeeded"

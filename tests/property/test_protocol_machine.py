@@ -1,0 +1,85 @@
+"""Whatever order of claims, commits, deaths, messages and wishes: the ledger is right after every step, and every job ends.
+
+The machine calls the product's own stores, sweeper and pruner on real Postgres; only the clock is logical and only the states are fake.
+`tests.support.rules` has the rules, `tests.support.judge` what must hold after each. GRISTMILL_HYPOTHESIS_EXAMPLES makes it longer.
+"""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from shared.db.jobs import PARTIALS, UNITS
+from shared.db.jobs import SQL as JOBS
+from shared.db.pruning import SQL as PRUNING
+from tests.support.protocol import MERGE_BYTES, World, logical_time
+from tests.support.rules import ProtocolMachine
+
+EXAMPLES = int(os.environ.get("GRISTMILL_HYPOTHESIS_EXAMPLES", "20"))
+STEPS = 50
+
+
+@pytest.fixture
+def world(database_url, monkeypatch, tmp_path):
+    world = World(database_url, tmp_path)
+    monkeypatch.setattr("shared.core.planning.MERGE_BYTES", MERGE_BYTES)
+    monkeypatch.setattr("worker_service.maintenance.sweeper.time", logical_time(world.clock))
+    monkeypatch.setattr("shared.db.jobs.new_id", world.new_id)
+    yield world
+    world.close()
+
+
+def run(world, **options):
+    machine = type("ProtocolMachine", (ProtocolMachine,), {"world": world})
+    checks = list(HealthCheck)
+    run_state_machine_as_test(
+        machine, settings=settings(deadline=None, stateful_step_count=STEPS, suppress_health_check=checks, database=None, **options)
+    )
+
+
+# Each takes one guard out of the product's SQL: (statements, name, the guard, what stands in its place).
+MUTANTS = {
+    "a fence without the attempt": (UNITS, "complete", "AND attempt = $2 AND worker = $3", "AND $2::int > 0 AND worker = $3"),
+    "a read-back without the attempt": (UNITS, "completed_by", "AND attempt = $2", "AND $2::int > 0"),
+    "a give-back without the attempt": (UNITS, "give_back", "AND attempt = $2", "AND $2::int > 0"),
+    "a lease that keeps its number": (UNITS, "claim", "attempt = u.attempt + 1", "attempt = greatest(u.attempt, 1)"),
+    "a claim by a worker without a heartbeat": (UNITS, "claim", "w.seen_at > now() - $4::interval", "$4::interval IS NOT NULL"),
+    "a claim in a paused job": (UNITS, "claim", "IN ('queued', 'running')", "IN ('queued', 'running', 'paused')"),
+    "a claim of another state version": (UNITS, "claim", "AND u.state_version = ANY ($2::smallint[])", "AND $2::smallint[] IS NOT NULL"),
+    "a widening that keeps the partials": (PARTIALS, "delete", "WHERE job_id = $1", "WHERE job_id = $1 AND false"),
+    "a widening that keeps done chunks": (UNITS, "reset_chunks", "kind = 'chunk'", "kind = 'chunk' AND state <> 'done'"),
+    "a fan-in that waits for nobody": (UNITS, "all_done", "AND state <> 'done'", "AND state = 'failed'"),
+    "an end that waits for nobody": (JOBS, "finish_ending", "AND state = 'leased'", "AND false"),
+    "an expiry without the grace": (UNITS, "expired", "pg_postmaster_start_time() < now() - $2::interval", "$2::interval IS NOT NULL"),
+    "an expiry of live workers": (UNITS, "expired", "w.seen_at <= now() - $1::interval", "w.seen_at <= now()"),
+    "a window without a bound": (UNITS, "due", "2 * coalesce(sum(slots), 0)", "100 * coalesce(sum(slots), 0)"),
+    "a cancelled job that is cancelled again": (JOBS, "set_ending", "AND state IN ('queued', 'running', 'paused')", ""),
+    "a death charged as a crash": (UNITS, "give_back", "($6 = 'death')", "($6 = 'crash')"),
+    "a retry that keeps the merges": (UNITS, "forget_merging", "kind IN ('merge', 'publish')", "kind = 'publish'"),
+    "a pruner that takes live jobs' partials": (
+        PRUNING,
+        "partials",
+        "(state = 'succeeded' OR finished_at < now() - $1::interval)",
+        "$1::interval IS NOT NULL",
+    ),
+    "a retry in the old epoch": (JOBS, "retry", "epoch = epoch + 1, ", ""),
+}
+QUICK = ["a fence without the attempt", "a fan-in that waits for nobody"]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mutant", MUTANTS if os.environ.get("GRISTMILL_ALL_MUTANTS") else QUICK)
+def test_the_machine_finds(world, monkeypatch, mutant):
+    statements, name, guard, instead = MUTANTS[mutant]
+    assert guard in statements.by_name[name]
+    monkeypatch.setitem(statements.by_name, name, statements.by_name[name].replace(guard, instead))
+
+    with pytest.raises((AssertionError, BaseExceptionGroup)):
+        run(world, max_examples=40, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
+
+
+@pytest.mark.timeout(3600)
+def test_the_ledger_is_right_after_every_step_and_every_job_ends(world):
+    # fault matrix: 15, 16, 21, 37, 38, 41
+    run(world, max_examples=EXAMPLES, derandomize=True, phases=[Phase.generate])

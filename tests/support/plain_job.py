@@ -1,0 +1,66 @@
+"""A small job of many chunks, and what pandas says of its answer."""
+
+import asyncio
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from shared.db import verify
+from shared.db.pool import connect
+from tests.support.stack import Stack
+
+ROWS = 4_000
+
+
+def table() -> pd.DataFrame:
+    return pd.DataFrame(
+        {"k": [f"k{i * 7 % 97:02d}" for i in range(ROWS)], "n": range(-ROWS // 2, ROWS // 2), "x": [i / 7 for i in range(ROWS)]}
+    )
+
+
+def spec(stack: Stack, chunk_bytes: int = 24_000, **more: Any) -> dict[str, Any]:
+    """Five chunks, if nothing else is asked for."""
+    return {
+        "source": {"uris": [stack.write("plain.csv", table().to_csv(index=False))], "format": "csv"},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "sum", "column": "n"}, {"fn": "mean", "column": "x"}, {"fn": "count"}],
+        "options": {"chunk_bytes": chunk_bytes},
+        **more,
+    }
+
+
+def check_rows(stack: Stack, job_id: str) -> None:
+    """Integers exactly; the mean within a few bits, since pandas' own is not the nearest."""
+    expected = table().groupby("k").agg(n=("n", "sum"), x=("x", "mean"), rows=("n", "size"))
+    found = {row["k"]: row for row in stack.rows(job_id)}
+    assert {k: (row["sum_n"], row["count"]) for k, row in found.items()} == {k: (row.n, row.rows) for k, row in expected.iterrows()}
+    assert {k: row["mean_x"] for k, row in found.items()} == pytest.approx(expected["x"].to_dict(), rel=1e-12)
+
+
+def check(stack: Stack, job_id: str) -> None:
+    """The job ends, once, with pandas' numbers; no row was read twice, no unit is left over."""
+    job = stack.wait(job_id)
+    assert job["state"] == "succeeded", job["error"]
+    check_rows(stack, job_id)
+    assert job["progress"]["rows"]["read"] == ROWS
+    assert stack.sql("SELECT DISTINCT state FROM gristmill.units WHERE job_id = %s", job_id) == [("done",)]
+    assert violations(stack) == []
+
+
+def violations(stack: Stack) -> list[str]:
+    """What `python -m api_service verify` would say of the stack's database."""
+
+    async def look() -> list[str]:
+        pool = connect(stack.database_url, name="verify", size=1)
+        try:
+            return await verify.violations(pool, deep=True)
+        finally:
+            await pool.close()
+
+    return asyncio.run(look())
+
+
+def charges(stack: Stack, job_id: str) -> int:
+    """How often an attempt at one of the job's units was counted against it."""
+    return stack.sql("SELECT sum(deaths + crashes + errors)::int FROM gristmill.units WHERE job_id = %s", job_id)[0][0]

@@ -1,0 +1,97 @@
+"""The stores on one database, without any process around them: jobs and units that are driven by hand."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from shared.core.timings import Timings
+from shared.db.jobs import Job, JobStore
+from shared.db.merging import MergeStore
+from shared.db.pool import QUEUE, Connection, connect
+from shared.db.units import Done, Lease, NewUnit, UnitStore
+from shared.db.workers import WorkerStore
+from shared.spec.version import STATE_VERSION
+
+PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail": "x", "errors": []}
+COLUMNS = [{"name": "k", "type": "string"}]
+
+
+class World:
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.pool = connect(url, name="test", settings=QUEUE)
+        self.jobs = JobStore(self.pool)
+        self.timings = Timings(grace=timedelta())
+        self.units = UnitStore(self.pool, self.timings, STATE_VERSION)
+        self.merging = MergeStore(self.pool, self.units)
+        self.workers = WorkerStore(self.pool)
+
+    async def submit(
+        self,
+        key: str | None = None,
+        digest: str = "d",
+        name: str | None = None,
+        tenant: str = "default",
+        priority: int = 5,
+        deadline: str | None = None,
+        state_version: int = STATE_VERSION,
+    ) -> tuple[Job, bool]:
+        spec = {"options": {"deadline": deadline}}
+        known = {"idempotency_key": key, "priority": priority, "labels": {}, "result_name": name}
+        return await self.jobs.submit(tenant, spec, digest, **known, state_version=state_version)
+
+    async def beat(self, worker: str = "w1", slots: int = 2) -> dict[tuple[int, int], bool]:
+        return await self.workers.beat(worker, host="h", pid=1, version="0", slots=slots, draining=False)
+
+    async def leased(self, worker: str = "w1", **options: Any) -> Lease:
+        """The plan unit of a new job."""
+        await self.beat(worker)
+        job, _ = await self.submit(**options)
+        return await self.claimed(worker, job_id=job.id)
+
+    async def claimed(self, worker: str = "w1", **which: Any) -> Lease:
+        lease = await self.units.claim(worker, **which)
+        assert lease is not None
+        return lease
+
+    async def planned(self, chunks: int, **options: Any) -> str:
+        """A job that has its plan and nothing else."""
+        plan = await self.leased(**options)
+        await self.units.complete_plan(plan, {"schema": 1}, [NewUnit(no=no, payload={"no": no}, bytes=10) for no in range(chunks)])
+        return plan.job_id
+
+    async def commit(self, lease: Lease, write: Callable[[Connection], Awaitable[None]] | None = None) -> None:
+        """Commit a unit of any kind but a plan, with one state to a chunk."""
+
+        async def write_states(tx: Connection) -> None:
+            if lease.kind == "chunk":
+                await self.merging.save_partial(tx, lease, [(0, 0, 1, b"state")])
+            if write is not None:
+                await write(tx)
+
+        if lease.kind == "publish":
+            version = {"name": None, "version": None, "rows": 0, "digest": "sha256:0", "columns": COLUMNS, "key_columns": 1}
+            await self.merging.publish(lease, version, lambda _: {}, "default")
+        else:
+            await self.units.complete(lease, Done(rows_out=1), write_states)
+
+    async def advance(self, job_id: str) -> bool:
+        return await self.merging.advance(job_id, COLUMNS, 2**40)
+
+    async def finish(self, job_id: str) -> None:
+        """Run what is left of a job, unit by unit, to its end."""
+        while True:
+            if (lease := await self.units.claim("w1", job_id=job_id)) is not None:
+                await self.commit(lease)
+            elif not await self.advance(job_id):
+                return
+
+    async def state(self, job_id: str) -> str:
+        return await self.value("SELECT state FROM gristmill.jobs WHERE id = $1", job_id)
+
+    async def states(self, job_id: str, kind: str = "chunk") -> list[str]:
+        return [unit["state"] for unit in await self.units.of_job(job_id) if unit["kind"] == kind]
+
+    async def value(self, sql: str, *args: Any) -> Any:
+        async with self.pool.connection() as connection:
+            return await connection.fetchval(sql, *args)

@@ -1,0 +1,79 @@
+"""A real child process that does what the job's labels say: `fault: segfault` with `marks: <folder>`, once for each file in the folder."""
+
+import ctypes
+import itertools
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from worker_service.child import __main__ as child
+from worker_service.child import tasks
+
+
+def _fill() -> None:
+    """Touch memory until there is no more."""
+    held = []
+    while True:
+        held.append(bytearray(1 << 20))
+
+
+def _fill_and_abort() -> None:
+    """What pyarrow may do."""
+    held = []
+    try:
+        while True:
+            held.append(bytearray(1 << 20))
+    except MemoryError:
+        os.abort()
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+FAULTS = {
+    "segfault": lambda: ctypes.string_at(0),
+    "exit": lambda: os._exit(3),
+    "abort": os.abort,
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "loop": _spin,
+    "c_loop": lambda: sum(itertools.repeat(0)),  # never comes back to the interpreter and never lets go of its lock
+    "sleep": lambda: time.sleep(3600),
+    "fill": _fill,
+    "fill_and_abort": _fill_and_abort,
+}
+
+
+def _spend(folder: str) -> bool:
+    """Take one of the marks, if any is left."""
+    for mark in Path(folder).iterdir():
+        try:
+            mark.unlink()
+        except FileNotFoundError:
+            continue
+        return True
+    return False
+
+
+def wicked(task: str, honest: Any) -> Any:
+    def run(request: dict[str, Any], files: list[int]) -> tasks.Answer:
+        labels = request["spec"].get("labels", {})
+        if labels.get("task", "chunk") == task:
+            if request.get("batch_bytes", 0) > int(labels.get("fits", 1 << 60)):
+                _fill()
+            if "fault" in labels and _spend(labels["marks"]):
+                FAULTS[labels["fault"]]()
+            time.sleep(float(labels.get("seconds", 0)))
+        return honest(request, files)
+
+    return run
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    tasks.TASKS.update({task: wicked(task, honest) for task, honest in tasks.TASKS.items()})
+    child.main()

@@ -1,0 +1,28 @@
+"""A real worker whose children do what a job's labels say (`wicked_child`), and whose units have six seconds, at a tenth."""
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+
+import uvloop
+
+from shared import log
+from shared.core.timings import Timings
+from shared.settings import Settings
+from worker_service import worker
+from worker_service.executor import Executor
+
+SLOT_BYTES = 600 * 1024**2
+
+
+def main() -> None:
+    settings = Settings()
+    log.configure(settings)
+    worker.Timings = partial(Timings, unit_deadline=timedelta(seconds=60))
+    executor = Executor(settings.slots, SLOT_BYTES, "tests.support.wicked_child")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(worker.serve(settings, executor))
+
+
+if __name__ == "__main__":
+    main()
