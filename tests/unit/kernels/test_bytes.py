@@ -218,6 +218,20 @@ def test_the_digest_of_a_fixed_dataset_never_changes():
     )
 
 
+def test_the_digest_of_every_aggregate_of_a_fixed_dataset_never_changes():
+    frame = FULL.append_column("g", pa.array(["x", "x", "y"]))
+    texts = [*(f"{fn} f" for fn in ("sum", "mean", "median", "var", "std", "sem", "nunique")), "quantile i 0.3", "cov i i", "corr i i"]
+    texts += [f"{fn} {c}" for fn in ("min", "max", "first", "last", "mode") for c in KEYS] + [
+        "arg_max s i",
+        "arg_min d m",
+        "any b",
+        "all b",
+    ]
+    asked = query(frame, ["g"], [*texts, *(f"{fn} {c} 2" for fn in ("top", "bottom") for c in KEYS)])
+    result = finalize(combine([partial(frame, asked)], asked), asked)
+    assert result_digest([], result.buckets) == "sha256:b93e6d8ab793b9d8d79875e5aa1da546a45a15d17194ebdce7dea6371451cb0a"
+
+
 def test_a_widened_sum_has_the_digest_of_the_same_numbers_as_int64():
     frame = pa.table({"x": [5]})
     asked = query(frame, [], ["sum x"])
