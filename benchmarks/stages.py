@@ -84,7 +84,8 @@ def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, fl
     planned, plan = _watched([base | {"task": "plan", "chunk_bytes": 32 << 20, "max_chunks": 10_000}], descriptor)
     schema = planned[0][0]["schema"]
     chunk = base | {"task": "chunk", "schema": schema, "batch_bytes": 8 << 20, "piece_bytes": PIECE_BYTES}
-    partial, scan = _watched([chunk | {"extents": found["extents"]} for found in planned[0][0]["chunks"]], descriptor)
+    chunks = planned[0][0]["chunks"]
+    partial, scan = _watched([chunk | {"no": no, "extents": found["extents"]} for no, found in enumerate(chunks)], descriptor)
     pieces = wire.memory_file("pieces", b"".join(part for _, body in partial for part in body))
     listed = [[piece[3], True] for header, _ in partial for piece in header["pieces"]]
     _, merge = _watched([base | {"task": "merge", "schema": schema, "pieces": listed, "first": 0, "end": 1024}], pieces)

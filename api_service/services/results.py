@@ -106,6 +106,8 @@ def csv_line(cells: tuple[str, ...]) -> str:
 
 def _plain(value: Any) -> Any:
     """A decimal as all its digits: its own text may be `1E+4`, which is no number to many a client."""
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
     return format(value, "f") if isinstance(value, Decimal) else value
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from shared.spec.types import Kind, parse_type
+from shared.spec.types import Kind, parse_result_type
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,60}(\.[0-9]{0,60})?|\.[0-9]{1,60})")
@@ -20,8 +20,10 @@ _CLOCK = re.compile(
 
 def parse_literal(text: str, column_type: str) -> Any:
     """The value, as asyncpg wants it; raises ValueError saying what is expected."""
-    kind = parse_type(column_type).kind
-    expected, parse = _PARSERS[kind]
+    of = parse_result_type(column_type)
+    if of.array:
+        raise ValueError(f"an array of {of.kind} cannot be compared; only __isnull can be asked of it")
+    expected, parse = _PARSERS[of.kind]
     try:
         return parse(text)
     except (ValueError, OverflowError) as error:

@@ -71,6 +71,8 @@ def parse_order(names: list[str], columns: RowColumns) -> tuple[Term, ...]:
     for name in names:
         descending = name.startswith("-") and name not in columns.types
         column = columns.check("order_by", name[1:] if descending else name)
+        if columns.types[column].endswith("[]"):
+            raise invalid("order_by", f"{column} is an array, which has no order")
         if column in terms:
             raise invalid("order_by", f"{column} is named twice")
         terms[column] = Term(column, descending)

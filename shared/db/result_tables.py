@@ -4,14 +4,15 @@ SQLAlchemy Core quotes every identifier, so that a column may have any name that
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, MetaData, Numeric, Table, Text, schema
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, DateTime, MetaData, Numeric, Table, Text, schema
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 from sqlalchemy.types import TypeEngine
 
-from shared.spec.types import DataType, Kind, parse_type
+from shared.spec.types import DataType, Kind, parse_result_type
 
 TABLES = "gristmill_results"
 _DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # the default one doubles % in identifiers
@@ -29,6 +30,8 @@ _TYPES: dict[Kind, TypeEngine[Any]] = {
 
 
 def sql_type(data_type: DataType) -> TypeEngine[Any]:
+    if data_type.array:
+        return ARRAY(sql_type(replace(data_type, array=False)), dimensions=1)
     if data_type.kind == "decimal":
         return Numeric(data_type.precision, data_type.scale)
     return _TYPES[data_type.kind]
@@ -36,7 +39,7 @@ def sql_type(data_type: DataType) -> TypeEngine[Any]:
 
 def result_table(relation: str, columns: Iterable[dict[str, str]]) -> Table:
     """The table of one version: `_id`, then the result's columns in order."""
-    made = [Column(c["name"], sql_type(parse_type(c["type"]))) for c in columns]
+    made = [Column(c["name"], sql_type(parse_result_type(c["type"]))) for c in columns]
     return Table(relation, MetaData(schema=TABLES), Column("_id", BigInteger, nullable=False), *made)
 
 

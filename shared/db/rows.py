@@ -93,7 +93,7 @@ def csv_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
     """One text a row: Postgres writes the line, so that the gateway only passes it on."""
     table = _table(version)
     types = {ROW_ID: "int64"} | {c["name"]: c["type"] for c in version.columns}
-    cells = [_CELLS.get(types[name], _plain)(table.c[name]) for name in query.columns]
+    cells = [(_array if types[name].endswith("[]") else _CELLS.get(types[name], _plain))(table.c[name]) for name in query.columns]
     # array_to_string writes its last argument for a null: a null is an empty cell, an empty text is "".
     return _compiled(_narrowed(select(func.array_to_string(array(cells), ",", "")), table, query))
 
@@ -152,9 +152,14 @@ def _plain(column: Column[Any]) -> ColumnElement[Any]:
     return sql_cast(column, Text)
 
 
-def _text(column: Column[Any]) -> ColumnElement[Any]:
+def _text(column: ColumnElement[Any]) -> ColumnElement[Any]:
     quoted = '"' + func.replace(column, '"', '""') + '"'
     return case((or_(column == "", column.regexp_match('[",\r\n]')), quoted), else_=column)
+
+
+def _array(column: Column[Any]) -> ColumnElement[Any]:
+    """As JSON, whose times are ISO 8601 whatever the DateStyle."""
+    return _text(sql_cast(func.array_to_json(column), Text))
 
 
 def _moment(pattern: str) -> Callable[[Column[Any]], ColumnElement[Any]]:

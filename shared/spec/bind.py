@@ -3,28 +3,28 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from shared.errors import Detail, NotSupported, TypeMismatch, UnknownColumn, UsageError
-from shared.spec.functions import FUNCTIONS, SUPPORTED, Function, Parameter
+from shared.errors import Detail, TypeMismatch, UnknownColumn, UsageError
+from shared.spec.functions import FUNCTIONS, Function, Parameter
 from shared.spec.grouping import AggregateSpec, TimeBucket
 from shared.spec.models import JobSpec
 from shared.spec.names import did_you_mean, listed, quote
 from shared.spec.part import MAX_FAULTS
 from shared.spec.pointers import Location, pointer, summary
-from shared.spec.query import Aggregate, Key, Query
+from shared.spec.query import Aggregate, Input, Key, Query
 from shared.spec.types import Field, Schema
 
 
 def bind(spec: JobSpec, schema: Schema) -> Query:
-    """Raises UnknownColumn, else TypeMismatch, else NotSupported (decimals too long), each with all of its kind at once."""
+    """Raises UnknownColumn, else TypeMismatch, each with all of its kind at once."""
     _refuse(UnknownColumn, _unknown_columns(spec, schema))
     _refuse(TypeMismatch, _mismatches(spec, schema))
-    _refuse(NotSupported, _too_precise(spec, schema))
     keys = (key.column if isinstance(key, TimeBucket) else key for key in spec.group_by)
     return Query(
         keys=tuple(Key(column=name, name=name, type=schema[name].type) for name in keys),
-        aggregates=tuple(_aggregate(a, schema) for a in spec.aggregates),
+        aggregates=tuple(made for a in spec.aggregates for made in _aggregates(a, schema)),
         semantics=spec.semantics,
         max_groups=spec.limits.max_groups,
+        max_state_bytes=spec.limits.max_state_bytes,
     )
 
 
@@ -67,7 +67,7 @@ def _mismatches(spec: JobSpec, schema: Schema) -> Iterator[Detail]:
 
 
 def _cure(field: Field) -> str:
-    takers = ", ".join(name for name in SUPPORTED if field.type.kind in FUNCTIONS[name].first_accepts.kinds)
+    takers = ", ".join(name for name, function in FUNCTIONS.items() if field.type.kind in function.first_accepts.kinds)
     if field.declared:
         return f"source.types declares it so, and a {field.type} can be given to {takers}"
     if field.type.kind == "string":
@@ -77,22 +77,19 @@ def _cure(field: Field) -> str:
     return f"a {field.type} can be given to {takers}"
 
 
-def _too_precise(spec: JobSpec, schema: Schema) -> Iterator[Detail]:
-    for at, function, _, field in _arguments(spec, schema):
-        if field.type.precision > function.precision:
-            detail = f"{function.name} of decimals of more than {function.precision} digits is not supported yet; {quote(field.name)} is {field.type}"
-            yield {"pointer": at, "detail": detail}
-
-
-def _aggregate(aggregate: AggregateSpec, schema: Schema) -> Aggregate:
+def _aggregates(aggregate: AggregateSpec, schema: Schema) -> Iterator[Aggregate]:
+    """One for each column that it makes: a list of `q` makes several."""
     function = FUNCTIONS[aggregate.fn]
-    of = schema[aggregate.column].type if aggregate.column is not None else None
-    return Aggregate(
-        fn=aggregate.fn,
-        name=aggregate.name,
-        column=aggregate.column,
-        type=of,
-        result=function.result(of),
-        may_widen=of is not None and of.kind in function.may_widen,
-        ddof=1 if aggregate.ddof is None else aggregate.ddof,
-    )
+    inputs = tuple(Input(name, schema[name].type) for name in aggregate.columns.values())
+    of = inputs[0].type if inputs else None
+    for name, q in zip(aggregate.result_columns, aggregate.quantiles, strict=True):
+        yield Aggregate(
+            fn=aggregate.fn,
+            name=name,
+            inputs=inputs,
+            result=function.result(of),
+            may_widen=of is not None and of.kind in function.may_widen,
+            ddof=1 if aggregate.ddof is None else aggregate.ddof,
+            q=q,
+            k=aggregate.k or 1,
+        )

@@ -1,102 +1,13 @@
-"""The table of aggregate functions: for each its parameters, the types it accepts, its result type and default name.
+"""The table of aggregate functions: for each its parameters, the types it accepts, its result type and default name, and what the docs say.
 
-Only the signatures; how a function is computed is declared beside the kernels of the worker. `supported` says whether
-this version computes it. Adding a function here and a kernel there is all that a new one needs.
+How a function is computed is declared beside the kernels of the worker. Adding a function here and a kernel there is all that a new one
+needs; `python -m worker_service.kernels.page` writes docs/aggregates.md anew.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from shared.spec.signature import ANYTHING, DDOF, NUMBER, TRUTH, VALUE, Function, Parameter, always, average, column, own, several, total
+from shared.spec.types import FLOAT64, INT64
 
-from shared.spec.types import FLOAT64, INT64, DataType, Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Accepts:
-    """A set of column kinds and how a message calls it."""
-
-    what: str
-    kinds: frozenset[Kind]
-
-
-NUMBER = Accepts("a number", frozenset({"int64", "float64", "decimal"}))
-TRUTH = Accepts("a bool", frozenset({"bool"}))
-ANYTHING = Accepts("any type", frozenset({"bool", "int64", "float64", "decimal", "string", "date", "timestamp", "timestamptz"}))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
-    """One parameter; `accepts` is set where it names a column of the dataset."""
-
-    accepts: Accepts | None = None
-    required: bool = True
-    default: int | None = None
-
-
-def column(accepts: Accepts, *, required: bool = True) -> Parameter:
-    return Parameter(accepts=accepts, required=required)
-
-
-VALUE, DDOF = Parameter(), Parameter(required=False, default=1)
-
-Rule = Callable[[DataType | None], DataType]
-
-
-def always(result: DataType) -> Rule:
-    return lambda _: result
-
-
-def own(of: DataType | None) -> DataType:
-    """The result is of the column's own type."""
-    assert of is not None, "only count goes without a column"
-    return of
-
-
-def total(of: DataType | None) -> DataType:
-    """int64 stays int64 (and may widen), decimals get every digit there is, floats stay floats."""
-    return DataType("decimal", 38, of.scale) if of and of.kind == "decimal" else own(of)
-
-
-def average(of: DataType | None) -> DataType:
-    """Decimals get six more places, as far as 38 digits allow."""
-    return DataType("decimal", 38, min(of.scale + 6, 38)) if of and of.kind == "decimal" else FLOAT64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Function:
-    """A signature. `result` gets the type of the first column parameter, None where it is not given.
-
-    `default_name` is a template over the parameters. `may_widen` holds the kinds for which an int64 result becomes
-    decimal(38,0) when a group needs it. `precision` is the largest decimal precision that is computed today.
-    """
-
-    name: str
-    parameters: Mapping[str, Parameter]
-    result: Rule
-    default_name: str = "{fn}_{column}"
-    may_widen: frozenset[Kind] = field(default_factory=frozenset)
-    precision: int = 18
-    supported: bool = False
-
-    @property
-    def first_accepts(self) -> Accepts:
-        """What may be given as the first parameter, which names a column in every function."""
-        first = next(iter(self.parameters.values()))
-        assert first.accepts is not None, "every function begins with a column"
-        return first.accepts
-
-    def fault(self, parameter: str, *, given: bool) -> str | None:
-        """What is wrong with giving, or not giving, *parameter*."""
-        declared = self.parameters.get(parameter)
-        if given and declared is None:
-            return f"{self.name} has no parameter {parameter}; it takes {', '.join(self.parameters)}"
-        if not given and declared is not None and declared.required:
-            return f"{self.name} needs {parameter}"
-        return None
-
-    def name_for(self, given: Mapping[str, str]) -> str:
-        """The default result name; *given* holds the column parameters that the spec sets."""
-        return self.default_name.format(fn=self.name, **given) if given else self.name
-
+__all__ = ["FUNCTIONS", "Function", "Parameter"]
 
 _NUMBERS, _ANY = {"column": column(NUMBER)}, {"column": column(ANYTHING)}
 _SPREAD = {"column": column(NUMBER), "ddof": DDOF}
@@ -104,57 +15,230 @@ _ARG = {"column": column(ANYTHING), "by": column(ANYTHING)}
 _RANKED = {"column": column(ANYTHING), "k": VALUE}
 _PAIR = {"y": column(NUMBER), "x": column(NUMBER)}
 
+_OWN, _DOUBLE = "the column's type", "double precision"
+_AVERAGE = "double precision; of decimal(p,s) numeric with scale s + min(6, 38 - p)"
+_EXACT, _ROUNDED = "exact", "the exact value, rounded once to the nearest double"
+_AVERAGED = "the exact value, rounded once: to the nearest double, decimals half to even"
+_SKIPPED = "nulls are passed over; null for a group without values"
+_ORDERED = f"{_SKIPPED}. NaN is above all numbers"
+_FEW = "nulls are passed over; null for a group of `ddof` values or fewer"
+_NOT_FINITE = "A NaN or an infinity makes NaN"
+_BY = "rows where `by` is null are passed over, not those where `column` is; null for a group without rows. NaN is above all numbers"
+_BOTH = "rows where one of the two is null are passed over"
+
 _TABLE = (
-    Function(name="count", parameters={"column": column(ANYTHING, required=False)}, result=always(INT64), precision=38, supported=True),
-    Function(name="sum", parameters=_NUMBERS, result=total, may_widen=frozenset({"int64"}), supported=True),
-    Function(name="mean", parameters=_NUMBERS, result=average, supported=True),
-    Function(name="min", parameters=_ANY, result=own, supported=True),
-    Function(name="max", parameters=_ANY, result=own, supported=True),
-    Function(name="var", parameters=_SPREAD, result=always(FLOAT64), supported=True),
-    Function(name="std", parameters=_SPREAD, result=always(FLOAT64), supported=True),
-    Function(name="sem", parameters=_SPREAD, result=always(FLOAT64)),
-    Function(name="any", parameters={"column": column(TRUTH)}, result=own),
-    Function(name="all", parameters={"column": column(TRUTH)}, result=own),
-    Function(name="first", parameters=_ANY, result=own),
-    Function(name="last", parameters=_ANY, result=own),
-    Function(name="arg_min", parameters=_ARG, result=own, default_name="{fn}_{column}_by_{by}"),
-    Function(name="arg_max", parameters=_ARG, result=own, default_name="{fn}_{column}_by_{by}"),
-    Function(name="nunique", parameters=_ANY, result=always(INT64)),
-    Function(name="mode", parameters=_ANY, result=own),
-    Function(name="median", parameters=_NUMBERS, result=always(FLOAT64)),
-    Function(name="quantile", parameters={"column": column(NUMBER), "q": VALUE}, result=always(FLOAT64)),
-    Function(name="top", parameters=_RANKED, result=own),
-    Function(name="bottom", parameters=_RANKED, result=own),
-    Function(name="cov", parameters=_PAIR, result=always(FLOAT64), default_name="{fn}_{y}_{x}"),
-    Function(name="corr", parameters=_PAIR, result=always(FLOAT64), default_name="{fn}_{y}_{x}"),
+    Function(
+        name="count",
+        parameters={"column": column(ANYTHING, required=False)},
+        result=always(INT64),
+        result_text="bigint",
+        what="The rows of the group; with a column, its values that are not null.",
+        exact=_EXACT,
+        missing="nulls are not counted; 0 for a group without values; NaN counts under `sql`",
+    ),
+    Function(
+        name="sum",
+        parameters=_NUMBERS,
+        result=total,
+        result_text="bigint, or numeric when a group needs it; double precision; of decimals numeric with their scale",
+        may_widen=frozenset({"int64"}),
+        what="The sum.",
+        exact="integers and decimals exact; of doubles the exact sum, rounded once to the nearest double",
+        missing=(
+            "nulls are passed over; a group without values has null under `sql` and 0 under `pandas`. A NaN, or both infinities, "
+            "make NaN; one infinity makes that infinity. More than 38 digits fail the job"
+        ),
+    ),
+    Function(
+        name="mean",
+        parameters=_NUMBERS,
+        result=average,
+        result_text=_AVERAGE,
+        what="The sum divided by the number of values.",
+        exact=_AVERAGED,
+        missing=f"{_SKIPPED}. NaN and infinities as for `sum`",
+    ),
+    Function(
+        name="min",
+        parameters=_ANY,
+        result=own,
+        result_text=_OWN,
+        what="The smallest value: strings by their UTF-8 bytes, false before true.",
+        exact=_EXACT,
+        missing=_ORDERED,
+    ),
+    Function(
+        name="max",
+        parameters=_ANY,
+        result=own,
+        result_text=_OWN,
+        what="The largest value, in the order of `min`.",
+        exact=_EXACT,
+        missing=_ORDERED,
+    ),
+    Function(
+        name="var",
+        parameters=_SPREAD,
+        result=always(FLOAT64),
+        result_text=_DOUBLE,
+        what="The variance: squared distances from the mean, divided by the number of values less `ddof`.",
+        exact=_ROUNDED,
+        missing=f"{_FEW}. {_NOT_FINITE}",
+    ),
+    Function(
+        name="std",
+        parameters=_SPREAD,
+        result=always(FLOAT64),
+        result_text=_DOUBLE,
+        what="The standard deviation: the root of `var`.",
+        exact="the root of the exact variance, rounded once to the nearest double",
+        missing=f"{_FEW}. {_NOT_FINITE}",
+    ),
+    Function(
+        name="sem",
+        parameters=_SPREAD,
+        result=always(FLOAT64),
+        result_text=_DOUBLE,
+        what="The standard error of the mean: the root of the variance divided by the number of values.",
+        exact="the root of the exact quotient, rounded once to the nearest double",
+        missing=f"{_FEW}. {_NOT_FINITE}",
+    ),
+    Function(
+        name="any",
+        parameters={"column": column(TRUTH)},
+        result=own,
+        result_text="bool",
+        what="Whether a value is true.",
+        exact=_EXACT,
+        missing="nulls are passed over; a group without values has null under `sql` and false under `pandas`",
+    ),
+    Function(
+        name="all",
+        parameters={"column": column(TRUTH)},
+        result=own,
+        result_text="bool",
+        what="Whether every value is true.",
+        exact=_EXACT,
+        missing="nulls are passed over; a group without values has null under `sql` and true under `pandas`",
+    ),
+    Function(
+        name="first",
+        parameters=_ANY,
+        result=own,
+        result_text=_OWN,
+        what="The value of the first row. Rows are in the order of their files, as the job lists them, and of their places in the file.",
+        exact=_EXACT,
+        missing="under `sql` the value of the first row, null or not; under `pandas` the first value that is not missing",
+    ),
+    Function(
+        name="last",
+        parameters=_ANY,
+        result=own,
+        result_text=_OWN,
+        what="The value of the last row, in the order of `first`.",
+        exact=_EXACT,
+        missing="as for `first`",
+    ),
+    Function(
+        name="arg_min",
+        parameters=_ARG,
+        result=own,
+        result_text="the type of `column`",
+        default_name="{fn}_{column}_by_{by}",
+        what=(
+            "The value of `column` in the row where `by` is smallest, in the order of `min`; where several rows tie, of the first of them."
+        ),
+        exact=_EXACT,
+        missing=_BY,
+    ),
+    Function(
+        name="arg_max",
+        parameters=_ARG,
+        result=own,
+        result_text="the type of `column`",
+        default_name="{fn}_{column}_by_{by}",
+        what="The value of `column` in the row where `by` is largest; where several rows tie, of the first of them.",
+        exact=_EXACT,
+        missing=_BY,
+    ),
+    Function(
+        name="nunique",
+        parameters=_ANY,
+        result=always(INT64),
+        result_text="bigint",
+        what="How many different values there are; 0.0 and -0.0 are one.",
+        exact=_EXACT,
+        missing="nulls are not counted; 0 for a group without values. Under `sql` NaN is one value",
+    ),
+    Function(
+        name="mode",
+        parameters=_ANY,
+        result=own,
+        result_text=_OWN,
+        what="The most frequent value; where several tie, the smallest of them in the order of `min`.",
+        exact=_EXACT,
+        missing=_ORDERED,
+    ),
+    Function(
+        name="median",
+        parameters=_NUMBERS,
+        result=average,
+        result_text=_AVERAGE,
+        what="The middle value, or the middle between the two middle ones: `quantile` with q = 0.5.",
+        exact=_AVERAGED,
+        missing=_ORDERED,
+    ),
+    Function(
+        name="quantile",
+        parameters={"column": column(NUMBER), "q": VALUE},
+        result=average,
+        result_text=_AVERAGE,
+        what=(
+            "The value at place (n - 1) q of the n sorted values, counted from 0, and between two places the point on the straight "
+            "line. `q` is taken as the decimal number that it is written as, with at most 18 places; a list of `q` makes a column "
+            "each."
+        ),
+        exact=_AVERAGED,
+        missing=f"{_ORDERED}; a line to an infinity is that infinity, to NaN or between both infinities NaN",
+    ),
+    Function(
+        name="top",
+        parameters=_RANKED,
+        result=several,
+        result_text="an array of the column's type",
+        what="The `k` largest values (1 to 1,000), largest first; one that occurs several times stands there as often.",
+        exact=_EXACT,
+        missing=_ORDERED,
+    ),
+    Function(
+        name="bottom",
+        parameters=_RANKED,
+        result=several,
+        result_text="an array of the column's type",
+        what="The `k` smallest values (1 to 1,000), smallest first; one that occurs several times stands there as often.",
+        exact=_EXACT,
+        missing=_ORDERED,
+    ),
+    Function(
+        name="cov",
+        parameters=_PAIR,
+        result=always(FLOAT64),
+        result_text=_DOUBLE,
+        default_name="{fn}_{y}_{x}",
+        what="The covariance of two columns, divided by the number of rows less one.",
+        exact=_ROUNDED,
+        missing=f"{_BOTH}; null for fewer than two. {_NOT_FINITE}",
+    ),
+    Function(
+        name="corr",
+        parameters=_PAIR,
+        result=always(FLOAT64),
+        result_text=_DOUBLE,
+        default_name="{fn}_{y}_{x}",
+        what="The correlation of two columns (Pearson's), never outside [-1, 1].",
+        exact="the covariance divided by the root of the product of the variances, all of them exact, rounded once to the nearest double",
+        missing=f"{_BOTH}; null for fewer than two, or where a column does not vary. {_NOT_FINITE}",
+    ),
 )
 
 FUNCTIONS: dict[str, Function] = {function.name: function for function in _TABLE}
-SUPPORTED = tuple(function.name for function in _TABLE if function.supported)
-
-_ALSO_CALLED = {
-    "count": "size n len length rows count_rows value_count counts",
-    "sum": "total add sums",
-    "mean": "avg average mean_value",
-    "min": "minimum lowest smallest",
-    "max": "maximum highest largest",
-    "var": "variance var_samp variance_samp var_pop variance_pop varp",
-    "std": "stddev stdev stddev_samp stddev_pop sd standard_deviation stdevp",
-    "sem": "standard_error stderr",
-    "any": "bool_or some",
-    "all": "bool_and every",
-    "first": "first_value any_value head",
-    "last": "last_value tail",
-    "arg_min": "argmin idxmin min_by",
-    "arg_max": "argmax idxmax max_by",
-    "nunique": "distinct count_distinct distinct_count unique n_unique uniq countdistinct",
-    "mode": "most_common most_frequent",
-    "median": "med middle",
-    "quantile": "percentile quantiles percentile_cont quantile_cont percentiles",
-    "top": "nlargest top_k topk",
-    "bottom": "nsmallest bottom_k bottomk",
-    "cov": "covariance covar covar_samp",
-    "corr": "correlation pearson",
-}
-SYNONYMS = {other: name for name, others in _ALSO_CALLED.items() for other in others.split()}
-"""What other tools call a function -> what it is called here."""

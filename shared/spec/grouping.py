@@ -18,8 +18,8 @@ from pydantic import (
 )
 
 from shared.spec import values as v
-from shared.spec.built import NOT_YET, Built, only
-from shared.spec.functions import FUNCTIONS, SUPPORTED
+from shared.spec.built import NOT_YET, Built
+from shared.spec.functions import FUNCTIONS
 from shared.spec.names import result_name_fault
 from shared.spec.part import Part
 
@@ -64,7 +64,7 @@ COLUMN_PARAMETERS = ("column", "by", "y", "x")
 class AggregateSpec(Part):
     """One entry of `aggregates`. Parameters that its function does not have are None, and are left out of the JSON."""
 
-    fn: Annotated[v.FunctionName, only(*SUPPORTED)]
+    fn: v.FunctionName
     column: Annotated[v.ColumnName | None, Field(validate_default=True)] = None
     by: Annotated[v.ColumnName | None, Field(validate_default=True)] = None
     y: Annotated[v.ColumnName | None, Field(validate_default=True)] = None
@@ -110,6 +110,11 @@ class AggregateSpec(Part):
     def columns(self) -> dict[str, str]:
         """Parameter -> the dataset's column that it names."""
         return {parameter: getattr(self, parameter) for parameter in COLUMN_PARAMETERS if getattr(self, parameter) is not None}
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The quantile of each result column; the median's where there is none to choose."""
+        return self.q if isinstance(self.q, tuple) else (0.5 if self.q is None else self.q,)
 
     @property
     def result_columns(self) -> list[str]:

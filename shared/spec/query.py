@@ -17,20 +17,33 @@ class Key:
     type: DataType
 
 
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A column of the dataset that an aggregate looks at."""
+
+    column: str
+    type: DataType
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregate:
-    """One aggregate. `column` and `type` are None for a bare count.
+    """One aggregate, which makes one column. `inputs` are in the order of the function's parameters; a bare count has none.
 
     `result` is the result column's type; where `may_widen` is true it is int64 unless some group needs decimal(38,0).
     """
 
     fn: str
     name: str
-    column: str | None
-    type: DataType | None
+    inputs: tuple[Input, ...]
     result: DataType
     may_widen: bool = False
     ddof: int = 1
+    q: float = 0.5
+    k: int = 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(given.column for given in self.inputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +52,10 @@ class Query:
     aggregates: tuple[Aggregate, ...]
     semantics: Semantics
     max_groups: int
+    max_state_bytes: int = 8 * 1024**3
 
     @property
     def columns(self) -> list[str]:
         """The dataset's columns that have to be read, each once, keys first."""
-        used = [key.column for key in self.keys] + [a.column for a in self.aggregates if a.column is not None]
+        used = [key.column for key in self.keys] + [column for a in self.aggregates for column in a.columns]
         return list(dict.fromkeys(used))

@@ -1,7 +1,7 @@
 """The column types of a dataset and of a result, and the order in which a column may widen."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["null", "bool", "int64", "float64", "decimal", "string", "date", "timestamp", "timestamptz"]
@@ -13,14 +13,19 @@ _DECIMAL = re.compile(r"decimal\((\d{1,2}),\s?(\d{1,2})\)")
 
 @dataclass(frozen=True, slots=True)
 class DataType:
-    """One column type; `precision` and `scale` are decimal digits and mean something for decimals only."""
+    """One column type; `precision` and `scale` are decimal digits and mean something for decimals only.
+
+    Columns of a dataset are never arrays; a column of a result may be one, of elements that are not null.
+    """
 
     kind: Kind
     precision: int = 0
     scale: int = 0
+    array: bool = False
 
     def __str__(self) -> str:
-        return f"decimal({self.precision},{self.scale})" if self.kind == "decimal" else self.kind
+        element = f"decimal({self.precision},{self.scale})" if self.kind == "decimal" else self.kind
+        return f"{element}[]" if self.array else element
 
 
 BOOL, INT64, FLOAT64, STRING = DataType("bool"), DataType("int64"), DataType("float64"), DataType("string")
@@ -35,6 +40,11 @@ def parse_type(text: str) -> DataType:
     if (found := _DECIMAL.fullmatch(text)) and 0 < int(found[1]) <= 38 and int(found[2]) <= int(found[1]):
         return DataType("decimal", int(found[1]), int(found[2]))
     raise ValueError(f"{text!r} is not a type; use one of {', '.join(SIMPLE)} or decimal(p,s) with s <= p <= 38")
+
+
+def parse_result_type(text: str) -> DataType:
+    """Read the type of a result's column, which may be an array: `int64[]`."""
+    return replace(parse_type(text.removesuffix("[]")), array=text.endswith("[]"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -10,12 +11,15 @@ from pydantic import AfterValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
 from shared.spec.durations import check_bucket, parse_duration
-from shared.spec.functions import FUNCTIONS, SYNONYMS
+from shared.spec.functions import FUNCTIONS
 from shared.spec.names import did_you_mean, quote, result_name_fault
+from shared.spec.synonyms import SYNONYMS
 from shared.spec.types import SIMPLE, parse_type
 from shared.spec.uris import check_uri
 
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,63}")
+_PLACES = 18
+"""So many decimal places make a denominator that 64-bit integers hold."""
 _RESULT = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 
@@ -100,6 +104,13 @@ def _character(text: str) -> str:
     return text
 
 
+def _fraction(number: float) -> float:
+    """Abs, because -0.0 equals 0.0 and so must not change the digest. The digits that JSON shows are computed with."""
+    if number and -int(Decimal(repr(number)).as_tuple().exponent) > _PLACES:
+        raise fault(f"at most {_PLACES} decimal places")
+    return abs(number)
+
+
 def _not_empty(items: tuple[object, ...]) -> tuple[object, ...]:
     if not items:
         raise fault("at least one element is needed")
@@ -128,8 +139,7 @@ Flag = Annotated[bool, Strict()]
 Integer = Annotated[int, Strict()]
 Count = Annotated[Integer, Field(ge=0, le=2**63 - 1)]
 Size = Annotated[Integer, Field(ge=1, le=2**63 - 1)]
-Fraction = Annotated[float, Strict(), Field(ge=0, le=1), AfterValidator(abs)]
-"""abs, because -0.0 equals 0.0 and so must not change the digest."""
+Fraction = Annotated[float, Strict(), Field(ge=0, le=1), AfterValidator(_fraction)]
 
 NOT_EMPTY = AfterValidator(_not_empty)
 """Instead of `min_length`, which counts only the elements that are right and so would report twice."""

@@ -1,3 +1,3 @@
 """The version of the states that units write; a worker claims only units of a version that it can write."""
 
-STATE_VERSION = 1
+STATE_VERSION = 2

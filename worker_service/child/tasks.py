@@ -2,8 +2,10 @@
 
 import base64
 import os
+import resource
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -20,6 +22,8 @@ from worker_service.child import wire
 RESIDENT_GROUPS = 1 << 18
 """Groups that a chunk holds before it writes them out and begins anew; bounds a slot's memory, whatever the data."""
 
+MERGED_GROUPS = 1 << 21
+"""Groups, or values kept of them, that a merge holds before it combines what it has so far."""
 MAX_PIECES = 256
 
 Answer = tuple[dict[str, Any], list[bytes]]
@@ -69,7 +73,7 @@ def chunk(request: dict[str, Any], descriptors: list[int]) -> Answer:
     """Fold the extents into one partial; the body is its pieces, one after the other. A group may be in several of them."""
     spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
     query = bind(spec, schema)
-    fold, tally = kernels.Fold(query), readers.Tally()
+    fold, tally = kernels.Fold(query, request["no"]), readers.Tally()
     extents = zip(_files(request, descriptors), (readers.Extent(*extent) for extent in request["extents"]), strict=True)
     frames = chain.from_iterable(
         readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally) for file, extent in extents
@@ -106,14 +110,14 @@ def _pieces(states: pa.Table, query: Query, piece_bytes: int) -> Iterator[kernel
 
 def merge(request: dict[str, Any], descriptors: list[int]) -> Answer:
     """Combine pieces of many chunks, in the order given, for one range of buckets; the body is rows for COPY."""
-    query = bind(JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"]))
+    query = _within_slot(bind(JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])))
     (pieces,) = descriptors
-    states, offset = [], 0
+    states, offset = kernels.Pending(query, MERGED_GROUPS, 1.5), 0
     for size, inside in request["pieces"]:
         piece = kernels.decode(wire.read_exactly(pieces, size, offset))
-        states.append(piece if inside else kernels.in_buckets(piece, query, request["first"], request["end"]))
+        states.add(piece if inside else kernels.in_buckets(piece, query, request["first"], request["end"]))
         offset += size
-    combined = kernels.combine(states, query)
+    combined = states.combined()
     finalized = kernels.finalize(combined, query)
     header = {
         "rows": finalized.table.num_rows,
@@ -122,6 +126,12 @@ def merge(request: dict[str, Any], descriptors: list[int]) -> Answer:
         "buckets": {str(bucket): base64.b64encode(digest).decode() for bucket, digest in finalized.buckets.items()},
     }
     return header, [kernels.to_copy_csv(finalized)]
+
+
+def _within_slot(query: Query) -> Query:
+    """Values that are kept, the ones that median needs say, are held about four times while they are merged."""
+    memory, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return query if memory == resource.RLIM_INFINITY else replace(query, max_state_bytes=min(query.max_state_bytes, memory // 16))
 
 
 TASKS: dict[str, Callable[[dict[str, Any], list[int]], Answer]] = {"plan": plan, "chunk": chunk, "merge": merge}

@@ -4,7 +4,7 @@ from worker_service.kernels.codec import Piece, decode, encode, in_buckets
 from worker_service.kernels.copy import to_copy_csv
 from worker_service.kernels.finalize import Finalized, finalize
 from worker_service.kernels.hashing import GLOBAL_BUCKET
-from worker_service.kernels.partials import Fold, combine, partial, rows_in
+from worker_service.kernels.partials import Fold, Pending, combine, partial, rows_in
 from worker_service.kernels.table import KERNELS
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "KERNELS",
     "Finalized",
     "Fold",
+    "Pending",
     "Piece",
     "combine",
     "decode",

@@ -1,5 +1,6 @@
 """Arrow arrays as numpy numbers and back, without a copy where the layouts agree."""
 
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,6 +27,8 @@ _ARROW: dict[str, "pa.DataType"] = {
 
 
 def arrow_type(kind: DataType) -> "pa.DataType":
+    if kind.array:
+        return pa.list_(arrow_type(replace(kind, array=False)))
     return pa.decimal128(kind.precision, kind.scale) if kind.kind == "decimal" else _ARROW[kind.kind]
 
 
@@ -72,7 +75,7 @@ def raw(array: Array) -> Any:
 
 
 def is_wide(array: Array) -> bool:
-    """Decimals that may need more than 64 bits: counted, grouped and hashed, but not summed or compared yet."""
+    """Decimals that may need more than 64 bits: they are summed by their `words` and compared by rank."""
     return bool(pa.types.is_decimal(array.type) and array.type.precision > 18)
 
 
@@ -118,6 +121,11 @@ def build_wide(kind: "pa.DataType", low: NDArray[np.uint64], high: Ints, present
 def _from_buffer(kind: "pa.DataType", data: NDArray[Any], rows: int, present: Mask | None) -> Array:
     bitmap = None if present is None or present.all() else pa.array(present).buffers()[1]
     return pa.Array.from_buffers(kind, rows, [bitmap, pa.py_buffer(data)])
+
+
+def canonical(array: Array) -> Array:
+    """The same values; of doubles with one zero and one NaN."""
+    return build(array.type, canonical_floats(raw(array)), valid(array)) if pa.types.is_floating(array.type) else array
 
 
 def canonical_floats(numbers: Floats) -> Floats:

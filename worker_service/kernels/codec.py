@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shared.core.planning import BUCKETS
 from shared.errors import InternalError
 from shared.spec.query import Query
 from shared.spec.version import STATE_VERSION
-from worker_service.kernels.arrays import Ints, is_string, one, text
+from worker_service.kernels.arrays import Array, Ints, is_string, one, text
 from worker_service.kernels.hashing import buckets
 
 _VERSION = b"gristmill.state"
@@ -61,9 +62,21 @@ def _row_bytes(table: pa.Table) -> Ints:
     """About the bytes of each row, before compression."""
     total = np.zeros(table.num_rows, np.int64)
     for column in table.columns:
-        array = one(column)
-        total += np.diff(text(array)[0]) + 5 if is_string(array) else (array.type.bit_width + 8) // 8
+        total += _bytes(one(column))
     return total
+
+
+def _bytes(array: Array) -> Ints:
+    if pa.types.is_list(array.type):
+        inside = np.concatenate([[0], np.cumsum(_bytes(array.flatten()))])
+        ends = np.concatenate([[0], np.cumsum(np.asarray(pc.list_value_length(array)))])
+        sizes: Ints = np.diff(inside[ends])
+        return sizes + 5
+    if pa.types.is_struct(array.type):
+        together: Ints = np.sum([_bytes(field) for field in array.flatten()], axis=0)
+        return together
+    lengths: Ints = np.diff(text(array)[0]) if is_string(array) else np.full(len(array), (array.type.bit_width + 7) // 8 - 4)
+    return lengths + 5
 
 
 def _serialized(table: pa.Table) -> bytes:

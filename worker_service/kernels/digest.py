@@ -17,8 +17,7 @@ def bucket_digests(table: pa.Table, buckets: Ints) -> dict[int, bytes]:
     """SHA-256 of the canonical bytes of each bucket's rows; *buckets* is the ascending bucket of each row."""
     if not len(buckets):
         return {}
-    parts = [part for column in table.columns for part in _canonical(column.chunk(0))]
-    rows = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
+    rows = joined([part for column in table.columns for part in _canonical(column.chunk(0))])
     _, offsets, data = rows.buffers()
     places, bounds = np.frombuffer(offsets, "<i8"), np.flatnonzero(np.diff(buckets, prepend=-1, append=-1))
     view = memoryview(data)
@@ -28,6 +27,8 @@ def bucket_digests(table: pa.Table, buckets: Ints) -> dict[int, bytes]:
 def _canonical(array: Array) -> list["pa.LargeBinaryArray"]:
     """One tag byte, 0 for null and 1 for a value, then the value; in one or two binary columns."""
     present = valid(array)
+    if pa.types.is_list(array.type):
+        return _arrays(array, present)
     if is_string(array):
         return _strings(plain(array), present)
     records = np.zeros(len(array), _record(array))
@@ -66,6 +67,22 @@ def _strings(strings: Array, present: Mask | None) -> list["pa.LargeBinaryArray"
     records["tag"] = 1 if present is None else present
     records["length"] = np.diff(text(strings)[0])
     return [_packed(records, present), strings.fill_null("").cast(pa.large_binary())]
+
+
+def _arrays(arrays: Array, present: Mask | None) -> list["pa.LargeBinaryArray"]:
+    """Tag, number of elements (4 bytes), then the canonical bytes of the elements."""
+    records = np.zeros(len(arrays), np.dtype([("tag", "u1"), ("length", "<u4")]))
+    records["tag"] = 1 if present is None else present
+    records["length"] = pc.list_value_length(arrays).fill_null(0)
+    if not records["length"].any():
+        return [_packed(records, present)]
+    _, offsets, data = joined(_canonical(arrays.flatten())).buffers()
+    ends = np.concatenate([[0], np.cumsum(records["length"], dtype=np.int64)])
+    return [_packed(records, present), _binary(np.frombuffer(offsets, "<i8")[ends], np.frombuffer(data, np.uint8))]
+
+
+def joined(parts: list["pa.LargeBinaryArray"]) -> "pa.LargeBinaryArray":
+    return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
 
 
 def _binary(offsets: Ints, data: "NDArray[np.uint8]") -> "pa.LargeBinaryArray":

@@ -9,22 +9,26 @@ grid of Demmel and Nguyen's reproducible summation: adding and subtracting 1.5 *
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker_service.kernels.arrays import Floats, Ints
+from worker_service.kernels.arrays import Floats, Ints, Mask
 
 BITS = 32
 ROWS = 1 << 20
 """At most so many rows may be summed at once: 2**20 rows * 2 slices * 2**31 stays below 2**53."""
 HUGE, TINY, SHIFT = 2.0**480, 2.0**-480, 20
 """Beyond these a double is first scaled by 2**(32 * SHIFT), which is exact, so that neither its square nor a slice leaves the range."""
-_HALF, _BLOCK = 1 << (BITS - 1), 1 << 15
+_HALF, _MASK, _BLOCK = 1 << (BITS - 1), (1 << BITS) - 1, 1 << 15
+_FACTOR = 3_037_000_499
+"""The largest integer whose square fits 63 bits."""
 
 Limbs: TypeAlias = dict[int, Ints]
+Parts: TypeAlias = Mapping[int, NDArray[Any]]
+"""Numbers, one a row: the sum of part * 2**(32 * j). Doubles are one part; integers are one or, where they are large, several."""
 
 
 def add(left: Limbs, right: Limbs, shift: int = 0) -> Limbs:
@@ -37,6 +41,11 @@ def add(left: Limbs, right: Limbs, shift: int = 0) -> Limbs:
 
 def negate(limbs: Limbs) -> Limbs:
     return {j: -digits for j, digits in limbs.items()}
+
+
+def nonzero(limbs: Limbs, size: int) -> Mask:
+    """Which carried sums are not zero."""
+    return np.array(np.logical_or.reduce([np.zeros(size, np.bool_), *(digits != 0 for digits in limbs.values())]))
 
 
 def carry(limbs: Limbs) -> Limbs:
@@ -76,16 +85,41 @@ def sum_ints(numbers: Ints, codes: Ints, size: int) -> Limbs:
     return carry({0: _add_at(low, codes, size), 1: _add_at(high, codes, size)})
 
 
-def sum_int_squares(numbers: Ints, codes: Ints, size: int) -> Limbs:
-    """Sums by group of the squares of any int64 numbers, carried."""
-    if not len(numbers):
-        return {}
-    if max(int(numbers.max()), -int(numbers.min())) < 3_037_000_499:
-        return sum_ints(numbers * numbers, codes, size)
-    low, high = _halves(numbers)
-    squares = add(sum_ints(low * low, codes, size), sum_ints(high * high, codes, size), 2)
-    cross = sum_ints(high * low, codes, size)
-    return carry(add(add(squares, cross, 1), cross, 1))
+def factors(numbers: Ints) -> Parts:
+    """Integers in parts so small that the product of any two of them fits 64 bits and is exact in double arithmetic."""
+    if not len(numbers) or max(int(numbers.max()), -int(numbers.min())) < _FACTOR:
+        return {0: numbers}
+    return dict(enumerate(_halves(numbers)))
+
+
+def quarters(low: NDArray[np.uint64], high: Ints) -> Parts:
+    """The integers high * 2**64 + low in parts of 32 bits."""
+    unsigned, mask = low, np.uint64(_MASK)
+    found = ((unsigned & mask).view(np.int64), (unsigned >> np.uint64(BITS)).view(np.int64), high & _MASK, high >> BITS)
+    return dict(carry(dict(enumerate(found))))
+
+
+def sum_parts(parts: Parts, codes: Ints, size: int) -> Limbs:
+    """Sums by group of the numbers that *parts* add up to, carried."""
+    total: Limbs = {}
+    for j, part in parts.items():
+        total = add(total, sum_floats(part, codes, size) if part.dtype.kind == "f" else sum_ints(part, codes, size), j)
+    return carry(total)
+
+
+def sum_products(left: Parts, right: Parts, codes: Ints, size: int) -> Limbs:
+    """Sums by group of the products of the numbers that *left* and *right* add up to, carried."""
+    total: Limbs = {}
+    for i, a in left.items():
+        for j, b in right.items():
+            are_ints = a.dtype.kind == b.dtype.kind == "i"
+            found = sum_ints(a * b, codes, size) if are_ints else _sum_float_products(_double(a), _double(b), codes, size)
+            total = add(total, found, i + j)
+    return carry(total)
+
+
+def _double(part: NDArray[Any]) -> Floats:
+    return part.astype(np.float64, copy=False)
 
 
 def _halves(numbers: Ints) -> tuple[Ints, Ints]:
@@ -107,35 +141,46 @@ def _add_at(numbers: Ints, codes: Ints, size: int) -> Ints:
 
 def sum_floats(numbers: Floats, codes: Ints, size: int) -> Limbs:
     """Sums by group of finite doubles, carried."""
-    return _sum_blocks(numbers, codes, size, lambda block: [block], 1)
+    return _sum_blocks([numbers], codes, size, lambda block: [block])
 
 
-def sum_float_squares(numbers: Floats, codes: Ints, size: int) -> Limbs:
-    """Sums by group of the squares of finite doubles, carried."""
-    return _sum_blocks(numbers, codes, size, lambda block: list(two_product(block, block)), 2)
+def _sum_float_products(left: Floats, right: Floats, codes: Ints, size: int) -> Limbs:
+    """Sums by group of the products of finite doubles, carried; the squares of *left* where it is *right*."""
+    if left is right:
+        return _sum_blocks([left], codes, size, lambda block: list(two_product(block, block)), 2)
+    return _sum_blocks([left, right], codes, size, lambda a, b: list(two_product(a, b)))
 
 
-def _sum_blocks(numbers: Floats, codes: Ints, size: int, terms: Callable[[Floats], list[Floats]], power: int) -> Limbs:
-    """Sum terms(numbers), of degree *power* in them, in blocks that stay in the cache yet are long beside the number of groups."""
+def _sum_blocks(columns: list[Floats], codes: Ints, size: int, terms: Callable[..., list[Floats]], power: int = 1) -> Limbs:
+    """Sum terms(*columns), of degree *power* in each, in blocks that stay in the cache yet are long beside the number of groups."""
     total: Limbs = {}
     step = min(max(_BLOCK, 4 * size), ROWS)
-    for start in range(0, len(numbers), step):
-        block, rows = numbers[start : start + step], codes[start : start + step]
-        for part, chosen, shift in _ranges(block):
-            total = add(total, _slices(terms(part), rows if chosen is None else rows[chosen], size), power * shift)
+    for start in range(0, len(codes), step):
+        rows = codes[start : start + step]
+        for parts, chosen, shift in _ranges([numbers[start : start + step] for numbers in columns]):
+            total = add(total, _slices(terms(*parts), rows if chosen is None else rows[chosen], size), power * shift)
     return carry(total)
 
 
-def _ranges(numbers: Floats) -> list[tuple[Floats, Ints | None, int]]:
-    """Numbers of ordinary size and, scaled to it, the huge and the tiny ones: (numbers, their rows or None for all, grid shift)."""
+def _ranges(columns: list[Floats]) -> list[tuple[list[Floats], Ints | None, int]]:
+    """The columns with huge and tiny numbers scaled to an ordinary size: (columns, their rows or None for all, grid shift of their product)."""
+    shifts = [_shifts(numbers) for numbers in columns]
+    if all(shift is None for shift in shifts):
+        return [(columns, None, 0)]
+    every = [np.zeros(len(columns[0]), np.int64) if shift is None else shift for shift in shifts]
+    scaled = [np.ldexp(numbers, -BITS * shift) for numbers, shift in zip(columns, every, strict=True)]
+    together = np.sum(every, axis=0)
+    found = [(np.flatnonzero(together == shift), int(shift)) for shift in np.unique(together)]
+    return [([numbers[rows] for numbers in scaled], rows, shift) for rows, shift in found]
+
+
+def _shifts(numbers: Floats) -> Ints | None:
+    """By how many grid indexes each number is to be scaled down; None where that is zero for all."""
     sizes = np.abs(numbers)
-    huge = sizes > HUGE
-    tiny = sizes < TINY
+    huge, tiny = sizes > HUGE, sizes < TINY
     if not huge.any() and not (tiny.any() and numbers[tiny].any()):
-        return [(numbers, None, 0)]
-    tiny &= sizes > 0.0
-    found = ((np.flatnonzero(~(huge | tiny)), 0), (np.flatnonzero(huge), SHIFT), (np.flatnonzero(tiny), -SHIFT))
-    return [(numbers[rows] * 2.0 ** (-BITS * shift), rows, shift) for rows, shift in found]
+        return None
+    return SHIFT * (huge.astype(np.int64) - (tiny & (sizes > 0.0)))
 
 
 def two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:

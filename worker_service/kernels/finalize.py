@@ -13,7 +13,7 @@ from worker_service.kernels.declaration import Ending
 from worker_service.kernels.digest import bucket_digests
 from worker_service.kernels.hashing import buckets
 from worker_service.kernels.partials import state_columns
-from worker_service.kernels.table import KERNELS, inputs
+from worker_service.kernels.table import KERNELS, Source, sources
 
 _ORDINAL_BITS = 40
 
@@ -37,9 +37,9 @@ def finalize(states: pa.Table, query: Query) -> Finalized:
     keys = [one(states[f"k{i}"]) for i in range(len(query.keys))]
     found = buckets(keys, states.num_rows)
     columns = {key.name: column for key, column in zip(query.keys, keys, strict=True)}
-    prefixes = {source.column: source.prefix for source in inputs(query)}
+    found_sources = sources(query)
     for aggregate in query.aggregates:
-        columns[aggregate.name] = _end(states, query, aggregate, prefixes)
+        columns[aggregate.name] = _end(states, query, aggregate, found_sources.get(aggregate.columns))
     order = _order(found, keys)
     table = pa.table({name: column.take(order) for name, column in columns.items()})
     for name in table.column_names:
@@ -51,10 +51,9 @@ def finalize(states: pa.Table, query: Query) -> Finalized:
     return Finalized(table, ids, bucket_digests(table, found), widened)
 
 
-def _end(states: pa.Table, query: Query, aggregate: Aggregate, prefixes: dict[str, str]) -> Array:
+def _end(states: pa.Table, query: Query, aggregate: Aggregate, source: Source | None) -> Array:
     kernel = KERNELS[aggregate.fn]
-    prefix = "" if aggregate.column is None else prefixes[aggregate.column]
-    found = {} if aggregate.column is None else {state.name: state_columns(states, prefix, state) for state in kernel.states}
+    found = {state.name: state_columns(states, source.prefix, state) for state in kernel.states(aggregate)} if source else {}
     return kernel.finalize(Ending(aggregate, query.semantics, one(states["rows"]), found))
 
 
@@ -64,6 +63,7 @@ def _order(found: Ints, keys: list[Array]) -> "pa.UInt64Array":
 
 
 def _check(name: str, column: Array) -> None:
+    column = column.flatten() if pa.types.is_list(column.type) else column
     if is_string(column):
         places, data = text(column)
         if (data[places[0] : places[-1]] == 0).any():

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,12 +14,9 @@ from worker_service.kernels.arrays import (
     Floats,
     Ints,
     Mask,
-    build,
-    canonical_floats,
     dictionary,
     is_string,
     is_wide,
-    one,
     raw,
     text,
     valid,
@@ -128,11 +124,3 @@ def _dense(codes: Ints, radix: int) -> Groups:
     present = counts > 0
     size = int(np.count_nonzero(present))
     return Groups(codes if size == radix else (np.cumsum(present) - 1)[codes], size)
-
-
-def key_column(column: "pa.ChunkedArray[Any]") -> Array:
-    """A key column as one array, its floats with one zero and one NaN."""
-    array = one(column)
-    if not pa.types.is_floating(array.type):
-        return array
-    return build(array.type, canonical_floats(raw(array)), valid(array))

@@ -5,9 +5,10 @@ that error could change the last bit (Ziv's test) the group is computed again wi
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from worker_service.kernels.exact import BITS, Limbs, two_product, two_sum
 
 _DOUBT = 2.0**-76
 """More than the relative error of a quotient: 2**-84 from dropped digits, 2**-100 from double-double arithmetic."""
+Double: TypeAlias = tuple[Floats, Floats]
+"""A doubled double: high + low, where low is at most half a unit in the last place of high."""
 _SMALLEST = -1021
 """Below this exponent results may be subnormal, where scaling at the end would round a second time."""
 
@@ -29,14 +32,13 @@ class Denominator:
     exact: Callable[[int], int]
 
 
-def denominator(counts: Ints, others: Ints, factor: int = 1) -> Denominator:
-    """Counts * others * factor, for counts and others below 2**53."""
-    high, low = two_product(counts.astype(np.float64), others.astype(np.float64))
-    if factor != 1:
-        scale = float(factor)
-        product, error = two_product(high, np.full_like(high, scale))
-        high, low = two_sum(product, error + (low * scale + high * float(factor - int(scale))))
-    return Denominator(high, low, lambda group: int(counts[group]) * int(others[group]) * factor)
+def denominator(counts: Sequence[Ints], factor: int = 1) -> Denominator:
+    """The product of all *counts*, each below 2**53, and of *factor*."""
+    size = len(counts[0])
+    value = (np.full(size, float(factor)), np.full(size, float(factor - int(float(factor)))))
+    for count in counts:
+        value = _times(value, (count.astype(np.float64), np.zeros(size)))
+    return Denominator(*value, lambda group: math.prod(int(count[group]) for count in counts) * factor)
 
 
 def rounded(limbs: Limbs, size: int) -> Floats:
@@ -53,19 +55,26 @@ def rounded(limbs: Limbs, size: int) -> Floats:
 
 def quotient(limbs: Limbs, by: Denominator) -> Floats:
     """The nearest double to each carried sum divided by *by*."""
-    high, low, bottom = _divide(limbs, by)
-    result, sure = _settle(high, low)
+    value, bottom = _leading(limbs, len(by.high))
+    result, sure = _settle(_over(value, (by.high, by.low)))
     return _scaled(result, sure, BITS * bottom, lambda group: _exact_quotient(limbs, by, group))
 
 
 def root_of_quotient(limbs: Limbs, by: Denominator) -> Floats:
     """The nearest double to the square root of each carried sum, none of them negative, divided by *by*."""
-    high, low, bottom = _divide(limbs, by)
-    root = np.sqrt(high)
-    square, error = two_product(root, root)
-    rest = np.divide(((high - square) - error) + low, 2.0 * root, out=np.zeros_like(root), where=root != 0.0)
-    result, sure = _settle(root, rest)
-    return _scaled(result, sure, BITS // 2 * bottom, lambda group: _exact_root(limbs, by, group))
+    value, bottom = _leading(limbs, len(by.high))
+    result, sure = _settle(_root(_over(value, (by.high, by.low))))
+    return _scaled(result, sure, BITS // 2 * bottom, lambda group: _exact_root(_ratio(limbs, by, group)))
+
+
+def correlation(covariance: Limbs, left: Limbs, right: Limbs, size: int) -> Floats:
+    """The nearest double to covariance / sqrt(left * right), carried sums; 0 where one of those is 0."""
+    (c, i), (v, j), (w, k) = (_leading(limbs, size) for limbs in (covariance, left, right))
+    by = _times(v, w)
+    varies, sign = by[0] > 0.0, np.sign(c[0])
+    high, low = _root(_over(_times(c, c), (np.where(varies, by[0], 1.0), by[1])))
+    result, sure = _settle((varies * sign * high, varies * sign * low))
+    return _scaled(result, sure, BITS // 2 * (2 * i - j - k), lambda group: _exact_correlation(covariance, left, right, group))
 
 
 def integer(limbs: Limbs, group: int) -> tuple[int, int]:
@@ -93,21 +102,34 @@ def _window(limbs: Limbs, size: int, width: int) -> tuple[list[Floats], Ints]:
     return [*window, rest], bottom
 
 
-def _divide(limbs: Limbs, by: Denominator) -> tuple[Floats, Floats, Ints]:
-    """The quotient as high + low times 2**(32 * index), to a relative error below _DOUBT."""
-    size = len(by.high)
+def _leading(limbs: Limbs, size: int) -> tuple[Double, Ints]:
+    """The sums as doubled doubles times 2**(32 * index), to a relative error of 2**-84."""
     (a, b, c, d, _), bottom = _window(limbs, size, 4)
     high, low = two_sum(a * 2.0**96, b * 2.0**64)
-    high, low = two_sum(high, (low + c * 2.0**32) + d)
-    first = high / by.high
-    product, error = two_product(first, by.high)
-    second = ((((high - product) - error) + low) - first * by.low) / by.high
-    first, second = two_sum(first, second)
-    return first, second, bottom
+    return two_sum(high, (low + c * 2.0**32) + d), bottom
 
 
-def _settle(high: Floats, low: Floats) -> tuple[Floats, Mask]:
-    """High + low rounded, and whether it is sure: both ends of the interval of doubt round to the same double."""
+def _times(left: Double, right: Double) -> Double:
+    product, error = two_product(left[0], right[0])
+    return two_sum(product, error + (left[0] * right[1] + left[1] * right[0]))
+
+
+def _over(value: Double, by: Double) -> Double:
+    first = value[0] / by[0]
+    product, error = two_product(first, by[0])
+    return two_sum(first, ((((value[0] - product) - error) + value[1]) - first * by[1]) / by[0])
+
+
+def _root(value: Double) -> Double:
+    root = np.sqrt(value[0])
+    square, error = two_product(root, root)
+    rest = ((value[0] - square) - error) + value[1]
+    return root, np.divide(rest, 2.0 * root, out=np.zeros_like(root), where=root != 0.0)
+
+
+def _settle(value: Double) -> tuple[Floats, Mask]:
+    """The value rounded, and whether it is sure: both ends of the interval of doubt round to the same double."""
+    high, low = value
     doubt = np.abs(high) * _DOUBT
     result = high + (low - doubt)
     return result, result == high + (low + doubt)
@@ -131,10 +153,19 @@ def _exact_quotient(limbs: Limbs, by: Denominator, group: int) -> float:
         return math.inf if number > 0 else -math.inf
 
 
-def _exact_root(limbs: Limbs, by: Denominator, group: int) -> float:
-    """The root to 64 bits or more, the last of them set if anything is left, then rounded once."""
+def _ratio(limbs: Limbs, by: Denominator, group: int) -> Fraction:
     number, bottom = integer(limbs, group)
-    ratio = Fraction(number, by.exact(group) << (-BITS * bottom))
+    return Fraction(number, by.exact(group) << (-BITS * bottom))
+
+
+def _exact_correlation(covariance: Limbs, left: Limbs, right: Limbs, group: int) -> float:
+    (c, i), (v, j), (w, k) = (integer(limbs, group) for limbs in (covariance, left, right))
+    ratio = Fraction(c * c, v * w) * Fraction(2) ** (BITS * (2 * i - j - k))
+    return math.copysign(_exact_root(ratio), c)
+
+
+def _exact_root(ratio: Fraction) -> float:
+    """The root to 64 bits or more, the last of them set if anything is left, then rounded once."""
     shift = max(0, 130 - ratio.numerator.bit_length() + ratio.denominator.bit_length() + 1) // 2
     whole, left = divmod(ratio.numerator << (2 * shift), ratio.denominator)
     root = math.isqrt(whole)

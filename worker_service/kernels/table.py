@@ -5,26 +5,29 @@ from dataclasses import dataclass
 from shared.spec.query import Query
 from worker_service.kernels.basic import BASIC
 from worker_service.kernels.declaration import Kernel, State
+from worker_service.kernels.distributions import DISTRIBUTIONS
 from worker_service.kernels.moments import MOMENTS
+from worker_service.kernels.pairs import PAIRS
+from worker_service.kernels.picks import PICKS
+from worker_service.kernels.ranked import RANKED
 
-KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (*BASIC, *MOMENTS)}
+KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (*BASIC, *MOMENTS, *PICKS, *PAIRS, *DISTRIBUTIONS, *RANKED)}
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
-    """One aggregated column: its states, each once however many aggregates share them, are named `<prefix>.<state>`."""
+class Source:
+    """Columns that are aggregated together: their states, each once however many aggregates share them, are named `<prefix>.<state>`."""
 
-    column: str
+    columns: tuple[str, ...]
     prefix: str
     states: tuple[State, ...]
 
 
-def inputs(query: Query) -> list[Input]:
-    """The aggregated columns; the prefix carries the position of the first aggregate of each."""
-    columns = [aggregate.column for aggregate in query.aggregates]
-    found = []
-    for column in dict.fromkeys(columns):
-        if column is not None:
-            states = (state for a in query.aggregates if a.column == column for state in KERNELS[a.fn].states)
-            found.append(Input(column, f"a{columns.index(column)}", tuple(dict.fromkeys(states))))
+def sources(query: Query) -> dict[tuple[str, ...], Source]:
+    """By their columns; the prefix carries the position of the first aggregate of each."""
+    found: dict[tuple[str, ...], Source] = {}
+    for i, aggregate in enumerate(query.aggregates):
+        if columns := aggregate.columns:
+            known = found.get(columns, Source(columns, f"a{i}", ()))
+            found[columns] = Source(columns, known.prefix, tuple(dict.fromkeys((*known.states, *KERNELS[aggregate.fn].states(aggregate)))))
     return found

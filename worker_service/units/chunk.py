@@ -24,6 +24,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     planned = [work.plan["files"][extent[0]] for extent in extents]
     request = {
         "task": "chunk",
+        "no": lease.no,
         "spec": work.spec,
         "schema": work.plan["schema"],
         "uris": [file["uri"] for file in planned],

@@ -11,8 +11,10 @@ from multidict import MultiDict
 from api_service.wire.cursors import Cursor, decode_cursor, encode_cursor, fingerprint
 from api_service.wire.literals import literal_text, parse_literal
 from api_service.wire.row_queries import RowColumns, parse_row_query
+from shared.db.result_tables import create_table
 from shared.db.rows import Filter, Term
 from shared.errors import InvalidCursor, InvalidParameter
+from shared.spec.types import parse_result_type
 
 VALUES = {
     "bool": st.booleans(),
@@ -98,3 +100,24 @@ def test_pages_are_limited_and_streams_are_not():
     assert parse_row_query(MultiDict(limit="123456"), COLUMNS, "csv", None).limit == 123456
     with pytest.raises(InvalidParameter):
         parsed(("limit", "10001"))
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"best": "1"}, {"best__gt": "1"}, {"best__in": "{1}"}, {"best__startswith": "1"}, {"order_by": "-best"}]
+)
+def test_an_array_can_only_be_asked_whether_it_is_null(parameters):
+    columns = RowColumns({"_id": "int64", "best": "int64[]"})
+
+    with pytest.raises(InvalidParameter, match=r"array|texts"):
+        parse_row_query(MultiDict(parameters), columns, "json", None)
+    asked = parse_row_query(MultiDict({"best__isnull": "false", "select": "best"}), columns, "json", None)
+    assert (asked.filters, asked.columns) == ((Filter("best", "isnull", value=False),), ("best",))
+
+
+def test_an_array_is_a_column_of_its_element_type():
+    columns = [{"name": "k", "type": "int64"}, {"name": "best", "type": "decimal(18,2)[]"}, {"name": "names", "type": "string[]"}]
+    ddl = create_table("job_1", columns)
+
+    assert "best NUMERIC(18, 2)[]" in ddl
+    assert 'names TEXT[] COLLATE "C"' in ddl
+    assert str(parse_result_type("decimal(18,2)[]")) == "decimal(18,2)[]"

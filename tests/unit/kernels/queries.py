@@ -5,7 +5,8 @@ from fractions import Fraction
 
 import pyarrow as pa
 
-from shared.spec.query import Aggregate, Key, Query
+from shared.spec.functions import FUNCTIONS
+from shared.spec.query import Aggregate, Input, Key, Query
 from shared.spec.types import BOOL, DATE, FLOAT64, INT64, STRING, TIMESTAMP, TIMESTAMPTZ, DataType
 from worker_service.kernels import combine, finalize, partial
 
@@ -27,38 +28,22 @@ def kind_of(frame, name):
     return DataType("decimal", kind.precision, kind.scale) if pa.types.is_decimal(kind) else _KINDS[kind]
 
 
-def result_of(fn, kind):
-    if fn in {"min", "max"}:
-        return kind
-    if fn == "count":
-        return INT64
-    if fn in {"sum", "mean"} and kind.kind == "decimal":
-        return DataType("decimal", 38, kind.scale + (6 if fn == "mean" else 0))
-    return kind if fn == "sum" else FLOAT64
+def aggregate(frame, text):
+    """An aggregate spelled as its function and the parameters in their order, such as `std x 0`; the result column is the spelling."""
+    fn, *words = text.split()
+    given = dict(zip(FUNCTIONS[fn].parameters, words, strict=False))
+    numbers = {name: float(given[name]) if name == "q" else int(given[name]) for name in ("ddof", "q", "k") if name in given}
+    inputs = tuple(Input(name, kind_of(frame, name)) for parameter, name in given.items() if parameter not in numbers)
+    of = inputs[0].type if inputs else None
+    return Aggregate(fn=fn, name=text, inputs=inputs, result=FUNCTIONS[fn].result(of), may_widen=fn == "sum" and of == INT64, **numbers)
 
 
-def query(frame, keys, aggregates, semantics="sql", max_groups=5_000_000):
-    """*aggregates* are spelled `fn`, `fn column` or `fn column ddof`; the result column is the spelling."""
-    found = []
-    for text in aggregates:
-        fn, column, ddof = (*text.split(), None, None)[:3]
-        kind = kind_of(frame, column) if column else None
-        found.append(
-            Aggregate(
-                fn=fn,
-                name=text,
-                column=column,
-                type=kind,
-                result=result_of(fn, kind),
-                may_widen=fn == "sum" and kind == INT64,
-                ddof=1 if ddof is None else int(ddof),
-            )
-        )
+def query(frame, keys, aggregates, semantics="sql", **limits):
     return Query(
         keys=tuple(Key(column=key, name=key, type=kind_of(frame, key)) for key in keys),
-        aggregates=tuple(found),
+        aggregates=tuple(aggregate(frame, text) for text in aggregates),
         semantics=semantics,
-        max_groups=max_groups,
+        **{"max_groups": 5_000_000, **limits},
     )
 
 

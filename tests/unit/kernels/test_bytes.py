@@ -185,6 +185,8 @@ def canonical(value):
             data = struct.pack("<d", value + 0.0)
         case str():
             data = struct.pack("<I", len(value.encode())) + value.encode()
+        case list():
+            data = struct.pack("<I", len(value)) + b"".join(map(canonical, value))
         case dt.datetime():
             data = struct.pack("<q", (value.replace(tzinfo=None) - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1))
         case dt.date():
@@ -193,7 +195,7 @@ def canonical(value):
 
 
 def test_the_digest_can_be_computed_again_from_its_description():
-    asked = query(FULL, KEYS, ["count", "sum i", "sum m"])
+    asked = query(FULL, KEYS, ["count", "sum i", "sum m", "first s", *(f"top {key} 2" for key in KEYS)])
     result = finalize(combine([partial(FULL, asked)], asked), asked)
     columns = [{"name": name, "type": str(i)} for i, name in enumerate(result.table.column_names)]
     rows_of = {}
@@ -216,6 +218,20 @@ def test_the_digest_of_a_fixed_dataset_never_changes():
     )
 
 
+def test_the_digest_of_every_aggregate_of_a_fixed_dataset_never_changes():
+    frame = FULL.append_column("g", pa.array(["x", "x", "y"]))
+    texts = [*(f"{fn} f" for fn in ("sum", "mean", "median", "var", "std", "sem", "nunique")), "quantile i 0.3", "cov i i", "corr i i"]
+    texts += [f"{fn} {c}" for fn in ("min", "max", "first", "last", "mode") for c in KEYS] + [
+        "arg_max s i",
+        "arg_min d m",
+        "any b",
+        "all b",
+    ]
+    asked = query(frame, ["g"], [*texts, *(f"{fn} {c} 2" for fn in ("top", "bottom") for c in KEYS)])
+    result = finalize(combine([partial(frame, asked)], asked), asked)
+    assert result_digest([], result.buckets) == "sha256:b93e6d8ab793b9d8d79875e5aa1da546a45a15d17194ebdce7dea6371451cb0a"
+
+
 def test_a_widened_sum_has_the_digest_of_the_same_numbers_as_int64():
     frame = pa.table({"x": [5]})
     asked = query(frame, [], ["sum x"])
@@ -233,6 +249,30 @@ def test_the_csv_for_copy_quotes_strings_and_leaves_nulls_empty():
     result = finalize(combine([partial(frame, asked)], asked), asked)
     keys = result.table["s"].to_pylist()
     assert to_copy_csv(result).decode() == "".join(f"{i},{lines[key]}" for i, key in zip(result.ids.tolist(), keys, strict=True))
+
+
+def test_arrays_are_written_for_copy_as_postgres_reads_them():
+    texts = ["plain", 'with "quotes"', "back\\slash", "comma,{brace}", "", "NULL"]
+    frame = pa.table(
+        {
+            "i": [*range(6), 6],
+            "s": pa.array([*texts, None]),
+            "f": pa.array([0.1, math.inf, -math.inf, math.nan, 1e300, 5e-324, None]),
+            "b": pa.array([True, False, True, True, False, False, None]),
+            "m": pa.array([Decimal("0.00"), Decimal("-1.50"), *[None] * 5], pa.decimal128(18, 2)),
+        }
+    )
+    expected = {
+        "s": [r'{"plain"}', r'{"with \"quotes\""}', r'{"back\\slash"}', '{"comma,{brace}"}', '{""}', '{"NULL"}', ""],
+        "f": ["{0.1}", "{inf}", "{-inf}", "{nan}", "{1e+300}", "{5e-324}", ""],
+        "b": ["{true}", "{false}", "{true}", "{true}", "{false}", "{false}", ""],
+        "m": ["{0.00}", "{-1.50}", "", "", "", "", ""],
+    }
+    for column, texts in expected.items():
+        asked = query(frame, ["i"], [f"top {column} 3"])
+        result = finalize(combine([partial(frame, asked)], asked), asked)
+        found = {int(row[1]): row[2] for row in csv.reader(io.StringIO(to_copy_csv(result).decode()))}
+        assert found == dict(enumerate(texts))
 
 
 def test_doubles_are_written_so_that_they_read_back_to_the_bit():

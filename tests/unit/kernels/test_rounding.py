@@ -31,7 +31,7 @@ def limbs_of(number):
 
 
 def by(n, others=1, factor=1):
-    return denominator(np.array([n]), np.array([others]), factor)
+    return denominator([np.array([n]), np.array([others])], factor)
 
 
 @pytest.mark.parametrize("scale", [1, 2**40, Fraction(1, 2**700), 2**700])

@@ -32,8 +32,9 @@ def test_every_key_is_documented():
     assert not [key for keys in KEYS.values() for key in keys if f'"{key}"' not in PAGE and f"`{key}`" not in PAGE]
 
 
-def test_the_page_says_which_functions_are_not_built():
-    assert {name: "**Not yet**" in row_of(name) for name in FUNCTIONS} == {name: not f.supported for name, f in FUNCTIONS.items()}
+def test_every_function_is_documented():
+    assert all(row_of(name) for name in FUNCTIONS)
+    assert not [row_of(name) for name in FUNCTIONS if "**Not yet**" in row_of(name)]
 
 
 def test_the_page_says_which_keys_are_not_wholly_built():
