@@ -108,6 +108,18 @@ async def test_a_unit_that_waits_for_its_next_try_lets_others_pass(world):
     assert (await world.claimed()).job_id == second.id
 
 
+async def test_a_job_that_somebody_holds_is_passed_over_and_not_in_the_way_of_others(world):
+    await world.beat()
+    held, _ = await world.submit(priority=9)
+    other, _ = await world.submit()
+
+    async with world.pool.transaction() as tx:
+        await tx.fetchrow(JOBS.lock, held.id)
+        assert (await world.claimed()).job_id == other.id
+        assert await world.units.claim("w1") is None
+    assert (await world.claimed()).job_id == held.id
+
+
 # fault matrix: 47
 async def test_a_worker_passes_over_what_it_cannot_write_and_such_units_take_no_room(world):
     await world.beat(slots=1)

@@ -8,6 +8,7 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from shared.db.jobs import PARTIALS, UNITS
@@ -75,7 +76,8 @@ def test_the_machine_finds(world, monkeypatch, mutant):
     assert guard in statements.by_name[name]
     monkeypatch.setitem(statements.by_name, name, statements.by_name[name].replace(guard, instead))
 
-    with pytest.raises((AssertionError, BaseExceptionGroup)):
+    # Flaky: found, and when hypothesis took the same steps again to make sure, real transactions met in another order.
+    with pytest.raises((AssertionError, BaseExceptionGroup, Flaky)):
         run(world, max_examples=40, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
 
 

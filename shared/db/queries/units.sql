@@ -57,6 +57,7 @@ WITH RECURSIVE tenants AS (
         SELECT u.id, u.kind FROM gristmill.units u
         WHERE u.job_id = job.id AND u.state = 'pending' AND u.not_before <= now() AND u.epoch = job.epoch
           AND u.state_version = ANY ($2::smallint[]) AND u.id BETWEEN coalesce($5::bigint, 0) AND coalesce($5, 9223372036854775807)
+          AND (u.kind <> 'plan' OR (SELECT true FROM gristmill.jobs WHERE id = job.id FOR NO KEY UPDATE SKIP LOCKED))
         ORDER BY u.id LIMIT 1
         FOR UPDATE SKIP LOCKED) unit
     LIMIT 1
