@@ -9,14 +9,14 @@ import msgspec
 import psutil
 
 from benchmarks import no_kernel
-from benchmarks.stack import warm_stack
+from benchmarks.stack import start_no_kernel, warm_stack
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
 from shared.doorbell import Doorbell, redis_pool
 from shared.spec.canonical import canonical_json
 from shared.spec.parse import parse_spec
 from shared.spec.version import STATE_VERSION
-from tests.support.stack import Stack, eventually
+from tests.support.stack import Stack
 
 UNITS = 4000
 TINY_JOBS = 200
@@ -28,8 +28,7 @@ UNITS_BAR, OVERHEAD_BAR, DELAY_BAR = 500, 3.0, 0.2
 
 def work(stack: Stack, processes: int, slots: int, seconds: float = 0.0) -> None:
     """Start workers whose chunks take *seconds*, and let them run a job once."""
-    workers = [stack.start("benchmarks.no_kernel", str(seconds), GRISTMILL_SLOTS=str(slots)) for _ in range(processes)]
-    eventually(lambda: all(b"worker.started" in worker.log.read_bytes() for worker in workers), "the workers' start")
+    start_no_kernel(stack, processes, slots, seconds)
     asyncio.run(one_job(stack, 50))
 
 

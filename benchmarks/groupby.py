@@ -18,7 +18,7 @@ import psycopg
 from benchmarks.data import FOLDER
 from benchmarks.engines import ENGINES, QUESTIONS
 from benchmarks.processes import cpu_seconds, peak_memory
-from benchmarks.stack import warm_stack
+from benchmarks.stack import run_job, warm_stack
 from tests.support.stack import Stack
 
 SETTINGS = {"GRISTMILL_SLOTS": "1", "GRISTMILL_SOURCES": f"file://{FOLDER}/"}
@@ -40,14 +40,6 @@ def question_spec(question: str, file: Path) -> dict[str, Any]:
     keys, measures = QUESTIONS[question]
     aggregates = [{"fn": how, "column": name, "as": name} for name, how in measures.items()]
     return {"source": {"uris": [f"file://{file}"], "format": file.suffix[1:]}, "group_by": keys, "aggregates": aggregates}
-
-
-def run_job(stack: Stack, spec: dict[str, Any]) -> dict[str, Any]:
-    job = stack.submit(spec, Prefer="wait=20")
-    while not job["done"]:
-        job = stack.http.get(f"/v1/jobs/{job['id']}", headers={"Prefer": "wait=20"}, timeout=60).json()
-    assert job["state"] == "succeeded", job["error"]
-    return job
 
 
 def gristmill(stack: Stack, question: str, file: Path) -> tuple[dict[str, Any], pd.DataFrame]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import psutil
 
-from benchmarks.groupby import SETTINGS, question_spec, run_job
+from benchmarks.groupby import SETTINGS, question_spec
 from benchmarks.processes import cpu_seconds
-from benchmarks.stack import warm_stack
+from benchmarks.stack import run_job, warm_stack
 from tests.support.stack import Stack
 from worker_service.executor import child_environment
 

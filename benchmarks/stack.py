@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from shared.db.migrate import upgrade_blocking
 from tests.support.servers import embedded_postgres, embedded_redis
-from tests.support.stack import Stack, running
+from tests.support.stack import Process, Stack, eventually, running
 
 
 @contextmanager
@@ -16,3 +17,18 @@ def warm_stack(workers: int = 1, **settings: str) -> Iterator[Stack]:
         upgrade_blocking(dsn)
         with running(dsn, redis, Path(folder), workers=workers, **{"GRISTMILL_TIME_SCALE": "1", **settings}) as stack:
             yield stack
+
+
+def run_job(stack: Stack, spec: dict[str, Any]) -> dict[str, Any]:
+    job = stack.submit(spec, Prefer="wait=20")
+    while not job["done"]:
+        job = stack.http.get(f"/v1/jobs/{job['id']}", headers={"Prefer": "wait=20"}, timeout=60).json()
+    assert job["state"] == "succeeded", job["error"]
+    return job
+
+
+def start_no_kernel(stack: Stack, count: int, slots: int, seconds: float) -> list[Process]:
+    """Workers whose chunks only sleep for *seconds* (benchmarks.no_kernel), once they are all up."""
+    workers = [stack.start("benchmarks.no_kernel", str(seconds), GRISTMILL_SLOTS=str(slots)) for _ in range(count)]
+    eventually(lambda: all(b"worker.started" in worker.log.read_bytes() for worker in workers), "the workers' start")
+    return workers

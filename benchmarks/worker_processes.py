@@ -4,10 +4,8 @@ import statistics
 import time
 from pathlib import Path
 
-import httpx2
-
 from benchmarks import no_kernel
-from benchmarks.stack import warm_stack
+from benchmarks.stack import run_job, start_no_kernel, warm_stack
 from tests.support.stack import Process, Stack
 
 UNITS = 400
@@ -26,21 +24,14 @@ def cpu_ms(processes: list[Process]) -> float:
 def per_unit(stack: Stack, workers: list[Process], uri: str) -> tuple[float, float]:
     """CPU milliseconds per unit of one job, and its seconds."""
     before, start = cpu_ms(workers), time.perf_counter()
-    job = stack.submit(no_kernel.spec(uri))
-    while not job["done"]:
-        answer = stack.http.get(f"/v1/jobs/{job['id']}", headers={"Prefer": "wait=20"})
-        assert isinstance(answer, httpx2.Response)
-        job = answer.json()
-    assert job["state"] == "succeeded", job["error"]
+    run_job(stack, no_kernel.spec(uri))
     return (cpu_ms(workers) - before) / UNITS, time.perf_counter() - start
 
 
 def measure(count: int) -> float:
     with warm_stack(workers=0) as stack:
         uri = stack.write("units", b"k" * UNITS)
-        workers = [stack.start("benchmarks.no_kernel", str(SECONDS), GRISTMILL_SLOTS="1") for _ in range(count)]
-        while not all(b"worker.started" in worker.log.read_bytes() for worker in workers):
-            time.sleep(0.1)
+        workers = start_no_kernel(stack, count, 1, SECONDS)
         per_unit(stack, workers, uri)
         runs = [per_unit(stack, workers, uri) for _ in range(RUNS)]
         before = cpu_ms(workers)

@@ -12,19 +12,26 @@ REST_SECONDS = 1.0
 log = structlog.get_logger()
 
 
-async def forever(name: str, run: Callable[[], Awaitable[None]]) -> NoReturn:
-    """Run again, after a rest, whatever ends a run: only who cancels this task ends it, not a driver that cancels itself."""
+async def forever(
+    name: str, run: Callable[[], Awaitable[None]], *, rest: float = REST_SECONDS, away: tuple[type[Exception], ...] = ()
+) -> NoReturn:
+    """Run again, after a rest, whatever ends a run: only who cancels this task ends it, not a driver that cancels itself.
+
+    Errors of *away* only say that a server is not there.
+    """
     task = asyncio.current_task()
     while True:
         try:
             await run()
+        except away as error:
+            log.warning("loop.away", loop=name, error=str(error))
         except asyncio.CancelledError:
             if task is None or task.cancelling():
                 raise
             log.warning("loop.cancelled", loop=name)
         except Exception:
             log.exception("loop.bug", loop=name)
-        await asyncio.sleep(REST_SECONDS)
+        await asyncio.sleep(rest)
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:

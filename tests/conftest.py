@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from shared.db.migrate import upgrade_blocking
 from shared.settings import Settings
 from tests.support import transitions
+from tests.support.databases import TEMPLATE, own_database, with_database
 from tests.support.servers import embedded_postgres, embedded_redis
 from tests.support.stack import Stack, running
 
@@ -21,14 +21,7 @@ hypothesis_settings.register_profile("default", deadline=None, suppress_health_c
 hypothesis_settings.register_profile("thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-TEMPLATE = f"gristmill_template_{os.getpid()}"
 _numbers = itertools.count(1)
-
-
-def with_database(dsn: str, name: str) -> str:
-    head, _, tail = dsn.rpartition("/")
-    query = "?" + tail.partition("?")[2] if "?" in tail else ""
-    return f"{head}/{name}{query}"
 
 
 @pytest.fixture(scope="session")
@@ -47,12 +40,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def database_url(postgres: str) -> Iterator[str]:
-    name = f"gristmill_test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
-    yield with_database(postgres, name)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with own_database(postgres, f"test_{next(_numbers)}") as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="session")
@@ -90,10 +79,6 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture(scope="session")
 def stack(postgres: str, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One warm stack for the tests that only submit jobs: a gateway and a worker with two slots, on a database of their own."""
-    name = f"gristmill_stack_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    with running(with_database(postgres, name), redis_server.rpartition("/")[0] + "/1", tmp_path_factory.mktemp("stack")) as stack:
+    url = redis_server.rpartition("/")[0] + "/1"
+    with own_database(postgres, "stack") as dsn, running(dsn, url, tmp_path_factory.mktemp("stack")) as stack:
         yield stack
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -7,7 +7,7 @@ import resource
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
@@ -23,7 +23,7 @@ from shared.doorbell import AWAY, Doorbell, redis_pool
 from shared.errors import TransientError
 from shared.settings import Settings
 from shared.spec.version import STATE_VERSION
-from shared.tasks import end
+from shared.tasks import end, forever
 from worker_service.context import Context
 from worker_service.executor import Executor
 from worker_service.maintenance.heartbeat import beat, leave
@@ -63,21 +63,9 @@ async def patrol(ctx: Context, runner: Runner) -> None:
         await dispatch(ctx, runner)
 
 
-async def keep(ctx: Context, name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """Run again and again until the worker drains, whatever ends a run: Redis must never end a worker."""
-    while not ctx.draining:
-        try:
-            await run()
-        except AWAY as error:
-            log.warning("doorbell.away", loop=name, error=str(error))
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            log.warning("doorbell.away", loop=name, error="cancelled by the driver")
-        except Exception:
-            log.exception("doorbell.bug", loop=name)
-        await asyncio.sleep(ctx.timings.poll_idle.total_seconds())
+async def keep(ctx: Context, name: str, run: Callable[[], Awaitable[None]]) -> NoReturn:
+    """Redis must never end a worker."""
+    await forever(name, run, rest=ctx.timings.poll_idle.total_seconds(), away=AWAY)
 
 
 def build(settings: Settings, executor: Executor | None = None) -> Context:

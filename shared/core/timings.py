@@ -18,7 +18,6 @@ class Timings:
     ring_again: timedelta = timedelta(seconds=5)
     """A message not answered by a claim is sent again after this time, doubled each time up to `ring_limit`."""
     ring_limit: timedelta = timedelta(seconds=8)
-    poll_busy: timedelta = timedelta(milliseconds=20)
     poll_idle: timedelta = timedelta(milliseconds=500)
     retry_first: timedelta = timedelta(milliseconds=500)
     retry_limit: timedelta = timedelta(seconds=30)

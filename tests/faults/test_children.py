@@ -3,31 +3,17 @@
 import itertools
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from tests.conftest import TEMPLATE, with_database
+from tests.support.databases import own_database
 from tests.support.stack import Process, Stack, eventually, running
 
 ROWS = 40
 GROUPS = 4
 MEMORY_LIMIT_TRIES = 5
 _numbers = itertools.count(1)
-
-
-@contextmanager
-def own_database(postgres: str, purpose: str) -> Iterator[str]:
-    """A migrated database for a stack that several tests share."""
-    name = f"gristmill_{purpose}_{os.getpid()}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
-    yield with_database(postgres, name)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="module")

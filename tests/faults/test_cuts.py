@@ -2,15 +2,13 @@
 
 import asyncio
 import signal
-import uuid
 
-import psycopg
 import pytest
 
 from shared.db.pool import connect
 from shared.errors import DatabaseUnavailable
-from tests.conftest import TEMPLATE, with_database
 from tests.support.chaos_proxy import ChaosProxy
+from tests.support.databases import own_database
 from tests.support.plain_job import charges, check, large_spec, spec
 from tests.support.stack import Stack, eventually
 
@@ -21,14 +19,11 @@ LEASED = "SET state = 'leased'"
 @pytest.fixture(scope="module")
 def stack(postgres, redis_server, tmp_path_factory):
     """A gateway; each test starts the workers that it needs."""
-    name = f"gristmill_cuts_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-        stack = Stack(with_database(postgres, name), redis_server.rpartition("/")[0] + "/2", tmp_path_factory.mktemp("cuts"))
+    with own_database(postgres, "cuts") as dsn:
+        stack = Stack(dsn, redis_server.rpartition("/")[0] + "/2", tmp_path_factory.mktemp("cuts"))
         stack.gateway()
         yield stack
         stack.close()
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="module")

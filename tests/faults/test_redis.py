@@ -8,7 +8,8 @@ import redis
 
 from gristmill.servers import start_valkey
 from shared.doorbell import QUEUE, serialize
-from tests.faults.test_children import charges, check, own_database, submit, wicked_worker
+from tests.faults.test_children import charges, check, submit, wicked_worker
+from tests.support.databases import own_database
 from tests.support.stack import eventually, running
 
 CHUNKS = 20

@@ -11,7 +11,7 @@ from contextlib import suppress
 import psycopg
 
 from shared.doorbell import QUEUE
-from tests.soak.cluster import send
+from tests.soak.cluster import Node, send
 from tests.soak.stage import Fault, NoTarget, Stage, until_dead, until_postgres_answers
 
 LEASE = 10.0
@@ -21,6 +21,16 @@ POINTS_OF_WORKERS = (
     "publish.after_commit", "dispatch.marked", "ring.between", "sweep.found",
 )  # fmt: skip
 POINTS_OF_GATEWAYS = ("submit.before_commit", "submit.after_commit")
+
+
+def _dies_at_a_point(stage: Stage, node: Node, points: tuple[str, ...], latest: int) -> Fault:
+    """It is killed, and the next one kills itself in the middle of some step."""
+    node.kill()
+    point = stage.chance.choice(points)
+    stage.target += f" at {point}"
+    node.start(GRISTMILL_FAULT_POINTS=f"{point}:{stage.chance.randint(1, latest)}:kill")
+    yield from until_dead(node, 60 * stage.scale)
+    node.kill()
 
 
 # fault matrix: 17, 18
@@ -33,14 +43,8 @@ def kill_worker(stage: Stage) -> Fault:
 
 # fault matrix: 3, 4, 5, 17, 19, 20, 39
 def kill_worker_at_a_point(stage: Stage) -> Fault:
-    """It is killed, and the next one kills itself in the middle of some step."""
     with stage.worker() as worker:
-        worker.kill()
-        point = stage.chance.choice(POINTS_OF_WORKERS)
-        stage.target += f" at {point}"
-        worker.start(GRISTMILL_FAULT_POINTS=f"{point}:{stage.chance.randint(1, 4)}:kill")
-        yield from until_dead(worker, 60 * stage.scale)
-        worker.kill()
+        yield from _dies_at_a_point(stage, worker, POINTS_OF_WORKERS, 4)
 
 
 # fault matrix: 23
@@ -99,12 +103,7 @@ def kill_gateway(stage: Stage) -> Fault:
 # fault matrix: 1, 2
 def kill_gateway_at_a_point(stage: Stage) -> Fault:
     with stage.gateway() as gateway:
-        gateway.kill()
-        point = stage.chance.choice(POINTS_OF_GATEWAYS)
-        stage.target += f" at {point}"
-        gateway.start(GRISTMILL_FAULT_POINTS=f"{point}:{stage.chance.randint(1, 3)}:kill")
-        yield from until_dead(gateway, 60 * stage.scale)
-        gateway.kill()
+        yield from _dies_at_a_point(stage, gateway, POINTS_OF_GATEWAYS, 3)
 
 
 # fault matrix: 42

@@ -11,7 +11,7 @@ from tests.soak.cluster import Cluster
 from tests.soak.life import Life
 from tests.soak.watch import Watch, broken, members
 
-BUGS = {"unit.bug", "child.bug", "slot.failed", "doorbell.bug", "worker.loop_ended", "worker.stuck", "gateway.stuck", "request.bug"}
+BUGS = {"unit.bug", "child.bug", "slot.failed", "loop.bug", "worker.loop_ended", "worker.stuck", "gateway.stuck", "request.bug"}
 MOST_REDIS_KEYS = 100
 """Six messages, for three slots, each with at most three keys of arq; and room for what is just being replaced."""
 

@@ -2,7 +2,6 @@ import asyncio
 
 import pytest
 
-from shared import tasks
 from shared.tasks import end, forever
 
 
@@ -49,8 +48,7 @@ async def test_nothing_to_end_is_fine():
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug of a driver"), asyncio.CancelledError()])
-async def test_what_runs_for_ever_goes_on_after_any_error_and_ends_when_it_is_cancelled(monkeypatch, error):
-    monkeypatch.setattr(tasks, "REST_SECONDS", 0)
+async def test_what_runs_for_ever_goes_on_after_any_error_and_ends_when_it_is_cancelled(error):
     runs, again = [], asyncio.Event()
 
     async def run():
@@ -60,7 +58,7 @@ async def test_what_runs_for_ever_goes_on_after_any_error_and_ends_when_it_is_ca
         again.set()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(forever("test", run))
+    task = asyncio.create_task(forever("test", run, rest=0))
     async with asyncio.timeout(5):
         await again.wait()
         assert await end([task], 5) == set()

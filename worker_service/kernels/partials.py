@@ -181,7 +181,6 @@ class Fold:
         if chunk >= MAX_CHUNKS:
             raise LimitExceeded(f"a dataset has at most {MAX_CHUNKS:,} chunks; raise options.chunk_bytes")
         self._next = place(chunk, 0)
-        self.rows_aggregated = 0
         self.rows_dropped_null_key = 0
         self._query = query
         self._frames: list[pa.Table] = []
@@ -200,9 +199,7 @@ class Fold:
         self._frames = []
         states = partial(frame, self._query, self._next)
         self._next += frame.num_rows
-        rows = rows_in(states)
-        self.rows_aggregated += rows
-        self.rows_dropped_null_key += frame.num_rows - rows
+        self.rows_dropped_null_key += frame.num_rows - rows_in(states)
         size = _size(states)
         self._sparse = size > frame.num_rows // 8
         self.futile = size > frame.num_rows * 0.8
