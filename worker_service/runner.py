@@ -85,7 +85,10 @@ class Runner:
             reached("fan_in.after")
             self.new_units.set()
             lease = await claim(job_id=last.job_id) if go_on else None
-        return lease or (await claim(after=last.job_id) if go_on else None)
+        if not go_on:
+            self.new_units.set()  # nobody rings for a busy slot, and this one ends without another look
+            return None
+        return lease or await claim(after=last.job_id)
 
     def stop_lost(self, before: set[tuple[int, int]], held: set[tuple[int, int]]) -> None:
         """Kill the work of leases that were at work before the heartbeat and that Postgres no longer calls ours and wanted."""

@@ -19,7 +19,7 @@ class Timings:
     """A message not answered by a claim is sent again after this time, doubled each time up to `ring_limit`."""
     ring_limit: timedelta = timedelta(seconds=8)
     poll_idle: timedelta = timedelta(milliseconds=500)
-    retry_first: timedelta = timedelta(milliseconds=500)
+    retry_first: timedelta = timedelta(milliseconds=200)
     retry_limit: timedelta = timedelta(seconds=30)
     drain: timedelta = timedelta(seconds=20)
     prune: timedelta = timedelta(seconds=30)

@@ -152,8 +152,8 @@ async def rung_long_ago(world, seconds):
     await world.value("UPDATE gristmill.units SET rung_at = rung_at - make_interval(secs => $1) RETURNING 1", seconds)
 
 
-async def test_messages_are_twice_the_live_slots_however_long_nobody_answers(world):
-    await world.beat(slots=2)
+async def test_messages_are_as_many_as_the_live_slots_however_long_nobody_answers(world):
+    await world.beat(slots=4)
     await world.beat("gone", slots=50)
     await world.value("UPDATE gristmill.workers SET seen_at = now() - interval '1 hour' WHERE id = 'gone' RETURNING 1")
     for _ in range(20):
@@ -170,7 +170,7 @@ async def test_messages_are_twice_the_live_slots_however_long_nobody_answers(wor
 
 @pytest.mark.parametrize(("queued", "fresh"), [(0, 4), (3, 1), (4, 0), (9, 0)])
 async def test_messages_that_nobody_has_taken_out_of_redis_count(world, queued, fresh):
-    await world.beat(slots=2)
+    await world.beat(slots=4)
     for _ in range(9):
         await world.submit()
 
@@ -179,7 +179,7 @@ async def test_messages_that_nobody_has_taken_out_of_redis_count(world, queued, 
 
 # fault matrix: 6, 46
 async def test_messages_that_redis_has_lost_are_sent_again_within_two_passes(world):
-    await world.beat(slots=2)
+    await world.beat(slots=4)
     for _ in range(9):
         await world.submit()
     rung = {unit for unit, _ in await world.units.due(0)}
@@ -190,10 +190,31 @@ async def test_messages_that_redis_has_lost_are_sent_again_within_two_passes(wor
 
 
 async def test_units_of_a_paused_job_leave_the_room_to_others(world):
-    await world.beat(slots=1)
+    await world.beat(slots=2)
     paused = await world.planned(5)
     assert len(await world.units.due()) == 2
     await world.jobs.pause("default", paused)
+    await world.submit()
+
+    assert len(await world.units.due()) == 1
+
+
+async def test_nobody_rings_for_a_slot_that_is_at_work_and_will_look_by_itself(world):
+    await world.beat(slots=2)
+    for _ in range(5):
+        await world.submit()
+    await world.claimed()
+    assert len(await world.units.due()) == 1
+
+    await world.claimed()
+    assert await world.units.due(0) == []
+
+
+async def test_a_dead_workers_leases_do_not_count_against_the_living(world):
+    await world.leased("gone")
+    await world.leased("gone")
+    await world.value("UPDATE gristmill.workers SET seen_at = now() - interval '1 hour' RETURNING 1")
+    await world.beat(slots=1)
     await world.submit()
 
     assert len(await world.units.due()) == 1

@@ -171,7 +171,7 @@ async def test_widening_happens_once_and_returns_finished_chunks(world):
 
 
 async def test_the_dispatcher_rings_for_a_window_only_and_fairly_by_priority(world):
-    await world.beat(slots=2)
+    await world.beat(slots=4)
     for _ in range(10):
         await world.submit()
 

@@ -157,14 +157,17 @@ def recovered(bench: Bench, lost: tuple[str, int, int, float], found: list[float
     return True
 
 
-def killed_children(bench: Bench, times: int = 60) -> Figure:
+def killed_children(bench: Bench, times: int = 60, every: float = 4.0) -> Figure:
+    """With time in between for the children that were killed, by this and by the cancel, to be replaced."""
     found: list[float] = []
     for _ in range(times):
+        following = time.monotonic() + every
         job_id = bench.submit(bench.long)
         worker, unit, attempt = bench.caught(job_id)
         since = time.time()
         send(worker.children, signal.SIGKILL)
         eventually(lambda one=(job_id, unit, attempt, since): recovered(bench, one, found), "a unit's second lease")
+        time.sleep(max(0.0, following - time.monotonic()))
     return Figure("SIGKILL of a child: its unit is leased again", found, 1)
 
 

@@ -13,7 +13,7 @@ from tests.soak.watch import Watch, broken, members
 
 BUGS = {"unit.bug", "child.bug", "slot.failed", "loop.bug", "worker.loop_ended", "worker.stuck", "gateway.stuck", "request.bug"}
 MOST_REDIS_KEYS = 100
-"""Six messages, for three slots, each with at most three keys of arq; and room for what is just being replaced."""
+"""Three messages, for three slots, each with at most three keys of arq; and room for what is just being replaced."""
 
 Finding = tuple[str, str]
 """Kind and words; the kinds are those of `KINDS`."""

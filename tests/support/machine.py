@@ -160,14 +160,18 @@ class ProtocolSteps(RuleBasedStateMachine):
 
     def check_rung(self, before: Snapshot, rung: set[int]) -> None:
         """The dispatcher rings for what is ready, and at most until a window of messages is out."""
-        slots = sum(w.slots for w in before.workers.values() if judge.alive(before, w.id) and not w.draining)
+        slots = sum(
+            max(0, w.slots - sum((u.state, u.worker) == ("leased", w.id) for u in before.units.values()))
+            for w in before.workers.values()
+            if judge.alive(before, w.id) and not w.draining
+        )
         ready = {u.id: u for u in before.units.values() if judge.ready(before, u)}
         self.check(rung <= ready.keys(), f"rang for {rung} of {ready}")
         first = {unit for unit in rung if before.units[unit].rung_at is None}
         out = sum(u.rung_at is not None for u in ready.values())
-        self.check(len(first) <= max(0, 2 * slots - out), f"rang for {first} with {out} out and {slots} slots")
+        self.check(len(first) <= max(0, slots - out), f"rang for {first} with {out} out and {slots} free slots")
         if first:
-            self.check(len(self.messages) <= max(2 * slots, out + len(first)), f"{self.messages} for {slots} slots")
+            self.check(len(self.messages) <= max(slots, out + len(first)), f"{self.messages} for {slots} free slots")
 
     def sweep(self) -> None:
         """Two sweepers at once; what they take back must have expired, and after a steady while they leave nothing."""

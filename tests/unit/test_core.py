@@ -26,7 +26,7 @@ def test_a_small_job_has_one_merge():
 def test_backoff_doubles_up_to_its_limit():
     timings = Timings()
 
-    assert [backoff(n, timings).total_seconds() for n in range(4)] == [0.5, 1, 2, 4]
+    assert [backoff(n, timings).total_seconds() for n in range(4)] == [0.2, 0.4, 0.8, 1.6]
     assert backoff(1000, timings) == timings.retry_limit
 
 
