@@ -5,12 +5,14 @@ The machine calls the product's own stores, sweeper and pruner on real Postgres;
 """
 
 import os
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
+from shared.db import merging
 from shared.db.jobs import PARTIALS, UNITS
 from shared.db.jobs import SQL as JOBS
 from shared.db.pruning import SQL as PRUNING
@@ -42,12 +44,27 @@ def run(world, **options):
 # Each takes one guard out of the product's SQL: (statements, name, the guard, what stands in its place).
 MUTANTS = {
     "a fence without the attempt": (UNITS, "complete", "AND attempt = $2 AND worker = $3", "AND $2::int > 0 AND worker = $3"),
+    "a fence without the attempt, in one statement": (
+        SimpleNamespace(by_name=vars(merging)),
+        "WITH_ONE_PIECE",
+        "AND attempt = $2 AND worker = $3",
+        "AND $2::int > 0 AND worker = $3",
+    ),
     "a read-back without the attempt": (UNITS, "completed_by", "AND attempt = $2", "AND $2::int > 0"),
     "a give-back without the attempt": (UNITS, "give_back", "AND attempt = $2", "AND $2::int > 0"),
     "a lease that keeps its number": (UNITS, "claim", "attempt = u.attempt + 1", "attempt = greatest(u.attempt, 1)"),
     "a claim by a worker without a heartbeat": (UNITS, "claim", "w.seen_at > now() - $4::interval", "$4::interval IS NOT NULL"),
     "a claim in a paused job": (UNITS, "claim", "IN ('queued', 'running')", "IN ('queued', 'running', 'paused')"),
     "a claim of another state version": (UNITS, "claim", "AND u.state_version = ANY ($2::smallint[])", "AND $2::smallint[] IS NOT NULL"),
+    "a next claim by a worker without a heartbeat": (UNITS, "claim_next", "w.seen_at > now() - $4::interval", "$4::interval IS NOT NULL"),
+    "a next claim in a paused job": (UNITS, "claim_next", "j.state = 'running'", "j.state IN ('running', 'paused')"),
+    "a next claim of another state version": (
+        UNITS,
+        "claim_next",
+        "AND c.state_version = ANY ($2::smallint[])",
+        "AND $2::smallint[] IS NOT NULL",
+    ),
+    "a next lease that keeps its number": (UNITS, "claim_next", "attempt = u.attempt + 1", "attempt = greatest(u.attempt, 1)"),
     "a widening that keeps the partials": (PARTIALS, "delete", "WHERE job_id = $1", "WHERE job_id = $1 AND false"),
     "a widening that keeps done chunks": (UNITS, "reset_chunks", "kind = 'chunk'", "kind = 'chunk' AND state <> 'done'"),
     "a fan-in that waits for nobody": (UNITS, "all_done", "AND state <> 'done'", "AND state = 'failed'"),

@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
-from tests.support.protocol import PIECES, Snapshot
+from tests.support.protocol import Snapshot, ranges
 
 LEASE = timedelta(seconds=10)
 PHASES = ["planning", "scanning", "merging", "publishing"]
@@ -111,7 +111,7 @@ def _chunks(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
         if unit.kind != "chunk" or (not pieces and (unit.state != "done" or job.finished_at)):
             continue
         writers = [(p["unit"], p["attempt"]) for p in pieces]
-        if unit.state != "done" or writers != [(unit.id, unit.attempt)] * len(PIECES):
+        if unit.state != "done" or writers != [(unit.id, unit.attempt)] * len(ranges(unit.no)):
             yield f"chunk {unit.no} is {unit.state} at attempt {unit.attempt}; its pieces are by {writers}"
 
 

@@ -21,7 +21,7 @@ from psycopg.types.json import set_json_loads
 
 from shared.core.timings import Timings
 from shared.db.jobs import JobStore
-from shared.db.merging import MergeStore
+from shared.db.merging import MergeStore, Piece
 from shared.db.pool import Connection, Pool
 from shared.db.units import Done, Lease, NewUnit, UnitStore
 from shared.db.workers import WorkerStore
@@ -38,7 +38,6 @@ TENANTS = ("default", "other")
 COLUMNS = ["k", "count"]
 PLAN = {"files": [], "bytes": 0, "schema": [{"name": "k", "type": "string", "declared": True}]}
 CHUNK_BYTES = 1_000_000
-PIECES = ((0, 511), (512, 1023))
 MERGE_BYTES = 300
 """In place of the product's 8 MB, so that a job of a few chunks has one, two or four merges."""
 
@@ -61,6 +60,21 @@ def buckets(chunk: int) -> list[int]:
 def keys(chunk: int, first: int = 0, end: int = 1024) -> list[str]:
     """The rows of the result that a chunk gives in buckets [first, end)."""
     return [f"{chunk}@{bucket}" for bucket in buckets(chunk) if first <= bucket < end]
+
+
+def ranges(chunk: int) -> list[tuple[int, int]]:
+    """The buckets of a chunk's pieces; by turns one, which is committed in another way than several."""
+    return [(0, 511), (512, 1023)] if chunk % 2 else [(0, 1023)]
+
+
+def pieces(lease: Lease) -> list[Piece]:
+    """The partial of a chunk: who made it, and where its rows lie."""
+    found = []
+    for first, last in ranges(lease.no):
+        inside = [bucket for bucket in buckets(lease.no) if first <= bucket <= last]
+        state = {"unit": lease.id, "attempt": lease.attempt, "chunk": lease.no, "buckets": inside}
+        found.append((first, last, len(inside), json.dumps(state).encode()))
+    return found
 
 
 class Messages(list[tuple[int, int]]):
@@ -113,7 +127,11 @@ class Stores:
                 await publish.run(self.context, lease, await self.context.work(lease))
             case "chunk":
                 rows = len(buckets(lease.no))
-                await self._commit(lease, Done(rows_read=rows, rows_aggregated=rows, rows_out=rows), self._partial(lease), before_end)
+                done = Done(rows_read=rows, rows_aggregated=rows, rows_out=rows)
+                if before_end is None:
+                    await self.merging.complete_chunk(lease, done, iter(pieces(lease)))
+                else:
+                    await self._commit(lease, done, lambda tx: self.merging.save_partial(tx, lease, pieces(lease)), before_end)
             case "merge":
                 found = await self._merged(lease)
                 done = Done(rows_aggregated=len(found), rows_out=len(found), stats={"widened": [], "buckets": {}})
@@ -126,17 +144,6 @@ class Stores:
                 await before_end()
 
         await self.units.complete(lease, done, write_and_wait)
-
-    def _partial(self, lease: Lease) -> Callable[[Connection], Awaitable[None]]:
-        async def write(tx: Connection) -> None:
-            pieces = []
-            for first, last in PIECES:
-                inside = [bucket for bucket in buckets(lease.no) if first <= bucket <= last]
-                state = {"unit": lease.id, "attempt": lease.attempt, "chunk": lease.no, "buckets": inside}
-                pieces.append((first, last, len(inside), json.dumps(state).encode()))
-            await self.merging.save_partial(tx, lease, pieces)
-
-        return write
 
     async def _merged(self, lease: Lease) -> list[str]:
         first, end = lease.payload["first"], lease.payload["end"]
