@@ -4,9 +4,8 @@ import asyncio
 import fcntl
 import json
 import os
+import signal
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,17 +17,11 @@ import structlog
 from shared.errors import GristmillError, OutOfMemory, SchemaWidened, from_problem
 from worker_service.child import wire
 from worker_service.deaths import Death
+from worker_service.template import CHILD, Template
 
-CHILD = "worker_service.child"
 MAX_WORDS = 8192
 START_AGAIN_SECONDS = 1.0
-_MEMORY = {
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
-    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024**2),
-}
-"""glibc's allocator, told to keep and reuse the memory of batches: fresh pages for each would take as long as the parsing of CSV."""
+_PID_BYTES = 8
 log = structlog.get_logger()
 
 
@@ -53,49 +46,52 @@ class Answer:
 
 
 class Child:
-    """One child process; runs one request at a time. Made by `start`, in the main thread: the kernel's parent-death signal follows a thread."""
+    """One child process, a fork of the template; runs one request at a time. Made by `start`."""
 
-    def __init__(self, memory_bytes: int, module: str) -> None:
-        self._memory_bytes = memory_bytes
+    def __init__(self, pid: int, memory_bytes: int, sock: socket.socket, words: int) -> None:
+        self.pid = pid
+        self._memory_bytes, self._sock, self._words = memory_bytes, sock, words
         self.death: Death | None = None
         self._killed = False
         self._ended = asyncio.Event()
+        self._open = ExitStack()
+        try:
+            self._pidfd = os.pidfd_open(pid)
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        self._open.callback(os.close, self._pidfd)
+        asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
+
+    @classmethod
+    async def start(cls, template: Template) -> "Child":
+        """Raises OSError if the template is gone. Not to be cancelled: what is born then would have nobody to wait for it."""
         with ExitStack() as given, ExitStack() as ours:
-            self._sock, theirs = socket.socketpair()
-            ours.callback(self._sock.close)
+            sock, theirs = socket.socketpair()
+            ours.callback(sock.close)
             given.callback(theirs.close)
-            self._sock.setblocking(False)
+            sock.setblocking(False)
             read_end, lifeline = os.pipe()
             ours.callback(os.close, lifeline)
             given.callback(os.close, read_end)
-            self._words = wire.memory_file("words")
-            ours.callback(os.close, self._words)
-            fcntl.fcntl(self._words, fcntl.F_SETFL, os.O_APPEND)
-            arguments = [str(n) for n in (theirs.fileno(), read_end, os.getpid(), memory_bytes)]
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
-                pass_fds=(theirs.fileno(), read_end), env=child_environment(), stdin=subprocess.DEVNULL, stderr=self._words,
-            )  # fmt: skip
-            ours.callback(self._process.wait)
-            ours.callback(self._process.kill)
-            self._pidfd = os.pidfd_open(self._process.pid)
-            ours.callback(os.close, self._pidfd)
-            asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
-            self._open = ours.pop_all()
-
-    @classmethod
-    async def start(cls, memory_bytes: int, module: str = CHILD) -> "Child":
-        child = cls(memory_bytes, module)
+            words = wire.memory_file("words")
+            ours.callback(os.close, words)
+            fcntl.fcntl(words, fcntl.F_SETFL, os.O_APPEND)
+            template.fork([theirs.fileno(), read_end, words])
+            given.close()
+            born = await asyncio.get_running_loop().sock_recv(sock, _PID_BYTES)
+            if len(born) < _PID_BYTES:
+                raise OSError("the template ended")
+            ready = await _word(sock)  # or its end: in both cases it is our child now, and no longer the template's
+            child = cls(int.from_bytes(born, "little"), template.memory_bytes, sock, words)
+            child._open.push(ours.pop_all())
         try:
-            await child._done()
+            await child._expect(ready)
         except BaseException:
             await child.stop()
             raise
         return child
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     @property
     def alive(self) -> bool:
@@ -110,8 +106,7 @@ class Child:
         pid, status, usage = os.wait4(self.pid, os.WNOHANG)
         if pid == 0:
             return
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        self.death = Death(self._process.returncode, usage.ru_maxrss * 1024, self._memory_bytes, self._said())
+        self.death = Death(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024, self._memory_bytes, self._said())
         asyncio.get_running_loop().remove_reader(self._pidfd)
         self._ended.set()
 
@@ -124,12 +119,8 @@ class Child:
             log.warning("child.said", child=self.pid, text=said)
         return said
 
-    async def _done(self) -> None:
-        try:
-            said = await asyncio.get_running_loop().sock_recv(self._sock, 1)
-        except ConnectionError:
-            said = b""
-        if said != b".":
+    async def _expect(self, word: bytes) -> None:
+        if word != b".":
             await self._fail()
 
     async def _fail(self) -> None:
@@ -171,30 +162,40 @@ class Child:
             wire.send_descriptors(self._sock, descriptors)
         except ConnectionError:
             await self._fail()
-        await self._done()
+        await self._expect(await _word(self._sock))
         self._said()
 
     async def stop(self) -> None:
         if self.alive:
-            self._process.kill()
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             self._killed = True
         await self._ended.wait()
         self._open.close()
 
 
+async def _word(sock: socket.socket) -> bytes:
+    """The next byte that the child says; nothing if it is gone."""
+    try:
+        return await asyncio.get_running_loop().sock_recv(sock, 1)
+    except ConnectionError:
+        return b""
+
+
 class Executor:
-    """The slots of this worker. *module* is what a child runs; tests bring a wicked one."""
+    """The slots of this worker. *module* is what the template runs; tests bring a wicked one."""
 
     def __init__(self, slots: int, memory_bytes: int, module: str = CHILD) -> None:
         self.slots = slots
         self._memory_bytes, self._module = memory_bytes, module
+        self._template: Template | None = None
+        self._closing = False
         self._places: list[asyncio.Task[Child]] = []
         self._ending: set[asyncio.Task[None]] = set()
         self.child_ready = asyncio.Event()
 
     async def start(self) -> None:
         self._places = [self._begin() for _ in range(self.slots)]
-        await asyncio.gather(*self._places)
+        await asyncio.wait(self._places)  # unlike gather it leaves them alone if it is cancelled
 
     @property
     def ready(self) -> int:
@@ -207,12 +208,20 @@ class Executor:
         return place
 
     async def _started(self) -> Child:
-        while True:
+        while not self._closing:
             try:
-                return await Child.start(self._memory_bytes, self._module)
+                return await Child.start(self._living_template())
             except (ChildDied, OutOfMemory, OSError) as error:
                 log.warning("child.waits", error=str(error))
-                await asyncio.sleep(START_AGAIN_SECONDS)
+                await asyncio.sleep(0 if self._closing else START_AGAIN_SECONDS)
+        raise asyncio.CancelledError
+
+    def _living_template(self) -> Template:
+        if self._template is None or not self._template.alive:
+            if self._template is not None:
+                self._template.close()
+            self._template = Template(self._memory_bytes, self._module)
+        return self._template
 
     @asynccontextmanager
     async def child(self) -> AsyncIterator[Child]:
@@ -237,24 +246,11 @@ class Executor:
         return self._begin()
 
     async def close(self) -> None:
-        places, self._places = self._places, []
-        for place in places:
-            if not place.done():
-                place.cancel()
-        await asyncio.gather(*places, return_exceptions=True)
-        living = [place.result() for place in places if not place.cancelled() and place.exception() is None]
-        await asyncio.gather(*self._ending, *(child.stop() for child in living))
-
-
-def child_environment() -> dict[str, str]:
-    """What a child may know: no URLs, no passwords; one thread for every numeric library."""
-    kept = {
-        name: os.environ[name]
-        for name in ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
-        if name in os.environ
-    }
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
-    return {**kept, **threads, **_MEMORY}
+        self._closing = True
+        if self._template is not None:
+            self._template.close()  # nobody is born any more
+        born = await asyncio.gather(*self._places, return_exceptions=True)
+        await asyncio.gather(*self._ending, *(child.stop() for child in born if isinstance(child, Child)))
 
 
 def _raise_reported(header: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The child processes: what they answer, what they know, and how they end."""
 
 import asyncio
+import ctypes
 import errno
 import os
 import signal
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 from shared.errors import CorruptFile, OutOfMemory
 from worker_service.child import wire
 from worker_service.executor import Child, ChildDied, Executor
+from worker_service.template import Template
 
 GENEROUS = 4 * 1024**3
 AMPLE = timedelta(minutes=1)
@@ -27,9 +29,23 @@ def plan_request(**source):
     return {"task": "plan", "spec": spec(**source), "uris": ["file:///x"], "chunk_bytes": 1000, "max_chunks": 1000}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def orphans_are_nobodys_again():
+    """A template makes this process adopt them."""
+    yield
+    ctypes.CDLL(None).prctl(36, 0)
+
+
+@pytest.fixture(scope="module")
+def template():
+    template = Template(GENEROUS)
+    yield template
+    template.close()
+
+
 @pytest.fixture
-async def child():
-    child = await Child.start(GENEROUS)
+async def child(template):
+    child = await Child.start(template)
     yield child
     await child.stop()
 
@@ -68,11 +84,13 @@ async def test_descriptors_do_not_pile_up(child, file):
     assert open_files() == before
 
 
-async def test_a_child_knows_no_credentials(child, monkeypatch):
+async def test_a_child_knows_no_credentials(monkeypatch):
     monkeypatch.setenv("GRISTMILL_DATABASE_URL", "postgresql://user:secret@host/db")
-    second = await Child.start(GENEROUS)
+    fresh = Template(GENEROUS)
+    second = await Child.start(fresh)
     environment = Path(f"/proc/{second.pid}/environ").read_bytes()
     await second.stop()
+    fresh.close()
 
     assert b"GRISTMILL" not in environment
     assert b"secret" not in environment
@@ -105,7 +123,8 @@ async def test_work_that_nobody_waits_for_any_more_is_killed(child, file):
 
 # fault matrix: 24
 async def test_too_little_memory_is_an_error_that_costs_the_child():
-    child = await Child.start(600 * 1024**2)
+    template = Template(600 * 1024**2)
+    child = await Child.start(template)
     descriptor = wire.memory_file("data", b'k,v\n"' + b"x" * (1 << 20) + b'",1\n')
     request = plan_request() | {"task": "merge", "schema": [], "pieces": [[1 << 40, True]], "first": 0, "end": 1024}
     try:
@@ -116,6 +135,7 @@ async def test_too_little_memory_is_an_error_that_costs_the_child():
     finally:
         os.close(descriptor)
         await child.stop()
+        template.close()
 
 
 # fault matrix: 25
@@ -155,8 +175,8 @@ async def _ask(child, file):
         pass
 
 
-async def test_what_a_child_writes_to_its_standard_error_is_logged_and_forgotten(file):
-    child = await Child.start(GENEROUS)
+async def test_what_a_child_writes_to_its_standard_error_is_logged_and_forgotten(template, file):
+    child = await Child.start(template)
     os.kill(child.pid, signal.SIGSEGV)
     with capture_logs() as logged, pytest.raises(ChildDied, match="signal 11"):
         async with child.run(plan_request(), [file], AMPLE):
@@ -175,18 +195,52 @@ async def test_many_files_fit_one_request(child):
             os.close(descriptor)
 
 
-@pytest.mark.parametrize("step", ["memory_file", "pidfd_open", "Popen"])
-async def test_a_child_that_cannot_be_made_leaves_nothing_behind(monkeypatch, step):
-    def exhausted(*_, **__):
-        raise OSError(errno.EMFILE, "Too many open files")
+def exhausted(*_, **__):
+    raise OSError(errno.EMFILE, "Too many open files")
 
-    place = {"memory_file": wire, "pidfd_open": os, "Popen": subprocess}[step]
+
+@pytest.mark.parametrize(("place", "step"), [(wire, "memory_file"), (os, "pidfd_open"), (os, "pipe")])
+async def test_a_child_that_cannot_be_made_leaves_nothing_behind(template, monkeypatch, place, step):
     before = descriptors(), children()
     monkeypatch.setattr(place, step, exhausted)
     with pytest.raises(OSError, match="Too many"):
-        await Child.start(GENEROUS)
+        await Child.start(template)
 
     assert (descriptors(), children()) == before
+
+
+def test_a_template_that_cannot_be_made_leaves_nothing_behind(monkeypatch):
+    before = descriptors(), children()
+    monkeypatch.setattr(subprocess, "Popen", exhausted)
+    with pytest.raises(OSError, match="Too many"):
+        Template(GENEROUS)
+
+    assert (descriptors(), children()) == before
+
+
+# fault matrix: 23
+async def test_a_template_that_dies_takes_no_child_with_it_and_another_takes_its_place(file):
+    executor = Executor(2, GENEROUS)
+    await executor.start()
+    before = executor._template.pid
+    os.kill(before, signal.SIGKILL)
+    async with executor.child() as first, executor.child() as second:
+        async with first.run(plan_request(), [file], AMPLE) as answer:
+            assert answer.header["schema"]
+        os.kill(second.pid, signal.SIGKILL)
+        await second.stop()
+    for _ in range(2):
+        async with executor.child() as one, one.run(plan_request(), [file], AMPLE) as answer:
+            assert answer.header["schema"]
+    assert executor._template.pid != before
+    await executor.close()
+
+
+async def test_a_child_whose_socket_ends_is_gone_and_makes_no_more_of_its_kind(template, child):
+    child._sock.close()
+    await asyncio.wait_for(child._ended.wait(), 10)
+
+    assert child.death.code == 0
 
 
 async def test_a_request_that_cannot_be_made_leaves_nothing_behind(child, monkeypatch):

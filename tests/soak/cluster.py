@@ -19,6 +19,7 @@ from gristmill.processes import Child, Command, LauncherError
 from gristmill.servers import Server, free_port, start_postgres, start_valkey
 from shared.db.migrate import upgrade_blocking
 from tests.support.chaos_proxy import ChaosProxy
+from tests.support.stack import slots_of
 
 PATIENCE = 60.0
 
@@ -52,8 +53,13 @@ class Node:
     @property
     def children(self) -> list[int]:
         with suppress(OSError):
-            return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+            return slots_of(self.pid)
         return []
+
+    @property
+    def template(self) -> list[int]:
+        """The process that the children are forks of, if there is one just now."""
+        return [child.pid for child in psutil.Process(self.pid).children() if child.pid not in self.children]
 
     def start(self, **env: str) -> None:
         self.child = Child(replace(self.command, env={**self.command.env, **env}))

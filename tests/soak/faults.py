@@ -56,6 +56,16 @@ def kill_child(stage: Stage) -> Fault:
         yield 0
 
 
+# fault matrix: 23
+def kill_template(stage: Stage) -> Fault:
+    """With the children, so that new ones are needed at once."""
+    with stage.busy_worker() as (worker, leases):
+        send([*worker.template, *worker.children], signal.SIGKILL)
+        worker.signal(signal.SIGCONT)
+        stage.watch.expect("child killed", leases)
+        yield 0
+
+
 # fault matrix: 21
 def freeze_worker(stage: Stage) -> Fault:
     """For longer than its lease: then its work belongs to another, and what it commits late has to count for nothing."""
@@ -286,7 +296,7 @@ def lose_submit_replies(stage: Stage) -> Fault:
 
 
 FAULTS: dict[Callable[[Stage], Fault], int] = {
-    kill_worker: 8, kill_worker_at_a_point: 6, kill_child: 10, freeze_worker: 8, freeze_child: 4, drain_worker: 6, drain_worker_twice: 2,
+    kill_worker: 8, kill_worker_at_a_point: 6, kill_child: 8, kill_template: 2, freeze_worker: 8, freeze_child: 4, drain_worker: 6, drain_worker_twice: 2,
     kill_gateway: 4, kill_gateway_at_a_point: 3, drain_gateway: 2, freeze_gateway: 2, lose_submit_replies: 4,
     flush_redis: 10, empty_redis: 5, bring_back_old_redis: 4, freeze_redis: 4, fill_redis: 4, forge_messages: 10,
     end_backends: 10, kill_backend: 2, kill_postgres: 2, freeze_postgres: 3,

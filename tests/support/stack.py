@@ -16,6 +16,8 @@ import psycopg
 
 from gristmill.servers import free_port
 
+NAME = "gristmill-child"
+
 PATIENCE = 60.0
 
 
@@ -26,6 +28,12 @@ def eventually(look: Callable[[], Any], what: str, patience: float = PATIENCE) -
         assert time.monotonic() < end, f"{what} did not happen within {patience:g} s"
         time.sleep(0.02)
     return found
+
+
+def slots_of(worker: int) -> list[int]:
+    """The child processes of a worker's slots; the template, of which they are forks, is a child as well."""
+    children = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
+    return [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == f"{NAME}\n"]
 
 
 class Process:
@@ -54,8 +62,7 @@ class Process:
 
     @property
     def children(self) -> list[int]:
-        text = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children").read_text()
-        return [int(pid) for pid in text.split()]
+        return slots_of(self.popen.pid)
 
 
 class Stack:

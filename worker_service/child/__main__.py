@@ -1,4 +1,8 @@
-"""`python -m worker_service.child FD`: serves requests of its parent on the socket FD until the parent is gone."""
+"""`python -m worker_service.child FD PARENT MEMORY`: the template. It forks a child of PARENT whenever it is asked to on the socket FD.
+
+A child gets a socket, a pipe that ends with its parent, and a file for its standard error. It serves requests on the socket until the
+parent is gone.
+"""
 
 import ctypes
 import faulthandler
@@ -10,14 +14,23 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 
-_PR_SET_PDEATHSIG = 1
+from worker_service.child import tasks, wire
+
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+NAME = "gristmill-child"
+"""What `ps -o comm` shows; at most 15 bytes."""
+
+
+def prctl(option: int, value: int | bytes) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, value)
 
 
 def die_with_parent(parent: int) -> None:
     """Ask the kernel to kill this process when the parent dies; a parent that died before the call counts too."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
@@ -40,11 +53,44 @@ def watch_parent(descriptor: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def serve(sock: socket.socket) -> None:
-    from worker_service.child import tasks, wire  # noqa: PLC0415  # pandas loads after the limits are set
+def beget(sock: socket.socket, descriptors: list[int], parent: int, memory_bytes: int) -> None:
+    """Fork twice: a child whose own parent has ended is given to *parent*, which has asked the kernel for orphans, and can wait for it."""
+    between = os.fork()
+    if between:
+        os.waitpid(between, 0)
+        return
+    between = os.getpid()
+    child = os.fork()
+    if child:
+        os.write(descriptors[0], child.to_bytes(8, "little"))
+        os._exit(0)
+    while (now := os.getppid()) != parent:
+        if now != between:
+            os._exit(1)
+        time.sleep(0.001)
+    sock.close()
+    live(descriptors, parent, memory_bytes)
 
-    gc.collect()
-    gc.freeze()  # the modules stay for good; without this every full collection walks them, for tens of milliseconds
+
+def live(descriptors: list[int], parent: int, memory_bytes: int) -> None:
+    """A child's life, from its birth to its end."""
+    sock_fd, pipe_fd, words_fd = descriptors
+    prctl(_PR_SET_NAME, NAME.encode())
+    die_with_parent(parent)
+    watch_parent(pipe_fd)
+    os.dup2(words_fd, sys.stderr.fileno())  # the parent logs the last words
+    try:
+        limit(memory_bytes)
+        serve(socket.socket(fileno=sock_fd))
+    except (BrokenPipeError, ConnectionResetError):
+        os._exit(1)
+    except BaseException as error:  # noqa: BLE001  # a child must never become a second template
+        traceback.print_exc()
+        os._exit(2 if isinstance(error, MemoryError) else 3)
+    os._exit(0)
+
+
+def serve(sock: socket.socket) -> None:
     sock.send(b".")
     while (descriptors := wire.receive_descriptors(sock)) is not None:
         request, answer, *files = descriptors
@@ -60,19 +106,17 @@ def serve(sock: socket.socket) -> None:
 
 
 def main() -> None:
-    sock_fd, pipe_fd, parent, memory_bytes = (int(text) for text in sys.argv[1:])
-    faulthandler.enable()  # standard error goes to the parent, which logs the last words
+    sock_fd, parent, memory_bytes = (int(text) for text in sys.argv[1:])
+    faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is the parent's to handle
     die_with_parent(parent)
-    watch_parent(pipe_fd)
-    limit(memory_bytes)
-    try:
-        serve(socket.socket(fileno=sock_fd))
-    except (BrokenPipeError, ConnectionResetError):
-        os._exit(1)
-    except MemoryError:
-        traceback.print_exc()
-        os._exit(2)
+    gc.collect()
+    gc.freeze()  # the modules stay for good; without this every full collection walks them, for tens of milliseconds, and unshares their pages
+    sock = socket.socket(fileno=sock_fd)
+    while (descriptors := wire.receive_descriptors(sock)) is not None:
+        beget(sock, descriptors, parent, memory_bytes)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,73 @@
+"""The template: a process that has loaded pandas and all the rest, and of which every child is a fork, so that a new one is there at once."""
+
+import ctypes
+import os
+import socket
+import subprocess
+import sys
+
+from worker_service.child import wire
+
+CHILD = "worker_service.child"
+_PR_SET_CHILD_SUBREAPER = 36
+_MEMORY = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024**2),
+}
+"""glibc's allocator, told to keep and reuse the memory of batches: fresh pages for each would take as long as the parsing of CSV. jemalloc,
+which is loaded but not used, without its thread: who forks must have only one."""
+
+
+class Template:
+    """Made in the main thread: the kernel's parent-death signal follows a thread. *module* is what it runs; tests bring a wicked one."""
+
+    def __init__(self, memory_bytes: int, module: str = CHILD) -> None:
+        self.memory_bytes = memory_bytes
+        _adopt_orphans()
+        self._sock, theirs = socket.socketpair()
+        arguments = [str(n) for n in (theirs.fileno(), os.getpid(), memory_bytes)]
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", module, *arguments],
+                    pass_fds=(theirs.fileno(),), env=child_environment(), stdin=subprocess.DEVNULL,
+                )  # fmt: skip
+        except BaseException:
+            self._sock.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def fork(self, descriptors: list[int]) -> None:
+        """Ask for a child that gets *descriptors*; the first is a socket, on which its pid comes back. Raises OSError if the template is gone."""
+        wire.send_descriptors(self._sock, descriptors)
+
+    def close(self) -> None:
+        self._sock.close()
+        self._process.kill()
+        self._process.wait()
+
+
+def _adopt_orphans() -> None:
+    """Let processes whose parent has ended become children of this one: the template's forks, so that it may wait for them."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def child_environment() -> dict[str, str]:
+    """What a child may know: no URLs, no passwords; one thread for every numeric library."""
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+        if name in os.environ
+    }
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+    return {**kept, **threads, **_MEMORY}
