@@ -12,7 +12,6 @@ from api_service import key_commands, verify_command
 from api_service.wire.credentials import is_loopback
 from shared import log
 from shared.db.api_keys import ApiKeyStore
-from shared.db.migrate import upgrade_blocking
 from shared.db.pool import connect
 from shared.errors import DatabaseUnavailable, TransientError
 from shared.settings import Settings
@@ -77,6 +76,8 @@ async def may_have_keys(settings: Settings) -> bool:
 
 def migrate(settings: Settings) -> None:
     """Waits a minute for a Postgres that is still starting."""
+    from shared.db.migrate import upgrade_blocking  # noqa: PLC0415  # serve needs no Alembic
+
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

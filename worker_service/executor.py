@@ -213,7 +213,7 @@ class Executor:
                 return await Child.start(self._living_template())
             except (ChildDied, OutOfMemory, OSError) as error:
                 log.warning("child.waits", error=str(error))
-                await asyncio.sleep(0 if self._closing else START_AGAIN_SECONDS)
+                await asyncio.sleep(START_AGAIN_SECONDS)
         raise asyncio.CancelledError
 
     def _living_template(self) -> Template:

@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 import structlog
 
 from shared.core.timings import Timings
+from shared.db.head import at_head
 from shared.db.jobs import JobStore
 from shared.db.merging import MergeStore
-from shared.db.migrate import at_head
 from shared.db.pool import QUEUE as QUEUE_PLANS
 from shared.db.pool import Pool, connect
 from shared.db.units import UnitStore

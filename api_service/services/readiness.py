@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from shared.db.migrate import at_head
+from shared.db.head import at_head
 from shared.db.pool import Pool
 from shared.doorbell import Doorbell
 from shared.errors import NotMigrated, TransientError

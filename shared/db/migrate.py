@@ -1,4 +1,4 @@
-"""Brings the database's schema to head with Alembic, and says whether it is there."""
+"""Brings the database's schema to head with Alembic."""
 
 import asyncio
 from importlib.resources import files
@@ -6,34 +6,18 @@ from importlib.resources import files
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from shared.db.pool import Pool, translated
-from shared.errors import NotMigrated
+from shared.db.pool import translated
 
 _LOCK = 7_163_948_205  # any number: two migrators at once wait for each other
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(files("shared.migrations")))
-    return config
-
-
-def head() -> str:
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None
-    return revision
-
-
-async def at_head(pool: Pool) -> bool:
-    try:
-        async with pool.connection() as connection:
-            return bool(await connection.fetchval("SELECT version_num FROM gristmill_migrations.version") == head())
-    except NotMigrated:
-        return False
+def config() -> Config:
+    found = Config()
+    found.set_main_option("script_location", str(files("shared.migrations")))
+    return found
 
 
 async def upgrade(url: str) -> None:
@@ -51,9 +35,9 @@ async def upgrade(url: str) -> None:
 def _upgrade(connection: Connection) -> None:
     connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     connection.execute(text("CREATE SCHEMA IF NOT EXISTS gristmill_migrations"))
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    alembic = config()
+    alembic.attributes["connection"] = connection
+    command.upgrade(alembic, "head")
 
 
 def upgrade_blocking(url: str) -> None:

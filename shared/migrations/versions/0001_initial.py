@@ -1,6 +1,6 @@
 """Jobs, units, workers, partials, results, versions, uploads."""
 
-from shared.migrations import run_sql
+from shared.migrations.run import run_sql
 
 revision = "0001"
 down_revision = None

@@ -1,6 +1,6 @@
 """API keys: who may use the gateway, and as which tenant."""
 
-from shared.migrations import run_sql
+from shared.migrations.run import run_sql
 
 revision = "0002"
 down_revision = "0001"

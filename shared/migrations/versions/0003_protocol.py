@@ -1,6 +1,6 @@
 """What the whole unit protocol needs: a job's deadline, its receipt, out of memory counted, rows carried through the merge."""
 
-from shared.migrations import run_sql
+from shared.migrations.run import run_sql
 
 revision = "0003"
 down_revision = "0002"
