@@ -14,7 +14,7 @@ from shared.db.migrate import upgrade_blocking
 from shared.settings import Settings
 from tests.support import transitions
 from tests.support.databases import TEMPLATE, own_database, with_database
-from tests.support.servers import embedded_postgres, embedded_redis
+from tests.support.servers import embedded_postgres, embedded_redis, quick_folder
 from tests.support.stack import Stack, running
 
 hypothesis_settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
@@ -25,9 +25,9 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A server with a migrated template database; yields the DSN of its maintenance database."""
-    with embedded_postgres(tmp_path_factory.mktemp("postgres")) as dsn:
+    with quick_folder() as folder, embedded_postgres(folder) as dsn:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {TEMPLATE}")
         upgrade_blocking(with_database(dsn, TEMPLATE))

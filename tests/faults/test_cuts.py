@@ -99,7 +99,7 @@ def test_copies_that_are_cut_in_the_middle_leave_nothing(stack, proxy, worker):
 
 # fault matrix: 29
 def test_backends_that_are_ended_again_and_again_only_cost_time(stack, proxy, worker):
-    job_id = stack.submit(spec(stack, chunk_bytes=8_000))["id"]
+    job_id = stack.submit(spec(stack))["id"]
     ended = 0
     while not stack.job(job_id)["done"]:
         ended += backends(stack, end=True)

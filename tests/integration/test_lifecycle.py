@@ -100,7 +100,7 @@ async def test_a_step_that_the_table_does_not_have_is_refused_in_every_test(worl
 
 
 async def test_no_unit_of_a_paused_job_is_claimed_or_rung(world):
-    job_id = await world.planned(3)
+    job_id = await world.planned(2)
     await world.jobs.pause("default", job_id)
 
     assert await world.units.claim("w1", job_id=job_id) is None
@@ -108,7 +108,7 @@ async def test_no_unit_of_a_paused_job_is_claimed_or_rung(world):
     assert await world.units.due() == []
 
     await world.jobs.resume("default", job_id)
-    assert len(await world.units.due()) == 3
+    assert len(await world.units.due()) == 2
 
 
 async def test_what_is_leased_when_its_job_is_paused_may_finish_and_the_fan_in_waits(world):

@@ -15,6 +15,7 @@ from shared.core.timings import Timings
 from shared.fault_points import ACTIONS, VARIABLE
 from tests.support.stack import Stack
 
+WAIT_SECONDS = 10.0
 ZOMBIE_SECONDS = 3 * Timings().scaled(0.1).lease.total_seconds()
 
 
@@ -45,6 +46,7 @@ class Victim:
         self._pending = {(order.point, order.passing): order for order in self._orders}
         self._read = 0
         self._stopped_at = 0.0
+        self._since = time.monotonic()
         self._last: Order | None = None
         armed = {VARIABLE: ",".join(order.entry for order in self._orders)}
         self.process = self._stack.start(*self._words, **self._env, **armed)
@@ -56,7 +58,10 @@ class Victim:
         return [*self._pending.values(), *(order for orders in self._lives for order in orders)]
 
     def tend(self) -> None:
-        """Look after the process: what it met is noted, a frozen one is thawed, a dead one replaced."""
+        """Look after the process: what it met is noted, a frozen one is thawed, a dead one replaced.
+
+        Some points are passed only after a death. One that waits in vain is killed, which is one, and its orders wait for their next turn.
+        """
         dead = self.process.popen.poll() is not None
         self._note()
         if dead:
@@ -67,6 +72,10 @@ class Victim:
             self._thaw()
         elif not self._pending and self._lives:
             self.process.stop()
+            self._begin()
+        elif self._pending and time.monotonic() > self._since + WAIT_SECONDS:
+            self._lives.append(list(self._pending.values()))
+            self.process.kill()
             self._begin()
 
     def _state(self) -> str:
@@ -81,6 +90,7 @@ class Victim:
                 said = json.loads(line)
                 self._last = self._pending.pop((said["point"], said["passing"]))
                 self.met.append(self._last)
+                self._since = time.monotonic()
 
     def _thaw(self) -> None:
         assert self._last is not None

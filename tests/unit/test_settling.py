@@ -48,7 +48,7 @@ async def test_what_is_charged_to_nobody_is_tried_ever_more_seldom_and_without_e
     ctx = context()
     delays = [(await after(ctx, lease(attempt=attempt), error, monkeypatch)).total_seconds() for attempt in (1, 2, 3, 1000)]
 
-    assert delays == [0.5, 1, 2, 30]
+    assert delays == [0.2, 0.4, 0.8, 30]
     assert ctx.units.charges == ["nothing"] * 4
 
 
@@ -56,7 +56,7 @@ async def test_what_is_charged_to_nobody_is_tried_ever_more_seldom_and_without_e
 async def test_a_machine_that_has_nothing_left_is_a_passing_error(number, monkeypatch):
     ctx = context()
 
-    assert await after(ctx, lease(), OSError(number, "nothing left"), monkeypatch) == timedelta(seconds=0.5)
+    assert await after(ctx, lease(), OSError(number, "nothing left"), monkeypatch) == timedelta(seconds=0.2)
     assert ctx.units.charges == ["error"]
 
 
