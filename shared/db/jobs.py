@@ -206,8 +206,9 @@ class JobStore:
             found = [row["id"] for row in await connection.fetch(SQL.overdue)]
         for job_id in found:
             async with self._pool.transaction() as tx:
-                if (row := await tx.fetchrow(SQL.lock_overdue, job_id)) is not None:
-                    await end(tx, job_id, error=_overdue(row).problem())
+                if (row := await tx.fetchrow(SQL.lock_overdue, job_id)) is None:
+                    continue  # somebody holds it: the next pass will find it, and the others need not wait
+                await end(tx, job_id, error=_overdue(row).problem())
             await self.finish_ending(job_id)
 
     async def stalled(self) -> list[str]:

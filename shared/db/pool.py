@@ -124,7 +124,8 @@ class Pool:
             except _BROKEN:
                 raise  # the connection is thrown away, the transaction with it: a polite ROLLBACK has no bound
             except BaseException:
-                await transaction.rollback()
+                async with asyncio.timeout(self._patience):
+                    await transaction.rollback()
                 raise
             else:
                 await transaction.commit()

@@ -181,3 +181,20 @@ async def test_a_commit_in_a_black_hole_ends_when_the_pool_is_told_that_nobody_a
         async with pool.connection() as connection:
             assert await connection.fetchval("SELECT 2") == 2
         await pool.close()
+
+
+# fault matrix: 31
+async def test_a_rollback_in_a_black_hole_has_an_end(database_url):
+    with ChaosProxy(database_url) as proxy:
+        pool = connect(proxy.url, name="test", size=1, patience=0.2)
+
+        async def fail():
+            async with pool.transaction() as tx:
+                await tx.execute("SELECT 1")
+                proxy.black_hole()
+                raise LookupError
+
+        with pytest.raises(DatabaseUnavailable):
+            await asyncio.wait_for(fail(), 5)
+        proxy.heal()
+        await pool.close()

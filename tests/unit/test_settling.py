@@ -1,5 +1,6 @@
 """What becomes of a unit after a failure: when it is tried again, and as what it is counted."""
 
+import asyncio
 import errno
 from datetime import timedelta
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from shared.db.units import Lease
 from shared.errors import DatabaseUnavailable, OutOfMemory, ResultLocked
 from worker_service.units import merge, run
 from worker_service.units.chunk import batch_bytes
+from worker_service.units.persist import persist
 
 
 class Units:
@@ -93,3 +95,20 @@ async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_
     await merge._commit(ctx, lease(kind="merge"), work, SimpleNamespace(header=header))  # beyond it is a child process
 
     assert calls == [["n"], ["n"], ["n"], "complete"]
+
+
+async def test_finished_work_is_offered_again_before_the_sweepers_may_call_it_late(monkeypatch):
+    ctx, rests, answers = context(), [], iter([DatabaseUnavailable("away")] * 12)
+
+    async def sleep(seconds):
+        rests.append(seconds)
+
+    async def commit():
+        for error in answers:
+            raise error
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await persist(ctx, commit)
+
+    assert len(rests) == 12
+    assert max(rests) == ctx.timings.grace.total_seconds() / 2

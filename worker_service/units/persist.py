@@ -20,5 +20,6 @@ async def persist(ctx: Context, commit: Callable[[], Awaitable[None]]) -> None:
             return await commit()
         except DatabaseUnavailable as error:
             log.warning("commit.waits", error=error.detail, tries=tries)
-            await asyncio.sleep(backoff(tries, ctx.timings).total_seconds())
+            # Sooner than the sweepers begin again, which would call a unit late that only could not be committed.
+            await asyncio.sleep(min(backoff(tries, ctx.timings), ctx.timings.grace / 2).total_seconds())
             tries += 1
