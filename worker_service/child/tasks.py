@@ -64,7 +64,8 @@ def plan(request: dict[str, Any], descriptors: list[int]) -> Answer:
         return whole * e.end // end - whole * e.start // end if planned.format == "parquet" else e.end - e.start
 
     chunks = [
-        {"extents": [[e.file, e.start, e.end, e.rows] for e in extents], "bytes": sum(map(size, extents))} for extents in planned.extents
+        {"extents": [[e.file, e.start, e.end, e.rows, e.irregular] for e in extents], "bytes": sum(map(size, extents))}
+        for extents in planned.extents
     ]
     return {"schema": planned.schema.to_json(), "chunks": chunks}, []
 
