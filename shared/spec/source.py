@@ -12,7 +12,6 @@ from shared.spec.part import Part, raise_faults, repeated
 from shared.spec.pointers import Location
 from shared.spec.uris import is_supported
 
-
 _ASCII = Built(lambda character: character is None or character.isascii(), "only ASCII characters are supported yet")
 _SPECIAL = ("quote", "delimiter", "escape", "comment")
 

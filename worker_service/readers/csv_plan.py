@@ -1,5 +1,6 @@
 """Planning CSV files: exact cuts by one pass over the bytes, and a schema from samples taken on the way."""
 
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,22 +23,38 @@ _SAMPLES = 16
 
 def plan(source_files: list[SourceFile], source: SourceSpec, chunk_bytes: int) -> tuple[Schema, list[tuple[Extent, int]]]:
     """The schema, and every extent with its size in bytes, in file order; a file without records has no extent."""
+    places = _places(source_files, source)
+    names = places[0][0].names
+    infer.check_declared(names, source.types)
+    kinds: list[dict[str, Kind]] = []
+    extents: list[tuple[Extent, int]] = []
+    for i, (place, start) in enumerate(places):
+        cuts = _cut(place, start, chunk_bytes, _spots(places))
+        kinds.append(infer.sampled_kinds(cuts.samples, place))
+        extents += [(Extent(i, start, end, None, cuts.irregular), end - start) for start, end in cuts.ranges]
+    return infer.settled(names, kinds, source.types), extents
+
+
+def samples(source_files: list[SourceFile], source: SourceSpec) -> Iterator[tuple[Place, list[Block]]]:
+    """The records of each file that the schema was inferred from."""
+    places = _places(source_files, source)
+    for place, start in places:
+        yield place, _cut(place, start, place.content.file.size + 1, _spots(places)).samples
+
+
+def _spots(places: Sized) -> int:
+    return max(_SAMPLES // len(places), 1)
+
+
+def _places(source_files: list[SourceFile], source: SourceSpec) -> list[tuple[Place, int]]:
+    """Each file with the offset of its first record of data; raises SchemaConflict if they have not the same columns."""
     contents = [content_of(file, source) for file in source_files]
     heads = [header.head(content, dialect_of(content, source), source.csv) for content in contents]
     names = heads[0].names
     for file, found in zip(source_files, heads, strict=True):
         if found.names != names:
             raise SchemaConflict(f"{file.uri} has the columns {_listed(found.names)}; {source_files[0].uri} has {_listed(names)}")
-    infer.check_declared(names, source.types)
-    spots = max(_SAMPLES // len(source_files), 1)
-    kinds: list[dict[str, Kind]] = []
-    extents: list[tuple[Extent, int]] = []
-    for i, (content, found) in enumerate(zip(contents, heads, strict=True)):
-        place = place_of(content, source, names)
-        cuts = _cut(place, found.start, chunk_bytes, spots)
-        kinds.append(infer.sampled_kinds(cuts.samples, place))
-        extents += [(Extent(i, start, end, None, cuts.irregular), end - start) for start, end in cuts.ranges]
-    return infer.settled(names, kinds, source.types), extents
+    return [(place_of(content, source, names), head.start) for content, head in zip(contents, heads, strict=True)]
 
 
 def _listed(names: tuple[str, ...]) -> str:
