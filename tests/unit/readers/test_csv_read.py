@@ -93,7 +93,7 @@ def test_a_field_larger_than_a_batch_is_read_whole():
 
 def test_a_record_without_an_end_is_refused_before_memory_runs_out(monkeypatch):
     monkeypatch.setattr(csv_split, "MAX_RECORD", 1000)
-    with pytest.raises(BadRow, match="the record at byte 4 is longer than 1000 bytes"):
+    with pytest.raises(BadRow, match="byte 4, line 2: the record at byte 4 is longer than 1000 bytes, .*; the record is '1,xxx"):
         rows(b"a,b\n1," + b"x" * 2000 + b"\n2,y\n", batch_bytes=100, chunk_bytes=2)
     with pytest.raises(BadRow, match="the record at byte 4 is longer"):
         read_as(b"a,b\n1," + b"x" * 2000 + b"\n", {"a": "int64", "b": "string"}, batch_bytes=100)
@@ -150,12 +150,15 @@ def test_raw_text_is_cut_at_200_characters():
 
 def test_bytes_that_are_not_utf8_are_named_with_the_cure():
     data = b"a,b\n" + b"1,2\n" * 50 + b"3,caf\xe9\n"
-    with pytest.raises(InvalidEncoding, match=r"byte 209, line 52: 0xe9 is not UTF-8; convert it first"):
+    with pytest.raises(
+        InvalidEncoding,
+        match=r"byte 204, line 52: column 'b': byte 209: 0xe9 is not utf-8; set csv\.encoding to .*; the record is '3,caf\\\\xe9'",
+    ):
         read_as(data, {"a": "int64", "b": "string"}, batch_bytes=64)
 
 
 def test_a_nul_byte_is_refused_with_its_place():
-    with pytest.raises(BadRow, match=r"byte 8, line 3: a NUL byte at byte 10; the record is '2,\\x00'"):
+    with pytest.raises(BadRow, match=r"byte 8, line 3: column 'b': a NUL byte at byte 10; the record is '2,\\x00'"):
         rows(b"a,b\n1,2\n2,\0\n3,4\n")
 
 
