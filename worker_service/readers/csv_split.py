@@ -105,7 +105,7 @@ def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dial
         data = pread(file, start, min(want, end - start))
         if irregular or not dialect.plain:
             scanner = Scanner(dialect, start)
-            shape = scanner.feed(data)
+            shape = b"".join(scanner.feed(data[at : at + CACHED]) for at in range(0, len(data), CACHED))
             inside = scanner.inside
         else:
             shape, inside = data, is_odd(data, dialect.quote)

@@ -53,28 +53,32 @@ def head(content: Content, dialect: Dialect, options: CsvOptions) -> Head:
 def _first_record(data: bytes, content: Content, dialect: Dialect, *, complete: bool) -> tuple[int, int, int] | None:
     """Start and stop of the first record that is not an empty line, and the start of what follows; None if *data* ends too early."""
     bom = _mark(data, dialect)
-    scanner = Scanner(dialect, bom)
-    text, broken = data[bom:], None
-    try:
-        shape = scanner.feed(text) if text else b""
-        if complete:
-            scanner.finish()
-    except Fault as fault:  # behind the first record it is for the planner to tell, which knows the names of the columns
-        broken = fault
-        text = data[bom : fault.at]
-        shape = (Scanner(dialect, bom).feed(text) if text else b"") + MASK  # for the byte at fault
+    shape, fault = _shape(data[bom:], bom, dialect, complete=complete)
     found = records(shape, dialect, keep_empty=True)
     filled = (found.stops > found.starts).nonzero()[0]
     first = int(filled[0]) if filled.size else 0
     if filled.size and first + 1 < len(found.starts):
         following = int(found.starts[first + 1])
-    elif broken:
-        raise Place(dialect=dialect, options=CsvOptions(), names=(), content=content).broken(broken, bom)
+    elif fault:
+        raise Place(dialect=dialect, options=CsvOptions(), names=(), content=content).broken(fault, bom)
     elif complete and filled.size:
-        following = len(text)
+        following = len(shape)
     else:
         return None
     return bom + int(found.starts[first]), bom + int(found.stops[first]), bom + following
+
+
+def _shape(data: bytes, offset: int, dialect: Dialect, *, complete: bool) -> tuple[bytes, Fault | None]:
+    """The shape of *data*. A fault behind the first record is for the planner to tell, which knows the names: the shape ends with its byte."""
+    scanner = Scanner(dialect, offset)
+    try:
+        shape = scanner.feed(data) if data else b""
+        if complete:
+            scanner.finish()
+    except Fault as fault:
+        before = data[: fault.at - offset]
+        return (Scanner(dialect, offset).feed(before) if before else b"") + MASK, fault
+    return shape, None
 
 
 def _mark(data: bytes, dialect: Dialect) -> int:

@@ -190,6 +190,7 @@ class Scanner:
         """Which of `quotes` are strays. Each one makes the quotes after it change roles: what is wrong in either role is known beforehand."""
         opens = np.arange(self.quotes.size) % 2 == 0
         wrong = [np.flatnonzero(np.where(opens ^ bool(role), cannot_open, cannot_close)).tolist() for role in (0, 1)]
+        touching = [*(np.diff(self.quotes) == 1).tolist(), False]  # the quote after it
         strays: list[int] = []
         role, at = int(self.inside), 0
         while (found := bisect_left(wrong[role], at)) < len(wrong[role]):
@@ -197,9 +198,9 @@ class Scanner:
             if (at + role) % 2:
                 raise self._text_after(int(self.quotes[at]))
             strays.append(at)
-            while at + 1 < self.quotes.size and self.quotes[at + 1] == self.quotes[at] + 1:
+            while touching[at]:  # a quote right after a stray one is one too
                 at += 1
-                strays.append(at)  # a quote right after a stray one
+                strays.append(at)
             at += 1
             role = (int(self.inside) + len(strays)) % 2
         return strays
