@@ -113,6 +113,25 @@ def test_many_files_are_one_dataset(stack):
     assert stack.rows(job["id"], order_by="k") == [{"k": "a", "sum_v": 10}, {"k": "b", "sum_v": 100}]
 
 
+@pytest.mark.parametrize("encoding", ["cp949", "utf-16"])
+@pytest.mark.parametrize("chunk_bytes", [None, 97])
+def test_an_odd_dialect_in_another_encoding_is_counted_exactly(stack, encoding, chunk_bytes):
+    text = '# 메모, "\nk|n\n' + '5" 관|1\n"뷁\n|"|\\2\n# "\n\\#|3\n' * 200
+    csv = {"delimiter": "|", "escape": "\\", "comment": "#", "encoding": encoding}
+    uri = stack.write("odd.csv", text.encode(encoding))
+    job = stack.run(
+        spec(uri, aggregates=[{"fn": "count"}, {"fn": "sum", "column": "n"}], source={"csv": csv}, options={"chunk_bytes": chunk_bytes})
+    )
+
+    assert job["state"] == "succeeded", job["error"]
+    assert job["progress"]["chunks"]["total"] > (50 if chunk_bytes and encoding == "cp949" else 0)
+    assert sorted((row["k"], row["count"], row["sum_n"]) for row in stack.rows(job["id"])) == [
+        ("#", 200, 600),
+        ('5" 관', 200, 200),
+        ("뷁\n|", 200, 400),
+    ]
+
+
 def test_no_keys_means_one_global_row(stack):
     job = stack.run(spec(stack.write("g.csv", "v\n1\n2\n4\n"), group_by=[], aggregates=[{"fn": "mean", "column": "v"}]))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from shared.errors import BadRow
 from shared.spec.source import CsvOptions
 from worker_service.readers.content import Content
-from worker_service.readers.csv_split import Block, Records, last_end, records
+from worker_service.readers.csv_split import MAX_RECORD, Block, Records, last_end, records
 from worker_service.readers.shape import LINE_END, MASK, Dialect, Fault, Scanner
 
 SHOWN = 200
@@ -54,6 +54,8 @@ class Place:
                 break
             if cut := last_end(before, self.dialect.quote, scanner.inside):
                 start, data, before = start + cut, data[cut:], before[cut:]
+            if len(before) > MAX_RECORD:  # too much to hold for the sake of a message
+                return BadRow(f"{self.at(fault.at)}: {fault.reason}")
             known = piece[: fault.at - start - len(data)]
             before += scanner.feed(known) if known else b""
             data += piece

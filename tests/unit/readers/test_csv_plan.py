@@ -167,6 +167,17 @@ def test_text_after_a_quote_is_found_at_the_same_place_whatever_the_pieces(piece
         schema_of(b'x,y\n"a\n","b""x"z\n')
 
 
+def test_a_fault_in_an_endless_record_is_named_by_its_byte_alone(monkeypatch):
+    from worker_service.readers import place
+
+    monkeypatch.setattr(place, "MAX_RECORD", 40)
+    monkeypatch.setattr(place, "_PIECE", 8)
+    with pytest.raises(BadRow, match=r"t0: byte 66, line 2: text after the closing quote at byte 66; double"):
+        schema_of(b"x,y\n" + b"1" * 60 + b',""b\n')
+    with pytest.raises(BadRow, match=r"t0: byte 64, line 17: column 'y': text after the closing quote at byte 67; double"):
+        schema_of(b"x,y\n" + b"1,2\n" * 15 + b'3,""4\n')
+
+
 def test_extents_say_whether_stray_quotes_make_their_file_irregular():
     with opened(b'a,b\n1,2"\n3,4\n', b'a,b\n"1",2\n') as files:
         planned = plan(files, source(), 5)
