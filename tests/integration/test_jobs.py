@@ -220,6 +220,15 @@ def test_a_late_float_widens_an_integer_column_for_the_whole_dataset(stack):
     assert {"name": "v", "type": "float64"}.items() <= job["schema"][1].items()
 
 
+def test_a_late_text_in_a_column_to_be_summed_is_named_with_its_place_and_the_cure(stack):
+    text = "k,v\n" + "a,1\n" * 22_000 + "a,NA\n" + "a,1\n" * 378_000  # between two of the samples that the schema is inferred from
+    job = stack.run(spec(stack.write("late.csv", text), aggregates=[{"fn": "sum", "column": "v"}], options={"chunk_bytes": 500_000}))
+
+    assert (job["state"], job["error"]["code"]) == ("failed", "type_mismatch")
+    assert f"'v' has 'NA' in the record at byte 88004 of file://" in job["error"]["detail"]
+    assert "set source.csv.null_values" in job["error"]["detail"]
+
+
 def test_null_keys_and_the_two_semantics(stack):
     uri = stack.write("nulls.csv", 'k,v\na,1\n,2\n"",3\nb,\n')
     sums = [{"fn": "sum", "column": "v"}]

@@ -47,9 +47,22 @@ def misfits(block: Block, place: Place, texts: Mapping[str, Column], fields: Seq
     declared = [field for field in fields if field.declared]
     if declared:
         return _bad_literal(block, place, texts, declared, zone)
-    widen: dict[str, str] = {f.name: narrowest(texts[f.name], widenings(f.type.kind), zone) for f in fields}
-    wanted = ", ".join(f"{name!r} to {kind}" for name, kind in widen.items())
-    return SchemaWidened(f"{place.at(block.offset)}: values from here on widen {wanted}", widen)
+    wider = {f.name: narrowest(texts[f.name], widenings(f.type.kind), zone) for f in fields}
+    told = (_misfit(block, place, texts[f.name], f, wider[f.name], zone) for f in fields)
+    return SchemaWidened(f"{', '.join(told)} of {place.dialect.uri}", {name: str(kind) for name, kind in wider.items()})
+
+
+def _misfit(block: Block, place: Place, text: Column, field: Field, wider: Kind, zone: str) -> str:
+    """The first value of *field* for which nothing narrower than *wider* will do."""
+    kinds = [field.type.kind, *widenings(field.type.kind)]
+    narrower = Field("", DataType(kinds[kinds.index(wider) - 1]))
+    row = first_misfit(text, lambda values: literals.fits(values, narrower, zone)) or 0
+    start, _ = place.records(block).span(row)
+    return f"{field.name!r} has {_literal(text, row)!r} in the record at byte {block.offset + start}"
+
+
+def _literal(text: Column, row: int) -> str:
+    return shown(text[row].as_buffer().to_pybytes(), "utf-8")
 
 
 def _bad_literal(block: Block, place: Place, texts: Mapping[str, Column], fields: Sequence[Field], zone: str) -> BadRow:
@@ -57,8 +70,7 @@ def _bad_literal(block: Block, place: Place, texts: Mapping[str, Column], fields
         return first_misfit(texts[field.name], lambda text: literals.fits(text, field, zone)) or 0
 
     row, field = min(((first(field), field) for field in fields), key=lambda found: found[0])
-    literal = shown(texts[field.name][row].as_buffer().to_pybytes(), "utf-8")
-    reason = f"column {field.name!r}: {literal!r} is no {field.type}"
+    reason = f"column {field.name!r}: {_literal(texts[field.name], row)!r} is no {field.type}"
     return place.bad(block, place.records(block).span(row), reason)
 
 

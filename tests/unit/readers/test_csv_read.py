@@ -129,6 +129,16 @@ def test_undeclared_misfits_name_every_column_and_the_narrowest_kind_for_the_who
     with pytest.raises(SchemaWidened) as caught:
         read_as(data, types)
     assert caught.value.widen == {"i": "string", "f": "float64", "b": "string", "d": "timestamp"}
+    assert caught.value.detail == (
+        "'i' has '007' in the record at byte 36, 'f' has '2.5' in the record at byte 11, 'b' has 'maybe' in the record at byte 11, "
+        "'d' has '2024-01-02 03:04' in the record at byte 36 of file:///data/t0"
+    )
+
+
+def test_a_widening_names_the_value_that_needs_the_type_and_not_one_that_needs_less():
+    with pytest.raises(SchemaWidened) as caught:
+        read_as(b"n\n1\n1.5\n2\nNA\n", {"n": "int64"})
+    assert caught.value.detail == "'n' has 'NA' in the record at byte 10 of file:///data/t0"
 
 
 def test_a_declared_misfit_comes_before_a_widening():
