@@ -16,7 +16,12 @@ from worker_service.readers.shape import MASK, Dialect, Fault, Scanner
 PIECE = 64 * 1024
 """Bytes to ask for at a time while looking for the end of the first record."""
 
-_MARKS = {"utf-8": codecs.BOM_UTF8, "utf-16": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
+_MARKS = {
+    "utf-8": codecs.BOM_UTF8,
+    "utf-16": codecs.BOM_UTF16_LE,
+    "utf-16-be": codecs.BOM_UTF16_BE,
+    "gb18030": "\ufeff".encode("gb18030"),
+}
 """Byte order marks that no file begins with by chance."""
 
 

@@ -98,3 +98,9 @@ def test_compressed_files_may_have_any_encoding():
 def test_what_is_not_utf_8_in_the_second_column_is_named_there():
     with pytest.raises(InvalidEncoding, match=r"byte 4, line 2: column 'y': byte 7: 0xe9 is not utf-8; .* the record is 'a,b\\\\xe9c'"):
         rows(b"x,y\na,b\xe9c\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_a_byte_order_mark_is_no_part_of_the_first_name_in_any_encoding(encoding):
+    assert list(schema_of("\ufeffx,y\n1,2\n".encode(encoding), spec=source(encoding=encoding))) == ["x", "y"]
+    assert rows_at_every_cut("\ufeffx\n\ufeff\n".encode(encoding), spec=source(encoding=encoding)) == [("\ufeff",)]
