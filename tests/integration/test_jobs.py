@@ -225,7 +225,7 @@ def test_a_late_text_in_a_column_to_be_summed_is_named_with_its_place_and_the_cu
     job = stack.run(spec(stack.write("late.csv", text), aggregates=[{"fn": "sum", "column": "v"}], options={"chunk_bytes": 500_000}))
 
     assert (job["state"], job["error"]["code"]) == ("failed", "type_mismatch")
-    assert f"'v' has 'NA' in the record at byte 88004 of file://" in job["error"]["detail"]
+    assert "'v' has 'NA' in the record at byte 88004 of file://" in job["error"]["detail"]
     assert "set source.csv.null_values" in job["error"]["detail"]
 
 

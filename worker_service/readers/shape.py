@@ -1,7 +1,7 @@
 """The shape of CSV: the same bytes, in which every byte that only looks like structure is masked, so that parity of quotes is a proof.
 
-Masked are a quote inside an unquoted field (`5" pipe`: literal, as in Python's csv module), an escape character with the byte after it, and a comment line after its first byte.
-Regular bytes are their own shape: nothing is copied.
+Masked are a quote inside an unquoted field (`5" pipe`: literal, as in Python's csv module), an escape character with the byte after it,
+and a comment line after its first byte. Regular bytes are their own shape: nothing is copied.
 
 A byte is inside quotes if an odd number of quotes lies before it in the shape. That is a proof only while every quote that opens stands
 at the start of a field or right after the quote that it doubles, and every quote that closes stands at the end of a field or right before
@@ -73,7 +73,7 @@ class Scanner:
         self._quote = dialect.quote[0] if dialect.quote else -1
         self._edge = dialect.delimiter + dialect.quote + b"\n\r"
         self._offset = offset
-        self._last = _LF  # of the shape
+        self._last = _LF  # of the shape, without the comments
         self._opened = offset
         self._escaping = False
         self._commented = False
@@ -123,7 +123,7 @@ class Scanner:
     def _passed(self, shape: bytes) -> bytes:
         """A part of a comment goes by."""
         self._offset += len(shape)
-        self._last, self.quotes = MASK[0], _NOWHERE
+        self.quotes = _NOWHERE
         return shape
 
     def _scanned(self, piece: bytes) -> bytes:
