@@ -1,7 +1,8 @@
 """A spec meets the dataset's schema: every column found, every type accepted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
+from types import MappingProxyType
 
 from shared.errors import Detail, TypeMismatch, UnknownColumn, UsageError
 from shared.spec.functions import FUNCTIONS, Function, Parameter
@@ -14,10 +15,10 @@ from shared.spec.query import Aggregate, Input, Key, Query
 from shared.spec.types import Field, Schema
 
 
-def bind(spec: JobSpec, schema: Schema) -> Query:
-    """Raises UnknownColumn, else TypeMismatch, each with all of its kind at once."""
+def bind(spec: JobSpec, schema: Schema, culprits: Mapping[str, str] = MappingProxyType({})) -> Query:
+    """Raises UnknownColumn, else TypeMismatch, each with all of its kind at once. *culprits*: column -> which values make it a string."""
     _refuse(UnknownColumn, _unknown_columns(spec, schema))
-    _refuse(TypeMismatch, _mismatches(spec, schema))
+    _refuse(TypeMismatch, _mismatches(spec, schema, culprits))
     keys = (key.column if isinstance(key, TimeBucket) else key for key in spec.group_by)
     return Query(
         keys=tuple(Key(column=name, name=name, type=schema[name].type) for name in keys),
@@ -59,21 +60,22 @@ def _arguments(spec: JobSpec, schema: Schema) -> Iterator[tuple[str, Function, P
             yield pointer("aggregates", i, parameter), function, function.parameters[parameter], schema[name]
 
 
-def _mismatches(spec: JobSpec, schema: Schema) -> Iterator[Detail]:
+def _mismatches(spec: JobSpec, schema: Schema, culprits: Mapping[str, str]) -> Iterator[Detail]:
     for at, function, parameter, field in _arguments(spec, schema):
         if parameter.accepts is not None and field.type.kind not in parameter.accepts.kinds:
-            detail = f"{function.name} needs {parameter.accepts.what}, and {quote(field.name)} is {field.type}; {_cure(field)}"
-            yield {"pointer": at, "detail": detail}
+            why = _cure(field, culprits.get(field.name, "a value of it does not read as a number"))
+            yield {
+                "pointer": at,
+                "detail": f"{function.name} needs {parameter.accepts.what}, and {quote(field.name)} is {field.type}: {why}",
+            }
 
 
-def _cure(field: Field) -> str:
+def _cure(field: Field, culprit: str) -> str:
     takers = ", ".join(name for name, function in FUNCTIONS.items() if field.type.kind in function.first_accepts.kinds)
     if field.declared:
         return f"source.types declares it so, and a {field.type} can be given to {takers}"
     if field.type.kind == "string":
-        return (
-            "a value of it does not read as a number: set source.csv.null_values if it stands for null, or source.types to declare the type"
-        )
+        return f"{culprit}; set source.csv.null_values if that stands for null, or source.types to declare the type"
     return f"a {field.type} can be given to {takers}"
 
 

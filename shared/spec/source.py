@@ -1,31 +1,30 @@
 """`source`: which files, and how they are read."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from shared.spec import values as v
-from shared.spec.built import NOT_YET, Built, only
+from shared.spec.built import Built, only
+from shared.spec.encodings import SHARED
 from shared.spec.part import Part, raise_faults, repeated
+from shared.spec.pointers import Location
 from shared.spec.uris import is_supported
+
+_ASCII = Built(lambda character: character is None or character.isascii(), "only ASCII characters are supported yet")
+_SPECIAL = ("quote", "delimiter", "escape", "comment")
 
 
 class CsvOptions(Part):
-    quote: Annotated[v.Character, Built(str.isascii, "only ASCII quotes are supported yet")] = '"'
-    delimiter: Annotated[v.Character, Built(str.isascii, "only ASCII delimiters are supported yet")] = ","
-    escape: Annotated[v.Character | None, NOT_YET] = None
+    delimiter: Annotated[v.Character, _ASCII] = ","
+    quote: Annotated[v.Character | None, _ASCII] = '"'
+    escape: Annotated[v.Character | None, _ASCII] = None
     header: v.Flag = True
     names: Annotated[tuple[v.ColumnName, ...], Field(max_length=10_000), v.NOT_EMPTY] | None = None
-    encoding: Annotated[v.Encoding, only("utf-8")] = "utf-8"
+    encoding: v.Encoding = "utf-8"
     null_values: Annotated[tuple[v.NullValue, ...], Field(max_length=1000)] = ()
-    comment: Annotated[v.Character | None, NOT_YET] = None
-
-    @field_validator("delimiter")
-    @classmethod
-    def _not_the_quote(cls, delimiter: str, info: ValidationInfo) -> str:
-        if delimiter == info.data.get("quote"):
-            raise v.fault("the delimiter and the quote are the same character")
-        return delimiter
+    comment: Annotated[v.Character | None, _ASCII] = None
 
     @field_validator("names")
     @classmethod
@@ -34,6 +33,24 @@ class CsvOptions(Part):
             raise v.fault("names are for files without a header; set header to false")
         raise_faults(repeated(((i,), name) for i, name in enumerate(names or ())))
         return names
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        raise_faults(self._confused())
+        return self
+
+    def _confused(self) -> Iterator[tuple[Location, str]]:
+        """Every special character that is another one too, or whose byte can be a part of another character."""
+        taken: dict[str, str] = {}
+        for name in _SPECIAL:
+            character: str | None = getattr(self, name)
+            if character is None:
+                continue
+            if character in taken:
+                yield (name,), f"the {taken[character]} and the {name} are the same character"
+            if character in SHARED.get(self.encoding, ""):
+                yield (name,), f"in {self.encoding} its byte can be a part of another character; convert the files to UTF-8"
+            taken.setdefault(character, name)
 
 
 class SourceSpec(Part):

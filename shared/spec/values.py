@@ -1,6 +1,5 @@
 """The kinds of value that a spec is made of, each with its one check. No message repeats a value wholesale."""
 
-import codecs
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
 from shared.spec.durations import check_bucket, parse_duration
+from shared.spec.encodings import normal_encoding
 from shared.spec.functions import FUNCTIONS
 from shared.spec.names import did_you_mean, quote, result_name_fault
 from shared.spec.synonyms import SYNONYMS
@@ -91,13 +91,6 @@ def _timezone(name: str) -> str:
         raise ValueError('not a time zone of the IANA database, such as "Asia/Seoul" or "UTC"') from error
 
 
-def _encoding(name: str) -> str:
-    try:
-        return codecs.lookup(name).name
-    except (ValueError, LookupError) as error:
-        raise ValueError('not an encoding; files are read as "utf-8"') from error
-
-
 def _character(text: str) -> str:
     if len(text) != 1 or text in "\r\n\0":
         raise ValueError("exactly one character, not a line end or NUL")
@@ -127,7 +120,7 @@ TypeName = Annotated[str, checked(_type)]
 Duration = Annotated[str, checked(_duration)]
 BucketWidth = Annotated[str, checked(check_bucket)]
 TimeZone = Annotated[str, Field(max_length=100), checked(_timezone)]
-Encoding = Annotated[str, Field(max_length=40), checked(_encoding)]
+Encoding = Annotated[str, Field(max_length=40), checked(normal_encoding)]
 Character = Annotated[str, checked(_character)]
 Uri = Annotated[str, checked(check_uri)]
 NullValue = Annotated[str, Field(max_length=1000), checked(_plain)]

@@ -113,6 +113,25 @@ def test_many_files_are_one_dataset(stack):
     assert stack.rows(job["id"], order_by="k") == [{"k": "a", "sum_v": 10}, {"k": "b", "sum_v": 100}]
 
 
+@pytest.mark.parametrize("encoding", ["cp949", "utf-16"])
+@pytest.mark.parametrize("chunk_bytes", [None, 97])
+def test_an_odd_dialect_in_another_encoding_is_counted_exactly(stack, encoding, chunk_bytes):
+    text = '# 메모, "\nk|n\n' + '5" 관|1\n"뷁\n|"|\\2\n# "\n\\#|3\n' * 200
+    csv = {"delimiter": "|", "escape": "\\", "comment": "#", "encoding": encoding}
+    uri = stack.write("odd.csv", text.encode(encoding))
+    job = stack.run(
+        spec(uri, aggregates=[{"fn": "count"}, {"fn": "sum", "column": "n"}], source={"csv": csv}, options={"chunk_bytes": chunk_bytes})
+    )
+
+    assert job["state"] == "succeeded", job["error"]
+    assert job["progress"]["chunks"]["total"] > (50 if chunk_bytes and encoding == "cp949" else 0)
+    assert sorted((row["k"], row["count"], row["sum_n"]) for row in stack.rows(job["id"])) == [
+        ("#", 200, 600),
+        ('5" 관', 200, 200),
+        ("뷁\n|", 200, 400),
+    ]
+
+
 def test_no_keys_means_one_global_row(stack):
     job = stack.run(spec(stack.write("g.csv", "v\n1\n2\n4\n"), group_by=[], aggregates=[{"fn": "mean", "column": "v"}]))
 
@@ -199,6 +218,15 @@ def test_a_late_float_widens_an_integer_column_for_the_whole_dataset(stack):
     assert job["state"] == "succeeded", job["error"]
     assert stack.rows(job["id"]) == [{"k": "a", "sum_v": 60_000.5}]
     assert {"name": "v", "type": "float64"}.items() <= job["schema"][1].items()
+
+
+def test_a_late_text_in_a_column_to_be_summed_is_named_with_its_place_and_the_cure(stack):
+    text = "k,v\n" + "a,1\n" * 22_000 + "a,NA\n" + "a,1\n" * 378_000  # between two of the samples that the schema is inferred from
+    job = stack.run(spec(stack.write("late.csv", text), aggregates=[{"fn": "sum", "column": "v"}], options={"chunk_bytes": 500_000}))
+
+    assert (job["state"], job["error"]["code"]) == ("failed", "type_mismatch")
+    assert "'v' has 'NA' in the record at byte 88004 of file://" in job["error"]["detail"]
+    assert "set source.csv.null_values" in job["error"]["detail"]
 
 
 def test_null_keys_and_the_two_semantics(stack):

@@ -7,17 +7,20 @@ import os
 import tempfile
 from contextlib import contextmanager
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import BadRow, SchemaWidened
+from shared.spec.encodings import SHARED
 from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.types import Field, Schema, parse_type
 from worker_service.readers import SourceFile, Tally, plan, read
 
 # Few characters, so that quotes, line ends and delimiters meet often.
-FIELD = st.text('ab"\n\r,;é \ufeff', max_size=6)
-ENDS = st.sampled_from(["\n", "\r\n"])
+FIELD = st.text('ab"\n\r,;×\\# \ufeff', max_size=6)
+ENDS = st.sampled_from(["\n", "\r\n", "\r"])
+ENCODINGS = ["utf-8", "cp1252", "shift_jis", "gb18030", "utf-16-le"]  # in shift_jis the second byte of × is that of ~
 
 
 @contextmanager
@@ -45,71 +48,116 @@ def rows_read(file, spec, chunk_bytes, batch_bytes):
     return found
 
 
-def cell(value, delimiter, *, quoted):
-    if quoted or any(special in value for special in '"\r\n' + delimiter):
-        return '"' + value.replace('"', '""') + '"'
-    return value
+def quoted(value):
+    return '"' + value.replace('"', '""') + '"'
+
+
+def cell(value, way, delimiter, escape, comment):
+    """*value* as a field: `plain` with stray quotes as they are, where that can be; with escapes where there is an escape character; else quoted."""
+    special = (delimiter, "\r", "\n", escape)
+    if way == "escaped" and escape:
+        return "".join(escape + c if c in special or (not i and c in ('"', comment)) else c for i, c in enumerate(value))
+    if way == "escaped quotes" and escape:
+        return '"' + "".join(escape + c if c in ('"', escape) else c for c in value) + '"'
+    if way == "plain" and not value.startswith(('"', comment or '"')) and not any(c in special for c in value):
+        return value
+    return quoted(value.replace(escape, escape * 2) if escape else value)
 
 
 @st.composite
-def documents(draw):
-    """The text of a CSV file: any quoting that is right, either line end, perhaps a BOM, empty lines and no final line end."""
+def documents(draw, *, comments=("#", None)):
+    """A CSV file as (its columns, how it is written, its text, its text without the comments): anything that is right in the dialect."""
     columns = draw(st.integers(1, 4))
     delimiter, end = draw(st.sampled_from(",;\t|")), draw(ENDS)
-    rows = draw(st.lists(st.lists(st.tuples(FIELD, st.booleans()), min_size=columns, max_size=columns), max_size=12))
+    escape, comment = draw(st.sampled_from(["\\", None])), draw(st.sampled_from(comments))
+    way = st.sampled_from(["plain", "quoted", "escaped", "escaped quotes"])
+    rows = draw(st.lists(st.lists(st.tuples(FIELD, way), min_size=columns, max_size=columns), max_size=12))
     lines = [delimiter.join(f"c{i}" for i in range(columns))]
     for row in rows:
         lines += [""] * draw(st.integers(0, 1))
-        lines.append(delimiter.join(cell(value, delimiter, quoted=quoted) for value, quoted in row))
-    return columns, delimiter, draw(st.sampled_from(["", "\ufeff"])) + end.join(lines) + draw(st.sampled_from(["", end]))
+        lines.append(delimiter.join(cell(value, way, delimiter, escape, comment) for value, way in row))
+    remarks = st.lists(st.text('a"\\,# ', max_size=4).map(lambda text: f"{comment}{text}"), max_size=2) if comment else st.just([])
+    marked = [line for kept in lines for line in (*((remark, False) for remark in draw(remarks)), (kept, True))]
+    ended = [(line + end, kept) for line, kept in marked[:-1]] + [(marked[-1][0] + draw(st.sampled_from(["", end])), True)]
+    bom = draw(st.sampled_from(["", "\ufeff"]))
+    text, plain = (bom + "".join(line for line, kept in ended if kept or whole) for whole in (True, False))
+    fitting = [name for name in ENCODINGS if can_hold(name, text) and not {delimiter, escape} & set(SHARED.get(name, ""))]
+    encoding = draw(st.sampled_from(fitting))
+    return columns, {"delimiter": delimiter, "escape": escape, "comment": comment, "encoding": encoding}, text, plain
 
 
-def expected(text, delimiter):
+def can_hold(encoding, text):
+    """A byte order mark is one of the encodings of Unicode only."""
+    return "\ufeff" not in text or encoding in {"utf-8", "utf-16-le"}
+
+
+def expected(text, options):
     """The csv module's rows; it does not tell null from "". An empty line is no record, unless a record has only one field."""
-    header, *rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter, strict=True)
+    written = {"delimiter": options["delimiter"], "escapechar": options["escape"]}
+    header, *rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), **written)
     return [tuple(row or [""]) for row in rows if row or len(header) == 1]
 
 
+def usual(columns, text):
+    """A document in the dialect of the defaults."""
+    return columns, {"delimiter": ",", "escape": None, "comment": None, "encoding": "utf-8"}, text, text
+
+
+EVERY = {"delimiter": ",", "escape": "\\", "comment": "#", "encoding": "utf-8"}
+
+
 @given(documents(), st.integers(1, 90), st.integers(1, 90))
-@example((2, ",", 'c0,c1\r\n"a\r\n",b\r\n"\r","\n"\r\n'), 1, 1)
-@example((1, ",", 'c0\n""\n"\n"'), 1, 1)
-@example((2, ",", 'c0,c1\n"""","""a"\n"""""",'), 3, 2)
+@example(usual(2, 'c0,c1\r\n"a\r\n",b\r\n"\r","\n"\r\n'), 1, 1)
+@example(usual(1, 'c0\n""\n"\n"'), 1, 1)
+@example(usual(2, 'c0,c1\n"""","""a"\n"""""",'), 3, 2)
+@example(usual(2, 'c0,c1\na""",b\n",""\n ",b"'), 1, 1)
+@example((1, EVERY, "c0\r#\r\n\na\r#\\\n\nb", "c0\r\ra\r\rb"), 1, 1)
 def test_any_cut_gives_the_rows_of_the_csv_module(document, chunk_bytes, batch_bytes):
-    columns, delimiter, text = document
-    spec = source([f"c{i}" for i in range(columns)], delimiter)
-    with opened(text.encode()) as file:
+    columns, options, text, plain = document
+    spec = source([f"c{i}" for i in range(columns)], **options)
+    with opened(text.encode(options["encoding"])) as file:
         found = rows_read(file, spec, chunk_bytes, batch_bytes)
-    assert [tuple(value or "" for value in row) for row in found] == expected(text, delimiter)
+    assert [tuple(value or "" for value in row) for row in found] == expected(plain, options)
 
 
 @given(documents(), st.integers(1, 90))
 def test_a_compressed_file_gives_the_same_rows_and_nulls_as_the_plain_one(document, batch_bytes):
-    columns, delimiter, text = document
-    spec = source([f"c{i}" for i in range(columns)], delimiter)
-    middle = len(text) // 2
-    packed = gzip.compress(text[:middle].encode()) + gzip.compress(text[middle:].encode())
-    with opened(text.encode()) as plain, opened(packed) as wrapped:
+    columns, options, text, _ = document
+    spec = source([f"c{i}" for i in range(columns)], **options)
+    data = text.encode(options["encoding"])
+    packed = gzip.compress(data[: len(data) // 2]) + gzip.compress(data[len(data) // 2 :])
+    with opened(data) as plain, opened(packed) as wrapped:
         assert rows_read(wrapped, spec, 10, batch_bytes) == rows_read(plain, spec, 7, 5)
 
 
 @given(st.lists(st.tuples(st.none() | FIELD, st.none() | st.integers(-9, 9)), max_size=12), st.integers(1, 40), st.integers(1, 40), ENDS)
 def test_null_is_told_from_the_empty_string_at_any_cut(rows, chunk_bytes, batch_bytes, end):
-    text = "s,n" + end + "".join(f"{'' if s is None else cell(s, ',', quoted=True)},{'' if n is None else n}{end}" for s, n in rows)
+    text = "s,n" + end + "".join(f"{'' if s is None else quoted(s)},{'' if n is None else n}{end}" for s, n in rows)
     spec = SourceSpec(uris=("file:///data/t.csv",), types={"s": "string", "n": "int64"})
     with opened(text.encode()) as file:
         assert rows_read(file, spec, chunk_bytes, batch_bytes) == rows
 
 
-@given(st.text('ab",\n', min_size=1, max_size=24), st.integers(1, 30))
-def test_a_file_of_any_quotes_is_read_as_the_strict_csv_module_reads_it_or_refused(body, chunk_bytes):
-    text = "x,y\n" + body
-    spec = source(["x", "y"])
-    with opened(text.encode()) as file:
-        try:
-            found = rows_read(file, spec, chunk_bytes, chunk_bytes)
-        except BadRow:
-            return
-    assert [tuple(value or "" for value in row) for row in found] == expected(text, ",")
+@given(st.text('ab",\n\\', min_size=1, max_size=24), st.sampled_from(["\\", None]), st.integers(1, 30), st.integers(1, 30))
+@example('5" pipe,"\n"\n', None, 1, 1)
+@example('"a\\"b",\\\n,\n', "\\", 1, 1)
+def test_a_file_of_any_quotes_is_read_as_the_strict_csv_module_reads_it_or_refused_where_it_refuses(body, escape, chunk_bytes, batch_bytes):
+    text, spec = "x,y\n" + body + "\n", source(["x", "y"], escape=escape)
+    reader = csv.reader(
+        io.StringIO(text + "0,0\n", newline=""), escapechar=escape, strict=True
+    )  # its strict mode wants something after an escaped line end
+    try:
+        _, *wanted = (tuple(row) for row in reader if row)
+        ragged = any(len(row) != 2 for row in wanted)
+    except csv.Error:
+        ragged, wanted = True, []
+    with opened((text + "0,0\n").encode()) as file:
+        if ragged:
+            with pytest.raises(BadRow):
+                rows_read(file, spec, chunk_bytes, batch_bytes)
+        else:
+            found = rows_read(file, spec, chunk_bytes, batch_bytes)
+            assert [tuple(value or "" for value in row) for row in found] == wanted
 
 
 def test_the_tempfile_offset_does_not_matter():

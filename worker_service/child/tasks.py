@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shared.errors import GristmillError, InternalError, OutOfMemory, SchemaWidened
+from shared.errors import GristmillError, InternalError, OutOfMemory, SchemaWidened, TypeMismatch
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
@@ -56,6 +56,7 @@ def plan(request: dict[str, Any], descriptors: list[int]) -> Answer:
     spec = JobSpec.model_validate(request["spec"])
     files = _files(request, descriptors)
     planned = readers.plan(files, spec.source, request["chunk_bytes"], request["max_chunks"])
+    _bound(spec, planned.schema, files)
     ends = {e.file: e.end for extents in planned.extents for e in extents}
 
     def size(e: readers.Extent) -> int:
@@ -64,9 +65,21 @@ def plan(request: dict[str, Any], descriptors: list[int]) -> Answer:
         return whole * e.end // end - whole * e.start // end if planned.format == "parquet" else e.end - e.start
 
     chunks = [
-        {"extents": [[e.file, e.start, e.end, e.rows] for e in extents], "bytes": sum(map(size, extents))} for extents in planned.extents
+        {"extents": [[e.file, e.start, e.end, e.rows, e.irregular] for e in extents], "bytes": sum(map(size, extents))}
+        for extents in planned.extents
     ]
     return {"schema": planned.schema.to_json(), "chunks": chunks}, []
+
+
+def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
+    """Raises what `bind` raises; of columns that a few values keep from being numbers it names these, which takes another look at the data."""
+    try:
+        bind(spec, schema)
+    except TypeMismatch:
+        inputs = {name for aggregate in spec.aggregates for name in aggregate.columns.values()}
+        strings = {name for name in inputs if schema[name].type.kind == "string" and not schema[name].declared}
+        bind(spec, schema, readers.culprits(files, spec.source, strings))
+        raise
 
 
 def chunk(request: dict[str, Any], descriptors: list[int]) -> Answer:

@@ -4,9 +4,10 @@
 and deterministic: they depend on the bytes of the files and on the options, never on a clock, a thread or another chunk.
 """
 
+from worker_service.readers.culprits import culprits
 from worker_service.readers.files import Extent, Planned, SourceFile
 from worker_service.readers.plan import plan
 from worker_service.readers.read import read
 from worker_service.readers.records import Tally
 
-__all__ = ["Extent", "Planned", "SourceFile", "Tally", "plan", "read"]
+__all__ = ["Extent", "Planned", "SourceFile", "Tally", "culprits", "plan", "read"]

@@ -1,15 +1,19 @@
 """Planning CSV files: exact cuts by one pass over the bytes, and a schema from samples taken on the way."""
 
+from collections.abc import Iterator, Sized
+from dataclasses import dataclass
 from itertools import pairwise
 
 from shared.errors import SchemaConflict
 from shared.spec.source import SourceSpec
 from shared.spec.types import Kind, Schema
-from worker_service.readers import compressed, files, header, infer
-from worker_service.readers.csv_split import Block, Quotes, file_blocks, record_starts
+from worker_service.readers import files, header, infer
+from worker_service.readers.content import content_of
+from worker_service.readers.csv_split import Block, file_blocks, record_starts
 from worker_service.readers.files import Extent, SourceFile
-from worker_service.readers.header import Head
-from worker_service.readers.read import decompressed_blocks, dialect_of, place_of
+from worker_service.readers.place import Place
+from worker_service.readers.read import dialect_of, place_of, streamed_blocks
+from worker_service.readers.shape import Fault, Scanner
 
 _PIECE = 256 * 1024
 _SAMPLE = 64 * 1024
@@ -19,51 +23,73 @@ _SAMPLES = 16
 
 def plan(source_files: list[SourceFile], source: SourceSpec, chunk_bytes: int) -> tuple[Schema, list[tuple[Extent, int]]]:
     """The schema, and every extent with its size in bytes, in file order; a file without records has no extent."""
-    heads = [_head(file, source) for file in source_files]
+    places = _places(source_files, source)
+    names = places[0][0].names
+    infer.check_declared(names, source.types)
+    kinds: list[dict[str, Kind]] = []
+    extents: list[tuple[Extent, int]] = []
+    for i, (place, start) in enumerate(places):
+        cuts = _cut(place, start, chunk_bytes, _spots(places))
+        kinds.append(infer.sampled_kinds(cuts.samples, place))
+        extents += [(Extent(i, start, end, None, cuts.irregular), end - start) for start, end in cuts.ranges]
+    return infer.settled(names, kinds, source.types), extents
+
+
+def samples(source_files: list[SourceFile], source: SourceSpec) -> Iterator[tuple[Place, list[Block]]]:
+    """The records of each file that the schema was inferred from."""
+    places = _places(source_files, source)
+    for place, start in places:
+        yield place, _cut(place, start, place.content.file.size + 1, _spots(places)).samples
+
+
+def _spots(places: Sized) -> int:
+    return max(_SAMPLES // len(places), 1)
+
+
+def _places(source_files: list[SourceFile], source: SourceSpec) -> list[tuple[Place, int]]:
+    """Each file with the offset of its first record of data; raises SchemaConflict if they have not the same columns."""
+    contents = [content_of(file, source) for file in source_files]
+    heads = [header.head(content, dialect_of(content, source), source.csv) for content in contents]
     names = heads[0].names
     for file, found in zip(source_files, heads, strict=True):
         if found.names != names:
             raise SchemaConflict(f"{file.uri} has the columns {_listed(found.names)}; {source_files[0].uri} has {_listed(names)}")
-    infer.check_declared(names, source.types)
-    spots = max(_SAMPLES // len(source_files), 1)
-    kinds: list[dict[str, Kind]] = []
-    extents: list[tuple[Extent, int]] = []
-    for i, (file, found) in enumerate(zip(source_files, heads, strict=True)):
-        cuts, samples = _cut(file, source, found, chunk_bytes, spots)
-        kinds.append(infer.sampled_kinds(samples, place_of(file, source, names)))
-        extents += [(Extent(i, start, end, None), end - start) for start, end in cuts]
-    return infer.settled(names, kinds, source.types), extents
+    return [(place_of(content, source, names), head.start) for content, head in zip(contents, heads, strict=True)]
 
 
 def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(map(repr, names[:20])) + (", …" if len(names) > 20 else "")
 
 
-def _head(file: SourceFile, source: SourceSpec) -> Head:
-    wrapped = compressed.container(file, source.compression)
-    return header.head(compressed.content(file, wrapped, header.PIECE), dialect_of(file, source), source.csv)
+@dataclass(frozen=True, slots=True)
+class _Cuts:
+    """The byte ranges of a file's extents, the sampled records, and whether stray quotes were met."""
+
+    ranges: list[tuple[int, int]]
+    samples: list[Block]
+    irregular: bool = False
 
 
-def _cut(file: SourceFile, source: SourceSpec, found: Head, chunk_bytes: int, spots: int) -> tuple[list[tuple[int, int]], list[Block]]:
-    """The byte ranges of the file's extents, and the sampled records."""
-    if compressed.container(file, source.compression) != "none":
-        sample = next(decompressed_blocks(file, source, dialect_of(file, source), _SAMPLE * spots), None)
-        return ([(0, file.size)], [sample]) if sample else ([], [])
-    if found.start == file.size:
-        return [], []
+def _cut(place: Place, start: int, chunk_bytes: int, spots: int) -> _Cuts:
+    """How to cut the content whose first record of data is at *start*."""
+    file, dialect = place.content.file, place.dialect
+    if place.content.streamed:
+        sample = next(streamed_blocks(place, _SAMPLE * spots), None)
+        return _Cuts([(0, file.size)], [sample]) if sample else _Cuts([], [])
+    if start == file.size:
+        return _Cuts([], [])
     stride = max(file.size // spots, _SAMPLE)
-    quotes = Quotes(dialect_of(file, source), found.start)
-    pieces = files.pieces(file, found.start, file.size, _PIECE)
-    starts = [found.start, *(at for at in record_starts(pieces, quotes, found.start, (chunk_bytes, stride)) if at < file.size)]
-    bounds = _first_in_each(starts, chunk_bytes)
-    return list(pairwise([*bounds, file.size])), [_sample(file, source, at) for at in _first_in_each(starts, stride)]
+    scanner = Scanner(dialect, start)
+    try:
+        found = record_starts(files.pieces(file, start, file.size, _PIECE), scanner, start, (chunk_bytes, stride))
+    except Fault as fault:
+        raise place.broken(fault, start) from fault
+    starts = [start, *(at for at in found if at < file.size)]
+    bounds = [*_first_in_each(starts, chunk_bytes), file.size]
+    sampled = (file_blocks(file, at, file.size, _SAMPLE, dialect, irregular=scanner.irregular) for at in _first_in_each(starts, stride))
+    return _Cuts(list(pairwise(bounds)), [next(blocks) for blocks in sampled], scanner.irregular)
 
 
 def _first_in_each(starts: list[int], step: int) -> list[int]:
     """Of ascending record *starts*: the first, and every one that is the first at or after a multiple of *step*."""
     return [starts[0], *(at for before, at in pairwise(starts) if at // step > before // step)]
-
-
-def _sample(file: SourceFile, source: SourceSpec, start: int) -> Block:
-    """About 64 KB of whole records, at least one, from the record start *start* on."""
-    return next(file_blocks(file, start, file.size, _SAMPLE, dialect_of(file, source)))

@@ -10,6 +10,7 @@ from shared.spec.types import Field, Schema
 from worker_service.readers import csv_faults, literals
 from worker_service.readers.csv_split import Block, is_odd, last_end
 from worker_service.readers.csv_text import ENCODED, OCTETS, TEXT, column, nulled, tokenize
+from worker_service.readers.csv_utf8 import BadByte
 from worker_service.readers.literals import Column
 from worker_service.readers.place import Place
 
@@ -38,7 +39,7 @@ def frame(block: Block, place: Place, fields: list[Field], types: dict[str, pa.D
     if not fields:
         return pa.table({"": pa.array(np.ones(raw.num_rows, bool))})
     texts = {field.name: column(raw, field.name) for field in fields}
-    if place.dialect.quote in block:
+    if place.dialect.quote and place.dialect.quote in block:
         texts |= {f.name: nulled(texts[f.name], place.options) for f in fields if f.type.kind != "string"}
     typed: dict[str, Column] = {}
     misfits: list[Field] = []
@@ -53,10 +54,10 @@ def frame(block: Block, place: Place, fields: list[Field], types: dict[str, pa.D
 
 
 def tokenized(block: Block, place: Place, types: dict[str, pa.DataType]) -> pa.Table:
-    if b"\0" in block:
-        raise csv_faults.nul_byte(block.exact(), place)
     try:
-        return tokenize(block, place.names, types, place.options)
+        return tokenize(block, place.names, types, place.options, place.dialect)
+    except BadByte as error:
+        raise csv_faults.bad_byte(block.exact(), place, error.at) from error
     except pa.ArrowInvalid as error:
         raise csv_faults.unreadable(block.exact(), place, list(types), error) from error
 
@@ -67,10 +68,10 @@ def _types(block: Block, place: Place, fields: list[Field]) -> dict[str, pa.Data
         return {place.names[0]: OCTETS}
     strings = [field.name for field in fields if field.type.kind == "string"]
     size = min(block.size, _SAMPLE)
-    start = block.data[:size]
-    cut = size if size == block.size else last_end(start, place.dialect.quote, is_odd(start, place.dialect.quote))
+    start = block.first(size)
+    cut = size if size == block.size else last_end(start.shape, place.dialect.quote, is_odd(start.shape, place.dialect.quote))
     if not strings or not cut:
         return {f.name: TEXT if f.name in strings else OCTETS for f in fields}
-    sample = tokenized(Block(block.offset, start, cut), place, dict.fromkeys(strings, OCTETS))
+    sample = tokenized(start.first(cut), place, dict.fromkeys(strings, OCTETS))
     few = {name for name in strings if pc.count_distinct(sample.column(name)).as_py() * _REPEATS <= sample.num_rows}
     return {f.name: ENCODED if f.name in few else TEXT if f.name in strings else OCTETS for f in fields}

@@ -1,9 +1,4 @@
-"""Where CSV records begin and end, exactly, without parsing: the parity of quotes.
-
-A line end outside quotes ends a record, and a byte is inside quotes if an odd number of quotes lies before it. That is a proof only
-while every quote that opens stands at the start of a field or right after the quote that it doubles, and every quote that closes
-stands at the end of a field or right before such a quote. `Quotes` checks this for every quote it counts, so by induction from the
-start of the file the state at each boundary is known, not guessed; a quote elsewhere (`5" pipe`) is a clear error.
+"""Where CSV records begin and end, exactly, without parsing: at the line ends outside quotes of the bytes' shape.
 
 Records are cut after a line feed only. A lone carriage return ends a record for the parser too, so whole lines are whole records.
 """
@@ -12,103 +7,44 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from shared.errors import BadRow
 from worker_service.readers.files import SourceFile, pread
+from worker_service.readers.shape import LINE_END, Dialect, Fault, Flags, Positions, Scanner, places
 
 MAX_RECORD = 64 * 1024 * 1024
 """A record (or a quoted field that never ends) longer than this many bytes is an error, so that memory stays bounded."""
 
-_LF, _CR = 10, 13
+_LF, _CR = b"\n\r"
 CACHED = 256 * 1024
 """Bytes of a run that stays in the processor's cache between two passes over it."""
-Positions = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """`delimiter` and `quote` are one ASCII byte each; quotes inside quotes are doubled."""
-
-    uri: str
-    delimiter: bytes
-    quote: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole records: the first `size` bytes of `data`. `offset` is their place in the file, or in the decompressed data."""
+    """Whole records: the first `size` bytes of `data`, whose shape is `shape` (the same object where nothing is masked).
+
+    `offset` is their place in the content.
+    """
 
     offset: int
     data: bytes
+    shape: bytes
     size: int
 
     def __contains__(self, octet: bytes) -> bool:
-        return self.data.find(octet, 0, self.size) >= 0
+        return self.shape.find(octet, 0, self.size) >= 0
+
+    def first(self, size: int) -> "Block":
+        """The same with nothing behind its first *size* bytes."""
+        data = self.data[:size]
+        return Block(self.offset, data, data if self.shape is self.data else self.shape[:size], size)
 
     def exact(self) -> "Block":
         """The same without what follows the records: a copy, which only errors are worth."""
-        return Block(self.offset, self.data[: self.size], self.size)
+        return self.first(self.size)
 
 
-class Quotes:
-    """Counts the quotes of a file from its first record on, piece after piece, and refuses any that parity cannot prove."""
-
-    def __init__(self, dialect: Dialect, offset: int) -> None:
-        self._dialect = dialect
-        self._quote = dialect.quote[0]
-        self._offset = offset
-        self._last = _LF
-        self._opened = offset
-        self._edge = dialect.delimiter + dialect.quote + b"\n\r"
-        self.inside = False
-
-    def feed(self, piece: bytes) -> Positions:
-        """The positions of the quotes in *piece*, checked; afterwards `inside` is the state at its end."""
-        if self._last == self._quote and not self.inside and piece[0] not in self._edge:
-            raise self._stray(-1)
-        found = self._positions(piece)
-        if found.size:
-            self._check(np.frombuffer(piece, np.uint8), found)
-            if (found.size + self.inside) % 2:
-                self._opened = self._offset + int(found[-1])
-            self.inside ^= bool(found.size % 2)
-        self._last = piece[-1]
-        self._offset += len(piece)
-        return found
-
-    def finish(self) -> None:
-        if self.inside:
-            raise BadRow(f"{self._dialect.uri}: the quote at byte {self._opened} is never closed")
-
-    def _positions(self, piece: bytes) -> Positions:
-        if self._dialect.quote not in piece:
-            return np.zeros(0, np.int64)
-        return np.flatnonzero(np.frombuffer(piece, np.uint8) == self._quote)
-
-    def _check(self, octets: npt.NDArray[np.uint8], found: Positions) -> None:
-        opening, closing = found[int(self.inside) :: 2], found[1 - int(self.inside) :: 2]
-        before = octets[opening - 1]  # of a quote at position 0 this is the last byte, replaced by the byte that truly precedes it
-        if opening.size and opening[0] == 0:
-            before[0] = self._last
-        after = octets[np.minimum(closing + 1, octets.size - 1)]  # a quote at the very end is its own neighbour: judged with the next piece
-        wrong = np.concatenate([opening[~self._is_edge(before)], closing[~self._is_edge(after)]])
-        if wrong.size:
-            raise self._stray(int(wrong.min()))
-
-    def _is_edge(self, octets: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-        delimiter, quote, line_feed, carriage_return = self._edge
-        found: npt.NDArray[np.bool_] = (octets == delimiter) | (octets == quote) | (octets == line_feed) | (octets == carriage_return)
-        return found
-
-    def _stray(self, position: int) -> BadRow:
-        return BadRow(
-            f"{self._dialect.uri}: byte {self._offset + position}: a quote inside an unquoted field, or text after a closing quote; "
-            "quote the whole field and double the quotes in it, or set csv.quote to a character that the data does not use"
-        )
-
-
-def record_starts(pieces: Iterable[bytes], quotes: Quotes, offset: int, steps: tuple[int, ...]) -> list[int]:
+def record_starts(pieces: Iterable[bytes], scanner: Scanner, offset: int, steps: tuple[int, ...]) -> list[int]:
     """The first record start at or after every multiple of every step, ascending and without repeats.
 
     *pieces* are the bytes of the file from *offset*, a record start that is not repeated, to the end of the file, which is one too
@@ -117,16 +53,16 @@ def record_starts(pieces: Iterable[bytes], quotes: Quotes, offset: int, steps: t
     starts: list[int] = []
     target = _next_target(offset, steps)
     for piece in pieces:
-        inside = quotes.inside
-        found = quotes.feed(piece)
-        while target - 1 < offset + len(piece):
-            end = _first_end(piece, max(target - 1 - offset, 0), found, inside)
+        inside = scanner.inside
+        shape = scanner.feed(piece)
+        while target - 1 < offset + len(shape):
+            end = _first_end(shape, max(target - 1 - offset, 0), scanner.quotes, inside)
             if not end:
                 break
             starts.append(offset + end)
             target = _next_target(offset + end, steps)
-        offset += len(piece)
-    quotes.finish()
+        offset += len(shape)
+    scanner.finish()
     return starts
 
 
@@ -134,9 +70,9 @@ def _next_target(start: int, steps: tuple[int, ...]) -> int:
     return min((start // step + 1) * step for step in steps)
 
 
-def _first_end(piece: bytes, at: int, quotes: Positions, inside: bool) -> int:
+def _first_end(shape: bytes, at: int, quotes: Positions, inside: bool) -> int:
     """The position after the first line feed outside quotes at or after *at*; 0 if there is none."""
-    while (at := piece.find(b"\n", at)) >= 0:
+    while (at := shape.find(b"\n", at)) >= 0:
         before = int(np.searchsorted(quotes, at))
         if not (before + inside) % 2:
             return at + 1
@@ -146,69 +82,87 @@ def _first_end(piece: bytes, at: int, quotes: Positions, inside: bool) -> int:
     return 0
 
 
-def last_end(piece: bytes, quote: bytes, inside: bool) -> int:
-    """The position after the last line feed outside quotes; 0 if there is none. *inside* is the state at the end of *piece*."""
-    end = len(piece)
-    while (at := piece.rfind(b"\n", 0, end)) >= 0:
-        if (piece.count(quote, at, end) + inside) % 2 == 0:
+def last_end(shape: bytes, quote: bytes, inside: bool) -> int:
+    """The position after the last line feed outside quotes; 0 if there is none. *inside* is the state at the end of *shape*."""
+    end = len(shape)
+    while (at := shape.rfind(b"\n", 0, end)) >= 0:
+        if not quote or (shape.count(quote, at, end) + inside) % 2 == 0:
             return at + 1
-        end, inside = piece.rfind(quote, 0, at), False
+        end, inside = shape.rfind(quote, 0, at), False
         if end < 0:
             return 0
     return 0
 
 
-def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dialect) -> Iterator[Block]:
-    """The records in the bytes [start, end), of which the planner has checked every quote, in blocks of about *size* bytes.
+def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dialect, *, irregular: bool) -> Iterator[Block]:
+    """The records in the bytes [start, end), all of which the planner has scanned, in blocks of about *size* bytes.
 
-    The end of each read, a part of a record, is read again: that is cheaper than to move the rest.
+    The end of each read, a part of a record, is read again: that is cheaper than to move the rest. Where the planner met no stray quote
+    and the dialect is plain, the bytes are their own shape. Raises Fault.
     """
     want = size
     while start < end:
         data = pread(file, start, min(want, end - start))
-        cut = len(data) if start + len(data) == end else last_end(data, dialect.quote, is_odd(data, dialect.quote))
+        if irregular or not dialect.plain:
+            scanner = Scanner(dialect, start)
+            shape = b"".join(scanner.feed(data[at : at + CACHED]) for at in range(0, len(data), CACHED))
+            inside = scanner.inside
+        else:
+            shape, inside = data, is_odd(data, dialect.quote)
+        cut = len(data) if start + len(data) == end else last_end(shape, dialect.quote, inside)
         if cut:
-            yield Block(start, data, cut)
+            yield Block(start, data, shape, cut)
             start, want = start + cut, size
         elif len(data) > MAX_RECORD:
-            raise _too_long(dialect, start)
+            raise too_long(start)
         else:
             want *= 4
-        del data  # or it would stay in memory while the next one is read
+        del data, shape  # or they would stay in memory while the next ones are read
 
 
 def stream_blocks(pieces: Iterable[bytes], dialect: Dialect, offset: int, size: int) -> Iterator[Block]:
-    """The records of a stream, from its record start at *offset* on, in blocks of at least *size* bytes; every quote is checked."""
-    quotes = Quotes(dialect, offset)
-    held: list[bytes] = []
+    """The records of a stream, from its record start at *offset* on, in blocks of at least *size* bytes, all scanned. Raises Fault."""
+    scanner = Scanner(dialect, offset)
+    held: list[tuple[bytes, bytes]] = []
     length = 0
     for piece in pieces:
-        quotes.feed(piece)
-        held.append(piece)
+        shape = scanner.feed(piece)
+        held.append((piece, shape))
         length += len(piece)
         if length < size:
             continue
-        if cut := last_end(piece, dialect.quote, quotes.inside):
-            held[-1] = piece[:cut]
-            block = b"".join(held)
-            held, length = [piece[cut:]], len(piece) - cut
-            yield Block(offset, block, len(block))
-            offset += len(block)
+        if cut := last_end(shape, dialect.quote, scanner.inside):
+            held[-1] = _part(piece, shape, 0, cut)
+            block = _joined(offset, held)
+            held, length = [_part(piece, shape, cut, len(piece))], len(piece) - cut
+            yield block
+            offset += block.size
             del block
         elif length > size + MAX_RECORD:
-            raise _too_long(dialect, offset + last_end(b"".join(held), dialect.quote, quotes.inside))
-    quotes.finish()
+            raise too_long(offset + last_end(_joined(offset, held).shape, dialect.quote, scanner.inside))
+    scanner.finish()
     if length:
-        yield Block(offset, b"".join(held), length)
+        yield _joined(offset, held)
 
 
-def _too_long(dialect: Dialect, start: int) -> BadRow:
-    return BadRow(f"{dialect.uri}: the record at byte {start} is longer than {MAX_RECORD} bytes, or a quote in it is never closed")
+def _part(data: bytes, shape: bytes, start: int, stop: int) -> tuple[bytes, bytes]:
+    part = data[start:stop]
+    return part, part if shape is data else shape[start:stop]
+
+
+def _joined(offset: int, held: list[tuple[bytes, bytes]]) -> Block:
+    data = b"".join(part for part, _ in held)
+    regular = all(part is shape for part, shape in held)
+    return Block(offset, data, data if regular else b"".join(shape for _, shape in held), len(data))
+
+
+def too_long(start: int) -> Fault:
+    return Fault(start, f"the record at byte {start} is longer than {MAX_RECORD} bytes, or a quote in it is never closed", in_column=False)
 
 
 def is_odd(data: bytes, quote: bytes) -> bool:
     """Whether *data* holds an odd number of quotes."""
-    return quote in data and occurrences(data, quote, len(data)) % 2 == 1
+    return bool(quote) and quote in data and occurrences(data, quote, len(data)) % 2 == 1
 
 
 def occurrences(data: bytes, octet: bytes, size: int) -> int:
@@ -234,22 +188,36 @@ class Records:
         return int(self.starts[row]), int(self.stops[row])
 
 
-def records(data: bytes, dialect: Dialect, *, keep_empty: bool) -> Records:
-    """Every record of *data*, lone carriage returns included; empty lines are none unless *keep_empty* (one-column files)."""
-    octets = np.frombuffer(data, np.uint8)
-    quotes = np.flatnonzero(octets == dialect.quote[0])
+def records(shape: bytes, dialect: Dialect, *, keep_empty: bool) -> Records:
+    """Every record of *shape*, lone carriage returns included; comments are none, nor are empty lines unless *keep_empty* (one-column files)."""
+    octets = np.frombuffer(shape, np.uint8)
+    quotes = places(shape, dialect.quote)
 
     def outside(found: Positions) -> Positions:
-        even: npt.NDArray[np.bool_] = np.searchsorted(quotes, found) % 2 == 0
+        even: Flags = np.searchsorted(quotes, found) % 2 == 0
         return found[even]
 
-    following = np.append(octets[1:], np.uint8(0))
+    padded = np.append(octets, np.uint8(0))
+    following = padded[1:]
     breaks = outside(np.flatnonzero((octets == _LF) | ((octets == _CR) & (following != _LF))))
     starts = np.concatenate([[0], breaks + 1])
     stops = np.concatenate([breaks, [octets.size]])
     stops[:-1] -= (octets[breaks] == _LF) & (octets[breaks - 1] == _CR) & (breaks > starts[:-1])
     keep = (stops > starts) | keep_empty
     keep[-1] = stops[-1] > starts[-1]
-    delimiters = outside(np.flatnonzero(octets == dialect.delimiter[0]))
+    if dialect.comment:
+        keep &= padded[starts] != dialect.comment[0]
+    delimiters = outside(places(shape, dialect.delimiter))
     fields = np.searchsorted(delimiters, stops) - np.searchsorted(delimiters, starts) + 1
     return Records(starts[keep], stops[keep], fields[keep])
+
+
+def comments(shape: bytes, dialect: Dialect) -> Iterator[tuple[int, int]]:
+    """The bytes [start, end) of every comment line of *shape*, which starts with a record; its line end is a part of it."""
+    octets, found = np.frombuffer(shape, np.uint8), places(shape, dialect.comment)
+    before = octets[found - 1]
+    begins = (found == 0) | (before == _LF) | (before == _CR)
+    outside = np.searchsorted(places(shape, dialect.quote), found) % 2 == 0
+    for start in found[begins & outside].tolist():
+        ended = LINE_END.search(shape, start)
+        yield start, ended.end() if ended else len(shape)

@@ -1,6 +1,5 @@
 """CSV blocks as columns of raw text. pyarrow tokenizes; what the text means is decided by `literals`, so that no value is trimmed or guessed."""
 
-from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
@@ -9,27 +8,30 @@ import pyarrow.csv
 
 from shared.spec.source import CsvOptions
 from worker_service.readers.csv_split import Block
+from worker_service.readers.csv_utf8 import utf8
 from worker_service.readers.literals import Column
+from worker_service.readers.shape import Dialect
 
 TEXT, ENCODED, OCTETS = pa.string(), pa.dictionary(pa.int32(), pa.string()), pa.binary()
 
 
-def tokenize(block: Block, names: Sequence[str], types: Mapping[str, pa.DataType], options: CsvOptions) -> pa.Table:
+def tokenize(block: Block, names: Sequence[str], types: Mapping[str, pa.DataType], options: CsvOptions, dialect: Dialect) -> pa.Table:
     """The columns of *types* as text, dictionary-encoded text or octets; every record is checked to have len(names) fields.
 
     An unquoted empty field and an unquoted spelling of null are null; quoted ones are text, see `nulled`.
-    Raises pa.ArrowInvalid for a ragged record and for text that is not UTF-8.
+    Raises pa.ArrowInvalid for a ragged record and for text that is not UTF-8, and BadByte.
     """
-    data = pa.py_buffer(block.data).slice(0, block.size)
-    if block.data[:3] == BOM_UTF8:  # pyarrow drops one at the start of every buffer; here it is text
-        data = pa.py_buffer(BOM_UTF8 + data.to_pybytes())
+    data = utf8(block, dialect)
+    if not data.size:
+        return pa.schema(list(types.items())).empty_table()
     return pyarrow.csv.read_csv(
         pa.BufferReader(data),
         # One block: the reader's own splitting of records is not needed and has lost bytes at block borders.
         read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=data.size + 1, column_names=list(names)),
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=options.delimiter,
-            quote_char=options.quote,
+            quote_char=options.quote or False,
+            escape_char=options.escape or False,
             newlines_in_values=True,
             ignore_empty_lines=len(names) > 1,  # in a one-column file an empty line is a record: its field is null
         ),

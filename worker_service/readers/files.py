@@ -25,14 +25,16 @@ class SourceFile:
 class Extent:
     """A part of a file that holds whole records.
 
-    CSV: bytes [start, end), header and BOM excluded. Compressed: the whole file. Parquet: row groups [start, end).
-    `file` is the index into the planned list; `rows` is the exact number of records, or None where only reading tells.
+    CSV: bytes [start, end), header and BOM excluded. A stream: the whole file. Parquet: row groups [start, end).
+    `file` is the index into the planned list; `rows` is the exact number of records, or None where only reading tells;
+    `irregular` is whether the file has quotes inside unquoted fields, so that its records are found only by scanning them again.
     """
 
     file: int
     start: int
     end: int
     rows: int | None
+    irregular: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,28 @@
 """The head of a CSV file: byte order mark, empty lines and the header record."""
 
+import codecs
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.errors import BadRow, InvalidEncoding, SchemaConflict, SourceEmpty
 from shared.spec.source import CsvOptions
-from worker_service.readers.csv_split import MAX_RECORD, Dialect, Quotes, records
+from worker_service.readers.content import Content
+from worker_service.readers.csv_split import MAX_RECORD, records
+from worker_service.readers.place import CURE, Place
+from worker_service.readers.shape import MASK, Dialect, Fault, Scanner
 
 PIECE = 64 * 1024
 """Bytes to ask for at a time while looking for the end of the first record."""
 
-_BOM = b"\xef\xbb\xbf"
-_WIDE = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_MARKS = {
+    "utf-8": codecs.BOM_UTF8,
+    "utf-16": codecs.BOM_UTF16_LE,
+    "utf-16-be": codecs.BOM_UTF16_BE,
+    "gb18030": "\ufeff".encode("gb18030"),
+}
+"""Byte order marks that no file begins with by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,57 +33,85 @@ class Head:
     start: int
 
 
-def head(content: Iterable[bytes], dialect: Dialect, options: CsvOptions) -> Head:
-    """Read the head of *content*, the file's bytes from their beginning; raises SourceEmpty if it holds no record at all."""
-    data = b""
+def head(content: Content, dialect: Dialect, options: CsvOptions) -> Head:
+    """Read the head of *content*; raises SourceEmpty if it holds no record at all."""
+    data, want = b"", 1
     found: tuple[int, int, int] | None = None
-    for piece in content:
+    for piece in content.pieces(PIECE):
         data += piece
-        if (found := _first_record(data, dialect, complete=False)) is not None:
+        if len(data) < want:
+            continue
+        if (found := _first_record(data, content, dialect, complete=False)) is not None:
             break
         if len(data) > MAX_RECORD:
             raise BadRow(f"{dialect.uri}: the first record is longer than {MAX_RECORD} bytes, or a quote in it is never closed")
-    start, stop, following = found or _first_record(data, dialect, complete=True) or (0, 0, 0)
+        want = 2 * len(data)
+    start, stop, following = found or _first_record(data, content, dialect, complete=True) or (0, 0, 0)
     if stop == start:
         raise SourceEmpty(f"{dialect.uri}: the file is empty: it has not even a header")
-    quotes = Quotes(dialect, start)
-    quotes.feed(data[start:following])
-    quotes.finish()
     fields = _fields(data, start, stop, dialect)
     if options.header:
         return Head(_checked(fields, dialect), following)
     return Head(_numbered(len(fields), dialect, options.names), start)
 
 
-def _first_record(data: bytes, dialect: Dialect, *, complete: bool) -> tuple[int, int, int] | None:
+def _first_record(data: bytes, content: Content, dialect: Dialect, *, complete: bool) -> tuple[int, int, int] | None:
     """Start and stop of the first record that is not an empty line, and the start of what follows; None if *data* ends too early."""
-    bom = len(_BOM) if data.startswith(_BOM) else 0
-    found = records(data[bom:], dialect, keep_empty=True)
+    bom = _mark(data, dialect)
+    shape, fault = _shape(data[bom:], bom, dialect, complete=complete)
+    found = records(shape, dialect, keep_empty=True)
     filled = (found.stops > found.starts).nonzero()[0]
-    if not filled.size:
-        return None
-    first = int(filled[0])
-    if first + 1 < len(found.starts):
+    first = int(filled[0]) if filled.size else 0
+    if filled.size and first + 1 < len(found.starts):
         following = int(found.starts[first + 1])
-    elif complete:
-        following = len(data) - bom
+    elif fault:
+        raise Place(dialect=dialect, options=CsvOptions(), names=(), content=content).broken(fault, bom)
+    elif complete and filled.size:
+        following = len(shape)
     else:
         return None
     return bom + int(found.starts[first]), bom + int(found.stops[first]), bom + following
 
 
-def _fields(data: bytes, start: int, stop: int, dialect: Dialect) -> list[str]:
-    if wide := _WIDE.get(data[:2]):
-        raise InvalidEncoding(f"{dialect.uri}: the file is {wide}, not UTF-8; convert it first, as with: iconv -f latin1 -t utf-8")
+def _shape(data: bytes, offset: int, dialect: Dialect, *, complete: bool) -> tuple[bytes, Fault | None]:
+    """The shape of *data*. A fault behind the first record is for the planner to tell, which knows the names: the shape ends with its byte."""
+    scanner = Scanner(dialect, offset)
     try:
-        text = data[start:stop].decode()
+        shape = scanner.feed(data) if data else b""
+        if complete:
+            scanner.finish()
+    except Fault as fault:
+        before = data[: fault.at - offset]
+        return (Scanner(dialect, offset).feed(before) if before else b"") + MASK, fault
+    return shape, None
+
+
+def _mark(data: bytes, dialect: Dialect) -> int:
+    """The length of the byte order mark; raises InvalidEncoding for that of another encoding."""
+    for encoding, mark in _MARKS.items():
+        if data.startswith(mark) and encoding != dialect.encoding:
+            raise InvalidEncoding(f"{dialect.uri}: the file begins with the byte order mark of {encoding}; set csv.encoding to {encoding}")
+    mark = _MARKS.get(dialect.encoding, b"")
+    return len(mark) if data.startswith(mark) else 0
+
+
+def _fields(data: bytes, start: int, stop: int, dialect: Dialect) -> list[str]:
+    try:
+        text = data[start:stop].decode(dialect.encoding)
     except UnicodeDecodeError as error:
         at = start + error.start
         raise InvalidEncoding(
-            f"{dialect.uri}: byte {at}, in the first record: 0x{data[at]:02x} is not UTF-8; convert it first, as with: iconv -f latin1 -t utf-8"
+            f"{dialect.uri}: byte {at}, in the first record: 0x{data[at]:02x} is not {dialect.encoding}; {CURE}"
         ) from error
     try:
-        [fields] = csv.reader([text], delimiter=dialect.delimiter.decode(), quotechar=dialect.quote.decode(), strict=True)
+        [fields] = csv.reader(
+            [text],
+            delimiter=dialect.delimiter.decode(),
+            quotechar=dialect.quote.decode() or None,
+            escapechar=dialect.escape.decode() or None,
+            quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+            strict=True,
+        )
     except (csv.Error, ValueError) as error:
         raise BadRow(f"{dialect.uri}: byte {start}: the first record cannot be read: {error}") from error
     return fields

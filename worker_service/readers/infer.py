@@ -5,7 +5,7 @@ A column without any value in the samples becomes int64: nulls are the same in e
 still widen to float64 and string where a value turns up later, which string could not.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import reduce
 
 import pyarrow as pa
@@ -24,11 +24,16 @@ _KINDS: list[Kind] = ["bool", "int64", "float64", "date", "timestamp", "timestam
 """Each before those that hold its values."""
 
 
-def sampled_kinds(samples: Iterable[Block], place: Place) -> dict[str, Kind]:
+def sampled_kinds(samples: list[Block], place: Place) -> dict[str, Kind]:
     """The kind of every column over all *samples*; `null` where no value was seen."""
-    tables = [tokenized(sample, place, dict.fromkeys(place.names, OCTETS)) for sample in samples]
-    texts = {name: nulled(pa.concat_arrays([column(t, name) for t in tables]), place.options) for name in place.names if tables}
-    return {name: _kind(texts[name]) if tables else "null" for name in place.names}
+    texts = sampled_texts(samples, place, place.names)
+    return {name: _kind(texts[name]) if texts else "null" for name in place.names}
+
+
+def sampled_texts(samples: list[Block], place: Place, columns: Collection[str]) -> dict[str, Column]:
+    """The texts of *columns* over all *samples*; nothing without a sample."""
+    tables = [tokenized(sample, place, dict.fromkeys(columns, OCTETS)) for sample in samples]
+    return {name: nulled(pa.concat_arrays([column(t, name) for t in tables]), place.options) for name in columns if tables}
 
 
 def _kind(text: Column) -> Kind:

@@ -1,51 +1,72 @@
 """How to name a place in a CSV file, so that a person finds it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from shared.errors import BadRow, InvalidEncoding
+from shared.errors import BadRow
 from shared.spec.source import CsvOptions
-from worker_service.readers.csv_split import Block, Dialect, Records, records
+from worker_service.readers.content import Content
+from worker_service.readers.csv_split import MAX_RECORD, Block, Records, last_end, records
+from worker_service.readers.shape import LINE_END, MASK, Dialect, Fault, Scanner
 
 SHOWN = 200
 """Characters of raw text in a message."""
+CURE = "set csv.encoding to the encoding of the files"
+_PIECE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A CSV file as errors see it. `lines_before` counts the line feeds before an offset; it may read the file again."""
+    """A CSV file as errors see it."""
 
     dialect: Dialect
     options: CsvOptions
     names: tuple[str, ...]
-    lines_before: Callable[[int], int]
-    decompressed: bool
+    content: Content
 
     def records(self, block: Block) -> Records:
-        return records(block.data, self.dialect, keep_empty=len(self.names) == 1)
+        return records(block.shape, self.dialect, keep_empty=len(self.names) == 1)
 
     def bad(self, block: Block, span: tuple[int, int], reason: str) -> BadRow:
         start, stop = span
-        text = shown(block.data[start:stop])
+        text = shown(block.data[start:stop], self.dialect.encoding)
         return BadRow(f"{self.at(block.offset + start)}: {reason}; the record is {text!r}")
 
-    def not_utf8(self, block: Block, span: tuple[int, int]) -> InvalidEncoding:
-        start, stop = span
-        try:
-            block.data[start:stop].decode()
-        except UnicodeDecodeError as error:
-            start += error.start
-        octet = f"0x{block.data[start]:02x}"
-        return InvalidEncoding(
-            f"{self.at(block.offset + start)}: {octet} is not UTF-8; convert it first, as with: iconv -f latin1 -t utf-8"
-        )
+    def of_byte(self, block: Block, at: int, reason: str) -> str:
+        """What errors say of the byte at *at* of *block*: its record, its column and the *reason*."""
+        return self._of_byte(block.offset, block.data, block.shape[:at], reason)
+
+    def _of_byte(self, offset: int, data: bytes, before: bytes, reason: str, *, column: bool = True) -> str:
+        """*data* begins with a record at *offset*; *before* is the shape of what lies before the byte."""
+        found = records(before + MASK, self.dialect, keep_empty=False)
+        start, number = int(found.starts[-1]), int(found.fields[-1])
+        name = repr(self.names[number - 1]) if number <= len(self.names) else str(number)
+        ended = LINE_END.search(data, len(before))
+        text = shown(data[start : ended.start() if ended else len(data)], self.dialect.encoding)
+        return f"{self.at(offset + start)}: {f'column {name}: ' if column else ''}{reason}; the record is {text!r}"
+
+    def broken(self, fault: Fault, start: int) -> BadRow:
+        """The error for *fault*. The content is read again, from its first record at *start*, to find the record and the column."""
+        scanner = Scanner(self.dialect, start)
+        data = before = b""
+        for piece in self.content.pieces(_PIECE, start):
+            if len(data) > len(before):  # one piece behind the fault is enough to show
+                data += piece
+                break
+            if cut := last_end(before, self.dialect.quote, scanner.inside):
+                start, data, before = start + cut, data[cut:], before[cut:]
+            if len(before) > MAX_RECORD:  # too much to hold for the sake of a message
+                return BadRow(f"{self.at(fault.at)}: {fault.reason}")
+            known = piece[: fault.at - start - len(data)]
+            before += scanner.feed(known) if known else b""
+            data += piece
+        return BadRow(self._of_byte(start, data, before, fault.reason, column=fault.in_column))
 
     def at(self, offset: int) -> str:
-        data = " of the decompressed data" if self.decompressed else ""
-        return f"{self.dialect.uri}: byte {offset}{data}, line {self.lines_before(offset) + 1}"
+        content = self.content
+        return f"{self.dialect.uri}: byte {offset}{content.offsets}, line {content.lines_before(offset) + 1}"
 
 
-def shown(raw: bytes) -> str:
-    """The beginning of *raw*, with bytes that are not UTF-8 escaped."""
-    text = raw[: 4 * SHOWN].decode("utf-8", "backslashreplace")
+def shown(raw: bytes, encoding: str) -> str:
+    """The beginning of *raw*, with bytes that are no text escaped."""
+    text = raw[: 4 * SHOWN].decode(encoding, "backslashreplace")
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"

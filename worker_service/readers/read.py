@@ -1,17 +1,19 @@
 """Reading an extent: the format and the container are told by the file's first bytes, as they were when it was planned."""
 
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 import pyarrow as pa
 
+from shared.spec.encodings import WIDE
 from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
-from worker_service.readers import compressed, csv_read, files, header, parquet
-from worker_service.readers.csv_split import Block, Dialect, file_blocks, stream_blocks
+from worker_service.readers import csv_read, files, header, parquet
+from worker_service.readers.content import Content, content_of
+from worker_service.readers.csv_split import Block, file_blocks, stream_blocks
 from worker_service.readers.files import Extent, SourceFile
 from worker_service.readers.place import Place
 from worker_service.readers.records import Tally
+from worker_service.readers.shape import Dialect, Fault
 
 _PIECE = 1024 * 1024
 """Bytes of a stream to take at a time."""
@@ -29,8 +31,8 @@ def read(
     if file_format(file, source) == "parquet":
         tally.records += extent.rows or 0  # as the row groups' metadata said when it was planned
         return parquet.read(file, extent, source, schema, columns, batch_bytes)
-    place = place_of(file, source, tuple(schema.names))
-    blocks = tally.counted(_blocks(file, extent, source, place, batch_bytes), place.dialect, len(place.names))
+    place = place_of(content_of(file, source), source, tuple(schema.names))
+    blocks = tally.counted(_blocks(extent, place, batch_bytes), place.dialect, len(place.names))
     return csv_read.frames(blocks, place, schema, columns, source.timezone)
 
 
@@ -41,47 +43,39 @@ def file_format(file: SourceFile, source: SourceSpec) -> str:
     return "parquet" if files.pread(file, 0, 4) == parquet.MAGIC else "csv"
 
 
-def place_of(file: SourceFile, source: SourceSpec, names: tuple[str, ...]) -> Place:
-    return Place(
-        dialect=dialect_of(file, source),
-        options=source.csv,
-        names=names,
-        lines_before=partial(_lines_before, file, source),
-        decompressed=compressed.container(file, source.compression) != "none",
+def place_of(content: Content, source: SourceSpec, names: tuple[str, ...]) -> Place:
+    return Place(dialect=dialect_of(content, source), options=source.csv, names=names, content=content)
+
+
+def dialect_of(content: Content, source: SourceSpec) -> Dialect:
+    csv = source.csv
+    return Dialect(
+        uri=content.file.uri,
+        delimiter=csv.delimiter.encode(),
+        quote=(csv.quote or "").encode(),
+        escape=(csv.escape or "").encode(),
+        comment=(csv.comment or "").encode(),
+        encoding="utf-8" if csv.encoding in WIDE else csv.encoding,
     )
 
 
-def dialect_of(file: SourceFile, source: SourceSpec) -> Dialect:
-    return Dialect(uri=file.uri, delimiter=source.csv.delimiter.encode(), quote=source.csv.quote.encode())
+def _blocks(extent: Extent, place: Place, batch_bytes: int) -> Iterator[Block]:
+    if place.content.streamed:
+        return streamed_blocks(place, batch_bytes)
+    blocks = file_blocks(place.content.file, extent.start, extent.end, batch_bytes, place.dialect, irregular=extent.irregular)
+    return _explained(blocks, place, extent.start)
 
 
-def _blocks(file: SourceFile, extent: Extent, source: SourceSpec, place: Place, batch_bytes: int) -> Iterator[Block]:
-    if place.decompressed:
-        return decompressed_blocks(file, source, place.dialect, batch_bytes)
-    return file_blocks(file, extent.start, extent.end, batch_bytes, place.dialect)
+def streamed_blocks(place: Place, size: int) -> Iterator[Block]:
+    """The data records of a content that is a stream, in blocks of about *size* bytes."""
+    start = header.head(place.content, place.dialect, place.options).start
+    pieces = place.content.pieces(min(size, _PIECE), start)
+    return _explained(stream_blocks(pieces, place.dialect, start, size), place, start)
 
 
-def decompressed_blocks(file: SourceFile, source: SourceSpec, dialect: Dialect, size: int) -> Iterator[Block]:
-    """The data records of a compressed file in blocks of about *size* bytes."""
-    wrapped = compressed.container(file, source.compression)
-    start = header.head(compressed.content(file, wrapped, header.PIECE), dialect, source.csv).start
-    pieces = _skipped(compressed.content(file, wrapped, min(size, _PIECE)), start)
-    return stream_blocks(pieces, dialect, start, size)
-
-
-def _skipped(pieces: Iterable[bytes], count: int) -> Iterator[bytes]:
-    for piece in pieces:
-        if count < len(piece):
-            yield piece[count:]
-        count = max(count - len(piece), 0)
-
-
-def _lines_before(file: SourceFile, source: SourceSpec, offset: int) -> int:
-    """Line feeds before *offset*, counted from the beginning: slow, but only an error asks."""
-    lines = at = 0
-    for piece in compressed.content(file, compressed.container(file, source.compression), _PIECE):
-        if at >= offset:
-            break
-        lines += piece.count(b"\n", 0, offset - at)
-        at += len(piece)
-    return lines
+def _explained(blocks: Iterator[Block], place: Place, start: int) -> Iterator[Block]:
+    """*blocks*, which begin at the record start *start*."""
+    try:
+        yield from blocks
+    except Fault as fault:
+        raise place.broken(fault, start) from fault

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from worker_service.readers.csv_split import CACHED, Block, Dialect, occurrences, records
+from worker_service.readers.csv_split import CACHED, Block, occurrences, records
+from worker_service.readers.shape import Dialect
 
 _BITS = 64
 Words = npt.NDArray[np.uint64]
@@ -31,17 +32,17 @@ class Tally:
 
 def count(block: Block, dialect: Dialect, fields: int) -> int:
     """The records of *block*; any number if one of them has not *fields* fields."""
-    quoted = dialect.quote in block
+    quoted = bool(dialect.quote) and dialect.quote in block
     if fields > 1:
-        return (_outside(block, dialect) if quoted else occurrences(block.data, dialect.delimiter, block.size)) // (fields - 1)
-    if quoted or b"\r" in block:
-        return len(records(block.exact().data, dialect, keep_empty=True).starts)
-    return occurrences(block.data, b"\n", block.size) + (block.data[block.size - 1 : block.size] != b"\n")
+        return (_outside(block, dialect) if quoted else occurrences(block.shape, dialect.delimiter, block.size)) // (fields - 1)
+    if quoted or dialect.comment or b"\r" in block:
+        return len(records(block.exact().shape, dialect, keep_empty=True).starts)
+    return occurrences(block.shape, b"\n", block.size) + (block.shape[block.size - 1 : block.size] != b"\n")
 
 
 def _outside(block: Block, dialect: Dialect) -> int:
     """The delimiters outside quotes."""
-    octets = np.frombuffer(block.data, np.uint8, block.size)
+    octets = np.frombuffer(block.shape, np.uint8, block.size)
     inside = _parity(_places(octets, dialect.quote))
     return int(np.bitwise_count(_places(octets, dialect.delimiter) & ~inside).sum())
 

@@ -38,7 +38,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
             reached("chunk.computed")
             await _commit(ctx, lease, answer)
     except SchemaWidened as widened:
-        await _widen(ctx, lease, work, widened.widen)
+        await _widen(ctx, lease, work, widened)
 
 
 def batch_bytes(ctx: Context, lease: Lease) -> int:
@@ -61,12 +61,13 @@ def _pieces(answer: Answer) -> Iterator[Piece]:
         offset += size
 
 
-async def _widen(ctx: Context, lease: Lease, work: Work, needed: dict[str, str]) -> None:
+async def _widen(ctx: Context, lease: Lease, work: Work, widened: SchemaWidened) -> None:
     """Give undeclared columns wider types for the whole dataset; every chunk of the job is read again with them."""
     assert work.plan is not None
+    needed = widened.widen
     schema = Schema.from_json(work.plan["schema"])
     wider = Schema(tuple(Field(f.name, parse_type(needed[f.name]), f.declared) if f.name in needed else f for f in schema.fields))
     if wider == schema:
         raise LeaseLost("The schema is already as wide as that")
-    bind(JobSpec.model_validate(work.spec), wider)
+    bind(JobSpec.model_validate(work.spec), wider, dict.fromkeys(needed, widened.detail))
     await ctx.units.widen(lease, {**work.plan, "schema": wider.to_json()})

@@ -4,7 +4,7 @@ import os
 from contextlib import ExitStack, contextmanager
 
 from shared.spec.source import CsvOptions, SourceSpec
-from worker_service.readers import SourceFile, plan, read
+from worker_service.readers import SourceFile, Tally, plan, read
 
 
 @contextmanager
@@ -48,3 +48,27 @@ def tables(*contents, spec=None, columns=None, chunk_bytes=1 << 20, batch_bytes=
 
 def rows(*contents, **options):
     return [tuple(row.values()) for frame in tables(*contents, **options) for row in frame.to_pylist()]
+
+
+def rows_at_every_cut(*contents, spec=None):
+    """The rows, which have to be the same for every chunk size and every batch size, as has the splitter's own count of them."""
+    most = max(map(len, contents)) + 1
+    whole = rows(*contents, spec=spec)
+    with opened(*contents) as files:
+        for size in range(1, most):
+            found, tally = _read_back(files, spec or source(), chunk_bytes=size, batch_bytes=most - size)
+            assert found == whole, size
+            assert tally.records == len(whole), size
+    return whole
+
+
+def _read_back(files, spec, chunk_bytes, batch_bytes):
+    planned, tally = plan(files, spec, chunk_bytes), Tally()
+    names = planned.schema.names
+    frames = (
+        frame
+        for extents in planned.extents
+        for e in extents
+        for frame in read(files[e.file], e, spec, planned.schema, names, batch_bytes, tally)
+    )
+    return [tuple(row.values()) for frame in frames for row in frame.to_pylist()], tally

@@ -1,3 +1,5 @@
+import gzip
+
 import pytest
 
 from shared.errors import BadRow, InvalidEncoding, SchemaConflict, SourceEmpty, UnknownColumn
@@ -69,7 +71,8 @@ def test_a_headerless_file_has_the_given_names_or_numbers():
     [
         (b"a,b,a\n", "the header has 'a' more than once"),
         (b"a,,c\n", "column 2 of the header has no name"),
-        (b'a,b"c\n', "byte 3: a quote inside"),
+        (b'a,"b"c\n', "byte 0, line 1: column 2: text after the closing quote at byte 4"),
+        (b'a,b,"c\n', "byte 0, line 1: column 3: the quote at byte 4 is never closed"),
     ],
 )
 def test_a_header_that_cannot_name_columns_is_refused(header, message):
@@ -98,10 +101,12 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name():
     assert list(schema_of(b'\xef\xbb\xbf"a",b\n1,2\n')) == ["a", "b"]
 
 
-def test_utf16_and_latin1_are_named_with_the_place_and_the_cure():
-    with pytest.raises(InvalidEncoding, match=r"UTF-16, not UTF-8; convert it first"):
+def test_other_encodings_are_named_with_the_place_and_the_cure():
+    with pytest.raises(InvalidEncoding, match=r"byte order mark of utf-16; set csv\.encoding to utf-16$"):
         schema_of("a,b\n1,2\n".encode("utf-16"))
-    with pytest.raises(InvalidEncoding, match=r"byte 2, in the first record: 0xe9 is not UTF-8"):
+    with pytest.raises(InvalidEncoding, match=r"byte order mark of utf-8; set csv\.encoding to utf-8$"):
+        schema_of("a,b\n1,2\n".encode("utf-8-sig"), spec=source(encoding="latin-1"))
+    with pytest.raises(InvalidEncoding, match=r"byte 2, in the first record: 0xe9 is not utf-8; set csv\.encoding"):
         schema_of(b"a,\xe9\n1,2\n")
 
 
@@ -134,21 +139,49 @@ def test_files_with_other_columns_are_a_conflict_that_names_both():
 
 
 @pytest.mark.parametrize(
-    ("body", "at"),
-    [('1,5" pipe\n', 7), ('1,"a"b\n', 8), ('1,"a" \n', 8), ('1, "a"\n', 7), ('1,x\n2,"a\n', 10)],
+    ("body", "place", "raw"),
+    [
+        ('1,"a"b\n2,3\n', "byte 4, line 2: column 'y': text after the closing quote at byte 8;", '1,"a"b'),
+        ('5"x,1\n"a" ,2\n', "byte 10, line 3: column 'x': text after the closing quote at byte 12;", '"a" ,2'),
+        ('1,x\n2,"a\n', "byte 8, line 3: column 'y': the quote at byte 10 is never closed;", '2,"a'),
+        ('"1",x\n"2\n",y\r"a', "byte 17, line 4: column 'x': the quote at byte 17 is never closed;", '"a'),
+    ],
 )
-def test_a_quote_that_parity_cannot_prove_is_refused_with_its_place(body, at):
-    with pytest.raises(BadRow, match=rf"byte {at}\b"):
-        schema_of(("x,y\n" + body).encode())
+@pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_quote_that_is_no_csv_is_refused_with_record_column_reason_and_text(body, place, raw, packed):
+    with pytest.raises(BadRow) as caught:
+        rows(packed(("x,y\n" + body).encode()), spec=source({"x": "string", "y": "string"}), chunk_bytes=3, batch_bytes=5)
+    detail = caught.value.detail.replace(" of the decompressed data", "")
+    assert detail.startswith(f"file:///data/t0: {place}")
+    assert detail.endswith(f"the record is {raw!r}")
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 4, 5, 7, 8, 9, 10, 11])
-def test_a_stray_quote_is_found_at_the_same_place_whatever_the_pieces(piece, monkeypatch):
+def test_text_after_a_quote_is_found_at_the_same_place_whatever_the_pieces(piece, monkeypatch):
     from worker_service.readers import csv_plan
 
     monkeypatch.setattr(csv_plan, "_PIECE", piece)
-    with pytest.raises(BadRow, match=r"byte 14\b"):
+    with pytest.raises(
+        BadRow, match=r"byte 4, line 2: column 'y': text after the closing quote at byte 14; .*; the record is '\"a\\n\",\"b\"\"x\"z'"
+    ):
         schema_of(b'x,y\n"a\n","b""x"z\n')
+
+
+def test_a_fault_in_an_endless_record_is_named_by_its_byte_alone(monkeypatch):
+    from worker_service.readers import place
+
+    monkeypatch.setattr(place, "MAX_RECORD", 40)
+    monkeypatch.setattr(place, "_PIECE", 8)
+    with pytest.raises(BadRow, match=r"t0: byte 66, line 2: text after the closing quote at byte 66; double"):
+        schema_of(b"x,y\n" + b"1" * 60 + b',""b\n')
+    with pytest.raises(BadRow, match=r"t0: byte 64, line 17: column 'y': text after the closing quote at byte 67; double"):
+        schema_of(b"x,y\n" + b"1,2\n" * 15 + b'3,""4\n')
+
+
+def test_extents_say_whether_stray_quotes_make_their_file_irregular():
+    with opened(b'a,b\n1,2"\n3,4\n', b'a,b\n"1",2\n') as files:
+        planned = plan(files, source(), 5)
+    assert [(e.file, e.irregular) for chunk in planned.extents for e in chunk] == [(0, True), (0, True), (1, False)]
 
 
 def test_planning_is_a_function_of_the_bytes():

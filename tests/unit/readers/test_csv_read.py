@@ -93,7 +93,7 @@ def test_a_field_larger_than_a_batch_is_read_whole():
 
 def test_a_record_without_an_end_is_refused_before_memory_runs_out(monkeypatch):
     monkeypatch.setattr(csv_split, "MAX_RECORD", 1000)
-    with pytest.raises(BadRow, match="the record at byte 4 is longer than 1000 bytes"):
+    with pytest.raises(BadRow, match=r"byte 4, line 2: the record at byte 4 is longer than 1000 bytes, .*; the record is '1,xxx"):
         rows(b"a,b\n1," + b"x" * 2000 + b"\n2,y\n", batch_bytes=100, chunk_bytes=2)
     with pytest.raises(BadRow, match="the record at byte 4 is longer"):
         read_as(b"a,b\n1," + b"x" * 2000 + b"\n", {"a": "int64", "b": "string"}, batch_bytes=100)
@@ -129,6 +129,16 @@ def test_undeclared_misfits_name_every_column_and_the_narrowest_kind_for_the_who
     with pytest.raises(SchemaWidened) as caught:
         read_as(data, types)
     assert caught.value.widen == {"i": "string", "f": "float64", "b": "string", "d": "timestamp"}
+    assert caught.value.detail == (
+        "'i' has '007' in the record at byte 36, 'f' has '2.5' in the record at byte 11, 'b' has 'maybe' in the record at byte 11, "
+        "'d' has '2024-01-02 03:04' in the record at byte 36 of file:///data/t0"
+    )
+
+
+def test_a_widening_names_the_value_that_needs_the_type_and_not_one_that_needs_less():
+    with pytest.raises(SchemaWidened) as caught:
+        read_as(b"n\n1\n1.5\n2\nNA\n", {"n": "int64"})
+    assert caught.value.detail == "'n' has 'NA' in the record at byte 10 of file:///data/t0"
 
 
 def test_a_declared_misfit_comes_before_a_widening():
@@ -150,12 +160,15 @@ def test_raw_text_is_cut_at_200_characters():
 
 def test_bytes_that_are_not_utf8_are_named_with_the_cure():
     data = b"a,b\n" + b"1,2\n" * 50 + b"3,caf\xe9\n"
-    with pytest.raises(InvalidEncoding, match=r"byte 209, line 52: 0xe9 is not UTF-8; convert it first"):
+    with pytest.raises(
+        InvalidEncoding,
+        match=r"byte 204, line 52: column 'b': byte 209: 0xe9 is not utf-8; set csv\.encoding to .*; the record is '3,caf\\\\xe9'",
+    ):
         read_as(data, {"a": "int64", "b": "string"}, batch_bytes=64)
 
 
 def test_a_nul_byte_is_refused_with_its_place():
-    with pytest.raises(BadRow, match=r"byte 8, line 3: a NUL byte at byte 10; the record is '2,\\x00'"):
+    with pytest.raises(BadRow, match=r"byte 8, line 3: column 'b': a NUL byte at byte 10; the record is '2,\\x00'"):
         rows(b"a,b\n1,2\n2,\0\n3,4\n")
 
 

@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-from worker_service.readers.csv_split import CACHED, Block, Dialect
+from worker_service.readers.csv_split import CACHED, Block
 from worker_service.readers.records import count
+from worker_service.readers.shape import Dialect
 
 DIALECT = Dialect(uri="file:///t.csv", delimiter=b",", quote=b'"')
 CELLS = {
@@ -38,7 +39,7 @@ def test_records_are_counted_as_the_csv_module_reads_them(kind, fields, end, bla
     data, expected = document(kind, fields, end, blank=blank, final=final)
 
     assert len(data) > 2 * CACHED
-    assert count(Block(0, data, len(data)), DIALECT, fields) == expected
+    assert count(Block(0, data, data, len(data)), DIALECT, fields) == expected
 
 
 @pytest.mark.parametrize("fields", [1, 2])
@@ -47,4 +48,4 @@ def test_what_follows_a_blocks_records_is_not_counted(record, fields):
     record = record if fields == 2 else record.replace(b",", b"")
     data = record * 100 + b'"half a rec'
 
-    assert count(Block(7, data, len(record) * 100), DIALECT, fields) == 100
+    assert count(Block(7, data, data, len(record) * 100), DIALECT, fields) == 100

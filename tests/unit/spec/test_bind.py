@@ -74,15 +74,15 @@ def test_every_unknown_column_is_named_with_a_guess_and_the_columns_there_are(bo
 def test_the_sum_of_a_string_names_the_culprit_and_the_cure(body):
     found = problems(TypeMismatch, body, aggregates=[{"fn": "mean", "column": "arr_delay"}, {"fn": "sum", "column": "code"}])
     assert found["#/aggregates/0/column"] == (
-        'mean needs a number, and "arr_delay" is string; a value of it does not read as a number: '
-        "set source.csv.null_values if it stands for null, or source.types to declare the type"
+        'mean needs a number, and "arr_delay" is string: a value of it does not read as a number; '
+        "set source.csv.null_values if that stands for null, or source.types to declare the type"
     )
     assert "source.types declares it so, and a string can be given to count, min, max" in found["#/aggregates/1/column"]
 
 
 def test_bools_and_dates_are_no_numbers(body):
     found = problems(TypeMismatch, body, aggregates=[{"fn": "sum", "column": "late"}, {"fn": "var", "column": "day"}])
-    assert found["#/aggregates/0/column"].startswith('sum needs a number, and "late" is bool; a bool can be given to count, min, max, any')
+    assert found["#/aggregates/0/column"].startswith('sum needs a number, and "late" is bool: a bool can be given to count, min, max, any')
     assert set(found) == {"#/aggregates/0/column", "#/aggregates/1/column"}
 
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from shared.spec.built import Built
 from shared.spec.canonical import canonical_json
+from shared.spec.encodings import SHARED, WIDE, normal_encoding
 from shared.spec.functions import FUNCTIONS
 from shared.spec.models import CsvOptions, Options, OutputSpec, SourceSpec
 from shared.spec.parse import KEYS, parse_spec
@@ -43,3 +44,8 @@ def test_the_page_says_which_keys_are_not_wholly_built():
         for name, info in part.model_fields.items():
             marked = any(isinstance(mark, Built) for mark in info.metadata)
             assert ("not yet" in row_of(f"{prefix}{name}").lower()) == marked, name
+
+
+def test_the_page_lists_the_encodings():
+    listed = PAGE.split("The encodings are ")[1].split("They may")[0]
+    assert sorted(map(normal_encoding, re.findall(r"`(.+?)`", listed))) == sorted((*SHARED, *WIDE))

@@ -199,6 +199,46 @@ def test_a_result_name_is_a_plain_identifier(reject, body, name):
 def test_csv_characters_are_single_and_differ(reject, body):
     for delimiter in ("", ",,", "\n", "\r", "\0", '"', 5):
         assert set(reject(body(source={"uris": ["upload:u"], "csv": {"delimiter": delimiter}}))) == {"#/source/csv/delimiter"}
+    for changes, pointers in (
+        ({"escape": '"'}, {"escape"}),
+        ({"comment": ","}, {"comment"}),
+        ({"quote": ","}, {"delimiter"}),
+        ({"quote": None, "escape": "#", "comment": "#"}, {"comment"}),
+        ({"delimiter": "\\", "escape": "\\", "comment": "\\"}, {"escape", "comment"}),
+        ({"escape": "\n"}, {"escape"}),
+        ({"comment": "\r"}, {"comment"}),
+    ):
+        assert set(reject(body(source={"uris": ["upload:u"], "csv": changes}))) == {f"#/source/csv/{name}" for name in pointers}
+
+
+def test_an_encoding_has_one_name_and_an_unknown_one_is_told_which_there_are(accept, reject, body):
+    def encoding(name):
+        return body(source={"uris": ["upload:u"], "csv": {"encoding": name}})
+
+    names = {
+        "UTF8": "utf-8",
+        "utf-8-sig": "utf-8",
+        "latin-1": "iso8859-1",
+        "windows-1252": "cp1252",
+        "EUC-KR": "euc_kr",
+        "UTF-16LE": "utf-16-le",
+    }
+    assert {name: accept(encoding(name)).source.csv.encoding for name in names} == names
+    for name in ("utf-7", "rot13", "klingon", "", "idna", "cp037"):
+        problems = reject(encoding(name))
+        assert "utf-8, iso8859-1, " in problems["#/source/csv/encoding"]
+        assert problems["#/source/csv/encoding"].endswith("utf-16, utf-16-le, utf-16-be")
+
+
+def test_a_special_character_may_not_be_a_part_of_another_one(accept, reject, body):
+    def csv(**options):
+        return body(source={"uris": ["upload:u"], "csv": options})
+
+    assert set(reject(csv(encoding="gbk", delimiter="|", escape="\\"))) == {"#/source/csv/delimiter", "#/source/csv/escape"}
+    assert "convert the files to UTF-8" in reject(csv(encoding="gb18030", comment="0"))["#/source/csv/comment"]
+    accept(csv(encoding="euc-kr", delimiter="|", escape="\\"))
+    accept(csv(encoding="cp949", delimiter="|", escape="\\", comment="#"))
+    accept(csv(encoding="utf-16", delimiter="|", escape="\\"))
 
 
 def test_csv_names_are_distinct_and_for_files_without_a_header(accept, reject, body):

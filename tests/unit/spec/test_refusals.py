@@ -29,9 +29,9 @@ REFUSED = [
     ("#/source/uris/1", {"source": {"uris": ["upload:u", "s3://bucket/key.csv"]}}),
     ("#/source/format", {"source": source(format="ndjson")}),
     ("#/source/compression", {"source": source(compression="zstd")}),
-    ("#/source/csv/escape", {"source": source(csv={"escape": "\\"})}),
-    ("#/source/csv/comment", {"source": source(csv={"comment": "#"})}),
-    ("#/source/csv/encoding", {"source": source(csv={"encoding": "latin-1"})}),
+    ("#/source/csv/escape", {"source": source(csv={"escape": "§"})}),
+    ("#/source/csv/comment", {"source": source(csv={"comment": "§"})}),
+    ("#/source/csv/quote", {"source": source(csv={"quote": "«"})}),
     ("#/source/csv/delimiter", {"source": source(csv={"delimiter": "§"})}),
 ]
 
@@ -72,6 +72,7 @@ def test_everything_that_is_not_built_is_named_at_once(reject, body):
         {"source": source(format="csv", compression="gzip", csv={"delimiter": "\t", "quote": "'", "null_values": ["NA", ""]})},
         {"source": source(format="parquet")},
         {"source": source(csv={"encoding": "UTF8"})},
+        {"source": source(csv={"encoding": "latin-1", "quote": None, "escape": "\\", "comment": "#"})},
         {"source": source(types={"a": "bool", "b": "date", "c": "decimal(38,38)", "d": "timestamp"}, timezone="Asia/Seoul")},
         {"semantics": "pandas", "output": {"name": "a_1", "versions": 1}, "options": {"priority": 0, "chunk_bytes": 1}},
         {"limits": {"max_groups": 1, "max_bytes": 1, "max_chunks": 1, "max_state_bytes": 1}, "labels": {"team": "성장"}},

@@ -1,0 +1,72 @@
+"""What keeps a column from being a number, in the words of the error."""
+
+import gzip
+
+import pytest
+
+from worker_service.child import tasks
+from worker_service.readers import culprits, plan
+
+from .datasets import opened, source
+
+
+def told(*contents, spec=None, columns=("n",)):
+    with opened(*contents) as files:
+        return culprits(files, spec or source(), columns)
+
+
+def numbers(*others):
+    """1,000 records, of which the last ones hold *others*."""
+    return "n,s\n" + "".join(f"{value},x\n" for value in [*map(str, range(1000 - len(others))), *others])
+
+
+def test_the_few_values_that_are_no_numbers_are_named_with_how_often_they_occur():
+    assert told(numbers(*["NA"] * 28).encode()) == {"n": "'NA' in 2.8% of sampled rows"}
+    assert told(numbers("-", *["n/a"] * 10).encode()) == {"n": "'n/a' in 1.0%, '-' in 0.1% of sampled rows"}
+    assert told((numbers() + "1.5,\n" * 2000 + "'7,x\n").encode()) == {"n": '"\'7" in less than 0.1% of sampled rows'}
+
+
+def test_empty_fields_and_given_spellings_of_null_are_no_culprits():
+    data = numbers("", '""', "NA", "?").encode()
+    assert told(data, spec=source(null_values=("NA",))) == {"n": "'?' in 0.1% of sampled rows"}
+
+
+def test_text_and_numbers_have_no_culprit():
+    assert told(numbers("a", "b", "c", "d").encode(), columns=("n", "s")) == {}
+    assert told(b"n\nNA\nNA\n") == {}
+    assert told(b"n\n") == {}
+    assert told(b"n\n1\n", columns=()) == {}
+
+
+def test_many_files_compressed_and_in_other_encodings_are_sampled_together():
+    files = [numbers(*["é"] * 4).encode("cp1252"), gzip.compress(numbers().encode()), b"n,s\n"]
+    assert told(*files, spec=source(encoding="cp1252")) == {"n": "'é' in 0.2% of sampled rows"}
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "why"),
+    [
+        ({"fn": "mean", "column": "n"}, "'NA' in 2.8% of sampled rows; set source.csv.null_values if that stands for null"),
+        ({"fn": "sum", "column": "s"}, "a value of it does not read as a number; set source.csv.null_values"),
+    ],
+)
+def test_planning_a_job_fails_with_the_culprit_and_the_cure(aggregate, why):
+    spec = {"source": {"uris": ["file:///data/t0"]}, "group_by": [], "aggregates": [aggregate]}
+    request = {"task": "plan", "spec": spec, "uris": ["file:///data/t0"], "chunk_bytes": 100, "max_chunks": 1000}
+    with opened(numbers(*["NA"] * 28).encode()) as [file]:
+        header, _ = tasks.answer(request, [file.fd])
+    assert header["problem"]["code"] == "type_mismatch"
+    assert f'"{aggregate["column"]}" is string: {why}' in header["problem"]["detail"]
+
+
+def test_a_plan_says_which_extents_are_irregular_and_older_plans_that_do_not_are_read():
+    spec = {"source": {"uris": ["file:///data/t0"]}, "group_by": ["n"], "aggregates": [{"fn": "count"}]}
+    request = {"task": "plan", "spec": spec, "uris": ["file:///data/t0"], "chunk_bytes": 8, "max_chunks": 1000}
+    with opened(b'n\n5"\n"a\nb"\n6"\n') as [file]:
+        header, _ = tasks.answer(request, [file.fd])
+        extents = [extent for chunk in header["chunks"] for extent in chunk["extents"]]
+        assert extents == [[0, 2, 11, None, True], [0, 11, 14, None, True]]
+    with opened(b"n\n5\n6\n") as [file]:
+        names = plan([file], source(), 100).schema.to_json()
+        chunk = {"task": "chunk", "no": 0, "batch_bytes": 100, "piece_bytes": 100, "extents": [[0, 2, 6, None]], "schema": names}
+        assert tasks.answer({**request, **chunk}, [file.fd])[0]["rows_read"] == 2
