@@ -11,7 +11,7 @@ from itertools import pairwise
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from shared.core.planning import BUCKETS
@@ -23,8 +23,8 @@ from shared.spec.types import Schema
 from worker_service.child import tasks, wire
 from worker_service.units.publish import result_columns
 
-PARTS, MAX_EXAMPLES = 4, 9
-"""The aggregates are checked in so many parts, which keeps a counterexample small."""
+PARTS, MAX_EXAMPLES = 4, 8
+"""The aggregates are checked in so many parts. A counterexample is small; to shrink it further would take minutes."""
 URI = "file:///data/t.csv"
 NULL = st.just("")
 DOUBLES = st.floats(width=64) | st.sampled_from([0.0, -0.0, 5e-324, 1e16, -1e16, 1e300, math.inf, math.nan]) | st.floats(-1e3, 1e3)
@@ -127,7 +127,7 @@ def spec(keys, aggregates, semantics):
 
 @pytest.mark.parametrize("no", range(PARTS))
 def test_every_aggregate_has_one_digest_and_the_same_rows_however_its_job_is_cut(no):
-    @settings(max_examples=MAX_EXAMPLES, deadline=None)
+    @settings(max_examples=MAX_EXAMPLES, phases=[Phase.reuse, Phase.generate])
     @given(files(), st.sampled_from([[], ["k"], ["f"], ["k", "d", "i"]]), st.sampled_from(["sql", "pandas"]), st.integers(0, 2**32))
     def holds(data, keys, semantics, seed):
         asked = spec(keys, AGGREGATES[no::PARTS], semantics)
