@@ -123,3 +123,39 @@ def test_values_past_the_limit_fail_the_job_with_the_reason(stack):
     )
     assert (job["state"], job["error"]["code"]) == ("failed", "state_too_large")
     assert "limits.max_state_bytes" in job["error"]["detail"]
+
+
+VALUES = [i * 0x9E3779B97F4A7C15 % 2**62 for i in range(1_500_000)]
+"""All of them different: 24 MB while they are merged, and more than one merge unit's share."""
+
+
+@pytest.fixture(scope="module")
+def many():
+    return "k,v\n" + "".join(f"{i % 64},{value}\n" for i, value in enumerate(VALUES))
+
+
+def of_values(uri, keys):
+    aggregates = [{"fn": fn, "column": "v"} for fn in ("median", "nunique", "mode")]
+    return {"source": {"uris": [uri], "format": "csv"}, "group_by": keys, "aggregates": aggregates, "options": {"chunk_bytes": 4_000_000}}
+
+
+def test_one_group_may_keep_more_values_than_one_merge_unit_is_meant_for(stack, many):
+    job = stack.run(of_values(stack.write("many-values.csv", many), []))
+    middle = sorted(VALUES)[len(VALUES) // 2 - 1 :][:2]
+    assert stack.rows(job["id"]) == [{"median_v": sum(middle) / 2, "nunique_v": len(VALUES), "mode_v": 0}]
+    ((merges,),) = stack.sql("SELECT count(*) FROM gristmill.units WHERE job_id = %s AND kind = 'merge'", job["id"])
+    assert merges > 1
+
+
+def test_one_group_whose_values_exceed_a_slot_fails_the_job_and_says_what_to_do(database_url, redis_url, tmp_path, many):
+    memory = 320 * 1024**2
+    with running(database_url, redis_url, tmp_path, GRISTMILL_SLOTS="1", GRISTMILL_SLOT_MEMORY_BYTES=str(memory)) as stack:
+        uri = stack.write("many-values.csv", many)
+        failed, finer = stack.run(of_values(uri, [])), stack.run(of_values(uri, ["k"]))
+        log = stack.processes[1].log.read_text()
+    assert (failed["state"], failed["error"]["code"]) == ("failed", "state_too_large")
+    for cure in ("limits.max_state_bytes", "GRISTMILL_SLOT_MEMORY_BYTES", "group by more columns", "round the values"):
+        assert cure in failed["error"]["detail"]
+    assert f"{memory // 16:,} may be held" in failed["error"]["detail"]
+    assert "unit.again" not in log
+    assert (finer["error"], finer["result"]["rows"]) == (None, 64)
