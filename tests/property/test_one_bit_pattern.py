@@ -29,7 +29,7 @@ URI = "file:///data/t.csv"
 NULL = st.just("")
 DOUBLES = st.floats(width=64) | st.sampled_from([0.0, -0.0, 5e-324, 1e16, -1e16, 1e300, math.inf, math.nan]) | st.floats(-1e3, 1e3)
 INTS = st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5)
-TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=4) | st.sampled_from(["\n", '"', "a,\r\nb"])
+TEXTS = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=4) | st.sampled_from(["\n", '"', "a,\r\nb"])
 COLUMNS = {
     "k": ("string", st.sampled_from(["a", "b", "c,d", 'e"\n'])),
     "f": ("float64", NULL | DOUBLES.map(repr)),
@@ -58,10 +58,12 @@ AGGREGATES = [{"fn": "count"}, *every_aggregate()]
 
 @st.composite
 def files(draw):
-    """A CSV file of up to 25 records, with either line end and perhaps no final one."""
+    """A CSV file of up to 25 records, with every field quoted or few, either line end and perhaps no final one."""
     rows = draw(st.lists(st.tuples(*(values for _, values in COLUMNS.values())), max_size=25))
     sink, end = io.StringIO(), draw(st.sampled_from(["\n", "\r\n"]))
-    csv.writer(sink, lineterminator=end).writerows([tuple(COLUMNS), *rows])
+    csv.writer(sink, lineterminator=end, quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))).writerows(
+        [tuple(COLUMNS), *rows]
+    )
     return sink.getvalue().removesuffix(draw(st.sampled_from(["", end]))).encode()
 
 
@@ -73,6 +75,10 @@ class Work:
 
     def any_of(self, whole, *others):
         return self.choice.choice([whole, *others]) if self.choice else whole
+
+    def size(self, whole):
+        """Of something that is at most *whole*: 1, all or anything between."""
+        return self.choice.choice([1, self.choice.randint(1, whole), whole]) if self.choice else whole
 
     def shuffled(self, things):
         return self.choice.sample(things, len(things)) if self.choice else things
@@ -89,20 +95,19 @@ class Work:
 
     def result(self, data):
         """The digest, and the rows as Postgres gets them."""
-        size = len(data)
-        plan, _ = self.ask(data, task="plan", chunk_bytes=self.any_of(size, 1, size // 9 + 1, size // 3 + 1), max_chunks=10**6)
+        plan, _ = self.ask(data, task="plan", chunk_bytes=self.size(len(data)), max_chunks=10**6)
         chunks = {no: self.chunk(data, plan["schema"], no, found["extents"]) for no, found in self.shuffled([*enumerate(plan["chunks"])])}
         pieces = [
             (*listed[:2], part)
             for _, (header, body) in self.shuffled([*chunks.items()])
             for listed, part in zip(header["pieces"], body, strict=True)
         ]
-        borders = sorted({0, BUCKETS, *self.any_of([], [512], [413, 414], [1, 300, 700, 1000])})
+        borders = sorted({0, BUCKETS, *(self.choice.choices(range(BUCKETS), k=self.choice.randint(0, 6)) if self.choice else ())})
         merges = {first: self.merge(plan["schema"], first, end, pieces) for first, end in self.shuffled([*pairwise(borders)])}
         return self.checked(plan["schema"], [*chunks.values()], [merges[first] for first in borders[:-1]])
 
     def chunk(self, data, schema, no, extents):
-        sizes = {"batch_bytes": self.any_of(1 << 20, 1, 50, 300), "piece_bytes": self.any_of(1 << 20, 1, 2000)}
+        sizes = {"batch_bytes": self.size(len(data)), "piece_bytes": self.size(1 << 20)}
         return self.ask(data, task="chunk", schema=schema, no=no, extents=extents, **sizes)
 
     def merge(self, schema, first, end, pieces):
