@@ -1,20 +1,16 @@
 """Recompute `result.digest` from a CSV export and the schema alone; docs/exactness.md describes the digest.
-
-curl "$URL/v1/jobs/$ID" > job.json;  curl "$URL/v1/jobs/$ID/rows?format=csv" > rows.csv
-python recompute_digest.py rows.csv job.json
-"""
+curl "$URL/v1/jobs/$ID" > job.json;  curl "$URL/v1/jobs/$ID/rows?format=csv" > rows.csv;  python recompute_digest.py rows.csv job.json"""
 
 import datetime as dt
-import hashlib
 import json
-import math
-import re
 import struct
 import sys
-from itertools import groupby
+from functools import reduce
+from hashlib import sha256
 from pathlib import Path
+from re import findall
 
-STEP, MASK, EPOCH = 0x9E3779B97F4A7C15, 2**64 - 1, dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+STEP, MASK, NULL, EPOCH = 0x9E3779B97F4A7C15, 2**64 - 1, ((2, 0), 0x6E756C6C, b"\0"), dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def mix(x):
@@ -24,83 +20,41 @@ def mix(x):
     return x ^ (x >> 31)
 
 
-def stored(value, kind):
-    """A cell as the integer, double or octets that the digest is made of; *value* is its text, or an element of a JSON array."""
-    if kind == "float64":
-        return float(value) + 0.0
+def read(value, kind):
+    """What a value that is not null is sorted by, its hash and its canonical bytes; from its text, or from an element of a JSON array."""
+    if kind.endswith("[]"):
+        elements = [read(element, kind[:-2])[2] for element in json.loads(value, parse_float=str, parse_int=str)]
+        return None, None, struct.pack("<BI", 1, len(elements)) + b"".join(elements)
     if kind == "string":
-        return value.encode()
-    if kind == "bool":
-        return int(value in {"true", True})
+        data = value.encode()
+        words = (int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), 8))
+        return (0, data), reduce(lambda state, word: mix(state * STEP + word), words, len(data)), struct.pack("<BI", 1, len(data)) + data
+    if kind == "float64":
+        data = struct.pack("<d", float(value) + 0.0)
+        return (1, 0) if value == "NaN" else (0, float(value)), mix(int.from_bytes(data, "little")), b"\1" + data
     if kind in {"date", "timestamp", "timestamptz"}:
         since = dt.datetime.fromisoformat(value).replace(tzinfo=dt.UTC) - EPOCH
-        return since.days if kind == "date" else since // dt.timedelta(microseconds=1)
-    return int(value.replace(".", ""))  # a decimal is written with all the digits of its scale
+        whole, size = (since.days, 4) if kind == "date" else (since // dt.timedelta(microseconds=1), 8)
+    else:
+        whole, size = (int(value in {"true", True}), 1) if kind == "bool" else (int(value.replace(".", "")), 16)
+    wide = kind.startswith("decimal") and int(findall(r"\d+", kind)[0]) > 18
+    return (0, whole), mix(mix(whole & MASK) + (whole >> 64) if wide else whole), b"\1" + whole.to_bytes(size, "little", signed=True)
 
 
-def parsed(text, kind):
-    if text == "":
-        return None
-    text = text[1:-1].replace('""', '"') if text.startswith('"') else text
-    if kind.endswith("[]"):
-        return [stored(value, kind[:-2]) for value in json.loads(text, parse_float=str, parse_int=str)]
-    return stored(text, kind)
-
-
-def canonical(value, kind):
-    if value is None:
-        return b"\0"
-    if isinstance(value, list):
-        return b"\1" + struct.pack("<I", len(value)) + b"".join(canonical(element, kind[:-2]) for element in value)
-    if isinstance(value, bytes):
-        return b"\1" + struct.pack("<I", len(value)) + value
-    if isinstance(value, float):
-        return b"\1" + struct.pack("<d", math.nan if math.isnan(value) else value)
-    return b"\1" + value.to_bytes({"bool": 1, "date": 4, "timestamp": 8, "timestamptz": 8}.get(kind, 16), "little", signed=True)
-
-
-def hashed(value, kind):
-    if value is None:
-        return 0x6E756C6C
-    if isinstance(value, bytes):
-        state = len(value)
-        for at in range(0, len(value), 8):
-            state = mix((state * STEP + int.from_bytes(value[at : at + 8], "little")) & MASK)
-        return state
-    if isinstance(value, float):
-        return mix(int.from_bytes(canonical(value, kind)[1:], "little"))
-    if kind.startswith("decimal") and int(re.findall(r"\d+", kind)[0]) > 18:
-        return mix((mix(value & MASK) + (value >> 64)) & MASK)
-    return mix(value & MASK)
-
-
-def ranked(value):
-    """NaN comes after the numbers, null last; strings are octets already."""
-    odd = (value is None) * 2 or int(isinstance(value, float) and math.isnan(value))
-    return (odd, b"" if odd else value)
-
-
-def digest(lines, columns, keys):
-    """Of the CSV's text; *columns* are those of the job's result, the first *keys* of them the group keys."""
-    kinds = [column["type"] for column in columns]
-    cells = [match[1] for match in re.finditer(r'("(?:[^"]|"")*"|[^,\r\n]*)(?:,|\r\n)', lines)][len(kinds) :]
-    rows = []
-    for at in range(0, len(cells), len(kinds)):
-        row = [parsed(text, kind) for text, kind in zip(cells[at : at + len(kinds)], kinds, strict=True)]
-        state = 0x6772697374_6D696C
-        for value, kind in zip(row[:keys], kinds[:keys], strict=True):
-            state = mix((state * STEP + hashed(value, kind)) & MASK)
-        rows.append((state >> 54, [ranked(value) for value in row[:keys]], b"".join(map(canonical, row, kinds))))
+def digest(export, columns, keys):
+    cells, buckets = findall(r'("(?:[^"]|"")*"|[^,\r\n]*)(?:,|\r\n)', export), {}
+    cells = [cell[1:-1].replace('""', '"') if cell.startswith('"') else cell or None for cell in cells]
+    for at in range(len(columns), len(cells), len(columns)):
+        values = [NULL if cell is None else read(cell, columns[i]["type"]) for i, cell in enumerate(cells[at : at + len(columns)])]
+        bucket = reduce(lambda state, value: mix(state * STEP + value[1]), values[:keys], 0x6772697374_6D696C) >> 54
+        buckets.setdefault(bucket, []).append(([value[0] for value in values[:keys]], b"".join(value[2] for value in values)))
     schema = json.dumps([[column["name"], column["type"]] for column in columns], ensure_ascii=False, separators=(",", ":"))
-    found = hashlib.sha256(b"gristmill.digest.1\n" + schema.encode() + b"\n")
-    for bucket, members in groupby(sorted(rows, key=lambda row: row[:2]), key=lambda row: row[0]):
-        found.update(struct.pack("<H", bucket) + hashlib.sha256(b"".join(row[2] for row in members)).digest())
-    return f"sha256:{found.hexdigest()}"
+    hashes = [struct.pack("<H", no) + sha256(b"".join(row for _, row in sorted(rows))).digest() for no, rows in sorted(buckets.items())]
+    return "sha256:" + sha256(f"gristmill.digest.1\n{schema}\n".encode() + b"".join(hashes)).hexdigest()
 
 
 if __name__ == "__main__":
     job = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-    text = Path(sys.argv[1]).read_bytes().decode()
-    computed = digest(text, job["result"]["columns"], len(job["spec"]["group_by"]))
+    computed = digest(Path(sys.argv[1]).read_bytes().decode(), job["result"]["columns"], len(job["spec"]["group_by"]))
     print(computed, "as the job says" if computed == job["result"]["digest"] else f"but the job says {job['result']['digest']}")
     sys.exit(computed != job["result"]["digest"])

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from shared.spec.functions import FUNCTIONS
+from tests.support.stack import running
 
 GIVEN = {"column": "x", "by": "n", "y": "x", "x": "n", "q": [0.5, 0.999], "k": 3}
 TYPES = {"price": "decimal(30,2)"}
+DIGEST = "sha256:804e1b087667c013a44a3a44963c256fae2e2e0308794178d9b54bfa6af65839"
+"""Of `lines()` by every aggregate: it never changes."""
 
 
 def every_aggregate():
@@ -29,7 +32,7 @@ def lines(rows=600, seed=3):
     for i in range(rows):
         cells = [
             chance.choice("abc"),
-            "" if i % 7 == 0 else repr(chance.gauss(0, 1) * 10.0 ** chance.randint(-9, 9)),
+            "" if i % 7 == 0 else f"{chance.randrange(-(10**12), 10**12)}e{chance.randint(-20, 3)}",
             str(chance.randrange(-(2**62), 2**62)) if i % 5 else "",
             chance.choice(['"say ""x"", {y}"', "back\\slash", '""', "", "né"]),
             chance.choice(["true", "false", ""]),
@@ -65,12 +68,23 @@ def recompute():
 
 @pytest.mark.parametrize("semantics", ["sql", "pandas"])
 def test_every_aggregate_has_one_digest_for_any_chunking_and_a_stranger_can_recompute_it(stack, uri, recompute, semantics):
-    jobs = [stack.run(spec([uri], size, semantics=semantics)) for size in (None, 3_000, 700)]
+    jobs = [stack.run(spec([uri], size, semantics=semantics)) for size in (None, 3_000, 1_500)]
     assert [job["error"] for job in jobs] == [None] * 3
     assert len({job["result"]["digest"] for job in jobs}) == 1
     assert {job["progress"]["chunks"]["total"] for job in jobs} > {1}
     export = stack.http.get(f"/v1/jobs/{jobs[2]['id']}/rows", params={"format": "csv"}).content.decode()
     assert recompute(export, jobs[2]["result"]["columns"], 1) == jobs[2]["result"]["digest"]
+
+
+def test_one_worker_and_three_give_the_literal_digest_for_any_chunking(database_url, redis_url, tmp_path):
+    with running(database_url, redis_url, tmp_path, GRISTMILL_SLOTS="1") as stack:
+        uri = stack.write("every.csv", "k,x,n,s,b,price,d\n" + "\n".join(lines()) + "\n")
+        jobs = [stack.run(spec([uri], size)) for size in (None, 5_000)]
+        stack.worker()
+        stack.worker()
+        jobs += [stack.run(spec([uri], size)) for size in (20_000, 3_000)]
+    assert [job["error"] for job in jobs] == [None] * 4
+    assert {job["result"]["digest"] for job in jobs} == {DIGEST}
 
 
 def test_arrays_are_arrays_in_postgres_lists_in_json_and_json_in_csv(stack):
@@ -109,3 +123,39 @@ def test_values_past_the_limit_fail_the_job_with_the_reason(stack):
     )
     assert (job["state"], job["error"]["code"]) == ("failed", "state_too_large")
     assert "limits.max_state_bytes" in job["error"]["detail"]
+
+
+VALUES = [i * 0x9E3779B97F4A7C15 % 2**62 for i in range(1_500_000)]
+"""All of them different: 24 MB while they are merged, and more than one merge unit's share."""
+
+
+@pytest.fixture(scope="module")
+def many():
+    return "k,v\n" + "".join(f"{i % 64},{value}\n" for i, value in enumerate(VALUES))
+
+
+def of_values(uri, keys):
+    aggregates = [{"fn": fn, "column": "v"} for fn in ("median", "nunique", "mode")]
+    return {"source": {"uris": [uri], "format": "csv"}, "group_by": keys, "aggregates": aggregates, "options": {"chunk_bytes": 4_000_000}}
+
+
+def test_one_group_may_keep_more_values_than_one_merge_unit_is_meant_for(stack, many):
+    job = stack.run(of_values(stack.write("many-values.csv", many), []))
+    middle = sorted(VALUES)[len(VALUES) // 2 - 1 :][:2]
+    assert stack.rows(job["id"]) == [{"median_v": sum(middle) / 2, "nunique_v": len(VALUES), "mode_v": 0}]
+    ((merges,),) = stack.sql("SELECT count(*) FROM gristmill.units WHERE job_id = %s AND kind = 'merge'", job["id"])
+    assert merges > 1
+
+
+def test_one_group_whose_values_exceed_a_slot_fails_the_job_and_says_what_to_do(database_url, redis_url, tmp_path, many):
+    memory = 320 * 1024**2
+    with running(database_url, redis_url, tmp_path, GRISTMILL_SLOTS="1", GRISTMILL_SLOT_MEMORY_BYTES=str(memory)) as stack:
+        uri = stack.write("many-values.csv", many)
+        failed, finer = stack.run(of_values(uri, [])), stack.run(of_values(uri, ["k"]))
+        log = stack.processes[1].log.read_text()
+    assert (failed["state"], failed["error"]["code"]) == ("failed", "state_too_large")
+    for cure in ("limits.max_state_bytes", "GRISTMILL_SLOT_MEMORY_BYTES", "group by more columns", "round the values"):
+        assert cure in failed["error"]["detail"]
+    assert f"{memory // 16:,} may be held" in failed["error"]["detail"]
+    assert "unit.again" not in log
+    assert (finer["error"], finer["result"]["rows"]) == (None, 64)

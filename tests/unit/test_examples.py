@@ -15,7 +15,9 @@ import pyarrow as pa
 import pytest
 
 from shared.spec.digest import result_digest
-from tests.unit.kernels.queries import query
+from shared.spec.functions import FUNCTIONS
+from shared.spec.signature import ANYTHING
+from tests.unit.kernels.queries import kind_of, query
 from tests.unit.kernels.test_bytes import FULL, KEYS
 from worker_service.kernels import combine, finalize, partial
 
@@ -58,10 +60,11 @@ def export(table):
     return names.getvalue() + "".join(",".join(map(cell, row.values())) + "\r\n" for row in table.to_pylist())
 
 
-def checked(script, frame, keys, aggregates):
-    asked = query(frame, keys, aggregates)
+def checked(script, frame, keys, aggregates, semantics="sql"):
+    asked = query(frame, keys, aggregates, semantics)
     result = finalize(combine([partial(frame, asked)], asked), asked)
-    given = [(key.name, key.type) for key in asked.keys] + [(a.name, a.result) for a in asked.aggregates]
+    given = [(key.name, key.type) for key in asked.keys]
+    given += [(a.name, "decimal(38,0)" if a.name in result.widened else a.result) for a in asked.aggregates]
     columns = [{"name": name, "type": str(kind)} for name, kind in given]
     lines = export(result.table)
     assert script.digest(lines, columns, len(keys)) == result_digest(columns, result.buckets)
@@ -70,6 +73,36 @@ def checked(script, frame, keys, aggregates):
 
 def test_the_digest_is_recomputed_from_a_csv_with_every_type(script):
     checked(script, FULL, KEYS, ["count", "sum m", "mean f", "min z", "last t", "top s 2", "top z 2", "bottom m 1", "nunique d"])
+
+
+def every_aggregate(frame):
+    """Each function of every column that it takes; what it needs beside is a column of numbers, or a small number."""
+    beside = {"by": "i", "x": "i", "ddof": "1", "q": "0.3", "k": "2"}
+    for fn, function in FUNCTIONS.items():
+        for column in frame.column_names if function.parameters else [""]:
+            if not column or kind_of(frame, column).kind in function.first_accepts.kinds:
+                yield " ".join([fn, *(beside.get(parameter, column) for parameter in function.parameters)]).strip()
+
+
+@pytest.mark.parametrize("semantics", ["sql", "pandas"])
+def test_the_digest_is_recomputed_for_the_results_of_every_aggregate_of_every_type(script, semantics):
+    frame = FULL.append_column("w", pa.array([Decimal("-" + "9" * 15 + ".5"), None, Decimal(7)], pa.decimal128(35, 1)))
+    frame = pa.concat_tables([frame, frame.slice(2), frame.set_column(4, "f", pa.array([math.inf, -math.inf, 5e-324]))])
+    asked = list(every_aggregate(frame))
+    assert {text.split()[0] for text in asked} == set(FUNCTIONS)
+    _, columns, result = checked(script, frame, ["b"], asked, semantics)
+    assert {column["type"].split("(")[0] for column in columns} > ANYTHING.kinds
+    assert result.widened == ["sum i"]
+
+
+def test_the_order_of_the_exported_rows_does_not_matter(script):
+    lines, columns, result = checked(script, FULL, ["f", "s"], ["count", "max d"])
+    header, *rows = lines.splitlines(keepends=True)
+    assert script.digest("".join([header, *reversed(rows)]), columns, 2) == result_digest(columns, result.buckets)
+
+
+def test_the_script_is_short_enough_to_be_read_at_once():
+    assert len(SCRIPT.read_text().splitlines()) <= 60
 
 
 def test_the_digest_is_recomputed_for_many_groups_and_for_one(script):

@@ -4,8 +4,9 @@
 in [-2**31, 2**31), which makes the digits unique and lets a state store them as int32; an absent index is zero.
 
 Doubles are cut by the error-free extraction of Rump, Ogita and Oishi ("Accurate floating-point summation", 2008) with the fixed, absolute
-grid of Demmel and Nguyen's reproducible summation: adding and subtracting 1.5 * 2**(32 * j + 52) rounds a double to a multiple of
-2**(32 * j), the rest is exact. At most `ROWS` such slices add up without an error in a double, so `numpy.bincount` may add them.
+grid of Demmel and Nguyen's reproducible summation: adding and subtracting 1.5 * 2**(u + 52) rounds a double to a multiple of 2**u, the rest is
+exact. A slice is as wide as the number of rows lets it be: as many slices add up without an error in a double, so `numpy.bincount` may add them,
+and their sums are moved onto the grid.
 """
 
 import math
@@ -19,10 +20,12 @@ from worker_service.kernels.arrays import Floats, Ints, Mask
 
 BITS = 32
 ROWS = 1 << 20
-"""At most so many rows may be summed at once: 2**20 rows * 2 slices * 2**31 stays below 2**53."""
+"""At most so many rows are summed at once, so that a slice has 33 bits or more."""
 HUGE, TINY, SHIFT = 2.0**480, 2.0**-480, 20
 """Beyond these a double is first scaled by 2**(32 * SHIFT), which is exact, so that neither its square nor a slice leaves the range."""
 _HALF, _MASK, _BLOCK = 1 << (BITS - 1), (1 << BITS) - 1, 1 << 15
+_EXACT, _WIDEST, _LEAST = 53, 51, -1074
+"""Bits that a double holds; those of a slice that two additions can cut off; the exponent of the least double."""
 _FACTOR = 3_037_000_499
 """The largest integer whose square fits 63 bits."""
 
@@ -208,29 +211,33 @@ def _slices(terms: list[Floats], codes: Ints, size: int) -> Limbs:
     """Sums by group of all *terms*, arrays of equal length and at most ROWS long: slice after slice until nothing is left."""
     total: Limbs = {}
     for term in terms:
-        rest, rows, j = term, codes, _first_index(term)
+        rest, rows, top = term, codes, _top(term)
+        bits = min(_EXACT - (len(term) - 1).bit_length(), _WIDEST)
         left = np.count_nonzero(rest != 0.0)
         while left:
-            sigma = 1.5 * 2.0 ** (BITS * j + 52)
+            unit = max(top - bits, _LEAST)
+            sigma = 1.5 * 2.0 ** (unit + 52)
             cut = rest + sigma
             cut -= sigma
             rest = rest - cut
-            total = add(total, {j: _digits(np.bincount(rows, cut, size), j)})
+            total = add(total, _digits(np.bincount(rows, cut, size), unit))
             left = np.count_nonzero(rest != 0.0)
-            j -= 1  # what a cut leaves is at most 2**(32 * j - 1), so the next index always holds it
+            top = unit - 1  # of what a cut leaves
             if left and 4 * left < len(rest):
                 some = np.flatnonzero(rest)
                 rest, rows = rest[some], rows[some]
-                j = min(j, _first_index(rest))
+                top = _top(rest)
     return total
 
 
-def _first_index(numbers: Floats) -> int:
-    """The least j with every number below 2**(32 * j + 31) in size."""
-    top = max(float(numbers.max()), -float(numbers.min())) if len(numbers) else 0.0
-    return -((31 - math.frexp(top)[1]) // BITS)
+def _top(numbers: Floats) -> int:
+    """The least e with every number at most 2**e in size."""
+    return math.frexp(max(float(numbers.max()), -float(numbers.min())))[1] if len(numbers) else 0
 
 
-def _digits(sums: NDArray[Any], j: int) -> Ints:
-    """Sums of multiples of 2**(32 * j) as multiples of it; `ldexp` is slow and needed only where the power itself is no double."""
-    return (sums * 2.0 ** (-BITS * j) if j > -31 else np.ldexp(sums, -BITS * j)).astype(np.int64)
+def _digits(sums: NDArray[Any], unit: int) -> Limbs:
+    """Sums of at most 2**53 multiples of 2**unit as digits; `ldexp` is slow and needed only where the power itself is no double."""
+    j, shift = divmod(unit, BITS)
+    whole: Ints = (sums * 2.0**-unit if unit > -1000 else np.ldexp(sums, -unit)).astype(np.int64)
+    over = (whole + (_HALF >> shift)) >> (BITS - shift)
+    return {j: (whole - (over << (BITS - shift))) << shift, j + 1: over}

@@ -124,8 +124,8 @@ def _check_size(states: pa.Table, most: int) -> None:
     kept: int = sum(column.nbytes for column in states.columns if pa.types.is_list(column.type))
     if kept > most:
         raise StateTooLarge(
-            f"the distinct values of some groups take {kept:,} bytes, and {most:,} may be held at once (limits.max_state_bytes, and a "
-            "sixteenth of GRISTMILL_SLOT_MEMORY_BYTES); group by more columns, or round the values of median, quantile, mode and nunique"
+            f"the distinct values of some groups take {kept:,} bytes, and {most:,} may be held at once: the lesser of limits.max_state_bytes and "
+            "a sixteenth of GRISTMILL_SLOT_MEMORY_BYTES. Raise it, group by more columns, or round the values of median, quantile, mode and nunique"
         )
 
 

@@ -1,0 +1,170 @@
+"""What being exact costs: the same job with exact and with plain float sums, and with quote-safe and with plain cuts of the CSV.
+
+`python -m benchmarks.exact_cost [--rows N] [--runs N]` prints a table and writes it, and the figures as JSON, to benchmarks/out/. Two stacks of
+two workers are up at once, one as it is and one whose children are plain (benchmarks.plain_sums, benchmarks.plain_cuts); they answer in turns,
+from POST to readable rows, and their answers are compared.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psycopg
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from benchmarks.__main__ import OUT, machine, machine_line
+from benchmarks.data import SEED, make
+from benchmarks.groupby import SETTINGS
+from benchmarks.processes import cpu_seconds
+from benchmarks.stack import run_job, warm_stack
+from tests.support.stack import Stack, eventually
+
+
+@dataclass(frozen=True)
+class Case:
+    """`aggregates` by `key` of a file, `plain` is the module of the other side's children, `bar` the most that the product may take of its time."""
+
+    title: str
+    file: str
+    key: str
+    aggregates: tuple[str, ...]
+    plain: str
+    bar: float
+
+
+SUMS, CUTS = "benchmarks.plain_sums", "benchmarks.plain_cuts"
+CASES = (
+    Case("exact sum of one column of doubles", "doubles", "id1", ("sum v3",), SUMS, 1.15),
+    Case("exact sums of three columns of doubles", "doubles", "id1", ("sum v1", "sum v2", "sum v3"), SUMS, 1.25),
+    Case("exact variance of a column of doubles", "doubles", "id1", ("var v3",), SUMS, 1.6),
+    Case("exact standard deviation of a column of doubles", "doubles", "id1", ("std v3",), SUMS, 1.6),
+    Case("quote-safe cuts, no field quoted", "as it is", "id1", ("sum v1",), CUTS, 1.03),
+    Case("quote-safe cuts, every field quoted", "quoted", "id1", ("sum v1",), CUTS, 1.1),
+)
+
+
+def files(rows: int) -> dict[str, Path]:
+    """The db-benchmark's CSV; the same with three columns of doubles; the same with every field in quotes. Made once, and kept."""
+    csv, _ = make(rows)
+    return {
+        "as it is": csv,
+        "doubles": _rewritten(csv, "doubles", _with_doubles, "none"),
+        "quoted": _rewritten(csv, "quoted", lambda block: block, "all_valid"),
+    }
+
+
+def _rewritten(csv: Path, name: str, change: Callable[[pa.Table], pa.Table], quoting: str) -> Path:
+    path = csv.with_stem(f"{csv.stem}_{name}")
+    if path.exists():
+        return path
+    unfinished = path.with_suffix(".part")
+    with pacsv.open_csv(csv) as blocks:
+        first = change(pa.table(blocks.read_next_batch()))
+        with pacsv.CSVWriter(unfinished, first.schema, write_options=pacsv.WriteOptions(quoting_style=quoting)) as lines:
+            lines.write_table(first)
+            for block in blocks:
+                lines.write_table(change(pa.table(block)))
+    unfinished.rename(path)
+    return path
+
+
+def _with_doubles(block: pa.Table) -> pa.Table:
+    """v1 and v2 become doubles like v3, with as many digits."""
+    chance = np.random.default_rng(SEED)
+    for name in ("v1", "v2"):
+        block = block.set_column(block.schema.get_field_index(name), name, pa.array(np.round(chance.uniform(0, 100, block.num_rows), 6)))
+    return block
+
+
+def spec(case: Case, file: Path) -> dict[str, Any]:
+    aggregates = [dict(zip(("fn", "column"), text.split(), strict=True)) for text in case.aggregates]
+    return {"source": {"uris": [f"file://{file}"], "format": "csv"}, "group_by": [case.key], "aggregates": aggregates}
+
+
+def run(stack: Stack, case: Case, file: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Seconds on the clock, CPU seconds of the workers and their children, and the phases; and the answer."""
+    workers = [process.popen.pid for process in stack.processes[1:]]
+    before, start = cpu_seconds(workers), time.perf_counter()
+    job = run_job(stack, spec(case, file))
+    figures = {"wall": time.perf_counter() - start, "cpu": cpu_seconds(workers) - before, "phases": job["timing"]}
+    with psycopg.connect(stack.database_url) as connection:
+        cursor = connection.execute(f"SELECT * FROM {job['result']['relation']} ORDER BY {case.key}")
+        names = [column.name for column in cursor.description or ()]
+        return figures, pd.DataFrame(cursor.fetchall(), columns=names).drop(columns="_id")
+
+
+def _beside(product: Stack, plain: Stack, case: Case, file: Path, runs: int) -> dict[str, list[dict[str, Any]]]:
+    """In turns, the first of each side, which warms the page cache and the children, left out."""
+    found: dict[str, list[dict[str, Any]]] = {"product": [], "plain": []}
+    for turn in range(runs + 1):
+        sides = [("product", product), ("plain", plain)]
+        answers = {}
+        for side, stack in sides if turn % 2 else reversed(sides):
+            figures, answers[side] = run(stack, case, file)
+            found[side] += [figures] if turn else []
+        pd.testing.assert_frame_equal(answers["product"], answers["plain"], rtol=1e-6)
+    return found
+
+
+def plain_stack(module: str, scope: ExitStack) -> Stack:
+    stack = scope.enter_context(warm_stack(workers=0, **SETTINGS))
+    workers = [stack.start("benchmarks.plain_worker", module) for _ in range(2)]
+    eventually(lambda: all(b"worker.started" in worker.log.read_bytes() for worker in workers), "the workers' start")
+    return stack
+
+
+def measure(rows: int, runs: int) -> list[dict[str, Any]]:
+    paths, found = files(rows), []
+    with warm_stack(workers=2, **SETTINGS) as product:
+        for module in (SUMS, CUTS):
+            with ExitStack() as scope:
+                plain = plain_stack(module, scope)
+                for case in (case for case in CASES if case.plain == module):
+                    sides = _beside(product, plain, case, paths[case.file], runs)
+                    found.append({**asdict(case), "megabytes": paths[case.file].stat().st_size / 1e6, "runs": sides, **ratios(sides)})
+    return found
+
+
+def ratios(sides: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
+    """Of medians: the product's time, and its CPU time, over the plain one's."""
+    return {what: _median(sides["product"], what) / _median(sides["plain"], what) for what in ("wall", "cpu")}
+
+
+def _median(runs: list[dict[str, Any]], what: str) -> float:
+    return statistics.median(figures[what] for figures in runs)
+
+
+def shown(found: list[dict[str, Any]]) -> list[str]:
+    lines = ["| what | plain s | Gristmill s | ratio | bar | plain CPU s | CPU s | ratio |", "|---|---|---|---|---|---|---|---|"]
+    for case in found:
+        plain, product = case["runs"]["plain"], case["runs"]["product"]
+        wall = f"{_median(plain, 'wall'):.2f} | {_median(product, 'wall'):.2f} | {case['wall']:.3f} | {case['bar']}"
+        lines.append(f"| {case['title']} | {wall} | {_median(plain, 'cpu'):.2f} | {_median(product, 'cpu'):.2f} | {case['cpu']:.3f} |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure what exact sums and proven cuts cost")
+    parser.add_argument("--rows", type=lambda text: int(float(text)), default=10_000_000, help="of the groupby data (default 1e7)")
+    parser.add_argument("--runs", type=int, default=5, help="of each side and case (default 5)")
+    asked = parser.parse_args()
+    document: dict[str, Any] = {"rows": asked.rows, "runs": asked.runs, "machine": machine()}
+    document["cases"] = measure(asked.rows, asked.runs)
+    lines = [*machine_line(document["machine"], asked.runs), *shown(document["cases"])]
+    print("\n".join(lines))
+    OUT.mkdir(exist_ok=True)
+    (OUT / "exact_cost.json").write_text(json.dumps(document, indent=1))
+    (OUT / "exact_cost.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
