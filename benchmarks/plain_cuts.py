@@ -31,7 +31,7 @@ def cut(place: Place, start: int, chunk_bytes: int, spots: int) -> Any:
         return [start, *(at + pread(file, at, _LOOK).index(b"\n") + 1 for at in range(step, file.size - _LOOK, step))]
 
     samples = [next(blocks(file, at, file.size, _LOOK)) for at in starts(max(file.size // spots, _LOOK))]
-    return csv_plan._Cuts(list(pairwise([*starts(chunk_bytes), file.size])), samples)
+    return csv_plan.Cuts(list(pairwise([*starts(chunk_bytes), file.size])), samples)
 
 
 def blocks(file: SourceFile, start: int, end: int, size: int, *_: Any, **__: Any) -> Iterator[Block]:

@@ -15,7 +15,7 @@ from worker_service.readers.place import Place
 from worker_service.readers.read import dialect_of, place_of, streamed_blocks
 from worker_service.readers.shape import Fault, Scanner
 
-_PIECE = 256 * 1024
+_PIECE = 1024 * 1024
 _SAMPLE = 64 * 1024
 _SAMPLES = 16
 """Samples of 64 KB: spread over the file where there is one, fewer a file where there are many, at least the head of each."""
@@ -62,7 +62,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cuts:
+class Cuts:
     """The byte ranges of a file's extents, the sampled records, and whether stray quotes were met."""
 
     ranges: list[tuple[int, int]]
@@ -70,14 +70,14 @@ class _Cuts:
     irregular: bool = False
 
 
-def _cut(place: Place, start: int, chunk_bytes: int, spots: int) -> _Cuts:
+def _cut(place: Place, start: int, chunk_bytes: int, spots: int) -> Cuts:
     """How to cut the content whose first record of data is at *start*."""
     file, dialect = place.content.file, place.dialect
     if place.content.streamed:
         sample = next(streamed_blocks(place, _SAMPLE * spots), None)
-        return _Cuts([(0, file.size)], [sample]) if sample else _Cuts([], [])
+        return Cuts([(0, file.size)], [sample]) if sample else Cuts([], [])
     if start == file.size:
-        return _Cuts([], [])
+        return Cuts([], [])
     stride = max(file.size // spots, _SAMPLE)
     scanner = Scanner(dialect, start)
     try:
@@ -87,7 +87,7 @@ def _cut(place: Place, start: int, chunk_bytes: int, spots: int) -> _Cuts:
     starts = [start, *(at for at in found if at < file.size)]
     bounds = [*_first_in_each(starts, chunk_bytes), file.size]
     sampled = (file_blocks(file, at, file.size, _SAMPLE, dialect, irregular=scanner.irregular) for at in _first_in_each(starts, stride))
-    return _Cuts(list(pairwise(bounds)), [next(blocks) for blocks in sampled], scanner.irregular)
+    return Cuts(list(pairwise(bounds)), [next(blocks) for blocks in sampled], scanner.irregular)
 
 
 def _first_in_each(starts: list[int], step: int) -> list[int]:

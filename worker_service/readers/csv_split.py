@@ -56,7 +56,7 @@ def record_starts(pieces: Iterable[bytes], scanner: Scanner, offset: int, steps:
         inside = scanner.inside
         shape = scanner.feed(piece)
         while target - 1 < offset + len(shape):
-            end = _first_end(shape, max(target - 1 - offset, 0), scanner.quotes, inside)
+            end = _first_end(shape, max(target - 1 - offset, 0), places(shape, scanner.quote), inside)
             if not end:
                 break
             starts.append(offset + end)

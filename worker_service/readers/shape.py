@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from worker_service.readers import bits
+
 Positions = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
@@ -70,6 +72,7 @@ class Scanner:
 
     def __init__(self, dialect: Dialect, offset: int) -> None:
         self._dialect = dialect
+        self.quote = dialect.quote
         self._quote = dialect.quote[0] if dialect.quote else -1
         self._edge = dialect.delimiter + dialect.quote + b"\n\r"
         self._offset = offset
@@ -87,7 +90,7 @@ class Scanner:
         parts = list(self._parts(piece))
         if len(parts) > 1:
             shape = b"".join(parts)
-            self.quotes = places(shape, self._dialect.quote)
+            self.quotes = places(shape, self.quote)
             return shape
         return parts[0]
 
@@ -131,13 +134,16 @@ class Scanner:
         shape = self._unescaped(piece) if self._dialect.escape else piece
         if self._last == self._quote and not self.inside and shape[0] not in self._edge:
             raise self._text_after(-1)
-        self.quotes = places(shape, self._dialect.quote)
-        if self.quotes.size:
-            if not self._are_proven(np.frombuffer(shape, np.uint8)):
+        self.quotes = _NOWHERE
+        if self.quote and self.quote in shape:
+            inside = self._proven(shape)
+            if inside is None:
+                self.quotes = places(shape, self.quote)
                 shape = self._without_strays(shape)
-            if (self.quotes.size + self.inside) % 2:
-                self._opened = self._offset + int(self.quotes[-1])
-            self.inside ^= bool(self.quotes.size % 2)
+                inside = self.inside ^ bool(self.quotes.size % 2)
+            if inside:
+                self._opened = self._offset + shape.rfind(self.quote)
+            self.inside = inside
         self._last = shape[-1]
         self._offset += len(shape)
         return shape
@@ -158,10 +164,21 @@ class Scanner:
         octets[np.minimum(acting + 1, octets.size - 1)] = MASK[0]
         return octets.tobytes()
 
-    def _are_proven(self, octets: npt.NDArray[np.uint8]) -> bool:
-        first = int(self.inside)
-        opening, closing = self.quotes[first::2], self.quotes[1 - first :: 2]
-        return bool(self._may_open(octets, opening).all()) and bool(self._may_close(octets, closing).all())
+    def _proven(self, shape: bytes) -> bool | None:
+        """Whether *shape* ends inside quotes; None if a quote is neither where one may open nor where one may close."""
+        octets, (delimiter, quote, *line_ends) = np.frombuffer(shape, np.uint8), self._edge
+        quotes = bits.places(octets, quote)
+        edges = quotes | bits.places(octets, delimiter)
+        for octet in line_ends:
+            if octet in shape:
+                edges |= bits.places(octets, octet)
+        inside = bits.parity(quotes.copy())
+        if self.inside:
+            np.invert(inside, out=inside)
+        opening = quotes & inside
+        stray = opening & ~bits.later(edges, self._last in self._edge)
+        stray |= (quotes ^ opening) & ~bits.earlier(edges, octets.size)
+        return None if stray.any() else bits.at(inside, octets.size - 1)
 
     def _may_open(self, octets: npt.NDArray[np.uint8], quotes: Positions) -> Flags:
         before = octets[quotes - 1]  # of a quote at position 0 this is the last byte, replaced by the byte that truly precedes it
