@@ -146,6 +146,10 @@ class Doorbell:
             await self._heal(error, QUEUE)
             return None
 
+    async def give_up_turn(self) -> None:
+        with suppress(*AWAY):
+            await self.redis.delete(TURN)
+
     async def take(self, most: int) -> list[str]:
         """Take up to *most* messages that are there."""
         try:

@@ -21,6 +21,8 @@ from worker_service.template import CHILD, Template
 
 MAX_WORDS = 8192
 START_AGAIN_SECONDS = 1.0
+BIRTH_SECONDS = 60.0
+END_SECONDS = 5.0
 _PID_BYTES = 8
 log = structlog.get_logger()
 
@@ -57,6 +59,8 @@ class Child:
         self._open = ExitStack()
         try:
             self._pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            raise
         except BaseException:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -66,7 +70,7 @@ class Child:
 
     @classmethod
     async def start(cls, template: Template) -> "Child":
-        """Raises OSError if the template is gone. Not to be cancelled: what is born then would have nobody to wait for it."""
+        """Raises OSError if the template is gone. Who cancels it leaves a child that ends by itself, and that nobody waits for."""
         with ExitStack() as given, ExitStack() as ours:
             sock, theirs = socket.socketpair()
             ours.callback(sock.close)
@@ -82,7 +86,7 @@ class Child:
             given.close()
             born = await asyncio.get_running_loop().sock_recv(sock, _PID_BYTES)
             if len(born) < _PID_BYTES:
-                raise OSError("the template ended")
+                raise OSError(f"the template ended ({template.fate})")
             ready = await _word(sock)  # or its end: in both cases it is our child now, and no longer the template's
             child = cls(int.from_bytes(born, "little"), template.memory_bytes, sock, words)
             child._open.push(ours.pop_all())
@@ -188,14 +192,16 @@ class Executor:
         self.slots = slots
         self._memory_bytes, self._module = memory_bytes, module
         self._template: Template | None = None
-        self._closing = False
+        self._closing = asyncio.Event()
         self._places: list[asyncio.Task[Child]] = []
         self._ending: set[asyncio.Task[None]] = set()
         self.child_ready = asyncio.Event()
 
     async def start(self) -> None:
         self._places = [self._begin() for _ in range(self.slots)]
-        await asyncio.wait(self._places)  # unlike gather it leaves them alone if it is cancelled
+        begun, _ = await asyncio.wait(self._places)  # unlike gather it leaves them alone if it is cancelled
+        for place in begun:
+            place.result()
 
     @property
     def ready(self) -> int:
@@ -208,11 +214,16 @@ class Executor:
         return place
 
     async def _started(self) -> Child:
-        while not self._closing:
+        while not self._closing.is_set():
             try:
-                return await Child.start(self._living_template())
+                async with asyncio.timeout(BIRTH_SECONDS):
+                    return await Child.start(self._living_template())
             except (ChildDied, OutOfMemory, OSError) as error:
-                log.warning("child.waits", error=str(error))
+                if self._closing.is_set():
+                    break
+                if isinstance(error, TimeoutError) and self._template is not None:
+                    self._template.close()  # frozen: the next try makes another
+                log.warning("child.waits", error=str(error) or "the template does not answer")
                 await asyncio.sleep(START_AGAIN_SECONDS)
         raise asyncio.CancelledError
 
@@ -246,11 +257,17 @@ class Executor:
         return self._begin()
 
     async def close(self) -> None:
-        self._closing = True
+        self._closing.set()
         if self._template is not None:
             self._template.close()  # nobody is born any more
-        born = await asyncio.gather(*self._places, return_exceptions=True)
-        await asyncio.gather(*self._ending, *(child.stop() for child in born if isinstance(child, Child)))
+        if not self._places:
+            return
+        born, stuck = await asyncio.wait(self._places, timeout=END_SECONDS)
+        for place in stuck:
+            log.error("child.stuck")  # it dies with this process
+            place.cancel()
+        children = [place.result() for place in born if not place.cancelled() and place.exception() is None]
+        await asyncio.gather(*self._ending, *(child.stop() for child in children))
 
 
 def _raise_reported(header: dict[str, Any]) -> None:

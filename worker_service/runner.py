@@ -48,7 +48,10 @@ class Runner:
     def _freed(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self.slot_freed.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            self.new_units.set()  # nobody rings for a busy slot, and this one ended without another look
+        elif (error := task.exception()) is not None:
+            self.new_units.set()
             log.error("slot.failed", exc_info=error)
 
     async def _work(self) -> None:
@@ -62,6 +65,7 @@ class Runner:
                     lease = await self._next(lease, go_on=child.alive and not ctx.draining)
         except (TransientError, ChildDied, OSError) as error:
             log.warning("slot.waits", error=str(error))
+            asyncio.get_running_loop().call_later(ctx.timings.dispatch.total_seconds(), self.take)
 
     async def _run(self, lease: Lease, child: Child) -> None:
         task = asyncio.current_task()

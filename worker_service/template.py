@@ -22,7 +22,10 @@ which is loaded but not used, without its thread: who forks must have only one."
 
 
 class Template:
-    """Made in the main thread: the kernel's parent-death signal follows a thread. *module* is what it runs; tests bring a wicked one."""
+    """Made in the main thread: the kernel's parent-death signal follows a thread. *module* is what it runs; tests bring a wicked one.
+
+    It forks twice for a child. If it is killed between the two, what is in between stays a zombie until this process ends.
+    """
 
     def __init__(self, memory_bytes: int, module: str = CHILD) -> None:
         self.memory_bytes = memory_bytes
@@ -47,6 +50,12 @@ class Template:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def fate(self) -> str:
+        """What became of it, in words."""
+        code = self._process.poll()
+        return "it lives" if code is None else f"exit code {code}"
+
     def fork(self, descriptors: list[int]) -> None:
         """Ask for a child that gets *descriptors*; the first is a socket, on which its pid comes back. Raises OSError if the template is gone."""
         wire.send_descriptors(self._sock, descriptors)
@@ -59,7 +68,8 @@ class Template:
 
 def _adopt_orphans() -> None:
     """Let processes whose parent has ended become children of this one: the template's forks, so that it may wait for them."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1):
+        raise OSError(ctypes.get_errno(), "This process may not adopt orphans (PR_SET_CHILD_SUBREAPER)")
 
 
 def child_environment() -> dict[str, str]:

@@ -236,6 +236,29 @@ async def test_a_template_that_dies_takes_no_child_with_it_and_another_takes_its
     await executor.close()
 
 
+# fault matrix: 23
+async def test_a_frozen_template_keeps_nobody_from_closing():
+    executor = Executor(2, GENEROUS)
+    await executor.start()
+    os.kill(executor._template.pid, signal.SIGSTOP)
+    async with executor.child() as child:
+        os.kill(child.pid, signal.SIGKILL)
+        await child.stop()
+    assert executor.ready == 1
+
+    await asyncio.wait_for(executor.close(), 3)
+
+
+# fault matrix: 42
+async def test_a_sigterm_to_all_of_a_group_leaves_the_drain_to_the_parent(template, child, file):
+    for pid in (template.pid, child.pid):
+        os.kill(pid, signal.SIGTERM)
+
+    async with child.run(plan_request(), [file], AMPLE) as answer:
+        assert answer.header["schema"]
+    assert template.alive
+
+
 async def test_a_child_whose_socket_ends_is_gone_and_makes_no_more_of_its_kind(template, child):
     child._sock.close()
     await asyncio.wait_for(child._ended.wait(), 10)

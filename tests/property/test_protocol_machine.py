@@ -71,7 +71,7 @@ MUTANTS = {
     "an end that waits for nobody": (JOBS, "finish_ending", "AND state = 'leased'", "AND false"),
     "an expiry without the grace": (UNITS, "expired", "pg_postmaster_start_time() < now() - $2::interval", "$2::interval IS NOT NULL"),
     "an expiry of live workers": (UNITS, "expired", "w.seen_at <= now() - $1::interval", "w.seen_at <= now() - 0 * $1::interval"),
-    "a window without a bound": (UNITS, "due", "greatest(0, w.slots - busy)", "100 * w.slots"),
+    "a window without a bound": (UNITS, "due", "greatest(0, w.slots - coalesce(busy, 0))", "100 * w.slots"),
     "a cancelled job that is cancelled again": (JOBS, "set_ending", "AND state IN ('queued', 'running', 'paused')", ""),
     "a death charged as a crash": (UNITS, "give_back", "($6 = 'death')", "($6 = 'crash')"),
     "a retry that keeps the merges": (UNITS, "forget_merging", "kind IN ('merge', 'publish')", "kind = 'publish'"),

@@ -33,7 +33,14 @@ def eventually(look: Callable[[], Any], what: str, patience: float = PATIENCE) -
 def slots_of(worker: int) -> list[int]:
     """The child processes of a worker's slots; the template, of which they are forks, is a child as well."""
     children = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
-    return [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == f"{NAME}\n"]
+    return [int(pid) for pid in children if _comm(pid) == NAME]
+
+
+def _comm(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 class Process:

@@ -64,6 +64,8 @@ class Victim:
         """
         dead = self.process.popen.poll() is not None
         self._note()
+        if not self._read:
+            self._since = time.monotonic()  # it is still starting
         if dead:
             assert self._last is not None, self.process.log.read_text()[-3000:]
             assert self._last.action == "kill", (self._last, self.process.log.read_text()[-3000:])

@@ -1,6 +1,7 @@
 """The loops beside the units outlive whatever their drivers do."""
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from shared.core.timings import Timings
 from shared.errors import DatabaseUnavailable
 from worker_service.maintenance.loop import every, wait
+from worker_service.runner import Runner
 from worker_service.worker import dispatch, keep
 
 FAST = SimpleNamespace(draining=False, timings=Timings().scaled(0.001))
@@ -81,3 +83,47 @@ async def test_each_free_slot_looks_for_work_itself_while_redis_takes_no_message
     await dispatch(ctx, SimpleNamespace(free=3, take=lambda: slots.append(1)))
 
     assert len(slots) == taken
+
+
+class Slot:
+    """An executor of one slot, whose child never matters."""
+
+    slots = ready = 1
+    child_ready = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def child(self):
+        yield SimpleNamespace(alive=True)
+
+
+# fault matrix: 19
+async def test_a_slot_whose_claim_got_no_answer_looks_again_though_nobody_rings():
+    asked = []
+    again = asyncio.Event()
+
+    async def claim(worker):
+        asked.append(worker)
+        if len(asked) == 1:
+            raise DatabaseUnavailable("the answer was lost")
+        again.set()
+
+    runner = Runner(SimpleNamespace(**vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim)))
+    runner.take()
+
+    await asyncio.wait_for(again.wait(), 5)
+    assert asked == ["w1", "w1"]
+
+
+async def test_a_slot_that_is_stopped_has_others_told_of_what_waits():
+    running = asyncio.Event()
+
+    async def claim(_):
+        running.set()
+        await asyncio.Event().wait()
+
+    runner = Runner(SimpleNamespace(**vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim)))
+    runner.take()
+    await running.wait()
+    runner.stop()
+
+    await asyncio.wait_for(runner.new_units.wait(), 5)

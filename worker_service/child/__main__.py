@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 
-from worker_service.child import tasks, wire
+from worker_service.child import wire
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 NAME = "gristmill-child"
@@ -77,9 +77,9 @@ def live(descriptors: list[int], parent: int, memory_bytes: int) -> None:
     sock_fd, pipe_fd, words_fd = descriptors
     prctl(_PR_SET_NAME, NAME.encode())
     die_with_parent(parent)
-    watch_parent(pipe_fd)
     os.dup2(words_fd, sys.stderr.fileno())  # the parent logs the last words
     try:
+        watch_parent(pipe_fd)
         limit(memory_bytes)
         serve(socket.socket(fileno=sock_fd))
     except (BrokenPipeError, ConnectionResetError):
@@ -91,6 +91,8 @@ def live(descriptors: list[int], parent: int, memory_bytes: int) -> None:
 
 
 def serve(sock: socket.socket) -> None:
+    from worker_service.child import tasks  # noqa: PLC0415  # the template has loaded it
+
     sock.send(b".")
     while (descriptors := wire.receive_descriptors(sock)) is not None:
         request, answer, *files = descriptors
@@ -108,8 +110,10 @@ def serve(sock: socket.socket) -> None:
 def main() -> None:
     sock_fd, parent, memory_bytes = (int(text) for text in sys.argv[1:])
     faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is the parent's to handle
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # sent to all of a group, they are the parent's to handle
     die_with_parent(parent)
+
     gc.collect()
     gc.freeze()  # the modules stay for good; without this every full collection walks them, for tens of milliseconds, and unshares their pages
     sock = socket.socket(fileno=sock_fd)

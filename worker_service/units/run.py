@@ -91,7 +91,12 @@ async def ring(ctx: Context) -> bool:
     queued = await ctx.doorbell.turn(ctx.timings.dispatch)
     if queued is None:
         return False
-    if due := await ctx.units.due(queued):
+    try:
+        due = await ctx.units.due(queued)
+    except TransientError:
+        await ctx.doorbell.give_up_turn()  # others may reach Postgres
+        raise
+    if due:
         reached("dispatch.marked")
         await ctx.doorbell.ring(due)
     return True

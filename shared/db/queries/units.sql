@@ -173,18 +173,18 @@ SELECT NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = $1 AND state <> 'd
 SELECT rows_out, stats FROM gristmill.units WHERE job_id = $1 AND kind = 'merge' AND state = 'done' ORDER BY no
 
 -- due --
--- Units to ring for; so few that with the $5 messages in Redis they are at most as many as live slots without a lease: a busy slot looks for
--- more work by itself. Which units they are matters little: whoever hears the ring claims the fairest. A message that nobody answered is
--- sent again, under another number.
+-- Units to ring for: for the first time only so many that with the $5 messages in Redis they are at most as many as live slots without a
+-- lease, because a busy slot looks for more work by itself. Which units they are matters little: whoever hears the ring claims the fairest.
+-- A message that nobody answered is sent again, under another number.
 WITH rung AS MATERIALIZED (
     SELECT u.id, u.rung_at, u.rings FROM gristmill.units u
     WHERE u.state = 'pending' AND u.rung_at IS NOT NULL AND u.not_before <= now() AND u.state_version = ANY ($4::smallint[])
       AND (SELECT j.state FROM gristmill.jobs j WHERE j.id = u.job_id) IN ('queued', 'running')
     ORDER BY u.rung_at
 ), room AS MATERIALIZED (
-    SELECT greatest(0, coalesce(sum(greatest(0, w.slots - busy)), 0) - greatest($5, (SELECT count(*) FROM rung))) AS free
-    FROM gristmill.workers w CROSS JOIN LATERAL (
-        SELECT count(*) AS busy FROM gristmill.units u WHERE u.worker = w.id AND u.state = 'leased') l
+    SELECT greatest(0, coalesce(sum(greatest(0, w.slots - coalesce(busy, 0))), 0) - greatest($5, (SELECT count(*) FROM rung))) AS free
+    FROM gristmill.workers w
+    LEFT JOIN (SELECT worker, count(*) AS busy FROM gristmill.units WHERE state = 'leased' GROUP BY worker) l ON l.worker = w.id
     WHERE NOT w.draining AND w.seen_at > now() - $3::interval
 ), fresh AS (
     SELECT u.id
