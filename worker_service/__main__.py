@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from shared import log
 from shared.settings import Settings
-from worker_service.worker import serve
+from worker_service.executor import Executor
 
 
 def main() -> int:
@@ -18,8 +18,12 @@ def main() -> int:
         print(f"worker_service: {error}", file=sys.stderr)  # noqa: T201  # there is no logger yet
         return 2
     log.configure(settings)
+    executor = Executor(settings.slots, settings.slot_memory_bytes)
+    executor.prepare()
+    from worker_service.worker import serve  # noqa: PLC0415  # it takes as long as the template, which loads meanwhile
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings))
+        runner.run(serve(settings, executor))
     return 0
 
 

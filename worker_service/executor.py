@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -196,6 +196,11 @@ class Executor:
         self._places: list[asyncio.Task[Child]] = []
         self._ending: set[asyncio.Task[None]] = set()
         self.child_ready = asyncio.Event()
+
+    def prepare(self) -> None:
+        """Begin to load what children need; `start` waits for it."""
+        with suppress(OSError):  # `start` tries again, and says why
+            self._living_template()
 
     async def start(self) -> None:
         self._places = [self._begin() for _ in range(self.slots)]

@@ -68,7 +68,7 @@ async def keep(ctx: Context, name: str, run: Callable[[], Awaitable[None]]) -> N
     await forever(name, run, rest=ctx.timings.poll_idle.total_seconds(), away=AWAY)
 
 
-def build(settings: Settings, executor: Executor | None = None) -> Context:
+def build(settings: Settings, executor: Executor) -> Context:
     timings = Timings().scaled(settings.time_scale)
     size = settings.slots * 2 + 4
     # Whoever waits for a lock gives up and tries again, so that one frozen transaction holds up nobody who has other things to do.
@@ -84,7 +84,7 @@ def build(settings: Settings, executor: Executor | None = None) -> Context:
         merging=MergeStore(pool, units),
         workers=WorkerStore(pool),
         doorbell=Doorbell(redis_pool(settings.redis_url)),
-        executor=executor or Executor(settings.slots, settings.slot_memory_bytes),
+        executor=executor,
     )
 
 
@@ -100,11 +100,8 @@ async def ready(pool: Pool) -> None:
         await asyncio.sleep(1)
 
 
-async def serve(settings: Settings, executor: Executor | None = None) -> None:
-    """Work until SIGTERM or SIGINT; then finish what is leased, within the drain time, and leave. A second signal ends it at once.
-
-    Tests and benchmarks bring their own executor.
-    """
+async def serve(settings: Settings, executor: Executor) -> None:
+    """Work until SIGTERM or SIGINT; then finish what is leased, within the drain time, and leave. A second signal ends it at once."""
     _allow_many_files()
     ctx = build(settings, executor)
     runner = Runner(ctx)
