@@ -30,8 +30,8 @@ $(DEV_READY): pyproject.toml constraints.txt | $(BIN)/python
 demo: $(DEMO_READY) ## start everything, run two jobs over 336,776 real flights, show the answer
 	@$(BIN)/gristmill demo
 
-test: $(DEV_READY) ## the whole test suite, on embedded Postgres and Valkey
-	@$(BIN)/python -m pytest
+test: $(DEV_READY) ## the whole test suite, on embedded Postgres and Valkey, two files at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-fast: $(DEV_READY) ## the pure tests only, in seconds
 	@$(BIN)/python -m pytest tests/unit tests/meta -m 'not slow'

@@ -24,6 +24,13 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 _numbers = itertools.count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `make test`, which runs files side by side: the tests of a file stay together, and so do those of the launcher, which share ports."""
+    for item in items:
+        file = item.location[0]
+        item.add_marker(pytest.mark.xdist_group("launcher" if file.startswith("tests/e2e/") else file))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """A server with a migrated template database; yields the DSN of its maintenance database."""

@@ -83,7 +83,7 @@ MUTANTS = {
     ),
     "a retry in the old epoch": (JOBS, "retry", "epoch = epoch + 1, ", ""),
 }
-QUICK = ["a fence without the attempt, in one statement", "a fan-in that waits for nobody"]
+QUICK = ["a fence without the attempt, in one statement", "a give-back without the attempt"]
 ALL = bool(os.environ.get("GRISTMILL_ALL_MUTANTS"))
 """Some are found only after hundreds of runs."""
 
