@@ -67,6 +67,12 @@ def leased(stack: Stack, job_id: str) -> int:
     return stack.sql("SELECT count(*) FROM gristmill.units WHERE job_id = %s AND kind = 'chunk' AND state = 'leased'", job_id)[0][0]
 
 
+def hangs(stack: Stack, job_id: str, units: int) -> None:
+    """Wait until so many units have met their fault; a lease alone says only that they are about to."""
+    marks = Path(stack.job(job_id)["labels"]["marks"])
+    eventually(lambda: leased(stack, job_id) == units and not any(marks.iterdir()), f"{units} hanging units")
+
+
 def keep_both_slots_busy(stack: Stack, fault: str) -> str:
     """A job whose two chunks meet the fault at the same time; first both slots have to be there, after whatever was before."""
 
@@ -79,7 +85,7 @@ def keep_both_slots_busy(stack: Stack, fault: str) -> str:
 
     eventually(both, "two slots at work")
     job_id = submit(stack, fault=fault, times=2, chunks=2)
-    eventually(lambda: leased(stack, job_id) == 2, "two hanging slots")
+    hangs(stack, job_id, 2)
     return job_id
 
 

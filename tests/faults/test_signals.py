@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.faults.test_children import alive, charges, check, leased, submit, wicked_worker
+from tests.faults.test_children import alive, charges, check, hangs, leased, submit, wicked_worker
 from tests.support.stack import eventually, running
 
 RESTARTS = 2
@@ -21,7 +21,7 @@ def stack(database_url, redis_url, tmp_path):
 def test_a_second_sigterm_kills_the_children_and_gives_their_units_back_uncharged(stack):
     doomed = wicked_worker(stack)
     job_id = submit(stack, fault="c_loop", times=1, chunks=1)
-    eventually(lambda: leased(stack, job_id) == 1, "a hanging unit")
+    hangs(stack, job_id, 1)
     children = doomed.children
     doomed.popen.send_signal(signal.SIGTERM)
     eventually(lambda: b"worker.draining" in doomed.log.read_bytes(), "the drain")
@@ -40,7 +40,7 @@ def test_a_second_sigterm_kills_the_children_and_gives_their_units_back_uncharge
 def test_a_second_sigterm_ends_a_worker_whose_postgres_does_not_answer(stack):
     doomed = wicked_worker(stack)
     job_id = submit(stack, fault="sleep", times=1, chunks=1)
-    eventually(lambda: leased(stack, job_id) == 1, "a hanging unit")
+    hangs(stack, job_id, 1)
     children = doomed.children
     backends = [
         pid for (pid,) in stack.sql("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")

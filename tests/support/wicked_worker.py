@@ -1,4 +1,4 @@
-"""A real worker whose children do what a job's labels say (`wicked_child`), and whose units have four seconds, at a tenth."""
+"""A real worker whose children do what a job's labels say (`wicked_child`), and whose units have six seconds, at a tenth."""
 
 import asyncio
 from datetime import timedelta
@@ -18,7 +18,7 @@ SLOT_BYTES = 600 * 1024**2
 def main() -> None:
     settings = Settings()
     log.configure(settings)
-    worker.Timings = partial(Timings, unit_deadline=timedelta(seconds=40))
+    worker.Timings = partial(Timings, unit_deadline=timedelta(seconds=60))
     executor = Executor(settings.slots, SLOT_BYTES, "tests.support.wicked_child")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(worker.serve(settings, executor))
