@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.databases import own_database
-from tests.support.stack import Process, Stack, eventually, running
+from tests.support.stack import Process, Stack, alive, eventually, running
 
 ROWS = 40
 GROUPS = 4
@@ -87,13 +87,6 @@ def keep_both_slots_busy(stack: Stack, fault: str) -> str:
     job_id = submit(stack, fault=fault, times=2, chunks=2)
     hangs(stack, job_id, 2)
     return job_id
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 # fault matrix: 23, 25

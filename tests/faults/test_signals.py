@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from tests.faults.test_children import alive, charges, check, hangs, leased, submit, wicked_worker
-from tests.support.stack import eventually, running
+from tests.faults.test_children import charges, check, hangs, leased, submit, wicked_worker
+from tests.support.stack import alive, eventually, running
 
 RESTARTS = 2
 

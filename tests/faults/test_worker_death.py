@@ -10,7 +10,7 @@ import pytest
 from gristmill.servers import start_postgres, start_valkey
 from shared.db.migrate import upgrade_blocking
 from tests.support.databases import own_database
-from tests.support.stack import Stack, eventually, running
+from tests.support.stack import Stack, alive, eventually, running
 
 ROWS = 120_000
 
@@ -66,13 +66,6 @@ def check(stack: Stack, job_id: str, expected: dict[str, int]) -> None:
 
 def under_way(stack: Stack, job_id: str) -> bool:
     return stack.job(job_id)["progress"]["chunks"]["done"] >= 3
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 # fault matrix: 17, 18, 20

@@ -33,12 +33,19 @@ def eventually(look: Callable[[], Any], what: str, patience: float = PATIENCE) -
 def slots_of(worker: int) -> list[int]:
     """The child processes of a worker's slots; the template, of which they are forks, is a child as well."""
     children = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
-    return [int(pid) for pid in children if _comm(pid) == NAME]
+    return [int(pid) for pid in children if _said_of(int(pid), "comm").strip() == NAME]
 
 
-def _comm(pid: str) -> str:
+def alive(pid: int) -> bool:
+    """Whether it runs; a zombie does not."""
+    state = _said_of(pid, "stat").rpartition(")")[2].split()
+    return bool(state) and state[0] != "Z"
+
+
+def _said_of(pid: int, what: str) -> str:
+    """What the kernel says of a process, nothing if it is gone; it may go between the opening of the file and the reading."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/{what}").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""
 
