@@ -259,6 +259,12 @@ async def test_a_sigterm_to_all_of_a_group_leaves_the_drain_to_the_parent(templa
     assert template.alive
 
 
+async def test_a_child_is_born_with_everything_that_its_template_has_loaded(template, child):
+    for pid in (template.pid, child.pid):
+        assert "libarrow" in Path(f"/proc/{pid}/maps").read_text()
+    assert len(list(Path(f"/proc/{template.pid}/task").iterdir())) == 1, "who forks must have one thread"
+
+
 async def test_a_child_whose_socket_ends_is_gone_and_makes_no_more_of_its_kind(template, child):
     child._sock.close()
     await asyncio.wait_for(child._ended.wait(), 10)

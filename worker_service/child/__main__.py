@@ -16,10 +16,12 @@ import sys
 import threading
 import time
 import traceback
+from importlib import import_module
 
 from worker_service.child import wire
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+TASKS = "worker_service.child.tasks"
 NAME = "gristmill-child"
 """What `ps -o comm` shows; at most 15 bytes."""
 
@@ -113,7 +115,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # sent to all of a group, they are the parent's to handle
     die_with_parent(parent)
-
+    import_module(TASKS)  # a second, in which the parent may die
     gc.collect()
     gc.freeze()  # the modules stay for good; without this every full collection walks them, for tens of milliseconds, and unshares their pages
     sock = socket.socket(fileno=sock_fd)
