@@ -26,7 +26,7 @@ from benchmarks.data import SEED, make
 from benchmarks.groupby import SETTINGS
 from benchmarks.processes import cpu_seconds
 from benchmarks.stack import run_job, warm_stack
-from tests.support.stack import Stack, eventually
+from tests.support.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,7 @@ def _beside(product: Stack, plain: Stack, case: Case, file: Path, runs: int) -> 
 
 def plain_stack(module: str, scope: ExitStack) -> Stack:
     stack = scope.enter_context(warm_stack(workers=0, **SETTINGS))
-    workers = [stack.start("benchmarks.plain_worker", module) for _ in range(2)]
-    eventually(lambda: all(b"worker.started" in worker.log.read_bytes() for worker in workers), "the workers' start")
+    stack.workers(2, "benchmarks.plain_worker", module)
     return stack
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.db.migrate import upgrade_blocking
 from tests.support.servers import embedded_postgres, embedded_redis
-from tests.support.stack import Process, Stack, eventually, running
+from tests.support.stack import Process, Stack, running
 
 
 @contextmanager
@@ -29,6 +29,4 @@ def run_job(stack: Stack, spec: dict[str, Any]) -> dict[str, Any]:
 
 def start_no_kernel(stack: Stack, count: int, slots: int, seconds: float) -> list[Process]:
     """Workers whose chunks only sleep for *seconds* (benchmarks.no_kernel), once they are all up."""
-    workers = [stack.start("benchmarks.no_kernel", str(seconds), GRISTMILL_SLOTS=str(slots)) for _ in range(count)]
-    eventually(lambda: all(b"worker.started" in worker.log.read_bytes() for worker in workers), "the workers' start")
-    return workers
+    return stack.workers(count, "benchmarks.no_kernel", str(seconds), GRISTMILL_SLOTS=str(slots))

@@ -26,9 +26,7 @@ def stack(postgres, redis_server, tmp_path_factory):
 
 
 def wicked_worker(stack: Stack, **env: str) -> Process:
-    process = stack.start("tests.support.wicked_worker", **env)
-    eventually(lambda: b"worker.started" in process.log.read_bytes(), "the worker's start")
-    return process
+    return stack.workers(1, "tests.support.wicked_worker", **env)[0]
 
 
 def submit(stack: Stack, *, times: int = 0, chunks: int = 4, **labels: str) -> str:

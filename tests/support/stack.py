@@ -119,9 +119,13 @@ class Stack:
             return False
 
     def worker(self, **env: str) -> Process:
-        process = self.start("worker_service", **env)
-        eventually(lambda: b"worker.started" in process.log.read_bytes(), "the worker's start")
-        return process
+        return self.workers(1, "worker_service", **env)[0]
+
+    def workers(self, count: int, module: str, *arguments: str, **env: str) -> list[Process]:
+        """Once they are all up. Tests and benchmarks have modules of workers of their own."""
+        processes = [self.start(module, *arguments, **env) for _ in range(count)]
+        eventually(lambda: all(b"worker.started" in process.log.read_bytes() for process in processes), "the workers' start")
+        return processes
 
     def submit(self, spec: dict[str, Any], **headers: str) -> dict[str, Any]:
         answer = self.http.post("/v1/jobs", json=spec, headers=headers)

@@ -55,12 +55,11 @@ def record_starts(pieces: Iterable[bytes], scanner: Scanner, offset: int, steps:
     for piece in pieces:
         inside = scanner.inside
         shape = scanner.feed(piece)
-        while target - 1 < offset + len(shape):
-            end = _first_end(shape, max(target - 1 - offset, 0), places(shape, scanner.quote), inside)
-            if not end:
-                break
-            starts.append(offset + end)
-            target = _next_target(offset + end, steps)
+        if target - 1 < offset + len(shape):
+            quotes = places(shape, scanner.quote)
+            while target - 1 < offset + len(shape) and (end := _first_end(shape, max(target - 1 - offset, 0), quotes, inside)):
+                starts.append(offset + end)
+                target = _next_target(offset + end, steps)
         offset += len(shape)
     scanner.finish()
     return starts

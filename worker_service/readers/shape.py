@@ -66,8 +66,7 @@ def places(data: bytes, octet: bytes) -> Positions:
 class Scanner:
     """Gives the shape of a file from a record start on, piece after piece (none of them empty); raises Fault.
 
-    After each piece `inside` is whether it ends inside quotes, `quotes` the places of the quotes in its shape, and `irregular` whether a
-    stray quote was met so far.
+    After each piece `inside` is whether it ends inside quotes, and `irregular` whether a stray quote was met so far.
     """
 
     def __init__(self, dialect: Dialect, offset: int) -> None:
@@ -82,17 +81,12 @@ class Scanner:
         self._commented = False
         self.inside = False
         self.irregular = False
-        self.quotes = _NOWHERE
 
     def feed(self, piece: bytes) -> bytes:
         if not self._dialect.comment:
             return self._scanned(piece)
         parts = list(self._parts(piece))
-        if len(parts) > 1:
-            shape = b"".join(parts)
-            self.quotes = places(shape, self.quote)
-            return shape
-        return parts[0]
+        return b"".join(parts) if len(parts) > 1 else parts[0]
 
     def finish(self) -> None:
         """Raises Fault if the file must not end here."""
@@ -126,7 +120,6 @@ class Scanner:
     def _passed(self, shape: bytes) -> bytes:
         """A part of a comment goes by."""
         self._offset += len(shape)
-        self.quotes = _NOWHERE
         return shape
 
     def _scanned(self, piece: bytes) -> bytes:
@@ -134,13 +127,11 @@ class Scanner:
         shape = self._unescaped(piece) if self._dialect.escape else piece
         if self._last == self._quote and not self.inside and shape[0] not in self._edge:
             raise self._text_after(-1)
-        self.quotes = _NOWHERE
         if self.quote and self.quote in shape:
             inside = self._proven(shape)
             if inside is None:
-                self.quotes = places(shape, self.quote)
-                shape = self._without_strays(shape)
-                inside = self.inside ^ bool(self.quotes.size % 2)
+                shape, live = self._without_strays(shape)
+                inside = self.inside ^ bool(live % 2)
             if inside:
                 self._opened = self._offset + shape.rfind(self.quote)
             self.inside = inside
@@ -194,26 +185,25 @@ class Scanner:
         found: Flags = (octets == delimiter) | (octets == quote) | (octets == line_feed) | (octets == carriage_return)
         return found
 
-    def _without_strays(self, shape: bytes) -> bytes:
-        """*shape* with its stray quotes masked; they leave `quotes` too."""
-        octets = np.frombuffer(shape, np.uint8).copy()
-        strays = self._strays(~self._may_open(octets, self.quotes), ~self._may_close(octets, self.quotes))
-        octets[self.quotes[strays]] = MASK[0]
-        self.quotes = np.delete(self.quotes, strays)
+    def _without_strays(self, shape: bytes) -> tuple[bytes, int]:
+        """*shape* with its stray quotes masked, and how many quotes are left."""
+        octets, quotes = np.frombuffer(shape, np.uint8).copy(), places(shape, self.quote)
+        strays = self._strays(quotes, ~self._may_open(octets, quotes), ~self._may_close(octets, quotes))
+        octets[quotes[strays]] = MASK[0]
         self.irregular = True
-        return octets.tobytes()
+        return octets.tobytes(), quotes.size - len(strays)
 
-    def _strays(self, cannot_open: Flags, cannot_close: Flags) -> list[int]:
-        """Which of `quotes` are strays. Each one makes the quotes after it change roles: what is wrong in either role is known beforehand."""
-        opens = np.arange(self.quotes.size) % 2 == 0
+    def _strays(self, quotes: Positions, cannot_open: Flags, cannot_close: Flags) -> list[int]:
+        """Which of *quotes* are strays. Each one makes the quotes after it change roles: what is wrong in either role is known beforehand."""
+        opens = np.arange(quotes.size) % 2 == 0
         wrong = [np.flatnonzero(np.where(opens ^ bool(role), cannot_open, cannot_close)).tolist() for role in (0, 1)]
-        touching = [*(np.diff(self.quotes) == 1).tolist(), False]  # the quote after it
+        touching = [*(np.diff(quotes) == 1).tolist(), False]  # the quote after it
         strays: list[int] = []
         role, at = int(self.inside), 0
         while (found := bisect_left(wrong[role], at)) < len(wrong[role]):
             at = wrong[role][found]
             if (at + role) % 2:
-                raise self._text_after(int(self.quotes[at]))
+                raise self._text_after(int(quotes[at]))
             strays.append(at)
             while touching[at]:  # a quote right after a stray one is one too
                 at += 1
