@@ -372,6 +372,12 @@ class LeaseLost(Interruption):
     code = "lease_lost"
 
 
+class CutsRefuted(Interruption):
+    """A cut that the plan guessed is none, or cannot be told to be one. Not an error; the job is planned anew, with proven cuts."""
+
+    code = "cuts_refuted"
+
+
 class SchemaWidened(Interruption):
     """A value of an undeclared column does not fit: `widen` names column -> needed type. Not an error; the job's epoch rises."""
 

@@ -30,6 +30,7 @@ POINTS = {
     "plan.after_commit": "the plan is committed, nobody has rung for its chunks",
     "chunk.computed": "the child has answered, nothing is committed",
     "widen.mid": "the epoch is raised, the chunks are not yet back",
+    "plan_again.mid": "the epoch is raised and the plan is gone, the chunks are not",
     "fan_in.inside": "the next phase's units are inserted, not committed",
     "fan_in.after": "the next phase's units are committed, nobody has rung for them",
     "merge.mid_copy": "a part of the rows is on its way to Postgres",

@@ -152,6 +152,18 @@ class UnitStore:
             await tx.execute(SQL.rebase, lease.job_id, lease.epoch + 1)
             await tx.execute(PARTIALS.delete, lease.job_id)
 
+    async def plan_again(self, lease: Lease, payload: dict[str, Any]) -> None:
+        """Raise the job's epoch and begin it anew with a plan unit of *payload*, unless somebody else did already: a chunk found its plan wrong."""
+        async with self._pool.transaction() as tx:
+            await self.lock_wanted(tx, lease)
+            if not await tx.fetchval(SQL.held_by, *lease.fence):
+                raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
+            await tx.execute(JOBS.set_planning, lease.job_id)
+            reached("plan_again.mid")
+            await tx.execute(SQL.forget_chunks, lease.job_id)  # first the units, as in `widen`
+            await tx.execute(SQL.reset_plan, lease.job_id, lease.epoch + 1, payload)
+            await tx.execute(PARTIALS.delete, lease.job_id)
+
     async def insert(self, tx: Connection, job_id: str, kind: Kind, epoch: int, units: list[NewUnit]) -> None:
         """The caller holds the job's row."""
         columns = [u.no for u in units], [u.payload for u in units], [u.bytes for u in units]

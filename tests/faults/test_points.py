@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from shared.fault_points import POINTS
-from tests.support import plain_job
+from tests.support import plain_job, trap
 from tests.support.stack import Stack, eventually
 from tests.support.victims import Order, Victim, children_of
 
@@ -54,10 +54,11 @@ class Questions:
             "output": {"name": "wide"},
         }
         large = plain_job.large_spec(stack, output={"name": "large"})
-        self.specs = {"plain": plain, "wide": plain | wide, "large": large}
+        self.specs = {"plain": plain, "wide": plain | wide, "large": large, "trap": trap.spec(stack, output={"name": "trap"})}
         jobs = {name: stack.run(spec) for name, spec in self.specs.items()}
         plain_job.check(stack, jobs["plain"]["id"])
         plain_job.check(stack, jobs["large"]["id"], key="n")
+        trap.check(stack, jobs["trap"]["id"])
         assert {row["k"]: row["max_v"] for row in stack.rows(jobs["wide"]["id"])}["key1"] == 2000000000.5
         assert stack.sql("SELECT epoch FROM gristmill.jobs WHERE id = %s", jobs["wide"]["id"]) == [(2,)], "it did widen"
         self.digests = {name: job["result"]["digest"] for name, job in jobs.items()}
@@ -68,7 +69,7 @@ class Client:
 
     def __init__(self, stack: Stack, questions: Questions) -> None:
         self._stack, self._questions = stack, questions
-        self._turns = itertools.cycle([("plain", False), ("wide", False), ("large", False), ("plain", True)])
+        self._turns = itertools.cycle([("plain", False), ("wide", False), ("large", False), ("trap", False), ("plain", True)])
         self.names: dict[str, str] = {}
 
     def ask(self, name: str, cancel: bool) -> str:

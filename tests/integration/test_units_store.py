@@ -170,6 +170,28 @@ async def test_widening_happens_once_and_returns_finished_chunks(world):
     assert (await world.units.claim("w1", job_id=job.id)).epoch == 2
 
 
+async def test_a_job_is_planned_again_once_and_forgets_its_chunks(world):
+    plan = await world.leased()
+    await world.units.complete_plan(plan, {"schema": 1}, [NewUnit(no=i, payload={}) for i in range(3)])
+    first, second, third = [await world.units.claim("w1", job_id=plan.job_id) for _ in range(3)]
+    await world.merging.complete_chunk(first, Done(rows_out=1), iter(PIECES[:1]))
+
+    await world.units.plan_again(second, {"prove": True})
+    for late in (world.units.plan_again(third, {}), world.units.complete(third, Done(), nothing), world.units.widen(third, {})):
+        with pytest.raises(LeaseLost):
+            await late
+
+    job = await world.jobs.get("default", plan.job_id)
+    assert (job.state, job.phase, job.plan, job.planned_at) == ("running", "planning", None, None)
+    assert await world.value("SELECT count(*) FROM gristmill.partials") == 0
+    assert not await world.advance(job.id)
+    again = await world.units.claim("w1", job_id=job.id)
+    assert (again.id, again.kind, again.epoch, again.payload, again.errors) == (plan.id, "plan", 2, {"prove": True}, 0)
+    await world.units.complete_plan(again, {"schema": 2}, [NewUnit(no=i, payload={}) for i in range(2)])
+    chunks = [u for u in await world.units.of_job(job.id) if u["kind"] == "chunk"]
+    assert [(u["no"], u["state"], u["epoch"]) for u in chunks] == [(0, "pending", 2), (1, "pending", 2)]
+
+
 async def test_the_dispatcher_rings_for_a_window_only_and_fairly_by_priority(world):
     await world.beat(slots=4)
     for _ in range(10):
@@ -195,13 +217,17 @@ async def test_an_expired_deadline_is_not_the_workers_death(world):
     assert [(found.id, died) for found, died in await world.units.expired()] == [(lease.id, False)]
 
 
-@pytest.mark.parametrize("rival", ["give_back", "widen"])
+@pytest.mark.parametrize("rival", ["give_back", "widen", "plan_again"])
 async def test_a_commit_and_its_rivals_do_not_deadlock(world, rival):
     """A partial's foreign key once locked the job's row after the unit's, and the rivals lock the job's row first."""
     plan = await world.leased()
     await world.units.complete_plan(plan, {}, [NewUnit(no=i, payload={}) for i in range(2)])
     mine, other = [await world.units.claim("w1", job_id=plan.job_id) for _ in range(2)]
-    rivals = {"give_back": lambda: world.units.give_back(mine, "nothing"), "widen": lambda: world.units.widen(other, {"wider": True})}
+    rivals = {
+        "give_back": lambda: world.units.give_back(mine, "nothing"),
+        "widen": lambda: world.units.widen(other, {"wider": True}),
+        "plan_again": lambda: world.units.plan_again(other, {}),
+    }
     started = []
 
     async def write(tx):
@@ -215,17 +241,18 @@ async def test_a_commit_and_its_rivals_do_not_deadlock(world, rival):
 
     states = [u["state"] for u in await world.units.of_job(plan.job_id) if u["kind"] == "chunk"]
     partials = await world.value("SELECT count(*) FROM gristmill.partials")
-    assert (states, partials) == ((["pending", "pending"], 0) if rival == "widen" else (["done", "leased"], 1))
+    assert (states, partials) == {"give_back": (["done", "leased"], 1), "widen": (["pending", "pending"], 0), "plan_again": ([], 0)}[rival]
 
 
-async def test_a_zombie_cannot_widen(world):
+@pytest.mark.parametrize("change", ["widen", "plan_again"])
+async def test_a_zombie_cannot_begin_a_job_anew(world, change):
     plan = await world.leased()
     await world.units.complete_plan(plan, {"schema": 1}, [NewUnit(no=0, payload={})])
     zombie = await world.units.claim("w1", job_id=plan.job_id)
     await world.units.give_back(zombie, "death")
 
     with pytest.raises(LeaseLost):
-        await world.units.widen(zombie, {"schema": 2})
+        await getattr(world.units, change)(zombie, {"schema": 2})
 
 
 async def test_a_claim_that_gets_nothing_leaves_the_job_queued(world):

@@ -5,17 +5,18 @@ import gzip
 import io
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from unittest.mock import patch
 
 import pytest
-from hypothesis import example, given
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
-from shared.errors import BadRow, SchemaWidened
+from shared.errors import BadRow, CutsRefuted, SchemaWidened
 from shared.spec.encodings import SHARED
 from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.types import Field, Schema, parse_type
-from worker_service.readers import SourceFile, Tally, plan, read
+from worker_service.readers import SourceFile, Tally, check_start, csv_plan, csv_split, plan, read
 
 # Few characters, so that quotes, line ends and delimiters meet often.
 FIELD = st.text('ab"\n\r,;×\\# \ufeff', max_size=6)
@@ -35,17 +36,36 @@ def source(columns, delimiter=",", **options):
     return SourceSpec(uris=("file:///data/t.csv",), csv=CsvOptions(delimiter=delimiter, **options), types=dict.fromkeys(columns, "string"))
 
 
-def rows_read(file, spec, chunk_bytes, batch_bytes):
+def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
     """Every row through plan and read; null as None. The splitter's own count is checked on the way."""
-    planned = plan([file], spec, chunk_bytes)
+    planned = plan([file], spec, chunk_bytes, guess=guess)
     names = planned.schema.names
     found, tally = [], Tally()
     for extents in planned.extents:
         for extent in extents:
-            for frame in read(file, extent, spec, planned.schema, names, batch_bytes, tally):
-                found += list(zip(*(frame.column(name).to_pylist() for name in names), strict=True))
+            try:
+                for frame in read(file, extent, spec, planned.schema, names, batch_bytes, tally):
+                    found += list(zip(*(frame.column(name).to_pylist() for name in names), strict=True))
+            except BadRow:
+                check_start(file, extent, spec)
+                raise
     assert tally.records == len(found)
     return found
+
+
+@contextmanager
+def guesses_in(window, sample=10_000):
+    """Guesses also where all is small, from so many bytes. Samples of many places find out early that a guess is wrong."""
+    with patch.multiple(csv_plan, GUESS_BYTES=2, _SAMPLE=sample), patch.object(csv_split, "WINDOW", window):
+        yield
+
+
+def rows_guessed(file, spec, chunk_bytes, batch_bytes):
+    """The rows, and whether the guesses were right."""
+    try:
+        return rows_read(file, spec, chunk_bytes, batch_bytes, guess=True), True
+    except CutsRefuted:
+        return rows_read(file, spec, chunk_bytes, batch_bytes), False
 
 
 def quoted(value):
@@ -120,6 +140,47 @@ def test_any_cut_gives_the_rows_of_the_csv_module(document, chunk_bytes, batch_b
     assert [tuple(value or "" for value in row) for row in found] == expected(plain, options)
 
 
+@given(documents(), st.integers(2, 90), st.integers(1, 90), st.integers(1, 90))
+@example(usual(2, 'c0,c1\n"a\nb,c\nd,e\nf","g"\n'), 8, 99, 3)
+def test_cuts_that_are_guessed_give_the_rows_of_the_csv_module_or_are_refuted(document, chunk_bytes, batch_bytes, window):
+    columns, options, text, plain = document
+    spec = source([f"c{i}" for i in range(columns)], **options)
+    with opened(text.encode(options["encoding"])) as file, guesses_in(window):
+        try:
+            found, right = rows_guessed(file, spec, chunk_bytes, batch_bytes)
+        except BadRow as error:  # of a sample: the planner would make sure
+            event("the plan fails")
+            found, right = rows_read(file, spec, chunk_bytes, batch_bytes), str(error)
+    event(f"right: {right}"[:20])
+    assert [tuple(value or "" for value in row) for row in found] == expected(plain, options)
+
+
+LONG = st.text("a,\n", min_size=60, max_size=200).map(quoted) | st.sampled_from(["a", quoted("b"), quoted(""), quoted("c,\n")])
+
+
+@given(
+    st.lists(st.tuples(LONG, LONG), min_size=4, max_size=12),
+    st.integers(50, 400),
+    st.integers(1, 400),
+    st.integers(20, 100),
+    st.sampled_from([100, 10_000]),
+)
+@example([("a", quoted("1\nb,2\nc,3\nd"))] * 3, 8, 200, 3, 10_000)
+def test_lines_that_only_look_like_records_never_become_any(rows, chunk_bytes, batch_bytes, window, sample):
+    text = "c0,c1\n" + "".join(f"{a},{b}\n" for a, b in rows)
+    spec = source(["c0", "c1"])
+    with opened(text.encode()) as file, guesses_in(window, sample):
+        try:
+            found, right = rows_guessed(file, spec, chunk_bytes, batch_bytes)
+        except BadRow:
+            found, right = rows_read(file, spec, chunk_bytes, batch_bytes), None
+        guessed = (
+            any(extent.guesses for chunk in plan([file], spec, chunk_bytes, guess=True).extents for extent in chunk) if right else None
+        )
+    event(f"{right=}, {guessed=}")
+    assert [[value or "" for value in row] for row in found] == list(csv.reader(io.StringIO(text, newline="")))[1:]
+
+
 @given(documents(), st.integers(1, 90))
 def test_a_compressed_file_gives_the_same_rows_and_nulls_as_the_plain_one(document, batch_bytes):
     columns, options, text, _ = document
@@ -151,13 +212,17 @@ def test_a_file_of_any_quotes_is_read_as_the_strict_csv_module_reads_it_or_refus
         ragged = any(len(row) != 2 for row in wanted)
     except csv.Error:
         ragged, wanted = True, []
-    with opened((text + "0,0\n").encode()) as file:
+    with opened((text + "0,0\n").encode()) as file, guesses_in(window=batch_bytes):
         if ragged:
             with pytest.raises(BadRow):
                 rows_read(file, spec, chunk_bytes, batch_bytes)
+            with pytest.raises(BadRow):
+                rows_guessed(file, spec, chunk_bytes + 1, batch_bytes)
         else:
             found = rows_read(file, spec, chunk_bytes, batch_bytes)
             assert [tuple(value or "" for value in row) for row in found] == wanted
+            with suppress(BadRow):  # of a sample
+                assert rows_guessed(file, spec, chunk_bytes + 1, batch_bytes)[0] == found
 
 
 def test_the_tempfile_offset_does_not_matter():

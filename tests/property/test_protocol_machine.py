@@ -67,6 +67,8 @@ MUTANTS = {
     "a next lease that keeps its number": (UNITS, "claim_next", "attempt = u.attempt + 1", "attempt = greatest(u.attempt, 1)"),
     "a widening that keeps the partials": (PARTIALS, "delete", "WHERE job_id = $1", "WHERE job_id = $1 AND false"),
     "a widening that keeps done chunks": (UNITS, "reset_chunks", "kind = 'chunk'", "kind = 'chunk' AND state <> 'done'"),
+    "a new plan beside old chunks": (UNITS, "forget_chunks", "kind = 'chunk'", "kind = 'chunk' AND state <> 'done'"),
+    "a new plan in the old epoch": (JOBS, "set_planning", "epoch = epoch + 1, ", ""),
     "a fan-in that waits for nobody": (UNITS, "all_done", "AND state <> 'done'", "AND state = 'failed'"),
     "an end that waits for nobody": (JOBS, "finish_ending", "AND state = 'leased'", "AND false"),
     "an expiry without the grace": (UNITS, "expired", "pg_postmaster_start_time() < now() - $2::interval", "$2::interval IS NOT NULL"),

@@ -67,13 +67,13 @@ class ProtocolMachine(Wishes):
         self.commit(*self.lease(pick, worker), chunks)
 
     @precondition(has_leases)
-    @step_rule(pick=PICK, how=st.sampled_from(["commit", "nothing", "widen", "fail"]))
+    @step_rule(pick=PICK, how=st.sampled_from(["commit", "nothing", "widen", "plan again", "fail"]))
     def zombie(self, pick, how):
         """Any lease there ever was: by a worker that comes back, or because an answer was lost."""
         self.settle_lease(*self.leases[-1 - pick % len(self.leases)], how)
 
     @precondition(has_leases)
-    @step_rule(worker=WORKER, other=WORKER, pick=PICK, how=st.sampled_from(["commit", "nothing", "widen", "fail"]))
+    @step_rule(worker=WORKER, other=WORKER, pick=PICK, how=st.sampled_from(["commit", "nothing", "widen", "plan again", "fail"]))
     def twice(self, worker, other, pick, how):
         """A unit goes back and on to another worker, or to the same one; then the first holder acts."""
         # fault matrix: 21
@@ -101,7 +101,7 @@ class ProtocolMachine(Wishes):
         self.check(judge.done_by(self.now, commit.lease) != die, f"{commit.lease} after the commit's end: {die=}")
 
     @precondition(has_leases)
-    @step_rule(worker=WORKER, pick=PICK, how=st.sampled_from(["widen", "nothing", "crash", "error", "memory", "fail"]))
+    @step_rule(worker=WORKER, pick=PICK, how=st.sampled_from(["widen", "plan again", "nothing", "crash", "error", "memory", "fail"]))
     def end_lease(self, worker, pick, how):
         self.settle_lease(*self.lease(pick, worker), how)
 
@@ -111,6 +111,8 @@ class ProtocolMachine(Wishes):
                 self.commit(lease, stores, 2)
             case "widen":
                 self.widen(lease, stores)
+            case "plan again":
+                self.plan_again(lease, stores)
             case "fail":
                 self.fail(lease, stores)
             case charge:
@@ -146,14 +148,27 @@ class ProtocolMachine(Wishes):
     def widen(self, lease, stores):
         if lease.kind != "chunk":
             return
-        answer, before, changes = self.step(stores.units.widen(lease, PLAN))
-        job = before.jobs[lease.job_id]
-        if judge.holds(before, lease) and job.state in {"running", "paused"} and job.epoch == lease.epoch:
+        if job := self.begun_again(lease, stores.units.widen(lease, PLAN)):
             chunks = self.now.of_job(job.id, "chunk")
-            self.check(self.now.jobs[job.id].epoch == job.epoch + 1 and {u.state for u in chunks} == {"pending"}, chunks)
-            self.check(not any(owner == job.id for owner, *_ in self.now.partials), "a widened job keeps its partials")
-        else:
-            self.check(isinstance(answer, LeaseLost) and not changes, f"{answer!r} {changes}")
+            self.check(chunks and {u.state for u in chunks} == {"pending"}, chunks)
+
+    def plan_again(self, lease, stores):
+        if lease.kind != "chunk":
+            return
+        if job := self.begun_again(lease, stores.units.plan_again(lease, {"prove": True})):
+            [plan] = self.now.of_job(job.id)
+            self.check((plan.kind, plan.state, job.phase, job.plan) == ("plan", "pending", "planning", None), f"{plan} {job}")
+
+    def begun_again(self, lease, asked):
+        """The job, whose epoch has risen and which has no partials, if the lease was good for that."""
+        answer, before, changes = self.step(asked)
+        job, now = before.jobs[lease.job_id], self.now.jobs[lease.job_id]
+        if judge.holds(before, lease) and job.state in {"running", "paused"} and job.epoch == lease.epoch:
+            self.check(now.epoch == job.epoch + 1, now)
+            self.check(not any(owner == job.id for owner, *_ in self.now.partials), "a job that begins again keeps its partials")
+            return now
+        self.check(isinstance(answer, LeaseLost) and not changes, f"{answer!r} {changes}")
+        return None
 
     @step_rule(pick=PICK, worker=WORKER)
     def advance(self, pick, worker):

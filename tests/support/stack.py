@@ -161,10 +161,11 @@ class Stack:
             return cursor.fetchall() if cursor.description else []
 
     def write(self, name: str, data: bytes | str) -> str:
-        """A file in the allowed folder; answers with its URI."""
-        path = self.data / name
+        """A file in the allowed folder; answers with its URI. One that is there as it should be is left alone: a job may be reading it."""
+        path, octets = self.data / name, data.encode() if isinstance(data, str) else data
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        if not path.exists() or path.read_bytes() != octets:
+            path.write_bytes(octets)
         return f"file://{path}"
 
     def close(self) -> None:

@@ -5,13 +5,14 @@ import os
 import resource
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
-from shared.errors import GristmillError, InternalError, OutOfMemory, SchemaWidened, TypeMismatch
+from shared.errors import CutsRefuted, GristmillError, InternalError, OutOfMemory, SchemaWidened, TypeMismatch
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
@@ -53,9 +54,17 @@ def _files(request: dict[str, Any], descriptors: list[int]) -> list[readers.Sour
 
 
 def plan(request: dict[str, Any], descriptors: list[int]) -> Answer:
+    """The schema, and the extents of every chunk: guessed where the request allows it and nothing speaks against it."""
     spec = JobSpec.model_validate(request["spec"])
     files = _files(request, descriptors)
-    planned = readers.plan(files, spec.source, request["chunk_bytes"], request["max_chunks"])
+    if not request["prove"]:
+        with suppress(GristmillError):  # an error that follows from a guess may be none
+            return _planned(request, spec, files, guess=True)
+    return _planned(request, spec, files, guess=False)
+
+
+def _planned(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceFile], *, guess: bool) -> Answer:
+    planned = readers.plan(files, spec.source, request["chunk_bytes"], request["max_chunks"], guess=guess)
     _bound(spec, planned.schema, files)
     ends = {e.file: e.end for extents in planned.extents for e in extents}
 
@@ -65,7 +74,7 @@ def plan(request: dict[str, Any], descriptors: list[int]) -> Answer:
         return whole * e.end // end - whole * e.start // end if planned.format == "parquet" else e.end - e.start
 
     chunks = [
-        {"extents": [[e.file, e.start, e.end, e.rows, e.irregular] for e in extents], "bytes": sum(map(size, extents))}
+        {"extents": [[e.file, e.start, e.end, e.rows, e.guesses] for e in extents], "bytes": sum(map(size, extents))}
         for extents in planned.extents
     ]
     return {"schema": planned.schema.to_json(), "chunks": chunks}, []
@@ -85,11 +94,23 @@ def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> No
 def chunk(request: dict[str, Any], descriptors: list[int]) -> Answer:
     """Fold the extents into one partial; the body is its pieces, one after the other. A group may be in several of them."""
     spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
+    extents = [readers.Extent(*extent) for extent in request["extents"]]
+    parts = list(zip(_files(request, descriptors), extents, strict=True))
+    try:
+        return _folded(request, spec, schema, parts)
+    except CutsRefuted:
+        raise
+    except (GristmillError, MemoryError, pa.ArrowMemoryError):
+        for file, extent in parts:  # it may come of reading from the middle of a record
+            readers.check_start(file, extent, spec.source)
+        raise
+
+
+def _folded(request: dict[str, Any], spec: JobSpec, schema: Schema, parts: list[tuple[readers.SourceFile, readers.Extent]]) -> Answer:
     query = bind(spec, schema)
     fold, tally = kernels.Fold(query, request["no"]), readers.Tally()
-    extents = zip(_files(request, descriptors), (readers.Extent(*extent) for extent in request["extents"]), strict=True)
     frames = chain.from_iterable(
-        readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally) for file, extent in extents
+        readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally) for file, extent in parts
     )
     pieces: list[kernels.Piece] = []
     aggregated = 0

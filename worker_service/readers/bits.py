@@ -22,6 +22,16 @@ def places(octets: npt.NDArray[np.uint8], octet: int) -> Words:
     return bits.view("<u8")
 
 
+def occurrences(octets: npt.NDArray[np.uint8], octet: int) -> int:
+    """How often *octet* is there."""
+    found = np.empty(min(octets.size, _RUN), np.bool_)
+    total = 0
+    for at in range(0, octets.size, _RUN):
+        piece = octets[at : at + _RUN]
+        total += int(np.count_nonzero(np.equal(piece, octet, out=found[: piece.size])))
+    return total
+
+
 def parity(words: Words) -> Words:
     """Each bit becomes, in place, the parity of all bits up to it: a prefix sum within each word, then the carry of all words before it."""
     shifted = np.empty_like(words)
@@ -40,11 +50,11 @@ def later(words: Words, first: bool) -> Words:
     return moved
 
 
-def earlier(words: Words, size: int) -> Words:
-    """Each bit moves to the byte before; the last of *size* bytes has one."""
+def earlier(words: Words, size: int, last: bool) -> Words:
+    """Each bit moves to the byte before; *last* is that of the last of *size* bytes."""
     moved = words >> _ONE
     moved[:-1] |= words[1:] << _LAST
-    moved[(size - 1) // _BITS] |= _ONE << np.uint64((size - 1) % _BITS)
+    moved[(size - 1) // _BITS] |= np.uint64(last) << np.uint64((size - 1) % _BITS)
     return moved
 
 

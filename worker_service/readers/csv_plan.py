@@ -1,6 +1,11 @@
-"""Planning CSV files: exact cuts by one pass over the bytes, and a schema from samples taken on the way."""
+"""Planning CSV files: where to cut them, and a schema from samples of them.
 
+Cuts are guessed from the bytes around them, which whoever reads the chunk before them has to prove; or proven at once, by a pass over the file.
+"""
+
+from bisect import bisect_right
 from collections.abc import Iterator, Sized
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,7 +14,7 @@ from shared.spec.source import SourceSpec
 from shared.spec.types import Kind, Schema
 from worker_service.readers import files, header, infer
 from worker_service.readers.content import content_of
-from worker_service.readers.csv_split import Block, file_blocks, record_starts
+from worker_service.readers.csv_split import Block, file_blocks, guessed_starts, record_starts
 from worker_service.readers.files import Extent, SourceFile
 from worker_service.readers.place import Place
 from worker_service.readers.read import dialect_of, place_of, streamed_blocks
@@ -19,9 +24,11 @@ _PIECE = 1024 * 1024
 _SAMPLE = 64 * 1024
 _SAMPLES = 16
 """Samples of 64 KB: spread over the file where there is one, fewer a file where there are many, at least the head of each."""
+GUESS_BYTES = 1024 * 1024
+"""Cuts and samples nearer to each other than that are not guessed: to look around them would cost as much as the pass."""
 
 
-def plan(source_files: list[SourceFile], source: SourceSpec, chunk_bytes: int) -> tuple[Schema, list[tuple[Extent, int]]]:
+def plan(source_files: list[SourceFile], source: SourceSpec, chunk_bytes: int, *, guess: bool) -> tuple[Schema, list[tuple[Extent, int]]]:
     """The schema, and every extent with its size in bytes, in file order; a file without records has no extent."""
     places = _places(source_files, source)
     names = places[0][0].names
@@ -29,9 +36,9 @@ def plan(source_files: list[SourceFile], source: SourceSpec, chunk_bytes: int) -
     kinds: list[dict[str, Kind]] = []
     extents: list[tuple[Extent, int]] = []
     for i, (place, start) in enumerate(places):
-        cuts = _cut(place, start, chunk_bytes, _spots(places))
+        cuts = _cut(place, start, chunk_bytes, _spots(places), guess=guess)
         kinds.append(infer.sampled_kinds(cuts.samples, place))
-        extents += [(Extent(i, start, end, None, cuts.irregular), end - start) for start, end in cuts.ranges]
+        extents += [(Extent(i, start, end, None, cuts.guesses_in(start, end)), end - start) for start, end in cuts.ranges]
     return infer.settled(names, kinds, source.types), extents
 
 
@@ -39,7 +46,7 @@ def samples(source_files: list[SourceFile], source: SourceSpec) -> Iterator[tupl
     """The records of each file that the schema was inferred from."""
     places = _places(source_files, source)
     for place, start in places:
-        yield place, _cut(place, start, place.content.file.size + 1, _spots(places)).samples
+        yield place, _cut(place, start, place.content.file.size + 1, _spots(places), guess=False).samples
 
 
 def _spots(places: Sized) -> int:
@@ -63,31 +70,45 @@ def _listed(names: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """The byte ranges of a file's extents, the sampled records, and whether stray quotes were met."""
+    """The byte ranges of a file's extents and the sampled records; `guesses` are the places of both if they are guessed."""
 
     ranges: list[tuple[int, int]]
     samples: list[Block]
-    irregular: bool = False
+    guesses: list[int] | None = None
+
+    def guesses_in(self, start: int, end: int) -> list[int] | None:
+        """Those in (start, end]."""
+        return self.guesses and self.guesses[bisect_right(self.guesses, start) : bisect_right(self.guesses, end)]
 
 
-def _cut(place: Place, start: int, chunk_bytes: int, spots: int) -> Cuts:
+def _cut(place: Place, start: int, chunk_bytes: int, spots: int, *, guess: bool) -> Cuts:
     """How to cut the content whose first record of data is at *start*."""
-    file, dialect = place.content.file, place.dialect
+    file = place.content.file
     if place.content.streamed:
         sample = next(streamed_blocks(place, _SAMPLE * spots), None)
         return Cuts([(0, file.size)], [sample]) if sample else Cuts([], [])
     if start == file.size:
         return Cuts([], [])
     stride = max(file.size // spots, _SAMPLE)
-    scanner = Scanner(dialect, start)
+    if guess and min(chunk_bytes, stride) >= GUESS_BYTES:
+        starts = guessed_starts(file, start, (chunk_bytes, stride), place.dialect)
+        if starts is not None:
+            with suppress(Fault):
+                return _cut_at(starts, place, start, chunk_bytes, stride, guessed=True)
+    scanner = Scanner(place.dialect, start)
     try:
-        found = record_starts(files.pieces(file, start, file.size, _PIECE), scanner, start, (chunk_bytes, stride))
+        starts = record_starts(files.pieces(file, start, file.size, _PIECE), scanner, start, (chunk_bytes, stride))
     except Fault as fault:
         raise place.broken(fault, start) from fault
+    return _cut_at(starts, place, start, chunk_bytes, stride, guessed=False)
+
+
+def _cut_at(found: list[int], place: Place, start: int, chunk_bytes: int, stride: int, *, guessed: bool) -> Cuts:
+    file = place.content.file
     starts = [start, *(at for at in found if at < file.size)]
     bounds = [*_first_in_each(starts, chunk_bytes), file.size]
-    sampled = (file_blocks(file, at, file.size, _SAMPLE, dialect, irregular=scanner.irregular) for at in _first_in_each(starts, stride))
-    return Cuts(list(pairwise(bounds)), [next(blocks) for blocks in sampled], scanner.irregular)
+    sampled = (file_blocks(file, at, file.size, _SAMPLE, place.dialect) for at in _first_in_each(starts, stride))
+    return Cuts(list(pairwise(bounds)), [next(blocks) for blocks in sampled], starts[1:] if guessed else None)
 
 
 def _first_in_each(starts: list[int], step: int) -> list[int]:

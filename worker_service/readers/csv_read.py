@@ -39,7 +39,7 @@ def frame(block: Block, place: Place, fields: list[Field], types: dict[str, pa.D
     if not fields:
         return pa.table({"": pa.array(np.ones(raw.num_rows, bool))})
     texts = {field.name: column(raw, field.name) for field in fields}
-    if place.dialect.quote and place.dialect.quote in block:
+    if block.quoted:
         texts |= {f.name: nulled(texts[f.name], place.options) for f in fields if f.type.kind != "string"}
     typed: dict[str, Column] = {}
     misfits: list[Field] = []
@@ -69,7 +69,7 @@ def _types(block: Block, place: Place, fields: list[Field]) -> dict[str, pa.Data
     strings = [field.name for field in fields if field.type.kind == "string"]
     size = min(block.size, _SAMPLE)
     start = block.first(size)
-    cut = size if size == block.size else last_end(start.shape, place.dialect.quote, is_odd(start.shape, place.dialect.quote))
+    cut = size if size == block.size else last_end(start.shape, place.dialect.quote, is_odd(start.shape, place.dialect.quote, size))
     if not strings or not cut:
         return {f.name: TEXT if f.name in strings else OCTETS for f in fields}
     sample = tokenized(start.first(cut), place, dict.fromkeys(strings, OCTETS))

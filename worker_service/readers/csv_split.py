@@ -3,48 +3,56 @@
 Records are cut after a line feed only. A lone carriage return ends a record for the parser too, so whole lines are whole records.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from shared.errors import CutsRefuted
+from worker_service.readers import bits
 from worker_service.readers.files import SourceFile, pread
 from worker_service.readers.shape import LINE_END, Dialect, Fault, Flags, Positions, Scanner, places
 
 MAX_RECORD = 64 * 1024 * 1024
 """A record (or a quoted field that never ends) longer than this many bytes is an error, so that memory stays bounded."""
 
+WINDOW = 64 * 1024
+"""Bytes around a cut to guess from; a guess that they do not tell is not made."""
+
 _LF, _CR = b"\n\r"
-CACHED = 256 * 1024
-"""Bytes of a run that stays in the processor's cache between two passes over it."""
+Steps = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """Whole records: the first `size` bytes of `data`, whose shape is `shape` (the same object where nothing is masked).
 
-    `offset` is their place in the content.
+    `offset` is their place in the content; `delimiters` counts those of the records that are outside quotes, and `quoted` is whether
+    there may be a quote among them.
     """
 
     offset: int
     data: bytes
     shape: bytes
     size: int
+    delimiters: int
+    quoted: bool
 
     def __contains__(self, octet: bytes) -> bool:
         return self.shape.find(octet, 0, self.size) >= 0
 
     def first(self, size: int) -> "Block":
-        """The same with nothing behind its first *size* bytes."""
+        """Its first *size* bytes, with nothing behind them; what was counted stays that of the whole."""
         data = self.data[:size]
-        return Block(self.offset, data, data if self.shape is self.data else self.shape[:size], size)
+        return replace(self, data=data, shape=data if self.shape is self.data else self.shape[:size], size=size)
 
     def exact(self) -> "Block":
         """The same without what follows the records: a copy, which only errors are worth."""
         return self.first(self.size)
 
 
-def record_starts(pieces: Iterable[bytes], scanner: Scanner, offset: int, steps: tuple[int, ...]) -> list[int]:
+def record_starts(pieces: Iterable[bytes], scanner: Scanner, offset: int, steps: Steps) -> list[int]:
     """The first record start at or after every multiple of every step, ascending and without repeats.
 
     *pieces* are the bytes of the file from *offset*, a record start that is not repeated, to the end of the file, which is one too
@@ -65,7 +73,29 @@ def record_starts(pieces: Iterable[bytes], scanner: Scanner, offset: int, steps:
     return starts
 
 
-def _next_target(start: int, steps: tuple[int, ...]) -> int:
+def guessed_starts(file: SourceFile, start: int, steps: Steps, dialect: Dialect) -> list[int] | None:
+    """What `record_starts` probably finds from the record at *start* on, told from the bytes around each; None if some do not tell."""
+    starts: list[int] = []
+    while (target := _next_target(start, steps)) < file.size:
+        if not (start := _guessed_start(file, target, dialect)):
+            return None
+        starts.append(start)
+    return starts
+
+
+def _guessed_start(file: SourceFile, target: int, dialect: Dialect) -> int:
+    """The first record start at or after *target*, inside quotes or not, whichever makes sense of the bytes after it; 0 if neither does."""
+    (last,), data = pread(file, target - 2, 1), pread(file, target - 1, WINDOW)
+    for inside in (False, True):
+        scanner = Scanner(dialect, target - 1, inside=inside, last=last)
+        with suppress(Fault):
+            shape = scanner.feed(data)
+            if not scanner.irregular and (end := _first_end(shape, 0, places(shape, dialect.quote), inside)):
+                return target - 1 + end
+    return 0
+
+
+def _next_target(start: int, steps: Steps) -> int:
     return min((start // step + 1) * step for step in steps)
 
 
@@ -93,24 +123,25 @@ def last_end(shape: bytes, quote: bytes, inside: bool) -> int:
     return 0
 
 
-def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dialect, *, irregular: bool) -> Iterator[Block]:
-    """The records in the bytes [start, end), all of which the planner has scanned, in blocks of about *size* bytes.
+def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dialect, guesses: Collection[int] = ()) -> Iterator[Block]:
+    """The records in the bytes [start, end), the first of which is known to begin one, in blocks of about *size* bytes.
 
-    The end of each read, a part of a record, is read again: that is cheaper than to move the rest. Where the planner met no stray quote
-    and the dialect is plain, the bytes are their own shape. Raises Fault.
+    The end of each read, a part of a record, is read again: that is cheaper than to move the rest. Raises Fault, and CutsRefuted if
+    one of *guesses* is not where a record starts.
     """
     want = size
     while start < end:
         data = pread(file, start, min(want, end - start))
-        if irregular or not dialect.plain:
-            scanner = Scanner(dialect, start)
-            shape = b"".join(scanner.feed(data[at : at + CACHED]) for at in range(0, len(data), CACHED))
-            inside = scanner.inside
-        else:
-            shape, inside = data, is_odd(data, dialect.quote)
-        cut = len(data) if start + len(data) == end else last_end(shape, dialect.quote, inside)
+        scanner = Scanner(dialect, start)
+        shape = scanner.feed(data)
+        if start + len(data) == file.size:
+            scanner.finish()
+        cut = len(data) if start + len(data) == end else last_end(shape, dialect.quote, scanner.inside)
+        for guess in guesses:
+            if start < guess <= start + cut and not _ends_record(shape, guess - start, scanner):
+                raise refuted(file, guess)
         if cut:
-            yield Block(start, data, shape, cut)
+            yield Block(start, data, shape, cut, scanner.delimiters - _delimiters(shape[cut:], dialect), scanner.quoted)
             start, want = start + cut, size
         elif len(data) > MAX_RECORD:
             raise too_long(start)
@@ -119,11 +150,30 @@ def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dial
         del data, shape  # or they would stay in memory while the next ones are read
 
 
+def refuted(file: SourceFile, at: int) -> CutsRefuted:
+    return CutsRefuted(f"{file.uri}: no record starts at byte {at}, where one was guessed to start")
+
+
+def _ends_record(shape: bytes, at: int, scanner: Scanner) -> bool:
+    """Whether a record ends before the byte at *at* of *shape*, all of which *scanner* has scanned."""
+    if shape[at - 1] != _LF:
+        return False
+    return not (scanner.inside if at == len(shape) else is_odd(shape, scanner.quote, at))
+
+
+def _delimiters(shape: bytes, dialect: Dialect) -> int:
+    """Those outside quotes; *shape* begins with a record."""
+    scanner = Scanner(dialect, 0)
+    if shape:
+        scanner.feed(shape)
+    return scanner.delimiters
+
+
 def stream_blocks(pieces: Iterable[bytes], dialect: Dialect, offset: int, size: int) -> Iterator[Block]:
     """The records of a stream, from its record start at *offset* on, in blocks of at least *size* bytes, all scanned. Raises Fault."""
     scanner = Scanner(dialect, offset)
     held: list[tuple[bytes, bytes]] = []
-    length = 0
+    length = counted = 0
     for piece in pieces:
         shape = scanner.feed(piece)
         held.append((piece, shape))
@@ -132,16 +182,18 @@ def stream_blocks(pieces: Iterable[bytes], dialect: Dialect, offset: int, size: 
             continue
         if cut := last_end(shape, dialect.quote, scanner.inside):
             held[-1] = _part(piece, shape, 0, cut)
-            block = _joined(offset, held)
+            delimiters = scanner.delimiters - _delimiters(shape[cut:], dialect) - counted
+            block = _joined(offset, held, delimiters, scanner)
             held, length = [_part(piece, shape, cut, len(piece))], len(piece) - cut
             yield block
             offset += block.size
+            counted += delimiters
             del block
         elif length > size + MAX_RECORD:
-            raise too_long(offset + last_end(_joined(offset, held).shape, dialect.quote, scanner.inside))
+            raise too_long(offset + last_end(b"".join(part for _, part in held), dialect.quote, scanner.inside))
     scanner.finish()
     if length:
-        yield _joined(offset, held)
+        yield _joined(offset, held, scanner.delimiters - counted, scanner)
 
 
 def _part(data: bytes, shape: bytes, start: int, stop: int) -> tuple[bytes, bytes]:
@@ -149,30 +201,19 @@ def _part(data: bytes, shape: bytes, start: int, stop: int) -> tuple[bytes, byte
     return part, part if shape is data else shape[start:stop]
 
 
-def _joined(offset: int, held: list[tuple[bytes, bytes]]) -> Block:
+def _joined(offset: int, held: list[tuple[bytes, bytes]], delimiters: int, scanner: Scanner) -> Block:
     data = b"".join(part for part, _ in held)
     regular = all(part is shape for part, shape in held)
-    return Block(offset, data, data if regular else b"".join(shape for _, shape in held), len(data))
+    return Block(offset, data, data if regular else b"".join(shape for _, shape in held), len(data), delimiters, scanner.quoted)
 
 
 def too_long(start: int) -> Fault:
     return Fault(start, f"the record at byte {start} is longer than {MAX_RECORD} bytes, or a quote in it is never closed", in_column=False)
 
 
-def is_odd(data: bytes, quote: bytes) -> bool:
-    """Whether *data* holds an odd number of quotes."""
-    return bool(quote) and quote in data and occurrences(data, quote, len(data)) % 2 == 1
-
-
-def occurrences(data: bytes, octet: bytes, size: int) -> int:
-    """How often *octet* is among the first *size* bytes of *data*."""
-    octets = np.frombuffer(data, np.uint8, size)
-    found = np.empty(min(size, CACHED), np.bool_)
-    total = 0
-    for at in range(0, size, CACHED):
-        run = octets[at : at + CACHED]
-        total += int(np.count_nonzero(np.equal(run, octet[0], out=found[: run.size])))
-    return total
+def is_odd(shape: bytes, quote: bytes, size: int) -> bool:
+    """Whether an odd number of quotes is among the first *size* bytes of *shape*."""
+    return bool(quote) and bits.occurrences(np.frombuffer(shape, np.uint8, size), quote[0]) % 2 == 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import errno
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from typing_extensions import Buffer
@@ -27,14 +27,14 @@ class Extent:
 
     CSV: bytes [start, end), header and BOM excluded. A stream: the whole file. Parquet: row groups [start, end).
     `file` is the index into the planned list; `rows` is the exact number of records, or None where only reading tells;
-    `irregular` is whether the file has quotes inside unquoted fields, so that its records are found only by scanning them again.
+    `guesses` are the record starts in (start, end] that the planner guessed, as it did `start`; None where it has proven them all.
     """
 
     file: int
     start: int
     end: int
     rows: int | None
-    irregular: bool = False
+    guesses: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

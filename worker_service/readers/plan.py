@@ -12,17 +12,20 @@ _MAX_EXTENTS = 64
 """Small files that share a chunk at most."""
 
 
-def plan(files: list[SourceFile], source: SourceSpec, chunk_bytes: int, max_chunks: int = 100_000) -> Planned:
+def plan(files: list[SourceFile], source: SourceSpec, chunk_bytes: int, max_chunks: int = 100_000, *, guess: bool = False) -> Planned:
     """Cut CSV at the first record start at or after every multiple of *chunk_bytes*, and Parquet between row groups.
 
-    Depends on the files and options only. Raises SourceEmpty, SchemaConflict, UnknownColumn, BadRow, InvalidEncoding, CorruptFile, LimitExceeded.
+    Depends on the files and options only. With *guess*, the cuts of large CSV files are told from the bytes around them, without a pass
+    over all: then the errors may be wrong too, and the cuts are right if `read` ends for every extent. Raises SourceEmpty, SchemaConflict, UnknownColumn, BadRow, InvalidEncoding, CorruptFile, LimitExceeded.
     """
     formats = [file_format(file, source) for file in files]
     for file, found in zip(files, formats, strict=True):
         if found != formats[0]:
             raise SchemaConflict(f"{file.uri} is {found}, and {files[0].uri} is {formats[0]}: a dataset has one format")
-    plan_format = parquet.plan if formats[0] == "parquet" else csv_plan.plan
-    schema, extents = plan_format(files, source, chunk_bytes)
+    if formats[0] == "parquet":
+        schema, extents = parquet.plan(files, source, chunk_bytes)
+    else:
+        schema, extents = csv_plan.plan(files, source, chunk_bytes, guess=guess)
     return Planned(schema, packed(extents, chunk_bytes, max_chunks), formats[0])
 
 

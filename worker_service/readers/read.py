@@ -9,11 +9,11 @@ from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
 from worker_service.readers import csv_read, files, header, parquet
 from worker_service.readers.content import Content, content_of
-from worker_service.readers.csv_split import Block, file_blocks, stream_blocks
+from worker_service.readers.csv_split import Block, file_blocks, refuted, stream_blocks
 from worker_service.readers.files import Extent, SourceFile
 from worker_service.readers.place import Place
 from worker_service.readers.records import Tally
-from worker_service.readers.shape import Dialect, Fault
+from worker_service.readers.shape import Dialect, Fault, Scanner
 
 _PIECE = 1024 * 1024
 """Bytes of a stream to take at a time."""
@@ -25,7 +25,7 @@ def read(
     """Typed frames of *columns* of whole records in file order, about *batch_bytes* of input each; *tally* counts the records.
 
     Without columns a frame has one column of bools, named "", so that rows can be counted. Strings are dictionary-encoded where
-    that pays. Raises BadRow, SchemaWidened, InvalidEncoding, CorruptFile, SourceChanged.
+    that pays. Raises BadRow, SchemaWidened, InvalidEncoding, CorruptFile, SourceChanged, CutsRefuted.
     """
     tally = tally or Tally()
     if file_format(file, source) == "parquet":
@@ -62,7 +62,7 @@ def dialect_of(content: Content, source: SourceSpec) -> Dialect:
 def _blocks(extent: Extent, place: Place, batch_bytes: int) -> Iterator[Block]:
     if place.content.streamed:
         return streamed_blocks(place, batch_bytes)
-    blocks = file_blocks(place.content.file, extent.start, extent.end, batch_bytes, place.dialect, irregular=extent.irregular)
+    blocks = file_blocks(place.content.file, extent.start, extent.end, batch_bytes, place.dialect, extent.guesses or ())
     return _explained(blocks, place, extent.start)
 
 
@@ -71,6 +71,23 @@ def streamed_blocks(place: Place, size: int) -> Iterator[Block]:
     start = header.head(place.content, place.dialect, place.options).start
     pieces = place.content.pieces(min(size, _PIECE), start)
     return _explained(stream_blocks(pieces, place.dialect, start, size), place, start)
+
+
+def check_start(file: SourceFile, extent: Extent, source: SourceSpec) -> None:
+    """Raises CutsRefuted unless it is proven that the extent begins with a record, by all the bytes before it where that was a guess."""
+    if extent.guesses is None:
+        return
+    content = content_of(file, source)
+    dialect = dialect_of(content, source)
+    start = header.head(content, dialect, source.csv).start
+    scanner, shape = Scanner(dialect, start), b"\n"
+    try:
+        for piece in files.pieces(file, start, extent.start, _PIECE):
+            shape = scanner.feed(piece)
+    except Fault as fault:
+        raise refuted(file, extent.start) from fault
+    if scanner.inside or not shape.endswith(b"\n"):
+        raise refuted(file, extent.start)
 
 
 def _explained(blocks: Iterator[Block], place: Place, start: int) -> Iterator[Block]:

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from worker_service.readers import bits
-from worker_service.readers.csv_split import Block, occurrences, records
+from worker_service.readers.csv_split import Block, records
 from worker_service.readers.shape import Dialect
+
+(_LF,) = b"\n"
 
 
 class Tally:
@@ -28,16 +30,9 @@ class Tally:
 
 def count(block: Block, dialect: Dialect, fields: int) -> int:
     """The records of *block*; any number if one of them has not *fields* fields."""
-    quoted = bool(dialect.quote) and dialect.quote in block
     if fields > 1:
-        return (_outside(block, dialect) if quoted else occurrences(block.shape, dialect.delimiter, block.size)) // (fields - 1)
-    if quoted or dialect.comment or b"\r" in block:
+        return block.delimiters // (fields - 1)
+    if block.quoted or dialect.comment or b"\r" in block:
         return len(records(block.exact().shape, dialect, keep_empty=True).starts)
-    return occurrences(block.shape, b"\n", block.size) + (block.shape[block.size - 1 : block.size] != b"\n")
-
-
-def _outside(block: Block, dialect: Dialect) -> int:
-    """The delimiters outside quotes."""
-    octets = np.frombuffer(block.shape, np.uint8, block.size)
-    inside = bits.parity(bits.places(octets, dialect.quote[0]))
-    return int(np.bitwise_count(bits.places(octets, dialect.delimiter[0]) & ~inside).sum())
+    ended = block.shape[block.size - 1 : block.size] == b"\n"
+    return bits.occurrences(np.frombuffer(block.shape, np.uint8, block.size), _LF) + (not ended)

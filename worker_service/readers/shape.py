@@ -27,6 +27,8 @@ MASK = b"\xff"
 """Structure is ASCII in every dialect, and this is not."""
 LINE_END = re.compile(rb"\r\n?|\n")
 _NOWHERE = np.zeros(0, np.int64)
+_RUN = 1024 * 1024
+"""Bytes whose bits stay in the processor's cache between two passes over them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +41,6 @@ class Dialect:
     escape: bytes = b""
     comment: bytes = b""
     encoding: str = "utf-8"
-
-    @property
-    def plain(self) -> bool:
-        """Whether only stray quotes can make the shape differ from the data."""
-        return not self.escape and not self.comment
 
 
 class Fault(Exception):
@@ -66,21 +63,24 @@ def places(data: bytes, octet: bytes) -> Positions:
 class Scanner:
     """Gives the shape of a file from a record start on, piece after piece (none of them empty); raises Fault.
 
-    After each piece `inside` is whether it ends inside quotes, and `irregular` whether a stray quote was met so far.
+    Told of all pieces so far: `inside`, whether they end inside quotes; `quoted`, whether there is a quote; `irregular`, whether there
+    is a stray one; `delimiters`, how many there are outside quotes. To begin elsewhere, say what is there: *inside*, and the *last* byte.
     """
 
-    def __init__(self, dialect: Dialect, offset: int) -> None:
+    def __init__(self, dialect: Dialect, offset: int, *, inside: bool = False, last: int = _LF) -> None:
         self._dialect = dialect
         self.quote = dialect.quote
         self._quote = dialect.quote[0] if dialect.quote else -1
         self._edge = dialect.delimiter + dialect.quote + b"\n\r"
         self._offset = offset
-        self._last = _LF  # of the shape, without the comments
+        self._last = last  # of the shape, without the comments
         self._opened = offset
-        self._escaping = False
+        self._escaping = last in dialect.escape
         self._commented = False
-        self.inside = False
+        self.inside = inside
+        self.quoted = False
         self.irregular = False
+        self.delimiters = 0
 
     def feed(self, piece: bytes) -> bytes:
         if not self._dialect.comment:
@@ -124,17 +124,23 @@ class Scanner:
 
     def _scanned(self, piece: bytes) -> bytes:
         """The shape of *piece*, in which no comment begins."""
-        shape = self._unescaped(piece) if self._dialect.escape else piece
+        return self._masked(self._unescaped(piece) if self._dialect.escape else piece)
+
+    def _masked(self, shape: bytes) -> bytes:
+        """*shape*, all but its stray quotes."""
         if self._last == self._quote and not self.inside and shape[0] not in self._edge:
             raise self._text_after(-1)
         if self.quote and self.quote in shape:
-            inside = self._proven(shape)
-            if inside is None:
-                shape, live = self._without_strays(shape)
-                inside = self.inside ^ bool(live % 2)
-            if inside:
+            self.quoted = True
+            if not self._proven(shape):
+                if len(shape) > _RUN:  # what stray quotes cost grows with their number
+                    return b"".join(self._masked(shape[at : at + _RUN]) for at in range(0, len(shape), _RUN))
+                shape = self._without_strays(shape)
+                self._proven(shape)
+            if self.inside:
                 self._opened = self._offset + shape.rfind(self.quote)
-            self.inside = inside
+        elif not self.inside:
+            self.delimiters += bits.occurrences(np.frombuffer(shape, np.uint8), self._edge[0])
         self._last = shape[-1]
         self._offset += len(shape)
         return shape
@@ -155,21 +161,30 @@ class Scanner:
         octets[np.minimum(acting + 1, octets.size - 1)] = MASK[0]
         return octets.tobytes()
 
-    def _proven(self, shape: bytes) -> bool | None:
-        """Whether *shape* ends inside quotes; None if a quote is neither where one may open nor where one may close."""
-        octets, (delimiter, quote, *line_ends) = np.frombuffer(shape, np.uint8), self._edge
-        quotes = bits.places(octets, quote)
-        edges = quotes | bits.places(octets, delimiter)
-        for octet in line_ends:
-            if octet in shape:
-                edges |= bits.places(octets, octet)
-        inside = bits.parity(quotes.copy())
-        if self.inside:
-            np.invert(inside, out=inside)
-        opening = quotes & inside
-        stray = opening & ~bits.later(edges, self._last in self._edge)
-        stray |= (quotes ^ opening) & ~bits.earlier(edges, octets.size)
-        return None if stray.any() else bits.at(inside, octets.size - 1)
+    def _proven(self, shape: bytes) -> bool:
+        """Go on to the end of *shape*, unless a quote in it is neither where one may open nor where one may close: then stay."""
+        octets, (delimiter, quote, line_feed, carriage_return) = np.frombuffer(shape, np.uint8), self._edge
+        inside, delimiters, edge = self.inside, self.delimiters, self._last in self._edge
+        returns = b"\r" in shape
+        for at in range(0, octets.size, _RUN):
+            run, following = octets[at : at + _RUN], shape[at + _RUN : at + _RUN + 1]  # nothing follows: the next piece will be judged
+            quotes, separators = bits.places(run, quote), bits.places(run, delimiter)
+            edges = quotes | separators | bits.places(run, line_feed)
+            if returns:
+                edges |= bits.places(run, carriage_return)
+            within = bits.parity(quotes.copy())
+            if inside:
+                np.invert(within, out=within)
+            opening = quotes & within
+            stray = opening & ~bits.later(edges, edge)
+            stray |= (quotes ^ opening) & ~bits.earlier(edges, run.size, following in self._edge)
+            if stray.any():
+                return False
+            inside, edge = bits.at(within, run.size - 1), int(run[-1]) in self._edge
+            separators &= ~within
+            delimiters += int(np.bitwise_count(separators).sum())
+        self.inside, self.delimiters = inside, delimiters
+        return True
 
     def _may_open(self, octets: npt.NDArray[np.uint8], quotes: Positions) -> Flags:
         before = octets[quotes - 1]  # of a quote at position 0 this is the last byte, replaced by the byte that truly precedes it
@@ -185,13 +200,13 @@ class Scanner:
         found: Flags = (octets == delimiter) | (octets == quote) | (octets == line_feed) | (octets == carriage_return)
         return found
 
-    def _without_strays(self, shape: bytes) -> tuple[bytes, int]:
-        """*shape* with its stray quotes masked, and how many quotes are left."""
+    def _without_strays(self, shape: bytes) -> bytes:
+        """*shape* with its stray quotes masked."""
         octets, quotes = np.frombuffer(shape, np.uint8).copy(), places(shape, self.quote)
         strays = self._strays(quotes, ~self._may_open(octets, quotes), ~self._may_close(octets, quotes))
         octets[quotes[strays]] = MASK[0]
         self.irregular = True
-        return octets.tobytes(), quotes.size - len(strays)
+        return octets.tobytes()
 
     def _strays(self, quotes: Positions, cannot_open: Flags, cannot_close: Flags) -> list[int]:
         """Which of *quotes* are strays. Each one makes the quotes after it change roles: what is wrong in either role is known beforehand."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from shared.errors import FatalError, LimitExceeded, SchemaWidened, SourceChanged, UsageError
+from shared.errors import CutsRefuted, FatalError, LimitExceeded, SchemaWidened, SourceChanged, UsageError
 from shared.settings import Settings
 from shared.storage.sources import MAX_FILES, Location, locate, open_beneath
 
@@ -66,7 +66,7 @@ async def planned(files: list[dict[str, Any]]) -> AsyncIterator[list[int]]:
         check_unchanged(files, descriptors)
         try:
             yield descriptors
-        except (FatalError, UsageError, SchemaWidened):
+        except (FatalError, UsageError, SchemaWidened, CutsRefuted):
             check_unchanged(files, descriptors)  # a file that changed explains whatever was found in it
             raise
         check_unchanged(files, descriptors)

@@ -1,4 +1,4 @@
-"""The plan unit: from URIs to files, one schema, type-checked aggregates and exact chunk boundaries."""
+"""The plan unit: from URIs to files, one schema, type-checked aggregates and chunk boundaries, which are proven if its payload says so."""
 
 import asyncio
 from typing import Any
@@ -28,6 +28,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
             "uris": [at.uri for at in locations],
             "chunk_bytes": spec.options.chunk_bytes or ctx.settings.chunk_bytes,
             "max_chunks": spec.limits.max_chunks,
+            "prove": lease.payload.get("prove", False),
         }
         _check_size(spec, planned)
         async with child.run(request, descriptors, lease.allowed) as answer:

@@ -67,6 +67,9 @@ UPDATE gristmill.jobs SET plan = $2, phase = 'scanning', planned_at = now(), rev
 -- set_widened --
 UPDATE gristmill.jobs SET plan = $2, epoch = epoch + 1, revision = revision + 1 WHERE id = $1
 
+-- set_planning --
+UPDATE gristmill.jobs SET plan = NULL, phase = 'planning', planned_at = NULL, epoch = epoch + 1, revision = revision + 1 WHERE id = $1
+
 -- set_phase --
 UPDATE gristmill.jobs
 SET phase = $2, revision = revision + 1,

@@ -136,6 +136,13 @@ SET state = 'pending', epoch = $2, finished_at = NULL, deadline_at = NULL, rung_
     rows_read = 0, rows_aggregated = 0, rows_dropped = 0, rows_out = 0, stats = NULL, error = NULL
 WHERE job_id = $1 AND kind = 'chunk'
 
+-- forget_chunks --
+DELETE FROM gristmill.units WHERE job_id = $1 AND kind = 'chunk'
+
+-- reset_plan --
+UPDATE gristmill.units SET state = 'pending', epoch = $2, payload = $3, finished_at = NULL, rung_at = NULL, not_before = now()
+WHERE job_id = $1 AND kind = 'plan'
+
 -- rebase --
 UPDATE gristmill.units SET epoch = $2 WHERE job_id = $1 AND epoch <> $2
 

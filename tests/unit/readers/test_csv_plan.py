@@ -178,12 +178,6 @@ def test_a_fault_in_an_endless_record_is_named_by_its_byte_alone(monkeypatch):
         schema_of(b"x,y\n" + b"1,2\n" * 15 + b'3,""4\n')
 
 
-def test_extents_say_whether_stray_quotes_make_their_file_irregular():
-    with opened(b'a,b\n1,2"\n3,4\n', b'a,b\n"1",2\n') as files:
-        planned = plan(files, source(), 5)
-    assert [(e.file, e.irregular) for chunk in planned.extents for e in chunk] == [(0, True), (0, True), (1, False)]
-
-
 def test_planning_is_a_function_of_the_bytes():
     data = b"a,b\n" + b'1,"x\n"\n' * 5000
     with opened(data, data) as files:

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from worker_service.child import tasks
-from worker_service.readers import culprits, plan
+from worker_service.readers import culprits
 
 from .datasets import opened, source
 
@@ -52,21 +52,8 @@ def test_many_files_compressed_and_in_other_encodings_are_sampled_together():
 )
 def test_planning_a_job_fails_with_the_culprit_and_the_cure(aggregate, why):
     spec = {"source": {"uris": ["file:///data/t0"]}, "group_by": [], "aggregates": [aggregate]}
-    request = {"task": "plan", "spec": spec, "uris": ["file:///data/t0"], "chunk_bytes": 100, "max_chunks": 1000}
+    request = {"task": "plan", "spec": spec, "uris": ["file:///data/t0"], "chunk_bytes": 100, "max_chunks": 1000, "prove": False}
     with opened(numbers(*["NA"] * 28).encode()) as [file]:
         header, _ = tasks.answer(request, [file.fd])
     assert header["problem"]["code"] == "type_mismatch"
     assert f'"{aggregate["column"]}" is string: {why}' in header["problem"]["detail"]
-
-
-def test_a_plan_says_which_extents_are_irregular_and_older_plans_that_do_not_are_read():
-    spec = {"source": {"uris": ["file:///data/t0"]}, "group_by": ["n"], "aggregates": [{"fn": "count"}]}
-    request = {"task": "plan", "spec": spec, "uris": ["file:///data/t0"], "chunk_bytes": 8, "max_chunks": 1000}
-    with opened(b'n\n5"\n"a\nb"\n6"\n') as [file]:
-        header, _ = tasks.answer(request, [file.fd])
-        extents = [extent for chunk in header["chunks"] for extent in chunk["extents"]]
-        assert extents == [[0, 2, 11, None, True], [0, 11, 14, None, True]]
-    with opened(b"n\n5\n6\n") as [file]:
-        names = plan([file], source(), 100).schema.to_json()
-        chunk = {"task": "chunk", "no": 0, "batch_bytes": 100, "piece_bytes": 100, "extents": [[0, 2, 6, None]], "schema": names}
-        assert tasks.answer({**request, **chunk}, [file.fd])[0]["rows_read"] == 2

@@ -163,4 +163,4 @@ def test_extents_are_cut_behind_records_whatever_the_dialect():
     data = b'x,y\n1,a\\\nb\n#"\n2,c"\n'  # records start at 4 and 14, and a comment at 11
     with opened(data) as files:
         planned = plan(files, source(STRINGS, escape="\\", comment="#"), 1)
-    assert [(e.start, e.end, e.irregular) for chunk in planned.extents for e in chunk] == [(4, 11, True), (11, 14, True), (14, 19, True)]
+    assert [(e.start, e.end) for chunk in planned.extents for e in chunk] == [(4, 11), (11, 14), (14, 19)]

@@ -1,0 +1,211 @@
+"""Cuts guessed from the bytes around them: proven or refuted by whoever reads, and nothing that a guess brings about is believed before."""
+
+import csv
+import io
+from contextlib import contextmanager
+from itertools import pairwise
+from unittest.mock import patch
+
+import pyarrow as pa
+import pytest
+
+from shared.errors import CutsRefuted
+from worker_service.child import tasks
+from worker_service.readers import check_start, csv_plan, csv_split, plan, read
+
+from .datasets import opened, source
+
+HEAD = b"k,v\n"
+ROW = b'"a","1"\n'
+TRAP = b'"' + b"b,2\n" * 200 + b'","1"\n'
+"""A record of 806 bytes, in which there are lines as of records, and no quote nearby to tell."""
+
+
+@contextmanager
+def guessing(window=64, samples=1):
+    with patch.multiple(csv_plan, GUESS_BYTES=2, _SAMPLE=100, _SAMPLES=samples), patch.object(csv_split, "WINDOW", window):
+        yield
+
+
+def ranges(planned):
+    return [(e.start, e.end) for chunk in planned.extents for e in chunk]
+
+
+def guesses(planned):
+    return [e.guesses for chunk in planned.extents for e in chunk]
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (HEAD + b"a,1\n" * 300, {}),
+        (HEAD + b"a,1\r\n" * 300, {}),
+        (HEAD + ROW * 200, {}),
+        (HEAD + b'"x ""5"" y,\n","\n"\n' * 90, {}),
+        (HEAD + b"a\\\nb,1\n" * 200, {"escape": "\\"}),
+        (HEAD + b'a,1\n# "\nb,2\n' * 200, {"comment": "#"}),
+        (HEAD + b'5",1\n' * 300, {"quote": None}),
+    ],
+)
+def test_good_guesses_are_the_proven_cuts(data, options):
+    spec = source({"k": "string", "v": "string"}, **options)
+    with opened(data) as files, guessing(samples=5):
+        guessed, proven = plan(files, spec, 250, guess=True), plan(files, spec, 250)
+        assert ranges(guessed) == ranges(proven)
+        assert guessed.schema == proven.schema
+        assert all(found is not None for found in guesses(guessed))
+        assert set(guesses(proven)) == {None}
+        [*inner, last] = guessed.extents
+        assert all(extent.end in extent.guesses for [extent] in inner)
+        assert [extent.end in extent.guesses for extent in last] == [False]
+        for [extent] in guessed.extents:
+            check_start(files[0], extent, spec)
+            list(read(files[0], extent, spec, guessed.schema, ["v"], 100))
+
+
+def test_only_what_is_far_apart_is_guessed():
+    for lines, chunk_bytes, guessed in ((1 << 22, 1 << 20, True), (1 << 22, (1 << 20) - 1, False), (1 << 21, 1 << 20, False)):
+        with opened(HEAD + b"a,1\n" * lines) as files:
+            found = guesses(plan(files, source(), chunk_bytes, guess=True))
+        assert {one is not None for one in found} == {guessed}
+
+
+def test_stray_quotes_and_lines_longer_than_a_look_are_not_guessed_about():
+    for data in (HEAD + b'5",1\n' * 300, HEAD + b"a" * 500 + b",1\n" + ROW * 90):
+        with opened(data) as files, guessing():
+            assert set(guesses(plan(files, source(), 200, guess=True))) == {None}
+
+
+def trapped(chunk_bytes=1000):
+    """A file whose guessed cut lies within a quoted field, and the extents of that guess."""
+    data = HEAD + ROW * 100 + TRAP + ROW * 100
+    with opened(data) as [file], guessing():
+        planned = plan([file], source(), chunk_bytes, guess=True)
+    return data, planned.schema, [extent for [extent] in planned.extents]
+
+
+def test_a_wrong_cut_is_refuted_by_the_chunk_that_ends_there_and_by_no_other_before_it():
+    data, schema, extents = trapped(chunk_bytes=500)
+    wrong = next(extent.end for extent in extents if data.startswith(b"b,2\n", extent.end))
+    with opened(data) as [file]:
+        for extent in extents:
+            if extent.end < wrong:
+                list(read(file, extent, source(), schema, ["k"], 100))
+        [ending] = [extent for extent in extents if extent.end == wrong]
+        with pytest.raises(CutsRefuted, match=f"^file:///data/t0: no record starts at byte {wrong}, where one was guessed to start$"):
+            list(read(file, ending, source(), schema, ["k"], 100))
+
+
+def test_a_chunk_knows_whether_it_begins_in_the_middle_of_a_record():
+    data, _, extents = trapped(chunk_bytes=500)
+    starts = {start for start, _ in pairwise(record_starts(data))}
+    with opened(data) as [file]:
+        for extent in extents:
+            if extent.start in starts:
+                check_start(file, extent, source())
+            else:
+                with pytest.raises(CutsRefuted, match=f"no record starts at byte {extent.start},"):
+                    check_start(file, extent, source())
+
+
+def record_starts(data):
+    """By the csv module, whose lines are counted as they are consumed."""
+    lines = io.StringIO(data.decode(), newline="").readlines()
+    reader, found = csv.reader(iter(lines)), [0]
+    for _ in reader:
+        found.append(sum(map(len, lines[: reader.line_num])))
+    return found
+
+
+def test_a_place_before_which_there_is_a_fault_is_no_start():
+    data = HEAD + ROW * 40 + b'"a"b,1\n' + ROW * 100
+    with opened(data) as [file], guessing(window=48):
+        planned = plan([file], source(), 400, guess=True)
+        [first], *_, [last] = planned.extents
+        check_start(file, first, source())
+        with pytest.raises(CutsRefuted):
+            check_start(file, last, source())
+
+
+def test_where_a_sample_was_taken_is_proven_too():
+    data = HEAD + ROW * 100 + TRAP + ROW * 100
+    with opened(data) as [file], guessing(samples=8):
+        planned = plan([file], source(), 1 << 20, guess=True)
+        [[extent]] = planned.extents
+        assert any(data[at:].startswith(b"b,2\n") for at in extent.guesses)
+        with pytest.raises(CutsRefuted):
+            list(read(file, extent, source(), planned.schema, ["k"], 1 << 20))
+
+
+SPEC = {
+    "source": {"uris": ["file:///data/t0"]},
+    "group_by": ["k"],
+    "aggregates": [{"fn": "count", "as": "n"}, {"fn": "sum", "column": "v", "as": "s"}],
+}
+
+
+def asked(file, chunk_bytes, *, prove):
+    request = {"task": "plan", "spec": SPEC, "uris": [file.uri], "chunk_bytes": chunk_bytes, "max_chunks": 1000, "prove": prove}
+    return tasks.answer(request, [file.fd])[0]
+
+
+def answers(file, planned):
+    request = {"task": "chunk", "no": 0, "spec": SPEC, "schema": planned["schema"], "batch_bytes": 100, "piece_bytes": 100}
+    for chunk in planned["chunks"]:
+        yield tasks.answer({**request, "uris": [file.uri], "extents": chunk["extents"]}, [file.fd])[0]
+
+
+def problems(file, planned):
+    return [found["problem"] for found in answers(file, planned) if "problem" in found]
+
+
+@pytest.mark.parametrize("line", [b"b,2\n", b"b,x\n", b"b,2,c\n", b"b\0,2\n"])
+def test_what_follows_from_a_wrong_guess_is_no_error_of_the_job(line):
+    """Chunks that begin among the trap's lines find text where a number should be, or too many fields, or no text at all."""
+    data = HEAD + ROW * 100 + TRAP.replace(b"b,2\n", line) + ROW * 100
+    with opened(data) as [file], guessing():
+        guessed = asked(file, 500, prove=False)
+        assert all(extent[4] is not None for chunk in guessed["chunks"] for extent in chunk["extents"])
+        found = [one["problem"]["code"] if "problem" in one else "fine" for one in answers(file, guessed)]
+        assert "cuts_refuted" in found
+        assert set(found) <= {"cuts_refuted", "fine"}
+
+
+def test_what_a_chunk_finds_wrong_is_told_alike_whether_its_cuts_were_guessed_or_proven():
+    data = HEAD + ROW * 100 + b'"a","1","2"\n' + ROW * 100
+    with opened(data) as [file], guessing():
+        [guessed] = problems(file, asked(file, 500, prove=False))
+        [proven] = problems(file, asked(file, 500, prove=True))
+    assert guessed == proven
+    assert guessed["code"] == "bad_row"
+    assert "byte 804, line 102: 3 fields instead of 2" in guessed["detail"]
+
+
+def test_a_type_that_is_too_narrow_is_widened_alike():
+    data = HEAD + ROW * 100 + b'"a","1.5"\n' + ROW * 100
+    with opened(data) as [file], guessing():
+        found = [[one.get("widen") for one in answers(file, asked(file, 500, prove=prove))] for prove in (False, True)]
+    assert found[0] == found[1]
+    assert {"v": "float64"} in found[0]
+
+
+@pytest.mark.parametrize("error", [MemoryError, pa.ArrowMemoryError])
+def test_memory_that_a_chunk_lacks_may_come_of_a_wrong_start(monkeypatch, error):
+    def greedy(*_):
+        raise error
+
+    data, *_ = trapped(chunk_bytes=500)
+    monkeypatch.setattr(tasks, "_folded", greedy)
+    with opened(data) as [file], guessing():
+        found = [one["problem"]["code"] for one in answers(file, asked(file, 500, prove=False))]
+    assert set(found) == {"out_of_memory", "cuts_refuted"}
+    assert found[0] == "out_of_memory"
+
+
+@pytest.mark.parametrize("body", [ROW * 100 + b'"a"b,1\n', ROW * 100 + b'"a,1\n', b"a,x\n" * 100, b"a,1\n" * 100 + b"a,1,2\n"])
+def test_an_error_of_the_plan_is_that_of_the_proven_one(body):
+    with opened(HEAD + body) as [file], guessing(samples=8):
+        guessed, proven = asked(file, 500, prove=False), asked(file, 500, prove=True)
+        assert "problem" in proven or problems(file, guessed) == problems(file, proven) != []
+        if "problem" in guessed:
+            assert guessed == proven
