@@ -1,19 +1,23 @@
-"""A child process that cuts a CSV file at the nearest line feed, and counts its records, without a look at quotes: right only where quotes hide
-neither line feeds nor delimiters.
+"""A child process that cuts a CSV file at the nearest line feed, without a look at quotes: right only where they hide no line feeds.
 
-Swapped in by benchmarks.exact_cost only; everything else, the parser's own understanding of quotes included, is the product's.
+Swapped in by benchmarks.exact_cost only; everything else, the receipt's count of records and the parser's own understanding of quotes included,
+is the product's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
+import numpy.typing as npt
+
 from worker_service.child.__main__ import main
-from worker_service.readers import SourceFile, csv_plan, records
-from worker_service.readers.csv_split import Block, occurrences
+from worker_service.readers import SourceFile, bits, csv_plan
+from worker_service.readers.csv_split import Block
 from worker_service.readers.files import pread
 from worker_service.readers.place import Place
 from worker_service.readers.shape import Dialect
@@ -21,36 +25,51 @@ from worker_service.readers.shape import Dialect
 reading = import_module("worker_service.readers.read")  # the package has a function of this name
 _LOOK = 64 * 1024
 """Bytes in which the next line feed is looked for."""
+Count = Callable[[npt.NDArray[np.uint8], Dialect], int]
 
 
-def cut(place: Place, start: int, chunk_bytes: int, spots: int) -> Any:
+def cut(place: Place, start: int, chunk_bytes: int, spots: int, **_: Any) -> Any:
     """In the place of csv_plan's: seeks to where a chunk or a sample should begin, and takes the next line."""
     file = place.content.file
 
     def starts(step: int) -> list[int]:
         return [start, *(at + pread(file, at, _LOOK).index(b"\n") + 1 for at in range(step, file.size - _LOOK, step))]
 
-    samples = [next(blocks(file, at, file.size, _LOOK)) for at in starts(max(file.size // spots, _LOOK))]
+    samples = [next(blocks(every, file, at, file.size, _LOOK, place.dialect)) for at in starts(max(file.size // spots, _LOOK))]
     return csv_plan.Cuts(list(pairwise([*starts(chunk_bytes), file.size])), samples)
 
 
-def blocks(file: SourceFile, start: int, end: int, size: int, *_: Any, **__: Any) -> Iterator[Block]:
-    """In the place of csv_split's `file_blocks`: ends at the last line feed of what was read."""
+def blocks(count: Count, file: SourceFile, start: int, end: int, size: int, dialect: Dialect, *_: Any) -> Iterator[Block]:
+    """In the place of csv_split's `file_blocks`: ends at the last line feed of what was read; *count* is for data with quotes."""
     while start < end:
         data = pread(file, start, min(size, end - start))
         cut = len(data) if start + len(data) == end else data.rindex(b"\n") + 1
-        yield Block(start, data, data, cut)
+        quoted, octets = dialect.quote in data, np.frombuffer(data, np.uint8, cut)
+        yield Block(start, data, data, cut, count(octets, dialect) if quoted else every(octets, dialect), quoted)
         start += cut
         del data
 
 
-def count(block: Block, dialect: Dialect, fields: int) -> int:
-    """In the place of records': every delimiter counts."""
-    return occurrences(block.data, dialect.delimiter, block.size) // (fields - 1)
+def every(octets: npt.NDArray[np.uint8], dialect: Dialect) -> int:
+    return bits.occurrences(octets, dialect.delimiter[0])
+
+
+def outside(octets: npt.NDArray[np.uint8], dialect: Dialect) -> int:
+    """The delimiters outside quotes: what the receipt needs, however the file was cut."""
+    found, inside = 0, False
+    for run in (octets[at : at + bits.RUN] for at in range(0, octets.size, bits.RUN)):
+        even = bits.parity(bits.places(run, dialect.quote[0]), not inside)
+        found += int(np.bitwise_count(bits.places(run, dialect.delimiter[0]) & even).sum())
+        inside = not bits.at(even, run.size - 1)
+    return found
+
+
+def run(count: Count) -> None:
+    with ExitStack() as swapped:
+        for module, name, plain in ((csv_plan, "_cut", cut), (reading, "file_blocks", partial(blocks, count))):
+            swapped.enter_context(patch.object(module, name, plain))
+        main()
 
 
 if __name__ == "__main__":
-    with ExitStack() as swapped:
-        for module, name, plain in ((csv_plan, "_cut", cut), (reading, "file_blocks", blocks), (records, "count", count)):
-            swapped.enter_context(patch.object(module, name, plain))
-        main()
+    run(outside)

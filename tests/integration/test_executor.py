@@ -26,7 +26,7 @@ def spec(**source):
 
 
 def plan_request(**source):
-    return {"task": "plan", "spec": spec(**source), "uris": ["file:///x"], "chunk_bytes": 1000, "max_chunks": 1000}
+    return {"task": "plan", "spec": spec(**source), "uris": ["file:///x"], "chunk_bytes": 1000, "max_chunks": 1000, "prove": False}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -56,7 +56,7 @@ def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
 @contextmanager
 def guesses_in(window, sample=10_000):
     """Guesses also where all is small, from so many bytes. Samples of many places find out early that a guess is wrong."""
-    with patch.multiple(csv_plan, GUESS_BYTES=2, _SAMPLE=sample), patch.object(csv_split, "WINDOW", window):
+    with patch.multiple(csv_plan, GUESS_BYTES=2, _SAMPLE=sample), patch.object(csv_split, "LOOKS", (window, 2 * window)):
         yield
 
 
@@ -155,6 +155,10 @@ def test_cuts_that_are_guessed_give_the_rows_of_the_csv_module_or_are_refuted(do
     assert [tuple(value or "" for value in row) for row in found] == expected(plain, options)
 
 
+def cuts(planned):
+    return [(extent.start, extent.end) for chunk in planned.extents for extent in chunk]
+
+
 LONG = st.text("a,\n", min_size=60, max_size=200).map(quoted) | st.sampled_from(["a", quoted("b"), quoted(""), quoted("c,\n")])
 
 
@@ -174,10 +178,12 @@ def test_lines_that_only_look_like_records_never_become_any(rows, chunk_bytes, b
             found, right = rows_guessed(file, spec, chunk_bytes, batch_bytes)
         except BadRow:
             found, right = rows_read(file, spec, chunk_bytes, batch_bytes), None
-        guessed = (
-            any(extent.guesses for chunk in plan([file], spec, chunk_bytes, guess=True).extents for extent in chunk) if right else None
-        )
-    event(f"{right=}, {guessed=}")
+        if right:
+            guessed, proven = plan([file], spec, chunk_bytes, guess=True), plan([file], spec, chunk_bytes)
+            assert cuts(guessed) == cuts(proven)
+            assert guessed.schema == proven.schema
+            event(f"guessed and right: {any(extent.guesses for chunk in guessed.extents for extent in chunk)}")
+    event(f"right: {right}")
     assert [[value or "" for value in row] for row in found] == list(csv.reader(io.StringIO(text, newline="")))[1:]
 
 

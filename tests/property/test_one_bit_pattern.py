@@ -95,7 +95,7 @@ class Work:
 
     def result(self, data):
         """The digest, and the rows as Postgres gets them."""
-        plan, _ = self.ask(data, task="plan", chunk_bytes=self.size(len(data)), max_chunks=10**6)
+        plan, _ = self.ask(data, task="plan", chunk_bytes=self.size(len(data)), max_chunks=10**6, prove=False)
         chunks = {no: self.chunk(data, plan["schema"], no, found["extents"]) for no, found in self.shuffled([*enumerate(plan["chunks"])])}
         pieces = [
             (*listed[:2], part)

@@ -3,59 +3,52 @@
 import numpy as np
 import numpy.typing as npt
 
+Octets = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
+
+RUN = 2048 * 1024
+"""Bytes of which the bits, and the bools on the way to them, stay in the processor's cache between two passes."""
 
 _BITS = 64
 _ONE, _LAST = np.uint64(1), np.uint64(_BITS - 1)
-_RUN = 128 * 1024
-"""Bytes that stay in the processor's cache between two passes over them."""
+_SHIFTS = [np.uint64(shift) for shift in (1, 2, 4, 8, 16, 32)]
 
 
-def places(octets: npt.NDArray[np.uint8], octet: int) -> Words:
+def places(octets: Octets, octet: int) -> Words:
     """Where *octet* is."""
-    bits = np.zeros(-(-octets.size // _BITS) * _BITS // 8, np.uint8)
-    found = np.empty(min(octets.size, _RUN), np.bool_)
-    for at in range(0, octets.size, _RUN):
-        piece = octets[at : at + _RUN]
-        run = np.packbits(np.equal(piece, octet, out=found[: piece.size]), bitorder="little")
-        bits[at // 8 : at // 8 + run.size] = run
+    bits = np.packbits(octets == octet, bitorder="little")
+    if bits.size % 8:
+        bits = np.pad(bits, (0, -bits.size % 8))
     return bits.view("<u8")
 
 
-def occurrences(octets: npt.NDArray[np.uint8], octet: int) -> int:
+def occurrences(octets: Octets, octet: int) -> int:
     """How often *octet* is there."""
-    found = np.empty(min(octets.size, _RUN), np.bool_)
-    total = 0
-    for at in range(0, octets.size, _RUN):
-        piece = octets[at : at + _RUN]
-        total += int(np.count_nonzero(np.equal(piece, octet, out=found[: piece.size])))
-    return total
+    return sum(int(np.count_nonzero(octets[at : at + RUN] == octet)) for at in range(0, octets.size, RUN))
 
 
-def parity(words: Words) -> Words:
-    """Each bit becomes, in place, the parity of all bits up to it: a prefix sum within each word, then the carry of all words before it."""
-    shifted = np.empty_like(words)
-    for shift in (1, 2, 4, 8, 16, 32):
-        words ^= np.left_shift(words, np.uint64(shift), out=shifted)
-    carry = np.bitwise_xor.accumulate(np.right_shift(words, _LAST, out=shifted))
-    words[1:] ^= np.negative(carry, out=carry)[:-1]
-    return words
+def parity(words: Words, odd: bool) -> Words:
+    """The parity of all bits up to each, and of what came before, which is *odd*: a prefix sum within each word, then the carry of the words before."""
+    sums, shifted = words.copy(), np.empty_like(words)
+    sums[0] ^= np.uint64(odd)
+    for shift in _SHIFTS:
+        sums ^= np.left_shift(sums, shift, out=shifted)
+    carry = np.bitwise_xor.accumulate(np.right_shift(sums, _LAST, out=shifted))
+    sums[1:] ^= np.negative(carry, out=carry)[:-1]
+    return sums
 
 
-def later(words: Words, first: bool) -> Words:
-    """Each bit moves to the next byte; *first* is that of the first byte."""
-    moved = words << _ONE
-    moved[1:] |= words[:-1] >> _LAST
-    moved[0] |= np.uint64(first)
-    return moved
-
-
-def earlier(words: Words, size: int, last: bool) -> Words:
-    """Each bit moves to the byte before; *last* is that of the last of *size* bytes."""
-    moved = words >> _ONE
-    moved[:-1] |= words[1:] << _LAST
-    moved[(size - 1) // _BITS] |= np.uint64(last) << np.uint64((size - 1) % _BITS)
-    return moved
+def beside(words: Words, size: int, before: bool, after: bool) -> Words:
+    """The bytes, *size* of them, next to one that has a bit; *before* and *after* are those of the bytes next to the first and to the last."""
+    found, shifted = words << _ONE, np.empty_like(words)
+    found |= np.right_shift(words, _ONE, out=shifted)
+    found[1:] |= np.right_shift(words, _LAST, out=shifted)[:-1]
+    found[:-1] |= np.left_shift(words, _LAST, out=shifted)[1:]
+    found[0] |= np.uint64(before)
+    found[-1] |= np.uint64(after) << np.uint64((size - 1) % _BITS)
+    if size % _BITS:
+        found[-1] &= (_ONE << np.uint64(size % _BITS)) - _ONE
+    return found
 
 
 def at(words: Words, place: int) -> bool:

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sized
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 
 from shared.errors import SchemaConflict
 from shared.spec.source import SourceSpec
 from shared.spec.types import Kind, Schema
 from worker_service.readers import files, header, infer
 from worker_service.readers.content import content_of
-from worker_service.readers.csv_split import Block, file_blocks, guessed_starts, record_starts
+from worker_service.readers.csv_split import Block, Guess, file_blocks, guessed_starts, record_starts
 from worker_service.readers.files import Extent, SourceFile
 from worker_service.readers.place import Place
 from worker_service.readers.read import dialect_of, place_of, streamed_blocks
@@ -70,15 +71,15 @@ def _listed(names: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """The byte ranges of a file's extents and the sampled records; `guesses` are the places of both if they are guessed."""
+    """The byte ranges of a file's extents and the sampled records; `guesses` are the beginnings of both but the first, if they are guessed."""
 
     ranges: list[tuple[int, int]]
     samples: list[Block]
-    guesses: list[int] | None = None
+    guesses: list[Guess] | None = None
 
-    def guesses_in(self, start: int, end: int) -> list[int] | None:
-        """Those in (start, end]."""
-        return self.guesses and self.guesses[bisect_right(self.guesses, start) : bisect_right(self.guesses, end)]
+    def guesses_in(self, start: int, end: int) -> list[Guess] | None:
+        """Those of starts in (start, end]."""
+        return self.guesses and self.guesses[_after(self.guesses, start) : _after(self.guesses, end)]
 
 
 def _cut(place: Place, start: int, chunk_bytes: int, spots: int, *, guess: bool) -> Cuts:
@@ -91,24 +92,28 @@ def _cut(place: Place, start: int, chunk_bytes: int, spots: int, *, guess: bool)
         return Cuts([], [])
     stride = max(file.size // spots, _SAMPLE)
     if guess and min(chunk_bytes, stride) >= GUESS_BYTES:
-        starts = guessed_starts(file, start, (chunk_bytes, stride), place.dialect)
-        if starts is not None:
+        guesses = guessed_starts(file, start, (chunk_bytes, stride), place.dialect)
+        if guesses is not None:
             with suppress(Fault):
-                return _cut_at(starts, place, start, chunk_bytes, stride, guessed=True)
+                return _cut_at([at for _, at in guesses], place, start, chunk_bytes, stride, guesses)
     scanner = Scanner(place.dialect, start)
     try:
         starts = record_starts(files.pieces(file, start, file.size, _PIECE), scanner, start, (chunk_bytes, stride))
     except Fault as fault:
         raise place.broken(fault, start) from fault
-    return _cut_at(starts, place, start, chunk_bytes, stride, guessed=False)
+    return _cut_at(starts, place, start, chunk_bytes, stride)
 
 
-def _cut_at(found: list[int], place: Place, start: int, chunk_bytes: int, stride: int, *, guessed: bool) -> Cuts:
+def _cut_at(found: list[int], place: Place, start: int, chunk_bytes: int, stride: int, guesses: list[Guess] | None = None) -> Cuts:
     file = place.content.file
     starts = [start, *(at for at in found if at < file.size)]
     bounds = [*_first_in_each(starts, chunk_bytes), file.size]
     sampled = (file_blocks(file, at, file.size, _SAMPLE, place.dialect) for at in _first_in_each(starts, stride))
-    return Cuts(list(pairwise(bounds)), [next(blocks) for blocks in sampled], starts[1:] if guessed else None)
+    return Cuts(list(pairwise(bounds)), [next(blocks) for blocks in sampled], guesses)
+
+
+def _after(guesses: list[Guess], at: int) -> int:
+    return bisect_right(guesses, at, key=itemgetter(1))
 
 
 def _first_in_each(starts: list[int], step: int) -> list[int]:

@@ -69,7 +69,7 @@ def _types(block: Block, place: Place, fields: list[Field]) -> dict[str, pa.Data
     strings = [field.name for field in fields if field.type.kind == "string"]
     size = min(block.size, _SAMPLE)
     start = block.first(size)
-    cut = size if size == block.size else last_end(start.shape, place.dialect.quote, is_odd(start.shape, place.dialect.quote, size))
+    cut = size if size == block.size else last_end(start.shape, place.dialect.quote, is_odd(start.shape, place.dialect.quote, 0, size))
     if not strings or not cut:
         return {f.name: TEXT if f.name in strings else OCTETS for f in fields}
     sample = tokenized(start.first(cut), place, dict.fromkeys(strings, OCTETS))

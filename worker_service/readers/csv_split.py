@@ -6,6 +6,7 @@ Records are cut after a line feed only. A lone carriage return ends a record for
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -17,11 +18,13 @@ from worker_service.readers.shape import LINE_END, Dialect, Fault, Flags, Positi
 MAX_RECORD = 64 * 1024 * 1024
 """A record (or a quoted field that never ends) longer than this many bytes is an error, so that memory stays bounded."""
 
-WINDOW = 64 * 1024
-"""Bytes around a cut to guess from; a guess that they do not tell is not made."""
+LOOKS = 4 * 1024, 128 * 1024
+"""Bytes behind a cut to guess from: more if there is no quote among few. What they do not tell is not guessed."""
 
 _LF, _CR = b"\n\r"
 Steps = tuple[int, ...]
+Guess = tuple[int, int]
+"""A target, and where the first record at or after it is thought to begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +76,25 @@ def record_starts(pieces: Iterable[bytes], scanner: Scanner, offset: int, steps:
     return starts
 
 
-def guessed_starts(file: SourceFile, start: int, steps: Steps, dialect: Dialect) -> list[int] | None:
-    """What `record_starts` probably finds from the record at *start* on, told from the bytes around each; None if some do not tell."""
-    starts: list[int] = []
+def guessed_starts(file: SourceFile, start: int, steps: Steps, dialect: Dialect) -> list[Guess] | None:
+    """What `record_starts` probably finds from the record at *start* on, told from the bytes behind each target; None if some do not tell."""
+    starts: list[Guess] = []
     while (target := _next_target(start, steps)) < file.size:
         if not (start := _guessed_start(file, target, dialect)):
             return None
-        starts.append(start)
+        starts.append((target, start))
     return starts
 
 
 def _guessed_start(file: SourceFile, target: int, dialect: Dialect) -> int:
     """The first record start at or after *target*, inside quotes or not, whichever makes sense of the bytes after it; 0 if neither does."""
-    (last,), data = pread(file, target - 2, 1), pread(file, target - 1, WINDOW)
-    for inside in (False, True):
+    (last,) = pread(file, target - 2, 1)
+    for size, inside in product(LOOKS, (False, True)):
         scanner = Scanner(dialect, target - 1, inside=inside, last=last)
         with suppress(Fault):
-            shape = scanner.feed(data)
-            if not scanner.irregular and (end := _first_end(shape, 0, places(shape, dialect.quote), inside)):
+            shape = scanner.feed(pread(file, target - 1, size))
+            clear = not scanner.irregular and (scanner.quoted or size == LOOKS[-1])
+            if clear and (end := _first_end(shape, 0, places(shape, dialect.quote), inside)):
                 return target - 1 + end
     return 0
 
@@ -123,11 +127,11 @@ def last_end(shape: bytes, quote: bytes, inside: bool) -> int:
     return 0
 
 
-def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dialect, guesses: Collection[int] = ()) -> Iterator[Block]:
+def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dialect, guesses: Collection[Guess] = ()) -> Iterator[Block]:
     """The records in the bytes [start, end), the first of which is known to begin one, in blocks of about *size* bytes.
 
     The end of each read, a part of a record, is read again: that is cheaper than to move the rest. Raises Fault, and CutsRefuted if
-    one of *guesses* is not where a record starts.
+    one of *guesses* is wrong.
     """
     want = size
     while start < end:
@@ -137,8 +141,8 @@ def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dial
         if start + len(data) == file.size:
             scanner.finish()
         cut = len(data) if start + len(data) == end else last_end(shape, dialect.quote, scanner.inside)
-        for guess in guesses:
-            if start < guess <= start + cut and not _ends_record(shape, guess - start, scanner):
+        for target, guess in guesses:
+            if start < guess <= start + cut and not (start < target and _is_first(shape, target - start, guess - start, scanner)):
                 raise refuted(file, guess)
         if cut:
             yield Block(start, data, shape, cut, scanner.delimiters - _delimiters(shape[cut:], dialect), scanner.quoted)
@@ -154,11 +158,15 @@ def refuted(file: SourceFile, at: int) -> CutsRefuted:
     return CutsRefuted(f"{file.uri}: no record starts at byte {at}, where one was guessed to start")
 
 
-def _ends_record(shape: bytes, at: int, scanner: Scanner) -> bool:
-    """Whether a record ends before the byte at *at* of *shape*, all of which *scanner* has scanned."""
-    if shape[at - 1] != _LF:
-        return False
-    return not (scanner.inside if at == len(shape) else is_odd(shape, scanner.quote, at))
+def _is_first(shape: bytes, target: int, start: int, scanner: Scanner) -> bool:
+    """Whether the first record that begins at or after *target* begins at *start*; *scanner* has scanned *shape*, which begins with a record."""
+    inside = False
+    if scanner.quoted and target > len(shape) // 2:
+        inside = scanner.inside != is_odd(shape, scanner.quote, target - 1, len(shape))
+    elif scanner.quoted:
+        inside = is_odd(shape, scanner.quote, 0, target - 1)
+    near = shape[target - 1 : start]
+    return _first_end(near, 0, places(near, scanner.quote), inside) == len(near)
 
 
 def _delimiters(shape: bytes, dialect: Dialect) -> int:
@@ -211,9 +219,9 @@ def too_long(start: int) -> Fault:
     return Fault(start, f"the record at byte {start} is longer than {MAX_RECORD} bytes, or a quote in it is never closed", in_column=False)
 
 
-def is_odd(shape: bytes, quote: bytes, size: int) -> bool:
-    """Whether an odd number of quotes is among the first *size* bytes of *shape*."""
-    return bool(quote) and bits.occurrences(np.frombuffer(shape, np.uint8, size), quote[0]) % 2 == 1
+def is_odd(shape: bytes, quote: bytes, start: int, stop: int) -> bool:
+    """Whether an odd number of quotes is in shape[start:stop]."""
+    return bool(quote) and bits.occurrences(np.frombuffer(shape, np.uint8)[start:stop], quote[0]) % 2 == 1
 
 
 @dataclass(frozen=True, slots=True)

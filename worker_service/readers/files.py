@@ -27,14 +27,15 @@ class Extent:
 
     CSV: bytes [start, end), header and BOM excluded. A stream: the whole file. Parquet: row groups [start, end).
     `file` is the index into the planned list; `rows` is the exact number of records, or None where only reading tells;
-    `guesses` are the record starts in (start, end] that the planner guessed, as it did `start`; None where it has proven them all.
+    `guesses`, as (target, start), say where the planner thinks that the first record at or after a target starts, for the starts in
+    (start, end]; `start` is a guess too, then. None where it has proven them all.
     """
 
     file: int
     start: int
     end: int
     rows: int | None
-    guesses: Sequence[int] | None = None
+    guesses: Sequence[tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

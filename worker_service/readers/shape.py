@@ -27,8 +27,6 @@ MASK = b"\xff"
 """Structure is ASCII in every dialect, and this is not."""
 LINE_END = re.compile(rb"\r\n?|\n")
 _NOWHERE = np.zeros(0, np.int64)
-_RUN = 1024 * 1024
-"""Bytes whose bits stay in the processor's cache between two passes over them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +131,8 @@ class Scanner:
         if self.quote and self.quote in shape:
             self.quoted = True
             if not self._proven(shape):
-                if len(shape) > _RUN:  # what stray quotes cost grows with their number
-                    return b"".join(self._masked(shape[at : at + _RUN]) for at in range(0, len(shape), _RUN))
+                if len(shape) > bits.RUN:  # what stray quotes cost grows with their number
+                    return b"".join(self._masked(shape[at : at + bits.RUN]) for at in range(0, len(shape), bits.RUN))
                 shape = self._without_strays(shape)
                 self._proven(shape)
             if self.inside:
@@ -162,26 +160,29 @@ class Scanner:
         return octets.tobytes()
 
     def _proven(self, shape: bytes) -> bool:
-        """Go on to the end of *shape*, unless a quote in it is neither where one may open nor where one may close: then stay."""
-        octets, (delimiter, quote, line_feed, carriage_return) = np.frombuffer(shape, np.uint8), self._edge
-        inside, delimiters, edge = self.inside, self.delimiters, self._last in self._edge
-        returns = b"\r" in shape
-        for at in range(0, octets.size, _RUN):
-            run, following = octets[at : at + _RUN], shape[at + _RUN : at + _RUN + 1]  # nothing follows: the next piece will be judged
+        """Go on to the end of *shape*, unless a quote in it is neither where one may open nor where one may close: then stay.
+
+        Such a quote is next to a byte that is outside quotes and no edge of a field.
+        """
+        octets, (delimiter, quote, *line_ends) = np.frombuffer(shape, np.uint8), self._edge
+        inside, delimiters, before = self.inside, self.delimiters, self._last
+        if octets[0] == quote and not inside and before not in self._edge:
+            return False
+        for at in range(0, octets.size, bits.RUN):
+            run, after = octets[at : at + bits.RUN], shape[at + bits.RUN : at + bits.RUN + 1]  # b"": what follows the piece will be judged
             quotes, separators = bits.places(run, quote), bits.places(run, delimiter)
-            edges = quotes | separators | bits.places(run, line_feed)
-            if returns:
-                edges |= bits.places(run, carriage_return)
-            within = bits.parity(quotes.copy())
-            if inside:
-                np.invert(within, out=within)
-            opening = quotes & within
-            stray = opening & ~bits.later(edges, edge)
-            stray |= (quotes ^ opening) & ~bits.earlier(edges, run.size, following in self._edge)
+            outside = bits.parity(quotes, not inside)
+            stray = bits.beside(quotes, run.size, before == quote, after == self.quote)
+            stray &= outside
+            quotes |= separators
+            stray &= np.invert(quotes, out=quotes)
+            for octet in line_ends:
+                if stray.any():
+                    stray &= ~bits.places(run, octet)
             if stray.any():
                 return False
-            inside, edge = bits.at(within, run.size - 1), int(run[-1]) in self._edge
-            separators &= ~within
+            inside, before = not bits.at(outside, run.size - 1), int(run[-1])
+            separators &= outside
             delimiters += int(np.bitwise_count(separators).sum())
         self.inside, self.delimiters = inside, delimiters
         return True
