@@ -1,8 +1,8 @@
 """What being exact costs: the same job with exact and with plain float sums, and with quote-safe and with plain cuts of the CSV.
 
-`python -m benchmarks.exact_cost [--rows N] [--runs N]` prints a table and writes it, and the figures as JSON, to benchmarks/out/. Two stacks of
-two workers are up at once, one as it is and one whose children are plain (benchmarks.plain_*); they answer in turns, and
-their answers are compared.
+`python -m benchmarks.exact_cost [--rows N] [--runs N]` prints a table and writes it, and the figures as JSON, to benchmarks/out/. The product and one
+whose children are plain (benchmarks.plain_*) answer in turns, and their answers are compared. For sums these are two stacks of two workers that are up at
+once; for cuts one stack, whose children are plain for one name of the file.
 """
 
 import argparse
@@ -53,6 +53,9 @@ CASES = (
 )
 
 
+Side = tuple[Stack, Path]
+
+
 def files(rows: int) -> dict[str, Path]:
     """The db-benchmark's CSV; the same with three columns of doubles; the same with every field in quotes. Made once, and kept."""
     csv, _ = make(rows)
@@ -91,7 +94,7 @@ def spec(case: Case, file: Path) -> dict[str, Any]:
     return {"source": {"uris": [f"file://{file}"], "format": "csv"}, "group_by": [case.key], "aggregates": aggregates}
 
 
-def run(stack: Stack, case: Case, file: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+def run(stack: Stack, file: Path, case: Case) -> tuple[dict[str, Any], pd.DataFrame]:
     """Seconds from submit to success by Postgres' clock (a client hears up to 0.25 s later), CPU seconds of the workers and their children, and
     the phases; and the answer."""
     workers = [process.popen.pid for process in stack.processes[1:]]
@@ -106,15 +109,14 @@ def run(stack: Stack, case: Case, file: Path) -> tuple[dict[str, Any], pd.DataFr
         return figures, pd.DataFrame(cursor.fetchall(), columns=names).drop(columns="_id")
 
 
-def _beside(product: Stack, plain: Stack, case: Case, file: Path, runs: int) -> dict[str, list[dict[str, Any]]]:
+def _beside(sides: dict[str, Side], case: Case, runs: int) -> dict[str, list[dict[str, Any]]]:
     """In turns, the first of each side, which warms the page cache and the children, left out."""
     found: dict[str, list[dict[str, Any]]] = {"product": [], "plain": []}
     for turn in range(runs + 1):
-        sides = [("product", product), ("plain", plain)]
         answers = {}
-        for side, stack in sides if turn % 2 else reversed(sides):
-            figures, answers[side] = run(stack, case, file)
-            found[side] += [figures] if turn else []
+        for name in sides if turn % 2 else reversed(sides):
+            figures, answers[name] = run(*sides[name], case)
+            found[name] += [figures] if turn else []
         pd.testing.assert_frame_equal(answers["product"], answers["plain"], rtol=1e-6)
     return found
 
@@ -127,19 +129,29 @@ def plain_stack(module: str, scope: ExitStack) -> Stack:
 
 def measure(rows: int, runs: int) -> list[dict[str, Any]]:
     paths, found = files(rows), []
-    with warm_stack(workers=2, **SETTINGS) as product:
-        for module in (SUMS, CUTS, COUNTS):
-            with ExitStack() as scope:
-                plain = plain_stack(module, scope)
-                for case in (case for case in CASES if case.plain == module):
-                    sides = _beside(product, plain, case, paths[case.file], runs)
-                    found.append({**asdict(case), "megabytes": paths[case.file].stat().st_size / 1e6, "runs": sides, **ratios(sides)})
+    for module in (SUMS, CUTS, COUNTS):
+        with ExitStack() as scope:
+            plain = plain_stack(module, scope)
+            product = scope.enter_context(warm_stack(workers=2, **SETTINGS)) if module == SUMS else plain
+            for case in (case for case in CASES if case.plain == module):
+                file = paths[case.file]
+                figures = _beside({"product": (product, file), "plain": (plain, file if module == SUMS else _again(file))}, case, runs)
+                found.append({**asdict(case), "megabytes": file.stat().st_size / 1e6, "runs": figures, **ratios(figures)})
     return found
 
 
+def _again(file: Path) -> Path:
+    """The same file under the name for which children of plain_cuts are plain."""
+    link = file.with_suffix(".plain.csv")
+    link.unlink(missing_ok=True)
+    link.hardlink_to(file)
+    return link
+
+
 def ratios(sides: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
-    """Of medians: the product's time, and its CPU time, over the plain one's."""
-    return {what: _median(sides["product"], what) / _median(sides["plain"], what) for what in ("wall", "cpu")}
+    """The product's time, and its CPU time, over the plain one's of the same turn: the median, because a machine's pace changes within minutes."""
+    turns = list(zip(sides["product"], sides["plain"], strict=True))
+    return {what: statistics.median(product[what] / plain[what] for product, plain in turns) for what in ("wall", "cpu")}
 
 
 def _median(runs: list[dict[str, Any]], what: str) -> float:
@@ -158,7 +170,7 @@ def shown(found: list[dict[str, Any]]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what exact sums and proven cuts cost")
     parser.add_argument("--rows", type=lambda text: int(float(text)), default=10_000_000, help="of the groupby data (default 1e7)")
-    parser.add_argument("--runs", type=int, default=5, help="of each side and case (default 5)")
+    parser.add_argument("--runs", type=int, default=9, help="of each side and case (default 9)")
     asked = parser.parse_args()
     document: dict[str, Any] = {"rows": asked.rows, "runs": asked.runs, "machine": machine()}
     document["cases"] = measure(asked.rows, asked.runs)

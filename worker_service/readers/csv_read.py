@@ -39,7 +39,7 @@ def frame(block: Block, place: Place, fields: list[Field], types: dict[str, pa.D
     if not fields:
         return pa.table({"": pa.array(np.ones(raw.num_rows, bool))})
     texts = {field.name: column(raw, field.name) for field in fields}
-    if block.quoted:
+    if block.doubled or (block.quoted and place.options.null_values):
         texts |= {f.name: nulled(texts[f.name], place.options) for f in fields if f.type.kind != "string"}
     typed: dict[str, Column] = {}
     misfits: list[Field] = []

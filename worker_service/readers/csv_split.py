@@ -31,8 +31,8 @@ Guess = tuple[int, int]
 class Block:
     """Whole records: the first `size` bytes of `data`, whose shape is `shape` (the same object where nothing is masked).
 
-    `offset` is their place in the content; `delimiters` counts those of the records that are outside quotes, and `quoted` is whether
-    there may be a quote among them.
+    `offset` is their place in the content; `delimiters` counts those of the records that are outside quotes, and `quoted` and `doubled` are
+    whether there may be quotes among them, and two of these in a row, as in an empty field.
     """
 
     offset: int
@@ -41,6 +41,7 @@ class Block:
     size: int
     delimiters: int
     quoted: bool
+    doubled: bool
 
     def __contains__(self, octet: bytes) -> bool:
         return self.shape.find(octet, 0, self.size) >= 0
@@ -145,7 +146,7 @@ def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dial
             if start < guess <= start + cut and not (start < target and _is_first(shape, target - start, guess - start, scanner)):
                 raise refuted(file, guess)
         if cut:
-            yield Block(start, data, shape, cut, scanner.delimiters - _delimiters(shape[cut:], dialect), scanner.quoted)
+            yield Block(start, data, shape, cut, scanner.delimiters - _delimiters(shape[cut:], dialect), scanner.quoted, scanner.doubled)
             start, want = start + cut, size
         elif len(data) > MAX_RECORD:
             raise too_long(start)
@@ -212,7 +213,9 @@ def _part(data: bytes, shape: bytes, start: int, stop: int) -> tuple[bytes, byte
 def _joined(offset: int, held: list[tuple[bytes, bytes]], delimiters: int, scanner: Scanner) -> Block:
     data = b"".join(part for part, _ in held)
     regular = all(part is shape for part, shape in held)
-    return Block(offset, data, data if regular else b"".join(shape for _, shape in held), len(data), delimiters, scanner.quoted)
+    return Block(
+        offset, data, data if regular else b"".join(shape for _, shape in held), len(data), delimiters, scanner.quoted, scanner.doubled
+    )
 
 
 def too_long(start: int) -> Fault:

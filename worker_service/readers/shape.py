@@ -61,8 +61,8 @@ def places(data: bytes, octet: bytes) -> Positions:
 class Scanner:
     """Gives the shape of a file from a record start on, piece after piece (none of them empty); raises Fault.
 
-    Told of all pieces so far: `inside`, whether they end inside quotes; `quoted`, whether there is a quote; `irregular`, whether there
-    is a stray one; `delimiters`, how many there are outside quotes. To begin elsewhere, say what is there: *inside*, and the *last* byte.
+    Told of all pieces so far: `inside`, whether they end inside quotes; `quoted`, whether there is a quote; `doubled`, whether there are two
+    in a row; `irregular`, whether there is a stray one; `delimiters`, how many there are outside quotes. To begin elsewhere, say what is there: *inside*, and the *last* byte.
     """
 
     def __init__(self, dialect: Dialect, offset: int, *, inside: bool = False, last: int = _LF) -> None:
@@ -77,6 +77,7 @@ class Scanner:
         self._commented = False
         self.inside = inside
         self.quoted = False
+        self.doubled = False
         self.irregular = False
         self.delimiters = 0
 
@@ -165,7 +166,7 @@ class Scanner:
         Such a quote is next to a byte that is outside quotes and no edge of a field.
         """
         octets, (delimiter, quote, *line_ends) = np.frombuffer(shape, np.uint8), self._edge
-        inside, delimiters, before = self.inside, self.delimiters, self._last
+        inside, doubled, delimiters, before = self.inside, self.doubled, self.delimiters, self._last
         if octets[0] == quote and not inside and before not in self._edge:
             return False
         for at in range(0, octets.size, bits.RUN):
@@ -173,6 +174,7 @@ class Scanner:
             quotes, separators = bits.places(run, quote), bits.places(run, delimiter)
             outside = bits.parity(quotes, not inside)
             stray = bits.beside(quotes, run.size, before == quote, after == self.quote)
+            doubled = doubled or bool((stray & quotes).any())
             stray &= outside
             quotes |= separators
             stray &= np.invert(quotes, out=quotes)
@@ -184,7 +186,7 @@ class Scanner:
             inside, before = not bits.at(outside, run.size - 1), int(run[-1])
             separators &= outside
             delimiters += int(np.bitwise_count(separators).sum())
-        self.inside, self.delimiters = inside, delimiters
+        self.inside, self.doubled, self.delimiters = inside, doubled, delimiters
         return True
 
     def _may_open(self, octets: npt.NDArray[np.uint8], quotes: Positions) -> Flags:

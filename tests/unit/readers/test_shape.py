@@ -1,7 +1,11 @@
 """The shape of CSV in pieces of every size: what only looks like structure is masked, and nothing else."""
 
+import csv
+import io
+
 import pytest
 
+from worker_service.readers import bits
 from worker_service.readers.shape import Dialect, Fault, Scanner
 
 PLAIN = Dialect(uri="file:///t.csv", delimiter=b",", quote=b'"')
@@ -70,3 +74,19 @@ def test_what_is_no_csv_is_a_fault_at_its_byte_in_pieces_of_any_size(dialect, te
             shape(dialect, text.encode(), size)
         assert caught.value.at == at
         assert caught.value.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("run", [64, 128, 1 << 20])
+@pytest.mark.parametrize(("dialect", "text", "expected"), [one for one in SHAPES if one[1].endswith("\n")])
+def test_long_pieces_are_looked_at_in_runs_that_do_not_show(monkeypatch, run, dialect, text, expected):
+    monkeypatch.setattr(bits, "RUN", run)
+    data = text.encode() * 37
+    for size in (len(data), 777, 64):
+        scanner = Scanner(dialect, 0)
+        found = b"".join(scanner.feed(data[at : at + size]) for at in range(0, len(data), size))
+        assert found.replace(b"\xff", b"?").decode() == expected * 37
+        plain = "".join(line for line in (expected * 37).splitlines(keepends=True) if not dialect.comment or not line.startswith("#"))
+        quoting = {"quotechar": '"'} if dialect.quote else {"quoting": csv.QUOTE_NONE}
+        assert scanner.delimiters == sum(max(len(row) - 1, 0) for row in csv.reader(io.StringIO(plain, newline=""), **quoting))
+        assert scanner.doubled == (bool(dialect.quote) and '""' in expected)
+        assert scanner.quoted == (bool(dialect.quote) and '"' in expected)
