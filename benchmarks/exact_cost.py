@@ -170,7 +170,7 @@ def shown(found: list[dict[str, Any]]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what exact sums and proven cuts cost")
     parser.add_argument("--rows", type=lambda text: int(float(text)), default=10_000_000, help="of the groupby data (default 1e7)")
-    parser.add_argument("--runs", type=int, default=9, help="of each side and case (default 9)")
+    parser.add_argument("--runs", type=int, default=25, help="of each side and case (default 25)")
     asked = parser.parse_args()
     document: dict[str, Any] = {"rows": asked.rows, "runs": asked.runs, "machine": machine()}
     document["cases"] = measure(asked.rows, asked.runs)
