@@ -373,7 +373,7 @@ class LeaseLost(Interruption):
 
 
 class CutsRefuted(Interruption):
-    """A cut that the plan guessed is none, or cannot be told to be one. Not an error; the job is planned anew, with proven cuts."""
+    """A place where the plan guessed that a record starts is none. Not an error; the job is planned anew, with proven cuts."""
 
     code = "cuts_refuted"
 

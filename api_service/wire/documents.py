@@ -95,7 +95,7 @@ def _progress(job: Job, progress: Progress, now: datetime) -> dict[str, Any]:
 
 
 def _fraction(job: Job, progress: Progress) -> float:
-    """Never falls while a job runs, and is 1 only when it succeeded."""
+    """Falls only when a job begins anew, and is 1 only when it succeeded."""
     if job.state == "succeeded":
         return 1.0
     match job.phase:

@@ -5,7 +5,7 @@ import gzip
 import io
 import os
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
@@ -16,7 +16,7 @@ from shared.errors import BadRow, CutsRefuted, SchemaWidened
 from shared.spec.encodings import SHARED
 from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.types import Field, Schema, parse_type
-from worker_service.readers import SourceFile, Tally, check_start, csv_plan, csv_split, plan, read
+from worker_service.readers import SourceFile, Tally, csv_plan, csv_split, plan, read
 
 # Few characters, so that quotes, line ends and delimiters meet often.
 FIELD = st.text('ab"\n\r,;×\\# \ufeff', max_size=6)
@@ -43,12 +43,8 @@ def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
     found, tally = [], Tally()
     for extents in planned.extents:
         for extent in extents:
-            try:
-                for frame in read(file, extent, spec, planned.schema, names, batch_bytes, tally):
-                    found += list(zip(*(frame.column(name).to_pylist() for name in names), strict=True))
-            except BadRow:
-                check_start(file, extent, spec)
-                raise
+            for frame in read(file, extent, spec, planned.schema, names, batch_bytes, tally):
+                found += list(zip(*(frame.column(name).to_pylist() for name in names), strict=True))
     assert tally.records == len(found)
     return found
 
@@ -61,10 +57,10 @@ def guesses_in(window, sample=10_000):
 
 
 def rows_guessed(file, spec, chunk_bytes, batch_bytes):
-    """The rows, and whether the guesses were right."""
+    """The rows, and whether the guesses were right: if anything is wrong with them, the cuts are proven."""
     try:
         return rows_read(file, spec, chunk_bytes, batch_bytes, guess=True), True
-    except CutsRefuted:
+    except (CutsRefuted, BadRow):
         return rows_read(file, spec, chunk_bytes, batch_bytes), False
 
 
@@ -146,12 +142,8 @@ def test_cuts_that_are_guessed_give_the_rows_of_the_csv_module_or_are_refuted(do
     columns, options, text, plain = document
     spec = source([f"c{i}" for i in range(columns)], **options)
     with opened(text.encode(options["encoding"])) as file, guesses_in(window):
-        try:
-            found, right = rows_guessed(file, spec, chunk_bytes, batch_bytes)
-        except BadRow as error:  # of a sample: the planner would make sure
-            event("the plan fails")
-            found, right = rows_read(file, spec, chunk_bytes, batch_bytes), str(error)
-    event(f"right: {right}"[:20])
+        found, right = rows_guessed(file, spec, chunk_bytes, batch_bytes)
+    event(f"right: {right}")
     assert [tuple(value or "" for value in row) for row in found] == expected(plain, options)
 
 
@@ -174,10 +166,7 @@ def test_lines_that_only_look_like_records_never_become_any(rows, chunk_bytes, b
     text = "c0,c1\n" + "".join(f"{a},{b}\n" for a, b in rows)
     spec = source(["c0", "c1"])
     with opened(text.encode()) as file, guesses_in(window, sample):
-        try:
-            found, right = rows_guessed(file, spec, chunk_bytes, batch_bytes)
-        except BadRow:
-            found, right = rows_read(file, spec, chunk_bytes, batch_bytes), None
+        found, right = rows_guessed(file, spec, chunk_bytes, batch_bytes)
         if right:
             guessed, proven = plan([file], spec, chunk_bytes, guess=True), plan([file], spec, chunk_bytes)
             assert cuts(guessed) == cuts(proven)
@@ -227,8 +216,7 @@ def test_a_file_of_any_quotes_is_read_as_the_strict_csv_module_reads_it_or_refus
         else:
             found = rows_read(file, spec, chunk_bytes, batch_bytes)
             assert [tuple(value or "" for value in row) for row in found] == wanted
-            with suppress(BadRow):  # of a sample
-                assert rows_guessed(file, spec, chunk_bytes + 1, batch_bytes)[0] == found
+            assert rows_guessed(file, spec, chunk_bytes + 1, batch_bytes)[0] == found
 
 
 def test_the_tempfile_offset_does_not_matter():

@@ -9,7 +9,18 @@ import pytest
 
 from shared.core.timings import Timings
 from shared.db.units import Lease
-from shared.errors import DatabaseUnavailable, OutOfMemory, ResultLocked
+from shared.errors import (
+    BadRow,
+    CutsRefuted,
+    DatabaseUnavailable,
+    DeadlineExceeded,
+    GroupLimitExceeded,
+    LeaseLost,
+    OutOfMemory,
+    ResultLocked,
+    SourceChanged,
+    TypeMismatch,
+)
 from worker_service.units import merge, run
 from worker_service.units.chunk import batch_bytes
 from worker_service.units.persist import persist
@@ -17,13 +28,19 @@ from worker_service.units.persist import persist
 
 class Units:
     def __init__(self) -> None:
-        self.charges, self.problems = [], []
+        self.charges, self.problems, self.planned = [], [], []
+        self.begun_anew = False
 
     async def give_back(self, lease, charge, *, delay, problem):
         self.charges.append(charge)
 
     async def fail(self, lease, problem):
         self.problems.append(problem)
+
+    async def plan_again(self, lease, payload):
+        if self.begun_anew:
+            raise LeaseLost("another epoch")
+        self.planned.append(payload)
 
 
 def context(**changes):
@@ -72,6 +89,36 @@ async def test_each_try_after_running_out_of_memory_has_half_the_batch_and_the_l
     assert ctx.units.charges == ["memory"] * 4
     [problem] = ctx.units.problems
     assert "even with batches of 524,288 bytes" in problem["detail"]
+
+
+GUESSED = {"guessed": True}
+
+
+@pytest.mark.parametrize("error", [BadRow("ragged"), GroupLimitExceeded("many"), TypeMismatch("text"), OutOfMemory("full")])
+async def test_no_job_fails_by_a_guess_it_is_planned_again_with_proof(error, monkeypatch):
+    ctx = context()
+    last = lease(kind="chunk", ooms=4, attempt=5, payload=GUESSED)
+
+    assert await after(ctx, last, error, monkeypatch) is None
+    assert (ctx.units.planned, ctx.units.problems, ctx.units.charges) == ([{"prove": True}], [], [])
+    await after(ctx, lease(kind="chunk", ooms=4, attempt=5), error, monkeypatch)
+    assert ([problem["code"] for problem in ctx.units.problems], len(ctx.units.planned)) == ([error.code], 1)
+
+
+@pytest.mark.parametrize("error", [SourceChanged("it grew"), DeadlineExceeded("slow")])
+async def test_a_file_that_changed_and_time_that_ran_out_have_nothing_to_do_with_guesses(error, monkeypatch):
+    ctx = context()
+    await after(ctx, lease(kind="chunk", crashes=2, attempt=3, payload=GUESSED), error, monkeypatch)
+
+    assert (ctx.units.planned, len(ctx.units.problems)) == ([], 1)
+
+
+async def test_who_would_plan_again_what_another_one_has_planned_again_gives_its_unit_back(monkeypatch):
+    ctx = context()
+    ctx.units.begun_anew = True
+    await after(ctx, lease(kind="chunk", payload=GUESSED), CutsRefuted("no"), monkeypatch)
+
+    assert (ctx.units.charges, ctx.units.problems) == (["nothing"], [])
 
 
 async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_to_widen_again(monkeypatch):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shared.errors import CutsRefuted, GristmillError, InternalError, OutOfMemory, SchemaWidened, TypeMismatch
+from shared.errors import GristmillError, InternalError, OutOfMemory, SchemaWidened, TypeMismatch
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
@@ -58,14 +58,17 @@ def plan(request: dict[str, Any], descriptors: list[int]) -> Answer:
     spec = JobSpec.model_validate(request["spec"])
     files = _files(request, descriptors)
     if not request["prove"]:
-        with suppress(GristmillError):  # an error that follows from a guess may be none
+        with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):  # what a guess leads to counts for nothing
             return _planned(request, spec, files, guess=True)
     return _planned(request, spec, files, guess=False)
 
 
 def _planned(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceFile], *, guess: bool) -> Answer:
     planned = readers.plan(files, spec.source, request["chunk_bytes"], request["max_chunks"], guess=guess)
-    _bound(spec, planned.schema, files)
+    if guess:
+        bind(spec, planned.schema)
+    else:
+        _bound(spec, planned.schema, files)
     ends = {e.file: e.end for extents in planned.extents for e in extents}
 
     def size(e: readers.Extent) -> int:
@@ -77,7 +80,8 @@ def _planned(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceF
         {"extents": [[e.file, e.start, e.end, e.rows, e.guesses] for e in extents], "bytes": sum(map(size, extents))}
         for extents in planned.extents
     ]
-    return {"schema": planned.schema.to_json(), "chunks": chunks}, []
+    guessed = any(e.guesses is not None for extents in planned.extents for e in extents)
+    return {"schema": planned.schema.to_json(), "chunks": chunks, "guessed": guessed}, []
 
 
 def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
@@ -94,23 +98,11 @@ def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> No
 def chunk(request: dict[str, Any], descriptors: list[int]) -> Answer:
     """Fold the extents into one partial; the body is its pieces, one after the other. A group may be in several of them."""
     spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
-    extents = [readers.Extent(*extent) for extent in request["extents"]]
-    parts = list(zip(_files(request, descriptors), extents, strict=True))
-    try:
-        return _folded(request, spec, schema, parts)
-    except CutsRefuted:
-        raise
-    except (GristmillError, MemoryError, pa.ArrowMemoryError):
-        for file, extent in parts:  # it may come of reading from the middle of a record
-            readers.check_start(file, extent, spec.source)
-        raise
-
-
-def _folded(request: dict[str, Any], spec: JobSpec, schema: Schema, parts: list[tuple[readers.SourceFile, readers.Extent]]) -> Answer:
     query = bind(spec, schema)
     fold, tally = kernels.Fold(query, request["no"]), readers.Tally()
+    extents = zip(_files(request, descriptors), (readers.Extent(*extent) for extent in request["extents"]), strict=True)
     frames = chain.from_iterable(
-        readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally) for file, extent in parts
+        readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally) for file, extent in extents
     )
     pieces: list[kernels.Piece] = []
     aggregated = 0

@@ -7,7 +7,7 @@ and deterministic: they depend on the bytes of the files and on the options, nev
 from worker_service.readers.culprits import culprits
 from worker_service.readers.files import Extent, Planned, SourceFile
 from worker_service.readers.plan import plan
-from worker_service.readers.read import check_start, read
+from worker_service.readers.read import read
 from worker_service.readers.records import Tally
 
-__all__ = ["Extent", "Planned", "SourceFile", "Tally", "check_start", "culprits", "plan", "read"]
+__all__ = ["Extent", "Planned", "SourceFile", "Tally", "culprits", "plan", "read"]

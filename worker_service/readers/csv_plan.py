@@ -1,6 +1,6 @@
 """Planning CSV files: where to cut them, and a schema from samples of them.
 
-Cuts are guessed from the bytes around them, which whoever reads the chunk before them has to prove; or proven at once, by a pass over the file.
+Cuts are guessed from the bytes behind them, and proven by whoever reads the chunk before; or proven at once, by a pass over the file.
 """
 
 from bisect import bisect_right

@@ -144,7 +144,7 @@ def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dial
         cut = len(data) if start + len(data) == end else last_end(shape, dialect.quote, scanner.inside)
         for target, guess in guesses:
             if start < guess <= start + cut and not (start < target and _is_first(shape, target - start, guess - start, scanner)):
-                raise refuted(file, guess)
+                raise CutsRefuted(f"{file.uri}: the record at or after byte {target} does not start at byte {guess}, as it was guessed")
         if cut:
             yield Block(start, data, shape, cut, scanner.delimiters - _delimiters(shape[cut:], dialect), scanner.quoted, scanner.doubled)
             start, want = start + cut, size
@@ -153,10 +153,6 @@ def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dial
         else:
             want *= 4
         del data, shape  # or they would stay in memory while the next ones are read
-
-
-def refuted(file: SourceFile, at: int) -> CutsRefuted:
-    return CutsRefuted(f"{file.uri}: no record starts at byte {at}, where one was guessed to start")
 
 
 def _is_first(shape: bytes, target: int, start: int, scanner: Scanner) -> bool:

@@ -15,7 +15,7 @@ _MAX_EXTENTS = 64
 def plan(files: list[SourceFile], source: SourceSpec, chunk_bytes: int, max_chunks: int = 100_000, *, guess: bool = False) -> Planned:
     """Cut CSV at the first record start at or after every multiple of *chunk_bytes*, and Parquet between row groups.
 
-    Depends on the files and options only. With *guess*, the cuts of large CSV files are told from the bytes around them, without a pass
+    Depends on the files and options only. With *guess*, the cuts of large CSV files are told from the bytes behind them, without a pass
     over all: then the errors may be wrong too, and the cuts are right if `read` ends for every extent. Raises SourceEmpty, SchemaConflict, UnknownColumn, BadRow, InvalidEncoding, CorruptFile, LimitExceeded.
     """
     formats = [file_format(file, source) for file in files]

@@ -9,11 +9,11 @@ from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
 from worker_service.readers import csv_read, files, header, parquet
 from worker_service.readers.content import Content, content_of
-from worker_service.readers.csv_split import Block, file_blocks, refuted, stream_blocks
+from worker_service.readers.csv_split import Block, file_blocks, stream_blocks
 from worker_service.readers.files import Extent, SourceFile
 from worker_service.readers.place import Place
 from worker_service.readers.records import Tally
-from worker_service.readers.shape import Dialect, Fault, Scanner
+from worker_service.readers.shape import Dialect, Fault
 
 _PIECE = 1024 * 1024
 """Bytes of a stream to take at a time."""
@@ -71,23 +71,6 @@ def streamed_blocks(place: Place, size: int) -> Iterator[Block]:
     start = header.head(place.content, place.dialect, place.options).start
     pieces = place.content.pieces(min(size, _PIECE), start)
     return _explained(stream_blocks(pieces, place.dialect, start, size), place, start)
-
-
-def check_start(file: SourceFile, extent: Extent, source: SourceSpec) -> None:
-    """Raises CutsRefuted unless it is proven that the extent begins with a record, by all the bytes before it where that was a guess."""
-    if extent.guesses is None:
-        return
-    content = content_of(file, source)
-    dialect = dialect_of(content, source)
-    start = header.head(content, dialect, source.csv).start
-    scanner, shape = Scanner(dialect, start), b"\n"
-    try:
-        for piece in files.pieces(file, start, extent.start, _PIECE):
-            shape = scanner.feed(piece)
-    except Fault as fault:
-        raise refuted(file, extent.start) from fault
-    if scanner.inside or not shape.endswith(b"\n"):
-        raise refuted(file, extent.start)
 
 
 def _explained(blocks: Iterator[Block], place: Place, start: int) -> Iterator[Block]:

@@ -135,7 +135,8 @@ class Scanner:
                 if len(shape) > bits.RUN:  # what stray quotes cost grows with their number
                     return b"".join(self._masked(shape[at : at + bits.RUN]) for at in range(0, len(shape), bits.RUN))
                 shape = self._without_strays(shape)
-                self._proven(shape)
+                proven = self._proven(shape)
+                assert proven
             if self.inside:
                 self._opened = self._offset + shape.rfind(self.quote)
         elif not self.inside:

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 
-import structlog
-
 from shared.db.merging import Piece
 from shared.db.units import Done, Lease
-from shared.errors import CutsRefuted, LeaseLost, SchemaWidened
+from shared.errors import LeaseLost, SchemaWidened
 from shared.fault_points import reached
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
@@ -15,8 +13,6 @@ from worker_service.context import Context, Work
 from worker_service.executor import Answer, Child
 from worker_service.units import files
 from worker_service.units.persist import persist
-
-log = structlog.get_logger()
 
 PIECE_BYTES = 64 * 1024
 """Small against a merge unit's share of states, so that a piece seldom belongs to several merges, which would all decode it."""
@@ -43,9 +39,6 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
             await _commit(ctx, lease, answer)
     except SchemaWidened as widened:
         await _widen(ctx, lease, work, widened)
-    except CutsRefuted as refuted:
-        log.warning("plan.again", unit=lease.id, job=lease.job_id, error=refuted.detail)
-        await ctx.units.plan_again(lease, {"prove": True})
 
 
 def batch_bytes(ctx: Context, lease: Lease) -> int:

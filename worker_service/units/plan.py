@@ -36,7 +36,10 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         files.check_unchanged(planned, descriptors)
     schema = Schema.from_json(header["schema"])
     bind(spec, schema)
-    chunks = [NewUnit(no=no, payload={"extents": chunk["extents"]}, bytes=chunk["bytes"]) for no, chunk in enumerate(header["chunks"])]
+    chunks = [
+        NewUnit(no=no, payload={"extents": chunk["extents"], "guessed": header["guessed"]}, bytes=chunk["bytes"])
+        for no, chunk in enumerate(header["chunks"])
+    ]
     total = sum(file["size"] for file in planned)
     reached("plan.before_insert")
     await ctx.units.complete_plan(lease, {"files": planned, "schema": header["schema"], "bytes": total}, chunks)

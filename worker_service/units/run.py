@@ -10,15 +10,18 @@ from shared.core.retry import backoff, may_try_again
 from shared.db.units import Charge, Lease
 from shared.errors import (
     ChildCrashed,
+    CutsRefuted,
     DatabaseUnavailable,
     DeadlineExceeded,
     FatalError,
     GristmillError,
     InternalError,
     Interruption,
+    LeaseLost,
     OutOfMemory,
     ResultLocked,
     RetriesExhausted,
+    SourceChanged,
     StorageUnavailable,
     TransientError,
 )
@@ -120,7 +123,11 @@ def _named(lease: Lease, error: Exception) -> GristmillError:
 async def _after(ctx: Context, lease: Lease, error: GristmillError) -> timedelta | None:
     charge = next((charge for kind, charge in CHARGES if isinstance(error, kind)), None)
     before = {"memory": lease.ooms, "crash": lease.crashes, "error": lease.errors}.get(charge or "", lease.attempt - 1)
-    if charge is None or not may_try_again(charge if charge != "memory" or lease.kind == "chunk" else "memory at once", before):
+    final = charge is None or not may_try_again(charge if charge != "memory" or lease.kind == "chunk" else "memory at once", before)
+    of_data = charge in {None, "memory"} and not isinstance(error, SourceChanged)
+    if isinstance(error, CutsRefuted) or (final and of_data and lease.payload.get("guessed")):
+        return await _plan_again(ctx, lease, error)
+    if final or charge is None:
         await _fail(ctx, lease, _final(ctx, lease, error))
         return None
     delay = timedelta() if isinstance(error, Interruption) else backoff(before, ctx.timings)
@@ -139,6 +146,16 @@ def _final(ctx: Context, lease: Lease, error: GristmillError) -> GristmillError:
         cure = "raise GRISTMILL_SLOT_MEMORY_BYTES, or make fewer or smaller groups"
         return OutOfMemory(f"{lease.kind} {lease.no} needs more memory than the {limit:,} bytes of a slot{tried}: {cure}")
     return error
+
+
+async def _plan_again(ctx: Context, lease: Lease, error: GristmillError) -> timedelta | None:
+    """No job fails by a guess: its cuts may be wrong, or its schema, so it begins anew with a plan that is proven."""
+    log.warning("job.planned_again", unit=lease.id, no=lease.no, job=lease.job_id, code=error.code, error=error.detail)
+    try:
+        await _settle(ctx, lambda: ctx.units.plan_again(lease, {"prove": True}))
+    except LeaseLost as lost:
+        return await _after(ctx, lease, lost)
+    return None
 
 
 async def _settle(ctx: Context, change: Callable[[], Awaitable[None]]) -> None:

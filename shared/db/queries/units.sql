@@ -140,7 +140,8 @@ WHERE job_id = $1 AND kind = 'chunk'
 DELETE FROM gristmill.units WHERE job_id = $1 AND kind = 'chunk'
 
 -- reset_plan --
-UPDATE gristmill.units SET state = 'pending', epoch = $2, payload = $3, finished_at = NULL, rung_at = NULL, not_before = now()
+UPDATE gristmill.units
+SET state = 'pending', epoch = $2, payload = $3, finished_at = NULL, rung_at = NULL, not_before = now(), deaths = 0, crashes = 0, errors = 0, ooms = 0
 WHERE job_id = $1 AND kind = 'plan'
 
 -- rebase --

@@ -1,17 +1,13 @@
-"""Cuts guessed from the bytes around them: proven or refuted by whoever reads, and nothing that a guess brings about is believed before."""
+"""Cuts guessed from the bytes behind them: proven or refuted by whoever reads, and what a wrong one leads to is not there once they are proven."""
 
-import csv
-import io
 from contextlib import contextmanager
-from itertools import pairwise
 from unittest.mock import patch
 
-import pyarrow as pa
 import pytest
 
 from shared.errors import CutsRefuted
 from worker_service.child import tasks
-from worker_service.readers import check_start, csv_plan, csv_split, plan, read
+from worker_service.readers import csv_plan, csv_split, plan, read
 
 from .datasets import opened, source
 
@@ -58,7 +54,6 @@ def test_good_guesses_are_the_proven_cuts(data, options):
         [*inner, _] = guessed.extents
         assert all(extent.guesses[-1][1] == extent.end for [extent] in inner)
         for [extent] in guessed.extents:
-            check_start(files[0], extent, spec)
             list(read(files[0], extent, spec, guessed.schema, ["v"], 100))
 
 
@@ -91,39 +86,10 @@ def test_a_wrong_cut_is_refuted_by_the_chunk_that_ends_there_and_by_no_other_bef
             if extent.end < wrong:
                 list(read(file, extent, source(), schema, ["k"], 100))
         [ending] = [extent for extent in extents if extent.end == wrong]
-        with pytest.raises(CutsRefuted, match=f"^file:///data/t0: no record starts at byte {wrong}, where one was guessed to start$"):
+        with pytest.raises(
+            CutsRefuted, match=f"^file:///data/t0: the record at or after byte .* does not start at byte {wrong}, as it was guessed$"
+        ):
             list(read(file, ending, source(), schema, ["k"], 100))
-
-
-def test_a_chunk_knows_whether_it_begins_in_the_middle_of_a_record():
-    data, _, extents = trapped(chunk_bytes=500)
-    starts = {start for start, _ in pairwise(record_starts(data))}
-    with opened(data) as [file]:
-        for extent in extents:
-            if extent.start in starts:
-                check_start(file, extent, source())
-            else:
-                with pytest.raises(CutsRefuted, match=f"no record starts at byte {extent.start},"):
-                    check_start(file, extent, source())
-
-
-def record_starts(data):
-    """By the csv module, whose lines are counted as they are consumed."""
-    lines = io.StringIO(data.decode(), newline="").readlines()
-    reader, found = csv.reader(iter(lines)), [0]
-    for _ in reader:
-        found.append(sum(map(len, lines[: reader.line_num])))
-    return found
-
-
-def test_a_place_before_which_there_is_a_fault_is_no_start():
-    data = HEAD + ROW * 40 + b'"a"b,1\n' + ROW * 100
-    with opened(data) as [file], guessing(window=48):
-        planned = plan([file], source(), 400, guess=True)
-        [first], *_, [last] = planned.extents
-        check_start(file, first, source())
-        with pytest.raises(CutsRefuted):
-            check_start(file, last, source())
 
 
 def test_where_a_sample_was_taken_is_proven_too():
@@ -158,16 +124,27 @@ def problems(file, planned):
     return [found["problem"] for found in answers(file, planned) if "problem" in found]
 
 
-@pytest.mark.parametrize("line", [b"b,2\n", b"b,x\n", b"b,2,c\n", b"b\0,2\n"])
-def test_what_follows_from_a_wrong_guess_is_no_error_of_the_job(line):
-    """Chunks that begin among the trap's lines find text where a number should be, or too many fields, or no text at all."""
+@pytest.mark.parametrize("line", [b"b,2\n", b"b,x\n", b"b,2,c\n"])
+def test_what_a_wrong_guess_leads_to_is_refuted_or_an_error_and_not_there_once_cuts_are_proven(line):
+    """Chunks that begin among the trap's lines find text where a number should be, or too many fields."""
     data = HEAD + ROW * 100 + TRAP.replace(b"b,2\n", line) + ROW * 100
     with opened(data) as [file], guessing():
-        guessed = asked(file, 500, prove=False)
-        assert all(extent[4] is not None for chunk in guessed["chunks"] for extent in chunk["extents"])
-        found = [one["problem"]["code"] if "problem" in one else "fine" for one in answers(file, guessed)]
-        assert "cuts_refuted" in found
-        assert set(found) <= {"cuts_refuted", "fine"}
+        guessed, proven = asked(file, 500, prove=False), asked(file, 500, prove=True)
+        assert (guessed["guessed"], proven["guessed"]) == (True, False)
+        assert "cuts_refuted" in {found["code"] for found in problems(file, guessed)}
+        assert problems(file, proven) == []
+
+
+def test_a_sample_from_the_middle_of_a_record_gives_a_schema_that_fails_a_chunk_which_is_right():
+    """As texts the keys are two; with the number that they are, one."""
+    data = HEAD + b'1,"1"\n1.0,"1"\n' * 50 + b'2,"' + b"b,2\n" * 200 + b'"\n' + b'1,"1"\n' * 100
+    spec = SPEC | {"aggregates": [{"fn": "count", "as": "n"}], "limits": {"max_groups": 1}}
+    with opened(data) as [file], guessing(samples=8), patch.dict(SPEC, spec):
+        guessed, proven = asked(file, 400, prove=False), asked(file, 400, prove=True)
+        types = [{column["name"]: column["type"] for column in plan["schema"]}["k"] for plan in (guessed, proven)]
+        assert types == ["string", "float64"]
+        assert problems(file, guessed)[0]["code"] == "group_limit_exceeded"
+        assert next(iter(answers(file, proven)))["rows_read"] > 0
 
 
 def test_what_a_chunk_finds_wrong_is_told_alike_whether_its_cuts_were_guessed_or_proven():
@@ -186,19 +163,6 @@ def test_a_type_that_is_too_narrow_is_widened_alike():
         found = [[one.get("widen") for one in answers(file, asked(file, 500, prove=prove))] for prove in (False, True)]
     assert found[0] == found[1]
     assert {"v": "float64"} in found[0]
-
-
-@pytest.mark.parametrize("error", [MemoryError, pa.ArrowMemoryError])
-def test_memory_that_a_chunk_lacks_may_come_of_a_wrong_start(monkeypatch, error):
-    def greedy(*_):
-        raise error
-
-    data, *_ = trapped(chunk_bytes=500)
-    monkeypatch.setattr(tasks, "_folded", greedy)
-    with opened(data) as [file], guessing():
-        found = [one["problem"]["code"] for one in answers(file, asked(file, 500, prove=False))]
-    assert set(found) == {"out_of_memory", "cuts_refuted"}
-    assert found[0] == "out_of_memory"
 
 
 @pytest.mark.parametrize("body", [ROW * 100 + b'"a"b,1\n', ROW * 100 + b'"a,1\n', b"a,x\n" * 100, b"a,1\n" * 100 + b"a,1,2\n"])
