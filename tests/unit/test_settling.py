@@ -19,6 +19,7 @@ from shared.errors import (
     OutOfMemory,
     ResultLocked,
     SourceChanged,
+    StorageUnavailable,
     TypeMismatch,
 )
 from worker_service.units import merge, run
@@ -29,7 +30,7 @@ from worker_service.units.persist import persist
 class Units:
     def __init__(self) -> None:
         self.charges, self.problems, self.planned = [], [], []
-        self.begun_anew = False
+        self.other = None
 
     async def give_back(self, lease, charge, *, delay, problem):
         self.charges.append(charge)
@@ -38,8 +39,8 @@ class Units:
         self.problems.append(problem)
 
     async def plan_again(self, lease, payload):
-        if self.begun_anew:
-            raise LeaseLost("another epoch")
+        if self.other is not None:
+            raise self.other
         self.planned.append(payload)
 
 
@@ -113,12 +114,13 @@ async def test_a_file_that_changed_and_time_that_ran_out_have_nothing_to_do_with
     assert (ctx.units.planned, len(ctx.units.problems)) == ([], 1)
 
 
-async def test_who_would_plan_again_what_another_one_has_planned_again_gives_its_unit_back(monkeypatch):
+@pytest.mark.parametrize(("other", "charge"), [(LeaseLost("another epoch"), "nothing"), (StorageUnavailable("no"), "error")])
+async def test_who_cannot_plan_again_as_when_another_one_has_done_so_gives_its_unit_back(other, charge, monkeypatch):
     ctx = context()
-    ctx.units.begun_anew = True
+    ctx.units.other = other
     await after(ctx, lease(kind="chunk", payload=GUESSED), CutsRefuted("no"), monkeypatch)
 
-    assert (ctx.units.charges, ctx.units.problems) == (["nothing"], [])
+    assert (ctx.units.charges, ctx.units.problems) == ([charge], [])
 
 
 async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_to_widen_again(monkeypatch):

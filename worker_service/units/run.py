@@ -153,8 +153,8 @@ async def _plan_again(ctx: Context, lease: Lease, error: GristmillError) -> time
     log.warning("job.planned_again", unit=lease.id, no=lease.no, job=lease.job_id, code=error.code, error=error.detail)
     try:
         await _settle(ctx, lambda: ctx.units.plan_again(lease, {"prove": True}))
-    except LeaseLost as lost:
-        return await _after(ctx, lease, lost)
+    except (LeaseLost, TransientError) as other:
+        return await _after(ctx, lease, other)
     return None
 
 
