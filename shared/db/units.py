@@ -139,30 +139,34 @@ class UnitStore:
             await tx.execute(JOBS.set_planned, lease.job_id, plan)
             reached("plan.before_commit")
 
-    async def widen(self, lease: Lease, plan: dict[str, Any]) -> None:
-        """Raise the job's epoch: store the wider plan and return every chunk to pending, unless somebody else did already."""
+    @asynccontextmanager
+    async def _beginning_anew(self, lease: Lease) -> AsyncIterator[Connection]:
+        """A transaction, under the job's lock, in which *lease*, if it is still good, changes the job and its units; the partials go last.
+
+        First the units: a commit under way holds its own, and the partial that it writes has to be seen by the delete.
+        """
         async with self._pool.transaction() as tx:
             await self.lock_wanted(tx, lease)
             if not await tx.fetchval(SQL.held_by, *lease.fence):
                 raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
+            yield tx
+            await tx.execute(PARTIALS.delete, lease.job_id)
+
+    async def widen(self, lease: Lease, plan: dict[str, Any]) -> None:
+        """Raise the job's epoch: store the wider plan and return every chunk to pending, unless somebody else did already."""
+        async with self._beginning_anew(lease) as tx:
             await tx.execute(JOBS.set_widened, lease.job_id, plan)
             reached("widen.mid")
-            # First the units: a commit under way holds its own, and the partial that it writes has to be seen by the delete.
             await tx.execute(SQL.reset_chunks, lease.job_id, lease.epoch + 1)
             await tx.execute(SQL.rebase, lease.job_id, lease.epoch + 1)
-            await tx.execute(PARTIALS.delete, lease.job_id)
 
     async def plan_again(self, lease: Lease, payload: dict[str, Any]) -> None:
         """Raise the job's epoch and begin it anew with a plan unit of *payload*, unless somebody else did already: a chunk found its plan wrong."""
-        async with self._pool.transaction() as tx:
-            await self.lock_wanted(tx, lease)
-            if not await tx.fetchval(SQL.held_by, *lease.fence):
-                raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
+        async with self._beginning_anew(lease) as tx:
             await tx.execute(JOBS.set_planning, lease.job_id)
             reached("plan_again.mid")
-            await tx.execute(SQL.forget_chunks, lease.job_id)  # first the units, as in `widen`
+            await tx.execute(SQL.forget_chunks, lease.job_id)
             await tx.execute(SQL.reset_plan, lease.job_id, lease.epoch + 1, payload)
-            await tx.execute(PARTIALS.delete, lease.job_id)
 
     async def insert(self, tx: Connection, job_id: str, kind: Kind, epoch: int, units: list[NewUnit]) -> None:
         """The caller holds the job's row."""

@@ -6,8 +6,9 @@ import random
 
 import pytest
 
+from worker_service.readers import bits
 from worker_service.readers.csv_split import file_blocks
-from worker_service.readers.records import Tally
+from worker_service.readers.records import Tally, count
 from worker_service.readers.shape import Dialect
 
 from .datasets import opened
@@ -37,11 +38,25 @@ def document(kind, fields, end, *, blank, final):
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("fields", [1, 2, 3, 9])
 @pytest.mark.parametrize("kind", CELLS)
-def test_records_are_counted_as_the_csv_module_reads_them(kind, fields, end, blank, final):
+def test_records_are_counted_as_the_csv_module_reads_them(monkeypatch, kind, fields, end, blank, final):
     data, expected = document(kind, fields, end, blank=blank, final=final)
+    monkeypatch.setattr(bits, "RUN", 256 * 1024)
 
+    assert len(data) > 2 * bits.RUN
     for size in (40_000, 1 << 20):
         assert counted(data, fields, size) == expected
+
+
+@pytest.mark.parametrize("fields", [1, 2])
+@pytest.mark.parametrize("record", [b"a,b\n", b'"a","b\n"\n'])
+def test_what_follows_a_blocks_records_is_not_counted(record, fields):
+    record = record if fields == 2 else record.replace(b",", b"")
+    data = record * 100 + b'"half,a rec","x"\n'[: None if fields == 2 else 12] + b"\n"
+
+    with opened(data) as [file]:
+        block = next(file_blocks(file, 0, len(data), len(record) * 100 + 8, DIALECT))
+        assert (block.size, len(block.data)) == (len(record) * 100, len(record) * 100 + 8)
+        assert count(block, DIALECT, fields) == 100
 
 
 def counted(data, fields, size):
