@@ -14,7 +14,7 @@ from shared import log
 from shared.db.api_keys import ApiKeyStore
 from shared.db.pool import connect
 from shared.errors import DatabaseUnavailable, TransientError
-from shared.settings import Settings
+from shared.settings import DatabaseSettings, Settings
 
 PATIENCE_SECONDS = 60
 logger = structlog.get_logger()
@@ -31,18 +31,18 @@ def main() -> None:
     verify_command.add_parser(commands)
     words = parser.parse_args()
     try:
-        settings = Settings()
+        settings = Settings() if words.command == "serve" else DatabaseSettings()
     except ValidationError as error:
         parser.error("; ".join(f"{_variable(wrong['loc'][0])}: {wrong['msg']}" for wrong in error.errors()))
     log.configure(settings)
-    if words.command == "keys":
+    if isinstance(settings, Settings):
+        serve(settings, parser)
+    elif words.command == "keys":
         key_commands.run(settings, words)
     elif words.command == "verify":
         verify_command.run(settings, words)
-    elif words.command == "migrate":
-        migrate(settings)
     else:
-        serve(settings, parser)
+        migrate(settings)
 
 
 def _variable(field: int | str) -> str:
@@ -74,7 +74,7 @@ async def may_have_keys(settings: Settings) -> bool:
         await pool.close()
 
 
-def migrate(settings: Settings) -> None:
+def migrate(settings: DatabaseSettings) -> None:
     """Waits a minute for a Postgres that is still starting."""
     from shared.db.migrate import upgrade_blocking  # noqa: PLC0415  # serve needs no Alembic
 

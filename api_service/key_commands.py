@@ -12,7 +12,7 @@ from api_service.wire.credentials import digest, new_key
 from shared.db.api_keys import ApiKey, ApiKeyStore
 from shared.db.pool import connect
 from shared.errors import TransientError
-from shared.settings import Settings
+from shared.settings import DatabaseSettings
 
 _TENANT = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -33,14 +33,14 @@ def _tenant(text: str) -> str:
     return text
 
 
-def run(settings: Settings, words: argparse.Namespace) -> None:
+def run(settings: DatabaseSettings, words: argparse.Namespace) -> None:
     try:
         asyncio.run(_run(settings, words))
     except TransientError as error:
         sys.exit(error.detail)
 
 
-async def _run(settings: Settings, words: argparse.Namespace) -> None:
+async def _run(settings: DatabaseSettings, words: argparse.Namespace) -> None:
     pool = connect(settings.database_url, name="gristmill-keys", size=1)
     try:
         await _ACTIONS[words.action](ApiKeyStore(pool), words)
@@ -49,10 +49,23 @@ async def _run(settings: Settings, words: argparse.Namespace) -> None:
 
 
 async def _add(store: ApiKeyStore, words: argparse.Namespace) -> None:
+    if not await store.any():
+        print(_of_the_first(words.tenant), file=sys.stderr)
     key = new_key()
     key_id = await store.insert(words.tenant, words.name, digest(key))
     print(f"{key_id}, for tenant {words.tenant}. The key is shown this once:", file=sys.stderr)
     print(key)
+
+
+def _of_the_first(tenant: str) -> str:
+    """What the first key changes for those who have used the gateway without one."""
+    said = f"This is the first key. Within {KNOWN_SECONDS:.0f} s gateways refuse every request without a key."
+    if tenant == DEFAULT_TENANT:
+        return said
+    return (
+        f"{said} What was made without one belongs to tenant {DEFAULT_TENANT}, which a key of tenant {tenant} does not open:"
+        f" for that, make a key without --tenant, or set GRISTMILL_API_KEY."
+    )
 
 
 async def _list(store: ApiKeyStore, _: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import structlog
 from shared.db.pool import connect
 from shared.db.verify import INVARIANTS, counts, violations
 from shared.errors import TransientError
-from shared.settings import Settings
+from shared.settings import DatabaseSettings
 
 log = structlog.get_logger()
 
@@ -21,7 +21,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     verify.add_argument("--deep", action="store_true", help="also count the rows of every result table")
 
 
-def run(settings: Settings, words: argparse.Namespace) -> None:
+def run(settings: DatabaseSettings, words: argparse.Namespace) -> None:
     try:
         broken = asyncio.run(_run(settings, deep=words.deep))
     except TransientError as error:
@@ -33,7 +33,7 @@ def run(settings: Settings, words: argparse.Namespace) -> None:
     sys.exit(1 if broken else 0)
 
 
-async def _run(settings: Settings, *, deep: bool) -> list[str]:
+async def _run(settings: DatabaseSettings, *, deep: bool) -> list[str]:
     pool = connect(settings.database_url, name="gristmill-verify", size=1)
     try:
         found = await violations(pool, deep=deep)

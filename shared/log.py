@@ -6,10 +6,10 @@ from typing import Any
 
 import structlog
 
-from shared.settings import Settings
+from shared.settings import DatabaseSettings
 
 
-def configure(settings: Settings) -> None:
+def configure(settings: DatabaseSettings) -> None:
     """Send structlog's and the standard library's records through one formatter."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

@@ -15,7 +15,9 @@ def _comma_separated(value: object) -> object:
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated)]
 
 
-class Settings(BaseSettings):
+class DatabaseSettings(BaseSettings):
+    """What a command needs that only speaks to Postgres."""
+
     model_config = SettingsConfigDict(env_prefix="GRISTMILL_", populate_by_name=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: Annotated[
@@ -25,6 +27,11 @@ class Settings(BaseSettings):
             description="Postgres 15 or newer, as a postgresql:// URL",
         ),
     ]
+    log_format: Annotated[Literal["json", "console"], Field(description="How log lines are written to standard error")] = "json"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="The least severe log line written")] = "info"
+
+
+class Settings(DatabaseSettings):
     redis_url: Annotated[
         str,
         Field(
@@ -48,6 +55,4 @@ class Settings(BaseSettings):
     batch_bytes: Annotated[PositiveInt, Field(description="Bytes a child process reads at a time")] = 8 * 1024**2
     max_spec_bytes: Annotated[PositiveInt, Field(description="Largest job spec accepted")] = 1024**2
     max_upload_bytes: Annotated[PositiveInt, Field(description="Largest upload accepted")] = 1024**4
-    log_format: Annotated[Literal["json", "console"], Field(description="How log lines are written to standard error")] = "json"
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="The least severe log line written")] = "info"
     time_scale: Annotated[float, Field(gt=0, description="Multiplies every period of the protocol; tests use 0.1")] = 1.0

@@ -5,15 +5,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from shared.db.migrate import upgrade_blocking
 from shared.settings import Settings
-from tests.support import transitions
-from tests.support.databases import TEMPLATE, own_database, with_database
+from tests.support.databases import own_database, template
 from tests.support.servers import embedded_postgres, embedded_redis, quick_folder
 from tests.support.stack import Stack, running
 
@@ -33,16 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """A server with a migrated template database; yields the DSN of its maintenance database."""
-    with quick_folder() as folder, embedded_postgres(folder) as dsn:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {TEMPLATE}")
-        upgrade_blocking(with_database(dsn, TEMPLATE))
-        with psycopg.connect(with_database(dsn, TEMPLATE), autocommit=True) as connection:
-            transitions.install(connection)
+    """A server with a migrated template database; yields the DSN of a superuser."""
+    with quick_folder() as folder, embedded_postgres(folder) as dsn, template(dsn):
         yield dsn
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {TEMPLATE} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import asyncpg
 
 from shared.core.planning import merge_ranges
 from shared.db import result_tables as ddl
+from shared.db import tenants
 from shared.db.jobs import PARTIALS, UNITS
 from shared.db.jobs import SQL as JOBS
 from shared.db.pool import Connection, Pool, Record
@@ -144,7 +145,10 @@ class MergeStore:
             ledger = await tx.fetchrow(RECEIPTS.ledger, lease.job_id)
             assert ledger is not None
             receipt = write_receipt(ledger)
-            result = await self._store_version(tx, lease.job_id, version, tenant)
+            try:
+                result = await self._store_version(tx, lease.job_id, version, tenant)
+            except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedObjectError) as error:
+                raise DatabaseUnavailable(f"Another session is dropping what tenant {tenant} has ({error.message}); try again") from error
             await tx.execute(JOBS.set_succeeded, lease.job_id, result, receipt)
             reached("publish.swapped")
         reached("publish.after_commit")
@@ -157,24 +161,29 @@ class MergeStore:
             SQL.insert, job_id, tenant, name, number, job_id, version["rows"], version["digest"], columns, version["key_columns"]
         )
         current = True
+        reader = await tenants.prepare(tx, tenant, named=name is not None)
+        if reader:
+            await tx.execute(ddl.grant_select(ddl.TABLES, job_id, reader))
         if name:
             shown = await tx.fetchval(SQL.lock_result, tenant, name)
             # an earlier job never replaces a later one's view
             if current := shown is None or number > shown:
-                await self._swap(tx, tenant, name, job_id, columns)
+                await self._swap(tx, tenant, name, job_id, columns, reader)
                 await tx.execute(SQL.set_current, tenant, name, number)
         relation = ddl.relation_name(tenant, name if current else None, job_id)
         return {k: version[k] for k in ("name", "version", "rows", "digest", "columns")} | {"current": current, "relation": relation}
 
-    async def _swap(self, tx: Connection, tenant: str, name: str, relation: str, columns: list[dict[str, str]]) -> None:
+    async def _swap(self, tx: Connection, tenant: str, name: str, relation: str, columns: list[dict[str, str]], reader: str | None) -> None:
         try:
             async with tx.transaction():
                 await tx.execute(ddl.replace_view(tenant, name, relation, columns))
+                if reader:
+                    await tx.execute(ddl.grant_select(ddl.view_schema(tenant), name, reader))
         except asyncpg.LockNotAvailableError as error:
             raise ResultLocked(
                 f"Another session holds a lock on {ddl.relation_name(tenant, name, relation)}; publishing waits for it"
             ) from error
-        except asyncpg.WrongObjectTypeError as error:
+        except (asyncpg.WrongObjectTypeError, asyncpg.InsufficientPrivilegeError) as error:
             taken = ddl.relation_name(tenant, name, relation)
             raise OutputNameTaken(
                 f"{taken} exists and is not Gristmill's ({error.message}); rename it, or use another output.name"

@@ -9,7 +9,8 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from shared.db.pool import translated
+from shared.db.pool import connect, translated
+from shared.db.tenants import open_all
 
 _LOCK = 7_163_948_205  # any number: two migrators at once wait for each other
 
@@ -21,7 +22,7 @@ def config() -> Config:
 
 
 async def upgrade(url: str) -> None:
-    """Run every migration that the database lacks; safe to run from many containers at once."""
+    """Run every migration that the database lacks, and let readers read; safe to run from many containers at once."""
     # asyncpg reads the URL itself: SQLAlchemy would hand it parameters, like sslmode, that it does not take apart
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
     try:
@@ -30,6 +31,11 @@ async def upgrade(url: str) -> None:
                 await connection.run_sync(_upgrade)
     finally:
         await engine.dispose()
+    pool = connect(url, name="gristmill-migrate", size=1)
+    try:
+        await open_all(pool)
+    finally:
+        await pool.close()
 
 
 def _upgrade(connection: Connection) -> None:

@@ -96,3 +96,24 @@ def replace_view(tenant: str, name: str, relation: str, columns: Iterable[dict[s
 def relation_name(tenant: str, name: str | None, relation: str) -> str:
     """What one types into SQL to read a result."""
     return f"{_QUOTE(view_schema(tenant))}.{_QUOTE(name)}" if name else f"{TABLES}.{_QUOTE(relation)}"
+
+
+def reader(tenant: str) -> str:
+    """The role whose members may read the tenant's results. A tenant has at most 40 characters, a role 63."""
+    return f"gristmill_reader_{tenant}"
+
+
+def create_reader(tenant: str) -> str:
+    return f"CREATE ROLE {_QUOTE(reader(tenant))}"
+
+
+def create_view_schema(tenant: str) -> str:
+    return f"CREATE SCHEMA IF NOT EXISTS {_QUOTE(view_schema(tenant))}"
+
+
+def open_view_schema(tenant: str) -> str:
+    return f"GRANT USAGE ON SCHEMA {_QUOTE(view_schema(tenant))} TO {_QUOTE(reader(tenant))}"
+
+
+def grant_select(schema_name: str, relation: str, role: str) -> str:
+    return f"GRANT SELECT ON {_QUOTE(schema_name)}.{_QUOTE(relation)} TO {_QUOTE(role)}"

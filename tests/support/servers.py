@@ -2,13 +2,14 @@
 
 import fcntl
 import os
+import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gristmill.servers import Server, start_postgres, start_valkey
+from gristmill.servers import start_postgres, start_valkey
 
 MEMORY = Path("/dev/shm")
 ROOM = 4 * 1024**3
@@ -28,23 +29,33 @@ def quick_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def embedded_postgres(folder: Path):
-    """Context manager of a postgresql:// URL; its user may create databases. Plain DATABASE_URL is never read."""
-    return _running("GRISTMILL_TEST_DATABASE_URL", start_postgres, folder / "postgres")
-
-
-def embedded_redis(folder: Path):
-    """Context manager of a redis:// URL."""
-    return _running("GRISTMILL_TEST_REDIS_URL", start_valkey, folder / "valkey")
+SUPERUSER = "gristmill_tests_admin"
 
 
 @contextmanager
-def _running(variable: str, start: Callable[..., Server], folder: Path) -> Iterator[str]:
-    given = os.environ.get(variable)
+def embedded_postgres(folder: Path) -> Iterator[str]:
+    """A postgresql:// URL of a superuser, which no service is. Plain DATABASE_URL is never read."""
+    given = os.environ.get("GRISTMILL_TEST_DATABASE_URL")
     if given:
         yield given
         return
-    server = start(folder, log=folder.with_suffix(".log"), kept=False)
+    password = secrets.token_hex(16)
+    made = f"CREATE ROLE {SUPERUSER} SUPERUSER LOGIN PASSWORD '{password}'"
+    server = start_postgres(folder / "postgres", log=folder / "postgres.log", kept=False, also=made)
+    try:
+        yield f"postgresql://{SUPERUSER}:{password}@{server.url.partition('@')[2]}"
+    finally:
+        server.child.stop()
+
+
+@contextmanager
+def embedded_redis(folder: Path) -> Iterator[str]:
+    """A redis:// URL."""
+    given = os.environ.get("GRISTMILL_TEST_REDIS_URL")
+    if given:
+        yield given
+        return
+    server = start_valkey(folder / "valkey", log=folder / "valkey.log", kept=False)
     try:
         yield server.url
     finally:

@@ -1,0 +1,27 @@
+-- known --
+-- Those with keys or results, and the one that needs no key.
+SELECT 'default' AS tenant UNION SELECT tenant FROM gristmill.versions UNION SELECT tenant FROM gristmill.api_keys ORDER BY tenant
+
+-- places --
+-- Of the role $1 and the schema $2: whether they exist, what the role may do there, and what this session's role may.
+SELECT reader.oid IS NOT NULL AS reader, n.oid IS NOT NULL AS schema,
+       coalesce(has_schema_privilege(reader.oid, n.oid, 'USAGE'), false) AS open,
+       coalesce(pg_has_role(n.nspowner, 'USAGE'), false) AS owned,
+       coalesce(has_schema_privilege(n.oid, 'CREATE'), false) AS writable,
+       me.rolsuper OR me.rolcreaterole AS may_create_role,
+       has_database_privilege(current_database(), 'CREATE') AS may_create_schema,
+       quote_ident(me.rolname) AS me, quote_ident(current_database()) AS database
+FROM pg_roles me LEFT JOIN pg_roles reader ON reader.rolname = $1 LEFT JOIN pg_namespace n ON n.nspname = $2
+WHERE me.rolname = current_user
+
+-- lock --
+-- One session at a time makes what a tenant lacks: Postgres' own IF NOT EXISTS fails in a race, and so do two GRANTs.
+SELECT pg_advisory_xact_lock(7163948206)
+
+-- unread --
+-- Tables and views of tenant $1 that the role $2 may not read yet; its views are in schema $3.
+SELECT n.nspname AS schema, c.relname AS relation
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles reader ON reader.rolname = $2
+WHERE NOT has_table_privilege(reader.oid, c.oid, 'SELECT') AND pg_has_role(c.relowner, 'USAGE')
+  AND (n.nspname = 'gristmill_results' AND c.relname IN (SELECT relation FROM gristmill.versions WHERE tenant = $1)
+       OR n.nspname = $3 AND c.relname IN (SELECT name FROM gristmill.results WHERE tenant = $1 AND current IS NOT NULL))

@@ -1,0 +1,77 @@
+"""What a tenant has in Postgres: a schema for its views, made with its first named result, and a role that reads its results only.
+
+The role cannot log in; an operator grants it to logins. Roles belong to the whole cluster: another database's Gristmill may have made
+it, or an administrator, where this session's role may not.
+"""
+
+from contextlib import suppress
+from functools import cache
+
+import asyncpg
+import structlog
+
+from shared.db import result_tables as ddl
+from shared.db.pool import Connection, Pool, Record
+from shared.db.statements import Statements
+from shared.errors import OutputNotPermitted
+
+SQL = Statements("tenants")
+log = structlog.get_logger()
+
+
+async def prepare(tx: Connection, tenant: str, *, named: bool) -> str | None:
+    """The tenant's reader; None if there is none and this session's role may not make it.
+
+    What lacks is made, the schema only for a *named* result; raises OutputNotPermitted if that cannot be made or used.
+    """
+    reader, schema = ddl.reader(tenant), ddl.view_schema(tenant)
+    [found] = await tx.fetch(SQL.places, reader, schema)
+    if _lacks(found, named=named):
+        await tx.execute(SQL.lock)
+        [found] = await tx.fetch(SQL.places, reader, schema)
+    if named:
+        _check_permitted(found, schema)
+    made = named and not found["schema"]
+    if made:
+        await tx.execute(ddl.create_view_schema(tenant))
+    if not found["reader"]:
+        if not found["may_create_role"]:
+            _tell(reader, found["me"])
+            return None
+        with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):  # another database of the cluster was first
+            async with tx.transaction():
+                await tx.execute(ddl.create_reader(tenant))
+    if made or (found["owned"] and not found["open"]):
+        await tx.execute(ddl.open_view_schema(tenant))
+    return reader
+
+
+def _lacks(found: Record, *, named: bool) -> bool:
+    """Something that is to be made or granted."""
+    enters = found["open"] or not found["owned"]
+    return (named and not found["schema"]) or (not enters if found["reader"] else found["may_create_role"])
+
+
+def _check_permitted(found: Record, schema: str) -> None:
+    if not found["schema"] and not found["may_create_schema"]:
+        cure = f"GRANT CREATE ON DATABASE {found['database']} TO {found['me']}"
+        raise OutputNotPermitted(f"There is no schema {schema}, and the service may not make it; let it, with {cure}, and retry the job")
+    if found["schema"] and not found["writable"]:
+        cure = f"ALTER SCHEMA {schema} OWNER TO {found['me']}"
+        raise OutputNotPermitted(f"The service may not make a view in schema {schema}; let it, with {cure}, and retry the job")
+
+
+@cache  # said once in the life of a process
+def _tell(reader: str, me: str) -> None:
+    detail = f"there is no role {reader}, and {me} may not make it: CREATE ROLE {reader}, then run `python -m api_service migrate`"
+    log.warning("reader.missing", detail=detail)
+
+
+async def open_all(pool: Pool) -> None:
+    """Let the readers of every tenant read what was published before they could."""
+    async with pool.transaction() as tx:
+        for row in await tx.fetch(SQL.known):
+            tenant = row["tenant"]
+            if reader := await prepare(tx, tenant, named=False):
+                for schema, relation in await tx.fetch(SQL.unread, tenant, reader, ddl.view_schema(tenant)):
+                    await tx.execute(ddl.grant_select(schema, relation, reader))
