@@ -1,8 +1,8 @@
 -- The roles of Gristmill's own Postgres, made or mended. A superuser runs this in Gristmill's database at every start.
--- Two settings of the session are its parameters: gristmill.password is that of the service; gristmill.reader_password that of a
--- login that reads the results of tenant default, which there is none of without it.
+-- Two settings of the session are its parameters. gristmill.password is the service's. gristmill.reader_password is that of a login
+-- which reads the results of tenant default; without it there is no such login.
 
--- Of the operators and functions below, none is found in a schema that the service has made.
+-- The superuser calls no function and no operator that the service may have made.
 SET search_path = pg_catalog;
 
 DO $$
@@ -11,8 +11,8 @@ DECLARE
     first_of_users CONSTANT oid = 16384;
     object record;
 BEGIN
-    -- Before, the service was the bootstrap superuser, which stays one whatever is done. So it gets another name, and the service,
-    -- as a new role, what it owned. No session may rename its own role, hence the role for a moment.
+    -- A cluster of before: the service was the bootstrap superuser, which cannot cease to be one. It gets another name. A new role
+    -- gets its old name and what it owned. No session may rename its own role, so another one does.
     IF (SELECT rolname = 'gristmill' FROM pg_roles WHERE oid = bootstrap) THEN
         CREATE ROLE gristmill_renamer SUPERUSER;
         SET SESSION AUTHORIZATION gristmill_renamer;
@@ -44,10 +44,10 @@ BEGIN
                    current_setting('gristmill.password'));
     EXECUTE format('GRANT CREATE ON DATABASE %I TO gristmill', current_database());
 
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gristmill_reader_default') THEN
+        CREATE ROLE gristmill_reader_default;
+    END IF;
     IF current_setting('gristmill.reader_password', true) <> '' THEN
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gristmill_reader_default') THEN
-            CREATE ROLE gristmill_reader_default;
-        END IF;
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gristmill_reader') THEN
             CREATE ROLE gristmill_reader;
         END IF;

@@ -146,7 +146,7 @@ class MergeStore:
             assert ledger is not None
             receipt = write_receipt(ledger)
             try:
-                result = await self._store_version(tx, lease.job_id, version, tenant)
+                result = await self.store_version(tx, lease.job_id, version, tenant)
             except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedObjectError) as error:
                 raise DatabaseUnavailable(f"Another session is dropping what tenant {tenant} has ({error.message}); try again") from error
             await tx.execute(JOBS.set_succeeded, lease.job_id, result, receipt)
@@ -155,7 +155,8 @@ class MergeStore:
         async with self._pool.connection() as connection:
             await connection.execute(PARTIALS.delete, lease.job_id)
 
-    async def _store_version(self, tx: Connection, job_id: str, version: dict[str, Any], tenant: str) -> dict[str, Any]:
+    async def store_version(self, tx: Connection, job_id: str, version: dict[str, Any], tenant: str) -> dict[str, Any]:
+        """Make the table of a job a version that readers see; the `result` of its job document."""
         name, number, columns = version["name"], version["version"], version["columns"]
         await tx.execute(
             SQL.insert, job_id, tenant, name, number, job_id, version["rows"], version["digest"], columns, version["key_columns"]

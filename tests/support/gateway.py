@@ -8,9 +8,13 @@ from typing import Any
 import aiohttp
 
 from api_service.server import serving
+from shared.core.timings import Timings
 from shared.db.jobs import JobStore
+from shared.db.merging import MergeStore
 from shared.db.pool import connect
-from shared.db.result_tables import create_table, primary_key, relation_name, replace_view, view_schema
+from shared.db.result_tables import create_table, primary_key
+from shared.db.units import UnitStore
+from shared.spec.version import STATE_VERSION
 from tests.support.transitions import UNCHECKED
 
 PROBLEM_KEYS = {"type", "title", "status", "detail", "instance", "request_id", "code", "category", "retryable", "errors"}
@@ -85,28 +89,18 @@ async def publish(settings, columns: dict[str, str], rows: list[tuple], *, name:
     """A succeeded job whose version table holds *rows*, numbered from 1; returns its id."""
     job_id = await insert_job(settings, name=name, tenant=tenant)
     shape = [{"name": column, "type": kind} for column, kind in columns.items()]
-    async with database(settings) as connection:
-        version = await connection.fetchval("SELECT version FROM gristmill.jobs WHERE id = $1", job_id)
-        await connection.execute(create_table(job_id, shape))
-        await connection.execute(primary_key(job_id))
-        numbered = [(number, *row) for number, row in enumerate(rows, 1)]
-        await connection.copy_records_to_table(job_id, schema_name="gristmill_results", records=numbered)
-        await connection.execute(
-            "INSERT INTO gristmill.versions (job_id, tenant, name, version, relation, rows, digest, columns, key_columns)"
-            " VALUES ($1, $2, $3, $4, $1, $5, 'sha256:0', $6, 1)",
-            *(job_id, tenant, name, version, len(rows), shape),
-        )
-        if name is not None:
-            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {view_schema(tenant)}")
-            await connection.execute(replace_view(tenant, name, job_id, shape))
-            await connection.execute("UPDATE gristmill.results SET current = $3 WHERE tenant = $1 AND name = $2", tenant, name, version)
-    result = {
-        "name": name,
-        "version": version,
-        "relation": relation_name(tenant, name, job_id),
-        "rows": len(rows),
-        "digest": "sha256:0",
-        "columns": shape,
-    }
+    pool = connect(settings.database_url, name="test", size=2)
+    try:
+        async with pool.transaction() as tx:
+            number = await tx.fetchval("SELECT version FROM gristmill.jobs WHERE id = $1", job_id)
+            await tx.execute(create_table(job_id, shape))
+            await tx.execute(primary_key(job_id))
+            numbered = [(number, *row) for number, row in enumerate(rows, 1)]
+            await tx.copy_records_to_table(job_id, schema_name="gristmill_results", records=numbered)
+            version = {"name": name, "version": number, "rows": len(rows), "digest": "sha256:0", "columns": shape, "key_columns": 1}
+            store = MergeStore(pool, UnitStore(pool, Timings(), STATE_VERSION))
+            result = await store.store_version(tx, job_id, version, tenant)
+    finally:
+        await pool.close()
     await finish_job(settings, job_id, result=result)
     return job_id

@@ -217,7 +217,6 @@ class World:
         self._eye = psycopg.connect(url, autocommit=True, row_factory=namedtuple_row, options="-c lock_timeout=10s")
         set_json_loads(bytes, self._eye)  # compared often, read seldom
         self.clock = Clock(self._eye)
-        self._eye.execute("CREATE SCHEMA results_other")
         self._runner = asyncio.Runner()
         common = {"search_path": SEARCH_PATH, "timezone": "UTC", "jit": "off"}
         self._pools = [
