@@ -26,7 +26,7 @@ def published(folder, relation, keys):
     """The rows of a result as pandas sees them, from the data folder of a demo that has ended."""
     server = start_postgres(folder / ".gristmill" / "postgres", log=folder / "postgres.log")
     try:
-        with psycopg.connect(server.url) as connection:
+        with psycopg.connect(server.reader) as connection:
             cursor = connection.execute(f"SELECT * FROM {relation}")
             return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description]).set_index(keys).sort_index()
     finally:
@@ -42,7 +42,7 @@ def test_the_demo_gives_the_numbers_of_pandas_twice_in_a_row(tmp_path, flights):
             assert launcher.survivors(children) == []
         assert "results.flights_delay" in launcher.said
         assert f"curl '{launcher.url}/v1/results/flights_delay/rows" in launcher.said
-        assert launcher.dsn.startswith("postgresql://gristmill:")
+        assert launcher.dsn.startswith("postgresql://gristmill_reader:")
 
     delays = published(tmp_path, "results.flights_delay", ["carrier", "month"])
     expected = flights.groupby(["carrier", "month"]).arr_delay.agg(["count", "mean", "std", "max"])

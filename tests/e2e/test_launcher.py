@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -15,11 +16,12 @@ import httpx2
 import psycopg
 import pytest
 
-from gristmill import servers, tether
+from gristmill import servers, standalone, tether
+from gristmill.cli import _suggest
 from gristmill.datafolder import remember, stop_leftovers
 from gristmill.processes import Child, Command
 from gristmill.servers import start_postgres
-from gristmill.standalone import restart_pause
+from gristmill.standalone import _start_folder, restart_pause
 from tests.support.launched import Launched, any_port, watched
 
 GATEWAY = """
@@ -69,15 +71,20 @@ def test_no_process_outlives_the_launcher_whatever_ends_it(tmp_path, number, cod
 def test_after_a_kill_the_next_launcher_finds_the_data_and_the_same_dsn(tmp_path, services):
     with launched(tmp_path, services) as first:
         first.ready()
-        with psycopg.connect(first.dsn) as connection:
-            connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        with psycopg.connect(service_dsn(first)) as connection:
+            connection.execute("CREATE SCHEMA kept; CREATE TABLE kept.kept AS SELECT 42 AS answer")
         first.process.kill()
         first.end()
     with launched(tmp_path, services) as second:
         second.ready()
         assert second.dsn == first.dsn
-        with psycopg.connect(second.dsn) as connection:
-            assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+        with psycopg.connect(service_dsn(second)) as connection:
+            assert connection.execute("SELECT answer FROM kept.kept").fetchone() == (42,)
+
+
+def service_dsn(launcher) -> str:
+    """What the stand-in of the gateway was given."""
+    return httpx2.get(launcher.url, trust_env=False).json()["GRISTMILL_DATABASE_URL"]
 
 
 def test_a_second_launcher_on_the_same_folder_says_so_and_exits_2(tmp_path, services):
@@ -111,8 +118,50 @@ def test_the_services_see_only_the_launchers_servers_and_may_read_the_folder_it_
         launcher.ready()
         seen = httpx2.get(launcher.url, trust_env=False).json()
         assert not {"DATABASE_URL", "REDIS_URL", "PGSSLMODE"} & seen.keys()
-        assert seen["GRISTMILL_DATABASE_URL"] == launcher.dsn
+        assert seen["GRISTMILL_DATABASE_URL"].partition("@")[2] == launcher.dsn.partition("@")[2]
+        assert seen["GRISTMILL_DATABASE_URL"].startswith("postgresql://gristmill:")
+        assert launcher.dsn.startswith("postgresql://gristmill_reader:")
         assert seen["GRISTMILL_SOURCES"] == f"file:///srv/,{tmp_path.as_uri()}/"
+
+
+def test_started_in_a_home_folder_it_warns_and_allows_only_what_is_named(tmp_path, services):
+    with launched(tmp_path, services, env={"HOME": str(tmp_path), "GRISTMILL_SOURCES": "file:///srv/"}) as launcher:
+        launcher.ready()
+        assert f"Started in {tmp_path}, which is a home folder" in launcher.said
+        assert httpx2.get(launcher.url, trust_env=False).json()["GRISTMILL_SOURCES"] == "file:///srv/"
+        assert "readable  file:///srv/\n" in launcher.said
+
+
+def test_started_in_the_root_folder_it_warns_and_allows_nothing(tmp_path, services):
+    words = ("standalone", "--port", str(any_port()), "--data-dir", str(tmp_path / "data"))
+    with Launched(*words, cwd=Path("/"), path=services) as launcher:
+        launcher.ready()
+        assert "Started in /, which is a home folder or holds one" in launcher.said
+        assert httpx2.get(launcher.url, trust_env=False).json()["GRISTMILL_SOURCES"] == ""
+        assert "readable  uploads only\n" in launcher.said
+
+
+def test_a_folder_that_holds_the_home_of_any_account_is_no_source(tmp_path, monkeypatch):
+    (tmp_path / "homes" / "ann").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("homes")
+    account = pwd.struct_passwd(("ann", "x", 1, 1, "", str(tmp_path / "link" / "ann"), ""))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [account])
+    monkeypatch.setenv("HOME", "")
+    sources = {}
+    for folder in (tmp_path / "homes" / "ann", tmp_path / "homes", tmp_path / "homes" / "ann" / "data"):
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        sources[folder.name] = _start_folder(lambda _: None)
+    assert sources == {"ann": None, "homes": None, "data": f"{folder.as_uri()}/"}
+
+
+def test_what_to_do_next_is_what_is_possible_there(tmp_path, capsys):
+    def suggested(sources: str) -> str:
+        _suggest(standalone.Stack("http://h", "postgresql://d", tmp_path, sources, [], print))
+        return capsys.readouterr().out
+
+    assert "file:///home/ann/data/*.csv" in suggested("file:///srv/,file:///home/ann/data/")
+    assert "curl -T FILE.csv -X POST 'http://h/v1/uploads?filename=FILE.csv'" in suggested("")
 
 
 def test_a_gateway_that_dies_at_start_is_shown_with_the_end_of_its_log(tmp_path):
@@ -155,7 +204,8 @@ def test_postgres_runs_unprivileged_and_nothing_above_the_data_folder_is_touched
         assert all(child.uids().effective != 0 for child in servers)
         assert [(folder.stat().st_mode, folder.stat().st_uid, folder.stat().st_gid) for folder in above] == before
         assert stat.S_IMODE((tmp_path / ".gristmill").stat().st_mode) == 0o700
-        assert stat.S_IMODE((tmp_path / ".gristmill" / "postgres" / "password").stat().st_mode) == 0o600
+        for name in ("password", "reader-password"):
+            assert stat.S_IMODE((tmp_path / ".gristmill" / "postgres" / name).stat().st_mode) == 0o600
 
 
 def test_postgres_lets_nobody_in_without_the_password(tmp_path, services):

@@ -14,16 +14,11 @@ from tests.support.gateway import database, gateway, insert_job, problem_of, pub
 STATIC = "s" * 40
 
 
-async def keys(settings, *words: str, **changes: str) -> tuple[int, str, str]:
-    """`python -m api_service keys …`: its exit code, standard output and standard error."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "GRISTMILL_DATABASE_URL": settings.database_url,
-        "GRISTMILL_REDIS_URL": settings.redis_url,
-        **changes,
-    }
+async def command(settings, *words: str, **changes: str) -> tuple[int, str, str]:
+    """`python -m api_service …`, which knows of the database only: its exit code, standard output and standard error."""
+    environment = {"PATH": os.environ["PATH"], "GRISTMILL_DATABASE_URL": settings.database_url, **changes}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "api_service", "keys", *words),
+        *(sys.executable, "-m", "api_service", *words),
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -31,6 +26,10 @@ async def keys(settings, *words: str, **changes: str) -> tuple[int, str, str]:
     said, complained = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode is not None
     return process.returncode, said.decode(), complained.decode()
+
+
+async def keys(settings, *words: str, **changes: str) -> tuple[int, str, str]:
+    return await command(settings, "keys", *words, **changes)
 
 
 async def added(settings, *words: str) -> str:
@@ -162,6 +161,38 @@ async def test_a_wrong_command_is_refused_in_one_sentence(settings, words, code,
     assert "Traceback" not in answer[2]
 
 
+@pytest.mark.parametrize("words", [("keys", "list"), ("verify",), ("migrate",)])
+async def test_a_command_that_only_speaks_to_postgres_needs_no_other_setting(settings, words):
+    code, _, complained = await command(settings, *words)
+
+    assert code == 0, complained
+
+
+async def test_the_gateway_says_which_setting_it_lacks(settings):
+    code, _, complained = await command(settings, "serve")
+
+    assert code == 2
+    assert "GRISTMILL_REDIS_URL" in complained
+
+
+async def test_the_first_key_says_whom_it_locks_out_and_the_next_one_does_not(settings):
+    _, key, of_team = await keys(settings, "add", "team key", "--tenant", "team")
+    _, _, of_default = await keys(settings, "add", "own key")
+
+    assert "This is the first key" in of_team.splitlines()[0]
+    assert "belongs to tenant default, which a key of tenant team does not open" in of_team
+    assert "make a key without --tenant" in of_team
+    assert re.fullmatch(r"gm_\S+\n", key)
+    assert "first key" not in of_default
+
+
+async def test_the_first_key_of_tenant_default_only_says_that_requests_need_one_now(settings):
+    _, _, said = await keys(settings, "add", "own key")
+
+    assert "This is the first key" in said
+    assert "--tenant" not in said
+
+
 async def test_a_database_that_is_away_is_said_in_one_sentence(settings):
     code, _, complained = await keys(settings, "list", GRISTMILL_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
 
@@ -170,7 +201,7 @@ async def test_a_database_that_is_away_is_said_in_one_sentence(settings):
 
 
 async def test_a_key_that_is_too_short_is_refused_without_being_shown(settings):
-    code, _, complained = await keys(settings, "list", GRISTMILL_API_KEY="hunter2")
+    code, _, complained = await command(settings, "serve", GRISTMILL_REDIS_URL=settings.redis_url, GRISTMILL_API_KEY="hunter2")
 
     assert code == 2
     assert "GRISTMILL_API_KEY" in complained

@@ -159,13 +159,15 @@ async def test_any_number_of_tables_in_use_hold_up_no_other(world):
     for job_id in (*pinned, free):
         await world.aged(job_id, 9 if job_id == free else 10)
         if job_id != free:
-            await world.sql(f"CREATE VIEW of_{job_id} AS SELECT * FROM gristmill_results.{job_id}")
+            await world.sql(f"CREATE VIEW results.of_{job_id} AS SELECT * FROM gristmill_results.{job_id}")
     await world.prune()
 
     assert {job for (job,) in await world.sql("SELECT job_id FROM gristmill.versions")} == set(pinned)
 
 
-@pytest.mark.parametrize("hold", ["SELECT FROM gristmill_results.{}", "CREATE VIEW mine AS SELECT * FROM gristmill_results.{}; COMMIT"])
+@pytest.mark.parametrize(
+    "hold", ["SELECT FROM gristmill_results.{}", "CREATE VIEW results.mine AS SELECT * FROM gristmill_results.{}; COMMIT"]
+)
 async def test_a_table_in_use_waits_and_holds_up_nothing_else(world, hold):
     first, second = [await publish(world.settings, SHAPE, [("a",)]) for _ in range(2)]
     for job_id in (first, second):
@@ -176,7 +178,7 @@ async def test_a_table_in_use_waits_and_holds_up_nothing_else(world, hold):
     await world.prune()
     assert {job for (job,) in await world.sql("SELECT id FROM gristmill.jobs")} == {first}
 
-    await reader.execute("ROLLBACK; DROP VIEW IF EXISTS mine")
+    await reader.execute("ROLLBACK; DROP VIEW IF EXISTS results.mine")
     await reader.close()
     await world.prune()
     assert await world.count("versions") == await world.count("jobs") == 0
