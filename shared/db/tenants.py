@@ -68,10 +68,15 @@ def _tell(reader: str, me: str) -> None:
 
 
 async def open_all(pool: Pool) -> None:
-    """Let the readers of every tenant read what was published before they could."""
+    """Let the readers of every tenant read what was published before they could, or before a restore."""
     async with pool.transaction() as tx:
+        await tx.execute(SQL.lock)
+        await tx.execute(SQL.let_in)
         for row in await tx.fetch(SQL.known):
             tenant = row["tenant"]
             if reader := await prepare(tx, tenant, named=False):
+                await tx.execute(SQL.hold, tenant)
                 for schema, relation in await tx.fetch(SQL.unread, tenant, reader, ddl.view_schema(tenant)):
-                    await tx.execute(ddl.grant_select(schema, relation, reader))
+                    with suppress(asyncpg.UndefinedTableError):  # pruned since
+                        async with tx.transaction():
+                            await tx.execute(ddl.grant_select(schema, relation, reader))

@@ -18,6 +18,14 @@ WHERE me.rolname = current_user
 -- One session at a time makes what a tenant lacks: Postgres' own IF NOT EXISTS fails in a race, and so do two GRANTs.
 SELECT pg_advisory_xact_lock(7163948206)
 
+-- let_in --
+-- What a role may read in there is granted table by table.
+GRANT USAGE ON SCHEMA gristmill_results TO PUBLIC
+
+-- hold --
+-- Publishers lock such a row too: Postgres fails the second of two GRANTs on one view.
+SELECT FROM gristmill.results WHERE tenant = $1 ORDER BY name FOR UPDATE
+
 -- unread --
 -- Tables and views of tenant $1 that the role $2 may not read yet; its views are in schema $3.
 SELECT n.nspname AS schema, c.relname AS relation
