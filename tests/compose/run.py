@@ -1,5 +1,7 @@
 """`make compose-test`: docker-compose.yml for real, with a worker killed, scaled away and back, and both servers restarted.
 
+Then once more with a volume of an earlier version, in which the services were the superuser of Postgres.
+
 Exits 0 when everything held, 0 after saying so where no Docker engine answers, 1 otherwise. Whatever it starts has a
 project name and a port of its own, and is removed again.
 """
@@ -40,9 +42,10 @@ class Compose:
             self.port = probe.getsockname()[1]
         self.project = f"gristmill-test-{secrets.token_hex(4)}"
         self.key = "gm_" + secrets.token_urlsafe(32)
+        self.password = secrets.token_hex(16)
         self._command = [*command, "-f", str(ROOT / "docker-compose.yml"), "-p", self.project]
         self._env = os.environ | {
-            "POSTGRES_PASSWORD": secrets.token_hex(16),
+            "POSTGRES_PASSWORD": self.password,
             "GRISTMILL_API_KEY": self.key,
             "GRISTMILL_PORT": str(self.port),
             "GRISTMILL_IMAGE": self.project,
@@ -195,8 +198,68 @@ def check_containers(compose: Compose) -> None:
         "exec", redis, "redis-cli", "CONFIG", "GET", "maxmemory-policy"
     )
     assert asked.split() == ["appendonly", "yes", "maxmemory-policy", "noeviction"], asked
-    (migrate,) = compose.containers("migrate", state="exited")
-    assert docker("inspect", "--format", "{{.State.ExitCode}}", migrate).strip() == "0"
+    for service in ("roles", "migrate"):
+        (ended,) = compose.containers(service, state="exited")
+        assert docker("inspect", "--format", "{{.State.ExitCode}}", ended).strip() == "0", service
+
+
+def check_roles(compose: Compose) -> None:
+    """The services are no superuser, and no network reaches the one that is."""
+    (postgres,) = compose.containers("postgres")
+    supers = "SELECT rolname FROM pg_roles WHERE rolsuper"
+    assert psql(postgres, "gristmill_admin", supers).stdout.split() == ["gristmill_admin"]
+    owners = "SELECT DISTINCT nspowner::regrole FROM pg_namespace WHERE nspname ~ '^(gristmill|results)'"
+    assert psql(postgres, "gristmill_admin", owners).stdout.split() == ["gristmill"]
+    for attempt in ("COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('PG_VERSION')", "SET ROLE gristmill_admin"):
+        refused = psql(postgres, "gristmill", attempt)
+        assert "permission denied" in refused.stderr, refused
+    reached = psql(postgres, "gristmill_admin", "SELECT 1", "--host=postgres", password=compose.password)
+    assert "authentication failed" in reached.stderr, reached
+    assert psql(postgres, "gristmill", "SELECT 1", "--host=postgres", password=compose.password).stdout.split() == ["1"]
+
+
+def psql(container: str, user: str, statement: str, *words: str, password: str = "") -> "subprocess.CompletedProcess[str]":
+    """In the container of Postgres; by its socket unless *words* name a host."""
+    command = ["docker", "exec", "-e", f"PGPASSWORD={password}", container, "psql", "-U", user, "-Atc", statement, *words, "gristmill"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def make_volume_of_before(compose: Compose) -> None:
+    """As the image of Postgres made it for a service that was the superuser; the schemas, and a table of the user's own, are the superuser's."""
+    compose("down", "--volumes")
+    compose("up", "--no-start", "--no-build", "postgres")
+    (made,) = compose.containers("postgres", state="created")
+    image = docker("inspect", "--format", "{{.Config.Image}}", made).strip()
+    settings = {"POSTGRES_USER": "gristmill", "POSTGRES_DB": "gristmill", "POSTGRES_PASSWORD": compose.password}
+    given = [word for name, value in settings.items() for word in ("-e", f"{name}={value}")]
+    volume = f"{compose.project}_postgres:/var/lib/postgresql/data"
+    old = docker("run", "-d", "-v", volume, *given, image).strip()
+    try:
+        ready = ["docker", "exec", old, "pg_isready", "--host=127.0.0.1"]
+        eventually(lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0, "the start of the old Postgres")
+        url = f"postgresql://gristmill:{compose.password}@127.0.0.1:5432/gristmill"
+        migrate = ("python3", "-m", "api_service", "migrate")
+        docker("run", "--rm", "--network", f"container:{old}", "-e", f"GRISTMILL_DATABASE_URL={url}", compose.project, *migrate)
+        own = psql(old, "gristmill", "CREATE TABLE public.own AS SELECT 42 AS answer")
+        assert own.returncode == 0, own
+        docker("stop", old)
+    finally:
+        docker("rm", "--force", old)
+
+
+def check_volume_of_before(compose: Compose, folder: Path, expected: dict[str, tuple[int, int, Decimal]], said: Steps) -> None:
+    make_volume_of_before(compose)
+    said("made a volume in which the services are the superuser")
+    compose("up", "-d", "--no-build", "--scale", "worker=3")
+    client = Client(compose)
+    client.get("/readyz")
+    check_roles(compose)
+    (postgres,) = compose.containers("postgres")
+    assert psql(postgres, "gristmill", "SELECT answer FROM public.own").stdout.split() == ["42"]
+    assert client.answer(client.submit(client.upload(folder / "numbers.csv"))) == expected
+    compose("up", "-d", "--no-build", "--scale", "worker=3")  # the roles are made again
+    check_roles(compose)
+    said("started from it: the services are no superuser any more: right answer")
 
 
 def check_graceful_end(compose: Compose) -> None:
@@ -229,10 +292,12 @@ def exercise(compose: Compose, folder: Path, said: Steps) -> None:
     eventually(lambda: healthy(compose, "postgres", "redis", "api", "worker"), "the health of every container")
     assert len(compose.containers("worker")) == 3
     check_containers(compose)
+    check_roles(compose)
     said("three workers, gateway, Postgres and Redis are healthy; no root, no writable root file system, no entry without a key")
     disturb(compose, client, client.upload(folder / "numbers.csv"), expected, said)
     check_graceful_end(compose)
     said("the services ended by themselves on SIGTERM")
+    check_volume_of_before(compose, folder, expected, said)
 
 
 def disturb(compose: Compose, client: Client, uri: str, expected: dict[str, tuple[int, int, Decimal]], said: Steps) -> None:
