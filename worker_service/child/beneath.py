@@ -56,7 +56,7 @@ class Beneath:
 
     def folder(self, at: Location, steps: Sequence[str]) -> int:
         """A descriptor of the folder that *steps* lead to from the location's root."""
-        folder = os.dup(self._root(at))
+        folder = opened(at.uri, ".", FOLDER, self._root(at))
         try:
             for step in steps:
                 inner = opened(at.uri, step, FOLDER, folder)
