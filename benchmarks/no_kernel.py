@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -82,9 +83,13 @@ def _opened(answered: int) -> tuple[dict[str, Any], int, int]:
     return header, answered, offset
 
 
-def _plan(_: dict[str, Any], files: list[int]) -> tuple[dict[str, Any], list[bytes]]:
-    chunks = [{"extents": [[0, start, start + 1, 0]], "bytes": 1} for start in range(os.fstat(files[0]).st_size)]
-    return {"schema": [{"name": "k", "type": "string", "declared": False}], "chunks": chunks}, []
+def _plan(request: dict[str, Any], _: list[int]) -> tuple[dict[str, Any], list[bytes]]:
+    uri, root, below = request["locations"][0]
+    file = Path(root, below).stat()
+    named = {"uri": uri, "root": root, "below": below, "size": file.st_size, "mtime_ns": file.st_mtime_ns, "inode": file.st_ino}
+    chunks = [{"extents": [[0, start, start + 1, 0]], "bytes": 1} for start in range(file.st_size)]
+    schema = [{"name": "k", "type": "string", "declared": False}]
+    return {"files": [named], "bytes": file.st_size, "warnings": [], "schema": schema, "chunks": chunks, "guessed": False}, []
 
 
 def _chunk(_: dict[str, Any], __: list[int]) -> tuple[dict[str, Any], list[bytes]]:

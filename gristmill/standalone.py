@@ -128,6 +128,7 @@ def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say
         "GRISTMILL_DATABASE_URL": dsn,
         "GRISTMILL_REDIS_URL": redis_url,
         "GRISTMILL_STORAGE": str(folder / "storage"),
+        "GRISTMILL_PROTECTED_FOLDERS": ",".join(filter(None, [os.environ.get("GRISTMILL_PROTECTED_FOLDERS"), folder.as_uri()])),
         "GRISTMILL_SOURCES": ",".join(filter(None, [os.environ.get("GRISTMILL_SOURCES"), _start_folder(say)])),
         "GRISTMILL_HOST": "127.0.0.1",
         "GRISTMILL_PORT": str(port),

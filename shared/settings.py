@@ -7,12 +7,21 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.spec.uris import file_path
+
 
 def _comma_separated(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _folder(value: object) -> object:
+    """A URL, in which a comma can be written %2C."""
+    return file_path(value) if isinstance(value, str) else value
+
+
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated)]
+Folder = Annotated[Path, BeforeValidator(_folder)]
+Folders = Annotated[list[Folder], NoDecode, BeforeValidator(_comma_separated)]
 
 
 class DatabaseSettings(BaseSettings):
@@ -43,6 +52,15 @@ class Settings(DatabaseSettings):
     sources: Annotated[
         CommaSeparated, Field(description="URL prefixes that source.uris may lie under, comma-separated; {tenant} is filled in")
     ] = []
+    allow_hidden_sources: Annotated[
+        bool, Field(description="Whether a path below an allowed source may have steps that begin with a dot")
+    ] = False
+    protected_folders: Annotated[
+        Folders, Field(description="URLs of folders that no source may lead into, comma-separated, beside that of uploads")
+    ] = []
+    max_listed_names: Annotated[
+        PositiveInt, Field(description="Most names of files and folders that the patterns of one job are compared with")
+    ] = 1_000_000
     host: Annotated[str, Field(description="Address the gateway binds; only loopback, unless there are API keys")] = "127.0.0.1"
     api_key: Annotated[
         SecretStr | None,

@@ -1,14 +1,20 @@
 """`python -m worker_service`: one worker, until SIGTERM."""
 
 import asyncio
+import resource
 import sys
 
+import structlog
 import uvloop
 from pydantic import ValidationError
 
 from shared import log
 from shared.settings import Settings
 from worker_service.executor import Executor
+
+SOME_FILES = 256
+FILES_A_SLOT = 12
+"""Open files: a child has some 100 at most; its parent has a few for each, and two connections to Postgres."""
 
 
 def main() -> int:
@@ -18,6 +24,7 @@ def main() -> int:
         print(f"worker_service: {error}", file=sys.stderr)  # noqa: T201  # there is no logger yet
         return 2
     log.configure(settings)
+    _allow_many_files(settings.slots)
     executor = Executor(settings.slots, settings.slot_memory_bytes)
     executor.prepare()
     from worker_service.worker import serve  # noqa: PLC0415  # it takes as long as the template, which loads meanwhile
@@ -25,6 +32,14 @@ def main() -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, executor))
     return 0
+
+
+def _allow_many_files(slots: int) -> None:
+    """Before the template starts, so that children inherit it. The usual soft limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most < (needed := max(SOME_FILES, slots * FILES_A_SLOT)):
+        structlog.get_logger().warning("files.few", limit=most, needed=needed, cure="raise the hard limit of `ulimit -n`")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -102,7 +101,6 @@ async def ready(pool: Pool) -> None:
 
 async def serve(settings: Settings, executor: Executor) -> None:
     """Work until SIGTERM or SIGINT; then finish what is leased, within the drain time, and leave. A second signal ends it at once."""
-    _allow_many_files()
     ctx = build(settings, executor)
     runner = Runner(ctx)
     stop = asyncio.Event()
@@ -132,12 +130,6 @@ def _listen_to_signals(runner: Runner, stop: asyncio.Event) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
-
-
-def _allow_many_files() -> None:
-    """A plan opens all files of its dataset, and the usual soft limit is 1,024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _until(stop: asyncio.Event, *steps: Any) -> None:

@@ -16,7 +16,7 @@ from shared.spec.canonical import canonical_json, spec_digest
 from shared.spec.models import JobSpec
 from shared.spec.parse import parse_spec
 from shared.spec.version import STATE_VERSION
-from shared.storage.sources import check_uri
+from shared.storage.sources import UPLOAD, locate
 
 _ROW_SECONDS, _COUNTS_SECONDS = 0.05, 0.25
 """How old may be what a job's row says, and what is counted over its units: 10,000 clients that poll cost as much as one."""
@@ -66,8 +66,9 @@ class JobService:
 
     async def _check_sources(self, tenant: str, spec: JobSpec) -> None:
         for no, uri in enumerate(spec.source.uris):
-            check_uri(uri, f"#/source/uris/{no}", self._settings.sources, tenant)
-        ids = {no: uri.removeprefix("upload:") for no, uri in enumerate(spec.source.uris) if uri.startswith("upload:")}
+            if not uri.startswith(UPLOAD):
+                locate(uri, f"#/source/uris/{no}", self._settings, tenant)
+        ids = {no: uri.removeprefix(UPLOAD) for no, uri in enumerate(spec.source.uris) if uri.startswith(UPLOAD)}
         known = await self._uploads.use(tenant, list(ids.values())) if ids else set()
         missing: list[Detail] = [
             {"pointer": f"#/source/uris/{no}", "detail": f"there is no upload {i}"} for no, i in ids.items() if i not in known

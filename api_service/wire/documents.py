@@ -55,6 +55,7 @@ def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) 
         "progress": _progress(job, progress, now),
         "timing": _timing(job, now),
         "schema": columns_document(job.plan["schema"]) if job.plan else None,
+        "warnings": job.plan.get("warnings", []) if job.plan else [],
         "result": {**job.result, "current": current} if job.result else None,
         "error": job.error,
         "labels": job.labels,
@@ -64,9 +65,9 @@ def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) 
 
 
 def job_summary(job: Job, progress: Progress, now: datetime, *, current: bool) -> dict[str, Any]:
-    """A job in a list: without its spec and schema."""
+    """A job in a list: without its spec, and without what its plan says."""
     whole = job_document(job, progress, now, current=current)
-    return {key: value for key, value in whole.items() if key not in {"spec", "schema"}}
+    return {key: value for key, value in whole.items() if key not in {"spec", "schema", "warnings"}}
 
 
 def etag(job: Job, progress: Progress, *, current: bool) -> str:

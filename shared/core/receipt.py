@@ -25,6 +25,7 @@ def receipt(
         **software,
         "files": [_file(file) for file in plan["files"]],
         "bytes": plan["bytes"],
+        "warnings": plan.get("warnings", []),
         "chunks": ledger["chunks"],
         "rows": {
             "read": ledger["read"],
@@ -53,4 +54,6 @@ def check(ledger: Mapping[str, Any], semantics: str) -> None:
 
 
 def _file(planned: Mapping[str, Any]) -> dict[str, Any]:
-    return {"uri": planned["uri"], "bytes": planned["size"], "fingerprint": {name: planned[name] for name in ("mtime_ns", "inode")}}
+    """A plan of before lacks `ctime_ns`."""
+    fingerprint = {name: planned[name] for name in ("mtime_ns", "ctime_ns", "inode") if name in planned}
+    return {"uri": planned["uri"], "bytes": planned["size"], "fingerprint": fingerprint}

@@ -231,10 +231,10 @@ def _overdue(row: Record) -> DeadlineExceeded:
 
 
 async def _check_retry(tx: Connection, job: Record) -> None:
-    planned = job["phase"] != "planning"
-    if planned and job["error"] is not None and job["error"]["code"] == "source_changed":
+    """What is stored decides: a gateway may not see the source."""
+    if job["error"] is not None and job["error"]["code"] == "source_changed":
         raise RetryExpired("A file of the source is not the one that was planned; submit the job again")
-    if planned and await tx.fetchval(UNITS.pruned, job["id"]):
+    if job["phase"] != "planning" and await tx.fetchval(UNITS.pruned, job["id"]):
         raise RetryExpired("The finished chunks of the job were kept for a day and are gone; submit the job again")
 
 

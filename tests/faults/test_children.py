@@ -172,6 +172,17 @@ def test_cancel_kills_a_child_that_never_comes_back_to_python_and_its_slot_serve
     check(stack, submit(stack))
 
 
+# fault matrix: 40
+def test_cancel_kills_a_child_that_finds_and_plans_without_end(stack):
+    job_id = submit(stack, fault="c_loop", times=1, task="plan")
+    marks = Path(stack.job(job_id)["labels"]["marks"])
+    eventually(lambda: not any(marks.iterdir()), "a planner that hangs")
+    assert stack.http.post(f"/v1/jobs/{job_id}/cancel").status_code == 202
+
+    assert stack.wait(job_id)["state"] == "cancelled"
+    check(stack, submit(stack))
+
+
 # fault matrix: 17, 18
 @pytest.mark.parametrize("fault", ["sleep", "c_loop"])
 def test_a_killed_parents_computing_children_die_with_it_and_another_worker_finishes(stack, fault):

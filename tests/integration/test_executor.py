@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.errors import CorruptFile, OutOfMemory
+from tests.support.requests import plan_request
 from worker_service.child import wire
 from worker_service.executor import Child, ChildDied, Executor
 from worker_service.template import Template
@@ -23,10 +24,6 @@ AMPLE = timedelta(minutes=1)
 
 def spec(**source):
     return {"source": {"uris": ["file:///x"], "format": "csv", **source}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
-
-
-def plan_request(**source):
-    return {"task": "plan", "spec": spec(**source), "uris": ["file:///x"], "chunk_bytes": 1000, "max_chunks": 1000, "prove": False}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,34 +48,35 @@ async def child(template):
 
 
 @pytest.fixture
-def file():
-    descriptor = wire.memory_file("data", b"k,v\na,1\nb,2\n")
-    yield descriptor
-    os.close(descriptor)
+def asked(tmp_path):
+    """A plan of a small file."""
+    path = tmp_path / "data.csv"
+    path.write_bytes(b"k,v\na,1\nb,2\n")
+    return plan_request(spec(), path)
 
 
-async def test_a_child_answers_one_request_after_the_other(child, file):
+async def test_a_child_answers_one_request_after_the_other(child, asked):
     for _ in range(3):
-        async with child.run(plan_request(), [file], AMPLE) as answer:
+        async with child.run(asked, [], AMPLE) as answer:
             assert [column["name"] for column in answer.header["schema"]] == ["k", "v"]
 
 
-async def test_an_error_in_the_child_arrives_as_itself_and_the_child_lives(child, file):
+async def test_an_error_in_the_child_arrives_as_itself_and_the_child_lives(child, asked):
     with pytest.raises(CorruptFile):
-        async with child.run(plan_request(format="parquet"), [file], AMPLE):
+        async with child.run(asked | {"spec": spec(format="parquet")}, [], AMPLE):
             pass
     assert child.alive
 
 
-async def test_descriptors_do_not_pile_up(child, file):
+async def test_descriptors_do_not_pile_up(child, asked):
     def open_files():
         return len(list(Path(f"/proc/{child.pid}/fd").iterdir())), len(list(Path("/proc/self/fd").iterdir()))
 
-    async with child.run(plan_request(), [file], AMPLE):
+    async with child.run(asked, [], AMPLE):
         pass
     before = open_files()
     for _ in range(20):
-        async with child.run(plan_request(), [file], AMPLE):
+        async with child.run(asked, [], AMPLE):
             pass
 
     assert open_files() == before
@@ -97,7 +95,7 @@ async def test_a_child_knows_no_credentials(monkeypatch):
 
 
 # fault matrix: 23
-async def test_a_killed_child_is_noticed_at_once(child, file):
+async def test_a_killed_child_is_noticed_at_once(child, asked):
     os.kill(child.pid, signal.SIGSTOP)
 
     async def kill():
@@ -105,17 +103,17 @@ async def test_a_killed_child_is_noticed_at_once(child, file):
 
     killer = asyncio.ensure_future(kill())
     with pytest.raises(ChildDied, match="signal 9"):
-        async with child.run(plan_request(), [file], AMPLE):
+        async with child.run(asked, [], AMPLE):
             pass
     await killer
     assert not child.alive
 
 
 # fault matrix: 25
-async def test_work_that_nobody_waits_for_any_more_is_killed(child, file):
+async def test_work_that_nobody_waits_for_any_more_is_killed(child, asked):
     os.kill(child.pid, signal.SIGSTOP)
     with pytest.raises(TimeoutError):
-        async with child.run(plan_request(), [file], timedelta(seconds=0.05)):
+        async with child.run(asked, [], timedelta(seconds=0.05)):
             pass
 
     assert not child.alive
@@ -126,7 +124,7 @@ async def test_too_little_memory_is_an_error_that_costs_the_child():
     template = Template(600 * 1024**2)
     child = await Child.start(template)
     descriptor = wire.memory_file("data", b'k,v\n"' + b"x" * (1 << 20) + b'",1\n')
-    request = plan_request() | {"task": "merge", "schema": [], "pieces": [[1 << 40, True]], "first": 0, "end": 1024}
+    request = {"task": "merge", "spec": spec(), "pieces": [[1 << 40, True]], "first": 0, "end": 1024}
     try:
         with pytest.raises(OutOfMemory):
             async with child.run(request | {"schema": [{"name": "k", "type": "string", "declared": False}]}, [descriptor], AMPLE):
@@ -152,47 +150,37 @@ async def test_a_slot_gets_a_new_child_after_a_death():
 
 
 # fault matrix: 25
-async def test_a_child_that_was_killed_is_never_lent_again_however_slowly_it_goes(file):
+async def test_a_child_that_was_killed_is_never_lent_again_however_slowly_it_goes(asked):
     executor = Executor(1, GENEROUS)
     await executor.start()
     async with executor.child() as first:
         os.kill(first.pid, signal.SIGSTOP)
-        task = asyncio.create_task(_ask(first, file))
+        task = asyncio.create_task(_ask(first, asked))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.sleep(0)
         task.cancel()  # in the middle of the waiting for its end
         with pytest.raises(asyncio.CancelledError):
             await task
-    async with executor.child() as second, second.run(plan_request(), [file], AMPLE) as answer:
+    async with executor.child() as second, second.run(asked, [], AMPLE) as answer:
         assert answer.header["schema"]
     await executor.close()
     assert not Path(f"/proc/{first.pid}").exists()
 
 
-async def _ask(child, file):
-    async with child.run(plan_request(), [file], AMPLE):
+async def _ask(child, asked):
+    async with child.run(asked, [], AMPLE):
         pass
 
 
-async def test_what_a_child_writes_to_its_standard_error_is_logged_and_forgotten(template, file):
+async def test_what_a_child_writes_to_its_standard_error_is_logged_and_forgotten(template, asked):
     child = await Child.start(template)
     os.kill(child.pid, signal.SIGSEGV)
     with capture_logs() as logged, pytest.raises(ChildDied, match="signal 11"):
-        async with child.run(plan_request(), [file], AMPLE):
+        async with child.run(asked, [], AMPLE):
             pass
     assert any("Segmentation fault" in line.get("text", "") for line in logged)
     await child.stop()
-
-
-async def test_many_files_fit_one_request(child):
-    files = [wire.memory_file("data", b"k,v\na,1\n") for _ in range(450)]
-    try:
-        async with child.run(plan_request() | {"uris": ["file:///x"] * 450}, files, AMPLE) as answer:
-            assert sum(len(chunk["extents"]) for chunk in answer.header["chunks"]) == 450
-    finally:
-        for descriptor in files:
-            os.close(descriptor)
 
 
 def exhausted(*_, **__):
@@ -219,18 +207,18 @@ def test_a_template_that_cannot_be_made_leaves_nothing_behind(monkeypatch):
 
 
 # fault matrix: 23
-async def test_a_template_that_dies_takes_no_child_with_it_and_another_takes_its_place(file):
+async def test_a_template_that_dies_takes_no_child_with_it_and_another_takes_its_place(asked):
     executor = Executor(2, GENEROUS)
     await executor.start()
     before = executor._template.pid
     os.kill(before, signal.SIGKILL)
     async with executor.child() as first, executor.child() as second:
-        async with first.run(plan_request(), [file], AMPLE) as answer:
+        async with first.run(asked, [], AMPLE) as answer:
             assert answer.header["schema"]
         os.kill(second.pid, signal.SIGKILL)
         await second.stop()
     for _ in range(2):
-        async with executor.child() as one, one.run(plan_request(), [file], AMPLE) as answer:
+        async with executor.child() as one, one.run(asked, [], AMPLE) as answer:
             assert answer.header["schema"]
     assert executor._template.pid != before
     await executor.close()
@@ -250,11 +238,11 @@ async def test_a_frozen_template_keeps_nobody_from_closing():
 
 
 # fault matrix: 42
-async def test_a_sigterm_to_all_of_a_group_leaves_the_drain_to_the_parent(template, child, file):
+async def test_a_sigterm_to_all_of_a_group_leaves_the_drain_to_the_parent(template, child, asked):
     for pid in (template.pid, child.pid):
         os.kill(pid, signal.SIGTERM)
 
-    async with child.run(plan_request(), [file], AMPLE) as answer:
+    async with child.run(asked, [], AMPLE) as answer:
         assert answer.header["schema"]
     assert template.alive
 
@@ -272,7 +260,7 @@ async def test_a_child_whose_socket_ends_is_gone_and_makes_no_more_of_its_kind(t
     assert child.death.code == 0
 
 
-async def test_a_request_that_cannot_be_made_leaves_nothing_behind(child, monkeypatch):
+async def test_a_request_that_cannot_be_made_leaves_nothing_behind(child, asked, monkeypatch):
     make, made = wire.memory_file, []
 
     def exhausted(name, data=b""):
@@ -284,7 +272,7 @@ async def test_a_request_that_cannot_be_made_leaves_nothing_behind(child, monkey
     before = descriptors()
     monkeypatch.setattr(wire, "memory_file", exhausted)
     with pytest.raises(OSError, match="Too many"):
-        async with child.run(plan_request(), [], AMPLE):
+        async with child.run(asked, [], AMPLE):
             pass
 
     assert descriptors() == before

@@ -109,9 +109,10 @@ async def test_what_does_not_fit_the_state_is_refused_and_changes_nothing(settin
             assert (await response.json())["state"] == state
 
 
-async def test_a_job_whose_file_changed_is_not_tried_again(settings):
+@pytest.mark.parametrize("phase", ["planning", "scanning", "merging"])
+async def test_a_job_whose_file_changed_is_not_tried_again(settings, phase):
     job_id = await insert_job(settings)
-    await finish_job(settings, job_id, state="failed", phase="scanning", error=PROBLEM | {"code": "source_changed"})
+    await finish_job(settings, job_id, state="failed", phase=phase, error=PROBLEM | {"code": "source_changed"})
     async with gateway(settings) as http:
         assert await change(http, job_id, "retry") == (409, "retry_expired")
 

@@ -100,7 +100,12 @@ def test_the_receipt_names_job_result_software_and_fingerprints(stack, run):
 
     assert (receipt["job"], receipt["spec_digest"]) == (job["id"], digest)
     assert receipt["result"] == {name: job["result"][name] for name in ("name", "version", "rows", "digest")}
-    assert receipt["files"][0]["fingerprint"] == {"mtime_ns": file.st_mtime_ns, "inode": file.st_ino}
+    assert receipt["files"][0]["fingerprint"] == {
+        "mtime_ns": file.st_mtime_ns,
+        "ctime_ns": file.st_ctime_ns,
+        "inode": file.st_ino,
+    }
+    assert receipt["warnings"] == job["warnings"] == []
     assert {"gristmill", "state_version", "epoch"} <= set(receipt)
     assert receipt["attempts"] == {"total": 4, "deaths": 0, "crashes": 0, "errors": 0, "ooms": 0}
 

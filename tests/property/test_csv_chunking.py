@@ -29,7 +29,7 @@ def opened(data):
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.flush()
-        yield SourceFile(fd=file.fileno(), uri="file:///data/t.csv", size=len(data))
+        yield SourceFile(opened=file.fileno, uri="file:///data/t.csv", size=len(data))
 
 
 def source(columns, delimiter=",", **options):

@@ -6,8 +6,10 @@ import io
 import math
 import os
 import random
+import tempfile
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -20,6 +22,7 @@ from shared.spec.digest import result_digest
 from shared.spec.functions import FUNCTIONS
 from shared.spec.models import JobSpec
 from shared.spec.types import Schema
+from tests.support.requests import chunk_request, plan_request
 from worker_service.child import tasks, wire
 from worker_service.units.publish import result_columns
 
@@ -83,20 +86,21 @@ class Work:
     def shuffled(self, things):
         return self.choice.sample(things, len(things)) if self.choice else things
 
-    def ask(self, data, **request):
+    def ask(self, request, *descriptors):
         """One unit; what its child holds before it flushes or combines is any number of groups."""
-        descriptor = wire.memory_file("t", data)
         limits = {"RESIDENT_GROUPS": self.any_of(1 << 18, 0, 1, 5), "MERGED_GROUPS": self.any_of(1 << 21, 0, 3)}
         with patch.multiple(tasks, **limits):
-            header, body = tasks.answer({"spec": self.spec, "uris": [URI], **request}, [descriptor])
-        os.close(descriptor)
+            header, body = tasks.answer(request, [*descriptors])
         assert not header.keys() & {"problem", "widen"}, header
         return header, body
 
     def result(self, data):
         """The digest, and the rows as Postgres gets them."""
-        plan, _ = self.ask(data, task="plan", chunk_bytes=self.size(len(data)), max_chunks=10**6, prove=False)
-        chunks = {no: self.chunk(data, plan["schema"], no, found["extents"]) for no, found in self.shuffled([*enumerate(plan["chunks"])])}
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            plan, _ = self.ask(plan_request(self.spec, Path(file.name), chunk_bytes=self.size(len(data)), max_chunks=10**6))
+            chunks = {no: self.chunk(plan, no, len(data)) for no in self.shuffled([*range(len(plan["chunks"]))])}
         pieces = [
             (*listed[:2], part)
             for _, (header, body) in self.shuffled([*chunks.items()])
@@ -106,14 +110,18 @@ class Work:
         merges = {first: self.merge(plan["schema"], first, end, pieces) for first, end in self.shuffled([*pairwise(borders)])}
         return self.checked(plan["schema"], [*chunks.values()], [merges[first] for first in borders[:-1]])
 
-    def chunk(self, data, schema, no, extents):
-        sizes = {"batch_bytes": self.size(len(data)), "piece_bytes": self.size(1 << 20)}
-        return self.ask(data, task="chunk", schema=schema, no=no, extents=extents, **sizes)
+    def chunk(self, plan, no, size):
+        return self.ask(chunk_request(self.spec, plan, no, batch_bytes=self.size(size), piece_bytes=self.size(1 << 20)))
 
     def merge(self, schema, first, end, pieces):
         touching = [(part, low >= first and high < end) for low, high, part in pieces if high >= first and low < end]
         listed = [[len(part), inside] for part, inside in touching]
-        return self.ask(b"".join(part for part, _ in touching), task="merge", schema=schema, first=first, end=end, pieces=listed)
+        descriptor = wire.memory_file("pieces", b"".join(part for part, _ in touching))
+        request = {"task": "merge", "spec": self.spec, "schema": schema, "first": first, "end": end, "pieces": listed}
+        try:
+            return self.ask(request, descriptor)
+        finally:
+            os.close(descriptor)
 
     def checked(self, schema, chunks, merges):
         read, aggregated, dropped = (sum(header[name] for header, _ in chunks) for name in ("rows_read", "rows_aggregated", "rows_dropped"))

@@ -1,7 +1,6 @@
-"""The three things a child process does: plan a dataset, fold a chunk into states, merge states into rows."""
+"""The three things a child process does: find and plan a dataset, fold a chunk into states, merge states into rows."""
 
 import base64
-import os
 import resource
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,13 +11,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from shared.errors import GristmillError, InternalError, OutOfMemory, SchemaWidened, TypeMismatch
+from shared.errors import GristmillError, InternalError, LimitExceeded, OutOfMemory, SchemaWidened, TypeMismatch
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema
+from shared.storage.sources import Location
 from worker_service import kernels, readers
 from worker_service.child import wire
+from worker_service.child.beneath import Beneath
+from worker_service.child.files import Files
+from worker_service.child.find import find
 
 RESIDENT_GROUPS = 1 << 18
 """Groups that a chunk holds before it writes them out and begins anew; bounds a slot's memory, whatever the data."""
@@ -48,22 +51,31 @@ def answer(request: dict[str, Any], files: list[int]) -> Answer:
         return {"problem": InternalError("A bug in Gristmill; the worker's log has the stack trace").problem(), "traceback": text}, []
 
 
-def _files(request: dict[str, Any], descriptors: list[int]) -> list[readers.SourceFile]:
-    named = zip(request["uris"], descriptors, strict=True)
-    return [readers.SourceFile(fd=fd, uri=uri, size=os.fstat(fd).st_size) for uri, fd in named]
+def _beneath(request: dict[str, Any]) -> Beneath:
+    return Beneath(request["own_folders"], hidden=request["hidden"])
 
 
-def plan(request: dict[str, Any], descriptors: list[int]) -> Answer:
-    """The schema, and the extents of every chunk: guessed where the request allows it and nothing speaks against it."""
+def plan(request: dict[str, Any], _: list[int]) -> Answer:
+    """The files, the schema, and the extents of every chunk: guessed where the request allows it and nothing speaks against it."""
     spec = JobSpec.model_validate(request["spec"])
-    files = _files(request, descriptors)
+    with _beneath(request) as beneath:
+        found, warnings = find(beneath, [Location(*parts) for parts in request["locations"]], request["max_names"])
+        size, most = sum(file["size"] for file in found), spec.limits.max_bytes
+        if most is not None and size > most:
+            raise LimitExceeded(f"The source has {size:,} bytes; limits.max_bytes is {most:,}")
+        with Files(beneath, found) as files:
+            header = _guessed_or_proven(request, spec, files.sources)
+    return {"files": found, "bytes": size, "warnings": warnings, **header}, []
+
+
+def _guessed_or_proven(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceFile]) -> dict[str, Any]:
     if not request["prove"]:
         with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):  # what a guess leads to counts for nothing
             return _planned(request, spec, files, guess=True)
     return _planned(request, spec, files, guess=False)
 
 
-def _planned(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceFile], *, guess: bool) -> Answer:
+def _planned(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceFile], *, guess: bool) -> dict[str, Any]:
     planned = readers.plan(files, spec.source, request["chunk_bytes"], request["max_chunks"], guess=guess)
     if guess:
         bind(spec, planned.schema)
@@ -81,7 +93,7 @@ def _planned(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceF
         for extents in planned.extents
     ]
     guessed = any(e.guesses is not None for extents in planned.extents for e in extents)
-    return {"schema": planned.schema.to_json(), "chunks": chunks, "guessed": guessed}, []
+    return {"schema": planned.schema.to_json(), "chunks": chunks, "guessed": guessed}
 
 
 def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
@@ -95,21 +107,22 @@ def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> No
         raise
 
 
-def chunk(request: dict[str, Any], descriptors: list[int]) -> Answer:
+def chunk(request: dict[str, Any], _: list[int]) -> Answer:
     """Fold the extents into one partial; the body is its pieces, one after the other. A group may be in several of them."""
     spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
     query = bind(spec, schema)
     fold, tally = kernels.Fold(query, request["no"]), readers.Tally()
-    extents = zip(_files(request, descriptors), (readers.Extent(*extent) for extent in request["extents"]), strict=True)
-    frames = chain.from_iterable(
-        readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally) for file, extent in extents
-    )
     pieces: list[kernels.Piece] = []
     aggregated = 0
-    for states in _flushed(fold, frames):
-        pieces += _pieces(states, query, request["piece_bytes"])
-        aggregated += kernels.rows_in(states)
-        del states
+    with _beneath(request) as beneath, Files(beneath, request["files"]) as files:
+        extents = zip(files.sources, (readers.Extent(*extent) for extent in request["extents"]), strict=True)
+        frames = chain.from_iterable(
+            readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally) for file, extent in extents
+        )
+        for states in _flushed(fold, frames):
+            pieces += _pieces(states, query, request["piece_bytes"])
+            aggregated += kernels.rows_in(states)
+            del states
     header = {
         "rows_read": tally.records,
         "rows_aggregated": aggregated,

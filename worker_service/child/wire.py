@@ -1,38 +1,29 @@
 """How a parent and a child talk over a socket pair: descriptors carry everything, bytes only say "go" and "done".
 
-Request: any number of messages `+` with at most 200 descriptors each, then `!`. The first descriptor holds the request as
-JSON, the second takes the answer, the rest are the task's files. Answer: an 8-byte little-endian length, a JSON header of that
-length, then the body; `.` on the socket says that it is whole. The descriptors are of memory, so no message can block.
+Request: `!` with descriptors. The first holds the request as JSON, the second takes the answer, a third holds what there is to merge.
+Answer: an 8-byte little-endian length, a JSON header of that length, then the body; `.` on the socket says that it is whole. The
+descriptors are of memory, so no message can block.
 """
 
-import array
+import errno
 import json
 import os
 import socket
 from typing import Any
 
-FDS_PER_MESSAGE = 200  # the kernel's limit is 253
+MOST_DESCRIPTORS = 8
 
 
 def send_descriptors(sock: socket.socket, descriptors: list[int]) -> None:
-    for start in range(0, len(descriptors), FDS_PER_MESSAGE):
-        socket.send_fds(sock, [b"+"], descriptors[start : start + FDS_PER_MESSAGE])
-    sock.send(b"!")
+    socket.send_fds(sock, [b"!"], descriptors)
 
 
 def receive_descriptors(sock: socket.socket) -> list[int] | None:
-    """The descriptors of one request, or None when the parent is gone."""
-    descriptors: list[int] = []
-    size = array.array("i").itemsize
-    while True:
-        data, ancillary, _, _ = sock.recvmsg(1, socket.CMSG_SPACE(FDS_PER_MESSAGE * size))
-        if not data:
-            return None
-        for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                descriptors += array.array("i", payload[: len(payload) - len(payload) % size])
-        if data == b"!":
-            return descriptors
+    """The descriptors of one request, or None when the parent is gone. Raises OSError if this process may not have so many."""
+    data, descriptors, flags, _ = socket.recv_fds(sock, 1, MOST_DESCRIPTORS)
+    if flags & socket.MSG_CTRUNC:
+        raise OSError(errno.EMFILE, "No room for the descriptors of a request: raise the worker's `ulimit -n`")
+    return descriptors if data else None
 
 
 def memory_file(name: str, data: bytes = b"") -> int:

@@ -3,7 +3,7 @@
 import errno
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from typing_extensions import Buffer
@@ -14,11 +14,15 @@ from shared.spec.types import Schema
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """An open regular file; `size` is in bytes, as it was when the file was fingerprinted."""
+    """A regular file; `size` is in bytes, as it was when the file was fingerprinted. `opened` gives a descriptor that is good for one read."""
 
-    fd: int
+    opened: Callable[[], int]
     uri: str
     size: int
+
+    @property
+    def fd(self) -> int:
+        return self.opened()
 
 
 @dataclass(frozen=True, slots=True)

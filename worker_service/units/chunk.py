@@ -9,9 +9,9 @@ from shared.fault_points import reached
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.types import Field, Schema, parse_type
+from shared.storage.sources import own_folders
 from worker_service.context import Context, Work
 from worker_service.executor import Answer, Child
-from worker_service.units import files
 from worker_service.units.persist import persist
 
 PIECE_BYTES = 64 * 1024
@@ -21,20 +21,20 @@ PIECE_BYTES = 64 * 1024
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     assert work.plan is not None
     extents = lease.payload["extents"]
-    planned = [work.plan["files"][extent[0]] for extent in extents]
     request = {
         "task": "chunk",
         "no": lease.no,
         "spec": work.spec,
         "schema": work.plan["schema"],
-        "uris": [file["uri"] for file in planned],
+        "files": [work.plan["files"][extent[0]] for extent in extents],
         "extents": extents,
+        "own_folders": own_folders(ctx.settings),
+        "hidden": ctx.settings.allow_hidden_sources,
         "batch_bytes": batch_bytes(ctx, lease),
         "piece_bytes": PIECE_BYTES,
     }
     try:
-        async with files.planned(planned) as descriptors, child.run(request, descriptors, lease.allowed) as answer:
-            files.check_unchanged(planned, descriptors)
+        async with child.run(request, [], lease.allowed) as answer:
             reached("chunk.computed")
             await _commit(ctx, lease, answer)
     except SchemaWidened as widened:

@@ -1,52 +1,39 @@
 """The plan unit: from URIs to files, one schema, type-checked aggregates and chunk boundaries, which are proven if its payload says so."""
 
-import asyncio
-from typing import Any
+from dataclasses import astuple
 
 from shared.db.units import Lease, NewUnit
-from shared.errors import LimitExceeded
 from shared.fault_points import reached
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.types import Schema
+from shared.storage.sources import locate, own_folders
 from worker_service.context import Context, Work
 from worker_service.executor import Child
-from worker_service.units import files
 
 
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     spec = JobSpec.model_validate(work.spec)
-    locations = await asyncio.to_thread(files.find, list(spec.source.uris), ctx.settings, work.tenant)
-    async with files.opened(locations) as descriptors:
-        planned: list[dict[str, Any]] = [
-            {"uri": at.uri, "root": at.root, "below": at.below, **files.fingerprint(fd)}
-            for at, fd in zip(locations, descriptors, strict=True)
-        ]
-        request = {
-            "task": "plan",
-            "spec": work.spec,
-            "uris": [at.uri for at in locations],
-            "chunk_bytes": spec.options.chunk_bytes or ctx.settings.chunk_bytes,
-            "max_chunks": spec.limits.max_chunks,
-            "prove": lease.payload.get("prove", False),
-        }
-        _check_size(spec, planned)
-        async with child.run(request, descriptors, lease.allowed) as answer:
-            header = answer.header
-        files.check_unchanged(planned, descriptors)
+    locations = [locate(uri, f"#/source/uris/{no}", ctx.settings, work.tenant) for no, uri in enumerate(spec.source.uris)]
+    request = {
+        "task": "plan",
+        "spec": work.spec,
+        "locations": [astuple(location) for location in locations],
+        "own_folders": own_folders(ctx.settings),
+        "hidden": ctx.settings.allow_hidden_sources,
+        "max_names": ctx.settings.max_listed_names,
+        "chunk_bytes": spec.options.chunk_bytes or ctx.settings.chunk_bytes,
+        "max_chunks": spec.limits.max_chunks,
+        "prove": lease.payload.get("prove", False),
+    }
+    async with child.run(request, [], lease.allowed) as answer:
+        header = answer.header
     schema = Schema.from_json(header["schema"])
     bind(spec, schema)
     chunks = [
         NewUnit(no=no, payload={"extents": chunk["extents"], "guessed": header["guessed"]}, bytes=chunk["bytes"])
         for no, chunk in enumerate(header["chunks"])
     ]
-    total = sum(file["size"] for file in planned)
     reached("plan.before_insert")
-    await ctx.units.complete_plan(lease, {"files": planned, "schema": header["schema"], "bytes": total}, chunks)
+    await ctx.units.complete_plan(lease, {name: header[name] for name in ("files", "schema", "bytes", "warnings")}, chunks)
     reached("plan.after_commit")
-
-
-def _check_size(spec: JobSpec, planned: list[dict[str, Any]]) -> None:
-    total, most = sum(file["size"] for file in planned), spec.limits.max_bytes
-    if most is not None and total > most:
-        raise LimitExceeded(f"The source has {total:,} bytes; limits.max_bytes is {most:,}")

@@ -1,7 +1,10 @@
 """Files of given bytes as the readers take them, and everything that a dataset holds, read back."""
 
 import os
+import tempfile
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 
 from shared.spec.source import CsvOptions, SourceSpec
 from worker_service.readers import SourceFile, Tally, plan, read
@@ -16,8 +19,17 @@ def opened(*contents):
             fd = os.memfd_create(f"t{i}")
             stack.callback(os.close, fd)
             os.write(fd, data)
-            files.append(SourceFile(fd=fd, uri=f"file:///data/t{i}", size=len(data)))
+            files.append(SourceFile(opened=partial(int, fd), uri=f"file:///data/t{i}", size=len(data)))
         yield files
+
+
+@contextmanager
+def stored(data):
+    """The path of a file with that content, for whoever opens files by their names."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "t0")
+        path.write_bytes(data)
+        yield path
 
 
 def source(types=None, *, timezone="UTC", compression="auto", file_format="auto", **csv):

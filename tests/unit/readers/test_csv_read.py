@@ -1,6 +1,7 @@
 import csv
 import io
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ import pytest
 
 from shared.errors import BadRow, InvalidEncoding, SchemaWidened, SourceChanged
 from shared.spec.types import Field, Schema, parse_type
-from worker_service.readers import Extent, SourceFile, csv_split, plan, read
+from worker_service.readers import Extent, csv_split, plan, read
 
 from .datasets import opened, rows, source, tables
 
@@ -174,7 +175,7 @@ def test_a_nul_byte_is_refused_with_its_place():
 
 def test_a_file_that_became_shorter_is_noticed():
     with opened(b"a,b\n1,2\n3,4\n") as [file]:
-        longer = SourceFile(fd=file.fd, uri=file.uri, size=file.size + 10)
+        longer = replace(file, size=file.size + 10)
         schema = plan([file], source(), 100).schema
         with pytest.raises(SourceChanged):
             list(read(longer, Extent(0, 4, longer.size, None), source(), schema, ["a"], 100))

@@ -4,10 +4,11 @@ import gzip
 
 import pytest
 
+from tests.support.requests import plan_request
 from worker_service.child import tasks
 from worker_service.readers import culprits
 
-from .datasets import opened, source
+from .datasets import opened, source, stored
 
 
 def told(*contents, spec=None, columns=("n",)):
@@ -52,8 +53,7 @@ def test_many_files_compressed_and_in_other_encodings_are_sampled_together():
 )
 def test_planning_a_job_fails_with_the_culprit_and_the_cure(aggregate, why):
     spec = {"source": {"uris": ["file:///data/t0"]}, "group_by": [], "aggregates": [aggregate]}
-    request = {"task": "plan", "spec": spec, "uris": ["file:///data/t0"], "chunk_bytes": 100, "max_chunks": 1000, "prove": False}
-    with opened(numbers(*["NA"] * 28).encode()) as [file]:
-        header, _ = tasks.answer(request, [file.fd])
+    with stored(numbers(*["NA"] * 28).encode()) as path:
+        header, _ = tasks.answer(plan_request(spec, path, chunk_bytes=100), [])
     assert header["problem"]["code"] == "type_mismatch"
     assert f'"{aggregate["column"]}" is string: {why}' in header["problem"]["detail"]

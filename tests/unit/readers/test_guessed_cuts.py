@@ -6,10 +6,11 @@ from unittest.mock import patch
 import pytest
 
 from shared.errors import CutsRefuted
+from tests.support.requests import chunk_request, plan_request
 from worker_service.child import tasks
 from worker_service.readers import csv_plan, csv_split, plan, read
 
-from .datasets import opened, source
+from .datasets import opened, source, stored
 
 HEAD = b"k,v\n"
 ROW = b'"a","1"\n'
@@ -109,49 +110,47 @@ SPEC = {
 }
 
 
-def asked(file, chunk_bytes, *, prove):
-    request = {"task": "plan", "spec": SPEC, "uris": [file.uri], "chunk_bytes": chunk_bytes, "max_chunks": 1000, "prove": prove}
-    return tasks.answer(request, [file.fd])[0]
+def asked(path, chunk_bytes, *, prove):
+    return tasks.answer(plan_request(SPEC, path, chunk_bytes=chunk_bytes, prove=prove), [])[0]
 
 
-def answers(file, planned):
-    request = {"task": "chunk", "no": 0, "spec": SPEC, "schema": planned["schema"], "batch_bytes": 100, "piece_bytes": 100}
-    for chunk in planned["chunks"]:
-        yield tasks.answer({**request, "uris": [file.uri], "extents": chunk["extents"]}, [file.fd])[0]
+def answers(planned):
+    for no, _ in enumerate(planned["chunks"]):
+        yield tasks.answer(chunk_request(SPEC, planned, no, batch_bytes=100, piece_bytes=100), [])[0]
 
 
-def problems(file, planned):
-    return [found["problem"] for found in answers(file, planned) if "problem" in found]
+def problems(planned):
+    return [found["problem"] for found in answers(planned) if "problem" in found]
 
 
 @pytest.mark.parametrize("line", [b"b,2\n", b"b,x\n", b"b,2,c\n"])
 def test_what_a_wrong_guess_leads_to_is_refuted_or_an_error_and_not_there_once_cuts_are_proven(line):
     """Chunks that begin among the trap's lines find text where a number should be, or too many fields."""
     data = HEAD + ROW * 100 + TRAP.replace(b"b,2\n", line) + ROW * 100
-    with opened(data) as [file], guessing():
-        guessed, proven = asked(file, 500, prove=False), asked(file, 500, prove=True)
+    with stored(data) as path, guessing():
+        guessed, proven = asked(path, 500, prove=False), asked(path, 500, prove=True)
         assert (guessed["guessed"], proven["guessed"]) == (True, False)
-        assert "cuts_refuted" in {found["code"] for found in problems(file, guessed)}
-        assert problems(file, proven) == []
+        assert "cuts_refuted" in {found["code"] for found in problems(guessed)}
+        assert problems(proven) == []
 
 
 def test_a_sample_from_the_middle_of_a_record_gives_a_schema_that_fails_a_chunk_which_is_right():
     """As texts the keys are two; with the number that they are, one."""
     data = HEAD + b'1,"1"\n1.0,"1"\n' * 50 + b'2,"' + b"b,2\n" * 200 + b'"\n' + b'1,"1"\n' * 100
     spec = SPEC | {"aggregates": [{"fn": "count", "as": "n"}], "limits": {"max_groups": 1}}
-    with opened(data) as [file], guessing(samples=8), patch.dict(SPEC, spec):
-        guessed, proven = asked(file, 400, prove=False), asked(file, 400, prove=True)
+    with stored(data) as path, guessing(samples=8), patch.dict(SPEC, spec):
+        guessed, proven = asked(path, 400, prove=False), asked(path, 400, prove=True)
         types = [{column["name"]: column["type"] for column in plan["schema"]}["k"] for plan in (guessed, proven)]
         assert types == ["string", "float64"]
-        assert problems(file, guessed)[0]["code"] == "group_limit_exceeded"
-        assert next(iter(answers(file, proven)))["rows_read"] > 0
+        assert problems(guessed)[0]["code"] == "group_limit_exceeded"
+        assert next(iter(answers(proven)))["rows_read"] > 0
 
 
 def test_what_a_chunk_finds_wrong_is_told_alike_whether_its_cuts_were_guessed_or_proven():
     data = HEAD + ROW * 100 + b'"a","1","2"\n' + ROW * 100
-    with opened(data) as [file], guessing():
-        [guessed] = problems(file, asked(file, 500, prove=False))
-        [proven] = problems(file, asked(file, 500, prove=True))
+    with stored(data) as path, guessing():
+        [guessed] = problems(asked(path, 500, prove=False))
+        [proven] = problems(asked(path, 500, prove=True))
     assert guessed == proven
     assert guessed["code"] == "bad_row"
     assert "byte 804, line 102: 3 fields instead of 2" in guessed["detail"]
@@ -159,16 +158,16 @@ def test_what_a_chunk_finds_wrong_is_told_alike_whether_its_cuts_were_guessed_or
 
 def test_a_type_that_is_too_narrow_is_widened_alike():
     data = HEAD + ROW * 100 + b'"a","1.5"\n' + ROW * 100
-    with opened(data) as [file], guessing():
-        found = [[one.get("widen") for one in answers(file, asked(file, 500, prove=prove))] for prove in (False, True)]
+    with stored(data) as path, guessing():
+        found = [[one.get("widen") for one in answers(asked(path, 500, prove=prove))] for prove in (False, True)]
     assert found[0] == found[1]
     assert {"v": "float64"} in found[0]
 
 
 @pytest.mark.parametrize("body", [ROW * 100 + b'"a"b,1\n', ROW * 100 + b'"a,1\n', b"a,x\n" * 100, b"a,1\n" * 100 + b"a,1,2\n"])
 def test_an_error_of_the_plan_is_that_of_the_proven_one(body):
-    with opened(HEAD + body) as [file], guessing(samples=8):
-        guessed, proven = asked(file, 500, prove=False), asked(file, 500, prove=True)
-        assert "problem" in proven or problems(file, guessed) == problems(file, proven) != []
+    with stored(HEAD + body) as path, guessing(samples=8):
+        guessed, proven = asked(path, 500, prove=False), asked(path, 500, prove=True)
+        assert "problem" in proven or problems(guessed) == problems(proven) != []
         if "problem" in guessed:
             assert guessed == proven
