@@ -12,6 +12,8 @@ from shared.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
 
 STALLED_SECONDS = 30.0
 """How long a client may take to send or to read one more block; a reader of rows holds a connection to Postgres meanwhile."""
+BLOCK_BYTES = 256 * 1024
+"""What a client has to take of an answer within STALLED_SECONDS."""
 JSON_SECONDS = 60.0
 """How long a client may take to send a spec."""
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -65,20 +67,26 @@ async def _joined(blocks: AsyncIterator[bytes]) -> bytes:
     return b"".join([block async for block in blocks])
 
 
-async def stream(request: web.Request, response: web.StreamResponse, texts: AsyncGenerator[str]) -> web.StreamResponse:
-    """Send *texts* as the body. An error before the first one is still a problem; a later one cuts the connection."""
-    async with aclosing(texts):
-        text = await anext(texts, None)
+async def stream(request: web.Request, response: web.StreamResponse, parts: AsyncGenerator[bytes]) -> web.StreamResponse:
+    """Send *parts* as the body. An error before the first one is still a problem; a later one cuts the connection."""
+    async with aclosing(parts):
+        part = await anext(parts, None)
         await response.prepare(request)
         try:
-            while text is not None and request.method != "HEAD":
-                await _taken(response.write(text.encode()))
-                text = await anext(texts, None)
+            while part is not None and request.method != "HEAD":
+                for start in range(0, len(part), BLOCK_BYTES):
+                    await _taken(response.write(part[start : start + BLOCK_BYTES]))
+                part = await anext(parts, None)
             await response.write_eof()
         except BaseException:
             _cut(request)
             raise
     return response
+
+
+async def whole(body: bytes) -> AsyncGenerator[bytes]:
+    """A body that is there already, for `stream`."""
+    yield body
 
 
 async def _taken(writing: Awaitable[None]) -> None:

@@ -28,3 +28,12 @@ SELECT v.*, true AS current
 FROM gristmill.results r JOIN gristmill.versions v ON v.tenant = r.tenant AND v.name = r.name AND v.version = r.current
 WHERE r.tenant = $1
 ORDER BY r.name
+
+-- shape --
+-- The columns of a version's table as they are now, dropped ones included; null when there is no such table.
+SELECT (SELECT json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod), 'dropped', attisdropped)
+                        ORDER BY attnum)
+        FROM pg_attribute
+        WHERE attrelid = to_regclass(format('gristmill_results.%I', relation)) AND attnum > 0) AS columns
+FROM gristmill.versions
+WHERE job_id = $1
