@@ -58,10 +58,11 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         pool = connect(settings.database_url, name="gristmill-gateway", seconds=ANSWER_SECONDS)
         idle = timedelta(seconds=2 * STALLED_SECONDS)
         streams = connect(settings.database_url, name="gristmill-streams", size=ANSWERS, idle_in_transaction=idle)
+        health = connect(settings.database_url, name="gristmill-health", size=1, seconds=ANSWER_SECONDS)
         doorbell = Doorbell(redis_pool(settings.redis_url))
-        for close in (doorbell.close, streams.close, pool.close):
+        for close in (doorbell.close, health.close, streams.close, pool.close):
             closing.push_async_callback(close)
-        nudger, readiness, files = Nudger(doorbell), Readiness(pool, doorbell), UploadFiles(settings.storage)
+        nudger, readiness, files = Nudger(doorbell), Readiness(health, doorbell), UploadFiles(settings.storage)
         jobs, versions, uploads = JobStore(pool), VersionStore(pool), UploadStore(pool)
         app[ACCESS] = Access(ApiKeyStore(pool), settings.api_key, demand=not is_loopback(settings.host))
         app[READINESS] = readiness

@@ -229,6 +229,13 @@ class DatabaseUnavailable(TransientError):
     code = "database_unavailable"
 
 
+class TooManyConnections(TransientError):
+    """The gateway, or the client's address, has as many connections as it may have."""
+
+    category: ClassVar[Category] = "quota"
+    code = "too_many_connections"
+
+
 class StorageUnavailable(TransientError):
     code = "storage_unavailable"
 

@@ -59,7 +59,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Counts over a job's units; bytes are of input."""
+    """Counts over a job's units; bytes are of input. `bytes_weighed` are those done, each by the share that scanning has of its whole cost."""
 
     chunks_total: int = 0
     chunks_done: int = 0
@@ -71,6 +71,7 @@ class Progress:
     rows_dropped: int = 0
     bytes_total: int = 0
     bytes_done: int = 0
+    bytes_weighed: int = 0
 
     @classmethod
     def of(cls, row: Record) -> Self:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import asyncpg
-from sqlalchemy import ARRAY, BigInteger, Column, ColumnElement, Date, DateTime, FromClause, Numeric, Select, Table, Text
-from sqlalchemy import and_, any_, case, extract, func, literal, or_, select
+from sqlalchemy import ARRAY, Column, ColumnElement, Numeric, Select, Table, Text, and_, any_, case, extract, func, literal, or_, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
@@ -137,42 +136,75 @@ def _explain_empty(first: asyncpg.Record | None, version: Version, query: RowQue
 
 
 def page_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
-    """Rows of the query's columns, then `_id`, then whether another row follows, as long as they fit into PAGE_BYTES together."""
+    """Rows of the query's columns, then `_id`, then whether another row follows, as long as they fit into PAGE_BYTES together.
+
+    SQLAlchemy writes what has names and values in it; around that there are labels and numbers only.
+    """
     assert query.limit is not None
-    table = _table(version)
-    # Labels keep SQLAlchemy from dropping a column that is both shown and ordered by.
-    shown = [_shown(table.c[name]).label(f"c{no}") for no, name in enumerate(query.columns)]
-    terms = [table.c[term.column].label(f"t{no}") for no, term in enumerate(query.order)]
-    size = sum((_octets(table.c[name]) for name in query.columns), start=literal(0, BigInteger))
-    rows = _narrowed(select(*shown, *terms, table.c[ROW_ID].label("id"), size.label("size")), table, query)
-    page = rows.limit(query.limit + 1).subquery("page")  # one more says whether others follow
-    order = _ordered(page, [(f"t{no}", term.descending) for no, term in enumerate(query.order)])
-    total = func.sum(page.c.size).over(order_by=order, rows=(None, 0))
-    follows = func.lead(page.c.id).over(order_by=order, rows=(None, 0)).is_not(None)
-    measured = select(page, total.label("total"), follows.label("follows")).subquery("measured")
-    columns = [measured.c[f"c{no}"] for no in range(len(shown))]
-    order = _ordered(measured, [(f"t{no}", term.descending) for no, term in enumerate(query.order)])
-    fitting = select(*columns, measured.c.id, measured.c.follows).where(measured.c.total <= PAGE_BYTES)
-    return _compiled(fitting.order_by(*order).limit(query.limit))
+    sql, args = _labelled(version, query, query.limit + 1)  # one more says whether others follow
+    types = _types(version)
+    shown = ", ".join(_shown(types[name], f"c{no}") for no, name in enumerate(query.columns))
+    fixed = sum(len(name.encode()) + _VALUE_BYTES for name in query.columns)
+    size = " + ".join(
+        [f"{fixed}::bigint", *(_octets(types[name], f"c{no}") for no, name in enumerate(query.columns) if _varies(types[name]))]
+    )
+    order = ", ".join(f"t{no} {'DESC' if term.descending else 'ASC'} NULLS LAST" for no, term in enumerate(query.order))
+    fitting = (
+        f"SELECT {shown}, id, follows FROM ("  # noqa: S608
+        f"SELECT *, sum({size}) OVER sofar AS total, lead(id) OVER sofar IS NOT NULL AS follows FROM ({sql}) AS page"
+        f" WINDOW sofar AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING)) AS measured"
+        f" WHERE total <= {PAGE_BYTES} ORDER BY {order} LIMIT {query.limit}"
+    )
+    return fitting, args
 
 
 def first_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
     """`_id` of the first row, then the size of each of its values."""
+    sql, args = _labelled(version, query, 1)
+    types = _types(version)
+    sizes = (_octets(types[name], f"c{no}") if _varies(types[name]) else "0" for no, name in enumerate(query.columns))
+    return f"SELECT id, {', '.join(sizes)} FROM ({sql}) AS page", args  # noqa: S608
+
+
+def _labelled(version: Version, query: RowQuery, limit: int) -> tuple[str, list[Any]]:
+    """The query's columns as c0, c1, …, the terms of its order as t0, t1, … and `_id` as id."""
     table = _table(version)
-    sizes = [_octets(table.c[name]).label(f"c{no}") for no, name in enumerate(query.columns)]
-    return _compiled(_narrowed(select(table.c[ROW_ID].label("id"), *sizes), table, query).limit(1))
+    columns = [table.c[name].label(f"c{no}") for no, name in enumerate(query.columns)]
+    terms = [table.c[term.column].label(f"t{no}") for no, term in enumerate(query.order)]
+    return _compiled(_narrowed(select(*columns, *terms, table.c[ROW_ID].label("id")), table, query).limit(limit))
+
+
+def _varies(column_type: str) -> bool:
+    return column_type == "string" or column_type.endswith("[]")
+
+
+def _octets(column_type: str, label: str) -> str:
+    """How much a value of a varying size takes. Postgres knows the length of a text without reading it."""
+    octets = (
+        f"octet_length({label}::text) + cardinality({label}) * {_VALUE_BYTES}" if column_type.endswith("[]") else f"octet_length({label})"
+    )
+    return f"coalesce({octets}, 0)"
+
+
+def _shown(column_type: str, label: str) -> str:
+    """An infinite time is null in JSON, as an infinite number is."""
+    return f"CASE WHEN isfinite({label}) THEN {label} END" if column_type in {"date", "timestamp", "timestamptz"} else label
 
 
 def csv_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
     """Pieces of lines: Postgres writes them, so that the gateway only passes them on."""
     table = _table(version)
-    types = {ROW_ID: "int64"} | {c["name"]: c["type"] for c in version.columns}
+    types = _types(version)
     cells = [(_array if types[name].endswith("[]") else _CELLS.get(types[name], _plain))(table.c[name]) for name in query.columns]
     # array_to_string writes its last argument for a null: a null is an empty cell, an empty text is "".
     line = func.convert_to(func.array_to_string(array(cells), ",", "") + "\r\n", "UTF8")
-    lines = _narrowed(select(line.label("line")), table, query).limit(query.limit).subquery("lines")
-    starts = func.generate_series(1, func.octet_length(lines.c.line), _PIECE_BYTES)
-    return _compiled(select(func.substring(lines.c.line, starts, _PIECE_BYTES)))
+    sql, args = _compiled(_narrowed(select(line.label("line")), table, query).limit(query.limit))
+    piece = f"substring(line, generate_series(1, octet_length(line), {_PIECE_BYTES}), {_PIECE_BYTES})"
+    return f"SELECT {piece} FROM ({sql}) AS lines", args  # noqa: S608  # the numbers are our own
+
+
+def _types(version: Version) -> dict[str, str]:
+    return {ROW_ID: "int64"} | {column["name"]: column["type"] for column in version.columns}
 
 
 def _table(version: Version) -> Table:
@@ -183,24 +215,8 @@ def _narrowed(rows: Select[Any], table: Table, query: RowQuery) -> Select[Any]:
     rows = rows.where(*(_CONDITIONS[f.operator](table.c[f.column], f.value) for f in query.filters))
     if query.after is not None:
         rows = rows.where(_beyond(table, query.order, query.after))
-    return rows.order_by(*_ordered(table, [(term.column, term.descending) for term in query.order]))
-
-
-def _ordered(rows: FromClause, terms: Sequence[tuple[str, bool]]) -> list[ColumnElement[Any]]:
-    return [(rows.c[name].desc() if descending else rows.c[name].asc()).nulls_last() for name, descending in terms]
-
-
-def _octets(column: Column[Any]) -> ColumnElement[Any]:
-    """About what a value takes in a page. Postgres knows the length of a text without reading it."""
-    least = literal(len(column.name.encode()) + _VALUE_BYTES, BigInteger)
-    if isinstance(column.type, ARRAY):
-        return least + func.coalesce(func.octet_length(sql_cast(column, Text)) + func.cardinality(column) * _VALUE_BYTES, 0)
-    return least + func.coalesce(func.octet_length(column), 0) if isinstance(column.type, Text) else least
-
-
-def _shown(column: Column[Any]) -> ColumnElement[Any]:
-    """An infinite time is null in JSON, as an infinite number is."""
-    return case((func.isfinite(column), column)) if isinstance(column.type, Date | DateTime) else column
+    ordered = (table.c[t.column].desc() if t.descending else table.c[t.column].asc() for t in query.order)
+    return rows.order_by(*(term.nulls_last() for term in ordered))
 
 
 def _bound_type(column: Column[Any]) -> TypeEngine[Any]:
