@@ -130,14 +130,18 @@ def _stage(job: Job, progress: Progress) -> _Stage:
 
 
 def _seconds_left(job: Job, stage: _Stage, now: datetime) -> int | None:
-    """By the pace of the phase, or while nothing of it is done by that of all before it; None while neither is known."""
+    """By the pace of the phase, or while nothing of it is done by that of all before it; None while neither is known.
+
+    A phase that lasts longer than that is thought to last half as long again.
+    """
     if job.planned_at is None or stage.since is None or stage.fraction == 0:
         return None
     lasted = (now - stage.since).total_seconds()
     if stage.width * stage.share > 0:
         left = lasted / (stage.width * stage.share) * (1 - stage.fraction)
     else:
-        left = (stage.since - job.planned_at).total_seconds() / stage.before * (1 - stage.before) - lasted
+        expected = (stage.since - job.planned_at).total_seconds() / stage.before * (1 - stage.before)
+        left = max(expected - lasted, lasted / 2)
     return max(1, math.ceil(left))
 
 

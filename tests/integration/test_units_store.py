@@ -120,7 +120,7 @@ async def test_a_chunk_of_many_groups_weighs_less_because_its_merge_costs_more(w
         await world.units.complete(lease, Done(rows_out=groups), nothing)
         weights.append((await world.jobs.progress([job_id]))[job_id].bytes_weighed)
 
-    assert weights == [10, 10 + round(10 * (10 + 36 * 5) / (10 + 136 * 5))]
+    assert weights == [10, 10 + round(10 * (10 + 36 * 5) / (10 + 116 * 5))]
 
 
 async def nothing(_tx):

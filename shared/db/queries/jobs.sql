@@ -34,7 +34,7 @@ LIMIT $5
 
 -- progress --
 -- bytes_weighed: of what is done, the share that scanning has of the whole cost of a chunk. A state costs as much as 36 bytes while it is
--- scanned, and as 100 more while it is merged, written and indexed (two cores; a byte of CSV takes about 0.05 microseconds).
+-- scanned, and as 80 more while it is merged, written and indexed (two cores; a byte of CSV takes about 0.05 microseconds).
 SELECT job_id,
        count(*) FILTER (WHERE kind = 'chunk') AS chunks_total,
        count(*) FILTER (WHERE kind = 'chunk' AND state = 'done') AS chunks_done,
@@ -46,7 +46,7 @@ SELECT job_id,
        coalesce(sum(rows_dropped) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_dropped,
        coalesce(sum(bytes) FILTER (WHERE kind = 'chunk'), 0)::bigint AS bytes_total,
        coalesce(sum(bytes) FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS bytes_done,
-       coalesce(sum((bytes * (bytes + 36 * rows_out)::float8 / nullif(bytes + 136 * rows_out, 0))::bigint)
+       coalesce(sum((bytes * (bytes + 36 * rows_out)::float8 / nullif(bytes + 116 * rows_out, 0))::bigint)
                 FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS bytes_weighed
 FROM gristmill.units
 WHERE job_id = ANY ($1::text[])

@@ -93,7 +93,7 @@ STAGES = [
     (MERGING, FEW, 13, 0.98, 1),
     (MERGING, MANY, 13, 0.245, 31),  # 10 s for 0.245, so 30.8 for the rest
     (MERGING, MANY, 20, 0.245, 24),  # and counting
-    (MERGING, MANY, 99, 0.245, 1),
+    (MERGING, MANY, 99, 0.245, 43),  # longer than thought
     (MERGING, replace(MANY, merges_done=1), 19, 0.4904, 13),  # 6 s for 0.245375, so 12.5 for 0.509625
     (MERGING, replace(MANY, merges_done=2), 25, 0.7358, 7),
     (PUBLISHING, replace(MANY, merges_done=2), 25, 0.7358, 8),  # 22 s for 0.73575
