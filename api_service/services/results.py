@@ -32,8 +32,9 @@ class ResultService:
         self._pages = pages
         self._exports = exports
 
-    async def all(self, tenant: str) -> list[Version]:
-        return await self._versions.published(tenant)
+    async def all(self, tenant: str, *, after: str | None, limit: int) -> tuple[list[Version], bool]:
+        """By name; and whether others follow."""
+        return await self._versions.published(tenant, after=after, limit=limit)
 
     async def current(self, tenant: str, name: str) -> Version:
         version = await self._versions.current(tenant, name)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from shared.db import rows
+from shared.db import jobs, rows, versions
 from shared.db.pool import connect
 from shared.db.versions import VersionStore
 from tests.support.gateway import database, gateway, problem_of, publish, rows_of
@@ -163,3 +163,25 @@ async def test_a_time_that_no_reader_lets_through_is_no_bug(settings):
             walk += [item["_id"] for item in page["items"]]
             after = page["next"]
         assert walk == [1, 4, 2, 3]
+
+
+async def test_lists_of_jobs_and_results_end_before_they_are_too_large(settings, monkeypatch):
+    wide = {f"column_{no}_{'x' * 40}": "int64" for no in range(200)}
+    names = [f"r{no}" for no in range(8)]
+    ids = [await publish(settings, wide if no % 3 == 0 else {"n": "int64"}, [], name=name) for no, name in enumerate(names)]
+    async with gateway(settings) as http:
+        for most, pages in ((2**22, [8]), (2**22, [3, 3, 2]), (20_000, None), (1, [1] * 8)):
+            for module in (jobs, versions):
+                monkeypatch.setattr(module, "LIST_BYTES", most)
+            limit = 3 if pages == [3, 3, 2] else 100
+            found, sizes = await walked(http, f"/v1/jobs?limit={limit}")
+            assert [job["id"] for job in found] == ids[::-1]
+            assert all(job["result"]["current"] for job in found)
+            results, sizes_of_results = await walked(http, f"/v1/results?limit={limit}")
+            assert [result["name"] for result in results] == names
+            if pages is not None:
+                assert (sizes, sizes_of_results) == (pages, pages)
+            else:
+                assert 1 < len(sizes) < 8 > len(sizes_of_results) > 1
+        async with http.get("/v1/results?after=A") as response:
+            assert (response.status, (await problem_of(response))["code"]) == (400, "invalid_cursor")
