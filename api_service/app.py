@@ -36,8 +36,9 @@ from shared.tasks import end, forever
 END_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
 """How long a request waits for Postgres before it is told to try again."""
-EXPORTS, EXPORTS_A_TENANT, EXPORT_SECONDS = 8, 6, 3.0
-"""How many at once, how many of them for one tenant, and how long the next one waits for its turn."""
+ANSWERS, ANSWERS_A_TENANT, TURN_SECONDS = 8, 6, 3.0
+"""How many pages of rows are made and sent at once, how many of them for one tenant, and how long the next one waits for its
+turn; so many exports beside them."""
 log = structlog.get_logger()
 
 
@@ -56,17 +57,19 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as closing:
         pool = connect(settings.database_url, name="gristmill-gateway", seconds=ANSWER_SECONDS)
         idle = timedelta(seconds=2 * STALLED_SECONDS)
-        streams = connect(settings.database_url, name="gristmill-streams", size=EXPORTS, idle_in_transaction=idle)
+        streams = connect(settings.database_url, name="gristmill-streams", size=ANSWERS, idle_in_transaction=idle)
+        health = connect(settings.database_url, name="gristmill-health", size=1, seconds=ANSWER_SECONDS)
         doorbell = Doorbell(redis_pool(settings.redis_url))
-        for close in (doorbell.close, streams.close, pool.close):
+        for close in (doorbell.close, health.close, streams.close, pool.close):
             closing.push_async_callback(close)
-        nudger, readiness, files = Nudger(doorbell), Readiness(pool, doorbell), UploadFiles(settings.storage)
+        nudger, readiness, files = Nudger(doorbell), Readiness(health, doorbell), UploadFiles(settings.storage)
         jobs, versions, uploads = JobStore(pool), VersionStore(pool), UploadStore(pool)
         app[ACCESS] = Access(ApiKeyStore(pool), settings.api_key, demand=not is_loopback(settings.host))
         app[READINESS] = readiness
         app[UPLOADS] = UploadService(uploads, files)
         app[JOBS] = JobService(jobs, versions, uploads, settings, nudger.nudge)
-        app[RESULTS] = ResultService(jobs, versions, RowStore(pool, streams), Turns(EXPORTS, EXPORTS_A_TENANT, patience=EXPORT_SECONDS))
+        pages, exports = (Turns(ANSWERS, ANSWERS_A_TENANT, patience=TURN_SECONDS) for _ in range(2))
+        app[RESULTS] = ResultService(jobs, versions, RowStore(pool, streams), pages=pages, exports=exports)
         app[RECEIPTS] = ReceiptService(ReceiptStore(pool))
         loops = forever("nudger", nudger.run), forever("lookout", app[JOBS].lookout.run)
         for work in (_tidy(files), readiness.announce(), *loops):

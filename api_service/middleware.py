@@ -13,7 +13,7 @@ from api_service.keys import ACCESS, REQUEST_ID, SETTINGS, TENANT
 from api_service.problems import from_http_exception, problem_response, status_and_title
 from api_service.services.access import DEFAULT_TENANT
 from api_service.wire.credentials import bearer, check_own_site
-from shared.errors import BadRequest, GristmillError, InternalError
+from shared.errors import BadRequest, GristmillError, InternalError, TooManyConnections
 from shared.ids import new_id
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -31,10 +31,17 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     started = time.perf_counter()
     with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]):
         response = await handler(request)
+        if _reserved(request):
+            response.force_close()
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
         polled = request.method in {"GET", "HEAD"} and response.status < 400
         (log.debug if polled else log.info)("request", method=request.method, path=request.path, status=response.status, ms=milliseconds)
     return response
+
+
+def _reserved(request: web.Request) -> bool:
+    """Whether its connection is one of those that are kept for health checks (api_service.server)."""
+    return getattr(request.protocol, "reserved", False)
 
 
 @web.middleware
@@ -50,8 +57,8 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
     except (RequestPayloadError, HttpProcessingError) as error:
         problem = BadRequest(f"The body cannot be read: {error}")
-    except ConnectionError:
-        log.info("request.cut", method=request.method, path=request.path)
+    except ConnectionError as error:
+        log.info("request.cut", method=request.method, path=request.path, why=str(error))
         raise
     except Exception:
         log.exception("request.bug", path=request.path)
@@ -68,6 +75,8 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
     """Find out whose request it is, by its key; without any key, let nothing in that a web page could have sent."""
     if request.path in _OPEN:
         return await handler(request)
+    if _reserved(request):
+        raise TooManyConnections("This gateway, or this client's address, has as many connections as it may have; try again")
     access = request.app[ACCESS]
     if await access.needs_key():
         request[TENANT] = await access.tenant(bearer(request.headers.getall("Authorization", [])))

@@ -196,6 +196,19 @@ class ResultExpired(UsageError):
     code = "result_expired"
 
 
+class ResultChanged(UsageError):
+    """The table of a result is not as it was published: a column was renamed, another type given, the table dropped."""
+
+    code = "result_changed"
+
+
+class RowTooLarge(UsageError):
+    """A row that fits in no JSON page."""
+
+    category: ClassVar[Category] = "quota"
+    code = "row_too_large"
+
+
 # --- usage: found only when the data is seen --------------------------------------------------------------------------
 
 
@@ -214,6 +227,13 @@ class TypeMismatch(UsageError):
 
 class DatabaseUnavailable(TransientError):
     code = "database_unavailable"
+
+
+class TooManyConnections(TransientError):
+    """The gateway, or the client's address, has as many connections as it may have."""
+
+    category: ClassVar[Category] = "quota"
+    code = "too_many_connections"
 
 
 class StorageUnavailable(TransientError):

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, PositiveInt, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, NonNegativeInt, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.spec.uris import file_path
@@ -73,4 +73,11 @@ class Settings(DatabaseSettings):
     batch_bytes: Annotated[PositiveInt, Field(description="Bytes a child process reads at a time")] = 8 * 1024**2
     max_spec_bytes: Annotated[PositiveInt, Field(description="Largest job spec accepted")] = 1024**2
     max_upload_bytes: Annotated[PositiveInt, Field(description="Largest upload accepted")] = 1024**4
+    min_upload_bytes_per_second: Annotated[NonNegativeInt, Field(description="An upload that brings less for half a minute is ended")] = (
+        1024
+    )
+    max_upload_seconds: Annotated[PositiveInt, Field(description="Longest time that an upload may take")] = 24 * 3600
+    max_connections_per_address: Annotated[
+        PositiveInt | None, Field(description="Most connections from one address to the gateway; default: three quarters of all")
+    ] = None
     time_scale: Annotated[float, Field(gt=0, description="Multiplies every period of the protocol; tests use 0.1")] = 1.0

@@ -27,7 +27,7 @@ _EMPTY = '<tr><td colspan="6">No job was submitted yet.</td></tr>'
 
 async def page(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
-    newest = await request.app[JOBS].newest(request[TENANT], state=None, labels=None, after=None, limit=50)
+    newest, _ = await request.app[JOBS].newest(request[TENANT], state=None, labels=None, after=None, limit=50)
     text = _PAGE.format(rows="\n".join(_row(each) for each in newest) or _EMPTY)
     return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": _POLICY})
 

@@ -17,9 +17,6 @@ from api_service.wire.headers import idempotency_key, is_known, preferred_wait
 from shared.db.jobs import Job, Progress
 from shared.errors import TransientError
 
-LIST_JOBS = 100
-MAX_LIST_JOBS = 1000
-
 
 async def submit(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
@@ -58,18 +55,16 @@ async def read(request: web.Request) -> web.Response:
 
 async def search(request: web.Request) -> web.Response:
     parameters.only(request.query, ("state", "label", "after", "limit"))
-    limit = parameters.whole_number(request.query, "limit", default=LIST_JOBS, most=MAX_LIST_JOBS)
-    assert limit is not None
-    found = await request.app[JOBS].newest(
+    found, further = await request.app[JOBS].newest(
         request[TENANT],
         state=parameters.job_state(request.query),
         labels=parameters.labels(request.query),
         after=parameters.after_job(request.query),
-        limit=limit + 1,
+        limit=parameters.list_limit(request.query),
     )
     now = datetime.now(UTC)
-    items = [job_summary(each.job, each.progress, now, current=each.current) for each in found[:limit]]
-    return json_response({"items": items, "next": items[-1]["id"] if len(found) > limit else None})
+    items = [job_summary(each.job, each.progress, now, current=each.current) for each in found]
+    return json_response({"items": items, "next": items[-1]["id"] if further else None})
 
 
 async def cancel(request: web.Request) -> web.Response:

@@ -9,9 +9,10 @@ from api_service.wire.documents import result_document
 
 
 async def search(request: web.Request) -> web.Response:
-    parameters.only(request.query, ())
-    versions = await request.app[RESULTS].all(request[TENANT])
-    return json_response({"items": [result_document(version) for version in versions], "next": None})
+    parameters.only(request.query, ("after", "limit"))
+    after, limit = parameters.after_result(request.query), parameters.list_limit(request.query)
+    versions, further = await request.app[RESULTS].all(request[TENANT], after=after, limit=limit)
+    return json_response({"items": [result_document(version) for version in versions], "next": versions[-1].name if further else None})
 
 
 async def read(request: web.Request) -> web.Response:

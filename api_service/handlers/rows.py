@@ -1,9 +1,9 @@
 """The rows of a job or of a named result, as JSON pages or as one CSV stream."""
 
+import msgspec
 from aiohttp import web
 
-from api_service.bodies import stream
-from api_service.handlers.answers import json_response
+from api_service.bodies import stream, whole
 from api_service.keys import RESULTS, TENANT
 from api_service.wire.cursors import Cursor, decode_cursor
 from api_service.wire.parameters import invalid, single
@@ -39,7 +39,10 @@ async def _rows(request: web.Request, version: Version, cursor: Cursor | None) -
     if wanted == "csv":
         response = web.StreamResponse(headers={"Content-Type": "text/csv; charset=utf-8; header=present", "Vary": "Accept"})
         return await stream(request, response, results.csv(version, query))
-    page = await results.page(version, query)
     shown = [{"name": name, "type": columns.types[name]} for name in query.columns]
-    document = {"items": page.items, "next": page.next, "version": version.version, "columns": shown}
-    return json_response(document, headers={"Vary": "Accept"})
+    async with results.page(version, query) as page:
+        document = {"items": page.items, "next": page.next, "version": version.version, "columns": shown}
+        body = msgspec.json.encode(document)
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Vary": "Accept"})
+        response.content_length = len(body)
+        return await stream(request, response, whole(body))

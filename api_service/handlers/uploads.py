@@ -16,9 +16,11 @@ async def create(request: web.Request) -> web.Response:
     check_uncompressed(request)
     if request.content_type.startswith("multipart/"):
         raise UnsupportedMediaType("Send the file itself as the body, not a form: curl --data-binary @file, or curl -T file -X POST")
+    settings = request.app[SETTINGS]
+    body = blocks(request, settings.max_upload_bytes, seconds=settings.max_upload_seconds, rate=settings.min_upload_bytes_per_second)
     upload = await request.app[UPLOADS].put(
         request[TENANT],
-        blocks(request, request.app[SETTINGS].max_upload_bytes),
+        body,
         filename=parameters.filename(request.query),
         sha256=promised_sha256(request.headers.getall("Content-Digest", [])),
     )

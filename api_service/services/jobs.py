@@ -95,12 +95,13 @@ class JobService:
 
     async def newest(
         self, tenant: str, *, state: str | None, labels: dict[str, str] | None, after: str | None, limit: int
-    ) -> list[Watched]:
-        jobs = await self._jobs.newest(tenant, state=state, labels=labels, after=after, limit=limit)
+    ) -> tuple[list[Watched], bool]:
+        """And whether others follow."""
+        jobs, further = await self._jobs.newest(tenant, state=state, labels=labels, after=after, limit=limit)
         progress = await self._jobs.progress([job.id for job in jobs])
-        named = any(job.result and job.result_name for job in jobs)
-        current = {version.job_id for version in await self._versions.published(tenant)} if named else set()
-        return [Watched(job, progress.get(job.id, Progress()), not job.result_name or job.id in current) for job in jobs]
+        named = [job.id for job in jobs if job.result and job.result_name]
+        current = await self._versions.shown(named) if named else set()
+        return [Watched(job, progress.get(job.id, Progress()), not job.result_name or job.id in current) for job in jobs], further
 
     async def cancel(self, tenant: str, job_id: str) -> Job:
         return await self._changed(self._jobs.cancel, tenant, job_id)

@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from api_service.services.watching import Remembered
 from shared.db.head import at_head
 from shared.db.pool import Pool
 from shared.doorbell import Doorbell
@@ -18,9 +19,13 @@ class Readiness:
     def __init__(self, pool: Pool, doorbell: Doorbell) -> None:
         self._pool = pool
         self._doorbell = doorbell
+        self._asked = Remembered[bool](seconds=0)
 
     async def check(self) -> bool:
-        """Whether Redis is there too; raises DatabaseUnavailable or NotMigrated."""
+        """Whether Redis is there too; raises DatabaseUnavailable or NotMigrated. Those who ask at once share one answer."""
+        return await self._asked.get(("", ""), self._check)
+
+    async def _check(self) -> bool:
         if not await at_head(self._pool):
             raise NotMigrated("The database's schema is not the one that this version needs; run `python -m api_service migrate`")
         asked = asyncio.create_task(self._doorbell.connected())

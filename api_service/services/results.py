@@ -2,15 +2,14 @@
 
 import csv
 import io
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from api_service.services.turns import Turns
 from api_service.wire.cursors import Cursor, encode_cursor, fingerprint
-from api_service.wire.literals import literal_text
 from shared.db.jobs import JobStore
 from shared.db.rows import RowQuery, RowStore
 from shared.db.versions import Version, VersionStore
@@ -24,14 +23,18 @@ class Page:
 
 
 class ResultService:
-    def __init__(self, jobs: JobStore, versions: VersionStore, rows: RowStore, exports: Turns) -> None:
+    """*pages* and *exports* bound how many answers with rows are made and sent at once, and with it the memory that they take."""
+
+    def __init__(self, jobs: JobStore, versions: VersionStore, rows: RowStore, *, pages: Turns, exports: Turns) -> None:
         self._jobs = jobs
         self._versions = versions
         self._rows = rows
+        self._pages = pages
         self._exports = exports
 
-    async def all(self, tenant: str) -> list[Version]:
-        return await self._versions.published(tenant)
+    async def all(self, tenant: str, *, after: str | None, limit: int) -> tuple[list[Version], bool]:
+        """By name; and whether others follow."""
+        return await self._versions.published(tenant, after=after, limit=limit)
 
     async def current(self, tenant: str, name: str) -> Version:
         version = await self._versions.current(tenant, name)
@@ -73,27 +76,26 @@ class ResultService:
             raise NotFound(f"Result {name} has no version {number}")
         return version
 
-    async def page(self, version: Version, query: RowQuery) -> Page:
-        assert query.limit is not None
-        try:
-            # One more row than asked for says whether there is a next page.
-            rows = await self._rows.page(version, replace(query, limit=query.limit + 1))
-        except ResultExpired as error:
-            if query.after is not None:
-                raise CursorExpired("The version that this cursor walks is kept no longer; begin again without `after`") from error
-            raise
-        shown = len(query.columns)
-        items = [dict(zip(query.columns, map(_plain, row), strict=False)) for row in rows[: query.limit]]
-        more = len(rows) > query.limit
-        return Page(items, _next(version, query, list(rows[query.limit - 1])[shown:]) if more else None)
+    @asynccontextmanager
+    async def page(self, version: Version, query: RowQuery) -> AsyncIterator[Page]:
+        """Lend a page; its turn ends with the block, in which it is sent."""
+        async with self._pages.turn(version.tenant):
+            try:
+                rows = await self._rows.page(version, query)
+            except ResultExpired as error:
+                if query.after is not None:
+                    raise CursorExpired("The version that this cursor walks is kept no longer; begin again without `after`") from error
+                raise
+            items = [dict(zip(query.columns, map(_plain, row), strict=True)) for row in rows.values]
+            yield Page(items, None if rows.last is None else _next(version, query, rows.last))
 
-    async def csv(self, version: Version, query: RowQuery) -> AsyncGenerator[str]:
+    async def csv(self, version: Version, query: RowQuery) -> AsyncGenerator[bytes]:
         """A line of names, then the rows; nothing comes before the database has answered."""
-        names = csv_line(query.columns)
+        names = csv_line(query.columns).encode()
         async with self._exports.turn(version.tenant), aclosing(self._rows.csv(version, query)) as blocks:
             async for block in blocks:
                 yield names + block
-                names = ""
+                names = b""
         if names:
             yield names
 
@@ -111,5 +113,5 @@ def _plain(value: Any) -> Any:
     return format(value, "f") if isinstance(value, Decimal) else value
 
 
-def _next(version: Version, query: RowQuery, values: list[Any]) -> str:
-    return encode_cursor(Cursor(version.job_id, fingerprint(query.filters, query.order), [literal_text(value) for value in values]))
+def _next(version: Version, query: RowQuery, row_id: int) -> str:
+    return encode_cursor(Cursor(version.job_id, fingerprint(query.filters, query.order), row_id))

@@ -1,4 +1,4 @@
-"""How many long answers are sent at once: each holds a connection to Postgres for as long as its reader takes."""
+"""How many large answers are sent at once: each holds memory, and an export a connection, for as long as its reader takes."""
 
 import asyncio
 from collections import Counter
@@ -34,4 +34,4 @@ class Turns:
             async with asyncio.timeout(self._patience):
                 await self._changed.wait_for(lambda: self._taken[tenant] < self._most_each and self._taken.total() < self._most)
         except TimeoutError as error:
-            raise TooManyExports("So many exports are being read that there is no connection for another; try again") from error
+            raise TooManyExports("So many answers of this kind are being read that there is no room for another; try again") from error

@@ -1,9 +1,10 @@
-"""Keyset cursors: where a page ended, and of which version, filters and order it was a page."""
+"""Cursors: with which row a page ended, and of which version, filters and order it was a page."""
 
 import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -12,11 +13,11 @@ from shared.errors import InvalidCursor
 
 
 class Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """`job_id` names the version, `query` is a digest of filters and order, `values` are literals of the order's terms."""
+    """`job_id` names the version, `query` is a digest of filters and order, `row_id` is the `_id` of the last row of the page."""
 
     job_id: str
     query: str
-    values: list[str | None]
+    row_id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 def fingerprint(filters: Sequence[Filter], order: Sequence[Term]) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +11,8 @@ from shared.db.result_tables import relation_name
 from shared.db.uploads import Upload
 from shared.db.versions import Version
 
-_SCANNED, _MERGED = 0.90, 0.98
-"""The share of a job that is behind it when its last chunk, its last merge is done."""
+_MOST, _MERGING = 0.98, 0.65
+"""The most that scanning has of a job, and what merging has of the rest; publishing has the rest of that."""
 
 
 def upload_document(upload: Upload) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) 
     return {
         "id": job.id,
         "state": job.state,
-        "phase": job.phase,
+        "phase": "done" if job.state == "succeeded" else job.phase,
         "done": job.done,
         "revision": job.revision,
         "progress": _progress(job, progress, now),
@@ -78,10 +79,9 @@ def etag(job: Job, progress: Progress, *, current: bool) -> str:
 
 def _progress(job: Job, progress: Progress, now: datetime) -> dict[str, Any]:
     seconds = _scan_seconds(job, now)
-    is_scanning = job.state == "running" and job.phase == "scanning" and progress.bytes_done > 0
-    left = (progress.bytes_total - progress.bytes_done) * seconds / progress.bytes_done if is_scanning else None
+    stage = _stage(job, progress)
     return {
-        "fraction": round(_fraction(job, progress), 4),
+        "fraction": round(stage.fraction, 4),
         "chunks": {
             "total": progress.chunks_total,
             "done": progress.chunks_done,
@@ -91,23 +91,59 @@ def _progress(job: Job, progress: Progress, now: datetime) -> dict[str, Any]:
         "rows": {"read": progress.rows_read, "filtered": 0, "dropped_null_key": progress.rows_dropped, "quarantined": 0, "skipped": 0},
         "bytes": {"total": progress.bytes_total, "done": progress.bytes_done},
         "rows_per_second": int(progress.rows_read / seconds) if seconds > 0 else None,
-        "eta_seconds": None if left is None else math.ceil(left),
+        "eta_seconds": _seconds_left(job, stage, now) if job.state == "running" else None,
     }
 
 
-def _fraction(job: Job, progress: Progress) -> float:
-    """Falls only when a job begins anew, and is 1 only when it succeeded."""
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A phase as part of a job: what fraction lies before it, how much it has, which share of that is done, and since when it lasts."""
+
+    before: float
+    width: float
+    share: float
+    since: datetime | None
+
+    @property
+    def fraction(self) -> float:
+        return self.before + self.width * self.share
+
+
+def _stage(job: Job, progress: Progress) -> _Stage:
+    """The fraction is 1 only when the job succeeded, and falls only when it begins anew.
+
+    What merging and publishing will cost is known of a chunk when it is done: by its states. So each chunk adds the share that
+    scanning has of its own cost, and nothing that is found later takes it away again.
+    """
     if job.state == "succeeded":
-        return 1.0
+        return _Stage(1.0, 0.0, 0.0, None)
+    scanned = _MOST * _share(progress.bytes_weighed, progress.bytes_total)
+    merging = _MERGING * (1 - scanned)
     match job.phase:
         case "scanning":
-            return _SCANNED * _share(progress.bytes_done, progress.bytes_total)
+            return _Stage(0.0, scanned, 1.0, job.planned_at)
         case "merging":
-            return _SCANNED + (_MERGED - _SCANNED) * _share(progress.merges_done, progress.merges_total)
+            return _Stage(scanned, merging, _share(progress.merges_done, progress.merges_total), job.scanned_at)
         case "publishing":
-            return _MERGED
+            return _Stage(scanned + merging, 1 - scanned - merging, 0.0, job.merged_at)
         case _:
-            return 0.0
+            return _Stage(0.0, 0.0, 0.0, None)
+
+
+def _seconds_left(job: Job, stage: _Stage, now: datetime) -> int | None:
+    """By the pace of the phase, or while nothing of it is done by that of all before it; None while neither is known.
+
+    A phase that lasts longer than that is thought to last half as long again.
+    """
+    if job.planned_at is None or stage.since is None or stage.fraction == 0:
+        return None
+    lasted = (now - stage.since).total_seconds()
+    if stage.width * stage.share > 0:
+        left = lasted / (stage.width * stage.share) * (1 - stage.fraction)
+    else:
+        expected = (stage.since - job.planned_at).total_seconds() / stage.before * (1 - stage.before)
+        left = max(expected - lasted, lasted / 2)
+    return max(1, math.ceil(left))
 
 
 def _share(part: int, whole: int) -> float:

@@ -1,4 +1,4 @@
-"""Values of a column's type, from the text of a query parameter or cursor and back."""
+"""Values of a column's type, from the text of a query parameter."""
 
 import math
 import re
@@ -28,23 +28,6 @@ def parse_literal(text: str, column_type: str) -> Any:
         return parse(text)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{text!r} is not {expected}") from error
-
-
-def literal_text(value: Any) -> str | None:
-    """What `parse_literal` reads back as the same value; None stays None."""
-    match value:
-        case None:
-            return None
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return repr(value)
-        case datetime() | date():
-            return value.isoformat()
-        case Decimal():
-            return format(value, "f")
-        case _:
-            return str(value)
 
 
 def _matched(pattern: re.Pattern[str], text: str) -> re.Match[str]:

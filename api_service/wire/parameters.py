@@ -8,6 +8,8 @@ from multidict import MultiMapping
 from shared.errors import Detail, InvalidCursor, InvalidParameter
 
 JOB_STATES = ("queued", "running", "paused", "cancelling", "succeeded", "failed", "cancelled")
+LIST, MAX_LIST = 100, 1000
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _JOB_ID = re.compile(r"job_[0-9a-z]{26}")
 
 
@@ -56,6 +58,19 @@ def labels(query: MultiMapping[str]) -> dict[str, str] | None:
         if found.setdefault(key, value) != value:
             raise invalid("label", f"no job has two values of {key}")
     return found or None
+
+
+def list_limit(query: MultiMapping[str]) -> int:
+    limit = whole_number(query, "limit", default=LIST, most=MAX_LIST)
+    assert limit is not None
+    return limit
+
+
+def after_result(query: MultiMapping[str]) -> str | None:
+    after = single(query, "after")
+    if after is not None and not _NAME.fullmatch(after):
+        raise InvalidCursor("after is the `next` of the page before")
+    return after
 
 
 def after_job(query: MultiMapping[str]) -> str | None:

@@ -60,7 +60,7 @@ def parse_row_query(query: MultiMapping[str], columns: RowColumns, wanted: Forma
         columns=tuple(shown) or columns.shown,
         filters=filters,
         order=order,
-        after=None if cursor is None else _after(cursor, filters, order, columns),
+        after=None if cursor is None else _after(cursor, filters, order),
         limit=whole_number(query, "limit", default=PAGE_ROWS if is_page else None, most=MAX_PAGE_ROWS if is_page else MAX_STREAM_ROWS),
     )
 
@@ -112,16 +112,10 @@ def _value(parameter: str, text: str, column_type: str) -> Any:
         raise invalid(parameter, str(error)) from error
 
 
-def _after(cursor: Cursor, filters: tuple[Filter, ...], order: tuple[Term, ...], columns: RowColumns) -> tuple[Any, ...]:
-    if cursor.query != fingerprint(filters, order) or len(cursor.values) != len(order):
+def _after(cursor: Cursor, filters: tuple[Filter, ...], order: tuple[Term, ...]) -> int:
+    if cursor.query != fingerprint(filters, order):
         raise InvalidCursor("This cursor belongs to other filters or another order; repeat them as they were")
-    try:
-        return tuple(
-            None if text is None else parse_literal(text, columns.types[term.column])
-            for text, term in zip(cursor.values, order, strict=True)
-        )
-    except ValueError as error:
-        raise InvalidCursor("This is not a cursor that Gristmill gave") from error
+    return cursor.row_id
 
 
 def version_number(query: MultiMapping[str]) -> int | None:

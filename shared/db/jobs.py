@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from shared.core.lifecycle import JOB, sources
-from shared.db.pool import Connection, Pool, Record
+from shared.db.pool import LIST_BYTES, Connection, Pool, Record
 from shared.db.result_tables import drop_table
 from shared.db.statements import Statements
 from shared.errors import AlreadyDone, DatabaseUnavailable, DeadlineExceeded, IdempotencyKeyReused, InvalidState, Problem, RetryExpired
@@ -59,7 +59,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Counts over a job's units; bytes are of input."""
+    """Counts over a job's units; bytes are of input. `bytes_weighed` are those done, each by the share that scanning has of its whole cost."""
 
     chunks_total: int = 0
     chunks_done: int = 0
@@ -71,6 +71,7 @@ class Progress:
     rows_dropped: int = 0
     bytes_total: int = 0
     bytes_done: int = 0
+    bytes_weighed: int = 0
 
     @classmethod
     def of(cls, row: Record) -> Self:
@@ -130,11 +131,11 @@ class JobStore:
 
     async def newest(
         self, tenant: str, *, state: str | None = None, labels: dict[str, str] | None = None, after: str | None = None, limit: int = 100
-    ) -> list[Job]:
-        """Newest first, older than the job id *after*, without specs and plans."""
+    ) -> tuple[list[Job], bool]:
+        """Newest first, older than the job id *after*, without specs and plans, about LIST_BYTES of them; and whether others follow."""
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(SQL.newest, tenant, state, labels, after, limit)
-        return [Job.of(row) for row in rows]
+            rows = await connection.fetch(SQL.newest, tenant, state, labels, after, limit, LIST_BYTES)
+        return [Job.of(row) for row in rows], bool(rows) and rows[-1]["further"]
 
     async def progress(self, job_ids: list[str]) -> dict[str, Progress]:
         async with self._pool.connection() as connection:

@@ -20,6 +20,8 @@ else:
 
 Record = asyncpg.Record
 
+LIST_BYTES = 4 * 1024**2
+"""What a list of jobs or results takes from Postgres, about: a result may have more than a thousand columns."""
 _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # 57P01 admin shutdown, 57P02 crash, 57P03 cannot connect now

@@ -43,6 +43,27 @@ def result_table(relation: str, columns: Iterable[dict[str, str]]) -> Table:
     return Table(relation, MetaData(schema=TABLES), Column("_id", BigInteger, nullable=False), *made)
 
 
+def changes(columns: Iterable[dict[str, str]], now: list[dict[str, Any]] | None) -> list[str]:
+    """What became of a version's table since it was made with *columns*.
+
+    *now* are its columns today in the order in which they were made, those that were dropped included; None: there is no table.
+    """
+    if now is None:
+        return ["it was dropped or renamed"]
+    made = [{"name": "_id", "type": "int64"}, *columns]
+    return [said for was, became in zip(made, now, strict=False) if (said := _change(was, became))]
+
+
+def _change(was: dict[str, str], became: dict[str, Any]) -> str | None:
+    name, made = was["name"], sql_type(parse_result_type(was["type"])).compile(dialect=_DIALECT).lower()
+    made = made.partition(" collate")[0].replace(", ", ",")
+    if became["dropped"]:
+        return f"its column {name!r} was dropped"
+    if became["name"] != name:
+        return f"its column {name!r} is now named {became['name']!r}"
+    return None if became["type"] == made else f"its column {name!r} is now {became['type']}, and was {made}"
+
+
 def _compiled(ddl: schema.ExecutableDDLElement) -> str:
     return str(ddl.compile(dialect=_DIALECT)).strip()
 

@@ -1,25 +1,37 @@
-"""Reading the user-shaped result tables: SQLAlchemy Core builds the SELECT, every value travels as a bound parameter."""
+"""Reading the user-shaped result tables: SQLAlchemy Core builds the SELECT, every value travels as a bound parameter.
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+Postgres measures what it sends, because a row may be of any size: a page ends before it is too large, and the lines of a stream
+come in pieces of a bounded size. So the gateway never holds more than `PAGE_BYTES`, or `_PIECES_A_FETCH` pieces, of an answer.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ARRAY, Column, ColumnElement, Numeric, Select, Table, Text, and_, any_, case, func, literal, or_, select
+import asyncpg
+from sqlalchemy import ARRAY, Column, ColumnElement, Numeric, Select, Table, Text, and_, any_, case, extract, func, literal, or_, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.types import TypeEngine
 
-from shared.db.pool import Pool, Record
-from shared.db.result_tables import result_table
+from shared.db.pool import Pool
+from shared.db.result_tables import TABLES, changes, result_table
+from shared.db.versions import SQL as VERSIONS
 from shared.db.versions import Version
-from shared.errors import NotMigrated, ResultExpired
+from shared.errors import InvalidCursor, NotMigrated, ResultChanged, ResultExpired, RowTooLarge
 
 Operator = Literal["exact", "ne", "gt", "gte", "lt", "lte", "in", "isnull", "startswith"]
 ROW_ID = "_id"
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]  # the dialect's constructor has no annotations
-_LINES_A_FETCH = 2000
+PAGE_BYTES = 8 * 1024**2
+_VALUE_BYTES = 32
+"""What a value counts beside its name and, if it is a text or an array, its octets: about what it takes in a JSON page."""
+_PIECE_BYTES, _PIECES_A_FETCH = 2048, 2000
 _FETCH_SECONDS = 60.0
+_ODD = (asyncpg.SyntaxOrAccessError, asyncpg.DataError, OverflowError, ValueError)
+"""What a statement meets on a table that is not as it was published: OverflowError is a time that Python cannot hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +53,21 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowQuery:
-    """`order` ends with `_id`, which makes it total; `after` are the values of its terms in the last row already read."""
+    """`order` ends with `_id`, which makes it total; `after` is the `_id` of the last row already read."""
 
     columns: tuple[str, ...]
     filters: tuple[Filter, ...] = ()
     order: tuple[Term, ...] = (Term(ROW_ID),)
-    after: tuple[Any, ...] | None = None
+    after: int | None = None
     limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The values of the query's columns, row by row; `last` is the `_id` of the last row if there are more, else None."""
+
+    values: list[tuple[Any, ...]]
+    last: int | None
 
 
 class RowStore:
@@ -57,45 +77,134 @@ class RowStore:
         self._pool = pool
         self._streams = streams
 
-    async def page(self, version: Version, query: RowQuery) -> list[Record]:
-        """Rows of the query's columns, then the columns of its order; raises ResultExpired once the table is dropped."""
-        sql, args = page_statement(version, query)
-        try:
-            async with self._pool.connection() as connection:
-                return await connection.fetch(sql, *args)
-        except NotMigrated as error:
-            raise _gone(version) from error
+    async def page(self, version: Version, query: RowQuery) -> Rows:
+        """At most `query.limit` rows, and fewer where they would take more than PAGE_BYTES.
 
-    async def csv(self, version: Version, query: RowQuery) -> AsyncGenerator[str]:
-        """Blocks of whole CSV lines (RFC 4180), without a header; one snapshot, read through a cursor."""
+        Raises RowTooLarge for a row that fits in no page, ResultExpired and ResultChanged when the table is not what it was.
+        """
+        async with self._explained(version), self._pool.connection() as connection:
+            sql, args = page_statement(version, query)
+            found = [tuple(row) for row in await connection.fetch(sql, *args)]
+            if not found:
+                sql, args = first_statement(version, query)
+                _explain_empty(await connection.fetchrow(sql, *args), version, query)
+            return Rows([row[:-2] for row in found], found[-1][-2] if found and found[-1][-1] else None)
+
+    async def csv(self, version: Version, query: RowQuery) -> AsyncGenerator[bytes]:
+        """Blocks of CSV (RFC 4180), without a header; one snapshot, read through a cursor."""
         sql, args = csv_statement(version, query)
+        async with self._explained(version), self._streams.transaction() as tx:
+            cursor = await tx.cursor(sql, *args, timeout=_FETCH_SECONDS)
+            while pieces := await cursor.fetch(_PIECES_A_FETCH, timeout=_FETCH_SECONDS):
+                yield b"".join(piece[0] for piece in pieces)
+
+    @asynccontextmanager
+    async def _explained(self, version: Version) -> AsyncIterator[None]:
+        """Tell what became of the table, if Postgres cannot read it as it was published."""
         try:
-            async with self._streams.transaction() as tx:
-                cursor = await tx.cursor(sql, *args, timeout=_FETCH_SECONDS)
-                while rows := await cursor.fetch(_LINES_A_FETCH, timeout=_FETCH_SECONDS):
-                    yield "".join(f"{row[0]}\r\n" for row in rows)
-        except NotMigrated as error:
-            raise _gone(version) from error
+            yield
+        except (NotMigrated, *_ODD) as error:
+            async with self._pool.connection() as connection:
+                now = await connection.fetchrow(VERSIONS.shape, version.job_id)
+            if now is None:
+                raise ResultExpired(f"The rows of job {version.job_id} are kept no longer") from error
+            found = changes(version.columns, now["columns"])
+            if isinstance(error, asyncpg.InsufficientPrivilegeError):
+                found = ["Gristmill's role may not read it"]
+            elif isinstance(error, OverflowError | ValueError):
+                found = found or ["it holds a date or time outside the years 1 to 9999"]
+            if not found:
+                raise
+            raise ResultChanged(
+                f"The table {TABLES}.{version.relation} was changed since it was published: {'; '.join(found)}. "
+                "Undo the change, or run the job again"
+            ) from error
 
 
-def _gone(version: Version) -> ResultExpired:
-    return ResultExpired(f"The rows of job {version.job_id} are kept no longer")
+def _explain_empty(first: asyncpg.Record | None, version: Version, query: RowQuery) -> None:
+    """A page without rows: there are none, unless the first one, of which *first* tells the sizes, fits in no page."""
+    if first is None and query.after is None:
+        return
+    if first is None:
+        raise InvalidCursor(f"No row follows row {query.after}, of which this cursor tells; take `next` of the page before")
+    row_id, *sizes = first
+    size, column = max(zip(sizes, query.columns, strict=True))
+    raise RowTooLarge(
+        f"Row {row_id} of the result takes more than the {PAGE_BYTES} bytes that a JSON page may have: column {column!r} alone "
+        f"{size} bytes. Leave it out with `select`, take the rows as CSV (format=csv), or read {TABLES}.{version.relation} with SQL"
+    )
 
 
 def page_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
+    """Rows of the query's columns, then `_id`, then whether another row follows, as long as they fit into PAGE_BYTES together.
+
+    SQLAlchemy writes what has names and values in it; around that there are labels and numbers only.
+    """
+    assert query.limit is not None
+    sql, args = _labelled(version, query, query.limit + 1)  # one more says whether others follow
+    types = _types(version)
+    shown = ", ".join(_shown(types[name], f"c{no}") for no, name in enumerate(query.columns))
+    fixed = sum(len(name.encode()) + _VALUE_BYTES for name in query.columns)
+    size = " + ".join(
+        [f"{fixed}::bigint", *(_octets(types[name], f"c{no}") for no, name in enumerate(query.columns) if _varies(types[name]))]
+    )
+    order = ", ".join(f"t{no} {'DESC' if term.descending else 'ASC'} NULLS LAST" for no, term in enumerate(query.order))
+    fitting = (
+        f"SELECT {shown}, id, follows FROM ("  # noqa: S608
+        f"SELECT *, sum({size}) OVER sofar AS total, lead(id) OVER sofar IS NOT NULL AS follows FROM ({sql}) AS page"
+        f" WINDOW sofar AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING)) AS measured"
+        f" WHERE total <= {PAGE_BYTES} ORDER BY {order} LIMIT {query.limit}"
+    )
+    return fitting, args
+
+
+def first_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
+    """`_id` of the first row, then the size of each of its values."""
+    sql, args = _labelled(version, query, 1)
+    types = _types(version)
+    sizes = (_octets(types[name], f"c{no}") if _varies(types[name]) else "0" for no, name in enumerate(query.columns))
+    return f"SELECT id, {', '.join(sizes)} FROM ({sql}) AS page", args  # noqa: S608
+
+
+def _labelled(version: Version, query: RowQuery, limit: int) -> tuple[str, list[Any]]:
+    """The query's columns as c0, c1, …, the terms of its order as t0, t1, … and `_id` as id."""
     table = _table(version)
-    names = [*query.columns, *(term.column for term in query.order)]
-    # Labels keep SQLAlchemy from dropping a column that is both shown and ordered by.
-    return _compiled(_narrowed(select(*(table.c[name].label(f"c{no}") for no, name in enumerate(names))), table, query))
+    columns = [table.c[name].label(f"c{no}") for no, name in enumerate(query.columns)]
+    terms = [table.c[term.column].label(f"t{no}") for no, term in enumerate(query.order)]
+    return _compiled(_narrowed(select(*columns, *terms, table.c[ROW_ID].label("id")), table, query).limit(limit))
+
+
+def _varies(column_type: str) -> bool:
+    return column_type == "string" or column_type.endswith("[]")
+
+
+def _octets(column_type: str, label: str) -> str:
+    """How much a value of a varying size takes. Postgres knows the length of a text without reading it."""
+    octets = (
+        f"octet_length({label}::text) + cardinality({label}) * {_VALUE_BYTES}" if column_type.endswith("[]") else f"octet_length({label})"
+    )
+    return f"coalesce({octets}, 0)"
+
+
+def _shown(column_type: str, label: str) -> str:
+    """An infinite time is null in JSON, as an infinite number is."""
+    return f"CASE WHEN isfinite({label}) THEN {label} END" if column_type in {"date", "timestamp", "timestamptz"} else label
 
 
 def csv_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
-    """One text a row: Postgres writes the line, so that the gateway only passes it on."""
+    """Pieces of lines: Postgres writes them, so that the gateway only passes them on."""
     table = _table(version)
-    types = {ROW_ID: "int64"} | {c["name"]: c["type"] for c in version.columns}
+    types = _types(version)
     cells = [(_array if types[name].endswith("[]") else _CELLS.get(types[name], _plain))(table.c[name]) for name in query.columns]
     # array_to_string writes its last argument for a null: a null is an empty cell, an empty text is "".
-    return _compiled(_narrowed(select(func.array_to_string(array(cells), ",", "")), table, query))
+    line = func.convert_to(func.array_to_string(array(cells), ",", "") + "\r\n", "UTF8")
+    sql, args = _compiled(_narrowed(select(line.label("line")), table, query).limit(query.limit))
+    piece = f"substring(line, generate_series(1, octet_length(line), {_PIECE_BYTES}), {_PIECE_BYTES})"
+    return f"SELECT {piece} FROM ({sql}) AS lines", args  # noqa: S608  # the numbers are our own
+
+
+def _types(version: Version) -> dict[str, str]:
+    return {ROW_ID: "int64"} | {column["name"]: column["type"] for column in version.columns}
 
 
 def _table(version: Version) -> Table:
@@ -107,7 +216,7 @@ def _narrowed(rows: Select[Any], table: Table, query: RowQuery) -> Select[Any]:
     if query.after is not None:
         rows = rows.where(_beyond(table, query.order, query.after))
     ordered = (table.c[t.column].desc() if t.descending else table.c[t.column].asc() for t in query.order)
-    return rows.order_by(*(term.nulls_last() for term in ordered)).limit(query.limit)
+    return rows.order_by(*(term.nulls_last() for term in ordered))
 
 
 def _bound_type(column: Column[Any]) -> TypeEngine[Any]:
@@ -132,19 +241,24 @@ _CONDITIONS: dict[Operator, Callable[[Column[Any], Any], ColumnElement[bool]]] =
 }
 
 
-def _beyond(table: Table, order: Sequence[Term], after: Sequence[Any]) -> ColumnElement[bool]:
-    """The rows that come later than *after*: equal in the first terms, later in the next one; nulls are last.
+def _beyond(table: Table, order: Sequence[Term], row_id: int) -> ColumnElement[bool]:
+    """The rows that come later than row *row_id*: equal in the first terms, later in the next one; nulls are last.
 
-    Written out, because a row comparison knows neither nulls nor mixed directions.
+    Written out, because a row comparison knows neither nulls nor mixed directions. The row's values stay in Postgres,
+    since they may be of any size; a published table does not change.
     """
+    last = table.alias("last")
     ways: list[ColumnElement[bool]] = []
     same: list[ColumnElement[bool]] = []
-    for term, value in zip(order, after, strict=True):
-        column = table.c[term.column]
-        if value is not None:
-            later = _CONDITIONS["lt" if term.descending else "gt"](column, value)
-            ways.append(and_(*same, or_(later, column.is_(None)) if column.nullable else later))
-        same.append(column.is_(None) if value is None else column == _bound(column, value))
+    for term in order:
+        column: Column[Any] = table.c[term.column]
+        if term.column == ROW_ID:
+            value: ColumnElement[Any] = _bound(column, row_id)
+        else:
+            value = select(last.c[term.column]).where(last.c[ROW_ID] == _bound(last.c[ROW_ID], row_id)).scalar_subquery()
+        later = column < value if term.descending else column > value
+        ways.append(and_(*same, or_(later, and_(column.is_(None), value.is_not(None))) if column.nullable else later))
+        same.append(column.is_not_distinct_from(value))
     return or_(*ways)
 
 
@@ -163,8 +277,11 @@ def _array(column: Column[Any]) -> ColumnElement[Any]:
 
 
 def _moment(pattern: str) -> Callable[[Column[Any]], ColumnElement[Any]]:
-    """The session's time zone is UTC (shared.db.pool), its DateStyle is anybody's guess."""
-    return lambda column: func.to_char(column, pattern)
+    """The session's time zone is UTC (shared.db.pool), its DateStyle is anybody's guess.
+
+    Readers refuse other years than 1 to 9999. What else was put into a table, and infinity, is written as Postgres does.
+    """
+    return lambda column: case((extract("year", column).between(1, 9999), func.to_char(column, pattern)), else_=_plain(column))
 
 
 _CELLS: dict[str, Callable[[Column[Any]], ColumnElement[Any]]] = {

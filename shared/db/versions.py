@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from shared.db.pool import Pool, Record
+from shared.db.pool import LIST_BYTES, Pool, Record
 from shared.db.statements import Statements
 
 SQL = Statements("versions")
@@ -49,7 +49,13 @@ class VersionStore:
     async def by_number(self, tenant: str, name: str, version: int) -> Version | None:
         return await self._one(SQL.by_number, tenant, name, version)
 
-    async def published(self, tenant: str) -> list[Version]:
-        """The current version of every published name, by name."""
+    async def published(self, tenant: str, *, after: str | None, limit: int) -> tuple[list[Version], bool]:
+        """The current version of every published name that comes after *after*, about LIST_BYTES of them; and whether others follow."""
         async with self._pool.connection() as connection:
-            return [Version.of(row) for row in await connection.fetch(SQL.published, tenant)]
+            rows = await connection.fetch(SQL.published, tenant, after, limit, LIST_BYTES)
+        return [Version.of(row) for row in rows], bool(rows) and rows[-1]["further"]
+
+    async def shown(self, job_ids: list[str]) -> set[str]:
+        """Those of the jobs whose version is the one that its name shows."""
+        async with self._pool.connection() as connection:
+            return {row["job_id"] for row in await connection.fetch(SQL.shown, job_ids)}

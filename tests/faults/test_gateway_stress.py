@@ -5,13 +5,15 @@
 
 import asyncio
 import os
+import resource
 import socket
 import time
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
-import aiohttp
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from api_service import bodies, server
 from tests.support.crowd import CROWDS, Crowd, submits
@@ -48,11 +50,14 @@ def spec_for_stack(stack) -> dict:
     return {"source": {"uris": [f"file://{stack.data}/a.csv"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
 
 
-async def big_result(settings) -> str:
+async def big_result(settings, width: int = 100) -> str:
     """A result of some 20 MB."""
-    job_id = await publish(settings, {"k": "string"}, [("x" * 100,)], name="big")
+    job_id = await publish(settings, {"k": "string"}, [("x" * width,)], name="big")
     async with database(settings) as connection:
-        await connection.execute(f"INSERT INTO gristmill_results.{job_id} SELECT n, repeat('x', 100) FROM generate_series(2, {ROWS}) n")
+        count = ROWS * 100 // width
+        await connection.execute(
+            f"INSERT INTO gristmill_results.{job_id} SELECT n, repeat('x', {width}) FROM generate_series(2, {count}) n"
+        )
     return job_id
 
 
@@ -117,9 +122,9 @@ def connections(http) -> int:
     return sum(1 for each in found if each.laddr.port == port and each.status == psutil.CONN_ESTABLISHED)
 
 
-async def raw_connection(http) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def raw_connection(http, source: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     url = urlsplit(str(http._base_url))
-    return await asyncio.open_connection(url.hostname, url.port)
+    return await asyncio.open_connection(url.hostname, url.port, local_addr=(source, 0))
 
 
 async def test_a_head_that_never_ends_is_cut_off(settings, monkeypatch):
@@ -141,6 +146,39 @@ async def test_a_body_that_stops_arriving_is_a_bad_request_and_leaves_no_file(se
             assert answer.startswith(b"HTTP/1.1 400 ")
             assert b'"code":"bad_request"' in answer
             writer.close()
+    assert list((settings.storage / "uploads").glob("*/.*.part")) == []
+
+
+async def test_a_head_that_drips_in_is_cut_off(settings, monkeypatch):
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.5)
+    async with gateway(settings) as http, asyncio.timeout(10):
+        reader, writer = await raw_connection(http)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        ended = asyncio.create_task(reader.read())
+        while not ended.done():
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+        assert ended.result() == b""
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"), [("min_upload_bytes_per_second", "stopped arriving"), ("max_upload_seconds", "did not arrive within 1 s")]
+)
+async def test_an_upload_that_drips_in_is_a_bad_request_and_leaves_no_file(settings, monkeypatch, setting, said):
+    monkeypatch.setattr(bodies, "STALLED_SECONDS", 0.5)
+    rate, seconds = (2000, 60) if setting == "min_upload_bytes_per_second" else (1, 1)
+    settings.min_upload_bytes_per_second, settings.max_upload_seconds = rate, seconds
+    async with gateway(settings) as http, asyncio.timeout(20):
+        reader, writer = await raw_connection(http)
+        writer.write(b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" + b"x" * 5000)
+        answered = asyncio.create_task(reader.readuntil(b"}"))
+        while not answered.done():
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+        assert answered.result().startswith(b"HTTP/1.1 400 ")
+        assert said.encode() in answered.result()
+        writer.close()
     assert list((settings.storage / "uploads").glob("*/.*.part")) == []
 
 
@@ -175,19 +213,107 @@ async def test_without_descriptors_the_oldest_idle_connection_makes_room(setting
             each.close()
 
 
-async def test_when_no_connection_is_idle_nobody_new_comes_in(settings, monkeypatch):
+async def test_when_no_connection_is_idle_only_health_checks_are_answered(settings, monkeypatch):
     monkeypatch.setattr(server, "MAX_DESCRIPTORS", server.SPARE_DESCRIPTORS + 2 * 2)
+    settings.max_connections_per_address = 2
     async with gateway(settings) as http, asyncio.timeout(20):
         async with http.post("/v1/jobs", json=spec_for(settings)) as response:
             path = response.headers["Location"]
         waiting = [asyncio.create_task(wait(http, path)) for _ in range(2)]
         while connections(http) < 2:
             await asyncio.sleep(0.02)
-        with pytest.raises(aiohttp.ClientError):
-            await wait(http, path)
+        silent = [await raw_connection(http) for _ in range(2 * server.RESERVED)]
+        for health in ("/livez", "/readyz"):
+            async with http.get(health) as response:
+                assert (response.status, response.headers["Connection"]) == (200, "close")
+        async with http.get(path) as response:
+            assert (response.status, (await problem_of(response))["code"]) == (503, "too_many_connections")
+        assert connections(http) <= 2 * (2 + server.RESERVED)
         assert [await each for each in waiting] == [200, 200]
+        async with http.get(path) as response:
+            assert response.status == 200
+        for _, writer in silent:
+            writer.close()
 
 
-async def wait(http, path: str) -> int:
-    async with http.get(path, headers={"Prefer": "wait=2"}) as response:
+async def test_one_address_cannot_take_all_connections(settings, monkeypatch):
+    monkeypatch.setattr(server, "MAX_DESCRIPTORS", server.SPARE_DESCRIPTORS + 2 * 20)
+    async with gateway(settings) as http, asyncio.timeout(20):
+        async with http.post("/v1/jobs", json=spec_for(settings)) as response:
+            path = response.headers["Location"]
+        other = await raw_connection(http, source="127.0.0.2")
+        many = [asyncio.create_task(wait(http, path, force=True)) for _ in range(20)]
+        said = sorted([await each for each in many])
+        assert said == [200] * 15 + [503] * 5
+        other[1].write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await other[0].readline()).startswith(b"HTTP/1.1 200 ")
+        other[1].close()
+
+
+def test_an_ipv6_client_is_its_network():
+    def address(*peer):
+        return server._address(SimpleNamespace(get_extra_info=lambda _: peer))
+
+    assert address("2001:db8:1:2:3:4:5:6", 1, 0, 0) == address("2001:db8:1:2::9", 2, 0, 0) != address("2001:db8:1:3::9", 2, 0, 0)
+    assert address("fe80::1%eth0", 1, 0, 0) == "fe80::/64"
+    assert address("10.0.0.1", 5) == "10.0.0.1"
+
+
+async def wait(http, path: str, *, force: bool = False) -> int:
+    async with http.get(path, headers={"Prefer": "wait=2"} | ({"Connection": "close"} if force else {})) as response:
         return response.status
+
+
+async def test_readers_that_are_cut_off_leave_no_stack_trace(settings, monkeypatch, caplog):
+    monkeypatch.setattr(bodies, "STALLED_SECONDS", 0.5)
+    await big_result(settings)
+    async with gateway(settings) as http, asyncio.timeout(30):
+        with capture_logs() as lines:
+            deaf = [await deaf_reader(http, "/v1/results/big/rows?format=csv") for _ in range(4)]
+            while sum(line["event"] == "request.cut" for line in lines) < 4:
+                await asyncio.sleep(0.02)
+        for client in deaf:
+            client.close()
+    assert [line["why"] for line in lines if line["event"] == "request.cut"] == ["the client reads too slowly"] * 4
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_readers_of_large_pages_take_turns(settings, monkeypatch):
+    monkeypatch.setattr(bodies, "STALLED_SECONDS", 4.0)
+    await big_result(settings, width=5000)
+    async with gateway(settings) as http, asyncio.timeout(60):
+        deaf = [await deaf_reader(http, "/v1/results/big/rows?limit=10000") for _ in range(6)]
+        async with http.get("/v1/results/big/rows?limit=1") as response:
+            assert (response.status, (await problem_of(response))["code"]) == (429, "too_many_exports")
+        status = 429
+        while status == 429:
+            async with http.get("/v1/results/big/rows?limit=1") as response:
+                status = response.status
+        assert status == 200
+        for client in deaf:
+            client.close()
+
+
+async def test_without_descriptors_there_is_one_line_and_no_stack_trace(settings, caplog):
+    async with gateway(settings) as http, asyncio.timeout(20):
+        async with http.get("/livez") as response:
+            assert response.status == 200
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        client = socket.socket()
+        client.setblocking(False)
+        with capture_logs() as lines:
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+                url = urlsplit(str(http._base_url))
+                await asyncio.get_running_loop().sock_connect(client, (url.hostname, url.port))
+                while not any(line["event"] == "gateway.no_descriptors" for line in lines):
+                    await asyncio.sleep(0.02)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        client.close()
+        assert {(line["event"], line["error"]) for line in lines if line["log_level"] == "warning"} == {
+            ("gateway.no_descriptors", "Too many open files")
+        }
+        assert [record for record in caplog.records if record.exc_info] == []
+        async with http.get("/readyz") as response:
+            assert response.status == 200

@@ -112,6 +112,17 @@ async def test_a_plan_commits_its_chunks_and_the_phase_in_one_step(world):
     assert (await world.jobs.get("default", job.id)).plan == {"schema": []}, "the same commit again is success and changes nothing"
 
 
+async def test_a_chunk_of_many_groups_weighs_less_because_its_merge_costs_more(world):
+    job_id = await world.planned(2)
+    weights = []
+    for groups in (0, 5):
+        lease = await world.claimed(job_id=job_id)
+        await world.units.complete(lease, Done(rows_out=groups), nothing)
+        weights.append((await world.jobs.progress([job_id]))[job_id].bytes_weighed)
+
+    assert weights == [10, 10 + round(10 * (10 + 36 * 5) / (10 + 116 * 5))]
+
+
 async def nothing(_tx):
     """Write nothing beside the ledger."""
 

@@ -53,6 +53,10 @@ class Misfit(Exception):
     """Some text of the column is not a literal of the type."""
 
 
+class OutOfYears(Misfit):
+    """What lies outside the years 1 to 9999, and in which row, counted from 0."""
+
+
 def arrow_type(kind: DataType) -> pa.DataType:
     return pa.decimal128(kind.precision, kind.scale) if kind.kind == "decimal" else _SIMPLE[kind.kind]
 
@@ -145,14 +149,18 @@ def _timestamp(text: Column, target: pa.DataType) -> Column:
     starts, lengths, octets = _layout(text)
     _refuse((lengths > 10) & (lengths < 16))
     _refuse(octets[starts[lengths > 10] + 13] != ord(":"))
-    return _in_years(values, unit=_DAY)
+    return in_years(values)
 
 
-def _in_years(values: Column, unit: int) -> Column:
-    """Refuse what lies, in UTC, outside the years 1 to 9999; *unit* is a day in the unit of *values*."""
-    numbers = pc.min_max(values.view(pa.int32() if unit == 1 else pa.int64()))
-    lowest, highest = numbers["min"].as_py(), numbers["max"].as_py()
-    _refuse(lowest is not None and (lowest < _FIRST_DAY * unit or highest >= (_LAST_DAY + 1) * unit))
+def in_years(values: Column) -> Column:
+    """Refuse what lies, in UTC, outside the years 1 to 9999, where ISO 8601 ends: dates by the day, times by the microsecond."""
+    unit, numbers = (1, values.view(pa.int32())) if pa.types.is_date32(values.type) else (_DAY, values.view(pa.int64()))
+    ends = pc.min_max(numbers)
+    lowest, highest = ends["min"].as_py(), ends["max"].as_py()
+    if lowest is not None and (lowest < _FIRST_DAY * unit or highest >= (_LAST_DAY + 1) * unit):
+        outside = pc.or_(pc.less(numbers, _FIRST_DAY * unit), pc.greater_equal(numbers, (_LAST_DAY + 1) * unit))
+        row = pc.index(outside, True).as_py()
+        raise OutOfYears(f"{values.slice(row, 1).cast(pa.string())[0]} lies outside the years 1 to 9999", row)
     return values
 
 
@@ -161,7 +169,7 @@ def _timestamptz(text: Column, zone: str) -> Column:
     aware = _timestamp(pc.if_else(zoned, text, _NO_TEXT), _SIMPLE["timestamptz"])
     naive = _timestamp(pc.if_else(zoned, _NO_TEXT, text), pa.timestamp("us"))
     local = pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="raise")
-    return _in_years(pc.coalesce(aware, pc.cast(local, _SIMPLE["timestamptz"])), unit=_DAY)
+    return in_years(pc.coalesce(aware, pc.cast(local, _SIMPLE["timestamptz"])))
 
 
 _CONVERTERS: dict[Kind, Callable[[Column, Field, str], Column]] = {
@@ -170,7 +178,7 @@ _CONVERTERS: dict[Kind, Callable[[Column, Field, str], Column]] = {
     "int64": lambda text, field, _zone: _exact_number(text, field.type),
     "decimal": lambda text, field, _zone: _exact_number(text, field.type),
     "float64": lambda text, field, _zone: _float(text, declared=field.declared),
-    "date": lambda text, _field, _zone: _in_years(pc.cast(text, pa.date32()), unit=1),
+    "date": lambda text, _field, _zone: in_years(pc.cast(text, pa.date32())),
     "timestamp": lambda text, _field, _zone: _timestamp(text, pa.timestamp("us")),
     "timestamptz": lambda text, field, zone: _timestamptz(text, zone) if field.declared else _timestamp(text, _SIMPLE["timestamptz"]),
 }

@@ -1,8 +1,9 @@
 """Parquet files: schema and extents from the metadata, frames by row groups.
 
 Integers become int64, half and single floats float64, timestamps of any unit microseconds; a value that would not survive (a uint64
-past 2^63-1, a nanosecond fraction) is an error, never rounded. Columns of other types (lists, structs, maps, binary, times, durations,
-decimals of more than 38 digits) are left out of the schema, so that they are unknown to a spec.
+past 2^63-1, a nanosecond fraction) is an error, never rounded, and so is a date or time
+outside the years 1 to 9999. Columns of other types (lists, structs, maps, binary, times, durations, decimals of more than 38 digits)
+are left out of the schema, so that they are unknown to a spec.
 """
 
 from collections.abc import Iterator, Sequence
@@ -124,9 +125,11 @@ def read(file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, c
         if not columns:
             yield from _counted(sum(opened.metadata.row_group(group).num_rows for group in groups), rows)
             return
+        row = sum(opened.metadata.row_group(group).num_rows for group in range(extent.start))
         for batch in opened.iter_batches(batch_size=rows, row_groups=groups, columns=columns, use_threads=False):
             if batch.num_rows:
-                yield pa.table({name: _adapted(batch.column(name), schema[name], file, source.timezone) for name in columns})
+                yield pa.table({name: _adapted(batch.column(name), schema[name], file, source.timezone, row) for name in columns})
+            row += batch.num_rows
 
 
 def _batch_rows(metadata: pq.FileMetaData, groups: list[int], columns: list[str], batch_bytes: int) -> int:
@@ -144,10 +147,13 @@ def _counted(rows: int, batch_rows: int) -> Iterator[pa.Table]:
         yield pa.table({"": pa.array(np.ones(min(batch_rows, rows - start), bool))})
 
 
-def _adapted(values: Column, field: Field, file: SourceFile, zone: str) -> Column:
-    """*values* as *field*'s type if no value changes by it; BadRow otherwise."""
+def _adapted(values: Column, field: Field, file: SourceFile, zone: str, row: int) -> Column:
+    """*values*, the first of which is in row *row* of the file, as *field*'s type if no value changes by it; BadRow otherwise."""
     try:
         return _cast(values, field, zone)
+    except literals.OutOfYears as error:
+        what, at = error.args
+        raise BadRow(f"{file.uri}, row {row + at + 1}: column {field.name!r}: {what}") from error
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, literals.Misfit) as error:
         why = f": {error}" if str(error) else ""
         raise BadRow(f"{file.uri}: column {field.name!r} is {values.type} in the file and does not fit {field.type}{why}") from error
@@ -162,6 +168,7 @@ def _cast(values: Column, field: Field, zone: str) -> Column:
         return literals.convert(values.cast(pa.string()), field, zone)
     plain = values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
     if found is not None and found.kind in {"timestamp", "date"} and field.type.kind == "timestamptz":
-        local = pc.assume_timezone(plain.cast(pa.timestamp("us")), zone, ambiguous="earliest", nonexistent="raise")
-        return local.cast(target)
-    return plain.cast(target)
+        local = literals.in_years(plain.cast(pa.timestamp("us")))
+        plain = pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="raise")
+    typed = plain.cast(target)
+    return literals.in_years(typed) if pa.types.is_temporal(target) else typed

@@ -3,6 +3,10 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from api_service.wire.documents import etag, job_document, job_summary, result_document
 from shared.db.jobs import Job, Progress
 from shared.db.versions import Version
@@ -40,7 +44,9 @@ PLAN = {"schema": [{"name": "k", "type": "string", "declared": False}]}
 SCANNING = replace(QUEUED, state="running", phase="scanning", started_at=at(1), planned_at=at(3), plan=PLAN)
 MERGING = replace(SCANNING, phase="merging", scanned_at=at(13))
 SUCCEEDED = replace(MERGING, state="succeeded", phase="publishing", merged_at=at(14), finished_at=at(14.25), result={"rows": 3})
-HALF = Progress(chunks_total=4, chunks_done=2, chunks_leased=1, rows_read=1000, rows_dropped=7, bytes_total=400, bytes_done=200)
+HALF = Progress(
+    chunks_total=4, chunks_done=2, chunks_leased=1, rows_read=1000, rows_dropped=7, bytes_total=400, bytes_done=200, bytes_weighed=200
+)
 
 
 def shown(job: Job, progress: Progress, seconds: float) -> dict:
@@ -51,12 +57,12 @@ def test_a_scanning_job_tells_its_rate_and_when_it_may_end():
     progress = shown(SCANNING, HALF, 8)["progress"]
 
     assert progress == {
-        "fraction": 0.45,
+        "fraction": 0.49,
         "chunks": {"total": 4, "done": 2, "leased": 1, "failed": 0},
         "rows": {"read": 1000, "filtered": 0, "dropped_null_key": 7, "quarantined": 0, "skipped": 0},
         "bytes": {"total": 400, "done": 200},
         "rows_per_second": 200,
-        "eta_seconds": 5,
+        "eta_seconds": 6,
     }
 
 
@@ -72,24 +78,66 @@ def test_each_stage_lasts_to_the_next_stamp_and_the_stage_under_way_to_now():
     assert stages(replace(SCANNING, state="cancelled", finished_at=at(4)), 99) == [1000, 2000, 1000, 0, 0]
 
 
-def test_the_fraction_never_falls_and_is_one_only_at_success():
-    done = replace(HALF, bytes_done=400)
-    steps = [
-        (QUEUED, Progress()),
-        (SCANNING, Progress(bytes_total=400)),
-        (SCANNING, HALF),
-        (SCANNING, done),
-        (MERGING, replace(done, merges_total=2)),
-        (MERGING, replace(done, merges_total=2, merges_done=1)),
-        (replace(MERGING, phase="publishing"), done),
-    ]
-    fractions = [shown(job, progress, 8)["progress"]["fraction"] for job, progress in steps]
+PUBLISHING = replace(MERGING, phase="publishing", merged_at=at(25))
+FEW = Progress(chunks_total=4, chunks_done=4, bytes_total=400, bytes_done=400, bytes_weighed=400, merges_total=2)
+MANY = replace(FEW, bytes_weighed=100)
+
+STAGES = [
+    # job, progress, seconds since submit; fraction, seconds left
+    (QUEUED, Progress(), 0.5, 0.0, None),
+    (replace(QUEUED, state="running", started_at=at(1)), Progress(), 2, 0.0, None),
+    (SCANNING, Progress(bytes_total=400), 4, 0.0, None),
+    (SCANNING, replace(FEW, bytes_weighed=200), 8, 0.49, 6),  # 5 s for 0.49
+    (SCANNING, replace(FEW, bytes_weighed=50), 8, 0.1225, 36),
+    (SCANNING, FEW, 13, 0.98, 1),
+    (MERGING, FEW, 13, 0.98, 1),
+    (MERGING, MANY, 13, 0.245, 31),  # 10 s for 0.245, so 30.8 for the rest
+    (MERGING, MANY, 20, 0.245, 24),  # and counting
+    (MERGING, MANY, 99, 0.245, 43),  # longer than thought
+    (MERGING, replace(MANY, merges_done=1), 19, 0.4904, 13),  # 6 s for 0.245375, so 12.5 for 0.509625
+    (MERGING, replace(MANY, merges_done=2), 25, 0.7358, 7),
+    (PUBLISHING, replace(MANY, merges_done=2), 25, 0.7358, 8),  # 22 s for 0.73575
+    (PUBLISHING, replace(MANY, merges_done=2), 30, 0.7358, 3),
+    (replace(PUBLISHING, state="paused"), replace(MANY, merges_done=2), 30, 0.7358, None),
+    (replace(PUBLISHING, state="failed", finished_at=at(31)), replace(MANY, merges_done=2), 30, 0.7358, None),
+    (SUCCEEDED, replace(MANY, merges_done=2), 40, 1.0, None),
+    (MERGING, Progress(merges_total=1), 14, 0.0, None),  # of files without a byte
+    (replace(MERGING, phase="publishing", merged_at=at(14)), Progress(merges_total=1, merges_done=1), 15, 0.65, 5),
+]
+
+
+@pytest.mark.parametrize(("job", "progress", "seconds", "fraction", "left"), STAGES)
+def test_each_phase_has_its_share_by_its_cost_and_an_estimate_of_its_end(job, progress, seconds, fraction, left):
+    found = shown(job, progress, seconds)["progress"]
+
+    assert (found["fraction"], found["eta_seconds"]) == (fraction, left)
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**9), st.floats(0.26, 1)), min_size=1, max_size=20), st.integers(1, 8))
+def test_the_fraction_never_falls_and_is_one_only_at_success(chunks, merges):
+    """Chunks of any size and cost, in any order."""
+    progress = Progress(bytes_total=sum(size for size, _ in chunks), merges_total=0)
+    steps = [(SCANNING, progress)]
+    for size, share in chunks:
+        progress = replace(progress, bytes_done=progress.bytes_done + size, bytes_weighed=progress.bytes_weighed + int(size * share))
+        steps.append((SCANNING, progress))
+    steps += [(MERGING, replace(progress, merges_total=merges, merges_done=done)) for done in range(merges + 1)]
+    steps.append((PUBLISHING, replace(progress, merges_total=merges, merges_done=merges)))
+    fractions = [shown(job, progress, 30)["progress"]["fraction"] for job, progress in steps]
 
     assert fractions == sorted(fractions)
     assert fractions[0] == 0
     assert fractions[-1] < 1
-    assert shown(SUCCEEDED, done, 20)["progress"]["fraction"] == 1
-    assert shown(replace(SUCCEEDED, state="failed"), done, 20)["progress"]["fraction"] < 1
+    assert shown(SUCCEEDED, progress, 30)["progress"]["fraction"] == 1
+
+
+def test_a_job_that_succeeded_is_in_phase_done_and_another_in_the_one_in_which_it_ended():
+    assert [shown(replace(SUCCEEDED, state=state), HALF, 20)["phase"] for state in ("succeeded", "failed", "cancelled")] == [
+        "done",
+        "publishing",
+        "publishing",
+    ]
+    assert job_summary(SUCCEEDED, HALF, at(20), current=True)["phase"] == "done"
 
 
 def test_a_clock_behind_postgres_makes_no_negative_figures():

@@ -139,3 +139,40 @@ def test_damage_that_a_checksum_or_the_size_tells_is_noticed():
 
 def test_a_parquet_file_is_known_by_its_first_bytes():
     assert schema_of(parquet({"n": [1]}), spec=source()) == {"n": "int64"}
+
+
+YEARS = {
+    "10000-01-01": 2_932_897,
+    "-0001-12-31": -719_529,
+    "0000-12-31": -719_163,
+}
+"""The days from 1970-01-01 of some that lie outside the years 1 to 9999."""
+
+
+@pytest.mark.parametrize("said", YEARS)
+@pytest.mark.parametrize(
+    ("arrow", "a_day", "declared"),
+    [
+        (pa.date32(), 1, None),
+        (pa.date64(), 86_400_000, None),
+        (pa.timestamp("s"), 86_400, None),
+        (pa.timestamp("ms"), 86_400_000, None),
+        (pa.timestamp("us"), 86_400_000_000, None),
+        (pa.timestamp("us", "Asia/Seoul"), 86_400_000_000, None),
+        (pa.timestamp("us"), 86_400_000_000, "timestamptz"),
+        (pa.date32(), 1, "timestamptz"),
+        (pa.date32(), 1, "timestamp"),
+    ],
+    ids=str,
+)
+def test_a_date_or_time_outside_the_years_1_to_9999_is_told_with_its_row(said, arrow, a_day, declared):
+    kinds = {"int32": pa.int32(), "int64": pa.int64()}["int32" if arrow == pa.date32() else "int64"]
+    days = [0, None, 2_932_895, -719_160, YEARS[said]]
+    values = pa.array([None if day is None else day * a_day for day in days], kinds).cast(arrow)
+    data, spec = parquet({"x": values, "y": list(range(5))}, row_group_size=2), source({"x": declared} if declared else {})
+
+    with pytest.raises(BadRow, match="row 5: column 'x': ") as raised:
+        rows(data, spec=spec, chunk_bytes=1, batch_bytes=1)
+    assert "outside the years 1 to 9999" in raised.value.detail
+    assert said in raised.value.detail
+    assert len(rows(parquet({"x": values.slice(0, 4), "y": list(range(4))}), spec=spec)) == 4
