@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from shared.errors import GristmillError, OutOfMemory, SchemaWidened, from_problem
+from shared.errors import GristmillError, OutOfMemory, Preempted, SchemaWidened, from_problem
 from worker_service.child import wire
 from worker_service.deaths import Death
 from worker_service.template import CHILD, Template
@@ -54,7 +54,7 @@ class Child:
         self.pid = pid
         self._memory_bytes, self._sock, self._words = memory_bytes, sock, words
         self.death: Death | None = None
-        self._killed = False
+        self._killed = self._computing = self._preempted = False
         self._ended = asyncio.Event()
         self._open = ExitStack()
         try:
@@ -131,6 +131,8 @@ class Child:
         """Wait for the end that the socket's has announced, and raise what it means."""
         await self._ended.wait()
         assert self.death is not None
+        if self._preempted:
+            raise Preempted("Another tenant waits without any slot")
         if self.death.out_of_memory:
             raise OutOfMemory(f"The child process ended with {self.death}")
         raise ChildDied(f"The child process ended with {self.death}")
@@ -148,8 +150,10 @@ class Child:
             answered = wire.memory_file("answer")
             lent.callback(os.close, answered)
             try:
+                self._computing = True
                 async with asyncio.timeout(allowed.total_seconds()):
                     await self._ask([asked, answered, *files])
+                self._computing = False
                 header, offset = wire.read_header(answered)
                 _raise_reported(header)
             except GristmillError as error:
@@ -169,10 +173,21 @@ class Child:
         await self._expect(await _word(self._sock))
         self._said()
 
+    def preempt(self) -> bool:
+        """Kill it if it computes: `run` raises Preempted. What has answered is being committed, and is let alone."""
+        if not self._computing or not self.alive:
+            return False
+        self._preempted = True
+        self._kill()
+        return True
+
+    def _kill(self) -> None:
+        signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._killed = True
+
     async def stop(self) -> None:
         if self.alive:
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            self._killed = True
+            self._kill()
         await self._ended.wait()
         self._open.close()
 
