@@ -11,6 +11,7 @@ from shared.db.merging import WITH_ONE_PIECE, MergeStore
 from shared.db.pool import QUEUE
 from shared.db.units import SQL as UNITS
 from shared.db.units import NewUnit, UnitStore
+from shared.db.workers import SQL as WORKERS
 from shared.spec.version import STATE_VERSION
 from tests.support.store import COLUMNS
 
@@ -236,6 +237,7 @@ HOT = {
     "claim_of_job": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, NULL, 'big', NULL"),
     "claim_next": (UNITS.claim_next, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, 'big'"),
     "claim_unit": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, 20000, NULL, NULL"),
+    "rivals": (WORKERS.rivals, f"{SECONDS}, 1, {SECONDS}"),
     "due": (UNITS.due, f"{SECONDS}, {SECONDS}, {SECONDS}, '{{1}}', 0, {SECONDS}"),
     "expired": (UNITS.expired, f"{SECONDS}, {SECONDS}"),
     "unfinished": (UNITS.unfinished, "'big'"),

@@ -106,7 +106,7 @@ SELECT format('%s: %s %s had %s attempts, and was charged %s deaths, %s crashes,
 FROM gristmill.units
 WHERE attempt < deaths + crashes + errors + ooms + preemptions + (state IN ('leased', 'done', 'failed'))::integer
 
--- preempted_in_vain --
+-- preempted_merge_or_publish --
 SELECT format('%s: its %s %s was preempted %s times; only plans and chunks are', job_id, kind, no, preemptions)
 FROM gristmill.units WHERE preemptions > 0 AND kind NOT IN ('plan', 'chunk')
 
