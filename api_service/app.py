@@ -20,6 +20,7 @@ from api_service.services.results import ResultService
 from api_service.services.turns import Turns
 from api_service.services.uploads import UploadService
 from api_service.wire.credentials import is_loopback
+from shared.core.timings import Timings
 from shared.db.api_keys import ApiKeyStore
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
@@ -60,7 +61,11 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         doorbell = Doorbell(redis_pool(settings.redis_url))
         for close in (doorbell.close, streams.close, pool.close):
             closing.push_async_callback(close)
-        nudger, readiness, files = Nudger(doorbell), Readiness(pool, doorbell), UploadFiles(settings.storage)
+        nudger, readiness, files = (
+            Nudger(doorbell),
+            Readiness(pool, doorbell, Timings().scaled(settings.time_scale).lease),
+            UploadFiles(settings.storage),
+        )
         jobs, versions, uploads = JobStore(pool), VersionStore(pool), UploadStore(pool)
         app[ACCESS] = Access(ApiKeyStore(pool), settings.api_key, demand=not is_loopback(settings.host))
         app[READINESS] = readiness

@@ -1,9 +1,7 @@
 """`python -m worker_service`: one worker, until SIGTERM."""
 
-import asyncio
 import sys
 
-import uvloop
 from pydantic import ValidationError
 
 from shared import log
@@ -20,11 +18,9 @@ def main() -> int:
     log.configure(settings)
     executor = Executor(settings.slots, settings.slot_memory_bytes)
     executor.prepare()
-    from worker_service.worker import serve  # noqa: PLC0415  # it takes as long as the template, which loads meanwhile
+    from worker_service.worker import run  # noqa: PLC0415  # it takes as long as the template, which loads meanwhile
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, executor))
-    return 0
+    return run(settings, executor)
 
 
 if __name__ == "__main__":

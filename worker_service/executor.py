@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -246,6 +247,15 @@ class Executor:
                 log.warning("child.waits", error=str(error) or "the template does not answer")
                 await asyncio.sleep(START_AGAIN_SECONDS)
         raise asyncio.CancelledError
+
+    async def tend(self) -> None:
+        """Called again and again: replace a template that does not answer, before a slot needs it."""
+        template = self._template
+        if self._closing.is_set() or template is None or not template.alive or template.answers(time.monotonic()):
+            return
+        log.warning("template.frozen", template=template.pid)
+        template.close()
+        self.prepare()
 
     def _living_template(self) -> Template:
         if self._template is None or not self._template.alive:

@@ -36,11 +36,7 @@ def preempted(leases: Sequence[Held], *, waiting: int, free: int, protected: tim
         among = [lease for lease in left if lease.kind in PREEMPTIBLE]
         most = max((held[lease.tenant] for lease in among), default=0)
         doublings = 0 if most > 1 else MOST_DOUBLINGS
-        ripe = [
-            lease
-            for lease in among
-            if held[lease.tenant] == most and lease.ran >= protected * 2 ** min(lease.preemptions, doublings)
-        ]
+        ripe = [lease for lease in among if held[lease.tenant] == most and lease.ran >= protected * 2 ** min(lease.preemptions, doublings)]
         if not ripe:
             break
         chosen.append(min(ripe, key=lambda lease: (lease.ran, lease.unit)))

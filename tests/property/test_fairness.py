@@ -63,9 +63,7 @@ def test_a_tenant_that_holds_every_slot_never_keeps_them_by_having_been_preempte
 
 @given(st.integers(0, 10), st.integers(0, 10**6))
 def test_the_only_lease_of_a_tenant_is_let_alone_twice_as_long_each_time(preemptions, seconds):
-    only = Held(
-        unit=1, attempt=1, worker="w", tenant="a", kind="chunk", preemptions=preemptions, ran=timedelta(seconds=seconds)
-    )
+    only = Held(unit=1, attempt=1, worker="w", tenant="a", kind="chunk", preemptions=preemptions, ran=timedelta(seconds=seconds))
 
     assert bool(preempted([only], waiting=1, free=0, protected=PROTECTED)) == (only.ran >= PROTECTED * 2**preemptions)
 
@@ -225,7 +223,9 @@ def work_of(demands: list[Demand]) -> int:
 
 def slow(**options):
     checks = list(HealthCheck)
-    return settings(max_examples=EXAMPLES, derandomize=True, phases=[Phase.generate], database=None, suppress_health_check=checks, **options)
+    return settings(
+        max_examples=EXAMPLES, derandomize=True, phases=[Phase.generate], database=None, suppress_health_check=checks, **options
+    )
 
 
 # fault matrix: 56
@@ -254,9 +254,7 @@ def test_a_unit_ends_on_the_only_slot_though_other_tenants_submit_without_end(wo
     """Each of the others has always a job whose chunk takes as long as that unit."""
     cluster = Cluster(world, [1])
     end = 40 + 4 * (others + 1) * seconds
-    flood = [
-        Demand(at=at, tenant=f"other{no}", chunk=seconds) for no in range(others) for at in range(0, end, seconds)
-    ]
+    flood = [Demand(at=at, tenant=f"other{no}", chunk=seconds) for no in range(others) for at in range(0, end, seconds)]
     patient = Demand(at=1, tenant="patient", **{kind: seconds})
     world.run(cluster.run([patient, *flood], until=end))
 

@@ -92,7 +92,12 @@ MUTANTS = {
     "a preemption that is a crash": (UNITS, "give_back", "($6 = 'crash')", "($6 IN ('crash', 'preemption'))"),
     "room for tenants that have a slot": (WORKERS, "rivals", "AND t.tenant NOT IN (SELECT tenant FROM leased)", ""),
     "room for tenants that have only just come": (WORKERS, "rivals", "u.not_before <= now() - $3::interval", "$3::interval IS NOT NULL"),
-    "room for paused jobs": (WORKERS, "rivals", "AND j.state IN ('queued', 'running')\n", "AND j.state IN ('queued', 'running', 'paused')\n"),
+    "room for paused jobs": (
+        WORKERS,
+        "rivals",
+        "AND j.state IN ('queued', 'running')\n",
+        "AND j.state IN ('queued', 'running', 'paused')\n",
+    ),
     "a retry in the old epoch": (JOBS, "retry", "epoch = epoch + 1, ", ""),
 }
 QUICK = ["a fence without the attempt, in one statement", "a give-back without the attempt"]
