@@ -171,3 +171,21 @@ async def test_a_worker_whose_event_loop_stood_still_says_so(monkeypatch):
         await fitness.run_once()
 
     assert [(line["event"], line["reason"]) for line in logged] == [("worker.cannot_work", "its event loop stood still")]
+
+
+async def test_a_slot_begins_with_the_tenant_after_the_one_that_was_served_last():
+    """Or the tenant whose unit has just made room would have its slot back."""
+    asked = []
+    runner = Runner(SimpleNamespace(**vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim_of(asked))))
+    runner._served = "job_1"
+    runner.take()
+    await asyncio.wait(runner._tasks)
+
+    assert asked == ["job_1"]
+
+
+def claim_of(asked):
+    async def claim(_, after=None):
+        asked.append(after)
+
+    return claim
