@@ -20,6 +20,7 @@ from api_service.services.results import ResultService
 from api_service.services.turns import Turns
 from api_service.services.uploads import UploadService
 from api_service.wire.credentials import is_loopback
+from shared.core.timings import Timings
 from shared.db.api_keys import ApiKeyStore
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
@@ -62,7 +63,8 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         doorbell = Doorbell(redis_pool(settings.redis_url))
         for close in (doorbell.close, health.close, streams.close, pool.close):
             closing.push_async_callback(close)
-        nudger, readiness, files = Nudger(doorbell), Readiness(health, doorbell), UploadFiles(settings.storage)
+        nudger, files = Nudger(doorbell), UploadFiles(settings.storage)
+        readiness = Readiness(health, doorbell, Timings().scaled(settings.time_scale).lease)
         jobs, versions, uploads = JobStore(pool), VersionStore(pool), UploadStore(pool)
         app[ACCESS] = Access(ApiKeyStore(pool), settings.api_key, demand=not is_loopback(settings.host))
         app[READINESS] = readiness

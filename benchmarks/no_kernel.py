@@ -12,13 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from shared import log
 from shared.settings import Settings
 from worker_service.child import wire
 from worker_service.executor import Answer, Child, Executor
-from worker_service.worker import serve
+from worker_service.worker import run
 
 PIECE = bytes(200)
 
@@ -106,8 +104,7 @@ ANSWERS = {"plan": _plan, "chunk": _chunk, "merge": _merge}
 def main() -> None:
     settings = Settings()
     log.configure(settings)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, NoKernel(settings.slots, float(sys.argv[1]))))
+    run(settings, NoKernel(settings.slots, float(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ TURN = "gristmill:turn"
 MAX_MESSAGE_BYTES = 4096
 MESSAGE_LIFE = timedelta(minutes=10)
 """Every unit that is still pending has been rung for again by then."""
+MAX_QUEUED = 1024
+"""More messages than slots were never rung: then the queue is thrown away, and each slot looks for itself until it is sound again."""
 SOCKET_SECONDS = 3.0
 BLOCK_SECONDS = 2.0
 """How long a worker waits inside Redis; less than SOCKET_SECONDS, after which a silent Redis counts as away."""
@@ -131,16 +133,21 @@ class Doorbell:
             return True
 
     async def turn(self, period: timedelta) -> int | None:
-        """Begin a dispatcher's turn of *period*: how many messages wait; or None if Redis takes none: away, full, a read-only replica.
+        """Begin a dispatcher's turn of *period*: how many messages wait; or None if Redis is of no use: away, full, read-only, flooded.
 
-        A frozen one is not tried again as other commands are: whoever asks has another way to go.
+        Every nudge so far is answered by this turn. A frozen Redis is not tried again as other commands are: the slots look for themselves.
         """
         try:
             async with asyncio.timeout(SOCKET_SECONDS), self.redis.pipeline(transaction=False) as pipe:
                 pipe.set(TURN, b"1", px=period)
+                pipe.unlink(NUDGE)
                 pipe.zcard(QUEUE)
-                _, count = await pipe.execute()
-                return int(count)
+                count = int((await pipe.execute())[-1])
+                if count > MAX_QUEUED:
+                    await self.redis.unlink(QUEUE)
+                    log.warning("doorbell.flooded", messages=count, most=MAX_QUEUED)
+                    return None
+                return count
         except AWAY as error:
             log.warning("doorbell.away", error=str(error))
             await self._heal(error, QUEUE)

@@ -399,6 +399,12 @@ class LeaseLost(Interruption):
     code = "lease_lost"
 
 
+class Preempted(Interruption):
+    """The unit makes room for a tenant that waits without any lease."""
+
+    code = "preempted"
+
+
 class CutsRefuted(Interruption):
     """A place where the plan guessed that a record starts is none. Not an error; the job is planned anew, with proven cuts."""
 

@@ -1,11 +1,9 @@
 """`python -m worker_service`: one worker, until SIGTERM."""
 
-import asyncio
 import resource
 import sys
 
 import structlog
-import uvloop
 from pydantic import ValidationError
 
 from shared import log
@@ -27,11 +25,9 @@ def main() -> int:
     _allow_many_files(settings.slots)
     executor = Executor(settings.slots, settings.slot_memory_bytes)
     executor.prepare()
-    from worker_service.worker import serve  # noqa: PLC0415  # it takes as long as the template, which loads meanwhile
+    from worker_service.worker import run  # noqa: PLC0415  # it takes as long as the template, which loads meanwhile
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, executor))
-    return 0
+    return run(settings, executor)
 
 
 def _allow_many_files(slots: int) -> None:

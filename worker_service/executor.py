@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from shared.errors import GristmillError, OutOfMemory, SchemaWidened, from_problem
+from shared.errors import GristmillError, OutOfMemory, Preempted, SchemaWidened, from_problem
 from worker_service.child import wire
 from worker_service.deaths import Death
 from worker_service.template import CHILD, Template
@@ -54,7 +55,7 @@ class Child:
         self.pid = pid
         self._memory_bytes, self._sock, self._words = memory_bytes, sock, words
         self.death: Death | None = None
-        self._killed = False
+        self._killed = self._computing = self._preempted = False
         self._ended = asyncio.Event()
         self._open = ExitStack()
         try:
@@ -131,6 +132,8 @@ class Child:
         """Wait for the end that the socket's has announced, and raise what it means."""
         await self._ended.wait()
         assert self.death is not None
+        if self._preempted:
+            raise Preempted("Another tenant waits without any slot")
         if self.death.out_of_memory:
             raise OutOfMemory(f"The child process ended with {self.death}")
         raise ChildDied(f"The child process ended with {self.death}")
@@ -148,8 +151,10 @@ class Child:
             answered = wire.memory_file("answer")
             lent.callback(os.close, answered)
             try:
+                self._computing = True
                 async with asyncio.timeout(allowed.total_seconds()):
                     await self._ask([asked, answered, *files])
+                self._computing = False
                 header, offset = wire.read_header(answered)
                 _raise_reported(header)
             except GristmillError as error:
@@ -169,10 +174,21 @@ class Child:
         await self._expect(await _word(self._sock))
         self._said()
 
+    def preempt(self) -> bool:
+        """Kill it if it computes: `run` raises Preempted. What has answered is being committed, and is let alone."""
+        if not self._computing or not self.alive:
+            return False
+        self._preempted = True
+        self._kill()
+        return True
+
+    def _kill(self) -> None:
+        signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._killed = True
+
     async def stop(self) -> None:
         if self.alive:
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            self._killed = True
+            self._kill()
         await self._ended.wait()
         self._open.close()
 
@@ -231,6 +247,15 @@ class Executor:
                 log.warning("child.waits", error=str(error) or "the template does not answer")
                 await asyncio.sleep(START_AGAIN_SECONDS)
         raise asyncio.CancelledError
+
+    async def tend(self) -> None:
+        """Called again and again: replace a template that does not answer, before a slot needs it."""
+        template = self._template
+        if self._closing.is_set() or template is None or not template.alive or template.answers(time.monotonic()):
+            return
+        log.warning("template.frozen", template=template.pid)
+        template.close()
+        self.prepare()
 
     def _living_template(self) -> Template:
         if self._template is None or not self._template.alive:

@@ -22,16 +22,24 @@ class Runner:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._tasks: set[asyncio.Task[None]] = set()
-        self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._running: dict[tuple[int, int], tuple[asyncio.Task[None], Child]] = {}
+        self._served: str | None = None
         self.slot_freed = ctx.executor.child_ready
         self.new_units = asyncio.Event()
         self._strays: set[tuple[int, int]] = set()
         self._stopped = False
+        self.threads_hang = False
+        """Set by maintenance.fitness: what opens files would wait without end, so no slot begins anything."""
 
     @property
     def free(self) -> int:
         executor = self._ctx.executor
-        return 0 if self._ctx.draining else min(executor.slots - len(self._tasks), executor.ready)
+        return 0 if self._ctx.draining or self.threads_hang else min(executor.slots - len(self._tasks), executor.ready)
+
+    @property
+    def able(self) -> int:
+        """How many slots are at work or can take some."""
+        return 0 if self.threads_hang else min(self._ctx.executor.slots, len(self._tasks) + self._ctx.executor.ready)
 
     @property
     def leases(self) -> set[tuple[int, int]]:
@@ -59,10 +67,10 @@ class Runner:
         ctx = self._ctx
         try:
             async with ctx.executor.child() as child:
-                lease = await ctx.units.claim(ctx.worker_id)
+                lease = await ctx.units.claim(ctx.worker_id, after=self._served)
                 while lease is not None:
                     await self._run(lease, child)
-                    lease = await self._next(lease, go_on=child.alive and not ctx.draining)
+                    lease = await self._next(lease, go_on=child.alive and not ctx.draining and not self.threads_hang)
         except (TransientError, ChildDied, OSError) as error:
             log.warning("slot.waits", error=str(error))
             asyncio.get_running_loop().call_later(ctx.timings.dispatch.total_seconds(), self.take)
@@ -71,7 +79,8 @@ class Runner:
         task = asyncio.current_task()
         assert task is not None
         key = lease.id, lease.attempt
-        self._running[key] = task
+        self._running[key] = task, child
+        self._served = lease.job_id
         try:
             again = await run_unit(self._ctx, lease, child)
         finally:
@@ -97,9 +106,15 @@ class Runner:
     def stop_lost(self, before: set[tuple[int, int]], held: set[tuple[int, int]]) -> None:
         """Kill the work of leases that were at work before the heartbeat and that Postgres no longer calls ours and wanted."""
         for key in before - held:
-            if (task := self._running.pop(key, None)) is not None:  # a second time would interrupt the giving back
+            if (running := self._running.pop(key, None)) is not None:  # a second time would interrupt the giving back
                 log.info("unit.stopped", unit=key[0], attempt=key[1])
-                task.cancel()
+                running[0].cancel()
+
+    def preempt(self, leases: set[tuple[int, int]]) -> None:
+        """Kill the children that compute these; what is being committed goes on."""
+        for key in leases & self.leases:
+            if self._running[key][1].preempt():
+                log.info("unit.preempted", unit=key[0], attempt=key[1])
 
     def strays(self, before: set[tuple[int, int]], held: set[tuple[int, int]]) -> set[tuple[int, int]]:
         """Leases that Postgres calls ours and that nobody works on, at two heartbeats in a row: the answer to their claim was lost."""

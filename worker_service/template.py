@@ -5,10 +5,15 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
 from worker_service.child import wire
 
 CHILD = "worker_service.child"
+LOAD_SECONDS = 60.0
+FROZEN_SECONDS = 5.0
+"""A fork takes milliseconds."""
 _PR_SET_CHILD_SUBREAPER = 36
 _MEMORY = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
@@ -29,6 +34,7 @@ class Template:
 
     def __init__(self, memory_bytes: int, module: str = CHILD) -> None:
         self.memory_bytes = memory_bytes
+        self._left, self._since, self._loaded = 0, time.monotonic(), False
         _adopt_orphans()
         self._sock, theirs = socket.socketpair()
         arguments = [str(n) for n in (theirs.fileno(), os.getpid(), memory_bytes)]
@@ -58,7 +64,29 @@ class Template:
 
     def fork(self, descriptors: list[int]) -> None:
         """Ask for a child that gets *descriptors*; the first is a socket, on which its pid comes back. Raises OSError if the template is gone."""
+        self._ask(descriptors)
+
+    def answers(self, now: float) -> bool:
+        """Whether it still does what it is asked to, as far as one can tell at *now*; asks it to answer."""
+        if self._unanswered() and now - self._since > (FROZEN_SECONDS if self._loaded else LOAD_SECONDS):
+            return False
+        with suppress(OSError):  # it has ended, which is noticed elsewhere
+            self._ask([])
+        return True
+
+    def _ask(self, descriptors: list[int]) -> None:
+        """It answers each request with a byte, once it is done."""
+        if not self._unanswered():
+            self._since = time.monotonic()
+        self._left += 1
         wire.send_descriptors(self._sock, descriptors)
+
+    def _unanswered(self) -> int:
+        with suppress(OSError):
+            heard = len(self._sock.recv(4096, socket.MSG_DONTWAIT))
+            self._left -= heard
+            self._loaded = self._loaded or heard > 0
+        return self._left
 
     def close(self) -> None:
         self._sock.close()

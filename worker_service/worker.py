@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, NoReturn
 
 import structlog
+import uvloop
 
 from shared.core.timings import Timings
 from shared.db.head import at_head
@@ -25,6 +27,7 @@ from shared.spec.version import STATE_VERSION
 from shared.tasks import end, forever
 from worker_service.context import Context
 from worker_service.executor import Executor
+from worker_service.maintenance.fitness import Fitness
 from worker_service.maintenance.heartbeat import beat, leave
 from worker_service.maintenance.loop import every
 from worker_service.maintenance.pruner import Pruner
@@ -99,6 +102,14 @@ async def ready(pool: Pool) -> None:
         await asyncio.sleep(1)
 
 
+def run(settings: Settings, executor: Executor) -> NoReturn:
+    """A worker's whole life. It ends with `os._exit`: the interpreter's own end would wait for a thread that hangs in a dead file system."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, executor))
+        sys.stderr.flush()
+        os._exit(0)
+
+
 async def serve(settings: Settings, executor: Executor) -> None:
     """Work until SIGTERM or SIGINT; then finish what is leased, within the drain time, and leave. A second signal ends it at once."""
     ctx = build(settings, executor)
@@ -148,6 +159,8 @@ async def _until(stop: asyncio.Event, *steps: Any) -> None:
 async def _work(ctx: Context, runner: Runner, heart: WorkerStore, stop: asyncio.Event) -> None:
     timings, new_units = ctx.timings, runner.new_units
     loops = {
+        "fitness": every("fitness", timings.heartbeat, Fitness(ctx, runner).run_once),
+        "template": every("template", timings.heartbeat, ctx.executor.tend),
         "heartbeat": every("heartbeat", timings.heartbeat, lambda: beat(ctx, runner, heart)),
         "dispatcher": every("dispatcher", timings.ring_again, lambda: dispatch(ctx, runner), new_units),
         "patrol": every("patrol", timings.dispatch, lambda: patrol(ctx, runner)),

@@ -1,12 +1,14 @@
 """Whether the gateway can do its work: Postgres there and migrated; Redis is only a doorbell."""
 
 import asyncio
+from datetime import timedelta
 
 import structlog
 
 from api_service.services.watching import Remembered
 from shared.db.head import at_head
 from shared.db.pool import Pool
+from shared.db.workers import WorkerStore
 from shared.doorbell import Doorbell
 from shared.errors import NotMigrated, TransientError
 
@@ -16,10 +18,13 @@ log = structlog.get_logger()
 
 
 class Readiness:
-    def __init__(self, pool: Pool, doorbell: Doorbell) -> None:
+    def __init__(self, pool: Pool, doorbell: Doorbell, lease: timedelta) -> None:
+        """*lease*: a worker that was not seen within this time is dead."""
         self._pool = pool
+        self._workers = WorkerStore(pool)
         self._doorbell = doorbell
         self._asked = Remembered[bool](seconds=0)
+        self._lease = lease
 
     async def check(self) -> bool:
         """Whether Redis is there too; raises DatabaseUnavailable or NotMigrated. Those who ask at once share one answer."""
@@ -32,6 +37,10 @@ class Readiness:
         answered, _ = await asyncio.wait({asked}, timeout=_REDIS_SECONDS)  # asyncio.timeout would rely on redis-py to be cancelled
         asked.cancel()
         return bool(answered) and asked.result()
+
+    async def workers(self) -> tuple[int, int]:
+        """How many workers live, and how many of them can take work."""
+        return await self._workers.able(self._lease)
 
     async def announce(self) -> None:
         """Log what the gateway waits for, each time it changes, until it is ready."""

@@ -41,7 +41,7 @@ UNIT = (
     Transition(BEFORE, "planned", "pending"),
     Transition("pending", "claim", "leased"),
     Transition("leased", "commit", "done"),
-    Transition("leased", "lease expired, child died, drained", "pending"),
+    Transition("leased", "lease expired, child died, drained, preempted", "pending"),
     Transition("leased", "epoch raised", "pending"),
     Transition("leased", "cannot help to try again", "failed"),
     Transition("pending", "job is ending", "cancelled"),

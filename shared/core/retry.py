@@ -12,8 +12,8 @@ A chunk that runs out of memory is tried with half the batch each time; the othe
 
 
 def may_try_again(charge: str, before: int) -> bool:
-    """Whether a unit goes on after one more such end; there were *before* of them. What charges nothing has no limit."""
-    return charge == "nothing" or before + 1 < LIMITS[charge]
+    """Whether a unit goes on after one more such end; there were *before* of them. What is nobody's fault has no limit."""
+    return charge not in LIMITS or before + 1 < LIMITS[charge]
 
 
 def backoff(tries: int, timings: Timings) -> timedelta:

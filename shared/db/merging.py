@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from shared.core.planning import merge_ranges
+from shared.core.planning import merge_payloads, publish_payload
 from shared.db import result_tables as ddl
 from shared.db import tenants
 from shared.db.jobs import PARTIALS, UNITS
@@ -55,7 +55,8 @@ class MergeStore:
             if job["phase"] == "scanning":
                 await self._begin_merging(tx, job, columns, max_state_bytes)
             elif job["phase"] == "merging":
-                await self._units.insert(tx, job_id, "publish", job["epoch"], [NewUnit(no=0, payload={})])
+                payload = publish_payload(await tx.fetchval(UNITS.rows_merged, job_id))
+                await self._units.insert(tx, job_id, "publish", job["epoch"], [NewUnit(no=0, payload=payload)])
                 await tx.execute(JOBS.set_phase, job_id, "publishing")
             else:
                 return False
@@ -63,12 +64,12 @@ class MergeStore:
         return True
 
     async def _begin_merging(self, tx: Connection, job: Record, columns: list[dict[str, str]], max_state_bytes: int) -> None:
-        size = await tx.fetchval(PARTIALS.size, job["id"])
+        sizes = {row["first_bucket"]: row["size"] for row in await tx.fetch(PARTIALS.sizes, job["id"])}
+        size = sum(sizes.values())
         if size > max_state_bytes:
             raise StateTooLarge(f"The states take {size:,} bytes; limits.max_state_bytes is {max_state_bytes:,}")
         await tx.execute(ddl.create_table(job["id"], columns))
-        ranges = merge_ranges(size)
-        units = [NewUnit(no=no, payload={"first": first, "end": end}) for no, (first, end) in enumerate(ranges)]
+        units = [NewUnit(no=no, payload=payload) for no, payload in enumerate(merge_payloads(sizes))]
         await self._units.insert(tx, job["id"], "merge", job["epoch"], units)
         await tx.execute(JOBS.set_phase, job["id"], "merging")
 

@@ -15,7 +15,7 @@ from shared.errors import DatabaseUnavailable, LeaseLost, Problem
 from shared.fault_points import reached
 
 Kind = Literal["plan", "chunk", "merge", "publish"]
-Charge = Literal["death", "crash", "error", "memory", "nothing"]
+Charge = Literal["death", "crash", "error", "memory", "preemption", "nothing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

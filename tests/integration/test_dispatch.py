@@ -6,11 +6,14 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from shared.core.fairness import preempted
+from shared.core.planning import LONG_MERGE_BYTES, merge_payloads
 from shared.db.jobs import SQL as JOBS
 from shared.db.merging import WITH_ONE_PIECE, MergeStore
 from shared.db.pool import QUEUE
 from shared.db.units import SQL as UNITS
 from shared.db.units import NewUnit, UnitStore
+from shared.db.workers import SQL as WORKERS
 from shared.spec.version import STATE_VERSION
 from tests.support.store import COLUMNS
 
@@ -145,6 +148,77 @@ async def test_what_a_newer_worker_fans_in_stays_for_the_version_that_scanned(wo
     assert (await world.claimed(job_id=job_id)).kind == "merge"
 
 
+async def publishing(world, tenant):
+    """A job of *tenant* whose publish is long; it is paused, and so in nobody's way."""
+    job_id = await world.planned(1, tenant=tenant)
+    await world.commit(await world.claimed(job_id=job_id))
+    await world.advance(job_id)
+    await world.commit(await world.claimed(job_id=job_id))
+    await world.value("UPDATE gristmill.units SET rows_out = 10000000 WHERE job_id = $1 AND kind = 'merge' RETURNING 1", job_id)
+    await world.advance(job_id)
+    await world.jobs.pause(tenant, job_id)
+    return job_id
+
+
+async def test_long_publishes_of_one_tenant_leave_a_slot_to_the_others_if_there_are_two(world):
+    await world.beat(slots=2)
+    first, second, other = [await publishing(world, tenant) for tenant in ("big", "big", "other")]
+    for tenant, job_id in (("big", first), ("big", second), ("other", other)):
+        await world.jobs.resume(tenant, job_id)
+    begun = await world.claimed()
+
+    assert (begun.job_id, begun.payload) == (first, {"long": True})
+    assert await world.units.claim("w1", job_id=second) is None
+    assert (await world.claimed()).job_id == other
+    assert await world.units.claim("w1") is None
+    await world.beat("w2", slots=1)
+    assert (await world.claimed("w2")).job_id == second, "a third slot"
+
+
+async def test_a_single_slot_publishes_whatever_its_size(world):
+    await world.beat(slots=1)
+    job_id = await publishing(world, "big")
+    await world.jobs.resume("big", job_id)
+
+    assert (await world.claimed(job_id=job_id)).kind == "publish"
+
+
+async def test_a_merge_of_many_states_is_long_and_one_of_few_is_not(world):
+    payloads = merge_payloads({0: 7, 1023: LONG_MERGE_BYTES})
+    assert [payload.get("long") for payload in payloads if payload["first"] <= 1023 < payload["end"]] == [None]
+    assert merge_payloads({1023: LONG_MERGE_BYTES + 1})[-1]["long"]
+
+
+# fault matrix: 56
+async def test_workers_agree_on_the_youngest_lease_of_the_tenant_with_the_most_once_another_waits(world):
+    await world.beat(slots=2)
+    await world.beat("w2", slots=1)
+    old, young, other = [await world.leased("w2" if at == 2 else "w1", tenant=tenant) for at, tenant in enumerate(["big", "big", "other"])]
+    await world.beat(slots=2)
+    await world.beat("w2", slots=1)
+    for lease, seconds in ((old, 60), (young, 30), (other, 20)):
+        sql = "UPDATE gristmill.units SET leased_at = now() - make_interval(secs => $2) WHERE id = $1 RETURNING 1"
+        await world.value(sql, lease.id, seconds)
+    waiting, _ = await world.submit(tenant="waiting")
+    assert await room(world) == (3, 0, 0, []), "nobody has waited for a heartbeat"
+
+    await world.value("UPDATE gristmill.units SET not_before = now() - interval '4 seconds' WHERE job_id = $1 RETURNING 1", waiting.id)
+    assert await room(world) == (3, 1, 0, [young.id])
+    await world.units.give_back(young, "preemption", delay=timedelta(seconds=3))
+    assert await room(world) == (2, 1, 1, []), "a slot is free for it"
+    assert (await world.claimed()).job_id == waiting.id, "what made room does not take it"
+    [unit] = await world.units.of_job(young.job_id)
+    assert (unit["preemptions"], unit["deaths"] + unit["crashes"] + unit["errors"] + unit["ooms"]) == (1, 0)
+
+
+async def room(world):
+    """Leases, tenants that wait, free slots, and the units that make room."""
+    timings = world.timings
+    leases, waiting, free = await world.workers.rivals(lease=timings.lease, state_version=STATE_VERSION, waited=timings.heartbeat)
+    chosen = preempted(leases, waiting=waiting, free=free, protected=timings.protected)
+    return len(leases), waiting, free, [lease.unit for lease in chosen]
+
+
 # --- the window -------------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +310,7 @@ HOT = {
     "claim_of_job": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, NULL, 'big', NULL"),
     "claim_next": (UNITS.claim_next, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, 'big'"),
     "claim_unit": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, 20000, NULL, NULL"),
+    "rivals": (WORKERS.rivals, f"{SECONDS}, 1, {SECONDS}"),
     "due": (UNITS.due, f"{SECONDS}, {SECONDS}, {SECONDS}, '{{1}}', 0, {SECONDS}"),
     "expired": (UNITS.expired, f"{SECONDS}, {SECONDS}"),
     "unfinished": (UNITS.unfinished, "'big'"),

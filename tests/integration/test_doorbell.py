@@ -9,9 +9,11 @@ from types import SimpleNamespace
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.doorbell import NUDGE, QUEUE, Doorbell, redis_pool, serialize
+from shared.core.timings import Timings
+from shared.doorbell import MAX_QUEUED, NUDGE, QUEUE, Doorbell, redis_pool, serialize
 from shared.tasks import end
 from worker_service.puller import Puller
+from worker_service.worker import dispatch
 
 SOON = 20.0
 
@@ -217,3 +219,63 @@ async def test_a_redis_that_goes_away_while_a_queue_is_mended_is_away_and_no_err
     monkeypatch.setattr(doorbell.redis, "type", gone)
 
     assert await doorbell.turn(timedelta(seconds=1)) is None
+
+
+async def orphans(doorbell, count, *, key=QUEUE, score=0.0):
+    """Ids without a message behind them."""
+    async with doorbell.redis.pipeline(transaction=False) as pipe:
+        for start in range(0, count, 10_000):
+            pipe.zadd(key, {f"u{unit}.1": score for unit in range(start, min(start + 10_000, count))})
+        await pipe.execute()
+
+
+# fault matrix: 14
+@pytest.mark.parametrize("score", [0.0, float("inf")])
+async def test_a_queue_full_of_orphans_is_thrown_away_by_one_command_and_the_slots_look_for_themselves(doorbell, score):
+    await orphans(doorbell, 300_000, score=score)
+    before = await doorbell.redis.info("stats")
+    slots = Slots()
+
+    async def due(_):
+        pytest.fail("with so many messages there is no telling what is rung for")
+
+    context = SimpleNamespace(doorbell=doorbell, timings=Timings(), units=SimpleNamespace(due=due))
+    await dispatch(context, slots)
+
+    after = await doorbell.redis.info("stats")
+    assert slots.taken == slots.free
+    assert await doorbell.redis.zcard(QUEUE) == 0
+    assert after["total_commands_processed"] - before["total_commands_processed"] <= 6
+    assert await doorbell.turn(timedelta(seconds=1)) == 0, "and from then on it is of use again"
+
+
+async def test_a_queue_that_is_no_longer_than_a_clusters_slots_is_let_alone(doorbell):
+    await orphans(doorbell, MAX_QUEUED)
+
+    assert await doorbell.turn(timedelta(seconds=1)) == MAX_QUEUED
+
+
+# fault matrix: 14
+async def test_a_pass_reads_no_more_ids_than_there_are_free_slots(doorbell):
+    await orphans(doorbell, 5000)
+
+    assert await doorbell.take(3) == []
+    assert await doorbell.redis.zcard(QUEUE) == 4997
+
+
+# fault matrix: 14
+async def test_nudges_without_number_are_answered_by_one_turn(doorbell):
+    await orphans(doorbell, 300_000, key=NUDGE)
+    await doorbell.turn(timedelta(seconds=1))
+
+    assert await doorbell.redis.exists(NUDGE) == 0
+
+
+# fault matrix: 14
+async def test_an_id_of_megabytes_is_refused_and_the_next_message_is_heard(doorbell):
+    slots = Slots()
+    await put(doorbell, b"u1.1" * 2_000_000, message())
+    async with pulling(doorbell, slots):
+        await until(lambda: doorbell.refused == 1)
+        await doorbell.ring([(7, 1)])
+        await until(lambda: slots.taken == 1)

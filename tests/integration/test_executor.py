@@ -6,17 +6,18 @@ import errno
 import os
 import signal
 import subprocess
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from shared.errors import CorruptFile, OutOfMemory
+from shared.errors import CorruptFile, OutOfMemory, Preempted
 from tests.support.requests import plan_request
 from worker_service.child import wire
 from worker_service.executor import Child, ChildDied, Executor
-from worker_service.template import Template
+from worker_service.template import FROZEN_SECONDS, LOAD_SECONDS, Template
 
 GENEROUS = 4 * 1024**3
 AMPLE = timedelta(minutes=1)
@@ -285,3 +286,50 @@ def descriptors() -> set[str]:
 
 def children() -> str:
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+
+
+# fault matrix: 57
+async def test_a_template_that_does_not_answer_is_known_as_frozen_and_replaced_before_a_slot_needs_it():
+    executor = Executor(1, GENEROUS)
+    await executor.start()
+    template = executor._template
+    await executor.tend()
+    while template._unanswered():
+        await asyncio.sleep(0)
+    os.kill(template.pid, signal.SIGSTOP)
+
+    assert template.answers(time.monotonic()), "it has answered all that it was asked; now it is asked again"
+    assert not template.answers(time.monotonic() + FROZEN_SECONDS + 1)
+    template._since -= FROZEN_SECONDS + 1
+    await executor.tend()
+    assert executor._template is not template
+    assert executor._template.alive
+    assert not template.alive
+    assert executor.ready == 1, "its fork lives on"
+    await executor.close()
+
+
+async def test_a_template_that_still_loads_is_given_its_time(template):
+    loading = Template(GENEROUS)
+    os.kill(loading.pid, signal.SIGSTOP)
+    try:
+        assert loading.answers(time.monotonic())
+        assert loading.answers(time.monotonic() + FROZEN_SECONDS + 1)
+        assert not loading.answers(time.monotonic() + LOAD_SECONDS + 1)
+    finally:
+        loading.close()
+
+
+# fault matrix: 56
+async def test_a_child_that_computes_is_preempted_and_one_that_has_answered_is_not(child, file):
+    async with child.run(plan_request(), [file], AMPLE) as answer:
+        assert not child.preempt(), "its unit is being committed"
+        assert answer.header["schema"]
+    os.kill(child.pid, signal.SIGSTOP)
+    asking = asyncio.create_task(_ask(child, file))
+    while not child.preempt():
+        await asyncio.sleep(0)
+
+    with pytest.raises(Preempted):
+        await asking
+    assert not child.alive

@@ -31,7 +31,7 @@ async def test_a_dead_connection_of_the_work_does_not_hold_up_the_heartbeat(worl
     async def never(*_):
         await asyncio.Event().wait()
 
-    runner = SimpleNamespace(leases=set(), stop_lost=lambda *_: None, strays=lambda *_: {(1, 1)})
+    runner = SimpleNamespace(leases=set(), able=2, stop_lost=lambda *_: None, strays=lambda *_: {(1, 1)})
     async with asyncio.timeout(30):
         with pytest.raises(DatabaseUnavailable):
             await beat(context(world, units=SimpleNamespace(give_back_stray=never)), runner, world.workers)

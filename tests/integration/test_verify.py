@@ -62,7 +62,11 @@ PLANTS = {
     ],
     "charged_more_than_tried": [
         f"UPDATE gristmill.units SET {charge} = attempt WHERE job_id = 'JOB' AND kind = 'plan'"
-        for charge in ("deaths", "crashes", "errors", "ooms")
+        for charge in ("deaths", "crashes", "errors", "ooms", "preemptions")
+    ],
+    "preempted_merge_or_publish": [
+        "UPDATE gristmill.units SET attempt = 2, preemptions = 1 WHERE job_id = 'JOB' AND kind = 'merge'",
+        "UPDATE gristmill.units SET attempt = 2, preemptions = 1 WHERE job_id = 'JOB' AND kind = 'publish'",
     ],
     "epochs_differ": [ALIVE + "UPDATE gristmill.units SET epoch = epoch + 1 WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1"],
     "chunks_not_numbered": ["DELETE FROM gristmill.units WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0"],

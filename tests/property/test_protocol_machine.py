@@ -16,7 +16,8 @@ from shared.db import merging
 from shared.db.jobs import PARTIALS, UNITS
 from shared.db.jobs import SQL as JOBS
 from shared.db.pruning import SQL as PRUNING
-from tests.support.protocol import MERGE_BYTES, World, logical_time
+from shared.db.workers import SQL as WORKERS
+from tests.support.protocol import LONG_MERGE_BYTES, LONG_PUBLISH_ROWS, MERGE_BYTES, World, logical_time
 from tests.support.rules import ProtocolMachine
 
 EXAMPLES = int(os.environ.get("GRISTMILL_HYPOTHESIS_EXAMPLES", "20"))
@@ -27,6 +28,8 @@ STEPS = 50
 def world(database_url, monkeypatch, tmp_path):
     world = World(database_url, tmp_path)
     monkeypatch.setattr("shared.core.planning.MERGE_BYTES", MERGE_BYTES)
+    monkeypatch.setattr("shared.core.planning.LONG_MERGE_BYTES", LONG_MERGE_BYTES)
+    monkeypatch.setattr("shared.core.planning.LONG_PUBLISH_ROWS", LONG_PUBLISH_ROWS)
     monkeypatch.setattr("worker_service.maintenance.sweeper.time", logical_time(world.clock))
     monkeypatch.setattr("shared.db.jobs.new_id", world.new_id)
     yield world
@@ -82,6 +85,18 @@ MUTANTS = {
         "partials",
         "(state = 'succeeded' OR finished_at < now() - $1::interval)",
         "$1::interval IS NOT NULL",
+    ),
+    "long units on every slot": (UNITS, "claim", "greatest(1, sum(coalesce(able, slots)) - 1)", "greatest(1, sum(coalesce(able, slots)))"),
+    "long units of all tenants together": (UNITS, "claim", "WHERE long AND tenant = job.tenant", "WHERE long"),
+    "a next claim of a long unit": (UNITS, "claim_next", "ELSE c.payload ->> 'long' IS NULL", "ELSE true"),
+    "a preemption that is a crash": (UNITS, "give_back", "($6 = 'crash')", "($6 IN ('crash', 'preemption'))"),
+    "room for tenants that have a slot": (WORKERS, "rivals", "AND t.tenant NOT IN (SELECT tenant FROM leased)", ""),
+    "room for tenants that have only just come": (WORKERS, "rivals", "u.not_before <= now() - $3::interval", "$3::interval IS NOT NULL"),
+    "room for paused jobs": (
+        WORKERS,
+        "rivals",
+        "AND j.state IN ('queued', 'running')\n",
+        "AND j.state IN ('queued', 'running', 'paused')\n",
     ),
     "a retry in the old epoch": (JOBS, "retry", "epoch = epoch + 1, ", ""),
 }

@@ -9,6 +9,8 @@ from typing import Any
 from tests.support.protocol import Snapshot, ranges
 
 LEASE = timedelta(seconds=10)
+HEARTBEAT = timedelta(seconds=3)
+PROTECTED = timedelta(seconds=10)
 PHASES = ["planning", "scanning", "merging", "publishing"]
 
 
@@ -26,7 +28,53 @@ def ready(now: Snapshot, unit: Any) -> bool:
 
 
 def claimable(now: Snapshot, unit: Any, state_version: int) -> bool:
-    return ready(now, unit) and unit.epoch == now.jobs[unit.job_id].epoch and unit.state_version == state_version
+    ours = unit.epoch == now.jobs[unit.job_id].epoch and unit.state_version == state_version
+    return ready(now, unit) and ours and (not long(unit) or room_for_long(now, now.jobs[unit.job_id].tenant))
+
+
+def long(unit: Any) -> bool:
+    return unit.kind in {"merge", "publish"} and "long" in json.loads(unit.payload)
+
+
+def live_slots(now: Snapshot) -> dict[str, int]:
+    return {w.id: w.slots for w in now.workers.values() if alive(now, w.id) and not w.draining}
+
+
+def room_for_long(now: Snapshot, tenant: str) -> bool:
+    """A tenant's long merges and publishes leave a slot to the others, if there are two."""
+    taken = sum(u.state == "leased" and long(u) and now.jobs[u.job_id].tenant == tenant for u in now.units.values())
+    return taken < max(1, sum(live_slots(now).values()) - 1)
+
+
+def in_need(now: Snapshot, state_version: int) -> int:
+    """How many tenants have waited for a heartbeat without any lease, beyond the slots that are free for them."""
+    patient = {
+        now.jobs[u.job_id].tenant
+        for u in now.units.values()
+        if ready(now, u) and u.state_version == state_version and u.not_before <= now.now - HEARTBEAT
+    }
+    live = live_slots(now)
+    busy = sum(u.state == "leased" and u.worker in live for u in now.units.values())
+    return sum(leases_of(now, tenant) == 0 for tenant in patient) - (sum(live.values()) - busy)
+
+
+def may_make_room(now: Snapshot, state_version: int) -> set[int]:
+    """The units of which one has to make room, if a tenant is in need: of those with the most leases, what has run for its time."""
+    live = live_slots(now)
+    leased = [u for u in now.units.values() if u.state == "leased" and u.worker in live and u.state_version == state_version]
+    held: dict[str, list[Any]] = {}
+    for unit in leased:
+        held.setdefault(now.jobs[unit.job_id].tenant, []).append(unit)
+    rich = [units for units in held.values() if any(u.kind in {"plan", "chunk"} for u in units)]
+    most = max(map(len, rich), default=0)
+    return {
+        u.id
+        for units in rich
+        for u in units
+        if len(units) == most
+        and u.kind in {"plan", "chunk"}
+        and now.now - u.leased_at >= PROTECTED * (2**u.preemptions if most == 1 else 1)
+    }
 
 
 def leases_of(now: Snapshot, tenant: str) -> int:
@@ -100,7 +148,7 @@ def _epochs(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
     if len({u.state_version for u in units}) > 1:
         yield f"mixes state versions {[(u.kind, u.state_version) for u in units]}"
     for unit in units:
-        if unit.deaths + unit.crashes + unit.errors + unit.ooms > unit.attempt:
+        if unit.deaths + unit.crashes + unit.errors + unit.ooms + unit.preemptions > unit.attempt:
             yield f"unit {unit.id} is charged more often than it was leased"
 
 
@@ -157,7 +205,7 @@ def _unit_unlawful(before: Any, after: Any) -> Iterator[str]:
             yield f"was {before.state} and is {after.state}"
         if before.state == "done" and before != after:
             yield "was rewritten after it was done"
-        if any(getattr(after, count) < getattr(before, count) for count in ("deaths", "crashes", "errors", "ooms")):
+        if any(getattr(after, count) < getattr(before, count) for count in ("deaths", "crashes", "errors", "ooms", "preemptions")):
             yield "was forgiven a charge"
         if before.state == after.state == "leased" and (before.attempt, before.worker) == (after.attempt, after.worker) and before != after:
             yield "changed while it was leased"

@@ -53,7 +53,7 @@ class Worker:
         self.idle: set[tuple[int, int]] = set()
 
     async def beat(self) -> dict[tuple[int, int], bool]:
-        return await self.stores.workers.beat(self.id, host="h", pid=1, version="0", slots=self.slots, draining=False)
+        return await self.stores.workers.beat(self.id, host="h", pid=1, version="0", slots=self.slots, able=self.slots, draining=False)
 
 
 class ProtocolSteps(RuleBasedStateMachine):

@@ -19,6 +19,7 @@ import psycopg
 from psycopg.rows import namedtuple_row
 from psycopg.types.json import set_json_loads
 
+from shared.core.fairness import Held, preempted
 from shared.core.timings import Timings
 from shared.db.jobs import JobStore
 from shared.db.merging import MergeStore, Piece
@@ -38,6 +39,8 @@ TENANTS = ("default", "other")
 COLUMNS = ["k", "count"]
 PLAN = {"files": [], "bytes": 0, "schema": [{"name": "k", "type": "string", "declared": True}]}
 CHUNK_BYTES = 1_000_000
+LONG_MERGE_BYTES = 250
+LONG_PUBLISH_ROWS = 5
 MERGE_BYTES = 300
 """In place of the product's 8 MB, so that a job of a few chunks has one, two or four merges."""
 
@@ -116,6 +119,11 @@ class Stores:
 
     async def ring(self) -> None:
         await ring(self.context)
+
+    async def room(self, state_version: int) -> list[Held]:
+        """Which leases make room, as each worker finds out at its heartbeat."""
+        leases, waiting, free = await self.workers.rivals(lease=TIMINGS.lease, state_version=state_version, waited=TIMINGS.heartbeat)
+        return preempted(leases, waiting=waiting, free=free, protected=TIMINGS.protected)
 
     async def commit(self, lease: Lease, chunks: int, before_end: Callable[[], Awaitable[None]] | None = None) -> None:
         """The unit's own commit, with *chunks* for a plan; a chunk or merge stops in the open transaction for *before_end*."""

@@ -127,9 +127,24 @@ class ProtocolMachine(Wishes):
         old, new = before.units[lease.id], self.now.units[lease.id]
         ending = before.jobs[lease.job_id].state == "cancelling"
         self.check(new.state == ("cancelled" if ending else "pending"), new)
-        gained = {name: getattr(new, name) - getattr(old, name) for name in ("deaths", "crashes", "errors", "ooms")}
-        paid = {"crash": "crashes", "error": "errors", "memory": "ooms"}.get(charge)
+        gained = {name: getattr(new, name) - getattr(old, name) for name in ("deaths", "crashes", "errors", "ooms", "preemptions")}
+        paid = {"crash": "crashes", "error": "errors", "memory": "ooms", "preemption": "preemptions"}.get(charge)
         self.check(gained == {name: int(name == paid) for name in gained}, f"{charge} was charged as {gained}")
+
+    @precondition(has_leases)
+    @step_rule(worker=WORKER)
+    def make_room(self, worker):
+        """At its heartbeat a worker gives back what is chosen of its own; all workers choose alike."""
+        # fault matrix: 56
+        worker = self.workers[worker]
+        chosen, before, changes = self.step(worker.stores.room(worker.state_version))
+        need, among = judge.in_need(before, worker.state_version), judge.may_make_room(before, worker.state_version)
+        self.check(not changes and len(chosen) <= max(0, need), f"{chosen} make room for {need}")
+        self.check(bool(chosen) == (need > 0 and bool(among)), f"{chosen} of {among} make room for {need}")
+        self.check(not chosen or chosen[0].unit in among, f"{chosen[:1]} is none of {among}")
+        for lease, stores in list(self.leases):
+            if any((lease.id, lease.attempt, lease.worker) == (one.unit, one.attempt, worker.id) for one in chosen):
+                self.give_back_lease(lease, stores, "preemption")
 
     def free(self, before, lease):
         """What is just being committed is left alone."""

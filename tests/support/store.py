@@ -41,7 +41,7 @@ class World:
         return await self.jobs.submit(tenant, spec, digest, **known, state_version=state_version)
 
     async def beat(self, worker: str = "w1", slots: int = 2) -> dict[tuple[int, int], bool]:
-        return await self.workers.beat(worker, host="h", pid=1, version="0", slots=slots, draining=False)
+        return await self.workers.beat(worker, host="h", pid=1, version="0", slots=slots, able=slots, draining=False)
 
     async def leased(self, worker: str = "w1", **options: Any) -> Lease:
         """The plan unit of a new job."""

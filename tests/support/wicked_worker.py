@@ -1,10 +1,7 @@
 """A real worker whose children do what a job's labels say (`wicked_child`), and whose units have six seconds, at a tenth."""
 
-import asyncio
 from datetime import timedelta
 from functools import partial
-
-import uvloop
 
 from shared import log
 from shared.core.timings import Timings
@@ -20,8 +17,7 @@ def main() -> None:
     log.configure(settings)
     worker.Timings = partial(Timings, unit_deadline=timedelta(seconds=60))
     executor = Executor(settings.slots, SLOT_BYTES, "tests.support.wicked_child")
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(worker.serve(settings, executor))
+    worker.run(settings, executor)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from shared.errors import (
     GroupLimitExceeded,
     LeaseLost,
     OutOfMemory,
+    Preempted,
     ResultLocked,
     SourceChanged,
     StorageUnavailable,
@@ -161,3 +162,11 @@ async def test_finished_work_is_offered_again_before_the_sweepers_may_call_it_la
 
     assert len(rests) == 12
     assert max(rests) == ctx.timings.grace.total_seconds() / 2
+
+
+async def test_what_makes_room_for_another_tenant_is_never_given_up_and_comes_back_after_it(monkeypatch):
+    ctx = context()
+    delays = [await after(ctx, lease(kind="plan", attempt=attempt), Preempted("room"), monkeypatch) for attempt in (1, 1000)]
+
+    assert delays == [ctx.timings.heartbeat] * 2
+    assert ctx.units.charges == ["preemption"] * 2

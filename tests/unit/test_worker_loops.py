@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
+from structlog.testing import capture_logs
 
 from shared.core.timings import Timings
 from shared.errors import DatabaseUnavailable
+from worker_service.maintenance.fitness import Fitness
 from worker_service.maintenance.loop import every, wait
 from worker_service.runner import Runner
 from worker_service.worker import dispatch, keep
@@ -101,7 +103,7 @@ async def test_a_slot_whose_claim_got_no_answer_looks_again_though_nobody_rings(
     asked = []
     again = asyncio.Event()
 
-    async def claim(worker):
+    async def claim(worker, **_):
         asked.append(worker)
         if len(asked) == 1:
             raise DatabaseUnavailable("the answer was lost")
@@ -117,7 +119,7 @@ async def test_a_slot_whose_claim_got_no_answer_looks_again_though_nobody_rings(
 async def test_a_slot_that_is_stopped_has_others_told_of_what_waits():
     running = asyncio.Event()
 
-    async def claim(_):
+    async def claim(*_, **__):
         running.set()
         await asyncio.Event().wait()
 
@@ -127,3 +129,63 @@ async def test_a_slot_that_is_stopped_has_others_told_of_what_waits():
     runner.stop()
 
     await asyncio.wait_for(runner.new_units.wait(), 5)
+
+
+# fault matrix: 58
+@pytest.mark.parametrize("why", ["no child process starts", "all its threads hang, which open files"])
+async def test_a_worker_that_cannot_take_work_says_why_once_and_takes_none(why, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("worker_service.maintenance.fitness.time", SimpleNamespace(monotonic=lambda: clock.now))
+    slot = Slot()
+    timings = Timings()
+    ctx = SimpleNamespace(draining=False, timings=timings, executor=slot)
+    runner = Runner(ctx)
+    fitness = Fitness(ctx, runner)
+    probe = asyncio.get_running_loop().create_future()
+    in_threads = SimpleNamespace(ensure_future=lambda _: probe, to_thread=lambda _: None)
+    monkeypatch.setattr("worker_service.maintenance.fitness.asyncio", in_threads)
+    if why == "no child process starts":
+        slot.ready = 0
+        probe.set_result(None)
+    with capture_logs() as logged:
+        for _ in range(8):
+            await fitness.run_once()
+            clock.now += timings.heartbeat.total_seconds()
+        assert (runner.able, runner.free) == (0, 0)
+        slot.ready = 1
+        if not probe.done():
+            probe.set_result(None)
+        await fitness.run_once()
+
+    assert runner.free == runner.able == 1
+    assert [(line["event"], line.get("reason")) for line in logged] == [("worker.cannot_work", why), ("worker.can_work", None)]
+
+
+async def test_a_worker_whose_event_loop_stood_still_says_so(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("worker_service.maintenance.fitness.time", SimpleNamespace(monotonic=lambda: clock.now))
+    ctx = SimpleNamespace(draining=False, timings=Timings(), executor=Slot())
+    fitness = Fitness(ctx, Runner(ctx))
+    clock.now = 42.0
+    with capture_logs() as logged:
+        await fitness.run_once()
+
+    assert [(line["event"], line["reason"]) for line in logged] == [("worker.cannot_work", "its event loop stood still")]
+
+
+async def test_a_slot_begins_with_the_tenant_after_the_one_that_was_served_last():
+    """Or the tenant whose unit has just made room would have its slot back."""
+    asked = []
+    runner = Runner(SimpleNamespace(**vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim_of(asked))))
+    runner._served = "job_1"
+    runner.take()
+    await asyncio.wait(runner._tasks)
+
+    assert asked == ["job_1"]
+
+
+def claim_of(asked):
+    async def claim(_, after=None):
+        asked.append(after)
+
+    return claim

@@ -1,5 +1,7 @@
 """`python -m worker_service.child FD PARENT MEMORY`: the template. It forks a child of PARENT whenever it is asked to on the socket FD.
 
+It answers each request with a byte; one without descriptors asks for nothing else.
+
 A child gets a socket, a pipe that ends with its parent, and a file for its standard error. It serves requests on the socket until the
 parent is gone.
 """
@@ -120,9 +122,11 @@ def main() -> None:
     gc.freeze()  # the modules stay for good; without this every full collection walks them, for tens of milliseconds, and unshares their pages
     sock = socket.socket(fileno=sock_fd)
     while (descriptors := wire.receive_descriptors(sock)) is not None:
-        beget(sock, descriptors, parent, memory_bytes)
+        if descriptors:
+            beget(sock, descriptors, parent, memory_bytes)
         for descriptor in descriptors:
             os.close(descriptor)
+        sock.send(b".")  # no one else tells the parent that this process is not frozen
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Says that this worker lives, and hears which of its units are no longer wanted."""
+"""Says that this worker lives, hears which of its units are no longer wanted, and makes room for tenants that wait."""
 
 import asyncio
 import os
@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from importlib.metadata import version
 
+from shared.core.fairness import preempted
 from shared.db.workers import WorkerStore
 from shared.errors import DatabaseUnavailable
+from shared.spec.version import STATE_VERSION
 from worker_service.context import Context
 from worker_service.runner import Runner
 
@@ -17,9 +19,20 @@ from worker_service.runner import Runner
 async def beat(ctx: Context, runner: Runner, store: WorkerStore) -> None:
     """*store* has a connection of its own: a heartbeat never queues behind the work."""
     before = runner.leases
-    held = await _beat(ctx, store)
+    held = await _beat(ctx, store, able=runner.able)
     runner.stop_lost(before, {key for key, wanted in held.items() if wanted})
+    if before:
+        await _make_room(ctx, runner, store)
     await _give_back(ctx, runner.strays(before, set(held)))
+
+
+async def _make_room(ctx: Context, runner: Runner, store: WorkerStore) -> None:
+    """Each worker comes to the same conclusion about the leases of all, and preempts its own: nobody has to tell another."""
+    timings = ctx.timings
+    async with _answering(ctx):
+        leases, waiting, free = await store.rivals(lease=timings.lease, state_version=STATE_VERSION, waited=timings.heartbeat)
+    chosen = preempted(leases, waiting=waiting, free=free, protected=timings.protected)
+    runner.preempt({(lease.unit, lease.attempt) for lease in chosen if lease.worker == ctx.worker_id})
 
 
 async def leave(ctx: Context, store: WorkerStore) -> None:
@@ -28,11 +41,11 @@ async def leave(ctx: Context, store: WorkerStore) -> None:
     A commit that was cut off holds its unit until Postgres ends its transaction, after a lease's time; who left before would be called dead.
     """
     async with _within(ctx.timings.lease + ctx.timings.heartbeat):
-        held = await _beat(ctx, store)
+        held = await _beat(ctx, store, able=0)
         while held:
             with suppress(DatabaseUnavailable):  # somebody holds its job's row
                 await _give_back(ctx, set(held))
-            if held := await _beat(ctx, store):
+            if held := await _beat(ctx, store, able=0):
                 await asyncio.sleep(ctx.timings.poll_idle.total_seconds())
         await store.leave(ctx.worker_id)
 
@@ -44,18 +57,25 @@ async def _give_back(ctx: Context, strays: set[tuple[int, int]]) -> None:
             await ctx.units.give_back_stray(unit, attempt, ctx.worker_id)
 
 
-async def _beat(ctx: Context, store: WorkerStore) -> dict[tuple[int, int], bool]:
+async def _beat(ctx: Context, store: WorkerStore, *, able: int) -> dict[tuple[int, int], bool]:
+    async with _answering(ctx):
+        return await store.beat(
+            ctx.worker_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=version("gristmill"),
+            slots=ctx.executor.slots,
+            able=able,
+            draining=ctx.draining,
+        )
+
+
+@asynccontextmanager
+async def _answering(ctx: Context) -> AsyncIterator[None]:
     """A Postgres that lets a heartbeat wait for longer than a lease will not answer what else waits for it either."""
     try:
         async with asyncio.timeout(ctx.timings.lease.total_seconds()):
-            return await store.beat(
-                ctx.worker_id,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                version=version("gristmill"),
-                slots=ctx.executor.slots,
-                draining=ctx.draining,
-            )
+            yield
     except TimeoutError as error:
         ctx.pool.abort()
         raise DatabaseUnavailable("Postgres does not answer the heartbeat") from error

@@ -19,6 +19,7 @@ from shared.errors import (
     Interruption,
     LeaseLost,
     OutOfMemory,
+    Preempted,
     ResultLocked,
     RetriesExhausted,
     SourceChanged,
@@ -35,6 +36,7 @@ from worker_service.units import chunk, merge, plan, publish
 from worker_service.units.persist import persist
 
 CHARGES: tuple[tuple[type[GristmillError], Charge], ...] = (
+    (Preempted, "preemption"),
     (Interruption, "nothing"),
     (DatabaseUnavailable, "nothing"),  # an outage, or a reader's lock, charges nobody
     (ResultLocked, "nothing"),
@@ -130,7 +132,10 @@ async def _after(ctx: Context, lease: Lease, error: GristmillError) -> timedelta
     if final or charge is None:
         await _fail(ctx, lease, _final(ctx, lease, error))
         return None
-    delay = timedelta() if isinstance(error, Interruption) else backoff(before, ctx.timings)
+    if isinstance(error, Preempted):
+        delay = ctx.timings.heartbeat  # the tenant that waits has its slot by then
+    else:
+        delay = timedelta() if isinstance(error, Interruption) else backoff(before, ctx.timings)
     log.warning("unit.again", unit=lease.id, kind=lease.kind, no=lease.no, job=lease.job_id, charge=charge, error=error.detail)
     await _settle(ctx, lambda: ctx.units.give_back(lease, charge, delay=delay, problem=error.problem()))
     return delay

@@ -8,7 +8,9 @@ WITH RECURSIVE tenants AS (
     SELECT (SELECT j.tenant FROM gristmill.jobs j WHERE j.state IN ('queued', 'running') AND j.tenant > t.tenant ORDER BY j.tenant LIMIT 1)
     FROM tenants t WHERE t.tenant IS NOT NULL
 ), leased AS MATERIALIZED (
-    SELECT u.job_id, (SELECT j.tenant FROM gristmill.jobs j WHERE j.id = u.job_id) AS tenant FROM gristmill.units u WHERE u.state = 'leased'
+    SELECT u.job_id, (SELECT j.tenant FROM gristmill.jobs j WHERE j.id = u.job_id) AS tenant,
+           CASE WHEN u.kind IN ('merge', 'publish') THEN u.payload ->> 'long' IS NOT NULL ELSE false END AS long
+    FROM gristmill.units u WHERE u.state = 'leased'
 ), last AS MATERIALIZED (
     SELECT tenant FROM gristmill.jobs WHERE id = coalesce($6, $7)
 ), turns AS MATERIALIZED (
@@ -29,13 +31,13 @@ WITH RECURSIVE tenants AS (
 ), picked AS MATERIALIZED (
     SELECT unit.id, job.id AS job_id, unit.kind
     FROM (
-        (SELECT j.id, j.epoch
-         FROM (SELECT id, epoch, state FROM gristmill.jobs
+        (SELECT j.id, j.epoch, j.tenant
+         FROM (SELECT id, epoch, state, tenant FROM gristmill.jobs
                WHERE id = coalesce($6, (SELECT job_id FROM gristmill.units WHERE id = $5)) OFFSET 0) j
          WHERE j.state IN ('queued', 'running') AND ($6 IS NULL OR NOT EXISTS (SELECT FROM others)))
         UNION ALL
         -- Of a tenant: the highest priority that has work; of that, jobs that nobody works on, oldest first, but not $7; then any.
-        (SELECT j.id, j.epoch
+        (SELECT j.id, j.epoch, t.tenant
          FROM turns t
          CROSS JOIN LATERAL (
              SELECT o.priority FROM gristmill.jobs o
@@ -58,6 +60,11 @@ WITH RECURSIVE tenants AS (
         WHERE u.job_id = job.id AND u.state = 'pending' AND u.not_before <= now() AND u.epoch = job.epoch
           AND u.state_version = ANY ($2::smallint[]) AND u.id BETWEEN coalesce($5::bigint, 0) AND coalesce($5, 9223372036854775807)
           AND (u.kind <> 'plan' OR (SELECT true FROM gristmill.jobs WHERE id = job.id FOR NO KEY UPDATE SKIP LOCKED))
+          -- Long merges and publishes are never given back, so those of one tenant leave a slot to the others, if there are two.
+          AND CASE WHEN u.kind IN ('merge', 'publish') AND u.payload ->> 'long' IS NOT NULL
+              THEN (SELECT count(*) FROM leased WHERE long AND tenant = job.tenant)
+                   < (SELECT greatest(1, sum(coalesce(able, slots)) - 1) FROM gristmill.workers WHERE NOT draining AND seen_at > now() - $4::interval)
+              ELSE true END
         ORDER BY u.id LIMIT 1
         FOR UPDATE SKIP LOCKED) unit
     LIMIT 1
@@ -86,7 +93,8 @@ WHERE u.id = (
     SELECT n.id FROM gristmill.jobs j CROSS JOIN LATERAL (
         SELECT c.id FROM gristmill.units c
         WHERE c.job_id = j.id AND c.state = 'pending' AND c.not_before <= now() AND c.epoch = j.epoch
-          AND c.state_version = ANY ($2::smallint[]) AND c.kind <> 'plan'
+          AND c.state_version = ANY ($2::smallint[])
+          AND CASE c.kind WHEN 'plan' THEN false WHEN 'chunk' THEN true ELSE c.payload ->> 'long' IS NULL END
         ORDER BY c.id LIMIT 1
         FOR UPDATE SKIP LOCKED) n
     WHERE j.id = $5 AND j.state = 'running'
@@ -115,7 +123,7 @@ SET state = CASE WHEN j.state IN ('queued', 'running', 'paused') THEN 'pending' 
     finished_at = CASE WHEN j.state IN ('queued', 'running', 'paused') THEN NULL ELSE now() END,
     deadline_at = NULL, rung_at = NULL, not_before = now() + $4::interval, error = $5,
     deaths = deaths + ($6 = 'death')::int, crashes = crashes + ($6 = 'crash')::int, errors = errors + ($6 = 'error')::int,
-    ooms = ooms + ($6 = 'memory')::int
+    ooms = ooms + ($6 = 'memory')::int, preemptions = preemptions + ($6 = 'preemption')::int
 FROM gristmill.jobs j
 WHERE u.id = (SELECT id FROM gristmill.units WHERE id = $1 AND state = 'leased' AND attempt = $2 AND worker = $3 FOR UPDATE SKIP LOCKED)
   AND j.id = u.job_id
@@ -141,7 +149,8 @@ DELETE FROM gristmill.units WHERE job_id = $1 AND kind = 'chunk'
 
 -- reset_plan --
 UPDATE gristmill.units
-SET state = 'pending', epoch = $2, payload = $3, finished_at = NULL, rung_at = NULL, not_before = now(), deaths = 0, crashes = 0, errors = 0, ooms = 0
+SET state = 'pending', epoch = $2, payload = $3, finished_at = NULL, rung_at = NULL, not_before = now(),
+    deaths = 0, crashes = 0, errors = 0, ooms = 0, preemptions = 0
 WHERE job_id = $1 AND kind = 'plan'
 
 -- rebase --
@@ -150,7 +159,7 @@ UPDATE gristmill.units SET epoch = $2 WHERE job_id = $1 AND epoch <> $2
 -- retry --
 UPDATE gristmill.units
 SET state = 'pending', epoch = $2, finished_at = NULL, rung_at = NULL, not_before = now(), error = NULL,
-    deaths = 0, crashes = 0, errors = 0, ooms = 0
+    deaths = 0, crashes = 0, errors = 0, ooms = 0, preemptions = 0
 WHERE job_id = $1 AND state IN ('failed', 'cancelled')
 
 -- forget_merging --
@@ -176,6 +185,9 @@ SELECT EXISTS (SELECT FROM gristmill.units WHERE job_id = $1 AND state = 'pendin
 
 -- all_done --
 SELECT NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = $1 AND state <> 'done')
+
+-- rows_merged --
+SELECT coalesce(sum(rows_out), 0)::bigint FROM gristmill.units WHERE job_id = $1 AND kind = 'merge'
 
 -- merged --
 SELECT rows_out, stats FROM gristmill.units WHERE job_id = $1 AND kind = 'merge' AND state = 'done' ORDER BY no

@@ -100,11 +100,15 @@ WHERE NOT EXISTS (
     WHERE shown.relname = r.name AND shown.relkind = 'v')
 
 -- charged_more_than_tried --
--- Each lease is an attempt and is charged once at most; the one that is under way, or that ended the unit, is not charged.
-SELECT format('%s: %s %s had %s attempts, and was charged %s deaths, %s crashes, %s errors, %s times out of memory',
-              job_id, kind, no, attempt, deaths, crashes, errors, ooms)
+-- Each lease is an attempt and ends once: it is charged or preempted; the one that is under way, or that ended the unit, is neither.
+SELECT format('%s: %s %s had %s attempts, and was charged %s deaths, %s crashes, %s errors, %s times out of memory, and preempted %s times',
+              job_id, kind, no, attempt, deaths, crashes, errors, ooms, preemptions)
 FROM gristmill.units
-WHERE attempt < deaths + crashes + errors + ooms + (state IN ('leased', 'done', 'failed'))::integer
+WHERE attempt < deaths + crashes + errors + ooms + preemptions + (state IN ('leased', 'done', 'failed'))::integer
+
+-- preempted_merge_or_publish --
+SELECT format('%s: its %s %s was preempted %s times; only plans and chunks are', job_id, kind, no, preemptions)
+FROM gristmill.units WHERE preemptions > 0 AND kind NOT IN ('plan', 'chunk')
 
 -- epochs_differ --
 SELECT format('%s is in epoch %s, its %s %s in %s', j.id, j.epoch, u.kind, u.no, u.epoch)
