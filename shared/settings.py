@@ -25,7 +25,7 @@ Folders = Annotated[list[Folder], NoDecode, BeforeValidator(_comma_separated)]
 
 
 class DatabaseSettings(BaseSettings):
-    """What a command needs that only speaks to Postgres."""
+    """What a command needs that only speaks to Postgres, and what every log must hide."""
 
     model_config = SettingsConfigDict(env_prefix="GRISTMILL_", populate_by_name=True, extra="ignore", hide_input_in_errors=True)
 
@@ -36,6 +36,10 @@ class DatabaseSettings(BaseSettings):
             description="Postgres 15 or newer, as a postgresql:// URL",
         ),
     ]
+    api_key: Annotated[
+        SecretStr | None,
+        Field(min_length=32, description="An API key of the tenant default, beside those of `keys add`; at least 32 characters"),
+    ] = None
     log_format: Annotated[Literal["json", "console"], Field(description="How log lines are written to standard error")] = "json"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="The least severe log line written")] = "info"
 
@@ -62,10 +66,6 @@ class Settings(DatabaseSettings):
         PositiveInt, Field(description="Most names of files and folders that the patterns of one job are compared with")
     ] = 1_000_000
     host: Annotated[str, Field(description="Address the gateway binds; only loopback, unless there are API keys")] = "127.0.0.1"
-    api_key: Annotated[
-        SecretStr | None,
-        Field(min_length=32, description="An API key of the tenant default, beside those of `keys add`; at least 32 characters"),
-    ] = None
     port: Annotated[int, Field(ge=0, le=65535, description="Port the gateway binds; 0 picks a free one")] = 8080
     slots: Annotated[PositiveInt, Field(description="Child processes of one worker; default: the number of cores")] = os.cpu_count() or 1
     slot_memory_bytes: Annotated[PositiveInt, Field(description="Data segment limit of one child process")] = 2 * 1024**3
