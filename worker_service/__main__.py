@@ -7,11 +7,13 @@ import uvloop
 from pydantic import ValidationError
 
 from shared import log
+from shared.process import harden
 from shared.settings import Settings
 from worker_service.executor import Executor
 
 
 def main() -> int:
+    harden()  # at once; the log tells of it later
     try:
         settings = Settings()
     except ValidationError as error:
