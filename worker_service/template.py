@@ -62,7 +62,8 @@ class Template:
     @property
     def rights(self) -> dict[str, str]:
         """What it and its forks have given up (`shared.process.isolate`); empty before it has."""
-        return json.loads(os.pread(self._rights, os.fstat(self._rights).st_size, 0) or b"{}")
+        told: dict[str, str] = json.loads(os.pread(self._rights, os.fstat(self._rights).st_size, 0) or b"{}")
+        return told
 
     def fork(self, descriptors: list[int]) -> None:
         """Ask for a child that gets *descriptors*; the first is a socket, on which its pid comes back. Raises OSError if the template is gone."""

@@ -15,7 +15,7 @@ BORN_WITH: set[str] = set()
 def look(request: dict[str, Any], _: list[int]) -> tasks.Answer:
     """What it has; and how it fares when it connects to `port` of this machine and opens the files of `paths`."""
     return {
-        "descriptors": len(os.listdir("/proc/self/fd")),
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "environment": dict(os.environ),
         "born_with": sorted(BORN_WITH),
         "connected": _tried(lambda: socket.create_connection(("127.0.0.1", request["port"]), 10)),

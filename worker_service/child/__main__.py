@@ -1,5 +1,6 @@
-"""`python -m worker_service.child FD RIGHTS PARENT MEMORY`: the template. It forks a child of PARENT whenever it is asked to on the
-socket FD. Descriptor RIGHTS is a file, which tells what it and its children have given up.
+"""`python -m worker_service.child FD RIGHTS PARENT MEMORY`: the template. It forks a child of PARENT whenever FD, a socket, asks it to.
+
+Descriptor RIGHTS is a file in which it tells what it and its children have given up.
 
 A child gets a socket, a pipe that ends with its parent, and a file for its standard error. It serves requests on the socket until the
 parent is gone.
