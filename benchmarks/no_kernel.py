@@ -19,6 +19,7 @@ from worker_service.child import wire
 from worker_service.executor import Answer, Child, Executor
 from worker_service.worker import serve
 
+RUN_BY = ("control_plane", "worker_processes")
 PIECE = bytes(200)
 
 
@@ -84,7 +85,7 @@ def _opened(answered: int) -> tuple[dict[str, Any], int, int]:
 
 def _plan(_: dict[str, Any], files: list[int]) -> tuple[dict[str, Any], list[bytes]]:
     chunks = [{"extents": [[0, start, start + 1, 0]], "bytes": 1} for start in range(os.fstat(files[0]).st_size)]
-    return {"schema": [{"name": "k", "type": "string", "declared": False}], "chunks": chunks}, []
+    return {"schema": [{"name": "k", "type": "string", "declared": False}], "chunks": chunks, "guessed": False}, []
 
 
 def _chunk(_: dict[str, Any], __: list[int]) -> tuple[dict[str, Any], list[bytes]]:

@@ -10,6 +10,8 @@ from shared.settings import Settings
 from worker_service.executor import Executor
 from worker_service.worker import serve
 
+RUN_BY = ("exact_cost",)
+
 
 def main() -> None:
     settings = Settings()
