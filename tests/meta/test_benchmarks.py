@@ -33,7 +33,7 @@ BENCHMARKS = [name for name in PROGRAMS if not run_by(SOURCES[name])]
 
 
 def sized(name: str):
-    return pytest.param(name, marks=[pytest.mark.full, pytest.mark.timeout(600)] if name in LARGE else [])
+    return pytest.param(name, marks=[pytest.mark.full] if name in LARGE else [])
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if name not in PROGRAMS])
@@ -50,6 +50,7 @@ def test_a_program_that_is_no_benchmark_is_run_by_one(name):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", [*map(sized, BENCHMARKS)])
 def test_a_benchmark_runs_at_its_least_size_and_prints_figures(name, tmp_path):
     module = "benchmarks" if name == "__main__" else f"benchmarks.{name}"
