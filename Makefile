@@ -8,7 +8,7 @@ DEV_READY := $(VENV)/.dev-installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast compose-test lint types format bench soak clean
+.PHONY: help demo test test-all test-fast compose-test lint types format bench soak clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,11 +30,17 @@ $(DEV_READY): pyproject.toml constraints.txt | $(BIN)/python
 demo: $(DEMO_READY) ## start everything, run two jobs over 336,776 real flights, show the answer
 	@$(BIN)/gristmill demo
 
-test: $(DEV_READY) ## the whole test suite, on embedded Postgres and Valkey, two files at a time
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
+
+test: $(DEV_READY) ## the tests, on embedded Postgres and Valkey, two files at a time
+	@$(PYTEST) $(SIDE_BY_SIDE) -m 'not full'
+
+test-all: $(DEV_READY) ## make test, and what is slow or heavy as well
+	@$(PYTEST) $(SIDE_BY_SIDE)
 
 test-fast: $(DEV_READY) ## the pure tests only, in seconds
-	@$(BIN)/python -m pytest tests/unit tests/meta -m 'not slow'
+	@$(PYTEST) tests/unit tests/meta -m 'not slow and not full'
 
 compose-test: $(DEMO_READY) ## docker-compose.yml for real, with faults; skipped where no Docker engine answers
 	@$(BIN)/python tests/compose/run.py

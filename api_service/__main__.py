@@ -14,6 +14,7 @@ from shared import log
 from shared.db.api_keys import ApiKeyStore
 from shared.db.pool import connect
 from shared.errors import DatabaseUnavailable, TransientError
+from shared.process import harden
 from shared.settings import DatabaseSettings, Settings
 
 PATIENCE_SECONDS = 60
@@ -21,6 +22,7 @@ logger = structlog.get_logger()
 
 
 def main() -> None:
+    harden()  # at once; the gateway's log tells of it later
     parser = argparse.ArgumentParser(
         prog="python -m api_service", description="Gristmill's HTTP gateway. Settings are GRISTMILL_ variables."
     )

@@ -20,6 +20,7 @@ from api_service.keys import SETTINGS
 from api_service.problems import problem_response
 from shared.errors import BadRequest, GristmillError, InternalError
 from shared.ids import new_id
+from shared.process import harden
 from shared.settings import Settings
 
 DRAIN_SECONDS = 10.0
@@ -209,6 +210,7 @@ async def serve(settings: Settings) -> None:
 
     for each in _SIGNALS:
         loop.add_signal_handler(each, asked)
+    log.info("gateway.hardening", **harden())
     async with serving(settings) as url:
         log.info("gateway.listening", url=url, host=socket.gethostname())
         await stop.wait()

@@ -1,7 +1,6 @@
 """All benchmarks: `python -m benchmarks [--rows N] [--runs N]` prints the tables of docs/benchmarks.md and writes them, and the figures as JSON,
 to benchmarks/out/."""
 
-import argparse
 import json
 import os
 import platform
@@ -12,6 +11,7 @@ from typing import Any
 
 from benchmarks import groupby, idle, memory, profile, small_jobs
 from benchmarks.data import make
+from benchmarks.options import parser, whole
 
 OUT = Path(__file__).with_name("out")
 PACKAGES = ("gristmill", "duckdb", "polars", "dask", "pandas", "numpy", "pyarrow", "asyncpg", "arq")
@@ -40,11 +40,12 @@ def machine_line(found: dict[str, Any], runs: int) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure Gristmill, and its peers on the same work")
-    parser.add_argument("--rows", type=lambda text: int(float(text)), default=10_000_000, help="of the groupby data (default 1e7)")
-    parser.add_argument("--runs", type=int, default=3, help="of each engine and question (default 3)")
-    asked = parser.parse_args()
-    document: dict[str, Any] = {"rows": asked.rows, "runs": asked.runs, "machine": machine()}
+    options = parser(__doc__)
+    options.add_argument("--rows", type=whole, default=10_000_000, help="of the groupby data (default 1e7)")
+    options.add_argument("--runs", type=int, default=3, help="of each engine and question (default 3)")
+    asked = options.parse_args()
+    rows, runs = (10_000, 1) if asked.tiny else (asked.rows, asked.runs)
+    document: dict[str, Any] = {"rows": rows, "runs": runs, "machine": machine()}
     lines: list[str] = []
 
     def section(name: str, title: str, figures: Any, table: list[str]) -> None:
@@ -54,14 +55,16 @@ def main() -> None:
         lines.extend(added)
 
     start = time.perf_counter()
-    csv, parquet = make(asked.rows)
-    section("machine", "Machine", document["machine"], machine_line(document["machine"], asked.runs))
-    section("small_jobs", "Small jobs", found := small_jobs.measure(), small_jobs.shown(found))
-    section("idle", "Idle", found := idle.measure(), idle.shown(found))
-    section("memory", "Memory", found := memory.measure(), memory.shown(found))
-    section("groupby", "Group-by beside others", found := groupby.measure(csv, parquet, asked.rows, asked.runs), groupby.shown(found))
+    csv, parquet = make(rows)
+    section("machine", "Machine", document["machine"], machine_line(document["machine"], runs))
+    section("small_jobs", "Small jobs", found := small_jobs.measure(tiny=asked.tiny), small_jobs.shown(found))
+    section("idle", "Idle", found := idle.measure(tiny=asked.tiny), idle.shown(found))
+    section("memory", "Memory", found := memory.measure(tiny=asked.tiny), memory.shown(found))
+    section("groupby", "Group-by beside others", found := groupby.measure(csv, parquet, rows, runs), groupby.shown(found))
     section("profile", "Where the time goes", found := profile.measure(csv), profile.shown(found))
     print(f"all of it took {time.perf_counter() - start:.0f} s")
+    if asked.tiny:
+        return
     OUT.mkdir(exist_ok=True)
     (OUT / "bench.json").write_text(json.dumps(document, indent=1))
     (OUT / "bench.md").write_text("\n".join(lines))

@@ -3,12 +3,14 @@
 import asyncio
 import statistics
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import psutil
 
 from benchmarks import no_kernel
+from benchmarks.options import parser
 from benchmarks.stack import start_no_kernel, warm_stack
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
@@ -18,11 +20,21 @@ from shared.spec.parse import parse_spec
 from shared.spec.version import STATE_VERSION
 from tests.support.stack import Stack
 
-UNITS = 4000
-TINY_JOBS = 200
-FLOOD = 10_000
-VISITS = 15
-FLOOD_CHUNK_SECONDS = 0.2
+
+@dataclass(frozen=True)
+class Size:
+    """`workers` as processes and slots of each; the `units` of the large job, how many `small_jobs`, the `flood`'s jobs, the `visits` behind them, and the seconds of a flooding chunk."""
+
+    workers: tuple[tuple[int, int], ...]
+    units: int
+    small_jobs: int
+    flood: int
+    visits: int
+    chunk_seconds: float
+
+
+FULL = Size(workers=((1, 1), (2, 2)), units=4000, small_jobs=200, flood=10_000, visits=15, chunk_seconds=0.2)
+TINY = Size(workers=((1, 2),), units=8, small_jobs=2, flood=8, visits=1, chunk_seconds=0.01)
 UNITS_BAR, OVERHEAD_BAR, DELAY_BAR = 500, 3.0, 0.2
 
 
@@ -78,10 +90,10 @@ async def one_job(stack: Stack, chunks: int) -> float:
     return span.total_seconds()
 
 
-async def tiny_jobs(stack: Stack) -> float:
+async def small_jobs(stack: Stack, count: int) -> float:
     """Seconds for many jobs of one chunk each, submitted beforehand."""
     tenants, spec = Tenants(stack), no_kernel.spec(stack.write("tiny", b"k"))
-    for _ in range(TINY_JOBS):
+    for _ in range(count):
         await tenants.submit("default", spec)
     start = time.perf_counter()
     await tenants.doorbell.nudge()
@@ -96,22 +108,22 @@ def costs(name: str, units: int, before: dict[str, float], seconds: float) -> No
     print(f"{name}: {units / seconds:.0f} units/s; {sum(spent.values()):.2f} CPU ms per unit ({parts})")
 
 
-def throughput(processes: int, slots: int) -> None:
+def throughput(processes: int, slots: int, size: Size) -> None:
     with warm_stack(workers=0) as stack:
         work(stack, processes, slots)
         before = cpu_seconds()
-        seconds = asyncio.run(one_job(stack, UNITS))
-        costs(f"{processes} workers of {slots} slots, one job of {UNITS} chunks", UNITS, before, seconds)
-        print(f"  {seconds * 1000 * processes * slots / UNITS:.2f} ms of a slot's time per unit")
+        seconds = asyncio.run(one_job(stack, size.units))
+        costs(f"{processes} workers of {slots} slots, one job of {size.units} chunks", size.units, before, seconds)
+        print(f"  {seconds * 1000 * processes * slots / size.units:.2f} ms of a slot's time per unit")
         before = cpu_seconds()
-        seconds = asyncio.run(tiny_jobs(stack))
-        costs(f"{TINY_JOBS} jobs of one chunk, 4 units each", TINY_JOBS * 4, before, seconds)
+        seconds = asyncio.run(small_jobs(stack, size.small_jobs))
+        costs(f"{size.small_jobs} jobs of one chunk, 4 units each", size.small_jobs * 4, before, seconds)
 
 
-async def start_delays(stack: Stack, tenants: Tenants) -> list[float]:
+async def start_delays(stack: Stack, tenants: Tenants, visits: int) -> list[float]:
     """Seconds from a submit to the lease of the plan, for one job after the other."""
     spec, delays = no_kernel.spec(stack.write("visit", b"k")), []
-    for _ in range(VISITS):
+    for _ in range(visits):
         job = await tenants.submit("visitor", spec)
         await tenants.doorbell.nudge()
         await tenants.ended("SELECT finished_at IS NOT NULL FROM gristmill.jobs WHERE id = $1", job)
@@ -120,20 +132,20 @@ async def start_delays(stack: Stack, tenants: Tenants) -> list[float]:
     return delays
 
 
-async def flood(stack: Stack) -> None:
+async def flood(stack: Stack, size: Size) -> None:
     tenants, spec = Tenants(stack), no_kernel.spec(stack.write("flood", b"kkkk"))
-    idle = await start_delays(stack, tenants)
+    idle = await start_delays(stack, tenants, size.visits)
     print(f"a job starts on an idle stack after {statistics.median(idle) * 1000:.0f} ms, at most {max(idle) * 1000:.0f} ms")
     template = await tenants.submit("flood", spec)
     await tenants.value(
         "WITH made AS (INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest)"
         "    SELECT 'job_flood' || n, 'flood', spec, spec_digest FROM gristmill.jobs, generate_series(1, $2) n WHERE id = $1 RETURNING id)"
         "INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version) SELECT id, 'plan', 0, 1, 1 FROM made",
-        *(template, FLOOD),
+        *(template, size.flood),
     )
     await tenants.doorbell.nudge()
     await tenants.ended("SELECT count(*) > 4 FROM gristmill.units WHERE kind = 'chunk' AND state = 'done'")
-    delays = await start_delays(stack, tenants)
+    delays = await start_delays(stack, tenants, size.visits)
     p95 = await tenants.value(
         "SELECT extract(epoch FROM percentile_cont(0.95) WITHIN GROUP (ORDER BY finished_at - leased_at))::float8"
         " FROM gristmill.units WHERE state = 'done'"
@@ -146,12 +158,13 @@ async def flood(stack: Stack) -> None:
 
 
 def main() -> None:
+    size = TINY if parser(__doc__).parse_args().tiny else FULL
     print(f"bars: {UNITS_BAR} units/s on two cores ({2000 / UNITS_BAR:.0f} CPU ms each), {OVERHEAD_BAR:.0f} ms of a slot's time per unit")
-    throughput(1, 1)
-    throughput(2, 2)
+    for processes, slots in size.workers:
+        throughput(processes, slots, size)
     with warm_stack(workers=0) as stack:
-        work(stack, 1, 2, FLOOD_CHUNK_SECONDS)
-        asyncio.run(flood(stack))
+        work(stack, 1, 2, size.chunk_seconds)
+        asyncio.run(flood(stack, size))
 
 
 if __name__ == "__main__":

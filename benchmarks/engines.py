@@ -4,6 +4,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+RUN_BY = ("__main__",)
 QUESTIONS = {
     "q1": (["id1"], {"v1": "sum"}),
     "q3": (["id3"], {"v1": "sum", "v3": "mean"}),

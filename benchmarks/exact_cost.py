@@ -5,7 +5,6 @@ whose children are plain (benchmarks.plain_*) answer in turns, and their answers
 once; for cuts one stack, whose children are plain for one name of the file.
 """
 
-import argparse
 import json
 import statistics
 from collections.abc import Callable
@@ -24,6 +23,7 @@ import pyarrow.csv as pacsv
 from benchmarks.__main__ import OUT, machine, machine_line
 from benchmarks.data import SEED, make
 from benchmarks.groupby import SETTINGS
+from benchmarks.options import parser, whole
 from benchmarks.processes import cpu_seconds
 from benchmarks.stack import run_job, warm_stack
 from tests.support.stack import Stack
@@ -41,6 +41,7 @@ class Case:
     bar: float | None
 
 
+TINY_ROWS = 10_000
 SUMS, CUTS, COUNTS = "benchmarks.plain_sums", "benchmarks.plain_cuts", "benchmarks.plain_counts"
 CASES = (
     Case("exact sum of one column of doubles", "doubles", "id1", ("sum v3",), SUMS, 1.15),
@@ -168,14 +169,17 @@ def shown(found: list[dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure what exact sums and proven cuts cost")
-    parser.add_argument("--rows", type=lambda text: int(float(text)), default=10_000_000, help="of the groupby data (default 1e7)")
-    parser.add_argument("--runs", type=int, default=25, help="of each side and case (default 25)")
-    asked = parser.parse_args()
-    document: dict[str, Any] = {"rows": asked.rows, "runs": asked.runs, "machine": machine()}
-    document["cases"] = measure(asked.rows, asked.runs)
-    lines = [*machine_line(document["machine"], asked.runs), *shown(document["cases"])]
+    options = parser(__doc__)
+    options.add_argument("--rows", type=whole, default=10_000_000, help="of the groupby data (default 1e7)")
+    options.add_argument("--runs", type=int, default=25, help="of each side and case (default 25)")
+    asked = options.parse_args()
+    rows, runs = (TINY_ROWS, 1) if asked.tiny else (asked.rows, asked.runs)
+    document: dict[str, Any] = {"rows": rows, "runs": runs, "machine": machine()}
+    document["cases"] = measure(rows, runs)
+    lines = [*machine_line(document["machine"], runs), *shown(document["cases"])]
     print("\n".join(lines))
+    if asked.tiny:
+        return
     OUT.mkdir(exist_ok=True)
     (OUT / "exact_cost.json").write_text(json.dumps(document, indent=1))
     (OUT / "exact_cost.md").write_text("\n".join(lines) + "\n")

@@ -2,11 +2,11 @@
 
 import asyncio
 import statistics
-import sys
 import time
 
 import psutil
 
+from benchmarks.options import parser
 from benchmarks.stack import warm_stack
 from tests.support.crowd import CROWDS, Crowd, submits
 
@@ -27,26 +27,29 @@ def show(what: str, times: list[float], gateway: psutil.Process, rest: str = "")
     )
 
 
-async def measure(stack, share: float) -> None:
+async def measure(stack, share: float, count: int) -> None:
     gateway = psutil.Process(stack.processes[0].popen.pid)
     job_id = stack.submit(spec(stack))["id"]
-    show("alone", await submits(stack, spec(stack), SUBMITS), gateway)
+    show("alone", await submits(stack, spec(stack), count), gateway)
     for kind, number in CROWDS.items():
-        size = int(number * share)
+        size = max(1, int(number * share))
         async with Crowd(stack, job_id) as crowd:
             started, busy = time.monotonic(), sum(gateway.cpu_times()[:2])
             await crowd.gather(kind, size)
-            times = await submits(stack, spec(stack), SUBMITS)
+            times = await submits(stack, spec(stack), count)
             await crowd.gone()
             seconds, busy = time.monotonic() - started, sum(gateway.cpu_times()[:2]) - busy
             show(f"{size} {kind}", times, gateway, f"   {busy:.1f} of {seconds:.1f} s of a core")
-    show("alone again", await submits(stack, spec(stack), SUBMITS), gateway)
+    show("alone again", await submits(stack, spec(stack), count), gateway)
 
 
 def main() -> None:
-    share = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
+    options = parser(__doc__)
+    options.add_argument("--share", type=float, default=1.0, help="of the crowds (default 1)")
+    asked = options.parse_args()
+    share, count = (0.01, 2) if asked.tiny else (asked.share, SUBMITS)
     with warm_stack(workers=0) as stack:
-        asyncio.run(measure(stack, share))
+        asyncio.run(measure(stack, share, count))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import time
 
+from benchmarks.options import parser
 from benchmarks.processes import cpu_seconds
 from benchmarks.stack import warm_stack
 
@@ -9,7 +10,7 @@ SECONDS = 20.0
 BAR_PERCENT = 1.0
 
 
-def measure() -> dict[str, float]:
+def measure(*, tiny: bool = False) -> dict[str, float]:
     """Percent of one core, with default settings and two slots."""
     with warm_stack() as stack:
         gateway, worker = (process.popen.pid for process in stack.processes[:2])
@@ -17,7 +18,7 @@ def measure() -> dict[str, float]:
             {"source": {"uris": [stack.write("one.csv", "k\na\n")], "format": "csv"}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
         )
         before, start = (cpu_seconds([gateway]), cpu_seconds([worker])), time.perf_counter()
-        time.sleep(SECONDS)
+        time.sleep(0.1 if tiny else SECONDS)
         spent = time.perf_counter() - start
         return {
             "seconds": spent,
@@ -36,4 +37,4 @@ def shown(figures: dict[str, float]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(shown(measure())))
+    print("\n".join(shown(measure(tiny=parser(__doc__).parse_args().tiny))))

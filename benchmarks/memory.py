@@ -3,17 +3,13 @@
 import random
 from typing import Any
 
+from benchmarks.options import parser
 from benchmarks.processes import peak_memory, pss_mb
 from benchmarks.stack import warm_stack
 from tests.support.stack import Stack
 
 ROWS = 5_000_000
 BAR_MB = 600
-KEYS = {
-    "100 groups": ["id1"],
-    f"{ROWS // 100:,} groups": ["id3"],
-    "about as many groups as rows": ["id1", "id3", "v1", "v3"],
-}
 
 
 def large_csv(stack: Stack, rows: int) -> str:
@@ -22,26 +18,31 @@ def large_csv(stack: Stack, rows: int) -> str:
     path = stack.data / "large.csv"
     with path.open("w") as file:
         file.write("id1,id3,v1,v3\n")
-        for _ in range(rows // 100_000):
-            file.writelines(
-                f"id{chance.randrange(1, 101):03d},id{chance.randrange(1, rows // 100 + 1):010d},{chance.randrange(1, 6)},{chance.random() * 100:.6f}\n"
-                for _ in range(100_000)
-            )
+        file.writelines(
+            f"id{chance.randrange(1, 101):03d},id{chance.randrange(1, rows // 100 + 1):010d},{chance.randrange(1, 6)},{chance.random() * 100:.6f}\n"
+            for _ in range(rows)
+        )
     return f"file://{path}"
 
 
-def measure() -> dict[str, Any]:
+def measure(*, tiny: bool = False) -> dict[str, Any]:
     """MB by what the worker does."""
+    rows = 1_000 if tiny else ROWS
+    keys_of = {
+        "100 groups": ["id1"],
+        f"{rows // 100:,} groups": ["id3"],
+        "about as many groups as rows": ["id1", "id3", "v1", "v3"],
+    }
     with warm_stack() as stack:
-        uri, worker = large_csv(stack, ROWS), [stack.processes[1].popen.pid]
+        uri, worker = large_csv(stack, rows), [stack.processes[1].popen.pid]
         found = {"idle after start": pss_mb(worker)}
-        for name, keys in KEYS.items():
+        for name, keys in keys_of.items():
             aggregates = [{"fn": "sum", "column": "v1"}, {"fn": "mean", "column": "v3"}]
             with peak_memory(worker) as peak:
                 job = stack.run({"source": {"uris": [uri], "format": "csv"}, "group_by": keys, "aggregates": aggregates}, patience=600)
             assert job["state"] == "succeeded", job["error"]
             found[name] = peak.mb
-        return {"rows": ROWS, "file_mb": (stack.data / "large.csv").stat().st_size / 1e6, "mb": found}
+        return {"rows": rows, "file_mb": (stack.data / "large.csv").stat().st_size / 1e6, "mb": found}
 
 
 def shown(figures: dict[str, Any]) -> list[str]:
@@ -50,4 +51,4 @@ def shown(figures: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(shown(measure())))
+    print("\n".join(shown(measure(tiny=parser(__doc__).parse_args().tiny))))

@@ -18,6 +18,7 @@ from worker_service.child import wire
 from worker_service.executor import Answer, Child, Executor
 from worker_service.worker import run
 
+RUN_BY = ("control_plane", "worker_processes")
 PIECE = bytes(200)
 
 

@@ -2,5 +2,7 @@
 
 from benchmarks.plain_cuts import every, run
 
+RUN_BY = ("exact_cost",)
+
 if __name__ == "__main__":
     run(every)

@@ -21,6 +21,7 @@ from worker_service.readers.place import Place
 from worker_service.readers.shape import Dialect
 
 reading = import_module("worker_service.readers.read")  # the package has a function of this name
+RUN_BY = ("exact_cost",)
 _LOOK = 64 * 1024
 """Bytes in which the next line feed is looked for."""
 Count = Callable[[npt.NDArray[np.uint8], Dialect], int]

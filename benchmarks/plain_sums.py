@@ -15,6 +15,8 @@ from worker_service.kernels.declaration import Columns, Ending, Kernel, Rows, St
 from worker_service.kernels.grouping import Groups
 from worker_service.kernels.table import KERNELS
 
+RUN_BY = ("exact_cost",)
+
 
 def _added(numbers: Floats, groups: Groups) -> Columns:
     return {"": pa.array(np.bincount(groups.codes, numbers, groups.size))}

@@ -7,6 +7,8 @@ from shared.settings import Settings
 from worker_service.executor import Executor
 from worker_service.worker import run
 
+RUN_BY = ("exact_cost",)
+
 
 def main() -> None:
     settings = Settings()

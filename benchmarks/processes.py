@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
-_GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)
+_GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
 
 
 @dataclass

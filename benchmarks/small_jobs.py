@@ -5,6 +5,7 @@ import statistics
 import time
 from typing import Any
 
+from benchmarks.options import parser
 from benchmarks.stack import run_job, warm_stack
 
 RUNS = 50
@@ -17,8 +18,9 @@ def one_megabyte() -> str:
     return "id1,v1,v3\n" + "\n".join(rows) + "\n"
 
 
-def measure() -> dict[str, Any]:
-    """Milliseconds of RUNS jobs, ascending, and the phases of the last one."""
+def measure(*, tiny: bool = False) -> dict[str, Any]:
+    """Milliseconds of the jobs, ascending, and the phases of the last one."""
+    warming, runs = (0, 1) if tiny else (5, RUNS)
     with warm_stack() as stack:
         uri = stack.write("small.csv", one_megabyte())
         spec = {
@@ -27,12 +29,12 @@ def measure() -> dict[str, Any]:
             "aggregates": [{"fn": "sum", "column": "v1"}, {"fn": "mean", "column": "v3"}],
         }
         times = []
-        for _ in range(RUNS + 5):
+        for _ in range(warming + runs):
             start = time.perf_counter()
             job = run_job(stack, spec)
             times.append((time.perf_counter() - start) * 1000)
         phases = {name: value for name, value in job["timing"].items() if name.endswith("_ms") and value is not None}
-        return {"ms": sorted(times[5:]), "phases": phases}
+        return {"ms": sorted(times[warming:]), "phases": phases}
 
 
 def shown(figures: dict[str, Any]) -> list[str]:
@@ -48,4 +50,4 @@ def shown(figures: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(shown(measure())))
+    print("\n".join(shown(measure(tiny=parser(__doc__).parse_args().tiny))))

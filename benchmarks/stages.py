@@ -17,6 +17,7 @@ from worker_service.kernels import partials
 from worker_service.readers import csv_read, csv_split, literals, parquet
 from worker_service.units.chunk import PIECE_BYTES
 
+RUN_BY = ("__main__",)
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "read the bytes": [(csv_split, "pread")],
     "tokenize CSV": [(csv_read, "tokenized")],

@@ -2,17 +2,31 @@
 
 import statistics
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import no_kernel
+from benchmarks.options import parser
 from benchmarks.stack import run_job, start_no_kernel, warm_stack
 from tests.support.stack import Process, Stack
 
-UNITS = 400
-SECONDS = 0.2
 RUNS = 2
-IDLE_SECONDS = 10
 BAR = 1.2
+
+
+@dataclass(frozen=True)
+class Size:
+    """`units` of a job, the `seconds` of each, and how many processes are `many`."""
+
+    units: int
+    seconds: float
+    idle_seconds: float
+    few: int
+    many: int
+
+
+FULL = Size(units=400, seconds=0.2, idle_seconds=10, few=2, many=20)
+TINY = Size(units=8, seconds=0.01, idle_seconds=0.1, few=1, many=2)
 
 
 def cpu_ms(processes: list[Process]) -> float:
@@ -21,22 +35,22 @@ def cpu_ms(processes: list[Process]) -> float:
     return sum(int(path.read_text().split()[0]) for path in threads) / 1e6
 
 
-def per_unit(stack: Stack, workers: list[Process], uri: str) -> tuple[float, float]:
+def per_unit(stack: Stack, workers: list[Process], uri: str, units: int) -> tuple[float, float]:
     """CPU milliseconds per unit of one job, and its seconds."""
     before, start = cpu_ms(workers), time.perf_counter()
     run_job(stack, no_kernel.spec(uri))
-    return (cpu_ms(workers) - before) / UNITS, time.perf_counter() - start
+    return (cpu_ms(workers) - before) / units, time.perf_counter() - start
 
 
-def measure(count: int) -> float:
+def measure(count: int, size: Size) -> float:
     with warm_stack(workers=0) as stack:
-        uri = stack.write("units", b"k" * UNITS)
-        workers = start_no_kernel(stack, count, 1, SECONDS)
-        per_unit(stack, workers, uri)
-        runs = [per_unit(stack, workers, uri) for _ in range(RUNS)]
+        uri = stack.write("units", b"k" * size.units)
+        workers = start_no_kernel(stack, count, 1, size.seconds)
+        per_unit(stack, workers, uri, size.units)
+        runs = [per_unit(stack, workers, uri, size.units) for _ in range(RUNS)]
         before = cpu_ms(workers)
-        time.sleep(IDLE_SECONDS)
-        idle = (cpu_ms(workers) - before) / count / IDLE_SECONDS / 10
+        time.sleep(size.idle_seconds)
+        idle = (cpu_ms(workers) - before) / count / size.idle_seconds / 10
         took = statistics.median(seconds for _, seconds in runs)
         figure = statistics.median(cost for cost, _ in runs)
         shown = "  ".join(f"{cost:.2f}" for cost, _ in runs)
@@ -45,9 +59,10 @@ def measure(count: int) -> float:
 
 
 def main() -> None:
-    print(f"jobs of {UNITS} chunks, each sleeps {SECONDS} s, one slot a process")
-    few, many = measure(2), measure(20)
-    print(f"20 processes against 2: {many / few:.2f} times the CPU per unit; bar {BAR}")
+    size = TINY if parser(__doc__).parse_args().tiny else FULL
+    print(f"jobs of {size.units} chunks, each sleeps {size.seconds} s, one slot a process")
+    few, many = measure(size.few, size), measure(size.many, size)
+    print(f"{size.many} processes against {size.few}: {many / few:.2f} times the CPU per unit; bar {BAR}")
 
 
 if __name__ == "__main__":

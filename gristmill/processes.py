@@ -1,5 +1,6 @@
 """Child processes that die with the launcher, are stopped in order, and are known to the next launcher by pid and birth."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from gristmill import tether
 
 POLL = 0.02
+PR_SET_DUMPABLE = 4
 TAIL_LINES = 15
 
 
@@ -38,6 +40,12 @@ class Command:
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
     grace: float = 10.0
+
+
+def keep_private() -> None:
+    """No other process of this user may read this one's memory and environment, which hold passwords."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def tethered(command: Command) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 
 from gristmill.datafolder import held, remember, stop_leftovers
-from gristmill.processes import Child, Command, run, wait_until
+from gristmill.processes import Child, Command, keep_private, run, wait_until
 from gristmill.servers import free_port, start_postgres, start_valkey
 
 READY_SECONDS = 60.0
@@ -90,6 +90,7 @@ def restart_pause(deaths: int) -> float:
 @contextmanager
 def running(options: Options, say: Say) -> Iterator[Stack]:
     """The stack, ready for requests; on the way out gateway, workers, Valkey and Postgres end, in this order."""
+    keep_private()
     folder = options.data_dir.resolve()
     with held(folder), ExitStack() as ends:
         stop_leftovers(folder)

@@ -7,6 +7,7 @@ import structlog
 from pydantic import ValidationError
 
 from shared import log
+from shared.process import harden
 from shared.settings import Settings
 from worker_service.executor import Executor
 
@@ -16,6 +17,7 @@ FILES_A_SLOT = 12
 
 
 def main() -> int:
+    harden()  # at once; the log tells of it later
     try:
         settings = Settings()
     except ValidationError as error:

@@ -225,6 +225,11 @@ class Executor:
             place.result()
 
     @property
+    def rights(self) -> dict[str, str]:
+        """What the children have given up, once `start` has returned."""
+        return self._template.rights if self._template is not None else {}
+
+    @property
     def ready(self) -> int:
         """How many children wait for work. One that still starts is seconds away: others should have the work."""
         return sum(place.done() for place in self._places)

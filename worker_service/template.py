@@ -1,20 +1,20 @@
 """The template: a process that has loaded pandas and all the rest, and of which every child is a fork, so that a new one is there at once."""
 
-import ctypes
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
+from shared.process import adopt_orphans
 from worker_service.child import wire
 
 CHILD = "worker_service.child"
 LOAD_SECONDS = 60.0
 FROZEN_SECONDS = 5.0
 """A fork takes milliseconds."""
-_PR_SET_CHILD_SUBREAPER = 36
 _MEMORY = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
@@ -35,18 +35,20 @@ class Template:
     def __init__(self, memory_bytes: int, module: str = CHILD) -> None:
         self.memory_bytes = memory_bytes
         self._left, self._since, self._loaded = 0, time.monotonic(), False
-        _adopt_orphans()
-        self._sock, theirs = socket.socketpair()
-        arguments = [str(n) for n in (theirs.fileno(), os.getpid(), memory_bytes)]
-        try:
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", module, *arguments],
-                    pass_fds=(theirs.fileno(),), env=child_environment(), stdin=subprocess.DEVNULL,
-                )  # fmt: skip
-        except BaseException:
-            self._sock.close()
-            raise
+        adopt_orphans()
+        with ExitStack() as made, ExitStack() as given:
+            self._sock, theirs = socket.socketpair()
+            made.callback(self._sock.close)
+            given.callback(theirs.close)
+            self._rights = wire.memory_file("rights")
+            made.callback(os.close, self._rights)
+            descriptors = theirs.fileno(), self._rights
+            arguments = [str(n) for n in (*descriptors, os.getpid(), memory_bytes)]
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                pass_fds=descriptors, env=child_environment(), stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+            self._open = made.pop_all()
 
     @property
     def pid(self) -> int:
@@ -61,6 +63,12 @@ class Template:
         """What became of it, in words."""
         code = self._process.poll()
         return "it lives" if code is None else f"exit code {code}"
+
+    @property
+    def rights(self) -> dict[str, str]:
+        """What it and its forks have given up (`shared.process.isolate`); empty before it has."""
+        told: dict[str, str] = json.loads(os.pread(self._rights, os.fstat(self._rights).st_size, 0) or b"{}")
+        return told
 
     def fork(self, descriptors: list[int]) -> None:
         """Ask for a child that gets *descriptors*; the first is a socket, on which its pid comes back. Raises OSError if the template is gone."""
@@ -89,15 +97,9 @@ class Template:
         return self._left
 
     def close(self) -> None:
-        self._sock.close()
+        self._open.close()
         self._process.kill()
         self._process.wait()
-
-
-def _adopt_orphans() -> None:
-    """Let processes whose parent has ended become children of this one: the template's forks, so that it may wait for them."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1):
-        raise OSError(ctypes.get_errno(), "This process may not adopt orphans (PR_SET_CHILD_SUBREAPER)")
 
 
 def child_environment() -> dict[str, str]:

@@ -22,6 +22,7 @@ from shared.db.units import UnitStore
 from shared.db.workers import WorkerStore
 from shared.doorbell import AWAY, Doorbell, redis_pool
 from shared.errors import TransientError
+from shared.process import harden
 from shared.settings import Settings
 from shared.spec.version import STATE_VERSION
 from shared.tasks import end, forever
@@ -120,6 +121,7 @@ async def serve(settings: Settings, executor: Executor) -> None:
     try:
         await _until(stop, ready(ctx.pool), ctx.executor.start())
         if not stop.is_set():
+            log.info("worker.hardening", parent=harden(), children=ctx.executor.rights)
             log.info("worker.started", worker=ctx.worker_id, slots=settings.slots)
             await _work(ctx, runner, WorkerStore(heart), stop)
     finally:

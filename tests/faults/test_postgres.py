@@ -213,7 +213,7 @@ def failing_calls(cluster: Cluster, calls: str, error: str, said: Path):
 
 
 needs_strace = pytest.mark.skipif(
-    shutil.which("strace") is None or os.geteuid() != 0, reason="needs strace and root: system calls must fail"
+    shutil.which("strace") is None or os.geteuid() != 0, reason="needs root and strace (apt-get install strace): system calls must fail"
 )
 
 

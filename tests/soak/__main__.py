@@ -78,7 +78,7 @@ def soak(options: argparse.Namespace, folder: Path) -> bool:
         findings = [*(("bug", words) for words in (*load.bugs, *load.odd)), *of_cluster(cluster, watch, load.lives)]
     finally:
         cluster.close()
-    outcome = report.Report(options, load.lives, load, nemesis, watch, cluster.nodes, [*findings, *of_processes(folder)], seconds)
+    outcome = report.Report(options, load.lives, load, nemesis, watch, cluster.nodes, [*findings, *of_processes(cluster.mark)], seconds)
     say(report.text(found := outcome.document()), found, options.report)
     return not outcome.findings
 

@@ -19,6 +19,7 @@ from gristmill.processes import Child, Command, LauncherError
 from gristmill.servers import Server, free_port, start_postgres, start_valkey
 from shared.db.migrate import upgrade_blocking
 from tests.support.chaos_proxy import ChaosProxy
+from tests.support.mark import marking, new_mark
 from tests.support.stack import slots_of
 
 PATIENCE = 60.0
@@ -91,10 +92,12 @@ class Cluster:
         for name in ("postgres", "valkey"):
             (folder / name).mkdir(mode=0o700)
             (folder / name / "port").write_text(str(steady_port()))
+        self.mark = new_mark()
         self.postgres = self._start_postgres()
         self.redis = self._start_redis()
         upgrade_blocking(self.postgres.url)
         self._ends = ExitStack()
+        self._ends.enter_context(marking(self.mark))
         ports = [steady_port() for _ in range(gateways)]
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
         self.gateways = [self._node(f"gateway-{no}", "api_service", "serve", GRISTMILL_PORT=str(port)) for no, port in enumerate(ports, 1)]

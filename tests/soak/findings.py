@@ -78,6 +78,6 @@ def of_logs(folder: Path) -> Iterator[Finding]:
                 yield "bug", f"{log.name}: {line[:2000]}"
 
 
-def of_processes(folder: Path) -> Iterator[Finding]:
+def of_processes(mark: int) -> Iterator[Finding]:
     """After everything was told to end."""
-    yield from (("leak", f"child process {pid} is still there") for pid, _ in members(folder))
+    yield from (("leak", f"child process {pid} is still there") for pid, _ in members(mark))

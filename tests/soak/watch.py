@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -23,6 +22,7 @@ from shared.db.verify import violations
 from shared.errors import DatabaseUnavailable
 from tests.soak.cluster import Cluster
 from tests.soak.life import Life
+from tests.support.mark import marked
 
 LOOK_SECONDS = 0.1
 SAMPLE_SECONDS = 2.0
@@ -191,15 +191,15 @@ def resident(cluster: Cluster) -> dict[str, float]:
 def orphans(cluster: Cluster) -> set[int]:
     """Child processes of this cluster whose parent is not one of its workers."""
     parents = {node.pid for node in cluster.nodes if node.child is not None}
-    return {pid for pid, parent in members(cluster.folder) if parent not in parents}
+    return {pid for pid, parent in members(cluster.mark) if parent not in parents}
 
 
-def members(folder: Path) -> list[tuple[int, int]]:
-    """(pid, parent's pid) of every living child process of workers whose path names this folder."""
+def members(mark: int) -> list[tuple[int, int]]:
+    """(pid, parent's pid) of every living child process of workers that carry this mark."""
     found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if "worker_service.child" in process.cmdline() and str(folder).encode() in Path(f"/proc/{process.pid}/environ").read_bytes():
+    for process in marked(mark):
+        with suppress(psutil.Error):
+            if "worker_service.child" in process.cmdline():
                 found.append((process.pid, process.ppid()))
     return found
 

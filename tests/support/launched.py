@@ -5,35 +5,37 @@ import select
 import socket
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from tests.support.mark import marked, marking, new_mark
+
 ROOT = Path(__file__).parents[2]
-END_SECONDS = 30
+END_SECONDS = 100  # a whole run of the demo, on a machine that does other things too
 
 
 class Launched:
     """`gristmill <words>` in the folder `cwd`. `path` comes first on the children's PYTHONPATH: packages there stand in for the services."""
 
     def __init__(self, *words: str, cwd: Path, path: Path | None = None, env: dict[str, str] | None = None, terminal: bool = False):
-        self.marker = uuid.uuid4().hex
+        self.mark = new_mark()
         python_path = os.pathsep.join(str(entry) for entry in (path, ROOT, os.environ.get("PYTHONPATH")) if entry)
         command = [sys.executable, "-m", "gristmill.cli", *words]
         if terminal:
             command = [sys.executable, "-c", "import pty, sys, os; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))", *command]
-        self.process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=os.environ | {"PYTHONPATH": python_path, "LAUNCHED": self.marker, "COLUMNS": "200"} | (env or {}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        with marking(self.mark):
+            self.process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=os.environ | {"PYTHONPATH": python_path, "COLUMNS": "200"} | (env or {}),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         self.said = ""
 
     def __enter__(self):
@@ -79,14 +81,9 @@ class Launched:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def survivors(self, before: Iterable[tuple[int, int]]) -> list[int]:
-        """Those of `before` (pid, pidfd) and of all that carry its environment that do not end soon after it."""
-        late = watched(pid for pid in psutil.pids() if self._carries_marker(pid))
+        """Those of `before` (pid, pidfd) and of all that carry its mark that do not end soon after it."""
+        late = watched(process.pid for process in marked(self.mark))
         return [pid for pid, pidfd in (*before, *late) if not _ends(pidfd)]
-
-    def _carries_marker(self, pid: int) -> bool:
-        with suppress(OSError):
-            return f"LAUNCHED={self.marker}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
-        return False
 
 
 def any_port() -> int:

@@ -80,9 +80,10 @@ class Process:
 
 
 class Stack:
-    """A gateway and workers; `data` is an allowed source folder."""
+    """A gateway and workers; `data` is an allowed source folder. Any process of their user may look into *opened* ones."""
 
-    def __init__(self, database_url: str, redis_url: str, folder: Path, **settings: str) -> None:
+    def __init__(self, database_url: str, redis_url: str, folder: Path, *, opened: bool = False, **settings: str) -> None:
+        self.opened = opened
         self.folder, self.database_url = folder, database_url
         self.data = folder / "data"
         self.data.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,8 @@ class Stack:
 
     def start(self, module: str, *arguments: str, **env: str) -> Process:
         log = self.folder / f"{module}-{len(self.processes)}.log"
-        process = Process(module, *arguments, env=self.env | env, log=log)
+        words = ("tests.support.open_service", module, *arguments) if self.opened else (module, *arguments)
+        process = Process(*words, env=self.env | env, log=log)
         self.processes.append(process)
         return process
 
@@ -176,8 +178,8 @@ class Stack:
 
 
 @contextmanager
-def running(database_url: str, redis_url: str, folder: Path, *, workers: int = 1, **settings: str) -> Iterator[Stack]:
-    stack = Stack(database_url, redis_url, folder, **settings)
+def running(database_url: str, redis_url: str, folder: Path, *, workers: int = 1, opened: bool = False, **settings: str) -> Iterator[Stack]:
+    stack = Stack(database_url, redis_url, folder, opened=opened, **settings)
     try:
         stack.gateway()
         for _ in range(workers):

@@ -49,7 +49,7 @@ class Victim:
         self._since = time.monotonic()
         self._last: Order | None = None
         armed = {VARIABLE: ",".join(order.entry for order in self._orders)}
-        self.process = self._stack.start(*self._words, **self._env, **armed)
+        self.process = self._stack.start("tests.support.open_service", *self._words, **self._env, **armed)
         self.pids.append(self.process.popen.pid)
 
     @property

@@ -1,4 +1,6 @@
-"""`python -m worker_service.child FD PARENT MEMORY`: the template. It forks a child of PARENT whenever it is asked to on the socket FD.
+"""`python -m worker_service.child FD RIGHTS PARENT MEMORY`: the template. It forks a child of PARENT whenever FD, a socket, asks it to.
+
+Descriptor RIGHTS is a file in which it tells what it and its children have given up.
 
 It answers each request with a byte; one without descriptors asks for nothing else.
 
@@ -6,7 +8,6 @@ A child gets a socket, a pipe that ends with its parent, and a file for its stan
 parent is gone.
 """
 
-import ctypes
 import faulthandler
 import gc
 import json
@@ -19,22 +20,19 @@ import threading
 import time
 import traceback
 from importlib import import_module
+from pathlib import Path
 
+from shared.process import PR_SET_NAME, PR_SET_PDEATHSIG, isolate, prctl
 from worker_service.child import wire
 
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 TASKS = "worker_service.child.tasks"
 NAME = "gristmill-child"
 """What `ps -o comm` shows; at most 15 bytes."""
 
 
-def prctl(option: int, value: int | bytes) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(option, value)
-
-
 def die_with_parent(parent: int) -> None:
     """Ask the kernel to kill this process when the parent dies; a parent that died before the call counts too."""
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
@@ -43,8 +41,6 @@ def limit(memory_bytes: int) -> None:
     """Bound the data segment, so that a greedy unit gets MemoryError and the kernel never has to choose a victim."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123  # a kernel interface, not a path to think about
-        file.write("1000")
 
 
 def watch_parent(descriptor: int) -> None:
@@ -79,7 +75,7 @@ def beget(sock: socket.socket, descriptors: list[int], parent: int, memory_bytes
 def live(descriptors: list[int], parent: int, memory_bytes: int) -> None:
     """A child's life, from its birth to its end."""
     sock_fd, pipe_fd, words_fd = descriptors
-    prctl(_PR_SET_NAME, NAME.encode())
+    prctl(PR_SET_NAME, NAME.encode())
     die_with_parent(parent)
     os.dup2(words_fd, sys.stderr.fileno())  # the parent logs the last words
     try:
@@ -112,8 +108,11 @@ def serve(sock: socket.socket) -> None:
 
 
 def main() -> None:
-    sock_fd, parent, memory_bytes = (int(text) for text in sys.argv[1:])
+    sock_fd, rights_fd, parent, memory_bytes = (int(text) for text in sys.argv[1:])
     faulthandler.enable()
+    Path("/proc/self/oom_score_adj").write_text("1000")  # of the template and its forks, the kernel takes the largest first
+    wire.write_all(rights_fd, json.dumps(isolate()).encode())
+    os.close(rights_fd)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # sent to all of a group, they are the parent's to handle
     die_with_parent(parent)
