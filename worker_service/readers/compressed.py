@@ -23,7 +23,7 @@ _NOT_ZERO = re.compile(rb"[^\0]")
 _ENCRYPTED = 1
 _NAME = 200
 
-MAX_SILENCE = 64 * 1024 * 1024
+MAX_SILENCE = 8 * 1024 * 1024
 """Bytes of a gzip file that may go by without data, so that nothing reads on and on for the first byte."""
 
 

@@ -13,6 +13,7 @@ from worker_service.context import Context, Work
 from worker_service.executor import Answer, Child
 from worker_service.units import files
 from worker_service.units.persist import persist
+from worker_service.units.reading import reading
 
 PIECE_BYTES = 64 * 1024
 """Small against a merge unit's share of states, so that a piece seldom belongs to several merges, which would all decode it."""
@@ -33,7 +34,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         "piece_bytes": PIECE_BYTES,
     }
     try:
-        async with files.planned(planned) as descriptors, child.run(request, descriptors, lease.allowed) as answer:
+        async with files.planned(planned) as descriptors, reading(child, request, descriptors, lease.allowed) as answer:
             files.check_unchanged(planned, descriptors)
             reached("chunk.computed")
             await _commit(ctx, lease, answer)

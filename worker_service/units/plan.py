@@ -12,6 +12,7 @@ from shared.spec.types import Schema
 from worker_service.context import Context, Work
 from worker_service.executor import Child
 from worker_service.units import files
+from worker_service.units.reading import reading
 
 
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
@@ -31,7 +32,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
             "prove": lease.payload.get("prove", False),
         }
         _check_size(spec, planned)
-        async with child.run(request, descriptors, lease.allowed) as answer:
+        async with reading(child, request, descriptors, lease.allowed) as answer:
             header = answer.header
         files.check_unchanged(planned, descriptors)
     schema = Schema.from_json(header["schema"])
@@ -42,7 +43,8 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     ]
     total = sum(file["size"] for file in planned)
     reached("plan.before_insert")
-    await ctx.units.complete_plan(lease, {"files": planned, "schema": header["schema"], "bytes": total}, chunks)
+    settled = {"files": planned, "format": header["format"], "schema": header["schema"], "bytes": total}
+    await ctx.units.complete_plan(lease, settled, chunks)
     reached("plan.after_commit")
 
 
