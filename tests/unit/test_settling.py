@@ -129,7 +129,9 @@ async def test_who_cannot_plan_again_as_when_another_one_has_done_so_gives_its_u
 async def test_a_binary_file_that_crashes_its_reader_a_second_time_is_corrupt_and_any_other_unit_has_a_third_try(kind, monkeypatch):
     ctx = context()
     for crashes in (0, 1):
-        await after(ctx, lease(kind=kind, crashes=crashes, attempt=crashes + 1), ReaderCrashed("signal 6 while it read file:///x"), monkeypatch)
+        await after(
+            ctx, lease(kind=kind, crashes=crashes, attempt=crashes + 1), ReaderCrashed("signal 6 while it read file:///x"), monkeypatch
+        )
     assert ctx.units.charges == ["crash"]
     [problem] = ctx.units.problems
     assert (problem["code"], problem["category"]) == ("corrupt_file", "source")

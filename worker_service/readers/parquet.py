@@ -151,46 +151,42 @@ def read(file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, c
     opened = _open(file, texts, opened.metadata)
     with reading(file, WHAT):
         leaves = {opened.schema.column(i).path: i for i in range(opened.metadata.num_columns)}
+        flat = {path: i for path, i in leaves.items() if not opened.schema.column(i).max_repetition_level}
     for group in range(extent.start, extent.end):
+        with reading(file, WHAT):
+            claims = opened.metadata.row_group(group)
+            chunks = {path: claims.column(leaves[path]) for path in columns or flat or leaves}
+        if not columns:  # rows have to be counted, in the column that takes the fewest bytes
+            path = min(chunks, key=lambda path: chunks[path].total_compressed_size)
+            chunks = {path: chunks[path]}
+        for path, chunk in chunks.items():
+            if chunk.num_values != claims.num_rows and path in flat:
+                told = f"{claims.num_rows:,} rows and {chunk.num_values:,} values of column {listed([path])}"
+                raise CorruptFile(f"{file.uri}: row group {group} claims {told}")
+        size = sum(max(chunk.total_uncompressed_size, 0) for chunk in chunks.values())
+        # Dictionary and run-length pages are smaller than what they hold: a value is counted as four bytes at least.
+        rows = max(batch_bytes * claims.num_rows // max(size, 4 * claims.num_rows * len(chunks), 1), 1)
         found = 0
-        for batch in _batches(file, opened, group, leaves, columns, batch_bytes):
+        for batch in _batches(file, opened, group, list(chunks), rows):
             found += batch.num_rows
             if columns:
                 yield pa.table({name: _adapted(batch.column(name), schema[name], file, source.timezone) for name in columns})
             else:
                 yield pa.table({"": pa.array(np.ones(batch.num_rows, bool))})
-        claimed = opened.metadata.row_group(group).num_rows
-        if found != claimed:
-            raise CorruptFile(f"{file.uri}: row group {group} claims {claimed:,} rows; its pages hold {found:,}")
+        if found != claims.num_rows:
+            raise CorruptFile(f"{file.uri}: row group {group} claims {claims.num_rows:,} rows; its pages hold {found:,}")
 
 
-def _batches(
-    file: SourceFile, opened: pq.ParquetFile, group: int, leaves: dict[str, int], columns: list[str], batch_bytes: int
-) -> Iterator[pa.RecordBatch]:
-    """What is decoded of *columns* of a row group; without any, of the one that takes the fewest bytes, because rows have to be counted."""
+def _batches(file: SourceFile, opened: pq.ParquetFile, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """What is decoded of *columns* of a row group, at most *rows* at a time."""
     with reading(file, WHAT):
-        claims = opened.metadata.row_group(group)
-        used = {name: claims.column(leaves[name]) for name in columns}
-        if not columns:
-            chunks = ((path, claims.column(leaf)) for path, leaf in leaves.items())
-            path, chunk = min(
-                chunks, key=lambda leaf: (opened.schema.column(leaves[leaf[0]]).max_repetition_level, leaf[1].total_compressed_size)
-            )
-            used = {path: chunk}
-        for name in columns:
-            if used[name].num_values != claims.num_rows:
-                told = f"{claims.num_rows:,} rows and {used[name].num_values:,} values of column {listed([name])}"
-                raise CorruptFile(f"{file.uri}: row group {group} claims {told}")
-        size = sum(max(chunk.total_uncompressed_size, 0) for chunk in used.values())
-        # Dictionary and run-length pages are smaller than what they hold: a value is counted as four bytes at least.
-        rows = max(batch_bytes * claims.num_rows // max(size, 4 * claims.num_rows * len(used), 1), 1)
-        batches = opened.iter_batches(batch_size=rows, row_groups=[group], columns=list(used), use_threads=False)
+        batches = opened.iter_batches(batch_size=rows, row_groups=[group], columns=columns, use_threads=False)
     while True:
         with reading(file, WHAT):
             batch = next(batches, None)
             if batch is None or not batch.num_rows:
                 return
-            batch.validate(full=bool(columns))  # indexes of dictionaries, UTF-8, digits of decimals
+            batch.validate(full=True)  # the indexes of dictionaries, text that is not UTF-8, decimals that are too long
         yield batch
 
 
