@@ -272,7 +272,7 @@ class SourceChanged(FatalError):
 
 
 class SourceEmpty(FatalError):
-    """A file with no header to take columns from."""
+    """A file with no header to take columns from, where one is looked for."""
 
     code = "source_empty"
 
@@ -338,6 +338,10 @@ class ChildCrashed(FatalError):
     code = "child_crashed"
 
 
+class ReaderCrashed(ChildCrashed):
+    """A child that crashed while it read files of a binary format, which are most likely the cause; the detail names them."""
+
+
 class WorkerLost(FatalError):
     """A unit whose workers die again and again."""
 
@@ -379,7 +383,7 @@ class OutputNotPermitted(FatalError):
 
 
 class ReceiptMismatch(FatalError):
-    """The rows that were read and those that are in the result do not add up: a bug in Gristmill, or a damaged database."""
+    """The rows that were read and those that are in the result do not add up: a file that lies, a damaged database, or a bug."""
 
     category: ClassVar[Category] = "system"
     code = "receipt_mismatch"

@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.databases import own_database
@@ -116,6 +118,28 @@ def test_a_unit_that_always_kills_its_child_fails_its_job_with_the_reason_and_no
     assert "signal 11" in job["error"]["detail"]
     assert "chunk 0" in job["error"]["detail"]
     assert charges(stack, beside) == {}
+
+
+# fault matrix: 27
+def test_a_parquet_file_that_crashes_its_reader_twice_fails_its_job_as_corrupt_and_one_that_crashes_it_once_does_not(stack):
+    pq.write_table(pa.table({"k": ["a"], "v": [1]}), stack.data / "crash.parquet")
+    marks = stack.folder / "marks-parquet"
+    marks.mkdir()
+    spec = {
+        "source": {"uris": [f"file://{stack.data}/crash.parquet"]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "sum", "column": "v"}],
+        "labels": {"marks": str(marks), "fault": "abort_in_parquet"},
+    }
+
+    for tries, outcome in ((1, None), (9, "corrupt_file")):
+        for mark in range(tries):
+            (marks / str(mark)).touch()
+        job = stack.wait(stack.submit(spec)["id"])
+        assert (job["error"] or {"code": None})["code"] == outcome
+    assert "signal 6" in job["error"]["detail"]
+    assert "crash.parquet" in job["error"]["detail"]
+    assert len(list(marks.iterdir())) == 7
 
 
 # fault matrix: 24

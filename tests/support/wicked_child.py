@@ -11,6 +11,7 @@ from typing import Any
 
 from worker_service.child import __main__ as child
 from worker_service.child import tasks
+from worker_service.readers import parquet
 
 
 def _fill() -> None:
@@ -35,10 +36,16 @@ def _spin() -> None:
         pass
 
 
+def _abort_in_parquet() -> None:
+    """What Arrow may do with a crafted file: the next Parquet file that is opened ends the process."""
+    parquet.pq.ParquetFile = lambda *_, **__: os.abort()
+
+
 FAULTS = {
     "segfault": lambda: ctypes.string_at(0),
     "exit": lambda: os._exit(3),
     "abort": os.abort,
+    "abort_in_parquet": _abort_in_parquet,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "loop": _spin,
     "c_loop": lambda: sum(itertools.repeat(0)),  # never comes back to the interpreter and never lets go of its lock

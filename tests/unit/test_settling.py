@@ -11,6 +11,7 @@ from shared.core.timings import Timings
 from shared.db.units import Lease
 from shared.errors import (
     BadRow,
+    ChildCrashed,
     CutsRefuted,
     DatabaseUnavailable,
     DeadlineExceeded,
@@ -18,6 +19,7 @@ from shared.errors import (
     LeaseLost,
     OutOfMemory,
     Preempted,
+    ReaderCrashed,
     ResultLocked,
     SourceChanged,
     StorageUnavailable,
@@ -122,6 +124,25 @@ async def test_who_cannot_plan_again_as_when_another_one_has_done_so_gives_its_u
     await after(ctx, lease(kind="chunk", payload=GUESSED), CutsRefuted("no"), monkeypatch)
 
     assert (ctx.units.charges, ctx.units.problems) == ([charge], [])
+
+
+@pytest.mark.parametrize("kind", ["plan", "chunk"])
+async def test_a_binary_file_that_crashes_its_reader_a_second_time_is_corrupt_and_any_other_unit_has_a_third_try(kind, monkeypatch):
+    ctx = context()
+    for crashes in (0, 1):
+        await after(
+            ctx, lease(kind=kind, crashes=crashes, attempt=crashes + 1), ReaderCrashed("signal 6 while it read file:///x"), monkeypatch
+        )
+    assert ctx.units.charges == ["crash"]
+    [problem] = ctx.units.problems
+    assert (problem["code"], problem["category"]) == ("corrupt_file", "source")
+    assert "crashed its reader twice" in problem["detail"]
+    assert "signal 6 while it read file:///x" in problem["detail"]
+
+    for crashes in (0, 1, 2):
+        await after(ctx, lease(kind=kind, crashes=crashes, attempt=crashes + 1), ChildCrashed("signal 6"), monkeypatch)
+    assert ctx.units.charges == ["crash"] * 3
+    assert [problem["code"] for problem in ctx.units.problems] == ["corrupt_file", "child_crashed"]
 
 
 async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_to_widen_again(monkeypatch):

@@ -93,7 +93,7 @@ def _planned(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceF
         for extents in planned.extents
     ]
     guessed = any(e.guesses is not None for extents in planned.extents for e in extents)
-    return {"schema": planned.schema.to_json(), "chunks": chunks, "guessed": guessed}
+    return {"schema": planned.schema.to_json(), "format": planned.format, "chunks": chunks, "guessed": guessed}
 
 
 def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:

@@ -16,12 +16,15 @@ from worker_service.readers.files import SourceFile, pread
 from worker_service.readers.shape import LINE_END, Dialect, Fault, Flags, Positions, Scanner, places
 
 MAX_RECORD = 64 * 1024 * 1024
-"""A record (or a quoted field that never ends) longer than this many bytes is an error, so that memory stays bounded."""
+"""A record (or a quoted field that never ends) longer than this many bytes, its line feed included, is an error, so that memory stays bounded."""
 
 LOOKS = 4 * 1024, 128 * 1024
 """Bytes behind a cut to guess from: more if there is no quote among few. What they do not tell is not guessed."""
 
 _LF, _CR = b"\n\r"
+_WINDOW = 64 * 1024
+"""Bytes among which line feeds outside quotes are looked for at a time."""
+
 Steps = tuple[int, ...]
 Guess = tuple[int, int]
 """A target, and where the first record at or after it is thought to begin."""
@@ -56,7 +59,29 @@ class Block:
         return self.first(self.size)
 
 
-def record_starts(pieces: Iterable[bytes], scanner: Scanner, offset: int, steps: Steps) -> list[int]:
+class RecordScanner(Scanner):
+    """A scanner from the record start at *offset* on that also knows where the record begins that has not ended: `record`.
+
+    Takes pieces of at most MAX_RECORD bytes; raises Fault also for a record that is longer.
+    """
+
+    def __init__(self, dialect: Dialect, offset: int) -> None:
+        super().__init__(dialect, offset)
+        self.record = offset
+
+    def feed(self, piece: bytes) -> bytes:
+        start, inside = self._offset, self.inside
+        shape = super().feed(piece)
+        if self._offset - self.record > MAX_RECORD:
+            first = first_end(shape, self.quote, inside) or len(shape)
+            if start + first - self.record > MAX_RECORD:
+                raise too_long(self.record)
+        if end := last_end(shape, self.quote, self.inside):
+            self.record = start + end
+        return shape
+
+
+def record_starts(pieces: Iterable[bytes], scanner: RecordScanner, offset: int, steps: Steps) -> list[int]:
     """The first record start at or after every multiple of every step, ascending and without repeats.
 
     *pieces* are the bytes of the file from *offset*, a record start that is not repeated, to the end of the file, which is one too
@@ -67,11 +92,11 @@ def record_starts(pieces: Iterable[bytes], scanner: Scanner, offset: int, steps:
     for piece in pieces:
         inside = scanner.inside
         shape = scanner.feed(piece)
-        if target - 1 < offset + len(shape):
-            quotes = places(shape, scanner.quote)
-            while target - 1 < offset + len(shape) and (end := _first_end(shape, max(target - 1 - offset, 0), quotes, inside)):
-                starts.append(offset + end)
-                target = _next_target(offset + end, steps)
+        if target <= offset + len(shape):
+            ends = record_ends(shape, scanner.quote, inside) + offset
+            while (found := int(np.searchsorted(ends, target))) < ends.size:
+                starts.append(int(ends[found]))
+                target = _next_target(starts[-1], steps)
         offset += len(shape)
     scanner.finish()
     return starts
@@ -95,7 +120,7 @@ def _guessed_start(file: SourceFile, target: int, dialect: Dialect) -> int:
         with suppress(Fault):
             shape = scanner.feed(pread(file, target - 1, size))
             clear = not scanner.irregular and (scanner.quoted or size == LOOKS[-1])
-            if clear and (end := _first_end(shape, 0, places(shape, dialect.quote), inside)):
+            if clear and (end := first_end(shape, dialect.quote, inside)):
                 return target - 1 + end
     return 0
 
@@ -104,27 +129,42 @@ def _next_target(start: int, steps: Steps) -> int:
     return min((start // step + 1) * step for step in steps)
 
 
-def _first_end(shape: bytes, at: int, quotes: Positions, inside: bool) -> int:
-    """The position after the first line feed outside quotes at or after *at*; 0 if there is none."""
-    while (at := shape.find(b"\n", at)) >= 0:
-        before = int(np.searchsorted(quotes, at))
-        if not (before + inside) % 2:
-            return at + 1
-        if before == quotes.size:
-            return 0
-        at = int(quotes[before]) + 1
+def record_ends(shape: bytes, quote: bytes, inside: bool) -> Positions:
+    """The positions after every line feed outside quotes; *inside* is the state at the start of *shape*."""
+    found = places(shape, b"\n")
+    if found.size and (inside or (quote and quote in shape)):
+        found = found[np.searchsorted(places(shape, quote), found) % 2 == inside]
+    return found + 1
+
+
+def first_end(shape: bytes, quote: bytes, inside: bool) -> int:
+    """The position after the first line feed outside quotes; 0 if there is none. *inside* is the state at the start of *shape*."""
+    for at in range(0, len(shape), _WINDOW):
+        window = shape[at : at + _WINDOW]
+        ends = record_ends(window, quote, inside)
+        if ends.size:
+            return at + int(ends[0])
+        inside ^= is_odd(window, quote, 0, len(window))
     return 0
+
+
+def first_break(shape: bytes, quote: bytes, inside: bool) -> int | None:
+    """The position of the first line end outside quotes, of any kind; *inside* is the state at the start of *shape*."""
+    octets = np.frombuffer(shape, np.uint8)
+    found = np.flatnonzero((octets == _LF) | (octets == _CR))
+    found = found[np.searchsorted(places(shape, quote), found) % 2 == inside]
+    return int(found[0]) if found.size else None
 
 
 def last_end(shape: bytes, quote: bytes, inside: bool) -> int:
     """The position after the last line feed outside quotes; 0 if there is none. *inside* is the state at the end of *shape*."""
-    end = len(shape)
-    while (at := shape.rfind(b"\n", 0, end)) >= 0:
-        if not quote or (shape.count(quote, at, end) + inside) % 2 == 0:
-            return at + 1
-        end, inside = shape.rfind(quote, 0, at), False
-        if end < 0:
-            return 0
+    for stop in range(len(shape), 0, -_WINDOW):
+        start = max(stop - _WINDOW, 0)
+        window = shape[start:stop]
+        inside ^= is_odd(window, quote, 0, len(window))
+        ends = record_ends(window, quote, inside)
+        if ends.size:
+            return start + int(ends[-1])
     return 0
 
 
@@ -134,7 +174,7 @@ def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dial
     The end of each read, a part of a record, is read again: that is cheaper than to move the rest. Raises Fault, and CutsRefuted if
     one of *guesses* is wrong.
     """
-    want = size
+    want = size = min(size, MAX_RECORD)
     while start < end:
         data = pread(file, start, min(want, end - start))
         scanner = Scanner(dialect, start)
@@ -148,10 +188,10 @@ def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dial
         if cut:
             yield Block(start, data, shape, cut, scanner.delimiters - _delimiters(shape[cut:], dialect), scanner.quoted, scanner.doubled)
             start, want = start + cut, size
-        elif len(data) > MAX_RECORD:
+        elif len(data) == MAX_RECORD:
             raise too_long(start)
         else:
-            want *= 4
+            want = min(4 * want, MAX_RECORD)
         del data, shape  # or they would stay in memory while the next ones are read
 
 
@@ -163,7 +203,7 @@ def _is_first(shape: bytes, target: int, start: int, scanner: Scanner) -> bool:
     elif scanner.quoted:
         inside = is_odd(shape, scanner.quote, 0, target - 1)
     near = shape[target - 1 : start]
-    return _first_end(near, 0, places(near, scanner.quote), inside) == len(near)
+    return first_end(near, scanner.quote, inside) == len(near)
 
 
 def _delimiters(shape: bytes, dialect: Dialect) -> int:
@@ -176,26 +216,25 @@ def _delimiters(shape: bytes, dialect: Dialect) -> int:
 
 def stream_blocks(pieces: Iterable[bytes], dialect: Dialect, offset: int, size: int) -> Iterator[Block]:
     """The records of a stream, from its record start at *offset* on, in blocks of at least *size* bytes, all scanned. Raises Fault."""
-    scanner = Scanner(dialect, offset)
+    scanner = RecordScanner(dialect, offset)
     held: list[tuple[bytes, bytes]] = []
     length = counted = 0
     for piece in pieces:
+        at = offset + length
         shape = scanner.feed(piece)
         held.append((piece, shape))
         length += len(piece)
-        if length < size:
+        cut = scanner.record - at
+        if length < size or cut <= 0:
             continue
-        if cut := last_end(shape, dialect.quote, scanner.inside):
-            held[-1] = _part(piece, shape, 0, cut)
-            delimiters = scanner.delimiters - _delimiters(shape[cut:], dialect) - counted
-            block = _joined(offset, held, delimiters, scanner)
-            held, length = [_part(piece, shape, cut, len(piece))], len(piece) - cut
-            yield block
-            offset += block.size
-            counted += delimiters
-            del block
-        elif length > size + MAX_RECORD:
-            raise too_long(offset + last_end(b"".join(part for _, part in held), dialect.quote, scanner.inside))
+        held[-1] = _part(piece, shape, 0, cut)
+        delimiters = scanner.delimiters - _delimiters(shape[cut:], dialect) - counted
+        block = _joined(offset, held, delimiters, scanner)
+        held, length = [_part(piece, shape, cut, len(piece))], len(piece) - cut
+        yield block
+        offset += block.size
+        counted += delimiters
+        del block
     scanner.finish()
     if length:
         yield _joined(offset, held, scanner.delimiters - counted, scanner)
@@ -215,7 +254,12 @@ def _joined(offset: int, held: list[tuple[bytes, bytes]], delimiters: int, scann
 
 
 def too_long(start: int) -> Fault:
-    return Fault(start, f"the record at byte {start} is longer than {MAX_RECORD} bytes, or a quote in it is never closed", in_column=False)
+    return Fault(
+        start,
+        f"the record at byte {start} is longer than the limit of {MAX_RECORD:,} bytes: no line feed outside quotes ends it; "
+        "look for a quote that is never closed, and for lines that end with a carriage return alone",
+        in_column=False,
+    )
 
 
 def is_odd(shape: bytes, quote: bytes, start: int, stop: int) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from typing_extensions import Buffer
 
-from shared.errors import SourceChanged
+from shared.errors import SourceChanged, SourceUnreadable
 from shared.spec.types import Schema
 
 
@@ -56,13 +56,20 @@ def pread(file: SourceFile, start: int, size: int) -> bytes:
     if start > file.size:
         raise SourceChanged(f"{file.uri}: the file has {file.size} bytes; it was longer when it was planned")
     size = min(size, file.size - start)
-    data = os.pread(file.fd, size, start)
+    data = _pread(file, start, size)
     while len(data) < size:
-        more = os.pread(file.fd, size - len(data), start + len(data))
+        more = _pread(file, start + len(data), size - len(data))
         if not more:
             raise SourceChanged(f"{file.uri}: the file ends at byte {start + len(data)}; it had {file.size} bytes when it was planned")
         data += more
     return data
+
+
+def _pread(file: SourceFile, start: int, size: int) -> bytes:
+    try:
+        return os.pread(file.fd, size, start)
+    except OSError as error:
+        raise SourceUnreadable(f"{file.uri}: the bytes from {start:,} on cannot be read: {error.strerror or error}") from error
 
 
 def pieces(file: SourceFile, start: int, end: int, size: int) -> Iterator[bytes]:

@@ -1,20 +1,31 @@
-"""The head of a CSV file: byte order mark, empty lines and the header record."""
+"""The head of a CSV file: byte order mark, empty lines, comments and the header record.
+
+What is read of it is bounded, whatever the file holds: HEAD bytes of what is no record, and a record of at most MAX_RECORD bytes.
+"""
 
 import codecs
 import csv
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
+from itertools import chain
 
-from shared.errors import BadRow, InvalidEncoding, SchemaConflict, SourceEmpty
+from shared.errors import BadRow, InvalidEncoding, LimitExceeded, SchemaConflict, SourceEmpty
 from shared.spec.source import CsvOptions
 from worker_service.readers.content import Content
-from worker_service.readers.csv_split import MAX_RECORD, records
-from worker_service.readers.place import CURE, Place
+from worker_service.readers.csv_split import MAX_RECORD, first_break, too_long
+from worker_service.readers.place import CURE, Place, listed
 from worker_service.readers.shape import MASK, Dialect, Fault, Scanner
 
 PIECE = 64 * 1024
 """Bytes to ask for at a time while looking for the end of the first record."""
+
+HEAD = 16 * 1024 * 1024
+"""Bytes of comments and empty lines that may stand before the first record."""
+
+MAX_COLUMNS = 100_000
 
 _MARKS = {
     "utf-8": codecs.BOM_UTF8,
@@ -23,6 +34,7 @@ _MARKS = {
     "gb18030": "\ufeff".encode("gb18030"),
 }
 """Byte order marks that no file begins with by chance."""
+_LONGEST_MARK = max(map(len, _MARKS.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,56 +46,71 @@ class Head:
 
 
 def head(content: Content, dialect: Dialect, options: CsvOptions) -> Head:
-    """Read the head of *content*; raises SourceEmpty if it holds no record at all."""
-    data, want = b"", 1
-    found: tuple[int, int, int] | None = None
-    for piece in content.pieces(PIECE):
-        data += piece
-        if len(data) < want:
-            continue
-        if (found := _first_record(data, content, dialect, complete=False)) is not None:
-            break
-        if len(data) > MAX_RECORD:
-            raise BadRow(f"{dialect.uri}: the first record is longer than {MAX_RECORD} bytes, or a quote in it is never closed")
-        want = 2 * len(data)
-    start, stop, following = found or _first_record(data, content, dialect, complete=True) or (0, 0, 0)
-    if stop == start:
-        raise SourceEmpty(f"{dialect.uri}: the file is empty: it has not even a header")
-    fields = _fields(data, start, stop, dialect)
-    if options.header:
-        return Head(_checked(fields, dialect), following)
-    return Head(_numbered(len(fields), dialect, options.names), start)
-
-
-def _first_record(data: bytes, content: Content, dialect: Dialect, *, complete: bool) -> tuple[int, int, int] | None:
-    """Start and stop of the first record that is not an empty line, and the start of what follows; None if *data* ends too early."""
-    bom = _mark(data, dialect)
-    shape, fault = _shape(data[bom:], bom, dialect, complete=complete)
-    found = records(shape, dialect, keep_empty=True)
-    filled = (found.stops > found.starts).nonzero()[0]
-    first = int(filled[0]) if filled.size else 0
-    if filled.size and first + 1 < len(found.starts):
-        following = int(found.starts[first + 1])
-    elif fault:
-        raise Place(dialect=dialect, options=CsvOptions(), names=(), content=content).broken(fault, bom)
-    elif complete and filled.size:
-        following = len(shape)
-    else:
-        return None
-    return bom + int(found.starts[first]), bom + int(found.stops[first]), bom + following
-
-
-def _shape(data: bytes, offset: int, dialect: Dialect, *, complete: bool) -> tuple[bytes, Fault | None]:
-    """The shape of *data*. A fault behind the first record is for the planner to tell, which knows the names: the shape ends with its byte."""
-    scanner = Scanner(dialect, offset)
+    """Read the head of *content*; raises SourceEmpty if it holds no record."""
+    pieces = content.pieces(PIECE)
+    start, data = _skipped(pieces, content, dialect)
+    place = Place(dialect=dialect, options=CsvOptions(), names=(), content=content)
     try:
-        shape = scanner.feed(data) if data else b""
-        if complete:
-            scanner.finish()
+        record, following = _first_record(start, chain([data], pieces), dialect)
     except Fault as fault:
-        before = data[: fault.at - offset]
-        return (Scanner(dialect, offset).feed(before) if before else b"") + MASK, fault
-    return shape, None
+        raise place.broken(fault, start) from fault
+    count = _fields(record, dialect)
+    if count > MAX_COLUMNS:
+        raise LimitExceeded(f"{place.at(start)}: the first record has {count:,} fields; the most is {MAX_COLUMNS:,}; check csv.delimiter")
+    if options.header:
+        return Head(_checked(_parsed(record, start, dialect), dialect), following)
+    return Head(_numbered(count, dialect, options.names), start)
+
+
+def _skipped(pieces: Iterator[bytes], content: Content, dialect: Dialect) -> tuple[int, bytes]:
+    """The offset of the first record, and the piece that it begins, after the byte order mark and every empty line and comment."""
+    data = b""
+    while len(data) < _LONGEST_MARK and (piece := next(pieces, b"")):
+        data += piece
+    offset = _mark(data, dialect)
+    comment = rb"|%b[^\r\n]*+" % re.escape(dialect.comment) if dialect.comment else b""
+    lines, rest_of_line = re.compile(rb"(?:[\r\n]++%b)*+" % comment), re.compile(rb"[^\r\n]*+")
+    commented = False
+    for piece in chain([data[offset:]], pieces):
+        at = rest_of_line.match(piece).end() if commented else 0  # type: ignore[union-attr] # it matches everything
+        at = lines.match(piece, at).end()  # type: ignore[union-attr]
+        if offset + at > HEAD:
+            raise SourceEmpty(
+                f"{dialect.uri}: no record begins in the first {HEAD:,} bytes{content.offsets}: they hold only empty lines and comments; "
+                "remove them, or check csv.comment"
+            )
+        if at < len(piece):
+            return offset + at, piece[at:]
+        offset += at
+        commented = piece[-1:] not in (b"", b"\r", b"\n")
+    raise SourceEmpty(f"{dialect.uri}: the file is empty: it has not even a header")
+
+
+def _first_record(start: int, pieces: Iterator[bytes], dialect: Dialect) -> tuple[bytes, int]:
+    """The record at *start*, where *pieces* begin, without its line end, and the offset after that; raises Fault.
+
+    A fault behind the record is for the planner to tell, which knows the names.
+    """
+    scanner, record, length = Scanner(dialect, start), list[bytes](), 0
+    for piece in pieces:
+        inside, before, fault = scanner.inside, copy(scanner), None
+        try:
+            shape = scanner.feed(piece)
+        except Fault as found:
+            fault, known = found, piece[: max(found.at - start - length, 0)]
+            shape = (before.feed(known) if known else b"") + MASK
+        end = first_break(shape, dialect.quote, inside)
+        if fault and end is None:
+            raise fault
+        if length + (len(piece) if end is None else end + 1) > MAX_RECORD:
+            raise too_long(start)
+        if end is not None:
+            line_end = piece[end : end + 2] if end + 1 < len(piece) else piece[end:] + next(pieces, b"")[:1]
+            return b"".join([*record, piece[:end]]), start + length + end + (2 if line_end == b"\r\n" else 1)
+        record.append(piece)
+        length += len(piece)
+    scanner.finish()
+    return b"".join(record), start + length
 
 
 def _mark(data: bytes, dialect: Dialect) -> int:
@@ -95,14 +122,18 @@ def _mark(data: bytes, dialect: Dialect) -> int:
     return len(mark) if data.startswith(mark) else 0
 
 
-def _fields(data: bytes, start: int, stop: int, dialect: Dialect) -> list[str]:
+def _fields(record: bytes, dialect: Dialect) -> int:
+    scanner = Scanner(dialect, 0)
+    scanner.feed(record)
+    return scanner.delimiters + 1
+
+
+def _parsed(record: bytes, start: int, dialect: Dialect) -> list[str]:
     try:
-        text = data[start:stop].decode(dialect.encoding)
+        text = record.decode(dialect.encoding)
     except UnicodeDecodeError as error:
-        at = start + error.start
-        raise InvalidEncoding(
-            f"{dialect.uri}: byte {at}, in the first record: 0x{data[at]:02x} is not {dialect.encoding}; {CURE}"
-        ) from error
+        at, octet = start + error.start, record[error.start]
+        raise InvalidEncoding(f"{dialect.uri}: byte {at}, in the first record: 0x{octet:02x} is not {dialect.encoding}; {CURE}") from error
     try:
         [fields] = csv.reader(
             [text],
@@ -125,7 +156,7 @@ def _checked(names: Sequence[str], dialect: Dialect) -> tuple[str, ...]:
         raise BadRow(f"{dialect.uri}: a NUL byte in the header")
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise BadRow(f"{dialect.uri}: the header has {', '.join(map(repr, repeated))} more than once; {cure}")
+        raise BadRow(f"{dialect.uri}: the header has {listed(repeated)} more than once; {cure}")
     return tuple(names)
 
 

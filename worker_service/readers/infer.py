@@ -5,20 +5,19 @@ A column without any value in the samples becomes int64: nulls are the same in e
 still widen to float64 and string where a value turns up later, which string could not.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from functools import reduce
+from collections.abc import Collection, Mapping
 
 import pyarrow as pa
 
 from shared.errors import UnknownColumn
 from shared.spec.pointers import pointer
-from shared.spec.types import INT64, DataType, Field, Kind, Schema, join, parse_type
+from shared.spec.types import INT64, DataType, Field, Kind, Schema, parse_type
 from worker_service.readers.csv_faults import narrowest
 from worker_service.readers.csv_read import tokenized
 from worker_service.readers.csv_split import Block
 from worker_service.readers.csv_text import OCTETS, column, nulled
 from worker_service.readers.literals import Column
-from worker_service.readers.place import Place
+from worker_service.readers.place import Place, listed
 
 _KINDS: list[Kind] = ["bool", "int64", "float64", "date", "timestamp", "timestamptz", "string"]
 """Each before those that hold its values."""
@@ -40,13 +39,9 @@ def _kind(text: Column) -> Kind:
     return "null" if text.null_count == len(text) else narrowest(text, _KINDS, "UTC")
 
 
-def settled(names: Iterable[str], kinds: Iterable[Mapping[str, Kind]], types: Mapping[str, str]) -> Schema:
-    """The schema of the columns *names* from the *kinds* of each file and the declared *types*."""
-    every = list(kinds)
-    unseen: Kind = "null"
-    inferred = {name: reduce(join, (found[name] for found in every), unseen) for name in names}
-    check_declared(inferred, types)
-    return Schema(tuple(_field(name, kind, types) for name, kind in inferred.items()))
+def settled(kinds: Mapping[str, Kind], types: Mapping[str, str]) -> Schema:
+    """The schema of columns of these *kinds*, joined over all samples, and of the declared *types*."""
+    return Schema(tuple(_field(name, kind, types) for name, kind in kinds.items()))
 
 
 def _field(name: str, kind: Kind, types: Mapping[str, str]) -> Field:
@@ -55,10 +50,11 @@ def _field(name: str, kind: Kind, types: Mapping[str, str]) -> Field:
     return Field(name, INT64 if kind == "null" else DataType(kind))
 
 
-def check_declared(names: Iterable[str], types: Mapping[str, str]) -> None:
+def check_declared(names: Collection[str], types: Mapping[str, str]) -> None:
     """Raise UnknownColumn for a declared type of a column that the dataset does not have."""
-    known = list(names)
+    known = set(names)
     for name in types:
         if name not in known:
-            has = ", ".join(map(repr, known[:20])) + (", …" if len(known) > 20 else "")
-            raise UnknownColumn(f"the dataset has no column {name!r}; it has {has}", pointer=pointer("source", "types", name))
+            raise UnknownColumn(
+                f"the dataset has no column {name!r}; it has {listed(list(names))}", pointer=pointer("source", "types", name)
+            )

@@ -1,60 +1,89 @@
 """Parquet files: schema and extents from the metadata, frames by row groups.
 
 Integers become int64, half and single floats float64, timestamps of any unit microseconds; a value that would not survive (a uint64
-past 2^63-1, a nanosecond fraction) is an error, never rounded, and so is a date or time
-outside the years 1 to 9999. Columns of other types (lists, structs, maps, binary, times, durations, decimals of more than 38 digits)
-are left out of the schema, so that they are unknown to a spec.
+past 2^63-1, a nanosecond fraction) is an error, never rounded, and so is a date or time outside the years 1 to 9999.
+Columns of other types (lists, structs, maps, binary, times, durations, decimals of more than 38 digits) are left out of the schema,
+so that they are unknown to a spec.
+
+The metadata of a file are its own claims. They say how to cut it; what is counted is what was decoded, and has to be what was claimed.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shared.errors import BadRow, CorruptFile, SchemaConflict
+from shared.errors import BadRow, CorruptFile, LimitExceeded, SchemaConflict
 from shared.spec.source import SourceSpec
 from shared.spec.types import INT64, NULL, STRING, DataType, Field, Schema, join, parse_type
 from worker_service.readers import infer, literals
-from worker_service.readers.files import Extent, RandomAccess, SourceFile
+from worker_service.readers.border import reading
+from worker_service.readers.files import Extent, RandomAccess, SourceFile, pread
 from worker_service.readers.literals import Column
+from worker_service.readers.place import listed
 
 MAGIC = b"PAR1"
+WHAT = "Parquet file"
+MAX_FOOTER = 64 * 1024 * 1024
+"""Bytes of a footer, which hold the metadata of some 600,000 columns of row groups."""
+
+_PAGE_ROWS, _SMALLEST_PAGE = 2**31 - 1, 21
+"""The rows that a page can hold, few bytes of which may well mean that many, and the bytes of its header then."""
 
 
-@contextmanager
-def _opened(file: SourceFile, dictionaries: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
-    """The file, its *dictionaries* columns read dictionary-encoded; what Arrow finds broken is CorruptFile."""
-    try:
-        with pq.ParquetFile(
-            RandomAccess(file), read_dictionary=list(dictionaries), pre_buffer=False, page_checksum_verification=True
-        ) as opened:
-            yield opened
-    except (pa.ArrowMemoryError, MemoryError):
-        raise
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        raise CorruptFile(f"{file.uri}: the Parquet file cannot be read: {error}") from error
+def _open(file: SourceFile, dictionaries: Sequence[str] = (), metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
+    """The file, its *dictionaries* columns read dictionary-encoded; *metadata* are its own, if they are known."""
+    _check_footer(file)
+    with reading(file, WHAT):
+        return pq.ParquetFile(
+            RandomAccess(file),
+            metadata=metadata,
+            read_dictionary=list(dictionaries),
+            pre_buffer=False,
+            page_checksum_verification=True,
+        )
+
+
+def _check_footer(file: SourceFile) -> None:
+    """The footer is read and unpacked whole, to many times its size, so its own claim comes first."""
+    end = pread(file, max(file.size - 8, 0), 8)
+    size = int.from_bytes(end[:4], "little")
+    if end[4:] == MAGIC and size > MAX_FOOTER:
+        cure = "write it with fewer row groups or columns, or as several files"
+        raise LimitExceeded(f"{file.uri}: the Parquet footer takes {size:,} bytes; the most is {MAX_FOOTER:,}: {cure}")
 
 
 def plan(files: list[SourceFile], source: SourceSpec, chunk_bytes: int) -> tuple[Schema, list[tuple[Extent, int]]]:
     """The schema, and every extent with its uncompressed size in bytes, in file order."""
-    seen: list[dict[str, DataType]] = []
+    kinds: dict[str, DataType] = {}
     extents: list[tuple[Extent, int]] = []
     for i, file in enumerate(files):
-        with _opened(file) as opened:
-            seen.append(_columns(opened.schema_arrow))
-            extents += _extents(i, opened.metadata, chunk_bytes)
-        if seen[i].keys() != seen[0].keys():
-            odd = sorted(seen[i].keys() ^ seen[0].keys())
-            raise SchemaConflict(f"{file.uri} and {files[0].uri} do not have the same columns: {odd[0]!r} is in one of them only")
-    infer.check_declared(seen[0], source.types)
-    return Schema(tuple(_field(name, files, seen, source) for name in seen[0])), extents
+        opened = _open(file)
+        found = _columns(file, opened)
+        extents += _extents(i, file, opened.metadata, chunk_bytes)
+        if i == 0:
+            infer.check_declared(found, source.types)
+            kinds = found
+        elif found.keys() != kinds.keys():
+            odd = min(found.keys() ^ kinds.keys())
+            raise SchemaConflict(f"{file.uri} and {files[0].uri} do not have the same columns: {listed([odd])} is in one of them only")
+        for name in kinds.keys() - source.types.keys():
+            wider = _wider(kinds[name], found[name])
+            if wider is None:
+                told = f"column {listed([name])} is {found[name]} in {file.uri} and {kinds[name]} before it"
+                raise SchemaConflict(f"{told}; declare it in source.types")
+            kinds[name] = wider
+    return Schema(tuple(_field(name, kind, source) for name, kind in kinds.items())), extents
 
 
-def _columns(schema: pa.Schema) -> dict[str, DataType]:
-    return {field.name: kind for field in schema if (kind := _kind(field.type)) is not None and schema.names.count(field.name) == 1}
+def _columns(file: SourceFile, opened: pq.ParquetFile) -> dict[str, DataType]:
+    with reading(file, WHAT):
+        fields = list(opened.schema_arrow)
+        times = Counter(field.name for field in fields)
+        return {field.name: kind for field in fields if (kind := _kind(field.type)) is not None and times[field.name] == 1}
 
 
 def _kind(arrow: pa.DataType) -> DataType | None:
@@ -76,16 +105,10 @@ def _kind(arrow: pa.DataType) -> DataType | None:
     return next((DataType(kind) for kind, check in checks.items() if check(arrow)), None)  # type: ignore[arg-type] # the keys are kinds
 
 
-def _field(name: str, files: list[SourceFile], seen: list[dict[str, DataType]], source: SourceSpec) -> Field:
+def _field(name: str, kind: DataType, source: SourceSpec) -> Field:
     if name in source.types:
         return Field(name, parse_type(source.types[name]), declared=True)
-    merged = NULL
-    for file, columns in zip(files, seen, strict=True):
-        wider = _wider(merged, columns[name])
-        if wider is None:
-            raise SchemaConflict(f"column {name!r} is {columns[name]} in {file.uri} and {merged} before it; declare it in source.types")
-        merged = wider
-    return Field(name, INT64 if merged == NULL else merged)
+    return Field(name, INT64 if kind == NULL else kind)
 
 
 def _wider(left: DataType, right: DataType) -> DataType | None:
@@ -100,51 +123,75 @@ def _wider(left: DataType, right: DataType) -> DataType | None:
     return None if kind == "string" else DataType(kind)
 
 
-def _extents(index: int, metadata: pq.FileMetaData, chunk_bytes: int) -> Iterator[tuple[Extent, int]]:
+def _extents(index: int, file: SourceFile, metadata: pq.FileMetaData, chunk_bytes: int) -> Iterator[tuple[Extent, int]]:
     """Runs of row groups of at most *chunk_bytes* together; a row group is never cut."""
     start = rows = size = 0
     for group in range(metadata.num_row_groups):
         found = metadata.row_group(group)
-        if rows and size + found.total_byte_size > chunk_bytes:
+        most = file.size // _SMALLEST_PAGE * _PAGE_ROWS if found.num_columns else 0
+        if not 0 <= found.num_rows <= most:
+            raise CorruptFile(f"{file.uri}: row group {group} claims {found.num_rows:,} rows, in a file of {file.size:,} bytes")
+        taken = max(found.total_byte_size, 0)
+        if rows and size + taken > chunk_bytes:
             yield Extent(index, start, group, rows), size
             start, rows, size = group, 0, 0
         rows += found.num_rows
-        size += found.total_byte_size
+        size += taken
     if rows:
         yield Extent(index, start, metadata.num_row_groups, rows), size
 
 
 def read(file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, columns: list[str], batch_bytes: int) -> Iterator[pa.Table]:
-    """See `readers.read`; *batch_bytes* is measured in uncompressed bytes of the used columns."""
-    strings = [name for name in columns if schema[name].type.kind == "string"]
-    with _opened(file) as opened:
-        texts = [name for name in strings if _kind(opened.schema_arrow.field(name).type) == STRING]
-    with _opened(file, texts) as opened:
-        groups = list(range(extent.start, extent.end))
-        rows = _batch_rows(opened.metadata, groups, columns, batch_bytes)
-        if not columns:
-            yield from _counted(sum(opened.metadata.row_group(group).num_rows for group in groups), rows)
-            return
-        row = sum(opened.metadata.row_group(group).num_rows for group in range(extent.start))
-        for batch in opened.iter_batches(batch_size=rows, row_groups=groups, columns=columns, use_threads=False):
-            if batch.num_rows:
-                yield pa.table({name: _adapted(batch.column(name), schema[name], file, source.timezone, row) for name in columns})
-            row += batch.num_rows
+    """See `readers.read`; *batch_bytes* is measured in uncompressed bytes of the used columns.
+
+    Row groups are read one by one, so that a lie about one does not move rows of another.
+    """
+    opened = _open(file)
+    with reading(file, WHAT):
+        texts = [name for name in columns if schema[name].type.kind == "string" and _kind(opened.schema_arrow.field(name).type) == STRING]
+    opened = _open(file, texts, opened.metadata)
+    with reading(file, WHAT):
+        leaves = {opened.schema.column(i).path: i for i in range(opened.metadata.num_columns)}
+        flat = {path: i for path, i in leaves.items() if not opened.schema.column(i).max_repetition_level}
+    first = sum(opened.metadata.row_group(group).num_rows for group in range(extent.start))
+    for group in range(extent.start, extent.end):
+        with reading(file, WHAT):
+            claims = opened.metadata.row_group(group)
+            chunks = {path: claims.column(leaves[path]) for path in columns or flat or leaves}
+        if not columns:  # rows have to be counted, in the column that takes the fewest bytes
+            path = min(chunks, key=lambda path: chunks[path].total_compressed_size)
+            chunks = {path: chunks[path]}
+        for path, chunk in chunks.items():
+            if chunk.num_values != claims.num_rows and path in flat:
+                told = f"{claims.num_rows:,} rows and {chunk.num_values:,} values of column {listed([path])}"
+                raise CorruptFile(f"{file.uri}: row group {group} claims {told}")
+        size = sum(max(chunk.total_uncompressed_size, 0) for chunk in chunks.values())
+        # Dictionary and run-length pages are smaller than what they hold: a value is counted as four bytes at least.
+        rows = max(batch_bytes * claims.num_rows // max(size, 4 * claims.num_rows * len(chunks), 1), 1)
+        found = 0
+        for batch in _batches(file, opened, group, list(chunks), rows):
+            if columns:
+                at = first + found
+                yield pa.table({name: _adapted(batch.column(name), schema[name], file, source.timezone, at) for name in columns})
+            else:
+                yield pa.table({"": pa.array(np.ones(batch.num_rows, bool))})
+            found += batch.num_rows
+        if found != claims.num_rows:
+            raise CorruptFile(f"{file.uri}: row group {group} claims {claims.num_rows:,} rows; its pages hold {found:,}")
+        first += found
 
 
-def _batch_rows(metadata: pq.FileMetaData, groups: list[int], columns: list[str], batch_bytes: int) -> int:
-    rows = size = 0
-    for group in (metadata.row_group(i) for i in groups):
-        rows += group.num_rows
-        chunks = (group.column(i) for i in range(group.num_columns))
-        size += sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in columns)
-    # Dictionary and run-length pages are smaller than what they hold: a value is counted as four bytes at least.
-    return max(batch_bytes * rows // max(size, 4 * rows * max(len(columns), 1), 1), 1)
-
-
-def _counted(rows: int, batch_rows: int) -> Iterator[pa.Table]:
-    for start in range(0, rows, batch_rows):
-        yield pa.table({"": pa.array(np.ones(min(batch_rows, rows - start), bool))})
+def _batches(file: SourceFile, opened: pq.ParquetFile, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """What is decoded of *columns* of a row group, at most *rows* at a time."""
+    with reading(file, WHAT):
+        batches = opened.iter_batches(batch_size=rows, row_groups=[group], columns=columns, use_threads=False)
+    while True:
+        with reading(file, WHAT):
+            batch = next(batches, None)
+            if batch is None or not batch.num_rows:
+                return
+            batch.validate(full=True)  # the indexes of dictionaries, text that is not UTF-8, decimals that are too long
+        yield batch
 
 
 def _adapted(values: Column, field: Field, file: SourceFile, zone: str, row: int) -> Column:

@@ -1,17 +1,19 @@
 """How to name a place in a CSV file, so that a person finds it."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.errors import BadRow
 from shared.spec.source import CsvOptions
 from worker_service.readers.content import Content
-from worker_service.readers.csv_split import MAX_RECORD, Block, Records, last_end, records
+from worker_service.readers.csv_split import Block, Records, RecordScanner, records
 from worker_service.readers.shape import LINE_END, MASK, Dialect, Fault, Scanner
 
 SHOWN = 200
 """Characters of raw text in a message."""
 CURE = "set csv.encoding to the encoding of the files"
 _PIECE = 256 * 1024
+_HELD = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,24 +48,34 @@ class Place:
 
     def broken(self, fault: Fault, start: int) -> BadRow:
         """The error for *fault*. The content is read again, from its first record at *start*, to find the record and the column."""
-        scanner = Scanner(self.dialect, start)
-        data = before = b""
-        for piece in self.content.pieces(_PIECE, start):
-            if len(data) > len(before):  # one piece behind the fault is enough to show
-                data += piece
-                break
-            if cut := last_end(before, self.dialect.quote, scanner.inside):
-                start, data, before = start + cut, data[cut:], before[cut:]
-            if len(before) > MAX_RECORD:  # too much to hold for the sake of a message
-                return BadRow(f"{self.at(fault.at)}: {fault.reason}")
-            known = piece[: fault.at - start - len(data)]
-            before += scanner.feed(known) if known else b""
-            data += piece
-        return BadRow(self._of_byte(start, data, before, fault.reason, column=fault.in_column))
+        scanner = RecordScanner(self.dialect, start)
+        for piece in _first(self.content.pieces(_PIECE, start), fault.at - start):
+            scanner.feed(piece)
+        record, known = scanner.record, fault.at - scanner.record
+        if known > _HELD:  # too much to hold for the sake of a message
+            return BadRow(f"{self.at(fault.at)}: {fault.reason}")
+        data = b"".join(_first(self.content.pieces(_PIECE, record), known + 4 * SHOWN))
+        before = Scanner(self.dialect, record).feed(data[:known]) if known else b""
+        return BadRow(self._of_byte(record, data, before, fault.reason, column=fault.in_column))
 
     def at(self, offset: int) -> str:
         content = self.content
         return f"{self.dialect.uri}: byte {offset}{content.offsets}, line {content.lines_before(offset) + 1}"
+
+
+def _first(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
+    """*pieces* up to *count* bytes in all."""
+    for piece in pieces:
+        if count <= 0:
+            break
+        yield piece[:count]
+        count -= len(piece)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The beginning of a list of names, of which there may be any number, of any length."""
+    few = (repr(name if len(name) <= SHOWN else name[:SHOWN] + "…") for name in names[:20])
+    return ", ".join(few) + (", …" if len(names) > 20 else "")
 
 
 def shown(raw: bytes, encoding: str) -> str:

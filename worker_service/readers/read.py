@@ -61,14 +61,14 @@ def dialect_of(content: Content, source: SourceSpec) -> Dialect:
 
 def _blocks(extent: Extent, place: Place, batch_bytes: int) -> Iterator[Block]:
     if place.content.streamed:
-        return streamed_blocks(place, batch_bytes)
+        start = header.head(place.content, place.dialect, place.options).start
+        return streamed_blocks(place, start, batch_bytes)
     blocks = file_blocks(place.content.file, extent.start, extent.end, batch_bytes, place.dialect, extent.guesses or ())
     return _explained(blocks, place, extent.start)
 
 
-def streamed_blocks(place: Place, size: int) -> Iterator[Block]:
-    """The data records of a content that is a stream, in blocks of about *size* bytes."""
-    start = header.head(place.content, place.dialect, place.options).start
+def streamed_blocks(place: Place, start: int, size: int) -> Iterator[Block]:
+    """The data records of a content that is a stream, the first of which is at *start*, in blocks of about *size* bytes."""
     pieces = place.content.pieces(min(size, _PIECE), start)
     return _explained(stream_blocks(pieces, place.dialect, start, size), place, start)
 

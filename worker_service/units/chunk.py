@@ -13,6 +13,7 @@ from shared.storage.sources import own_folders
 from worker_service.context import Context, Work
 from worker_service.executor import Answer, Child
 from worker_service.units.persist import persist
+from worker_service.units.reading import reading
 
 PIECE_BYTES = 64 * 1024
 """Small against a merge unit's share of states, so that a piece seldom belongs to several merges, which would all decode it."""
@@ -21,12 +22,13 @@ PIECE_BYTES = 64 * 1024
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     assert work.plan is not None
     extents = lease.payload["extents"]
+    files = [work.plan["files"][extent[0]] for extent in extents]
     request = {
         "task": "chunk",
         "no": lease.no,
         "spec": work.spec,
         "schema": work.plan["schema"],
-        "files": [work.plan["files"][extent[0]] for extent in extents],
+        "files": files,
         "extents": extents,
         "own_folders": own_folders(ctx.settings),
         "hidden": ctx.settings.allow_hidden_sources,
@@ -34,7 +36,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         "piece_bytes": PIECE_BYTES,
     }
     try:
-        async with child.run(request, [], lease.allowed) as answer:
+        async with reading(child, request, [file["uri"] for file in files], lease.allowed) as answer:
             reached("chunk.computed")
             await _commit(ctx, lease, answer)
     except SchemaWidened as widened:

@@ -10,6 +10,7 @@ from shared.spec.types import Schema
 from shared.storage.sources import locate, own_folders
 from worker_service.context import Context, Work
 from worker_service.executor import Child
+from worker_service.units.reading import reading
 
 
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
@@ -26,7 +27,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         "max_chunks": spec.limits.max_chunks,
         "prove": lease.payload.get("prove", False),
     }
-    async with child.run(request, [], lease.allowed) as answer:
+    async with reading(child, request, list(spec.source.uris), lease.allowed) as answer:
         header = answer.header
     schema = Schema.from_json(header["schema"])
     bind(spec, schema)
@@ -35,5 +36,6 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         for no, chunk in enumerate(header["chunks"])
     ]
     reached("plan.before_insert")
-    await ctx.units.complete_plan(lease, {name: header[name] for name in ("files", "schema", "bytes", "warnings")}, chunks)
+    settled = {name: header[name] for name in ("files", "format", "schema", "bytes", "warnings")}
+    await ctx.units.complete_plan(lease, settled, chunks)
     reached("plan.after_commit")

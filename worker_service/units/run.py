@@ -10,6 +10,7 @@ from shared.core.retry import backoff, may_try_again
 from shared.db.units import Charge, Lease
 from shared.errors import (
     ChildCrashed,
+    CorruptFile,
     CutsRefuted,
     DatabaseUnavailable,
     DeadlineExceeded,
@@ -20,6 +21,7 @@ from shared.errors import (
     LeaseLost,
     OutOfMemory,
     Preempted,
+    ReaderCrashed,
     ResultLocked,
     RetriesExhausted,
     SourceChanged,
@@ -125,7 +127,7 @@ def _named(lease: Lease, error: Exception) -> GristmillError:
 async def _after(ctx: Context, lease: Lease, error: GristmillError) -> timedelta | None:
     charge = next((charge for kind, charge in CHARGES if isinstance(error, kind)), None)
     before = {"memory": lease.ooms, "crash": lease.crashes, "error": lease.errors}.get(charge or "", lease.attempt - 1)
-    final = charge is None or not may_try_again(charge if charge != "memory" or lease.kind == "chunk" else "memory at once", before)
+    final = charge is None or not may_try_again(_limit(lease, error, charge), before)
     of_data = charge in {None, "memory"} and not isinstance(error, SourceChanged)
     if isinstance(error, CutsRefuted) or (final and of_data and lease.payload.get("guessed")):
         return await _plan_again(ctx, lease, error)
@@ -141,10 +143,19 @@ async def _after(ctx: Context, lease: Lease, error: GristmillError) -> timedelta
     return delay
 
 
+def _limit(lease: Lease, error: GristmillError, charge: Charge) -> str:
+    """Which of the limits of retrying counts for what is charged."""
+    if isinstance(error, ReaderCrashed):
+        return "crash of a reader"
+    return "memory at once" if charge == "memory" and lease.kind != "chunk" else charge
+
+
 def _final(ctx: Context, lease: Lease, error: GristmillError) -> GristmillError:
     """What the job's owner reads, when it is not tried again."""
     if isinstance(error, TransientError):
         return RetriesExhausted(f"Gave up after many tries: {error.detail}")
+    if isinstance(error, ReaderCrashed):
+        return CorruptFile(f"A file crashed its reader twice, so it is most likely damaged; write it anew. {error.detail}")
     if isinstance(error, OutOfMemory):
         limit, batch = ctx.settings.slot_memory_bytes, chunk.batch_bytes(ctx, lease)
         tried = f", even with batches of {batch:,} bytes" if lease.kind == "chunk" else ""

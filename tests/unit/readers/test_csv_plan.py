@@ -170,7 +170,7 @@ def test_text_after_a_quote_is_found_at_the_same_place_whatever_the_pieces(piece
 def test_a_fault_in_an_endless_record_is_named_by_its_byte_alone(monkeypatch):
     from worker_service.readers import place
 
-    monkeypatch.setattr(place, "MAX_RECORD", 40)
+    monkeypatch.setattr(place, "_HELD", 40)
     monkeypatch.setattr(place, "_PIECE", 8)
     with pytest.raises(BadRow, match=r"t0: byte 66, line 2: text after the closing quote at byte 66; double"):
         schema_of(b"x,y\n" + b"1" * 60 + b',""b\n')

@@ -94,7 +94,9 @@ def test_a_field_larger_than_a_batch_is_read_whole():
 
 def test_a_record_without_an_end_is_refused_before_memory_runs_out(monkeypatch):
     monkeypatch.setattr(csv_split, "MAX_RECORD", 1000)
-    with pytest.raises(BadRow, match=r"byte 4, line 2: the record at byte 4 is longer than 1000 bytes, .*; the record is '1,xxx"):
+    with pytest.raises(
+        BadRow, match=r"byte 4, line 2: the record at byte 4 is longer than the limit of 1,000 bytes: .*; the record is '1,xxx"
+    ):
         rows(b"a,b\n1," + b"x" * 2000 + b"\n2,y\n", batch_bytes=100, chunk_bytes=2)
     with pytest.raises(BadRow, match="the record at byte 4 is longer"):
         read_as(b"a,b\n1," + b"x" * 2000 + b"\n", {"a": "int64", "b": "string"}, batch_bytes=100)
