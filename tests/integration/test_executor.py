@@ -388,12 +388,12 @@ async def test_a_template_that_still_loads_is_given_its_time(template):
 
 
 # fault matrix: 56
-async def test_a_child_that_computes_is_preempted_and_one_that_has_answered_is_not(child, file):
-    async with child.run(plan_request(), [file], AMPLE) as answer:
+async def test_a_child_that_computes_is_preempted_and_one_that_has_answered_is_not(child, asked):
+    async with child.run(asked, [], AMPLE) as answer:
         assert not child.preempt(), "its unit is being committed"
         assert answer.header["schema"]
     os.kill(child.pid, signal.SIGSTOP)
-    asking = asyncio.create_task(_ask(child, file))
+    asking = asyncio.create_task(_ask(child, asked))
     while not child.preempt():
         await asyncio.sleep(0)
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from shared.errors import BadRow, CorruptFile, LimitExceeded, SourceEmpty
+from tests.support.requests import plan_request
 from worker_service.child import tasks
 from worker_service.readers import SourceFile, compressed, csv_plan, csv_split, files, header, place, plan
 from worker_service.readers.shape import Scanner
@@ -72,7 +73,7 @@ def sparse(tmp_path, start, size=1 << 40):
     path.write_bytes(start)
     os.truncate(path, size)
     with path.open("rb") as file:
-        yield SourceFile(fd=file.fileno(), uri="file:///data/sparse", size=size)
+        yield SourceFile(opened=file.fileno, uri="file:///data/sparse", size=size)
 
 
 @pytest.fixture
@@ -276,9 +277,9 @@ ODD = {
 
 @pytest.mark.parametrize("name", ODD)
 @GUESS
-def test_odd_contents_are_errors_of_the_source(name, guess):
-    spec = {"source": {"uris": ["file:///data/t0"]}, "group_by": [], "aggregates": [{"fn": "sum", "column": "b"}]}
-    with opened(ODD[name]) as [file]:
-        asked = {"task": "plan", "spec": spec, "uris": [file.uri], "chunk_bytes": 99, "max_chunks": 9, "prove": not guess}
-        problem = tasks.answer(asked, [file.fd])[0]["problem"]
+def test_odd_contents_are_errors_of_the_source(name, guess, tmp_path):
+    path = tmp_path / "t0"
+    path.write_bytes(ODD[name])
+    spec = {"source": {"uris": [f"file://{path}"]}, "group_by": [], "aggregates": [{"fn": "sum", "column": "b"}]}
+    problem = tasks.answer(plan_request(spec, path, prove=not guess), [])[0]["problem"]
     assert (problem["category"], "t0" in problem["detail"]) == ("source", True)

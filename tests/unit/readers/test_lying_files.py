@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shared.errors import CorruptFile, LimitExceeded, NotSupported, SourceUnreadable
+from tests.support.requests import chunk_request, plan_request
 from worker_service.child import tasks
 from worker_service.readers import SourceFile, Tally, parquet, plan, read
 
@@ -181,26 +182,16 @@ def test_members_are_unpacked_in_bounded_pieces_whatever_packs_them(method):
 
 def test_a_file_that_the_machine_does_not_give_is_unreadable(tmp_path):
     with (tmp_path / "written").open("wb") as file:
-        written = SourceFile(fd=file.fileno(), uri="file:///data/w", size=10)
+        written = SourceFile(opened=file.fileno, uri="file:///data/w", size=10)
         with pytest.raises(SourceUnreadable, match="file:///data/w: the bytes from 0 on cannot be read: Bad file descriptor"):
             plan([written], source(), 100)
 
 
-def test_a_bug_of_ours_is_still_called_one(monkeypatch):
+def test_a_bug_of_ours_is_still_called_one(monkeypatch, tmp_path):
     monkeypatch.setattr(parquet, "_adapted", lambda *_: {}["no such key"])
-    spec = {"source": {"uris": ["file:///data/t0"]}, "group_by": ["n"], "aggregates": [{"fn": "count", "as": "c"}]}
-    with opened(claims.file((PAGE, 3, 3))) as [file]:
-        asked = {
-            "spec": spec,
-            "uris": [file.uri],
-            "chunk_bytes": 100,
-            "max_chunks": 9,
-            "prove": True,
-            "no": 0,
-            "batch_bytes": 99,
-            "piece_bytes": 99,
-        }
-        planned, _ = tasks.answer({"task": "plan", **asked}, [file.fd])
-        [chunk] = planned["chunks"]
-        found, _ = tasks.answer({"task": "chunk", **asked, "schema": planned["schema"], "extents": chunk["extents"]}, [file.fd])
+    path = tmp_path / "t0"
+    path.write_bytes(claims.file((PAGE, 3, 3)))
+    spec = {"source": {"uris": [f"file://{path}"]}, "group_by": ["n"], "aggregates": [{"fn": "count", "as": "c"}]}
+    planned, _ = tasks.answer(plan_request(spec, path, prove=True), [])
+    found, _ = tasks.answer(chunk_request(spec, planned, 0), [])
     assert found["problem"]["code"] == "internal_error"
