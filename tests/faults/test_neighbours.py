@@ -34,7 +34,7 @@ def key(stack: Stack, tenant: str) -> dict[str, str]:
 
 
 # fault matrix: 56
-@pytest.mark.parametrize("task", ["plan", "chunk"])
+@pytest.mark.parametrize("task", ["plan", pytest.param("chunk", marks=pytest.mark.full)])
 def test_a_tenant_whose_units_never_end_gives_a_slot_to_one_that_waits_and_is_charged_nothing(stack, task):
     stack.workers(1, "tests.support.wicked_worker")
     hostile, neighbour = key(stack, "hostile"), key(stack, "neighbour")
@@ -90,6 +90,7 @@ def test_a_worker_whose_thread_hangs_ends_when_it_is_told_to_and_gives_its_units
 
 
 # fault matrix: 57
+@pytest.mark.full
 def test_a_frozen_template_whose_children_have_died_is_replaced_and_the_job_ends(stack):
     worker = stack.worker()
     parent = worker.popen.pid
