@@ -2,20 +2,22 @@
 
 import asyncio
 import secrets
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from shared.db import tenants
+from shared.db import merging, tenants
 from shared.db.jobs import JobStore
 from shared.db.migrate import upgrade
 from shared.db.pool import connect
-from shared.errors import OutputNotPermitted
+from shared.errors import DatabaseUnavailable, OutputNameTaken, OutputNotPermitted
 from shared.spec.version import STATE_VERSION
 from tests.support.databases import as_role, with_database
 from tests.support.gateway import publish
 from tests.support.stack import eventually
+from tests.support.store import COLUMNS
 
 SHAPE = {"k": "string"}
 
@@ -134,6 +136,28 @@ async def test_a_schema_that_was_dropped_is_made_again(settings, superuser, logi
     assert read(login(f"gristmill_reader_{tenant}"), f"SELECT k FROM results_{tenant}.sales") == [("b",)]
 
 
+async def test_a_schema_that_is_dropped_in_the_middle_of_a_publish_is_made_by_the_next_try(world, settings, superuser, tenant, monkeypatch):
+    await publish(settings, SHAPE, [("a",)], name="sales", tenant=tenant)
+    job_id = await world.planned(1, name="sales", tenant=tenant)
+    for _ in ("chunk", "merge"):
+        await world.commit(await world.claimed(job_id=job_id))
+        await world.advance(job_id)
+    lease = await world.claimed(job_id=job_id)
+    version = {"name": "sales", "version": 2, "rows": 0, "digest": "sha256:0", "columns": COLUMNS, "key_columns": 1}
+
+    async def prepared_then_dropped(tx, tenant, *, named):
+        reader = await tenants.prepare(tx, tenant, named=named)
+        superuser.execute(f"DROP SCHEMA results_{tenant} CASCADE")
+        return reader
+
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "tenants", SimpleNamespace(prepare=prepared_then_dropped))
+        with pytest.raises(DatabaseUnavailable, match=f"results_{tenant}"):
+            await world.merging.publish(lease, version, lambda _: {}, tenant)
+    await world.merging.publish(lease, version, lambda _: {}, tenant)
+    assert await world.value(f"SELECT count(*) FROM results_{tenant}.sales") == 0
+
+
 async def test_without_the_right_to_make_a_schema_the_grant_that_is_needed_is_named(settings, superuser, tenant):
     database, service = superuser.info.dbname, role_of(settings.database_url)
     grant = f"GRANT CREATE ON DATABASE {database} TO {service}"
@@ -170,8 +194,6 @@ async def test_a_service_that_may_not_make_roles_publishes_says_once_what_to_run
 
 
 async def test_a_view_of_the_users_own_with_the_name_is_left_alone(settings, superuser, tenant):
-    from shared.errors import OutputNameTaken
-
     await publish(settings, SHAPE, [("a",)], name="first", tenant=tenant)
     superuser.execute(f"CREATE VIEW results_{tenant}.sales AS SELECT 1::bigint AS _id, 'mine' AS k")
     with pytest.raises(OutputNameTaken):

@@ -10,6 +10,7 @@ import pytest
 
 from shared.db.pool import connect
 from shared.db.verify import INVARIANTS, violations
+from tests.support.databases import as_role
 from tests.support.transitions import UNCHECKED
 
 ALIVE = """
@@ -180,12 +181,10 @@ def test_the_command_says_what_broke_and_where_and_whether_it_could_tell(databas
 def test_a_database_that_may_not_be_read_is_not_called_broken(database_url):
     role = f"gristmill_nobody_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {role}")
-        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET role = {role}")
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
         try:
-            refused = verify(database_url)
+            refused = verify(as_role(database_url, role, "x"))
         finally:
-            connection.execute(f"ALTER DATABASE {connection.info.dbname} RESET role")
             connection.execute(f"DROP ROLE {role}")
 
     assert (refused.returncode, refused.stdout) == (2, "")
