@@ -13,6 +13,7 @@ from api_service.keys import ACCESS, JOBS, READINESS, RECEIPTS, RESULTS, SETTING
 from api_service.middleware import authorize, explain, identify, put_headers
 from api_service.routes import ROUTES
 from api_service.services.access import Access
+from api_service.services.checking import SpecChecker
 from api_service.services.jobs import JobService
 from api_service.services.readiness import Nudger, Readiness
 from api_service.services.receipts import ReceiptService
@@ -28,7 +29,7 @@ from shared.db.rows import RowStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
 from shared.doorbell import Doorbell, redis_pool
-from shared.errors import StorageUnavailable
+from shared.errors import StorageUnavailable, TooManyExports
 from shared.settings import Settings
 from shared.storage.uploads import UploadFiles
 from shared.tasks import end, forever
@@ -38,6 +39,7 @@ ANSWER_SECONDS = 4.0
 """How long a request waits for Postgres before it is told to try again."""
 EXPORTS, EXPORTS_A_TENANT, EXPORT_SECONDS = 8, 6, 3.0
 """How many at once, how many of them for one tenant, and how long the next one waits for its turn."""
+NO_EXPORT = TooManyExports("So many exports are being read that there is no connection for another; try again")
 log = structlog.get_logger()
 
 
@@ -58,15 +60,17 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         idle = timedelta(seconds=2 * STALLED_SECONDS)
         streams = connect(settings.database_url, name="gristmill-streams", size=EXPORTS, idle_in_transaction=idle)
         doorbell = Doorbell(redis_pool(settings.redis_url))
-        for close in (doorbell.close, streams.close, pool.close):
+        checker = SpecChecker(settings)
+        turns = Turns(EXPORTS, EXPORTS_A_TENANT, patience=EXPORT_SECONDS, refusal=NO_EXPORT)
+        for close in (checker.close, doorbell.close, streams.close, pool.close):
             closing.push_async_callback(close)
         nudger, readiness, files = Nudger(doorbell), Readiness(pool, doorbell), UploadFiles(settings.storage)
         jobs, versions, uploads = JobStore(pool), VersionStore(pool), UploadStore(pool)
         app[ACCESS] = Access(ApiKeyStore(pool), settings.api_key, demand=not is_loopback(settings.host))
         app[READINESS] = readiness
         app[UPLOADS] = UploadService(uploads, files)
-        app[JOBS] = JobService(jobs, versions, uploads, settings, nudger.nudge)
-        app[RESULTS] = ResultService(jobs, versions, RowStore(pool, streams), Turns(EXPORTS, EXPORTS_A_TENANT, patience=EXPORT_SECONDS))
+        app[JOBS] = JobService(jobs, versions, uploads, checker, nudger.nudge)
+        app[RESULTS] = ResultService(jobs, versions, RowStore(pool, streams), turns)
         app[RECEIPTS] = ReceiptService(ReceiptStore(pool))
         loops = forever("nudger", nudger.run), forever("lookout", app[JOBS].lookout.run)
         for work in (_tidy(files), readiness.announce(), *loops):

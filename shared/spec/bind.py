@@ -8,7 +8,7 @@ from shared.errors import Detail, TypeMismatch, UnknownColumn, UsageError
 from shared.spec.functions import FUNCTIONS, Function, Parameter
 from shared.spec.grouping import AggregateSpec, TimeBucket
 from shared.spec.models import JobSpec
-from shared.spec.names import did_you_mean, listed, quote
+from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
 from shared.spec.part import MAX_FAULTS
 from shared.spec.pointers import Location, pointer, summary
 from shared.spec.query import Aggregate, Input, Key, Query
@@ -45,11 +45,12 @@ def _named_columns(spec: JobSpec) -> Iterator[tuple[Location, str]]:
 
 def _unknown_columns(spec: JobSpec, schema: Schema) -> Iterator[Detail]:
     names = schema.names
-    for loc, name in _named_columns(spec):
-        if name not in schema:
-            guess = did_you_mean(name, names)
-            there_are = f"the data has {listed(names)}" if names else "the data has no columns"
-            yield {"pointer": pointer(*loc), "detail": f"there is no column {quote(name)}{guess}{' ' if guess else '; '}{there_are}"}
+    there_are = f"the data has {listed(names)}" if names else "the data has no columns"
+    unknown = ((loc, name) for loc, name in _named_columns(spec) if name not in schema)
+    for no, (loc, name) in enumerate(unknown):
+        guess = did_you_mean(name, names) if no < MAX_GUESSES else ""
+        hint = f"{guess}{' ' if guess else '; '}{there_are}" if no < MAX_GUESSES else ""
+        yield {"pointer": pointer(*loc), "detail": f"there is no column {quote(name)}{hint}"}
 
 
 def _arguments(spec: JobSpec, schema: Schema) -> Iterator[tuple[str, Function, Parameter, Field]]:

@@ -57,8 +57,8 @@ def _field(name: str, kind: Kind, types: Mapping[str, str]) -> Field:
 
 def check_declared(names: Iterable[str], types: Mapping[str, str]) -> None:
     """Raise UnknownColumn for a declared type of a column that the dataset does not have."""
-    known = list(names)
+    known = dict.fromkeys(names)
     for name in types:
         if name not in known:
-            has = ", ".join(map(repr, known[:20])) + (", …" if len(known) > 20 else "")
+            has = ", ".join(map(repr, list(known)[:20])) + (", …" if len(known) > 20 else "")
             raise UnknownColumn(f"the dataset has no column {name!r}; it has {has}", pointer=pointer("source", "types", name))

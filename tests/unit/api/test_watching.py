@@ -112,7 +112,7 @@ async def test_those_who_wait_are_woken_when_postgres_is_away_and_when_the_gatew
 
 
 async def test_a_tenant_of_slow_readers_leaves_turns_for_the_others():
-    turns = Turns(3, 2, patience=0.05)
+    turns = Turns(3, 2, patience=0.05, refusal=TooManyExports("x"))
     async with turns.turn("slow"), turns.turn("slow"):
         with pytest.raises(TooManyExports):
             async with turns.turn("slow"):
@@ -126,7 +126,7 @@ async def test_a_tenant_of_slow_readers_leaves_turns_for_the_others():
 
 
 async def test_who_waits_for_a_turn_gets_the_one_that_is_given_back():
-    turns = Turns(1, 1, patience=5)
+    turns = Turns(1, 1, patience=5, refusal=TooManyExports("x"))
     async with turns.turn("a"):
         waiting = asyncio.create_task(turns.turn("b").__aenter__())
         await asyncio.sleep(0)
