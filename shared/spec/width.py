@@ -27,7 +27,7 @@ def value_bytes(of: DataType) -> int:
     if of.array or of.kind != "decimal":
         return _INLINE
     digits = -(-(of.precision - of.scale) // 4) + -(-of.scale // 4)  # numeric keeps four decimal digits in two bytes
-    return min(_INLINE, 3 + 2 * digits)
+    return min(_INLINE - 1, 3 + 2 * digits)
 
 
 def row_bytes(types: Sequence[DataType]) -> int:

@@ -20,7 +20,8 @@ def large(settings, **changes) -> bytes:
     """A valid spec above the size that is checked at once."""
     types = {f"column_{i}": "decimal(18,2)" for i in range(3000)}
     spec = spec_for(settings, source={"uris": [settings.sources[0] + "a.csv"], "types": types}, **changes)
-    assert len(body := json.dumps(spec).encode()) > checking.AT_ONCE_BYTES
+    body = json.dumps(spec).encode()
+    assert len(body) > checking.AT_ONCE_BYTES
     return body
 
 

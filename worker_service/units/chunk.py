@@ -9,6 +9,7 @@ from shared.fault_points import reached
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.types import Field, Schema, parse_type
+from shared.spec.width import check_width
 from worker_service.context import Context, Work
 from worker_service.executor import Answer, Child
 from worker_service.units import files
@@ -69,5 +70,6 @@ async def _widen(ctx: Context, lease: Lease, work: Work, widened: SchemaWidened)
     wider = Schema(tuple(Field(f.name, parse_type(needed[f.name]), f.declared) if f.name in needed else f for f in schema.fields))
     if wider == schema:
         raise LeaseLost("The schema is already as wide as that")
-    bind(JobSpec.model_validate(work.spec), wider, dict.fromkeys(needed, widened.detail))
+    query = bind(JobSpec.model_validate(work.spec), wider, dict.fromkeys(needed, widened.detail))
+    check_width([*(key.type for key in query.keys), *(aggregate.result for aggregate in query.aggregates)])
     await ctx.units.widen(lease, {**work.plan, "schema": wider.to_json()})

@@ -6,12 +6,15 @@ from typing import Any
 from shared.db.units import Lease, NewUnit
 from shared.errors import LimitExceeded
 from shared.fault_points import reached
+from shared.settings import Settings
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
-from shared.spec.types import Schema
+from shared.spec.query import Query
+from shared.spec.types import Schema, parse_result_type
+from shared.spec.width import check_width
 from worker_service.context import Context, Work
 from worker_service.executor import Child
-from worker_service.units import files
+from worker_service.units import files, publish
 
 
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
@@ -30,23 +33,33 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
             "max_chunks": spec.limits.max_chunks,
             "prove": lease.payload.get("prove", False),
         }
-        _check_size(spec, planned)
+        _check_size(spec, ctx.settings, planned)
         async with child.run(request, descriptors, lease.allowed) as answer:
             header = answer.header
         files.check_unchanged(planned, descriptors)
-    schema = Schema.from_json(header["schema"])
-    bind(spec, schema)
-    chunks = [
+    await _check_result(ctx, work, bind(spec, Schema.from_json(header["schema"])))
+    chunks = (
         NewUnit(no=no, payload={"extents": chunk["extents"], "guessed": header["guessed"]}, bytes=chunk["bytes"])
         for no, chunk in enumerate(header["chunks"])
-    ]
+    )
     total = sum(file["size"] for file in planned)
     reached("plan.before_insert")
     await ctx.units.complete_plan(lease, {"files": planned, "schema": header["schema"], "bytes": total}, chunks)
     reached("plan.after_commit")
 
 
-def _check_size(spec: JobSpec, planned: list[dict[str, Any]]) -> None:
-    total, most = sum(file["size"] for file in planned), spec.limits.max_bytes
-    if most is not None and total > most:
-        raise LimitExceeded(f"The source has {total:,} bytes; limits.max_bytes is {most:,}")
+async def _check_result(ctx: Context, work: Work, query: Query) -> None:
+    """What would keep the result from being stored or published is found before the scan."""
+    columns = publish.result_columns(query)
+    check_width([parse_result_type(column["type"]) for column in columns])
+    if work.result_name is not None:
+        assert work.version is not None
+        sums = {aggregate.name for aggregate in query.aggregates if aggregate.may_widen}
+        await ctx.merging.check_columns(work.tenant, work.result_name, work.version, columns, sums)
+
+
+def _check_size(spec: JobSpec, settings: Settings, planned: list[dict[str, Any]]) -> None:
+    total, chosen = sum(file["size"] for file in planned), spec.limits.max_bytes
+    most, whose = (settings.max_bytes, "GRISTMILL_MAX_BYTES") if chosen is None else (chosen, "limits.max_bytes")
+    if total > most:
+        raise LimitExceeded(f"The source has {total:,} bytes; {whose} is {most:,}")
