@@ -12,11 +12,14 @@ from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
 from shared.spec.part import MAX_FAULTS
 from shared.spec.pointers import Location, pointer, summary
 from shared.spec.query import Aggregate, Input, Key, Query
-from shared.spec.types import Field, Schema
+from shared.spec.types import Field, Kind, Schema
+
+Culprits = Mapping[tuple[str, Kind], str]
+"""A column, and as which kind it was to be read -> which values made it a string."""
 
 
-def bind(spec: JobSpec, schema: Schema, culprits: Mapping[str, str] = MappingProxyType({})) -> Query:
-    """Raises UnknownColumn, else TypeMismatch, each with all of its kind at once. *culprits*: column -> which values make it a string."""
+def bind(spec: JobSpec, schema: Schema, culprits: Culprits = MappingProxyType({})) -> Query:
+    """Raises UnknownColumn, else TypeMismatch, each with all of its kind at once."""
     _refuse(UnknownColumn, _unknown_columns(spec, schema))
     _refuse(TypeMismatch, _mismatches(spec, schema, culprits))
     keys = (key.column if isinstance(key, TimeBucket) else key for key in spec.group_by)
@@ -27,6 +30,15 @@ def bind(spec: JobSpec, schema: Schema, culprits: Mapping[str, str] = MappingPro
         max_groups=spec.limits.max_groups,
         max_state_bytes=spec.limits.max_state_bytes,
     )
+
+
+def texts_wanted(spec: JobSpec, schema: Schema) -> set[tuple[str, Kind]]:
+    """Undeclared string columns that aggregates take as something else, each with the kind as which its text was to read."""
+    return {
+        (field.name, parameter.accepts.reads)
+        for _, _, parameter, field in _arguments(spec, schema)
+        if parameter.accepts is not None and field.type.kind == "string" and not field.declared and parameter.accepts.reads != "string"
+    }
 
 
 def _refuse(error: type[UsageError], found: Iterator[Detail]) -> None:
@@ -61,10 +73,11 @@ def _arguments(spec: JobSpec, schema: Schema) -> Iterator[tuple[str, Function, P
             yield pointer("aggregates", i, parameter), function, function.parameters[parameter], schema[name]
 
 
-def _mismatches(spec: JobSpec, schema: Schema, culprits: Mapping[str, str]) -> Iterator[Detail]:
+def _mismatches(spec: JobSpec, schema: Schema, culprits: Culprits) -> Iterator[Detail]:
     for at, function, parameter, field in _arguments(spec, schema):
         if parameter.accepts is not None and field.type.kind not in parameter.accepts.kinds:
-            why = _cure(field, culprits.get(field.name, "a value of it does not read as a number"))
+            culprit = culprits.get((field.name, parameter.accepts.reads), f"a value of it does not read as {parameter.accepts.what}")
+            why = _cure(field, culprit)
             yield {
                 "pointer": at,
                 "detail": f"{function.name} needs {parameter.accepts.what}, and {quote(field.name)} is {field.type}: {why}",

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from shared.errors import GristmillError, InternalError, OutOfMemory, SchemaWidened, TypeMismatch
-from shared.spec.bind import bind
+from shared.spec.bind import bind, texts_wanted
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema
@@ -85,13 +85,11 @@ def _planned(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceF
 
 
 def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
-    """Raises what `bind` raises; of columns that a few values keep from being numbers it names these, which takes another look at the data."""
+    """Raises what `bind` raises; of columns that a few values keep from what is wanted it names these, which takes another look at the data."""
     try:
         bind(spec, schema)
     except TypeMismatch:
-        inputs = {name for aggregate in spec.aggregates for name in aggregate.columns.values()}
-        strings = {name for name in inputs if schema[name].type.kind == "string" and not schema[name].declared}
-        bind(spec, schema, readers.culprits(files, spec.source, strings))
+        bind(spec, schema, readers.culprits(files, spec.source, texts_wanted(spec, schema)))
         raise
 
 
