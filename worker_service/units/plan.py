@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import msgspec
+
 from shared.db.units import Lease, NewUnit
 from shared.errors import LimitExceeded
 from shared.fault_points import reached
@@ -15,6 +17,16 @@ from shared.spec.width import check_width
 from worker_service.context import Context, Work
 from worker_service.executor import Child
 from worker_service.units import files, publish
+
+
+class _Chunk(msgspec.Struct):
+    """Of the child's answer; the extents are stored as they came."""
+
+    extents: msgspec.Raw
+    bytes: int
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
 
 
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
@@ -39,8 +51,8 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         files.check_unchanged(planned, descriptors)
     await _check_result(ctx, work, bind(spec, Schema.from_json(header["schema"])))
     chunks = (
-        NewUnit(no=no, payload={"extents": chunk["extents"], "guessed": header["guessed"]}, bytes=chunk["bytes"])
-        for no, chunk in enumerate(header["chunks"])
+        NewUnit(no=no, payload={"extents": chunk.extents, "guessed": header["guessed"]}, bytes=chunk.bytes)
+        for no, chunk in enumerate(map(_CHUNK.decode, header["chunks"]))
     )
     total = sum(file["size"] for file in planned)
     reached("plan.before_insert")
