@@ -39,7 +39,9 @@ ANSWER_SECONDS = 4.0
 """How long a request waits for Postgres before it is told to try again."""
 EXPORTS, EXPORTS_A_TENANT, EXPORT_SECONDS = 8, 6, 3.0
 """How many at once, how many of them for one tenant, and how long the next one waits for its turn."""
-NO_EXPORT = TooManyExports("So many exports are being read that there is no connection for another; try again")
+NO_EXPORT = TooManyExports(
+    "So many exports are being read that there is no connection for another; try again",
+)
 log = structlog.get_logger()
 
 

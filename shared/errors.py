@@ -90,7 +90,7 @@ class InvalidSpec(UsageError):
 
 
 class TooManyColumns(UsageError):
-    """A result of more columns, or of wider rows, than a Postgres table holds; of wide types this is known when the data is seen."""
+    """A result of more columns, or of wider rows, than a Postgres table holds."""
 
     code = "too_many_columns"
 

@@ -1,4 +1,4 @@
-"""Checking specs without keeping anybody waiting: small ones at once, large ones in a process of their own, for a bounded time."""
+"""Checking specs: small ones at once, large ones in a process of their own, for a bounded time."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A valid spec in its one spelling. *refusal* is why this server takes no new job of it; a known job is found all the same."""
+    """A valid spec in its one spelling. *refusal* is why this server takes no new job of it, if it does not."""
 
     canonical: str
     digest: str
@@ -64,9 +64,12 @@ class SpecChecker:
     def __init__(self, settings: Settings) -> None:
         self._sources = settings.sources
         self._ceilings = Ceilings(**{name: getattr(settings, name) for name in Ceilings.__slots__})
-        self._turns = Turns(PROCESSES, PROCESSES_A_TENANT, patience=TURN_SECONDS, refusal=SpecCheckBusy(
-            "Other large specs are being checked; send this one again, or make it smaller than 64 kB"
-        ))  # fmt: skip
+        self._turns = Turns(
+            PROCESSES,
+            PROCESSES_A_TENANT,
+            patience=TURN_SECONDS,
+            refusal=SpecCheckBusy("Other large specs are being checked; send this one again, or make it smaller than 64 kB"),
+        )
         self._idle: list[asyncio.subprocess.Process] = []
 
     async def check(self, tenant: str, body: bytes) -> Checked:
@@ -103,9 +106,14 @@ class SpecChecker:
                 return process
         kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "api_service.checker",
-            env=kept, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "api_service.checker",
+            env=kept,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
 
     async def close(self) -> None:
         while self._idle:

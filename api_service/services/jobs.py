@@ -19,7 +19,7 @@ from shared.spec.version import STATE_VERSION
 _ROW_SECONDS, _COUNTS_SECONDS = 0.05, 0.25
 """How old may be what a job's row says, and what is counted over its units: 10,000 clients that poll cost as much as one."""
 _COUNTS_TIMES = 10
-"""Counting 100,000 units takes a while: at most a tenth of the time one gateway has Postgres count those of a job."""
+"""At most a tenth of the time one gateway has Postgres count the units of a job."""
 PRESENT_SECONDS = 5.0
 """How often it is looked whether a client that waits is still there."""
 
@@ -50,7 +50,7 @@ class JobService:
         """Commit the job of a spec; the flag says that the key was known and the job is the one it made."""
         checked = await self._checker.check(tenant, body)
         if idempotency_key is not None and (known := await self._jobs.replayed(tenant, idempotency_key, checked.digest)):
-            return known, True  # though its upload may be gone by now, or this server would not take it any more
+            return known, True  # its upload may be gone by now, or its limits above today's
         if checked.refusal is not None:
             raise checked.refusal
         spec: dict[str, Any] = msgspec.json.decode(checked.canonical)

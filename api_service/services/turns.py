@@ -1,4 +1,4 @@
-"""How many of something are under way at once, of all and of one tenant: long answers, each of which holds a connection, and large checks."""
+"""How many of something are under way at once, of all and of one tenant: exports, and checks of large specs."""
 
 import asyncio
 from collections import Counter

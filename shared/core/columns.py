@@ -1,4 +1,4 @@
-"""Which columns a new version of a result may have: those of the published one, in their order and with their types, and more behind them."""
+"""Which columns a new version of a result may have: those of the published one, and more behind them."""
 
 from collections.abc import Collection, Sequence
 from itertools import zip_longest
@@ -10,7 +10,10 @@ _SUM = {"int64", "decimal(38,0)"}
 
 
 def misfits(old: Sequence[Column], new: Sequence[Column], undecided: Collection[str] = ()) -> str:
-    """How *new* cannot follow *old*, place by place; nothing if it can. *undecided* names the sums of integers before they are merged."""
+    """How *new* cannot follow *old*, place by place; nothing if it can.
+
+    *undecided* names the sums of integers, before they are merged.
+    """
     wrong = [
         f"column {no} is {_named(was)} there and {_named(now)} here"
         for no, (was, now) in enumerate(zip_longest(old, new[: len(old)]), 1)

@@ -171,7 +171,7 @@ class UnitStore:
             await tx.execute(SQL.reset_plan, lease.job_id, lease.epoch + 1, payload)
 
     async def insert(self, tx: Connection, job_id: str, kind: Kind, epoch: int, units: Iterable[NewUnit]) -> None:
-        """The caller holds the job's row. In batches: to encode 100,000 units at once would keep the heartbeat waiting."""
+        """The caller holds the job's row. In batches: to encode 100,000 units at once would delay the heartbeat."""
         left = iter(units)
         while batch := list(islice(left, INSERT_BATCH)):
             columns = [u.no for u in batch], [u.payload for u in batch], [u.bytes for u in batch]

@@ -1,4 +1,4 @@
-"""What a new job has to keep to beside being valid. It is asked when a job is submitted; stored jobs keep what they were checked with."""
+"""What a new job has to keep to beside being valid. Stored jobs keep what they were checked with."""
 
 import re
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from shared.spec.width import NARROWEST_KEY, check_width, narrowest
 
 MAX_TYPES = 10_000
 _ZONE = re.compile(r"(?!Factory$)[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*")
-"""The names of the IANA database. Its files hold others too (`posixrules`, `right/…`, `localtime`), on one machine and not on the next."""
+"""The names of the IANA database. Some machines have files of other names too: `posixrules`, `right/…`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceilings:
-    """The most that a spec's limits may say on this server, and the least of its chunk_bytes; each is a setting of the same name."""
+    """The most that a spec's limits may say, and the least of chunk_bytes; each is a setting of the same name."""
 
     max_groups: int
     max_bytes: int
@@ -43,12 +43,20 @@ def _faults(spec: JobSpec, ceilings: Ceilings) -> Iterator[Detail]:
     zones += [(("group_by", i, "tz"), key.tz) for i, key in enumerate(spec.group_by) if isinstance(key, TimeBucket) and key.tz]
     for place, zone in zones:
         if not _ZONE.fullmatch(zone):
-            yield Detail(pointer=pointer(*place), detail=f'{quote(zone)} is no zone of the IANA database, such as "Asia/Seoul" or "UTC"')
+            yield Detail(
+                pointer=pointer(*place),
+                detail=f'{quote(zone)} is no zone of the IANA database, such as "Asia/Seoul" or "UTC"',
+            )
     if (declared := len(spec.source.types)) > MAX_TYPES:
         yield Detail(pointer=pointer("source", "types"), detail=f"at most {MAX_TYPES:,} columns, not {declared:,}")
     least, chosen = ceilings.min_chunk_bytes, spec.options.chunk_bytes
     if chosen is not None and chosen < least:
-        yield _beyond("options", "chunk_bytes", f"{chosen:,} is less than {least:,}, the least that this server takes", "min_chunk_bytes")
+        yield _beyond(
+            "options",
+            "chunk_bytes",
+            f"{chosen:,} is less than {least:,}, the least that this server takes",
+            "min_chunk_bytes",
+        )
     for name in ("max_groups", "max_bytes", "max_chunks", "max_state_bytes"):
         asked, most = getattr(spec.limits, name), getattr(ceilings, name)
         if asked is not None and asked > most:

@@ -33,7 +33,7 @@ def bind(spec: JobSpec, schema: Schema, culprits: Culprits = MappingProxyType({}
 
 
 def texts_wanted(spec: JobSpec, schema: Schema) -> set[tuple[str, Kind]]:
-    """Undeclared string columns that aggregates take as something else, each with the kind as which its text was to read."""
+    """Undeclared string columns that aggregates take as something else, and as which kind."""
     return {
         (field.name, parameter.accepts.reads)
         for _, _, parameter, field in _arguments(spec, schema)
@@ -76,8 +76,8 @@ def _arguments(spec: JobSpec, schema: Schema) -> Iterator[tuple[str, Function, P
 def _mismatches(spec: JobSpec, schema: Schema, culprits: Culprits) -> Iterator[Detail]:
     for at, function, parameter, field in _arguments(spec, schema):
         if parameter.accepts is not None and field.type.kind not in parameter.accepts.kinds:
-            culprit = culprits.get((field.name, parameter.accepts.reads), f"a value of it does not read as {parameter.accepts.what}")
-            why = _cure(field, culprit)
+            unknown = f"a value of it does not read as {parameter.accepts.what}"
+            why = _cure(field, culprits.get((field.name, parameter.accepts.reads), unknown))
             yield {
                 "pointer": at,
                 "detail": f"{function.name} needs {parameter.accepts.what}, and {quote(field.name)} is {field.type}: {why}",

@@ -53,10 +53,10 @@ def closest(word: str, candidates: Iterable[str], synonyms: Mapping[str, str] | 
 
 
 def edits(left: str, right: str, most: int) -> int:
-    """How many letters to insert, drop, replace or swap with their neighbour make *right* of *left*; *most* + 1 if it is more than that.
+    """How many letters to insert, drop, replace or swap with their neighbour make *right* of *left*.
 
-    Only the cells near the diagonal are computed, so the cost is len(left) * (2 * most + 1), whatever the names.
-    difflib's is cubic at the worst.
+    *most* + 1 if it is more than *most*. Only the cells near the diagonal are computed: the cost is
+    len(left) * (2 * most + 1), whatever the names; difflib's is cubic at the worst.
     """
     if abs(len(left) - len(right)) > most:
         return most + 1

@@ -8,7 +8,7 @@ from shared.spec.types import FLOAT64, DataType, Kind
 
 @dataclass(frozen=True, slots=True)
 class Accepts:
-    """A set of column kinds and how a message calls it; *reads* is the one as which the text of such a column reads, if it is one."""
+    """A set of column kinds, how a message calls it, and the kind as which the text of such a column reads."""
 
     what: str
     kinds: frozenset[Kind]

@@ -105,7 +105,7 @@ def _fraction(number: float) -> float:
 
 
 def at_most(most: int) -> BeforeValidator:
-    """At most so many elements. Looked at first, so that those of an array that is too long are never checked one by one."""
+    """At most so many elements; those of an array that is too long are not looked at."""
 
     def check(items: object) -> object:
         if isinstance(items, list | tuple | dict) and len(items) > most:

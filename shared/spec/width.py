@@ -1,7 +1,8 @@
 """How wide a row of a result may get, and how many columns a Postgres table holds.
 
-A heap tuple has at most 8,160 bytes. What is fixed in size stays inside; a longer value moves out and leaves a pointer of 18 bytes, but
-one of 24 bytes or fewer never moves. So 24 bytes are the most that a text, an array or a long number takes.
+A heap tuple has at most 8,160 bytes. What is fixed in size stays inside. A longer value moves out and leaves
+a pointer of 18 bytes, but one of 24 bytes or fewer never moves: 24 are the most that a text or an array takes.
+A number has an odd size, so 23 are the most of it.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ def value_bytes(of: DataType) -> int:
         return _FIXED[of.kind]
     if of.array or of.kind != "decimal":
         return _INLINE
-    digits = -(-(of.precision - of.scale) // 4) + -(-of.scale // 4)  # numeric keeps four decimal digits in two bytes
+    digits = -(-(of.precision - of.scale) // 4) + -(-of.scale // 4)  # four in two bytes
     return min(_INLINE - 1, 3 + 2 * digits)
 
 
@@ -57,7 +58,8 @@ def check_width(types: Sequence[DataType]) -> None:
     columns = len(types) + 1
     if columns > MAX_COLUMNS:
         raise TooManyColumns(
-            f"The result has {columns:,} columns with _id; a Postgres table has at most {MAX_COLUMNS:,}: {_CURE}", pointer="#/aggregates"
+            f"The result has {columns:,} columns with _id; a Postgres table has at most {MAX_COLUMNS:,}: {_CURE}",
+            pointer="#/aggregates",
         )
     if (size := row_bytes(types)) > MAX_ROW_BYTES:
         raise TooManyColumns(

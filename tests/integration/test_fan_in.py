@@ -1,4 +1,4 @@
-"""The step to the next phase, when it fails again and again: the job ends with the cause, whoever looks and whoever dies."""
+"""The step to the next phase, when it fails again and again: the job ends with the cause, whoever meets it."""
 
 import asyncio
 from itertools import pairwise
@@ -27,7 +27,14 @@ async def scanned(world, spec=SPEC) -> str:
     """A job whose last chunk is done."""
     await world.beat()
     job, _ = await world.jobs.submit(
-        "default", spec, "d", idempotency_key=None, priority=5, labels={}, result_name=None, state_version=world.units._state_version
+        "default",
+        spec,
+        "d",
+        idempotency_key=None,
+        priority=5,
+        labels={},
+        result_name=None,
+        state_version=world.units._state_version,
     )
     await world.units.complete_plan(await world.claimed(job_id=job.id), PLAN, [NewUnit(no=0, payload={}, bytes=1)])
     await world.commit(await world.claimed(job_id=job.id))

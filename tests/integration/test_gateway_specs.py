@@ -1,4 +1,4 @@
-"""Large specs are checked in a process of their own: nobody waits for one, and one that takes too long is ended."""
+"""Large specs are checked in a process of their own: no other request waits for one, and each check has an end."""
 
 import asyncio
 import json
@@ -42,7 +42,11 @@ async def test_a_large_spec_is_checked_as_a_small_one_is(settings):
         ):
             async with http.post("/v1/jobs", data=large(settings, **changes), headers=JSON) as response:
                 problem = await problem_of(response)
-            assert (problem["status"], problem["code"], problem["errors"][0]["pointer"]) == (422, code, pointer)
+            assert (problem["status"], problem["code"], problem["errors"][0]["pointer"]) == (
+                422,
+                code,
+                pointer,
+            )
         async with http.post("/v1/jobs", data=b"[" * 100_000, headers=JSON) as response:
             assert (response.status, (await problem_of(response))["code"]) == (400, "malformed_json")
         [checker] = checkers()
@@ -79,7 +83,11 @@ async def test_a_check_that_does_not_end_is_ended_and_the_next_one_has_a_new_pro
         monkeypatch.setattr(checking, "CHECK_SECONDS", 0.2)
         async with http.post("/v1/jobs", data=large(settings), headers=JSON) as response:
             problem = await problem_of(response)
-        assert (problem["status"], problem["code"], response.headers["Retry-After"]) == (503, "spec_check_busy", "1")
+        assert (problem["status"], problem["code"], response.headers["Retry-After"]) == (
+            503,
+            "spec_check_busy",
+            "1",
+        )
         assert not stuck.is_running()
         monkeypatch.undo()
         async with http.post("/v1/jobs", data=large(settings), headers=JSON) as response:
@@ -116,15 +124,26 @@ async def test_one_tenants_large_specs_leave_a_process_for_another(settings, mon
 @pytest.mark.parametrize(
     ("changes", "pointer", "words"),
     [
-        ({"limits": {"max_chunks": 10**12}}, "#/limits/max_chunks", "1,000,000,000,000 is more than 100,000, .*GRISTMILL_MAX_CHUNKS"),
+        (
+            {"limits": {"max_chunks": 10**12}},
+            "#/limits/max_chunks",
+            "1,000,000,000,000 is more than 100,000, .*GRISTMILL_MAX_CHUNKS",
+        ),
         ({"limits": {"max_groups": 10**9}}, "#/limits/max_groups", "GRISTMILL_MAX_GROUPS"),
         ({"limits": {"max_bytes": 2**60}}, "#/limits/max_bytes", "GRISTMILL_MAX_BYTES"),
         ({"limits": {"max_state_bytes": 2**60}}, "#/limits/max_state_bytes", "GRISTMILL_MAX_STATE_BYTES"),
-        ({"options": {"chunk_bytes": 1}}, "#/options/chunk_bytes", "1 is less than 65,536, .*GRISTMILL_MIN_CHUNK_BYTES"),
+        (
+            {"options": {"chunk_bytes": 1}},
+            "#/options/chunk_bytes",
+            "1 is less than 65,536, .*GRISTMILL_MIN_CHUNK_BYTES",
+        ),
     ],
 )
 async def test_a_limit_above_the_servers_own_is_refused_with_both(settings, changes, pointer, words):
-    async with gateway(settings) as http, http.post("/v1/jobs", json=spec_for(settings, **changes)) as response:
+    async with (
+        gateway(settings) as http,
+        http.post("/v1/jobs", json=spec_for(settings, **changes)) as response,
+    ):
         problem = await problem_of(response)
 
     [error] = problem["errors"]
@@ -142,4 +161,8 @@ async def test_a_key_means_its_job_though_this_server_would_not_take_its_spec_an
         async with http.post("/v1/jobs", json=spec) as response:
             assert response.status == 422
         async with http.post("/v1/jobs", json=spec, headers=key) as again:
-            assert (again.status, again.headers["Idempotency-Replayed"], (await again.json())["id"]) == (202, "true", job["id"])
+            assert (again.status, again.headers["Idempotency-Replayed"], (await again.json())["id"]) == (
+                202,
+                "true",
+                job["id"],
+            )

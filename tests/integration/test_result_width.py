@@ -1,4 +1,4 @@
-"""The bounds of shared/spec/width.py, against Postgres itself: tables that are as wide as they may be hold the widest values."""
+"""The bounds of shared/spec/width.py, against Postgres: tables as wide as they may be hold the widest values."""
 
 import asyncpg
 import pytest
@@ -14,9 +14,9 @@ WIDEST = {
     "float64": "-1.7976931348623157e308",
     "date": "'9999-12-31'",
     "timestamptz": "'9999-12-31 23:59:59.999999Z'",
-    "string": "'abcdefghijklmnopqrstuvw'",  # with its header 24 bytes: one more, and Postgres would move it out of the row
+    "string": "'abcdefghijklmnopqrstuvw'",  # 24 bytes with its header; 25 are moved out of the row
     "decimal(38,0)": "9" * 38,
-    "decimal(38,17)": "9" * 20 + "." + "9" * 17,  # 23 bytes; with one digit more it would be 25, and moved out too
+    "decimal(38,17)": "9" * 20 + "." + "9" * 17,  # 23 bytes; a digit more makes 25
     "decimal(18,2)": "9" * 16 + ".99",
     "bool[]": "'{t,t,t}'",
 }

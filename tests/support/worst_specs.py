@@ -1,4 +1,4 @@
-"""Specs that are as dear to check as their size allows, by the kind of work that they make. Each family takes the size of a body in bytes."""
+"""Specs that are as dear to check as their size allows, by the kind of work. A family takes a size in bytes."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -38,7 +38,11 @@ def long_misspelt_names_beside_long_ones(size: int) -> bytes:
 
 
 def every_column_of_every_index_wrong(size: int) -> bytes:
-    return filled(size, lambda taken: spec(output={"indexes": [taken[i : i + 32] for i in range(0, len(taken), 32)]}), map(str, range(512)))
+    return filled(
+        size,
+        lambda taken: spec(output={"indexes": [taken[i : i + 32] for i in range(0, len(taken), 32)]}),
+        map(str, range(512)),
+    )
 
 
 def misspelt_functions(size: int) -> bytes:
@@ -54,16 +58,28 @@ def unknown_keys(size: int) -> bytes:
 
 
 def unknown_keys_in_each_aggregate(size: int) -> bytes:
-    return filled(size, lambda taken: spec(aggregates=taken), ({"fn": "count", "colunm": 1, "a": 1, "b": 1} for _ in count()))
+    return filled(
+        size,
+        lambda taken: spec(aggregates=taken),
+        ({"fn": "count", "colunm": 1, "a": 1, "b": 1} for _ in count()),
+    )
 
 
 def one_name_again_and_again(size: int) -> bytes:
-    return filled(size, lambda taken: spec(source={"uris": ["upload:u"], "csv": {"header": False, "names": taken}}), ("a" for _ in count()))
+    return filled(
+        size,
+        lambda taken: spec(source={"uris": ["upload:u"], "csv": {"header": False, "names": taken}}),
+        ("a" for _ in count()),
+    )
 
 
 def many_names(size: int) -> bytes:
     names = (f"c{i}" for i in count())
-    return filled(size, lambda taken: spec(source={"uris": ["upload:u"], "csv": {"header": False, "names": taken}}), names)
+    return filled(
+        size,
+        lambda taken: spec(source={"uris": ["upload:u"], "csv": {"header": False, "names": taken}}),
+        names,
+    )
 
 
 def many_uris(size: int) -> bytes:
@@ -76,7 +92,11 @@ def many_wrong_uris(size: int) -> bytes:
 
 def many_types(size: int) -> bytes:
     kinds = ["decimal(18, 2)", "int", "date"]
-    return filled(size, lambda taken: spec(source={"uris": ["upload:u"], "types": {f"c{i}": kinds[i % 3] for i in taken}}), count())
+    return filled(
+        size,
+        lambda taken: spec(source={"uris": ["upload:u"], "types": {f"c{i}": kinds[i % 3] for i in taken}}),
+        count(),
+    )
 
 
 def many_labels(size: int) -> bytes:
@@ -113,8 +133,24 @@ def one_key_twice(size: int) -> bytes:
 
 
 FAMILIES: list[Family] = [
-    misspelt_index_columns_beside_many_columns, long_misspelt_names_beside_long_ones, every_column_of_every_index_wrong, misspelt_functions,
-    nearly_functions, unknown_keys, unknown_keys_in_each_aggregate, one_name_again_and_again, many_names, many_uris, many_wrong_uris,
-    many_types, many_labels, many_time_zones, arrays_in_arrays, empty_arrays_for_keys, numbers_without_end, long_numbers, exponents,
+    misspelt_index_columns_beside_many_columns,
+    long_misspelt_names_beside_long_ones,
+    every_column_of_every_index_wrong,
+    misspelt_functions,
+    nearly_functions,
+    unknown_keys,
+    unknown_keys_in_each_aggregate,
+    one_name_again_and_again,
+    many_names,
+    many_uris,
+    many_wrong_uris,
+    many_types,
+    many_labels,
+    many_time_zones,
+    arrays_in_arrays,
+    empty_arrays_for_keys,
+    numbers_without_end,
+    long_numbers,
+    exponents,
     one_key_twice,
-]  # fmt: skip
+]

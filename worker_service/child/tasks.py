@@ -85,7 +85,7 @@ def _planned(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceF
 
 
 def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
-    """Raises what `bind` raises; of columns that a few values keep from what is wanted it names these, which takes another look at the data."""
+    """Raises what `bind` raises; names the few values that keep a column from what is wanted, which takes another look."""
     try:
         bind(spec, schema)
     except TypeMismatch:

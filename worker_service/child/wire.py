@@ -13,8 +13,7 @@ from typing import Any
 
 FDS_PER_MESSAGE = 200  # the kernel's limit is 253
 _LONG = frozenset({"chunks"})
-"""Lists whose elements travel as texts: 100,000 chunks as objects would keep the parent's event loop, most of all its garbage
-collector, from the heartbeat."""
+"""Lists whose elements travel as texts: to make objects of 100,000 chunks would delay the parent's heartbeat."""
 
 
 def send_descriptors(sock: socket.socket, descriptors: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""Which values keep a column of a CSV dataset from being of a kind, told from the planner's samples once that is an error."""
+"""Which values keep a CSV column from being of a kind, told from the planner's samples once that is an error."""
 
 from collections.abc import Collection
 from functools import partial
@@ -19,7 +19,11 @@ _FEW = 3
 """A column with more misfits than that holds text."""
 
 
-def culprits(files: list[SourceFile], source: SourceSpec, wanted: Collection[tuple[str, Kind]]) -> dict[tuple[str, Kind], str]:
+Wanted = tuple[str, Kind]
+"""A column, and as which kind its text was to read."""
+
+
+def culprits(files: list[SourceFile], source: SourceSpec, wanted: Collection[Wanted]) -> dict[Wanted, str]:
     """For each column that holds what is *wanted* of it but for a few spellings, which those are and how often they occur."""
     if not wanted or file_format(files[0], source) != "csv":
         return {}
@@ -37,7 +41,8 @@ def _culprit(text: Column, kind: Kind) -> str:
     counts = pc.value_counts(text.drop_null())
     values, occurs = counts.field("values"), counts.field("counts")
     wrong: list[tuple[int, str]] = []
-    while (row := first_misfit(values, partial(literals.fits, field=Field("", DataType(kind)), zone="UTC"))) is not None:
+    fits = partial(literals.fits, field=Field("", DataType(kind)), zone="UTC")
+    while (row := first_misfit(values, fits)) is not None:
         if len(wrong) == _FEW:
             return ""
         wrong.append((occurs[row].as_py(), shown(values[row].as_buffer().to_pybytes(), "utf-8")))

@@ -71,6 +71,7 @@ async def _widen(ctx: Context, lease: Lease, work: Work, widened: SchemaWidened)
     wider = Schema(tuple(Field(f.name, parse_type(needed[f.name]), f.declared) if f.name in needed else f for f in schema.fields))
     if wider == schema:
         raise LeaseLost("The schema is already as wide as that")
-    query = bind(JobSpec.model_validate(work.spec), wider, dict.fromkeys(product(needed, SIMPLE), widened.detail))
+    culprits = dict.fromkeys(product(needed, SIMPLE), widened.detail)
+    query = bind(JobSpec.model_validate(work.spec), wider, culprits)
     check_width([*(key.type for key in query.keys), *(aggregate.result for aggregate in query.aggregates)])
     await ctx.units.widen(lease, {**work.plan, "schema": wider.to_json()})

@@ -1,4 +1,4 @@
-"""What the check of a spec costs, counted in calls: in proportion to the body, and little for one that is checked at once."""
+"""What the check of a spec costs, counted in calls: in proportion to the body, and little for a small one."""
 
 import json
 import sys
@@ -71,7 +71,11 @@ class Counted(str):
         return str.__eq__(self, other)
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if "misspelt" in family.__name__], ids=lambda family: family.__name__)
+@pytest.mark.parametrize(
+    "family",
+    [family for family in FAMILIES if "misspelt" in family.__name__],
+    ids=lambda family: family.__name__,
+)
 def test_guesses_compare_a_bounded_number_of_letters(family, monkeypatch):
     compare = names.edits
     monkeypatch.setattr(names, "edits", lambda left, right, most: compare([*map(Counted, left)], [*map(Counted, right)], most))

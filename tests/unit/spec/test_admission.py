@@ -42,7 +42,19 @@ def test_names_that_only_some_machines_have_are_refused(body, zone, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    "zone", ["/etc/passwd", "../UTC", "Asia/../UTC", "./UTC", "America", "zone.tab", "Asia/Seoul/", "", "A" * 10_000, "UTC\n"]
+    "zone",
+    [
+        "/etc/passwd",
+        "../UTC",
+        "Asia/../UTC",
+        "./UTC",
+        "America",
+        "zone.tab",
+        "Asia/Seoul/",
+        "",
+        "A" * 10_000,
+        "UTC\n",
+    ],
 )
 def test_what_is_no_zone_anywhere_is_refused_by_the_spec_itself(reject, body, zone):
     assert list(reject(zoned(body, zone))) == ["#/source/timezone"]
@@ -51,7 +63,9 @@ def test_what_is_no_zone_anywhere_is_refused_by_the_spec_itself(reject, body, zo
 def test_a_stored_spec_is_read_whatever_is_taken_today(body):
     """Its limits are above every ceiling, its chunks below the floor, its zone an odd one."""
     spec = body(
-        limits={"max_chunks": 10**12, "max_groups": 2**62}, options={"chunk_bytes": 1}, source={"uris": ["upload:u"], "timezone": "GMT"}
+        limits={"max_chunks": 10**12, "max_groups": 2**62},
+        options={"chunk_bytes": 1},
+        source={"uris": ["upload:u"], "timezone": "GMT"},
     )
     assert JobSpec.model_validate(spec).limits.max_chunks == 10**12
     assert set(refused(spec)) == {"#/limits/max_chunks", "#/limits/max_groups", "#/options/chunk_bytes"}
