@@ -92,7 +92,7 @@ class SpecChecker:
             if isinstance(error, TimeoutError | asyncio.IncompleteReadError | OSError):
                 log.warning("spec_check.ended", bytes=len(frames[-1]), error=str(error) or type(error).__name__)
                 raise SpecCheckBusy(
-                    f"The check of this spec of {len(frames[-1]):,} bytes did not end within {CHECK_SECONDS:g} s; "
+                    f"The check of this spec of {len(frames[-1]):,} bytes was cut off; it may take {CHECK_SECONDS:g} s: "
                     "send it again, or make it smaller"
                 ) from error
             raise
