@@ -13,6 +13,7 @@ from api_service.keys import ACCESS, JOBS, READINESS, RECEIPTS, RESULTS, SETTING
 from api_service.middleware import authorize, explain, identify, put_headers
 from api_service.routes import ROUTES
 from api_service.services.access import Access
+from api_service.services.checking import SpecChecker
 from api_service.services.jobs import JobService
 from api_service.services.readiness import Nudger, Readiness
 from api_service.services.receipts import ReceiptService
@@ -29,7 +30,7 @@ from shared.db.rows import RowStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
 from shared.doorbell import Doorbell, redis_pool
-from shared.errors import StorageUnavailable
+from shared.errors import StorageUnavailable, TooManyExports
 from shared.settings import Settings
 from shared.storage.uploads import UploadFiles
 from shared.tasks import end, forever
@@ -40,6 +41,7 @@ ANSWER_SECONDS = 4.0
 ANSWERS, ANSWERS_A_TENANT, TURN_SECONDS = 8, 6, 3.0
 """How many pages of rows are made and sent at once, how many of them for one tenant, and how long the next one waits for its
 turn; so many exports beside them."""
+NO_TURN = TooManyExports("So many answers of this kind are being read that there is no room for another; try again")
 log = structlog.get_logger()
 
 
@@ -61,7 +63,8 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         streams = connect(settings.database_url, name="gristmill-streams", size=ANSWERS, idle_in_transaction=idle)
         health = connect(settings.database_url, name="gristmill-health", size=1, seconds=ANSWER_SECONDS)
         doorbell = Doorbell(redis_pool(settings.redis_url))
-        for close in (doorbell.close, health.close, streams.close, pool.close):
+        checker = SpecChecker(settings)
+        for close in (checker.close, doorbell.close, health.close, streams.close, pool.close):
             closing.push_async_callback(close)
         nudger, files = Nudger(doorbell), UploadFiles(settings.storage)
         readiness = Readiness(health, doorbell, Timings().scaled(settings.time_scale).lease)
@@ -69,8 +72,8 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         app[ACCESS] = Access(ApiKeyStore(pool), settings.api_key, demand=not is_loopback(settings.host))
         app[READINESS] = readiness
         app[UPLOADS] = UploadService(uploads, files)
-        app[JOBS] = JobService(jobs, versions, uploads, settings, nudger.nudge)
-        pages, exports = (Turns(ANSWERS, ANSWERS_A_TENANT, patience=TURN_SECONDS) for _ in range(2))
+        app[JOBS] = JobService(jobs, versions, uploads, checker, nudger.nudge)
+        pages, exports = (Turns(ANSWERS, ANSWERS_A_TENANT, patience=TURN_SECONDS, refusal=NO_TURN) for _ in range(2))
         app[RESULTS] = ResultService(jobs, versions, RowStore(pool, streams), pages=pages, exports=exports)
         app[RECEIPTS] = ReceiptService(ReceiptStore(pool))
         loops = forever("nudger", nudger.run), forever("lookout", app[JOBS].lookout.run)

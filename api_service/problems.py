@@ -31,6 +31,7 @@ STATUSES: dict[type[errors.GristmillError], tuple[int, str]] = {
     errors.InvalidParameter: (422, "Invalid parameter"),
     errors.InvalidSpec: (422, "Invalid spec"),
     errors.NotSupported: (422, "Not supported"),
+    errors.TooManyColumns: (422, "Too many columns"),
     errors.SourceNotAllowed: (422, "Source not allowed"),
     errors.SourceNotFound: (422, "Source not found"),
     errors.IdempotencyKeyReused: (422, "Idempotency key reused"),

@@ -89,6 +89,12 @@ class InvalidSpec(UsageError):
     code = "invalid_spec"
 
 
+class TooManyColumns(UsageError):
+    """A result of more columns, or of wider rows, than a Postgres table holds."""
+
+    code = "too_many_columns"
+
+
 class NotSupported(UsageError):
     """A valid part of the spec that this version does not do yet."""
 
@@ -238,6 +244,12 @@ class TooManyConnections(TransientError):
 
 class StorageUnavailable(TransientError):
     code = "storage_unavailable"
+
+
+class SpecCheckBusy(TransientError):
+    """A large spec that was not checked in time: others are being checked, or it takes too long itself."""
+
+    code = "spec_check_busy"
 
 
 class ResultLocked(TransientError):

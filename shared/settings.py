@@ -71,6 +71,13 @@ class Settings(DatabaseSettings):
     slot_memory_bytes: Annotated[PositiveInt, Field(description="Data segment limit of one child process")] = 2 * 1024**3
     chunk_bytes: Annotated[PositiveInt, Field(description="Target size of a chunk where the spec does not say")] = 32 * 1024**2
     batch_bytes: Annotated[PositiveInt, Field(description="Bytes a child process reads at a time")] = 8 * 1024**2
+    min_chunk_bytes: Annotated[PositiveInt, Field(description="Smallest options.chunk_bytes accepted")] = 64 * 1024
+    max_groups: Annotated[PositiveInt, Field(description="Largest limits.max_groups accepted")] = 100_000_000
+    max_bytes: Annotated[
+        PositiveInt, Field(description="Largest limits.max_bytes accepted, and the limit of a job whose spec has none")
+    ] = 16 * 1024**4
+    max_chunks: Annotated[PositiveInt, Field(description="Largest limits.max_chunks accepted")] = 100_000
+    max_state_bytes: Annotated[PositiveInt, Field(description="Largest limits.max_state_bytes accepted")] = 64 * 1024**3
     max_spec_bytes: Annotated[PositiveInt, Field(description="Largest job spec accepted")] = 1024**2
     max_upload_bytes: Annotated[PositiveInt, Field(description="Largest upload accepted")] = 1024**4
     min_upload_bytes_per_second: Annotated[NonNegativeInt, Field(description="An upload that brings less for half a minute is ended")] = (

@@ -3,23 +3,24 @@
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
+from api_service.services.checking import SpecChecker
 from api_service.services.watching import LookOut, Remembered
 from shared.db.jobs import Job, JobStore, Progress
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
 from shared.errors import Detail, NotFound, SourceNotFound
-from shared.settings import Settings
-from shared.spec.canonical import canonical_json, spec_digest
-from shared.spec.models import JobSpec
-from shared.spec.parse import parse_spec
+from shared.spec.part import MAX_FAULTS
 from shared.spec.version import STATE_VERSION
-from shared.storage.sources import UPLOAD, locate
+from shared.storage.sources import UPLOAD
 
 _ROW_SECONDS, _COUNTS_SECONDS = 0.05, 0.25
 """How old may be what a job's row says, and what is counted over its units: 10,000 clients that poll cost as much as one."""
+_COUNTS_TIMES = 10
+"""At most a tenth of the time one gateway has Postgres count the units of a job."""
 PRESENT_SECONDS = 5.0
 """How often it is looked whether a client that waits is still there."""
 
@@ -34,47 +35,48 @@ class Watched:
 
 
 class JobService:
-    def __init__(self, jobs: JobStore, versions: VersionStore, uploads: UploadStore, settings: Settings, nudge: Callable[[], None]) -> None:
+    def __init__(
+        self, jobs: JobStore, versions: VersionStore, uploads: UploadStore, checker: SpecChecker, nudge: Callable[[], None]
+    ) -> None:
         self._jobs = jobs
         self._versions = versions
         self._uploads = uploads
-        self._settings = settings
+        self._checker = checker
         self._nudge = nudge
         self._rows = Remembered[Job | None](_ROW_SECONDS)
-        self._counts = Remembered[Watched](_COUNTS_SECONDS)
+        self._counts = Remembered[Watched](_COUNTS_SECONDS, _COUNTS_TIMES)
         self.lookout = LookOut(jobs.standing, self._rows.forget)
 
     async def submit(self, tenant: str, body: bytes, idempotency_key: str | None) -> tuple[Job, bool]:
         """Commit the job of a spec; the flag says that the key was known and the job is the one it made."""
-        spec = parse_spec(body)
-        digest = spec_digest(spec)
-        if idempotency_key is not None and (known := await self._jobs.replayed(tenant, idempotency_key, digest)):
-            return known, True  # though its upload may be gone by now
-        await self._check_sources(tenant, spec)
+        checked = await self._checker.check(tenant, body)
+        if idempotency_key is not None and (known := await self._jobs.replayed(tenant, idempotency_key, checked.digest)):
+            return known, True  # its upload may be gone by now, or its limits above today's
+        if checked.refusal is not None:
+            raise checked.refusal
+        spec: dict[str, Any] = msgspec.json.decode(checked.canonical)
+        await self._check_uploads(tenant, spec["source"]["uris"])
         job, replayed = await self._jobs.submit(
             tenant,
-            msgspec.json.decode(canonical_json(spec)),
-            digest,
+            spec,
+            checked.digest,
             idempotency_key=idempotency_key,
-            priority=spec.options.priority,
-            labels=dict(spec.labels),
-            result_name=spec.output.name,
+            priority=spec["options"]["priority"],
+            labels=spec["labels"],
+            result_name=spec["output"]["name"],
             state_version=STATE_VERSION,
         )
         self._nudge()
         return job, replayed
 
-    async def _check_sources(self, tenant: str, spec: JobSpec) -> None:
-        for no, uri in enumerate(spec.source.uris):
-            if not uri.startswith(UPLOAD):
-                locate(uri, f"#/source/uris/{no}", self._settings, tenant)
-        ids = {no: uri.removeprefix(UPLOAD) for no, uri in enumerate(spec.source.uris) if uri.startswith(UPLOAD)}
+    async def _check_uploads(self, tenant: str, uris: list[str]) -> None:
+        ids = {no: uri.removeprefix(UPLOAD) for no, uri in enumerate(uris) if uri.startswith(UPLOAD)}
         known = await self._uploads.use(tenant, list(ids.values())) if ids else set()
         missing: list[Detail] = [
             {"pointer": f"#/source/uris/{no}", "detail": f"there is no upload {i}"} for no, i in ids.items() if i not in known
         ]
         if missing:
-            raise SourceNotFound("The source names uploads that do not exist", errors=missing)
+            raise SourceNotFound("The source names uploads that do not exist", errors=missing[:MAX_FAULTS])
 
     async def get(self, tenant: str, job_id: str) -> Job:
         job = await self._rows.get((tenant, job_id), lambda: self._jobs.get(tenant, job_id))

@@ -19,27 +19,31 @@ _TICK, _FIRST_LOOK, _LAST_LOOK, _SLOWER = 0.01, 0.01, 0.25, 1.2
 
 
 class Remembered(Generic[Value]):
-    """Answers that are good for some seconds. Whoever asks meanwhile gets the same one, be it given or on its way; errors are not kept."""
+    """Answers that are good for some seconds, or for *times* as long as it took to find them.
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    Whoever asks meanwhile gets the same one, be it given or on its way; errors are not kept.
+    """
+
+    def __init__(self, seconds: float, times: float = 0) -> None:
+        self._seconds, self._times = seconds, times
         self._answers: dict[Key, asyncio.Task[Value]] = {}
 
     async def get(self, key: Key, ask: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
         answer = self._answers.get(key)
         if answer is None:
             answer = self._answers[key] = asyncio.create_task(ask())
-            answer.add_done_callback(partial(self._answered, key))
+            answer.add_done_callback(partial(self._answered, key, time.monotonic()))
         return await asyncio.shield(answer)
 
     def forget(self, key: Key) -> None:
         self._answers.pop(key, None)
 
-    def _answered(self, key: Key, answer: asyncio.Task[Value]) -> None:
+    def _answered(self, key: Key, asked: float, answer: asyncio.Task[Value]) -> None:
         if answer.cancelled() or answer.exception():
             self._drop(key, answer)
         else:
-            asyncio.get_running_loop().call_later(self._seconds, self._drop, key, answer)
+            good = max(self._seconds, self._times * (time.monotonic() - asked))
+            asyncio.get_running_loop().call_later(good, self._drop, key, answer)
 
     def _drop(self, key: Key, answer: asyncio.Task[Value]) -> None:
         if self._answers.get(key) is answer:

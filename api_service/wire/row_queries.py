@@ -12,10 +12,12 @@ from api_service.wire.literals import parse_literal
 from api_service.wire.parameters import invalid, single, whole_number
 from shared.db.rows import ROW_ID, Filter, Operator, RowQuery, Term
 from shared.errors import InvalidCursor
+from shared.spec.names import listed
 
 RESERVED = ("order_by", "select", "limit", "after", "version", "format", "total", "numbers")
 """Never columns; a column of such a name is filtered as `limit__exact`."""
 NOT_YET = ("total", "numbers")
+OFFERED = tuple(name for name in RESERVED if name not in NOT_YET)
 PAGE_ROWS = 100
 MAX_PAGE_ROWS = 10_000
 MAX_STREAM_ROWS = 10**10 - 1
@@ -36,9 +38,13 @@ class RowColumns:
     def shown(self) -> tuple[str, ...]:
         return tuple(name for name in self.types if name != ROW_ID)
 
+    @property
+    def listed(self) -> str:
+        return listed(list(self.shown), 100)
+
     def check(self, parameter: str, name: str) -> str:
         if name not in self.types:
-            raise invalid(parameter, f"there is no column {name!r}; the columns are {', '.join(self.shown)}")
+            raise invalid(parameter, f"there is no column {name!r}; the columns are {self.listed}")
         return name
 
     def named(self, query: MultiMapping[str], parameter: str) -> list[str]:
@@ -100,9 +106,7 @@ def _target(parameter: str, columns: RowColumns) -> tuple[str, Operator]:
             return columns.check(parameter, column), operator
     if column in columns.types:
         raise invalid(parameter, f"there is no operator {suffix!r}; the operators are {', '.join(_OPERATORS)}")
-    raise invalid(
-        parameter, f"neither a parameter nor a column; the parameters are {', '.join(RESERVED)}, the columns {', '.join(columns.shown)}"
-    )
+    raise invalid(parameter, f"neither a parameter nor a column; the parameters are {', '.join(OFFERED)}, the columns {columns.listed}")
 
 
 def _value(parameter: str, text: str, column_type: str) -> Any:

@@ -201,6 +201,11 @@ class JobStore:
             await end(tx, job_id, error=error)
         await self.finish_ending(job_id)
 
+    async def charge_fan_in(self, job_id: str) -> int:
+        """Count an unexpected error of the step to the next phase; 0 if the job does not run any more."""
+        async with self._pool.connection() as connection:
+            return int(await connection.fetchval(SQL.charge_fan_in, job_id) or 0)
+
     async def fail_overdue(self) -> None:
         """Fail the live jobs whose deadline has passed."""
         async with self._pool.connection() as connection:
@@ -251,6 +256,7 @@ async def finish_ending(pool: Pool, job_id: str) -> bool:
         await tx.fetchrow(SQL.lock, job_id)
         if await tx.fetchval(SQL.finish_ending, job_id) is None:
             return False
-        await tx.execute(drop_table(job_id))
+        # With a view that a user put on rows which were promised to nobody: it must not keep the job from ending.
+        await tx.execute(drop_table(job_id) + " CASCADE")
         reached("end.before_commit")
         return True

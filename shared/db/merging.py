@@ -1,11 +1,13 @@
 """From partials to a published version: pieces in, rows copied, indexes made, the view swapped."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any
 
 import asyncpg
 
+from shared.core.columns import misfits
 from shared.core.planning import merge_payloads, publish_payload
 from shared.db import result_tables as ddl
 from shared.db import tenants
@@ -21,6 +23,7 @@ from shared.errors import (
     OutputSchemaChanged,
     ResultLocked,
     StateTooLarge,
+    TooManyColumns,
     ValueOutOfRange,
 )
 from shared.fault_points import reached
@@ -34,6 +37,19 @@ INSERT INTO gristmill.partials ({", ".join(PIECE)}) SELECT job_id, no, 0, $9, $1
 """  # noqa: S608  # made of constants
 Piece = tuple[int, int, int, bytes]
 """First bucket, last bucket, groups, states."""
+
+
+@contextmanager
+def _rows_that_fit() -> Iterator[None]:
+    """Postgres' own limits of a table, met by the result's."""
+    try:
+        yield
+    except asyncpg.TooManyColumnsError as error:
+        raise TooManyColumns(f"Postgres cannot make the result's table: {error.message}; leave out aggregates") from error
+    except asyncpg.ProgramLimitExceededError as error:
+        if error.message.startswith("row is too big"):
+            raise TooManyColumns(f"Postgres cannot store a row of the result: {error.message}; leave out aggregates") from error
+        raise ValueOutOfRange(f"Postgres cannot store a row of the result: {error.message}") from error
 
 
 class MergeStore:
@@ -68,7 +84,8 @@ class MergeStore:
         size = sum(sizes.values())
         if size > max_state_bytes:
             raise StateTooLarge(f"The states take {size:,} bytes; limits.max_state_bytes is {max_state_bytes:,}")
-        await tx.execute(ddl.create_table(job["id"], columns))
+        with _rows_that_fit():
+            await tx.execute(ddl.create_table(job["id"], columns))
         units = [NewUnit(no=no, payload=payload) for no, payload in enumerate(merge_payloads(sizes))]
         await self._units.insert(tx, job["id"], "merge", job["epoch"], units)
         await tx.execute(JOBS.set_phase, job["id"], "merging")
@@ -104,11 +121,13 @@ class MergeStore:
         """Make integer sums numeric. In a transaction of its own: it waits for other merges' COPY, and holds nothing itself."""
         for column in columns:
             async with self._pool.connection() as connection:
-                await connection.execute(ddl.widen_column(job_id, column))
+                with _rows_that_fit():
+                    await connection.execute(ddl.widen_column(job_id, column))
 
     async def copy(self, tx: Connection, job_id: str, columns: list[str], rows: AsyncIterator[bytes]) -> None:
         try:
-            await tx.copy_to_table(job_id, schema_name=ddl.TABLES, columns=["_id", *columns], source=rows, format="csv")
+            with _rows_that_fit():
+                await tx.copy_to_table(job_id, schema_name=ddl.TABLES, columns=["_id", *columns], source=rows, format="csv")
         except asyncpg.DataError as error:
             raise ValueOutOfRange(f"Postgres cannot store a value of the result: {error.message}") from error
 
@@ -116,6 +135,11 @@ class MergeStore:
         """`rows_out` and `stats` of each merge unit."""
         async with self._pool.connection() as connection:
             return await connection.fetch(UNITS.merged, job_id)
+
+    async def check_columns(self, tenant: str, name: str, version: int, columns: list[dict[str, str]], undecided: Collection[str]) -> None:
+        """Raise OutputSchemaChanged if *version* of a result cannot follow the published one."""
+        async with self._pool.connection() as connection:
+            await _check_columns(connection, tenant, name, version, columns, undecided)
 
     async def build_indexes(self, job_id: str, keys: list[str], indexes: list[list[str]]) -> None:
         """Each step is idempotent: a publish unit that died half-way is run again from the start."""
@@ -170,6 +194,7 @@ class MergeStore:
             shown = await tx.fetchval(SQL.lock_result, tenant, name)
             # an earlier job never replaces a later one's view
             if current := shown is None or number > shown:
+                await _check_columns(tx, tenant, name, number, columns)
                 await self._swap(tx, tenant, name, job_id, columns, reader)
                 await tx.execute(SQL.set_current, tenant, name, number)
         relation = ddl.relation_name(tenant, name if current else None, job_id)
@@ -194,3 +219,16 @@ class MergeStore:
             raise OutputSchemaChanged(
                 f"The result {name!r} has other columns than this job's; use a new output.name, or the columns it has ({error.message})"
             ) from error
+
+
+async def _check_columns(
+    connection: Connection, tenant: str, name: str, version: int, columns: list[dict[str, str]], undecided: Collection[str] = ()
+) -> None:
+    published = await connection.fetchrow(SQL.current, tenant, name)
+    if published is None or published["version"] > version:
+        return
+    if wrong := misfits(published["columns"], columns, undecided):
+        raise OutputSchemaChanged(
+            f"The result {name!r} has other columns than this job: {wrong}. A new version may only add columns behind those that "
+            "the result has: ask for those, in their order, or use a new output.name"
+        )

@@ -1,9 +1,10 @@
 """The units table: the one protocol that plan, chunk, merge and publish obey (docs/reliability.md)."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Literal, Self
 
 from shared.core.timings import Timings
@@ -15,6 +16,7 @@ from shared.errors import DatabaseUnavailable, LeaseLost, Problem
 from shared.fault_points import reached
 
 Kind = Literal["plan", "chunk", "merge", "publish"]
+INSERT_BATCH = 1000
 Charge = Literal["death", "crash", "error", "memory", "preemption", "nothing"]
 
 
@@ -129,7 +131,7 @@ class UnitStore:
         async with self.fenced(lease, at_once=True) as connection:
             await self._fence(connection, lease, done, sql, *more)
 
-    async def complete_plan(self, lease: Lease, plan: dict[str, Any], chunks: list[NewUnit]) -> None:
+    async def complete_plan(self, lease: Lease, plan: dict[str, Any], chunks: Iterable[NewUnit]) -> None:
         """The plan's commit: the plan is stored and its chunks are made, under the job's lock."""
         async with self.fenced(lease) as tx:
             await self.lock_wanted(tx, lease)
@@ -168,10 +170,12 @@ class UnitStore:
             await tx.execute(SQL.forget_chunks, lease.job_id)
             await tx.execute(SQL.reset_plan, lease.job_id, lease.epoch + 1, payload)
 
-    async def insert(self, tx: Connection, job_id: str, kind: Kind, epoch: int, units: list[NewUnit]) -> None:
-        """The caller holds the job's row."""
-        columns = [u.no for u in units], [u.payload for u in units], [u.bytes for u in units]
-        await tx.execute(SQL.insert, job_id, kind, epoch, *columns)
+    async def insert(self, tx: Connection, job_id: str, kind: Kind, epoch: int, units: Iterable[NewUnit]) -> None:
+        """The caller holds the job's row. In batches: to encode 100,000 units at once would delay the heartbeat."""
+        left = iter(units)
+        while batch := list(islice(left, INSERT_BATCH)):
+            columns = [u.no for u in batch], [u.payload for u in batch], [u.bytes for u in batch]
+            await tx.execute(SQL.insert, job_id, kind, epoch, *columns)
 
     async def give_back(self, lease: Lease, charge: Charge, *, delay: timedelta = timedelta(), problem: Problem | None = None) -> None:
         """Return a leased unit to pending, charged to what ended the lease; does nothing if the lease is lost."""

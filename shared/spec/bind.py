@@ -8,15 +8,18 @@ from shared.errors import Detail, TypeMismatch, UnknownColumn, UsageError
 from shared.spec.functions import FUNCTIONS, Function, Parameter
 from shared.spec.grouping import AggregateSpec, TimeBucket
 from shared.spec.models import JobSpec
-from shared.spec.names import did_you_mean, listed, quote
+from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
 from shared.spec.part import MAX_FAULTS
 from shared.spec.pointers import Location, pointer, summary
 from shared.spec.query import Aggregate, Input, Key, Query
-from shared.spec.types import Field, Schema
+from shared.spec.types import Field, Kind, Schema
+
+Culprits = Mapping[tuple[str, Kind], str]
+"""A column, and as which kind it was to be read -> which values made it a string."""
 
 
-def bind(spec: JobSpec, schema: Schema, culprits: Mapping[str, str] = MappingProxyType({})) -> Query:
-    """Raises UnknownColumn, else TypeMismatch, each with all of its kind at once. *culprits*: column -> which values make it a string."""
+def bind(spec: JobSpec, schema: Schema, culprits: Culprits = MappingProxyType({})) -> Query:
+    """Raises UnknownColumn, else TypeMismatch, each with all of its kind at once."""
     _refuse(UnknownColumn, _unknown_columns(spec, schema))
     _refuse(TypeMismatch, _mismatches(spec, schema, culprits))
     keys = (key.column if isinstance(key, TimeBucket) else key for key in spec.group_by)
@@ -27,6 +30,15 @@ def bind(spec: JobSpec, schema: Schema, culprits: Mapping[str, str] = MappingPro
         max_groups=spec.limits.max_groups,
         max_state_bytes=spec.limits.max_state_bytes,
     )
+
+
+def texts_wanted(spec: JobSpec, schema: Schema) -> set[tuple[str, Kind]]:
+    """Undeclared string columns that aggregates take as something else, and as which kind."""
+    return {
+        (field.name, parameter.accepts.reads)
+        for _, _, parameter, field in _arguments(spec, schema)
+        if parameter.accepts is not None and field.type.kind == "string" and not field.declared and parameter.accepts.reads != "string"
+    }
 
 
 def _refuse(error: type[UsageError], found: Iterator[Detail]) -> None:
@@ -45,11 +57,12 @@ def _named_columns(spec: JobSpec) -> Iterator[tuple[Location, str]]:
 
 def _unknown_columns(spec: JobSpec, schema: Schema) -> Iterator[Detail]:
     names = schema.names
-    for loc, name in _named_columns(spec):
-        if name not in schema:
-            guess = did_you_mean(name, names)
-            there_are = f"the data has {listed(names)}" if names else "the data has no columns"
-            yield {"pointer": pointer(*loc), "detail": f"there is no column {quote(name)}{guess}{' ' if guess else '; '}{there_are}"}
+    there_are = f"the data has {listed(names)}" if names else "the data has no columns"
+    unknown = ((loc, name) for loc, name in _named_columns(spec) if name not in schema)
+    for no, (loc, name) in enumerate(unknown):
+        guess = did_you_mean(name, names) if no < MAX_GUESSES else ""
+        hint = f"{guess}{' ' if guess else '; '}{there_are}" if no < MAX_GUESSES else ""
+        yield {"pointer": pointer(*loc), "detail": f"there is no column {quote(name)}{hint}"}
 
 
 def _arguments(spec: JobSpec, schema: Schema) -> Iterator[tuple[str, Function, Parameter, Field]]:
@@ -60,10 +73,11 @@ def _arguments(spec: JobSpec, schema: Schema) -> Iterator[tuple[str, Function, P
             yield pointer("aggregates", i, parameter), function, function.parameters[parameter], schema[name]
 
 
-def _mismatches(spec: JobSpec, schema: Schema, culprits: Mapping[str, str]) -> Iterator[Detail]:
+def _mismatches(spec: JobSpec, schema: Schema, culprits: Culprits) -> Iterator[Detail]:
     for at, function, parameter, field in _arguments(spec, schema):
         if parameter.accepts is not None and field.type.kind not in parameter.accepts.kinds:
-            why = _cure(field, culprits.get(field.name, "a value of it does not read as a number"))
+            unknown = f"a value of it does not read as {parameter.accepts.what}"
+            why = _cure(field, culprits.get((field.name, parameter.accepts.reads), unknown))
             yield {
                 "pointer": at,
                 "detail": f"{function.name} needs {parameter.accepts.what}, and {quote(field.name)} is {field.type}: {why}",

@@ -5,6 +5,7 @@ So every field is judged by itself, and one wrong parameter does not hide anothe
 """
 
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import (
@@ -54,7 +55,7 @@ def _q_kind(value: object) -> str:
     return "many" if isinstance(value, list | tuple) else "one"
 
 
-_Fractions = Annotated[tuple[v.Fraction, ...], Field(max_length=100), v.NOT_EMPTY]
+_Fractions = Annotated[tuple[v.Fraction, ...], v.at_most(100), v.NOT_EMPTY]
 Quantiles = Annotated[Annotated[v.Fraction, Tag("one")] | Annotated[_Fractions, Tag("many")], Discriminator(_q_kind)]
 
 
@@ -116,7 +117,7 @@ class AggregateSpec(Part):
         """The quantile of each result column; the median's where there is none to choose."""
         return self.q if isinstance(self.q, tuple) else (0.5 if self.q is None else self.q,)
 
-    @property
+    @cached_property
     def result_columns(self) -> list[str]:
         """The columns of the result: one, or one for each element where `q` is a list."""
         return _columns(self.name, self.q)

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from shared.spec import values as v
 from shared.spec.built import NOT_YET, only
 from shared.spec.grouping import AggregateSpec, GroupKey, TimeBucket, key_name
-from shared.spec.names import did_you_mean, listed, quote
+from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
 from shared.spec.part import Part, raise_faults, repeated
 from shared.spec.pointers import Location
 from shared.spec.query import Semantics
@@ -30,13 +30,13 @@ class Computed(Part):
     as_: Annotated[v.ResultColumn, Field(alias="as")]
 
 
-Index = Annotated[tuple[str, ...], Field(max_length=MAX_KEYS), v.NOT_EMPTY]
+Index = Annotated[tuple[str, ...], v.at_most(MAX_KEYS), v.NOT_EMPTY]
 """Result columns, each with an optional leading "-" for descending."""
 
 
 class OutputSpec(Part):
     name: v.ResultName | None = None
-    indexes: Annotated[tuple[Index, ...], Field(max_length=16)] = ()
+    indexes: Annotated[tuple[Index, ...], v.at_most(16)] = ()
     versions: Annotated[v.Integer, Field(ge=1, le=100)] = 3
     expires: Annotated[v.Duration | None, NOT_YET] = None
     on_schema_change: Annotated[Literal["fail", "replace"], only("fail")] = "fail"
@@ -62,17 +62,17 @@ class JobSpec(Part):
     """A whole, valid spec with all defaults filled in. One that exists may still ask for what is not built yet."""
 
     source: SourceSpec
-    derive: Annotated[tuple[Computed, ...], Field(max_length=1000), only(())] = ()
+    derive: Annotated[tuple[Computed, ...], v.at_most(1000), only(())] = ()
     where: Annotated[v.Expression | None, NOT_YET] = None
-    group_by: Annotated[tuple[GroupKey, ...], Field(max_length=MAX_KEYS)]
-    aggregates: Annotated[tuple[AggregateSpec, ...], Field(max_length=400), v.NOT_EMPTY]
-    compute: Annotated[tuple[Computed, ...], Field(max_length=400), only(())] = ()
+    group_by: Annotated[tuple[GroupKey, ...], v.at_most(MAX_KEYS)]
+    aggregates: Annotated[tuple[AggregateSpec, ...], v.at_most(400), v.NOT_EMPTY]
+    compute: Annotated[tuple[Computed, ...], v.at_most(400), only(())] = ()
     having: Annotated[v.Expression | None, NOT_YET] = None
     semantics: Semantics = "sql"
     output: OutputSpec = OutputSpec()
     options: Options = Options()
     limits: Limits = Limits()
-    labels: Annotated[dict[v.LabelKey, v.LabelValue], Field(max_length=32, default_factory=dict)]
+    labels: Annotated[dict[v.LabelKey, v.LabelValue], v.at_most(32), Field(default_factory=dict)]
 
     @field_validator("group_by")
     @classmethod
@@ -108,11 +108,13 @@ def _result_columns(info: ValidationInfo) -> list[str]:
 
 
 def _index_faults(indexes: tuple[Index, ...], columns: list[str]) -> Iterator[tuple[Location, str]]:
+    known, wrong = set(columns), 0
     for i, index in enumerate(indexes):
         names = [name.removeprefix("-") for name in index]
         for j, name in enumerate(names):
-            if name not in columns:
-                guess = did_you_mean(name, columns)
-                yield ("indexes", i, j), f"{quote(name)} is not a column of the result{guess or '; there are ' + listed(columns)}"
+            if name not in known:
+                hint = did_you_mean(name, columns) or f"; there are {listed(columns)}" if wrong < MAX_GUESSES else ""
+                wrong += 1
+                yield ("indexes", i, j), f"{quote(name)} is not a column of the result{hint}"
             elif name in names[:j]:
                 yield ("indexes", i, j), f"{quote(name)} is in this index already"

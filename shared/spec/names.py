@@ -2,10 +2,18 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from itertools import islice
 
 MAX_NAME_BYTES = 63
 """Postgres cuts longer identifiers off without a word."""
+
+MAX_GUESSES = 8
+"""Of one request, so many misspelt names get a guess."""
+MAX_CANDIDATES = 128
+"""A guess is made among so many names."""
+MAX_LETTERS = 40
+"""A longer name is not guessed at."""
+MAX_EDITS = 3
 
 RESERVED = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "_id"})
 """Postgres' system columns, and the primary key of every result table."""
@@ -28,13 +36,44 @@ def result_name_fault(name: str) -> str | None:
 
 
 def closest(word: str, candidates: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str | None:
-    """The candidate that *word* was probably meant to be, by synonym first, then by spelling; None if none is near."""
-    known, folded = list(candidates), word.lower()[:100]
+    """The candidate that *word* was probably meant to be, by synonym first, then by spelling; None if none is near.
+
+    Looks at MAX_CANDIDATES candidates, and at names of at most MAX_LETTERS letters.
+    """
+    known, folded = list(islice(candidates, MAX_CANDIDATES)), word[: MAX_LETTERS + 1].lower()
     if (meant := (synonyms or {}).get(folded)) in known:
         return meant
-    by_folded = {candidate.lower(): candidate for candidate in known}
-    near = get_close_matches(folded, by_folded, n=1, cutoff=0.7)
-    return by_folded[near[0]] if near else None
+    if len(folded) > MAX_LETTERS:
+        return None
+    found, fewest = None, min(MAX_EDITS, len(folded) // 3) + 1
+    for candidate in known:
+        if (needed := edits(folded, candidate[: MAX_LETTERS + 1].lower(), fewest - 1)) < fewest:
+            found, fewest = candidate, needed
+    return found
+
+
+def edits(left: str, right: str, most: int) -> int:
+    """How many letters to insert, drop, replace or swap with their neighbour make *right* of *left*.
+
+    *most* + 1 if it is more than *most*. Only the cells near the diagonal are computed: the cost is
+    len(left) * (2 * most + 1), whatever the names; difflib's is cubic at the worst.
+    """
+    if abs(len(left) - len(right)) > most:
+        return most + 1
+    earlier: list[int] = []
+    before, row = earlier, list(range(len(right) + 1))
+    for i, letter in enumerate(left, 1):
+        earlier, before, row = before, row, [i] + [most + 1] * len(right)
+        for j in range(max(1, i - most), min(len(right), i + most) + 1):
+            if letter == right[j - 1]:
+                row[j] = before[j - 1]
+                continue
+            row[j] = 1 + min(before[j - 1], before[j], row[j - 1])
+            if i > 1 and j > 1 and letter == right[j - 2] and left[i - 2] == right[j - 1]:
+                row[j] = min(row[j], 1 + earlier[j - 2])
+        if min(row) > most:
+            return most + 1
+    return min(row[-1], most + 1)
 
 
 def did_you_mean(word: str, candidates: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:

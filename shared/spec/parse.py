@@ -49,9 +49,8 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 _PLAINER = {
     "missing": "required, but missing",
-    "too_long": "at most {max_length} elements, not {actual_length}",
 }
-"""pydantic's error type -> our words, where pydantic's speak of fields and tuples."""
+"""pydantic's error type -> our words, where pydantic's speak of fields."""
 
 
 def _explain(error: ErrorDetails) -> Detail:

@@ -8,14 +8,15 @@ from shared.spec.types import FLOAT64, DataType, Kind
 
 @dataclass(frozen=True, slots=True)
 class Accepts:
-    """A set of column kinds and how a message calls it."""
+    """A set of column kinds, how a message calls it, and the kind as which the text of such a column reads."""
 
     what: str
     kinds: frozenset[Kind]
+    reads: Kind = "string"
 
 
-NUMBER = Accepts("a number", frozenset({"int64", "float64", "decimal"}))
-TRUTH = Accepts("a bool", frozenset({"bool"}))
+NUMBER = Accepts("a number", frozenset({"int64", "float64", "decimal"}), "float64")
+TRUTH = Accepts("a bool", frozenset({"bool"}), "bool")
 ANYTHING = Accepts("any type", frozenset({"bool", "int64", "float64", "decimal", "string", "date", "timestamp", "timestamptz"}))
 
 

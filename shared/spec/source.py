@@ -21,9 +21,9 @@ class CsvOptions(Part):
     quote: Annotated[v.Character | None, _ASCII] = '"'
     escape: Annotated[v.Character | None, _ASCII] = None
     header: v.Flag = True
-    names: Annotated[tuple[v.ColumnName, ...], Field(max_length=10_000), v.NOT_EMPTY] | None = None
+    names: Annotated[tuple[v.ColumnName, ...], v.at_most(10_000), v.NOT_EMPTY] | None = None
     encoding: v.Encoding = "utf-8"
-    null_values: Annotated[tuple[v.NullValue, ...], Field(max_length=1000)] = ()
+    null_values: Annotated[tuple[v.NullValue, ...], v.at_most(1000)] = ()
     comment: Annotated[v.Character | None, _ASCII] = None
 
     @field_validator("names")
@@ -56,7 +56,7 @@ class CsvOptions(Part):
 class SourceSpec(Part):
     uris: Annotated[
         tuple[v.Uri, ...],
-        Field(max_length=10_000),
+        v.at_most(10_000),
         v.NOT_EMPTY,
         Built(is_supported, "only upload: and file:// sources are supported yet", each=True),
     ]

@@ -1,7 +1,7 @@
 """The column types of a dataset and of a result, and the order in which a column may widen."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Kind = Literal["null", "bool", "int64", "float64", "decimal", "string", "date", "timestamp", "timestamptz"]
@@ -61,12 +61,16 @@ class Schema:
     """The one schema of a dataset: its columns in file order."""
 
     fields: tuple[Field, ...]
+    _by_name: dict[str, Field] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {field.name: field for field in reversed(self.fields)})
 
     def __getitem__(self, name: str) -> Field:
-        return next(field for field in self.fields if field.name == name)
+        return self._by_name[name]
 
     def __contains__(self, name: object) -> bool:
-        return any(field.name == name for field in self.fields)
+        return name in self._by_name
 
     @property
     def names(self) -> list[str]:

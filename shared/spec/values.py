@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, Strict
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
 from shared.spec.durations import check_bucket, parse_duration
@@ -102,6 +102,17 @@ def _fraction(number: float) -> float:
     if number and -int(Decimal(repr(number)).as_tuple().exponent) > _PLACES:
         raise fault(f"at most {_PLACES} decimal places")
     return abs(number)
+
+
+def at_most(most: int) -> BeforeValidator:
+    """At most so many elements; those of an array that is too long are not looked at."""
+
+    def check(items: object) -> object:
+        if isinstance(items, list | tuple | dict) and len(items) > most:
+            raise fault(f"at most {most:,} elements, not {len(items):,}")
+        return items
+
+    return BeforeValidator(check)
 
 
 def _not_empty(items: tuple[object, ...]) -> tuple[object, ...]:

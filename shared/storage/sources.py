@@ -1,6 +1,7 @@
 """Which files `source.uris` may name. Nothing here touches the file system: a child process finds and opens them."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote
@@ -30,18 +31,32 @@ class Location:
         return self.uri.startswith(UPLOAD)
 
 
-def locate(uri: str, pointer: str, settings: Settings, tenant: str) -> Location:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRules:
+    """Which files jobs may name: URL prefixes, the folder of uploads, and whether steps may begin with a dot."""
+
+    allowed: Sequence[str]
+    uploads: str
+    hidden: bool
+
+
+def source_rules(settings: Settings) -> SourceRules:
+    uploads = str(settings.storage.absolute() / "uploads")
+    return SourceRules(allowed=settings.sources, uploads=uploads, hidden=settings.allow_hidden_sources)
+
+
+def locate(uri: str, pointer: str, rules: SourceRules, tenant: str) -> Location:
     """Raises SourceNotAllowed for a file outside GRISTMILL_SOURCES or below a hidden folder, SourceNotFound for no upload's id."""
     if uri.startswith(UPLOAD):
         upload_id = uri.removeprefix(UPLOAD)
         if not _UPLOAD_ID.fullmatch(upload_id):
             raise SourceNotFound(f"There is no upload {upload_id!r}", pointer=pointer)
-        return Location(uri, str(settings.storage.absolute() / "uploads" / tenant), upload_id)
+        return Location(uri, f"{rules.uploads}/{tenant}", upload_id)
     try:
         path = PurePosixPath(file_path(uri))
     except ValueError as error:
         raise SourceNotAllowed(f"{uri!r} is not allowed: {error}", pointer=pointer) from error
-    allowed = [prefix.replace("{tenant}", tenant) for prefix in settings.sources if prefix.startswith("file:///")]
+    allowed = [prefix.replace("{tenant}", tenant) for prefix in rules.allowed if prefix.startswith("file:///")]
     roots = [PurePosixPath(unquote(prefix.removeprefix("file://"))) for prefix in allowed]
     around = [root for root in roots if path.is_relative_to(root) and path != root]
     if not around:
@@ -49,7 +64,7 @@ def locate(uri: str, pointer: str, settings: Settings, tenant: str) -> Location:
         raise SourceNotAllowed(f"{uri!r} does not lie under an allowed source ({where})", pointer=pointer)
     root = max(around, key=lambda root: len(root.parts))
     location = Location(uri, str(root), str(path.relative_to(root)))
-    if not settings.allow_hidden_sources:
+    if not rules.hidden:
         refuse_hidden(location, pointer)
     return location
 

@@ -28,7 +28,7 @@ import httpx2
 
 ROOT = Path(__file__).parents[2]
 ROWS, GROUPS = 1_000_000, 500
-CHUNK_BYTES = 50_000
+CHUNK_BYTES = 64 * 1024
 PATIENCE = 180.0
 OWN_BYTES = 550_000_000
 """Above its base. With the slim Python image, about 130 MB, that keeps the whole below 700 MB."""

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import errno
+import json
 import os
 import signal
 import socket
@@ -400,3 +401,15 @@ async def test_a_child_that_computes_is_preempted_and_one_that_has_answered_is_n
     with pytest.raises(Preempted):
         await asking
     assert not child.alive
+
+
+def test_a_header_comes_back_as_it_was_with_its_long_lists_as_text():
+    """Reading 100,000 chunks as objects would keep the parent's event loop from its heartbeat."""
+    header = {"schema": [{"name": "\ud800 가"}], "chunks": [{"extents": [[0, 1, 2, None, [[3, 4]]]], "bytes": 5}] * 2, "guessed": True}
+    answered = wire.memory_file("answer")
+    wire.write_answer(answered, header, [b"body"])
+    found, offset = wire.read_header(answered)
+    os.close(answered)
+
+    assert {**found, "chunks": [json.loads(chunk) for chunk in found["chunks"]]} == header
+    assert offset > 8

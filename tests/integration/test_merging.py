@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from shared.db import result_tables as ddl
-from shared.errors import DatabaseUnavailable
+from shared.errors import DatabaseUnavailable, TooManyColumns
 from tests.support.store import COLUMNS
 
 TABLE = "job_indexed"
@@ -40,3 +40,26 @@ async def test_two_rows_of_one_group_are_refused_by_the_index(world, rival):
 
     with pytest.raises(asyncpg.UniqueViolationError):
         await world.merging.build_indexes(TABLE, ["k"], [])
+
+
+async def rows(text):
+    yield text.encode()
+
+
+async def test_a_row_that_is_too_wide_after_all_is_called_so(world):
+    """Of a job that was planned before widths were checked."""
+    columns = [{"name": f"c{no}", "type": "string"} for no in range(400)]
+    await world.value(ddl.create_table(TABLE, columns))
+    with pytest.raises(TooManyColumns, match="row is too big"):
+        async with world.pool.transaction() as tx:
+            await world.merging.copy(tx, TABLE, [c["name"] for c in columns], rows("1," + ",".join(["x" * 23] * 400) + "\n"))
+
+
+async def test_sums_that_make_a_row_too_wide_when_they_become_numeric_are_called_so(world):
+    """Each is counted as 8 bytes when the job is planned."""
+    columns = [{"name": f"c{no}", "type": "int64"} for no in range(1000)]
+    await world.value(ddl.create_table(TABLE, columns))
+    numbers = ", ".join(["9123456789123456789"] * 1000)
+    await world.value(f"INSERT INTO gristmill_results.{TABLE} VALUES (1, {numbers}) RETURNING 1")
+    with pytest.raises(TooManyColumns, match="row is too big"):
+        await world.merging.widen_columns(TABLE, [c["name"] for c in columns])

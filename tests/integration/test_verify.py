@@ -28,6 +28,10 @@ PLANTS = {
         "ALTER TABLE gristmill.jobs DROP CONSTRAINT jobs_check; UPDATE gristmill.jobs SET finished_at = NULL WHERE id = 'JOB'"
     ],
     "work_after_the_end": ["UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'publish'"],
+    "job_without_end": [
+        ALIVE + "UPDATE gristmill.units SET finished_at = now() - interval '6 minutes' WHERE job_id = 'JOB';"
+        "UPDATE gristmill.workers SET started_at = now() - interval '6 minutes'"
+    ],
     "success_without_all_units": ["UPDATE gristmill.units SET state = 'failed' WHERE job_id = 'JOB' AND kind = 'merge'"],
     "chunk_not_covered": [
         ALIVE + "DELETE FROM gristmill.partials WHERE job_id = 'JOB' AND chunk = 1",

@@ -120,6 +120,7 @@ class Cluster:
             "GRISTMILL_STORAGE": str(self.folder / "storage"),
             "GRISTMILL_SOURCES": f"file://{self.data}/",
             "GRISTMILL_TIME_SCALE": str(self.time_scale),
+            "GRISTMILL_MIN_CHUNK_BYTES": "1",
             "GRISTMILL_LOG_FORMAT": "json",
         }
         argv = (sys.executable, "-m", *module)

@@ -97,6 +97,7 @@ class Stack:
             "GRISTMILL_PORT": str(self.port),
             "GRISTMILL_SLOTS": "2",
             "GRISTMILL_TIME_SCALE": "0.1",
+            "GRISTMILL_MIN_CHUNK_BYTES": "1",
         }
         self.env |= settings
         self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from shared.errors import GristmillError, InternalError, LimitExceeded, OutOfMemory, SchemaWidened, TypeMismatch
-from shared.spec.bind import bind
+from shared.spec.bind import bind, texts_wanted
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema
@@ -60,9 +60,9 @@ def plan(request: dict[str, Any], _: list[int]) -> Answer:
     spec = JobSpec.model_validate(request["spec"])
     with _beneath(request) as beneath:
         found, warnings = find(beneath, [Location(*parts) for parts in request["locations"]], request["max_names"])
-        size, most = sum(file["size"] for file in found), spec.limits.max_bytes
-        if most is not None and size > most:
-            raise LimitExceeded(f"The source has {size:,} bytes; limits.max_bytes is {most:,}")
+        size, (most, whose) = sum(file["size"] for file in found), request["max_bytes"]
+        if size > most:
+            raise LimitExceeded(f"The source has {size:,} bytes; {whose} is {most:,}")
         with Files(beneath, found) as files:
             header = _guessed_or_proven(request, spec, files.sources)
     return {"files": found, "bytes": size, "warnings": warnings, **header}, []
@@ -97,13 +97,11 @@ def _planned(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceF
 
 
 def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
-    """Raises what `bind` raises; of columns that a few values keep from being numbers it names these, which takes another look at the data."""
+    """Raises what `bind` raises; names the few values that keep a column from what is wanted, which takes another look."""
     try:
         bind(spec, schema)
     except TypeMismatch:
-        inputs = {name for aggregate in spec.aggregates for name in aggregate.columns.values()}
-        strings = {name for name in inputs if schema[name].type.kind == "string" and not schema[name].declared}
-        bind(spec, schema, readers.culprits(files, spec.source, strings))
+        bind(spec, schema, readers.culprits(files, spec.source, texts_wanted(spec, schema)))
         raise
 
 

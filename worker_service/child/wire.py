@@ -12,6 +12,8 @@ import socket
 from typing import Any
 
 MOST_DESCRIPTORS = 8
+_LONG = frozenset({"chunks"})
+"""Lists whose elements travel as texts: to make objects of 100,000 chunks would delay the parent's heartbeat."""
 
 
 def send_descriptors(sock: socket.socket, descriptors: list[int]) -> None:
@@ -50,14 +52,15 @@ def read_exactly(descriptor: int, size: int, offset: int) -> bytes:
 
 
 def write_answer(descriptor: int, header: dict[str, Any], body: list[bytes]) -> None:
-    encoded = json.dumps(header).encode()
+    long = {name: [json.dumps(element) for element in header[name]] for name in _LONG & header.keys()}
+    encoded = json.dumps(header | long).encode()
     write_all(descriptor, len(encoded).to_bytes(8, "little") + encoded)
     for part in body:
         write_all(descriptor, part)
 
 
 def read_header(descriptor: int) -> tuple[dict[str, Any], int]:
-    """The header, and the offset at which the body starts."""
+    """The header, its long lists as texts, and the offset at which the body starts."""
     size = int.from_bytes(read_exactly(descriptor, 8, 0), "little")
     header: dict[str, Any] = json.loads(read_exactly(descriptor, size, 8))
     return header, 8 + size

@@ -1,12 +1,13 @@
-"""Which values keep a column of a CSV dataset from being a number, told from the planner's samples once that is an error."""
+"""Which values keep a CSV column from being of a kind, told from the planner's samples once that is an error."""
 
 from collections.abc import Collection
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.spec.source import SourceSpec
-from shared.spec.types import DataType, Field
+from shared.spec.types import DataType, Field, Kind
 from worker_service.readers import csv_plan, infer, literals
 from worker_service.readers.csv_faults import first_misfit
 from worker_service.readers.files import SourceFile
@@ -16,39 +17,40 @@ from worker_service.readers.read import file_format
 
 _FEW = 3
 """A column with more misfits than that holds text."""
-_NUMBER = Field("", DataType("float64"))
 
 
-def culprits(files: list[SourceFile], source: SourceSpec, columns: Collection[str]) -> dict[str, str]:
-    """For each of *columns* that holds numbers but for a few spellings, which those are and how often they occur."""
-    if not columns or file_format(files[0], source) != "csv":
+Wanted = tuple[str, Kind]
+"""A column, and as which kind its text was to read."""
+
+
+def culprits(files: list[SourceFile], source: SourceSpec, wanted: Collection[Wanted]) -> dict[Wanted, str]:
+    """For each column that holds what is *wanted* of it but for a few spellings, which those are and how often they occur."""
+    if not wanted or file_format(files[0], source) != "csv":
         return {}
+    columns = {name for name, _ in wanted}
     texts: dict[str, list[Column]] = {name: [] for name in columns}
     for place, samples in csv_plan.samples(files, source):
         found = infer.sampled_texts(samples, place, columns)
         for name, text in found.items():
             texts[name].append(text)
-    told = {name: _culprit(pa.concat_arrays(parts)) for name, parts in texts.items() if parts}
-    return {name: culprit for name, culprit in told.items() if culprit}
+    told = {(name, kind): _culprit(pa.concat_arrays(texts[name]), kind) for name, kind in wanted if texts[name]}
+    return {key: culprit for key, culprit in told.items() if culprit}
 
 
-def _culprit(text: Column) -> str:
+def _culprit(text: Column, kind: Kind) -> str:
     counts = pc.value_counts(text.drop_null())
     values, occurs = counts.field("values"), counts.field("counts")
     wrong: list[tuple[int, str]] = []
-    while (row := first_misfit(values, _are_numbers)) is not None:
+    fits = partial(literals.fits, field=Field("", DataType(kind)), zone="UTC")
+    while (row := first_misfit(values, fits)) is not None:
         if len(wrong) == _FEW:
             return ""
         wrong.append((occurs[row].as_py(), shown(values[row].as_buffer().to_pybytes(), "utf-8")))
         others = pc.not_equal(values, values[row])
         values, occurs = values.filter(others), occurs.filter(others)
-    if not len(values):
+    if not wrong or not len(values):
         return ""
     return ", ".join(f"{value!r} in {_share(count / len(text))}" for count, value in sorted(wrong, reverse=True)) + " of sampled rows"
-
-
-def _are_numbers(text: Column) -> bool:
-    return literals.fits(text, _NUMBER, "UTC")
 
 
 def _share(part: float) -> str:

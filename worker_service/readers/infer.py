@@ -52,9 +52,9 @@ def _field(name: str, kind: Kind, types: Mapping[str, str]) -> Field:
 
 def check_declared(names: Collection[str], types: Mapping[str, str]) -> None:
     """Raise UnknownColumn for a declared type of a column that the dataset does not have."""
-    known = set(names)
+    known = dict.fromkeys(names)
     for name in types:
         if name not in known:
             raise UnknownColumn(
-                f"the dataset has no column {name!r}; it has {listed(list(names))}", pointer=pointer("source", "types", name)
+                f"the dataset has no column {name!r}; it has {listed(list(known))}", pointer=pointer("source", "types", name)
             )

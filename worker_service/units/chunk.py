@@ -1,6 +1,7 @@
 """The chunk unit: read its extents, fold them into a partial, commit partial and ledger together."""
 
 from collections.abc import Iterator
+from itertools import product
 
 from shared.db.merging import Piece
 from shared.db.units import Done, Lease
@@ -8,7 +9,8 @@ from shared.errors import LeaseLost, SchemaWidened
 from shared.fault_points import reached
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
-from shared.spec.types import Field, Schema, parse_type
+from shared.spec.types import SIMPLE, Field, Schema, parse_type
+from shared.spec.width import check_width
 from shared.storage.sources import own_folders
 from worker_service.context import Context, Work
 from worker_service.executor import Answer, Child
@@ -71,5 +73,7 @@ async def _widen(ctx: Context, lease: Lease, work: Work, widened: SchemaWidened)
     wider = Schema(tuple(Field(f.name, parse_type(needed[f.name]), f.declared) if f.name in needed else f for f in schema.fields))
     if wider == schema:
         raise LeaseLost("The schema is already as wide as that")
-    bind(JobSpec.model_validate(work.spec), wider, dict.fromkeys(needed, widened.detail))
+    culprits = dict.fromkeys(product(needed, SIMPLE), widened.detail)
+    query = bind(JobSpec.model_validate(work.spec), wider, culprits)
+    check_width([*(key.type for key in query.keys), *(aggregate.result for aggregate in query.aggregates)])
     await ctx.units.widen(lease, {**work.plan, "schema": wider.to_json()})

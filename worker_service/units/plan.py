@@ -2,40 +2,73 @@
 
 from dataclasses import astuple
 
+import msgspec
+
 from shared.db.units import Lease, NewUnit
 from shared.fault_points import reached
+from shared.settings import Settings
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
-from shared.spec.types import Schema
-from shared.storage.sources import locate, own_folders
+from shared.spec.query import Query
+from shared.spec.types import Schema, parse_result_type
+from shared.spec.width import check_width
+from shared.storage.sources import locate, own_folders, source_rules
 from worker_service.context import Context, Work
 from worker_service.executor import Child
+from worker_service.units import publish
 from worker_service.units.reading import reading
+
+
+class _Chunk(msgspec.Struct):
+    """Of the child's answer; the extents are stored as they came."""
+
+    extents: msgspec.Raw
+    bytes: int
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
 
 
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     spec = JobSpec.model_validate(work.spec)
-    locations = [locate(uri, f"#/source/uris/{no}", ctx.settings, work.tenant) for no, uri in enumerate(spec.source.uris)]
+    rules = source_rules(ctx.settings)
+    locations = [locate(uri, f"#/source/uris/{no}", rules, work.tenant) for no, uri in enumerate(spec.source.uris)]
     request = {
         "task": "plan",
         "spec": work.spec,
         "locations": [astuple(location) for location in locations],
         "own_folders": own_folders(ctx.settings),
-        "hidden": ctx.settings.allow_hidden_sources,
+        "hidden": rules.hidden,
         "max_names": ctx.settings.max_listed_names,
+        "max_bytes": _max_bytes(spec, ctx.settings),
         "chunk_bytes": spec.options.chunk_bytes or ctx.settings.chunk_bytes,
         "max_chunks": spec.limits.max_chunks,
         "prove": lease.payload.get("prove", False),
     }
     async with reading(child, request, list(spec.source.uris), lease.allowed) as answer:
         header = answer.header
-    schema = Schema.from_json(header["schema"])
-    bind(spec, schema)
-    chunks = [
-        NewUnit(no=no, payload={"extents": chunk["extents"], "guessed": header["guessed"]}, bytes=chunk["bytes"])
-        for no, chunk in enumerate(header["chunks"])
-    ]
+    await _check_result(ctx, work, bind(spec, Schema.from_json(header["schema"])))
+    chunks = (
+        NewUnit(no=no, payload={"extents": chunk.extents, "guessed": header["guessed"]}, bytes=chunk.bytes)
+        for no, chunk in enumerate(map(_CHUNK.decode, header["chunks"]))
+    )
     reached("plan.before_insert")
     settled = {name: header[name] for name in ("files", "format", "schema", "bytes", "warnings")}
     await ctx.units.complete_plan(lease, settled, chunks)
     reached("plan.after_commit")
+
+
+async def _check_result(ctx: Context, work: Work, query: Query) -> None:
+    """What would keep the result from being stored or published is found before the scan."""
+    columns = publish.result_columns(query)
+    check_width([parse_result_type(column["type"]) for column in columns])
+    if work.result_name is not None:
+        assert work.version is not None
+        sums = {aggregate.name for aggregate in query.aggregates if aggregate.may_widen}
+        await ctx.merging.check_columns(work.tenant, work.result_name, work.version, columns, sums)
+
+
+def _max_bytes(spec: JobSpec, settings: Settings) -> tuple[int, str]:
+    """The most bytes of the source, and the name of what says so."""
+    chosen = spec.limits.max_bytes
+    return (settings.max_bytes, "GRISTMILL_MAX_BYTES") if chosen is None else (chosen, "limits.max_bytes")

@@ -27,6 +27,7 @@ from shared.errors import (
     SourceChanged,
     StorageUnavailable,
     TransientError,
+    UsageError,
 )
 from shared.fault_points import reached
 from shared.spec.bind import bind
@@ -84,13 +85,20 @@ async def advance(ctx: Context, job_id: str) -> bool:
     row = await ctx.units.work(job_id)
     if row["plan"] is None or row["state"] != "running":
         return False
-    spec = JobSpec.model_validate(row["spec"])
-    columns = publish.result_columns(bind(spec, Schema.from_json(row["plan"]["schema"])))
     try:
+        spec = JobSpec.model_validate(row["spec"])
+        columns = publish.result_columns(bind(spec, Schema.from_json(row["plan"]["schema"])))
         return await ctx.merging.advance(job_id, columns, spec.limits.max_state_bytes)
-    except FatalError as error:
+    except (FatalError, UsageError) as error:
         await ctx.jobs.fail(job_id, error.problem())
-        return False
+    except (TransientError, Interruption):
+        raise
+    except Exception as error:
+        log.exception("fan_in.bug", job=job_id)
+        if (tries := await ctx.jobs.charge_fan_in(job_id)) and not may_try_again("error", tries - 1):
+            why = InternalError(f"The step after {row['phase']} failed {tries} times: {str(error)[:200]}")
+            await ctx.jobs.fail(job_id, why.problem())
+    return False
 
 
 async def ring(ctx: Context) -> bool:

@@ -80,11 +80,13 @@ UPDATE gristmill.jobs SET plan = $2, phase = 'scanning', planned_at = now(), rev
 UPDATE gristmill.jobs SET plan = $2, epoch = epoch + 1, revision = revision + 1 WHERE id = $1
 
 -- set_planning --
-UPDATE gristmill.jobs SET plan = NULL, phase = 'planning', planned_at = NULL, epoch = epoch + 1, revision = revision + 1 WHERE id = $1
+UPDATE gristmill.jobs
+SET plan = NULL, phase = 'planning', planned_at = NULL, epoch = epoch + 1, revision = revision + 1, fan_in_errors = 0
+WHERE id = $1
 
 -- set_phase --
 UPDATE gristmill.jobs
-SET phase = $2, revision = revision + 1,
+SET phase = $2, revision = revision + 1, fan_in_errors = 0,
     scanned_at = CASE WHEN $2 = 'merging' THEN now() ELSE scanned_at END,
     merged_at = CASE WHEN $2 = 'publishing' THEN now() ELSE merged_at END
 WHERE id = $1
@@ -103,8 +105,11 @@ UPDATE gristmill.jobs SET state = CASE WHEN started_at IS NULL THEN 'queued' ELS
 UPDATE gristmill.jobs
 SET state = CASE WHEN started_at IS NULL THEN 'queued' ELSE 'running' END, phase = CASE phase WHEN 'planning' THEN phase ELSE 'scanning' END,
     epoch = epoch + 1, revision = revision + 1, deadline_at = now() + $2::interval,
-    error = NULL, scanned_at = NULL, merged_at = NULL, finished_at = NULL
+    error = NULL, scanned_at = NULL, merged_at = NULL, finished_at = NULL, fan_in_errors = 0
 WHERE id = $1
+
+-- charge_fan_in --
+UPDATE gristmill.jobs SET fan_in_errors = fan_in_errors + 1 WHERE id = $1 AND state = 'running' RETURNING fan_in_errors
 
 -- overdue --
 SELECT id FROM gristmill.jobs

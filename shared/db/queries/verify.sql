@@ -14,6 +14,15 @@ SELECT format('%s is %s, but its %s %s is %s', j.id, j.state, u.kind, u.no, u.st
 FROM gristmill.jobs j JOIN gristmill.units u ON u.job_id = j.id
 WHERE j.finished_at IS NOT NULL AND u.state IN ('pending', 'leased')
 
+-- job_without_end --
+-- Nothing of it is pending or leased, nothing is due, and no worker brings it on, though one has lived for longer than that.
+SELECT format('%s is %s in phase %s, has nothing left to do since %s, and does not end', j.id, j.state, j.phase, last.at)
+FROM gristmill.jobs j
+CROSS JOIN LATERAL (SELECT coalesce(max(finished_at), j.created_at) AS at FROM gristmill.units WHERE job_id = j.id) AS last
+WHERE j.state IN ('queued', 'running', 'cancelling') AND last.at < now() - interval '5 minutes'
+  AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = j.id AND state IN ('pending', 'leased'))
+  AND EXISTS (SELECT FROM gristmill.workers WHERE started_at < now() - interval '5 minutes' AND seen_at > now() - interval '10 seconds')
+
 -- success_without_all_units --
 SELECT format('%s has succeeded, but its %s %s is %s', j.id, u.kind, u.no, u.state)
 FROM gristmill.jobs j JOIN gristmill.units u ON u.job_id = j.id

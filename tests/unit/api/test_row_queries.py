@@ -1,5 +1,7 @@
 """Literals, cursors and the query language of rows, without a database."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,3 +98,19 @@ def test_an_array_is_a_column_of_its_element_type():
     assert "best NUMERIC(18, 2)[]" in ddl
     assert 'names TEXT[] COLLATE "C"' in ddl
     assert str(parse_result_type("decimal(18,2)[]")) == "decimal(18,2)[]"
+
+
+def test_an_unknown_parameter_is_told_what_works_and_nothing_else():
+    with pytest.raises(InvalidParameter) as caught:
+        parse_row_query(MultiDict([("totl", "1")]), COLUMNS, "json", None)
+
+    assert "order_by, select, limit, after, version, format" in caught.value.detail
+    assert not re.search("total|numbers", caught.value.detail)
+
+
+def test_of_many_columns_an_error_lists_some():
+    many = RowColumns({f"column_{i}": "int64" for i in range(1600)})
+    for query in ([("zzz", "1")], [("select", "zzz")]):
+        with pytest.raises(InvalidParameter, match="and 1500 more") as caught:
+            parse_row_query(MultiDict(query), many, "json", None)
+        assert len(caught.value.detail) < 3000

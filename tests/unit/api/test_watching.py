@@ -1,6 +1,7 @@
 """What is remembered, who is woken, who takes a turn: pure asyncio, without a server."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,6 +38,19 @@ async def test_those_who_ask_at_once_share_one_answer_until_it_is_too_old():
     async with asyncio.timeout(5):
         while await remembered.get(JOB, question) == 1:
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("took", "good"), [(0.001, 0.25), (3.0, 30.0)])
+async def test_what_takes_long_to_find_out_is_good_for_longer(monkeypatch, took, good):
+    kept, clock = [], iter([100.0, 100.0 + took])
+    loop = asyncio.get_running_loop()
+    remembered = Remembered[int](0.25, 10)
+    monkeypatch.setattr("api_service.services.watching.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(loop, "call_later", lambda seconds, *_: kept.append(seconds))
+    await remembered.get(JOB, Question())
+    monkeypatch.undo()
+
+    assert kept == [pytest.approx(good)]
 
 
 async def test_what_is_forgotten_is_asked_again_even_while_an_older_answer_is_on_its_way():
@@ -112,7 +126,7 @@ async def test_those_who_wait_are_woken_when_postgres_is_away_and_when_the_gatew
 
 
 async def test_a_tenant_of_slow_readers_leaves_turns_for_the_others():
-    turns = Turns(3, 2, patience=0.05)
+    turns = Turns(3, 2, patience=0.05, refusal=TooManyExports("x"))
     async with turns.turn("slow"), turns.turn("slow"):
         with pytest.raises(TooManyExports):
             async with turns.turn("slow"):
@@ -126,7 +140,7 @@ async def test_a_tenant_of_slow_readers_leaves_turns_for_the_others():
 
 
 async def test_who_waits_for_a_turn_gets_the_one_that_is_given_back():
-    turns = Turns(1, 1, patience=5)
+    turns = Turns(1, 1, patience=5, refusal=TooManyExports("x"))
     async with turns.turn("a"):
         waiting = asyncio.create_task(turns.turn("b").__aenter__())
         await asyncio.sleep(0)

@@ -11,9 +11,9 @@ from worker_service.readers import culprits
 from .datasets import opened, source, stored
 
 
-def told(*contents, spec=None, columns=("n",)):
+def told(*contents, spec=None, columns=("n",), kind="float64"):
     with opened(*contents) as files:
-        return culprits(files, spec or source(), columns)
+        return {name: text for (name, _), text in culprits(files, spec or source(), [(name, kind) for name in columns]).items()}
 
 
 def numbers(*others):
@@ -30,6 +30,12 @@ def test_the_few_values_that_are_no_numbers_are_named_with_how_often_they_occur(
 def test_empty_fields_and_given_spellings_of_null_are_no_culprits():
     data = numbers("", '""', "NA", "?").encode()
     assert told(data, spec=source(null_values=("NA",))) == {"n": "'?' in 0.1% of sampled rows"}
+
+
+def test_each_column_is_asked_for_what_is_wanted_of_it():
+    data = ("n,s\n" + "true,1\n" * 499 + "yes,1\n").encode()
+    assert told(data, kind="bool") == {"n": "'yes' in 0.2% of sampled rows"}
+    assert told(data, columns=("n", "s"), kind="float64") == {}
 
 
 def test_text_and_numbers_have_no_culprit():
@@ -49,6 +55,8 @@ def test_many_files_compressed_and_in_other_encodings_are_sampled_together():
     [
         ({"fn": "mean", "column": "n"}, "'NA' in 2.8% of sampled rows; set source.csv.null_values if that stands for null"),
         ({"fn": "sum", "column": "s"}, "a value of it does not read as a number; set source.csv.null_values"),
+        ({"fn": "any", "column": "s"}, "a value of it does not read as a bool; set source.csv.null_values"),
+        ({"fn": "all", "column": "n"}, "a value of it does not read as a bool; set source.csv.null_values"),
     ],
 )
 def test_planning_a_job_fails_with_the_culprit_and_the_cure(aggregate, why):

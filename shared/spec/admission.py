@@ -1,0 +1,67 @@
+"""What a new job has to keep to beside being valid. Stored jobs keep what they were checked with."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from shared.errors import Detail, InvalidSpec
+from shared.spec.functions import FUNCTIONS
+from shared.spec.grouping import TimeBucket
+from shared.spec.models import JobSpec
+from shared.spec.names import quote
+from shared.spec.part import MAX_FAULTS
+from shared.spec.pointers import Location, pointer, summary
+from shared.spec.width import NARROWEST_KEY, check_width, narrowest
+
+MAX_TYPES = 10_000
+_ZONE = re.compile(r"(?!Factory$)[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*")
+"""The names of the IANA database. Some machines have files of other names too: `posixrules`, `right/…`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceilings:
+    """The most that a spec's limits may say, and the least of chunk_bytes; each is a setting of the same name."""
+
+    max_groups: int
+    max_bytes: int
+    max_chunks: int
+    max_state_bytes: int
+    min_chunk_bytes: int
+
+
+def check_admission(spec: JobSpec, ceilings: Ceilings) -> None:
+    """Raises InvalidSpec with all that is wrong, else TooManyColumns."""
+    if details := list(islice(_faults(spec, ceilings), MAX_FAULTS)):
+        raise InvalidSpec(summary(details), errors=details)
+    narrow = [narrowest(FUNCTIONS[a.fn]) for a in spec.aggregates for _ in a.quantiles]
+    check_width([NARROWEST_KEY] * len(spec.group_by) + narrow)
+
+
+def _faults(spec: JobSpec, ceilings: Ceilings) -> Iterator[Detail]:
+    zones: list[tuple[Location, str]] = [(("source", "timezone"), spec.source.timezone)]
+    zones += [(("group_by", i, "tz"), key.tz) for i, key in enumerate(spec.group_by) if isinstance(key, TimeBucket) and key.tz]
+    for place, zone in zones:
+        if not _ZONE.fullmatch(zone):
+            yield Detail(
+                pointer=pointer(*place),
+                detail=f'{quote(zone)} is no zone of the IANA database, such as "Asia/Seoul" or "UTC"',
+            )
+    if (declared := len(spec.source.types)) > MAX_TYPES:
+        yield Detail(pointer=pointer("source", "types"), detail=f"at most {MAX_TYPES:,} columns, not {declared:,}")
+    least, chosen = ceilings.min_chunk_bytes, spec.options.chunk_bytes
+    if chosen is not None and chosen < least:
+        yield _beyond(
+            "options",
+            "chunk_bytes",
+            f"{chosen:,} is less than {least:,}, the least that this server takes",
+            "min_chunk_bytes",
+        )
+    for name in ("max_groups", "max_bytes", "max_chunks", "max_state_bytes"):
+        asked, most = getattr(spec.limits, name), getattr(ceilings, name)
+        if asked is not None and asked > most:
+            yield _beyond("limits", name, f"{asked:,} is more than {most:,}, the most that this server takes", name)
+
+
+def _beyond(part: str, name: str, what: str, setting: str) -> Detail:
+    return Detail(pointer=pointer(part, name), detail=f"{what} (GRISTMILL_{setting.upper()})")

@@ -1,0 +1,118 @@
+"""What the check of a spec costs, counted in calls: in proportion to the body, and little for a small one."""
+
+import json
+import sys
+
+import pytest
+
+from api_service.services.checking import AT_ONCE_BYTES, Rules, check
+from shared.errors import GristmillError
+from shared.spec import names
+from shared.spec.admission import Ceilings
+from tests.support.worst_specs import FAMILIES
+
+CEILINGS = Ceilings(max_groups=100, max_bytes=100, max_chunks=100, max_state_bytes=100, min_chunk_bytes=100)
+RULES = Rules(tenant="default", sources=["file:///data/"], ceilings=CEILINGS)
+BUDGET = 450_000
+"""Calls, of C functions too; one takes about a tenth of a microsecond without being counted."""
+
+
+def calls(work) -> int:
+    made = 0
+
+    def count(_, event, __):
+        nonlocal made
+        made += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return made
+
+
+def outcome(body: bytes) -> list:
+    """The errors that the sender is told of."""
+    try:
+        refusal = check(body, RULES).refusal
+        return refusal.errors if refusal else []
+    except GristmillError as error:
+        return [error.problem(), *error.errors]
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+def test_the_worst_specs_of_each_size_cost_in_proportion_and_no_more_than_a_budget(family):
+    half, whole = family(AT_ONCE_BYTES // 2), family(AT_ONCE_BYTES)
+    assert len(whole) <= AT_ONCE_BYTES
+    cost = calls(lambda: outcome(whole))
+
+    assert cost <= BUDGET
+    assert cost <= 2.2 * calls(lambda: outcome(half)) + 1000
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+def test_whatever_is_wrong_the_answer_is_small(family):
+    errors = outcome(family(AT_ONCE_BYTES))
+
+    assert 1 <= len(errors) <= 101
+    assert len(json.dumps(errors)) < 64 * 1024
+
+
+class Counted(str):
+    """Text that counts how often it is compared."""
+
+    __slots__ = ()
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        Counted.compared += 1
+        return str.__eq__(self, other)
+
+
+@pytest.mark.parametrize(
+    "family",
+    [family for family in FAMILIES if "misspelt" in family.__name__],
+    ids=lambda family: family.__name__,
+)
+def test_guesses_compare_a_bounded_number_of_letters(family, monkeypatch):
+    compare = names.edits
+    monkeypatch.setattr(names, "edits", lambda left, right, most: compare([*map(Counted, left)], [*map(Counted, right)], most))
+    Counted.compared = 0
+    outcome(family(AT_ONCE_BYTES))
+
+    assert Counted.compared <= names.MAX_GUESSES * names.MAX_CANDIDATES * names.MAX_LETTERS * (2 * names.MAX_EDITS + 1) * 2
+
+
+def test_a_name_is_looked_up_and_not_searched_for():
+    """Among the columns of the result, and among those of the data: 512 names in 40,000, and 400 in 10,000."""
+    from shared.spec.bind import bind
+    from shared.spec.models import JobSpec, _index_faults
+    from shared.spec.types import INT64, Field, Schema
+
+    columns = [Counted(f"column {i}") for i in range(40_000)]
+    indexes = tuple(tuple(Counted(f"column {i * j}") for j in range(1, 33)) for i in range(1000, 1016))
+    Counted.compared = 0
+    assert list(_index_faults(indexes, columns)) == []
+    assert Counted.compared < 20_000
+
+    aggregates = [{"fn": "sum", "column": f"c{i}"} for i in range(400)]
+    spec = JobSpec.model_validate({"source": {"uris": ["upload:u"]}, "group_by": [], "aggregates": aggregates})
+    schema = Schema(tuple(Field(Counted(f"c{i}"), INT64) for i in reversed(range(10_000))))
+    Counted.compared = 0
+    assert len(bind(spec, schema).aggregates) == 400
+    assert Counted.compared < 20_000
+
+
+def test_what_holds_for_new_jobs_only_is_told_beside_the_digest():
+    """A known job is found by its digest, whatever this server takes today."""
+    body = {"source": {"uris": ["file:///elsewhere/a"]}, "group_by": [], "aggregates": [{"fn": "count"}]}
+    found = check(json.dumps(body).encode(), RULES)
+    assert found.digest.startswith("sha256:")
+    assert found.refusal is not None
+    assert [error["pointer"] for error in found.refusal.errors] == [
+        "#/limits/max_groups",
+        "#/limits/max_chunks",
+        "#/limits/max_state_bytes",
+    ]
