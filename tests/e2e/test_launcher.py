@@ -20,6 +20,7 @@ from gristmill.datafolder import remember, stop_leftovers
 from gristmill.processes import Child, Command
 from gristmill.servers import start_postgres
 from gristmill.standalone import restart_pause
+from shared.spec.uris import file_path
 from tests.support.launched import Launched, any_port, watched
 
 GATEWAY = """
@@ -113,6 +114,7 @@ def test_the_services_see_only_the_launchers_servers_and_may_read_the_folder_it_
         assert not {"DATABASE_URL", "REDIS_URL", "PGSSLMODE"} & seen.keys()
         assert seen["GRISTMILL_DATABASE_URL"] == launcher.dsn
         assert seen["GRISTMILL_SOURCES"] == f"file:///srv/,{tmp_path.as_uri()}/"
+        assert Path(seen["GRISTMILL_STORAGE"]).is_relative_to(Path(file_path(seen["GRISTMILL_PROTECTED_FOLDERS"])))
 
 
 def test_a_gateway_that_dies_at_start_is_shown_with_the_end_of_its_log(tmp_path):
