@@ -1,4 +1,7 @@
-"""Which files `source.uris` may name. Nothing here touches the file system: a child process finds and opens them."""
+"""Which files `source.uris` may name.
+
+Nothing here touches the file system: a child process finds and opens them.
+"""
 
 import re
 from collections.abc import Sequence
@@ -46,7 +49,10 @@ def source_rules(settings: Settings) -> SourceRules:
 
 
 def locate(uri: str, pointer: str, rules: SourceRules, tenant: str) -> Location:
-    """Raises SourceNotAllowed for a file outside GRISTMILL_SOURCES or below a hidden folder, SourceNotFound for no upload's id."""
+    """Raises SourceNotAllowed for a file outside GRISTMILL_SOURCES or with a hidden step below its root.
+
+    Raises SourceNotFound for what cannot be the id of an upload.
+    """
     if uri.startswith(UPLOAD):
         upload_id = uri.removeprefix(UPLOAD)
         if not _UPLOAD_ID.fullmatch(upload_id):
@@ -73,8 +79,9 @@ def refuse_hidden(location: Location, pointer: str | None = None) -> None:
     """Raise SourceNotAllowed for a step below the root that begins with a dot."""
     for step in location.steps:
         if step.startswith("."):
-            reason = f"has the step {step!r}, which begins with a dot; hidden files and folders are no sources"
-            raise SourceNotAllowed(f"{location.uri!r} {reason} unless GRISTMILL_ALLOW_HIDDEN_SOURCES is true", pointer=pointer)
+            what = f"{location.uri!r} has the step {step!r}, which begins with a dot"
+            cure = "hidden files and folders are no sources unless GRISTMILL_ALLOW_HIDDEN_SOURCES is true"
+            raise SourceNotAllowed(f"{what}; {cure}", pointer=pointer)
 
 
 def own_folders(settings: Settings) -> list[str]:

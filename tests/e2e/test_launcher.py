@@ -22,6 +22,7 @@ from gristmill.datafolder import remember, stop_leftovers
 from gristmill.processes import Child, Command
 from gristmill.servers import start_postgres
 from gristmill.standalone import _start_folder, restart_pause
+from shared.spec.uris import file_path
 from tests.support.launched import Launched, any_port, watched
 
 GATEWAY = """
@@ -122,6 +123,7 @@ def test_the_services_see_only_the_launchers_servers_and_may_read_the_folder_it_
         assert seen["GRISTMILL_DATABASE_URL"].startswith("postgresql://gristmill:")
         assert launcher.dsn.startswith("postgresql://gristmill_reader:")
         assert seen["GRISTMILL_SOURCES"] == f"file:///srv/,{tmp_path.as_uri()}/"
+        assert Path(seen["GRISTMILL_STORAGE"]).is_relative_to(Path(file_path(seen["GRISTMILL_PROTECTED_FOLDERS"])))
 
 
 def test_started_in_a_home_folder_it_warns_and_allows_only_what_is_named(tmp_path, services):

@@ -44,7 +44,10 @@ CHANGES = {
     "rewritten, and its time restored": (restored, "source_changed"),
     "replaced": (replaced, "source_changed"),
     "deleted": (lambda path: path.unlink(), "source_not_found"),
-    "a link to itself": (lambda path: (path.rename(path.with_name("moved")), path.symlink_to("moved")), "source_unreadable"),
+    "a link to itself": (
+        lambda path: (path.rename(path.with_name("moved")), path.symlink_to("moved")),
+        "source_unreadable",
+    ),
 }
 
 
@@ -82,7 +85,12 @@ def test_a_file_that_changes_between_two_reads_fails_the_job_and_nothing_is_publ
 
 
 def counting(*uris, **options):
-    return {"source": {"uris": list(uris), "format": "csv"}, "group_by": [], "aggregates": [{"fn": "count"}], "options": options}
+    return {
+        "source": {"uris": list(uris), "format": "csv"},
+        "group_by": [],
+        "aggregates": [{"fn": "count"}],
+        "options": options,
+    }
 
 
 def counted(stack, *uris, **options):
@@ -184,12 +192,28 @@ def test_no_secret_of_a_data_folder_below_the_source_can_be_read_over_http(postg
         assert len(jobs) >= 20
         assert codes == {"source_not_allowed"}
         assert {job["state"] for job in ended} == {"failed"}
-        assert {job["error"]["code"] for job in ended} == {"source_not_allowed", "source_not_found", "source_unreadable"}
+        assert {job["error"]["code"] for job in ended} == {
+            "source_not_allowed",
+            "source_not_found",
+            "source_unreadable",
+        }
         assert counted(stack, upload)[0] == 1
 
 
 def _ways(name):
     """Of naming a file of the data folder."""
     *folders, last = name.split("/")
-    yield from (f"home/{name}", f"home//{name.replace('/', '//')}", f"home/./{name}", "home/" + name.replace("p", "%70"))
-    yield from (f"h*/{name}", f"**/{last}", f"home/**/{last[:3]}*", f"[h]ome/{'*/' * len(folders)}*", f"link/{name}", f"lin*/{name}")
+    yield from (
+        f"home/{name}",
+        f"home//{name.replace('/', '//')}",
+        f"home/./{name}",
+        "home/" + name.replace("p", "%70"),
+    )
+    yield from (
+        f"h*/{name}",
+        f"**/{last}",
+        f"home/**/{last[:3]}*",
+        f"[h]ome/{'*/' * len(folders)}*",
+        f"link/{name}",
+        f"lin*/{name}",
+    )

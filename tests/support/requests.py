@@ -17,5 +17,11 @@ def plan_request(spec: dict[str, Any], *paths: Path, **others: Any) -> dict[str,
 def chunk_request(spec: dict[str, Any], plan: dict[str, Any], no: int, **others: Any) -> dict[str, Any]:
     """Chunk *no* of what a child answered to a plan request."""
     extents = plan["chunks"][no]["extents"]
-    known = {"no": no, "spec": spec, "schema": plan["schema"], "extents": extents, "files": [plan["files"][e[0]] for e in extents]}
+    known = {
+        "no": no,
+        "spec": spec,
+        "schema": plan["schema"],
+        "extents": extents,
+        "files": [plan["files"][e[0]] for e in extents],
+    }
     return {"task": "chunk", "batch_bytes": 1 << 20, "piece_bytes": 1 << 16, **REACH, **known, **others}

@@ -10,9 +10,16 @@ from urllib.parse import quote
 
 import pytest
 
-from shared.errors import LimitExceeded, SourceChanged, SourceNotAllowed, SourceNotFound, SourceUnreadable, StorageUnavailable
+from shared.errors import (
+    LimitExceeded,
+    SourceChanged,
+    SourceNotAllowed,
+    SourceNotFound,
+    SourceUnreadable,
+    StorageUnavailable,
+)
 from shared.settings import Settings
-from shared.storage.sources import Location, locate, own_folders
+from shared.storage.sources import Location, locate, own_folders, source_rules
 from worker_service.child import files, find
 from worker_service.child.beneath import Beneath
 
@@ -35,13 +42,19 @@ def data(tmp_path):
 
 def settings(data, *sources, **others):
     allowed = sources or (f"file://{data}/",)
-    return Settings(database_url="postgresql:///x", redis_url="redis:///", storage=data.parent / "storage", sources=allowed, **others)
+    return Settings(
+        database_url="postgresql:///x",
+        redis_url="redis:///",
+        storage=data.parent / "storage",
+        sources=allowed,
+        **others,
+    )
 
 
 def found(data, *uris, max_names=1000, tenant="default", **others):
     """What a worker makes of the URIs: the files of the plan, and the warnings."""
     known = settings(data, **others)
-    locations = [locate(uri, POINTER, known, tenant) for uri in uris]
+    locations = [locate(uri, POINTER, source_rules(known), tenant) for uri in uris]
     with Beneath(own_folders(known), hidden=known.allow_hidden_sources) as beneath:
         return find.find(beneath, locations, max_names)
 
@@ -93,21 +106,21 @@ def test_a_uri_means_its_files_in_order(data, pattern, names):
 )
 def test_nothing_outside_is_allowed(data, uri):
     with pytest.raises(SourceNotAllowed):
-        locate(uri.format(data=data), POINTER, settings(data), "default")
+        locate(uri.format(data=data), POINTER, source_rules(settings(data)), "default")
 
 
 def test_without_sources_only_uploads_are_allowed(data):
     nothing = settings(data).model_copy(update={"sources": []})
-    assert locate("upload:upl_1", POINTER, nothing, "default").below == "upl_1"
+    assert locate("upload:upl_1", POINTER, source_rules(nothing), "default").below == "upl_1"
     with pytest.raises(SourceNotAllowed, match="GRISTMILL_SOURCES"):
-        locate(f"file://{data}/a.csv", POINTER, nothing, "default")
+        locate(f"file://{data}/a.csv", POINTER, source_rules(nothing), "default")
 
 
 def test_a_tenant_gets_its_own_folder_and_hears_of_no_other(data):
     known = settings(data, f"file://{data}/{{tenant}}/", "file:///public/")
-    locate(f"file://{data}/acme/a.csv", POINTER, known, "acme")
+    locate(f"file://{data}/acme/a.csv", POINTER, source_rules(known), "acme")
     with pytest.raises(SourceNotAllowed) as refused:
-        locate(f"file://{data}/acme/a.csv", POINTER, known, "other")
+        locate(f"file://{data}/acme/a.csv", POINTER, source_rules(known), "other")
     assert f"(file://{data}/other/, file:///public/)" in refused.value.detail
     assert refused.value.errors[0]["pointer"] == POINTER
 
@@ -115,13 +128,13 @@ def test_a_tenant_gets_its_own_folder_and_hears_of_no_other(data):
 @pytest.mark.parametrize("uri", ["upload:../secret.csv", "upload:/etc/passwd", "upload:upl_../x", "upload:"])
 def test_an_upload_is_named_by_its_id_only(data, uri):
     with pytest.raises(SourceNotFound):
-        locate(uri, POINTER, settings(data), "default")
+        locate(uri, POINTER, source_rules(settings(data)), "default")
 
 
 @pytest.mark.parametrize("name", [".hidden.csv", "%2ehidden.csv", ".git/d.csv", "%2Egit/d.csv", ".//.git//d.csv", ".git/*", ".*"])
 def test_a_step_that_begins_with_a_dot_is_refused_unless_a_setting_allows_it(data, name):
     with pytest.raises(SourceNotAllowed, match=r"the step '\.(hidden\.csv|git|\*)', which begins with a dot"):
-        locate(f"file://{data}/{name}", POINTER, settings(data), "default")
+        locate(f"file://{data}/{name}", POINTER, source_rules(settings(data)), "default")
     assert set(below(data, name, allow_hidden_sources=True)) <= {".hidden.csv", ".git/d.csv"}
     with pytest.raises(SourceNotAllowed):
         read(data, ".git/d.csv")
@@ -137,7 +150,7 @@ def test_no_pattern_finds_what_is_hidden(data, pattern):
 
 def test_a_root_may_be_hidden_itself_and_the_nearest_root_counts(data):
     nested = settings(data, f"file://{data}/", f"file://{data}/.git/")
-    assert locate(f"file://{data}/.git/d.csv", POINTER, nested, "default").root == f"{data}/.git"
+    assert locate(f"file://{data}/.git/d.csv", POINTER, source_rules(nested), "default").root == f"{data}/.git"
 
 
 def test_links_are_never_followed(data, tmp_path):
@@ -180,7 +193,11 @@ def test_only_regular_files_are_read_and_a_pipe_does_not_hang(data):
 def test_what_is_missing_is_named(data):
     with pytest.raises(SourceNotFound, match="nothing-here does not exist"):
         read(data, "nothing-here")
-    for pattern, words in [("nothing/here", "here does not exist"), ("x-*.csv", "No file matches .*x-"), ("a.csv/*", "No file matches")]:
+    for pattern, words in [
+        ("nothing/here", "here does not exist"),
+        ("x-*.csv", "No file matches .*x-"),
+        ("a.csv/*", "No file matches"),
+    ]:
         with pytest.raises(SourceNotFound, match=words):
             below(data, "a.csv", pattern)
 
@@ -217,7 +234,13 @@ def test_a_folder_that_cannot_be_listed_is_an_error_and_not_a_folder_without_fil
 def installed(data):
     """A data folder below the source, as the launcher makes it, with secrets, a log and uploads; and another name for each of its parts."""
     home = data / "gristmill"
-    for name in ("postgres/password", "postgres/data/pg_hba.conf", "valkey/password", "logs/gateway.log", "storage/uploads/other/upl_1"):
+    for name in (
+        "postgres/password",
+        "postgres/data/pg_hba.conf",
+        "valkey/password",
+        "logs/gateway.log",
+        "storage/uploads/other/upl_1",
+    ):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text("secret")
     return home
@@ -226,10 +249,20 @@ def installed(data):
 def attacks(root, home):
     """Every file of the data folder by each of its names."""
     for secret in (path.relative_to(home) for path in home.rglob("*") if path.is_file()):
-        yield from (f"file://{root}/gristmill/{secret}", f"file://{root}/gristmill//{'//'.join(secret.parts)}")
+        yield from (
+            f"file://{root}/gristmill/{secret}",
+            f"file://{root}/gristmill//{'//'.join(secret.parts)}",
+        )
         yield "file://" + "".join(f"%{ord(letter):02x}" if letter != "/" else letter for letter in f"{root}/gristmill/{secret}")
-        yield from (f"file://{root}/g*/{secret}", f"file://{root}/**/{secret.name}", f"file://{root}/gristmill/**")
-        yield from (f"file://{root}/[g]ristmill/{'/'.join('*' for _ in secret.parts)}", f"file://{root}/link/{secret}")
+        yield from (
+            f"file://{root}/g*/{secret}",
+            f"file://{root}/**/{secret.name}",
+            f"file://{root}/gristmill/**",
+        )
+        yield from (
+            f"file://{root}/[g]ristmill/{'/'.join('*' for _ in secret.parts)}",
+            f"file://{root}/link/{secret}",
+        )
         yield f"file://{root}/{quote('gristmill')}/{secret.parent}/{secret.name[0]}*"
 
 
@@ -239,8 +272,11 @@ def test_no_file_of_the_data_folder_can_be_read_by_any_name(data, installed):
     tried = list(attacks(data, installed))
     for uri in tried:
         settled = settings(data).model_copy(update=known)
-        with pytest.raises((SourceNotAllowed, SourceNotFound, SourceUnreadable)), Beneath(own_folders(settled), hidden=True) as beneath:
-            find.find(beneath, [locate(uri, POINTER, settled, "default")], 1000)
+        with (
+            pytest.raises((SourceNotAllowed, SourceNotFound, SourceUnreadable)),
+            Beneath(own_folders(settled), hidden=True) as beneath,
+        ):
+            find.find(beneath, [locate(uri, POINTER, source_rules(settled), "default")], 1000)
     assert len(tried) >= 40
     for secret in (path for path in installed.rglob("*") if path.is_file()):
         with pytest.raises(SourceNotAllowed, match="folder of the service itself"):
@@ -272,10 +308,10 @@ def test_the_rest_of_a_source_around_the_data_folder_is_found(data, installed):
 def test_an_upload_is_read_from_the_folder_that_no_source_leads_into(data, installed):
     known = settings(data, protected_folders=[installed]).model_copy(update={"storage": installed / "storage"})
     with Beneath(own_folders(known), hidden=False) as beneath:
-        [file], _ = find.find(beneath, [locate("upload:upl_1", POINTER, known, "other")], 1000)
+        [file], _ = find.find(beneath, [locate("upload:upl_1", POINTER, source_rules(known), "other")], 1000)
         os.close(beneath.file(Location(file["uri"], file["root"], file["below"])))
         with pytest.raises(SourceNotFound, match=r"^upload:upl_2 does not exist$"):
-            find.find(beneath, [locate("upload:upl_2", POINTER, known, "other")], 1000)
+            find.find(beneath, [locate("upload:upl_2", POINTER, source_rules(known), "other")], 1000)
 
 
 BOUND = """
@@ -332,7 +368,13 @@ def test_each_folder_is_listed_once_for_all_patterns_together(data, monkeypatch)
     for no in range(20):
         (data / f"d{no}" / "e").mkdir(parents=True)
         (data / f"d{no}" / "e" / "x.csv").write_text("x")
-    patterns = ["/".join(["**"] * 30 + ["*.csv"]), "**/**/e/**/*.csv", "**/x*", *(f"d{no}/**/*" for no in range(20)), "**/x.csv"]
+    patterns = [
+        "/".join(["**"] * 30 + ["*.csv"]),
+        "**/**/e/**/*.csv",
+        "**/x*",
+        *(f"d{no}/**/*" for no in range(20)),
+        "**/x.csv",
+    ]
     listed = counted(monkeypatch)
     names = below(data, *patterns)
 
@@ -352,7 +394,11 @@ def test_ten_thousand_patterns_over_one_folder_are_compared_by_their_beginnings(
     (data / "many").mkdir()
     for no in range(500):
         (data / "many" / f"{no:04}.csv").touch()
-    patterns = [*(f"many/{no:04}*" for no in range(500)), *(f"many/0{no % 10}*x{no}" for no in range(500)), "many/*"]
+    patterns = [
+        *(f"many/{no:04}*" for no in range(500)),
+        *(f"many/0{no % 10}*x{no}" for no in range(500)),
+        "many/*",
+    ]
     compared, match = [], fnmatch.translate
     monkeypatch.setattr(fnmatch, "translate", lambda step: compared.append(step) or match(step))
     names, _ = found(data, *(f"file://{data}/{pattern}" for pattern in patterns[:500]))
@@ -369,6 +415,14 @@ def test_a_walk_that_takes_too_much_says_how_much_it_saw_and_where(data, monkeyp
     monkeypatch.setattr(find, "MAX_COMPARISONS", comparisons)
     with pytest.raises(LimitExceeded, match=rf"met \d+ names .*, the last in file://{data}/in ner; .*use fewer patterns"):
         below(data, *(f"in ner/{'?' * no}*" for no in range(20)), max_names=names)
+
+
+def test_names_that_are_looked_up_in_many_folders_are_counted_though_they_are_not_there(data, monkeypatch):
+    for no in range(30):
+        (data / f"d{no}").mkdir()
+    monkeypatch.setattr(find, "MAX_COMPARISONS", 1200)
+    with pytest.raises(LimitExceeded, match=r"in 1,\d\d\d comparisons"):
+        below(data, *(f"*/x{no}" for no in range(20)))
 
 
 def test_more_files_than_a_job_may_have_are_refused(data, monkeypatch):

@@ -1,4 +1,7 @@
-"""Opening what lies beneath an allowed root: one step at a time, never through a symbolic link, never into the service's own folders."""
+"""Opening what lies beneath an allowed root, one step at a time.
+
+Never through a symbolic link, and never into the service's own folders.
+"""
 
 import errno
 import os
@@ -8,7 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import Self
 
-from shared.errors import GristmillError, SourceNotAllowed, SourceNotFound, SourceUnreadable, StorageUnavailable
+from shared.errors import (
+    GristmillError,
+    SourceNotAllowed,
+    SourceNotFound,
+    SourceUnreadable,
+    StorageUnavailable,
+)
 from shared.storage.sources import Location, refuse_hidden
 
 Identity = tuple[int, int]
@@ -17,11 +26,14 @@ Identity = tuple[int, int]
 FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW
 FILE = os.O_NOFOLLOW | os.O_NONBLOCK  # opening a named pipe must not wait for a writer
 _PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
-"""What says nothing about the file: the machine has no descriptors or memory left, or its disk does not answer."""
+"""What says nothing about the file: no descriptors or memory are left, or the disk does not answer."""
 
 
 class Beneath:
-    """The way to the files of one task. Roots stay open until its end; each other folder is left as soon as the next step is taken."""
+    """The way to the files of one task.
+
+    Roots stay open until its end; each other folder is left as soon as the next step is taken.
+    """
 
     def __init__(self, own_folders: Sequence[str], *, hidden: bool) -> None:
         self.hidden = hidden
@@ -38,8 +50,8 @@ class Beneath:
     def file(self, at: Location) -> int:
         """A read-only descriptor of a regular file.
 
-        Raises SourceNotFound, SourceNotAllowed, SourceUnreadable for anything that is not a readable regular file, or StorageUnavailable if
-        that cannot be told now.
+        Raises SourceNotFound, SourceNotAllowed, SourceUnreadable for anything that is not a readable regular
+        file, or StorageUnavailable if that cannot be told now.
         """
         if not self.hidden:
             refuse_hidden(at)
@@ -73,10 +85,11 @@ class Beneath:
 
     def _refuse_own(self, at: Location, folder: int) -> None:
         if self.is_own(os.fstat(folder)) and not at.is_upload:
-            raise SourceNotAllowed(f"{at.uri!r} leads into a folder of the service itself (uploads, data or logs), which is no source")
+            what = "leads into a folder of the service itself (uploads, data or logs), which is no source"
+            raise SourceNotAllowed(f"{at.uri!r} {what}")
 
     def _root(self, at: Location) -> int:
-        """The administrator names it, so links to it are followed. No folder around it may be the service's own."""
+        """The administrator names it, so links to it are followed. It may not lie in a folder of the service."""
         key = at.root, at.is_upload
         if key not in self._roots:
             root = opened(at.uri, at.root, os.O_DIRECTORY, None)

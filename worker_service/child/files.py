@@ -17,9 +17,10 @@ MAX_OPEN = 64
 
 
 class Files:
-    """*planned* are entries of a plan. Raises SourceChanged for another file than that, when one is opened, when it is closed, and at the end.
+    """*planned* are entries of a plan. Raises SourceChanged for another file than that.
 
-    At the end it does so in the place of any other error: a file that changed explains whatever was found in it.
+    It does so when a file is opened and when it is closed; at the end in the place of any other error, since
+    a file that changed explains whatever was found in it.
     """
 
     def __init__(self, beneath: Beneath, planned: list[dict[str, Any]]) -> None:
@@ -67,4 +68,5 @@ class Files:
         file, now = self._planned[no], fingerprint(os.fstat(descriptor))
         changed = [f"{name} {now[name]:,} instead of {file[name]:,}" for name in now if file.get(name, now[name]) != now[name]]
         if changed:
-            raise SourceChanged(f"{file['uri']} changed since the job was planned ({', '.join(changed)}); submit the job again")
+            what = ", ".join(changed)
+            raise SourceChanged(f"{file['uri']} changed since the job was planned ({what}); submit the job again")

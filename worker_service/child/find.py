@@ -1,8 +1,9 @@
 """From the locations of a job to its files: one walk beneath each root for all patterns together.
 
-A folder is listed at most once, and only where a pattern needs it; a file is met once, however many patterns it matches. A step
-without magic characters is looked up by its name. `**` stands for any folders; it and `*` pass over hidden names, over links to
-folders and over the service's own folders. A link that is named, or that would be a file of the dataset, is an error.
+A folder is listed at most once, and only where a pattern needs it; a file is met once, however many
+patterns it matches. A step without magic characters is looked up by its name. `**` stands for any folders;
+it and `*` pass over hidden names, over links to folders and over the service's own folders. A link that is
+named, or that would be a file of the dataset, is an error.
 """
 
 import fnmatch
@@ -47,9 +48,10 @@ class Found:
 
 
 def find(beneath: Beneath, locations: list[Location], max_names: int) -> tuple[list[dict[str, Any]], list[JobWarning]]:
-    """The files as a plan keeps them, in the order of the locations and then of their paths, each once; and what was counted once only.
+    """The files as a plan keeps them, and warnings of those that were named more than once.
 
-    Raises SourceNotFound for a location without a file, LimitExceeded, and what opening raises.
+    The files are in the order of the locations, and then of their paths. Raises SourceNotFound for a location
+    without a file, LimitExceeded, and what opening raises.
     """
     found = sorted(_Search(beneath, locations, max_names).run(), key=lambda file: (file.by[0], file.below))
     first: dict[tuple[int, int], Found] = {}
@@ -66,12 +68,17 @@ def find(beneath: Beneath, locations: list[Location], max_names: int) -> tuple[l
 
 
 def fingerprint(status: os.stat_result) -> dict[str, int]:
-    """What has to stay the same between plan and read: bytes, inode, and the times of the last changes in ns."""
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns, "inode": status.st_ino}
+    """What has to stay the same between plan and read: bytes, inode, times of the last changes in ns."""
+    return {
+        "size": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "ctime_ns": status.st_ctime_ns,
+        "inode": status.st_ino,
+    }
 
 
 def uri_of(root: str, *steps: str) -> str:
-    """Of a path: as text, with escapes for what is no text, cannot be printed, or would be read as an escape."""
+    """Of a path, with escapes for what is no text, cannot be printed, or would be read as an escape."""
     path = "/".join([root.rstrip("/"), *steps])
     return "file://" + _ESCAPED.sub(lambda odd: "".join(f"%{octet:02X}" for octet in os.fsencode(odd[0])), path)
 
@@ -108,7 +115,10 @@ class _Standing:
         return bool(self._magic or self.anywhere)
 
     def after(self, name: str, *, is_folder: bool) -> tuple[set[State], int]:
-        """The states that *name* leads to, and the number of comparisons. No pattern matches a hidden name unless it has the dot too."""
+        """The states that *name* leads to, and the number of comparisons.
+
+        No pattern matches a hidden name unless it begins with the dot too.
+        """
         states = set(self.named.get(name, ()))
         compared = 1
         for size in self._sizes:
@@ -144,8 +154,10 @@ class _Search:
             for file in self._walk(numbers):
                 found.append(file)
                 if len(found) > MAX_FILES:
-                    raise LimitExceeded(f"source.uris name more than {MAX_FILES:,} files; give narrower patterns, or several jobs")
-        for no in sorted(self._unmet):
+                    cure = "give narrower patterns, or several jobs"
+                    raise LimitExceeded(f"source.uris name more than {MAX_FILES:,} files; {cure}")
+        if self._unmet:
+            no = min(self._unmet)
             uri = self._locations[no].uri
             raise SourceNotFound(f"{uri} does not exist" if no in self._literal else f"No file matches {uri}")
         return found
@@ -189,6 +201,7 @@ class _Search:
     def _met(self, first: Location, steps: tuple[str, ...], folder: int, standing: _Standing) -> Iterator[tuple[str, bool, list[State]]]:
         """The names in a folder that patterns lead to, whether each is a folder, and the states after it."""
         uri = _uri(first, steps)
+        self._spend(uri, comparisons=len(standing.named))
         for name in standing.named:
             status = _status(_uri(first, (*steps, name)), name, folder)
             if status is not None:
@@ -227,8 +240,9 @@ class _Search:
         self._comparisons += comparisons
         if self._names > self._max_names or self._comparisons > MAX_COMPARISONS:
             raise LimitExceeded(
-                f"The patterns of source.uris met {self._names:,} names of files and folders, in {self._comparisons:,} comparisons, the last "
-                f"in {uri}; the most are {self._max_names:,} and {MAX_COMPARISONS:,}: use fewer patterns, or begin them with longer paths"
+                f"The patterns of source.uris met {self._names:,} names of files and folders, "
+                f"in {self._comparisons:,} comparisons, the last in {uri}; the most are {self._max_names:,} "
+                f"and {MAX_COMPARISONS:,}: use fewer patterns, or begin them with longer paths"
             )
 
 

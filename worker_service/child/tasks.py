@@ -56,7 +56,10 @@ def _beneath(request: dict[str, Any]) -> Beneath:
 
 
 def plan(request: dict[str, Any], _: list[int]) -> Answer:
-    """The files, the schema, and the extents of every chunk: guessed where the request allows it and nothing speaks against it."""
+    """The files, the schema, and the extents of every chunk.
+
+    These are guessed where the request allows it and nothing speaks against it.
+    """
     spec = JobSpec.model_validate(request["spec"])
     with _beneath(request) as beneath:
         found, warnings = find(beneath, [Location(*parts) for parts in request["locations"]], request["max_names"])

@@ -1,8 +1,8 @@
 """How a parent and a child talk over a socket pair: descriptors carry everything, bytes only say "go" and "done".
 
-Request: `!` with descriptors. The first holds the request as JSON, the second takes the answer, a third holds what there is to merge.
-Answer: an 8-byte little-endian length, a JSON header of that length, then the body; `.` on the socket says that it is whole. The
-descriptors are of memory, so no message can block.
+Request: `!` with descriptors. The first holds the request as JSON, the second takes the answer, a third holds
+what there is to merge. Answer: an 8-byte little-endian length, a JSON header of that length, then the body; `.`
+on the socket says that it is whole. The descriptors are of memory, so no message can block.
 """
 
 import errno
@@ -21,7 +21,10 @@ def send_descriptors(sock: socket.socket, descriptors: list[int]) -> None:
 
 
 def receive_descriptors(sock: socket.socket) -> list[int] | None:
-    """The descriptors of one request, or None when the parent is gone. Raises OSError if this process may not have so many."""
+    """The descriptors of one request, or None when the parent is gone.
+
+    Raises OSError if this process may not have so many.
+    """
     data, descriptors, flags, _ = socket.recv_fds(sock, 1, MOST_DESCRIPTORS)
     if flags & socket.MSG_CTRUNC:
         raise OSError(errno.EMFILE, "No room for the descriptors of a request: raise the worker's `ulimit -n`")

@@ -14,7 +14,10 @@ from shared.spec.types import Schema
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """A regular file; `size` is in bytes, as it was when the file was fingerprinted. `opened` gives a descriptor that is good for one read."""
+    """A regular file; `size` is in bytes, as it was when the file was fingerprinted.
+
+    `opened` gives a descriptor that is good for one read.
+    """
 
     opened: Callable[[], int]
     uri: str
