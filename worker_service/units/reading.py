@@ -17,12 +17,13 @@ _CRASHES = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGFPE, -s
 
 @asynccontextmanager
 async def reading(child: Child, request: dict[str, Any], descriptors: list[int], allowed: timedelta) -> AsyncIterator[Answer]:
-    """As `Child.run`; raises ReaderCrashed if the child crashed and one of its files is Parquet, which is read by native code."""
+    """As `Child.run`; raises ReaderCrashed if the child crashed and a file is Parquet, which native code reads."""
     try:
         async with child.run(request, descriptors, allowed) as answer:
             yield answer
     except ChildDied as died:
-        files = [uri for uri, file in zip(request["uris"], descriptors, strict=True) if os.pread(file, len(_PARQUET), 0) == _PARQUET]
+        pairs = zip(request["uris"], descriptors, strict=True)
+        files = [uri for uri, file in pairs if os.pread(file, len(_PARQUET), 0) == _PARQUET]
         if child.death is None or child.death.code not in _CRASHES or not files:
             raise
         told = ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
