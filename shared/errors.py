@@ -351,7 +351,7 @@ class ChildCrashed(FatalError):
 
 
 class ReaderCrashed(ChildCrashed):
-    """A child that crashed while it read files of a binary format, which are most likely the cause; the detail names them."""
+    """A child that crashed while it read files of a binary format: most likely the cause, and named."""
 
 
 class WorkerLost(FatalError):
@@ -395,7 +395,7 @@ class OutputNotPermitted(FatalError):
 
 
 class ReceiptMismatch(FatalError):
-    """The rows that were read and those that are in the result do not add up: a file that lies, a damaged database, or a bug."""
+    """The rows that were read and those in the result do not add up; the detail names what can be the cause."""
 
     category: ClassVar[Category] = "system"
     code = "receipt_mismatch"

@@ -7,7 +7,7 @@ from shared.core.timings import Timings
 LIMITS = {"death": 5, "crash": 3, "crash of a reader": 2, "error": 12, "memory": 5, "memory at once": 2}
 """How many leases of one unit may end because its worker died, its child died or was late, a transient error came, memory ran out.
 
-A child that crashes while it reads a file of a binary format tells of that file: the second time is no chance any more.
+A child that crashes while it reads a file of a binary format tells of that file: twice is no chance.
 
 A chunk that runs out of memory is tried with half the batch each time; the others have nothing to halve: "memory at once".
 """

@@ -25,14 +25,14 @@ _FAULTS = (
     ArithmeticError,
     RuntimeError,
 )
-"""What a library raises about the bytes of a file. Other kinds (TypeError, say) are of a wrong call: a bug."""
+"""What a library raises about the bytes of a file. Others (TypeError, say) are of a wrong call: a bug."""
 _SHOWN = 500
 """Characters of a library's own words."""
 
 
 @contextmanager
 def reading(file: SourceFile, what: str) -> Iterator[None]:
-    """Around calls into a library that reads *file*, and nothing else: what it finds wrong is the file's fault.
+    """Around calls into a library that reads *file*, and nothing else: what it finds wrong is in the file.
 
     Raises CorruptFile, and NotSupported for what the library knows and does not read.
     """
@@ -41,7 +41,8 @@ def reading(file: SourceFile, what: str) -> Iterator[None]:
     except MemoryError:  # Arrow's is one too
         raise
     except NotImplementedError as error:
-        raise NotSupported(f"{file.uri}: the {what} cannot be read: {_reason(error)}; write it without that") from error
+        told = f"{file.uri}: the {what} cannot be read: {_reason(error)}; write it without that"
+        raise NotSupported(told) from error
     except _FAULTS as error:
         if "bad_alloc" in str(error):  # as Arrow tells it of metadata
             raise MemoryError from error

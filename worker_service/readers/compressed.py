@@ -18,7 +18,7 @@ Container = Literal["none", "gzip", "zip"]
 _GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 _READ, _FIRST = 256 * 1024, 256
 _UNBOUNDED = 4096
-"""Bytes to ask for of a member whose decompressor gives all that it has: of so many read, it is at most some 100 MB."""
+"""Bytes to ask for where the decompressor gives all that it has: of so many, at most some 100 MB."""
 _NOT_ZERO = re.compile(rb"[^\0]")
 _ENCRYPTED = 1
 _NAME = 200
@@ -44,9 +44,10 @@ def content(file: SourceFile, wrapped: Container, size: int) -> Iterator[bytes]:
 
 
 def _gunzip(file: SourceFile, size: int) -> Iterator[bytes]:
-    """Every member of a gzip file, one after the other, as gzip itself reads them; zero bytes after the last one are padding.
+    """Every member of a gzip file, one after the other, as gzip itself reads them; zero bytes after are padding.
 
-    The decompressor copies what it does not use of what it is given, so it is given little where a member begins or expands much.
+    The decompressor copies what it does not use of what it is given: so that is little where a member begins,
+    or expands much.
     """
     member = zlib.decompressobj(wbits=31)
     start, read, step, filled = 0, b"", _FIRST, 0
@@ -68,7 +69,8 @@ def _gunzip(file: SourceFile, size: int) -> Iterator[bytes]:
         try:
             data = member.decompress(given, size)
         except zlib.error as error:
-            raise CorruptFile(f"{file.uri}: the gzip data is damaged after byte {start + at}: {error}") from error
+            told = f"{file.uri}: the gzip data is damaged after byte {start + at}: {error}"
+            raise CorruptFile(told) from error
         unused = len(member.unused_data if member.eof else member.unconsumed_tail)
         at += len(given) - unused
         step = max(step // 2, _FIRST) if unused else min(2 * step, _READ)
@@ -86,7 +88,8 @@ def _after_zeros(read: bytes, at: int) -> int:
 
 
 def _silent(file: SourceFile, start: int, stop: int) -> CorruptFile:
-    return CorruptFile(f"{file.uri}: the {stop - start:,} bytes after byte {start} of the gzip file hold no data: empty members or padding")
+    stretch = f"{stop - start:,} bytes after byte {start} of the gzip file"
+    return CorruptFile(f"{file.uri}: the {stretch} hold no data: empty members or padding")
 
 
 def _drained(file: SourceFile, member: "zlib._Decompress", size: int) -> Iterator[bytes]:
@@ -115,7 +118,8 @@ def _unzip(file: SourceFile, size: int) -> Iterator[bytes]:
             found += len(data)
             yield data
     if found != info.file_size:
-        raise CorruptFile(f"{file.uri}: {info.filename!r} in the zip file has {found:,} bytes, and is said to have {info.file_size:,}")
+        told = f"has {found:,} bytes, and is said to have {info.file_size:,}"
+        raise CorruptFile(f"{file.uri}: {info.filename[:_NAME]!r} in the zip file {told}")
 
 
 def _only_member(file: SourceFile, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
@@ -125,7 +129,8 @@ def _only_member(file: SourceFile, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         raise CorruptFile(f"{file.uri}: a zip file has to hold exactly one CSV file; this one holds {len(found)} ({names})")
     [info] = found
     if info.flag_bits & _ENCRYPTED:
-        raise NotSupported(f"{file.uri}: {info.filename[:_NAME]!r} in the zip file is encrypted; write it without a password")
+        told = f"{info.filename[:_NAME]!r} in the zip file is encrypted; write it without a password"
+        raise NotSupported(f"{file.uri}: {told}")
     return info
 
 

@@ -26,7 +26,9 @@ _SAMPLE = 64 * 1024
 _SAMPLES = 16
 """Samples of 64 KB: spread over the file where there is one, fewer a file where there are many, at least the head of each."""
 _SAMPLED_COLUMNS = 100_000
-"""Columns to sample in all files together: of many wide files only some are sampled, spread over the dataset. What they miss still widens."""
+"""Columns to sample in all files together: of many wide files only some are sampled, spread over the dataset.
+
+What the samples miss still widens a column, as a value between two samples does."""
 GUESS_BYTES = 1024 * 1024
 """Cuts and samples nearer to each other than that are not guessed: to look around them would cost as much as the pass."""
 
@@ -41,7 +43,8 @@ def plan(source_files: list[SourceFile], source: SourceSpec, chunk_bytes: int, *
     for i, ((place, start), spots) in enumerate(zip(places, _spots(places), strict=True)):
         cuts = _cut(place, start, chunk_bytes, spots, guess=guess)
         if spots:
-            kinds = {name: join(kinds[name], kind) for name, kind in infer.sampled_kinds(cuts.samples, place).items()}
+            found = infer.sampled_kinds(cuts.samples, place)
+            kinds = {name: join(kinds[name], kind) for name, kind in found.items()}
         extents += [(Extent(i, start, end, None, cuts.guesses_in(start, end)), end - start) for start, end in cuts.ranges]
     return infer.settled(kinds, source.types), extents
 
@@ -69,7 +72,8 @@ def _places(source_files: list[SourceFile], source: SourceSpec) -> list[tuple[Pl
         found = header.head(content, dialect_of(content, source), source.csv)
         names = names or found.names  # one object for all: names of many wide files would fill the memory
         if found.names != names:
-            raise SchemaConflict(f"{file.uri} has the columns {listed(found.names)}; {source_files[0].uri} has {listed(names)}")
+            others = f"{source_files[0].uri} has {listed(names)}"
+            raise SchemaConflict(f"{file.uri} has the columns {listed(found.names)}; {others}")
         places.append((place_of(content, source, names), found.start))
     return places
 

@@ -16,7 +16,7 @@ from worker_service.readers.files import SourceFile, pread
 from worker_service.readers.shape import LINE_END, Dialect, Fault, Flags, Positions, Scanner, places
 
 MAX_RECORD = 64 * 1024 * 1024
-"""A record (or a quoted field that never ends) longer than this many bytes, its line feed included, is an error, so that memory stays bounded."""
+"""A record (or a quoted field that never ends) of more bytes, its line feed included, is an error: memory is bounded."""
 
 LOOKS = 4 * 1024, 128 * 1024
 """Bytes behind a cut to guess from: more if there is no quote among few. What they do not tell is not guessed."""
@@ -60,7 +60,7 @@ class Block:
 
 
 class RecordScanner(Scanner):
-    """A scanner from the record start at *offset* on that also knows where the record begins that has not ended: `record`.
+    """A scanner from the record start at *offset* on that knows where the record begins that has not ended: `record`.
 
     Takes pieces of at most MAX_RECORD bytes; raises Fault also for a record that is longer.
     """
@@ -138,7 +138,7 @@ def record_ends(shape: bytes, quote: bytes, inside: bool) -> Positions:
 
 
 def first_end(shape: bytes, quote: bytes, inside: bool) -> int:
-    """The position after the first line feed outside quotes; 0 if there is none. *inside* is the state at the start of *shape*."""
+    """The position after the first line feed outside quotes; 0 if there is none. *inside*: at the start of *shape*."""
     for at in range(0, len(shape), _WINDOW):
         window = shape[at : at + _WINDOW]
         ends = record_ends(window, quote, inside)
@@ -149,7 +149,7 @@ def first_end(shape: bytes, quote: bytes, inside: bool) -> int:
 
 
 def first_break(shape: bytes, quote: bytes, inside: bool) -> int | None:
-    """The position of the first line end outside quotes, of any kind; *inside* is the state at the start of *shape*."""
+    """The position of the first line end of any kind outside quotes. *inside*: at the start of *shape*."""
     octets = np.frombuffer(shape, np.uint8)
     found = np.flatnonzero((octets == _LF) | (octets == _CR))
     found = found[np.searchsorted(places(shape, quote), found) % 2 == inside]
@@ -256,8 +256,8 @@ def _joined(offset: int, held: list[tuple[bytes, bytes]], delimiters: int, scann
 def too_long(start: int) -> Fault:
     return Fault(
         start,
-        f"the record at byte {start} is longer than the limit of {MAX_RECORD:,} bytes: no line feed outside quotes ends it; "
-        "look for a quote that is never closed, and for lines that end with a carriage return alone",
+        f"the record at byte {start} is longer than the limit of {MAX_RECORD:,} bytes: "
+        "no line feed outside quotes ends it; look for a quote that is never closed, and for lines that end with a carriage return alone",
         in_column=False,
     )
 

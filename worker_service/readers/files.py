@@ -72,7 +72,8 @@ def _pread(file: SourceFile, start: int, size: int) -> bytes:
     try:
         return os.pread(file.fd, size, start)
     except OSError as error:
-        raise SourceUnreadable(f"{file.uri}: the bytes from {start:,} on cannot be read: {error.strerror or error}") from error
+        told = f"the bytes from {start:,} on cannot be read: {error.strerror or error}"
+        raise SourceUnreadable(f"{file.uri}: {told}") from error
 
 
 def pieces(file: SourceFile, start: int, end: int, size: int) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """The head of a CSV file: byte order mark, empty lines, comments and the header record.
 
-What is read of it is bounded, whatever the file holds: HEAD bytes of what is no record, and a record of at most MAX_RECORD bytes.
+What is read of it is bounded, whatever the file holds: HEAD bytes of what is no record, and MAX_RECORD of a record.
 """
 
 import codecs
@@ -56,14 +56,15 @@ def head(content: Content, dialect: Dialect, options: CsvOptions) -> Head:
         raise place.broken(fault, start) from fault
     count = _fields(record, dialect)
     if count > MAX_COLUMNS:
-        raise LimitExceeded(f"{place.at(start)}: the first record has {count:,} fields; the most is {MAX_COLUMNS:,}; check csv.delimiter")
+        told = f"the first record has {count:,} fields; the most is {MAX_COLUMNS:,}; check csv.delimiter"
+        raise LimitExceeded(f"{place.at(start)}: {told}")
     if options.header:
         return Head(_checked(_parsed(record, start, dialect), dialect), following)
     return Head(_numbered(count, dialect, options.names), start)
 
 
 def _skipped(pieces: Iterator[bytes], content: Content, dialect: Dialect) -> tuple[int, bytes]:
-    """The offset of the first record, and the piece that it begins, after the byte order mark and every empty line and comment."""
+    """The offset of the first record, after the byte order mark, empty lines and comments; and the piece that it begins."""
     data = b""
     while len(data) < _LONGEST_MARK and (piece := next(pieces, b"")):
         data += piece
@@ -76,8 +77,8 @@ def _skipped(pieces: Iterator[bytes], content: Content, dialect: Dialect) -> tup
         at = lines.match(piece, at).end()  # type: ignore[union-attr]
         if offset + at > HEAD:
             raise SourceEmpty(
-                f"{dialect.uri}: no record begins in the first {HEAD:,} bytes{content.offsets}: they hold only empty lines and comments; "
-                "remove them, or check csv.comment"
+                f"{dialect.uri}: no record begins in the first {HEAD:,} bytes{content.offsets}: "
+                "they hold only empty lines and comments; remove them, or check csv.comment"
             )
         if at < len(piece):
             return offset + at, piece[at:]
@@ -133,7 +134,8 @@ def _parsed(record: bytes, start: int, dialect: Dialect) -> list[str]:
         text = record.decode(dialect.encoding)
     except UnicodeDecodeError as error:
         at, octet = start + error.start, record[error.start]
-        raise InvalidEncoding(f"{dialect.uri}: byte {at}, in the first record: 0x{octet:02x} is not {dialect.encoding}; {CURE}") from error
+        told = f"byte {at}, in the first record: 0x{octet:02x} is not {dialect.encoding}; {CURE}"
+        raise InvalidEncoding(f"{dialect.uri}: {told}") from error
     try:
         [fields] = csv.reader(
             [text],

@@ -5,7 +5,8 @@ past 2^63-1, a nanosecond fraction) is an error, never rounded, and so is a date
 Columns of other types (lists, structs, maps, binary, times, durations, decimals of more than 38 digits) are left out of the schema,
 so that they are unknown to a spec.
 
-The metadata of a file are its own claims. They say how to cut it; what is counted is what was decoded, and has to be what was claimed.
+The metadata of a file are its own claims. They say how to cut it; what is counted is what was decoded, and has to be
+what was claimed.
 """
 
 from collections import Counter
@@ -31,11 +32,11 @@ MAX_FOOTER = 64 * 1024 * 1024
 """Bytes of a footer, which hold the metadata of some 600,000 columns of row groups."""
 
 _PAGE_ROWS, _SMALLEST_PAGE = 2**31 - 1, 21
-"""The rows that a page can hold, few bytes of which may well mean that many, and the bytes of its header then."""
+"""The rows that a page can hold, in a few bytes of run lengths, and the bytes that its header takes then."""
 
 
 def _open(file: SourceFile, dictionaries: Sequence[str] = (), metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
-    """The file, its *dictionaries* columns read dictionary-encoded; *metadata* are its own, if they are known."""
+    """The file, its *dictionaries* columns read dictionary-encoded; *metadata* are its own, if known."""
     _check_footer(file)
     with reading(file, WHAT):
         return pq.ParquetFile(
@@ -53,7 +54,8 @@ def _check_footer(file: SourceFile) -> None:
     size = int.from_bytes(end[:4], "little")
     if end[4:] == MAGIC and size > MAX_FOOTER:
         cure = "write it with fewer row groups or columns, or as several files"
-        raise LimitExceeded(f"{file.uri}: the Parquet footer takes {size:,} bytes; the most is {MAX_FOOTER:,}: {cure}")
+        told = f"the Parquet footer takes {size:,} bytes; the most is {MAX_FOOTER:,}"
+        raise LimitExceeded(f"{file.uri}: {told}: {cure}")
 
 
 def plan(files: list[SourceFile], source: SourceSpec, chunk_bytes: int) -> tuple[Schema, list[tuple[Extent, int]]]:
@@ -69,7 +71,8 @@ def plan(files: list[SourceFile], source: SourceSpec, chunk_bytes: int) -> tuple
             kinds = found
         elif found.keys() != kinds.keys():
             odd = min(found.keys() ^ kinds.keys())
-            raise SchemaConflict(f"{file.uri} and {files[0].uri} do not have the same columns: {listed([odd])} is in one of them only")
+            told = f"{file.uri} and {files[0].uri} do not have the same columns"
+            raise SchemaConflict(f"{told}: {listed([odd])} is in one of them only")
         for name in kinds.keys() - source.types.keys():
             wider = _wider(kinds[name], found[name])
             if wider is None:
@@ -130,7 +133,8 @@ def _extents(index: int, file: SourceFile, metadata: pq.FileMetaData, chunk_byte
         found = metadata.row_group(group)
         most = file.size // _SMALLEST_PAGE * _PAGE_ROWS if found.num_columns else 0
         if not 0 <= found.num_rows <= most:
-            raise CorruptFile(f"{file.uri}: row group {group} claims {found.num_rows:,} rows, in a file of {file.size:,} bytes")
+            claim = f"row group {group} claims {found.num_rows:,} rows"
+            raise CorruptFile(f"{file.uri}: {claim}, in a file of {file.size:,} bytes")
         taken = max(found.total_byte_size, 0)
         if rows and size + taken > chunk_bytes:
             yield Extent(index, start, group, rows), size
@@ -177,7 +181,8 @@ def read(file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, c
                 yield pa.table({"": pa.array(np.ones(batch.num_rows, bool))})
             found += batch.num_rows
         if found != claims.num_rows:
-            raise CorruptFile(f"{file.uri}: row group {group} claims {claims.num_rows:,} rows; its pages hold {found:,}")
+            claim = f"row group {group} claims {claims.num_rows:,} rows"
+            raise CorruptFile(f"{file.uri}: {claim}; its pages hold {found:,}")
         first += found
 
 
@@ -190,7 +195,7 @@ def _batches(file: SourceFile, opened: pq.ParquetFile, group: int, columns: list
             batch = next(batches, None)
             if batch is None or not batch.num_rows:
                 return
-            batch.validate(full=True)  # the indexes of dictionaries, text that is not UTF-8, decimals that are too long
+            batch.validate(full=True)  # dictionaries' indexes, text that is not UTF-8, decimals too long
         yield batch
 
 

@@ -68,7 +68,7 @@ def _blocks(extent: Extent, place: Place, batch_bytes: int) -> Iterator[Block]:
 
 
 def streamed_blocks(place: Place, start: int, size: int) -> Iterator[Block]:
-    """The data records of a content that is a stream, the first of which is at *start*, in blocks of about *size* bytes."""
+    """The data records of a stream, the first of which is at *start*, in blocks of about *size* bytes."""
     pieces = place.content.pieces(min(size, _PIECE), start)
     return _explained(stream_blocks(pieces, place.dialect, start, size), place, start)
 

@@ -163,7 +163,8 @@ def _final(ctx: Context, lease: Lease, error: GristmillError) -> GristmillError:
     if isinstance(error, TransientError):
         return RetriesExhausted(f"Gave up after many tries: {error.detail}")
     if isinstance(error, ReaderCrashed):
-        return CorruptFile(f"A file crashed its reader twice, so it is most likely damaged; write it anew. {error.detail}")
+        cause = "A file crashed its reader twice, so it is most likely damaged; write it anew"
+        return CorruptFile(f"{cause}. {error.detail}")
     if isinstance(error, OutOfMemory):
         limit, batch = ctx.settings.slot_memory_bytes, chunk.batch_bytes(ctx, lease)
         tried = f", even with batches of {batch:,} bytes" if lease.kind == "chunk" else ""

@@ -84,6 +84,7 @@ def small_records(monkeypatch):
     monkeypatch.setattr(header, "HEAD", MIB)
 
 
+# fault matrix: 53
 @GUESS
 @pytest.mark.parametrize("line", [b"# a comment line\n", b"\n", b"\r\n", b"#\n"])
 def test_comments_and_empty_lines_before_the_first_record_are_read_up_to_a_bound(monkeypatch, small_records, line, guess):

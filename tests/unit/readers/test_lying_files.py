@@ -34,6 +34,7 @@ def test_more_rows_than_so_many_bytes_can_hold_are_refused_when_the_file_is_plan
         schema_of(data)
 
 
+# fault matrix: 53
 @COLUMNS
 @pytest.mark.parametrize("values", [10**9, 3])
 def test_rows_are_counted_as_they_are_decoded(columns, values):
