@@ -28,18 +28,16 @@ class Runner:
         self.new_units = asyncio.Event()
         self._strays: set[tuple[int, int]] = set()
         self._stopped = False
-        self.threads_hang = False
-        """Set by maintenance.fitness: what opens files would wait without end, so no slot begins anything."""
 
     @property
     def free(self) -> int:
         executor = self._ctx.executor
-        return 0 if self._ctx.draining or self.threads_hang else min(executor.slots - len(self._tasks), executor.ready)
+        return 0 if self._ctx.draining else min(executor.slots - len(self._tasks), executor.ready)
 
     @property
     def able(self) -> int:
         """How many slots are at work or can take some."""
-        return 0 if self.threads_hang else min(self._ctx.executor.slots, len(self._tasks) + self._ctx.executor.ready)
+        return min(self._ctx.executor.slots, len(self._tasks) + self._ctx.executor.ready)
 
     @property
     def leases(self) -> set[tuple[int, int]]:
@@ -70,7 +68,7 @@ class Runner:
                 lease = await ctx.units.claim(ctx.worker_id, after=self._served)
                 while lease is not None:
                     await self._run(lease, child)
-                    lease = await self._next(lease, go_on=child.alive and not ctx.draining and not self.threads_hang)
+                    lease = await self._next(lease, go_on=child.alive and not ctx.draining)
         except (TransientError, ChildDied, OSError) as error:
             log.warning("slot.waits", error=str(error))
             asyncio.get_running_loop().call_later(ctx.timings.dispatch.total_seconds(), self.take)
