@@ -166,6 +166,7 @@ def test_whatever_happens_at_a_named_point_every_job_ends_once_with_the_same_bit
     check(stack, client, questions)
     assert {order.point for victim in victims for order in victim.met if order.action == "kill"} == set(POINTS)
     pids = [pid for victim in victims for pid in victim.pids]
+    eventually(lambda: children_of(pids), "a child")
     stack.close()
     eventually(lambda: not children_of(pids), "the end of every child")
 

@@ -24,14 +24,28 @@ print(json.dumps(found))
 """
 
 
+LAUNCHER = """
+from gristmill.processes import keep_private
+keep_private()
+print('{"event": "launcher.private"}', flush=True)
+import time
+time.sleep(600)
+"""
+
+
 @pytest.fixture(scope="module")
 def services(postgres, redis_server, tmp_path_factory):
-    """A gateway, a worker, and a process of the same user that has their environment and does not close itself."""
+    """A gateway, a worker, what a launcher does first, and a process of the same user that has their environment and does not close itself."""
     url = redis_server.rpartition("/")[0] + "/3"
     with own_database(postgres, "hardening") as dsn, ExitStack() as ends:
         stack = Stack(dsn, url, tmp_path_factory.mktemp("hardening"))
         ends.callback(stack.close)
-        commands = [[sys.executable, "-m", "api_service", "serve"], [sys.executable, "-m", "worker_service"], ["sleep", "600"]]
+        commands = [
+            [sys.executable, "-m", "api_service", "serve"],
+            [sys.executable, "-m", "worker_service"],
+            [sys.executable, "-c", LAUNCHER],
+            ["sleep", "600"],
+        ]
         yield [stack.start("tests.support.capless", *command) for command in commands]
 
 
@@ -41,14 +55,14 @@ def line(process: Process, event: str) -> dict:
 
 
 def test_the_gateway_says_in_one_line_what_is_in_force(services):
-    gateway, _, _ = services
+    gateway, *_ = services
 
     said = line(gateway, "gateway.hardening")
     assert (said["no_new_privs"], said["no_dump"]) == ("yes", "yes")
 
 
 def test_a_worker_says_in_one_line_what_is_in_force_in_its_parent_and_its_children(services):
-    _, worker, _ = services
+    _, worker, *_ = services
 
     said = line(worker, "worker.hardening")
     assert said["parent"] == {"no_new_privs": "yes", "no_dump": "yes"}
@@ -59,11 +73,12 @@ def test_a_worker_says_in_one_line_what_is_in_force_in_its_parent_and_its_childr
 
 
 def test_no_other_process_of_their_user_reads_their_environment(services):
-    gateway, worker, open_one = services
+    gateway, worker, launcher, open_one = services
     line(gateway, "gateway.listening")
     line(worker, "worker.hardening")
+    line(launcher, "launcher.private")
     template = psutil.Process(worker.popen.pid).children()[0].pid
-    closed = [f"/proc/{pid}/environ" for pid in (gateway.popen.pid, worker.popen.pid, template)]
+    closed = [f"/proc/{pid}/environ" for pid in (gateway.popen.pid, worker.popen.pid, launcher.popen.pid, template)]
     opened = f"/proc/{open_one.popen.pid}/environ"
 
     ran = subprocess.run(

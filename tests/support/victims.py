@@ -132,6 +132,6 @@ def children_of(pids: list[int]) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         words = process.info["cmdline"] or []
-        if "worker_service.child" in words and parents & set(words) and process.info["status"] != psutil.STATUS_ZOMBIE:
+        if "tests.support.open_child" in words and parents & set(words) and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(process)
     return found
