@@ -88,7 +88,8 @@ def _plan(request: dict[str, Any], _: list[int]) -> tuple[dict[str, Any], list[b
     named = {"uri": uri, "root": root, "below": below, "size": file.st_size, "mtime_ns": file.st_mtime_ns, "inode": file.st_ino}
     chunks = [{"extents": [[0, start, start + 1, 0]], "bytes": 1} for start in range(file.st_size)]
     schema = [{"name": "k", "type": "string", "declared": False}]
-    return {"files": [named], "bytes": file.st_size, "warnings": [], "schema": schema, "chunks": chunks, "guessed": False}, []
+    found = {"files": [named], "bytes": file.st_size, "warnings": [], "format": "csv"}
+    return {**found, "schema": schema, "chunks": chunks, "guessed": False}, []
 
 
 def _chunk(_: dict[str, Any], __: list[int]) -> tuple[dict[str, Any], list[bytes]]:
