@@ -13,7 +13,7 @@ from tests.support.chaos_proxy import ChaosProxy
 @pytest.fixture
 def proxy(database_url):
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("CREATE TABLE things (n integer)")
+        connection.execute("CREATE SCHEMA AUTHORIZATION CURRENT_USER CREATE TABLE things (n integer)")
     with ChaosProxy(database_url) as proxy:
         yield proxy
 
