@@ -5,9 +5,12 @@ import sys
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
+from api_service import checker
+from api_service.services import checking
 from api_service.services.checking import AT_ONCE_BYTES, Rules, check
-from shared.errors import GristmillError
+from shared.errors import GristmillError, InternalError
 from shared.spec import names
 from shared.spec.admission import Ceilings
 from shared.storage.sources import SourceRules
@@ -120,3 +123,19 @@ def test_what_holds_for_new_jobs_only_is_told_beside_the_digest():
         "#/limits/max_chunks",
         "#/limits/max_state_bytes",
     ]
+
+
+def test_a_bug_in_the_process_of_a_large_spec_is_told_by_the_gateways_log(monkeypatch):
+    """Which takes keys out of each line; what the process wrote to its standard error nobody would."""
+
+    def bug(*_):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(checker, "check", bug)
+    answer = checker.answer_to(b"{}", RULES)
+    with capture_logs() as lines, pytest.raises(InternalError):
+        checking._told(answer)
+
+    [line] = lines
+    assert line["event"] == "spec_check.bug"
+    assert "ZeroDivisionError: a bug" in line["traceback"]
