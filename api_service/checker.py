@@ -1,7 +1,7 @@
 """`python -m api_service.checker`: checks the specs that come on standard input, until that ends.
 
 Request: two frames, the rules as JSON and the body as it came. Answer: one frame of JSON,
-`{"error": problem}` or the checked spec. A frame is an 8-byte little-endian length and so many bytes.
+`{"error": problem}`, of a bug with its `traceback`, or the checked spec. A frame is an 8-byte little-endian length and so many bytes.
 """
 
 import gc
@@ -44,9 +44,8 @@ def answer_to(body: bytes, rules: Rules) -> dict[str, Any]:
         large = InvalidSpec(f"The spec takes more than {MEMORY_BYTES:,} bytes of memory to check; make it smaller")
         return {"error": large.problem()}
     except Exception:  # noqa: BLE001  # the edge of the process: a bug is told, and does not end it
-        traceback.print_exc()
         bug = InternalError("Something went wrong in Gristmill; the gateway's log has the stack trace")
-        return {"error": bug.problem()}
+        return {"error": bug.problem(), "traceback": traceback.format_exc()}
     refusal = checked.refusal.problem() if checked.refusal else None
     return {"error": None, "canonical": checked.canonical, "digest": checked.digest, "refusal": refusal}
 

@@ -131,7 +131,9 @@ class _Server(web.Server):
 
     def _forget(self, handler: "_Protocol") -> None:
         if (address := self._clients.pop(handler, None)) is not None:
-            self._held -= Counter([address])  # which forgets those at zero
+            self._held[address] -= 1
+            if not self._held[address]:
+                del self._held[address]
         if (timer := self._reserved.pop(handler, None)) is not None:
             timer.cancel()
 

@@ -134,6 +134,8 @@ async def _answer(process: asyncio.subprocess.Process, frames: Sequence[bytes]) 
 
 def _told(answer: dict[str, Any]) -> Checked:
     if answer["error"] is not None:
+        if "traceback" in answer:
+            log.error("spec_check.bug", traceback=answer["traceback"])
         raise from_problem(answer["error"])
     refusal = answer["refusal"]
     return Checked(answer["canonical"], answer["digest"], refusal and from_problem(refusal))

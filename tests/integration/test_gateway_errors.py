@@ -7,13 +7,18 @@ import signal
 import socket
 import sys
 import time
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 
 from api_service import server
+from api_service.services.readiness import Readiness, Ready
 from shared.db.migrate import upgrade
+from shared.db.pool import connect
+from shared.db.workers import WorkerStore
+from shared.doorbell import Doorbell, redis_pool
 from tests.support.gateway import PROBLEM_KEYS, database, gateway, insert_job, problem_of, publish, spec_for
 
 NOWHERE = "127.0.0.1:1"
@@ -164,6 +169,21 @@ async def test_a_gateway_started_before_its_database_is_ready_once_that_is_there
                 assert response.status == 200
             async with http.get("/v1/jobs") as response:
                 assert response.status == 200
+
+
+async def test_a_crowd_of_health_checks_asks_postgres_once(settings, monkeypatch):
+    """They have one connection to it: a queue before that would let the next check wait for all the others."""
+    asked, able = [], WorkerStore.able
+    monkeypatch.setattr(WorkerStore, "able", lambda store, lease: asked.append(lease) or able(store, lease))
+    async with AsyncExitStack() as closing:
+        pool, doorbell = connect(settings.database_url, name="test", size=1), Doorbell(redis_pool(settings.redis_url))
+        closing.push_async_callback(pool.close)
+        closing.push_async_callback(doorbell.close)
+        health = Readiness(pool, doorbell, timedelta(seconds=1))
+        answers = await asyncio.gather(*(health.check() for _ in range(100)))
+
+    assert set(answers) == {Ready(redis=True, live=0, able=0)}
+    assert len(asked) == 1
 
 
 @asynccontextmanager

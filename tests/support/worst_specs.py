@@ -86,6 +86,10 @@ def many_uris(size: int) -> bytes:
     return filled(size, lambda taken: spec(source={"uris": taken}), (f"file:///x/{i}" for i in count()))
 
 
+def many_uris_that_are_allowed(size: int) -> bytes:
+    return filled(size, lambda taken: spec(source={"uris": taken}), (f"file:///a/{i}/*" for i in count()))
+
+
 def many_wrong_uris(size: int) -> bytes:
     return filled(size, lambda taken: spec(source={"uris": taken}), ("x" for _ in count()))
 
@@ -143,6 +147,7 @@ FAMILIES: list[Family] = [
     one_name_again_and_again,
     many_names,
     many_uris,
+    many_uris_that_are_allowed,
     many_wrong_uris,
     many_types,
     many_labels,
