@@ -17,7 +17,10 @@ from shared.spec.types import parse_result_type
 COLUMNS = RowColumns({"_id": "int64", "a": "int64", "b": "string", "a,b": "string", "a__gt": "int64", "-a": "int64"})
 
 
-@given(st.builds(Cursor, st.text(), st.text(), st.integers(-(2**63), 2**63 - 1)))
+JOB_IDS = st.from_regex(r"job_[0-9a-z]{26}", fullmatch=True)
+
+
+@given(st.builds(Cursor, JOB_IDS, st.text(), st.integers(-(2**63), 2**63 - 1)))
 def test_a_cursor_is_read_back_as_it_was_written(cursor):
     text = encode_cursor(cursor)
 
@@ -32,6 +35,12 @@ def test_any_other_text_is_refused_as_a_cursor(text):
     except InvalidCursor:
         return
     assert encode_cursor(cursor)
+
+
+@pytest.mark.parametrize("job_id", ["job_" + "0" * 25 + "\0", "job_" + "0" * 26 + "\n", "job_x", "\0", ""])
+def test_a_cursor_names_a_job_and_nothing_that_postgres_would_choke_on(job_id):
+    with pytest.raises(InvalidCursor):
+        decode_cursor(encode_cursor(Cursor(job_id, "0", 1)))
 
 
 def test_the_fingerprint_differs_by_filter_value_operator_and_order():
