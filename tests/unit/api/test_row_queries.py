@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from multidict import MultiDict
 
 from api_service.wire.cursors import Cursor, decode_cursor, encode_cursor, fingerprint
+from api_service.wire.literals import parse_literal
 from api_service.wire.row_queries import RowColumns, parse_row_query
 from shared.db.result_tables import create_table
 from shared.db.rows import Filter, Term
@@ -115,6 +116,14 @@ def test_an_unknown_parameter_is_told_what_works_and_nothing_else():
 
     assert "order_by, select, limit, after, version, format" in caught.value.detail
     assert not re.search("total|numbers", caught.value.detail)
+
+
+@pytest.mark.parametrize("kind", ["bool", "int64", "float64", "decimal(38,2)", "date", "timestamp", "timestamptz"])
+def test_a_value_that_is_no_text_has_a_bounded_length(kind):
+    assert parse_literal("0" * 399 + "1", "float64") == 1.0
+    with pytest.raises(ValueError, match="longer than 400 characters") as caught:
+        parse_literal("1" * 8000, kind)
+    assert len(str(caught.value)) < 600
 
 
 def test_of_many_columns_an_error_lists_some():
