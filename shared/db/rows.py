@@ -244,22 +244,25 @@ _CONDITIONS: dict[Operator, Callable[[Column[Any], Any], ColumnElement[bool]]] =
 def _beyond(table: Table, order: Sequence[Term], row_id: int) -> ColumnElement[bool]:
     """The rows that come later than row *row_id*: equal in the first terms, later in the next one; nulls are last.
 
-    Written out, because a row comparison knows neither nulls nor mixed directions. The row's values stay in Postgres,
-    since they may be of any size; a published table does not change.
+    Written out, because a row comparison knows neither nulls nor mixed directions; from the last term to the first, each around
+    those behind it, so that it is as long as the order and as deep. The row's values stay in Postgres, since they may be of any size;
+    a published table does not change.
     """
     last = table.alias("last")
-    ways: list[ColumnElement[bool]] = []
-    same: list[ColumnElement[bool]] = []
-    for term in order:
+    beyond: ColumnElement[bool] | None = None
+    for term in reversed(order):
         column: Column[Any] = table.c[term.column]
         if term.column == ROW_ID:
             value: ColumnElement[Any] = _bound(column, row_id)
         else:
             value = select(last.c[term.column]).where(last.c[ROW_ID] == _bound(last.c[ROW_ID], row_id)).scalar_subquery()
         later = column < value if term.descending else column > value
-        ways.append(and_(*same, or_(later, and_(column.is_(None), value.is_not(None))) if column.nullable else later))
-        same.append(column.is_not_distinct_from(value))
-    return or_(*ways)
+        ways = [later, and_(column.is_(None), value.is_not(None))] if column.nullable else [later]
+        if beyond is not None:
+            ways.append(and_(column.is_not_distinct_from(value), beyond))
+        beyond = or_(*ways)
+    assert beyond is not None
+    return beyond
 
 
 def _plain(column: Column[Any]) -> ColumnElement[Any]:

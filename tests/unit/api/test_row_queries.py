@@ -1,6 +1,7 @@
 """Literals, cursors and the query language of rows, without a database."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,8 @@ from api_service.wire.cursors import Cursor, decode_cursor, encode_cursor, finge
 from api_service.wire.literals import parse_literal
 from api_service.wire.row_queries import RowColumns, parse_row_query
 from shared.db.result_tables import create_table
-from shared.db.rows import Filter, Term
+from shared.db.rows import Filter, RowQuery, Term, page_statement
+from shared.db.versions import Version
 from shared.errors import InvalidCursor, InvalidParameter
 from shared.spec.types import parse_result_type
 
@@ -116,6 +118,33 @@ def test_an_unknown_parameter_is_told_what_works_and_nothing_else():
 
     assert "order_by, select, limit, after, version, format" in caught.value.detail
     assert not re.search("total|numbers", caught.value.detail)
+
+
+def test_filters_and_terms_of_the_order_are_bounded_and_values_of_in_are_not():
+    many = RowColumns({"_id": "int64"} | {f"c{i}": "int64" for i in range(33)})
+    columns = list(many.shown)
+
+    assert len(parse_row_query(MultiDict(order_by=",".join(columns[:32])), many, "json", None).order) == 33
+    assert len(parse_row_query(MultiDict([("c0__ne", "1")] * 100), many, "json", None).filters) == 100
+    assert len(parse_row_query(MultiDict([("c0__in", "1")] * 1000), many, "json", None).filters) == 1
+    with pytest.raises(InvalidParameter, match="at most 32 columns, not 33"):
+        parse_row_query(MultiDict(order_by=",".join(columns)), many, "json", None)
+    with pytest.raises(InvalidParameter, match="There are 101 filters"):
+        parse_row_query(MultiDict([("c0__ne", "1")] * 101), many, "json", None)
+
+
+def test_the_next_page_asks_in_proportion_to_the_order():
+    columns = [{"name": f"c{i}", "type": "float64"} for i in range(33)]
+    version = Version(
+        job_id="job_1", tenant="default", name=None, version=None, relation="job_1", rows=1, digest="", columns=columns,
+        key_columns=1, published_at=datetime.now(UTC), current=True,
+    )  # fmt: skip
+
+    def selects(terms: int) -> int:
+        order = (*(Term(f"c{i}", descending=i % 2 == 0) for i in range(terms)), Term("_id"))
+        return page_statement(version, RowQuery(columns=("c0",), order=order, after=5, limit=10))[0].count("SELECT")
+
+    assert selects(32) - selects(16) == 2 * (selects(16) - selects(8)) == 4 * (selects(8) - selects(4))
 
 
 @pytest.mark.parametrize("kind", ["bool", "int64", "float64", "decimal(38,2)", "date", "timestamp", "timestamptz"])
