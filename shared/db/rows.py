@@ -29,7 +29,7 @@ PAGE_BYTES = 8 * 1024**2
 _VALUE_BYTES = 32
 """What a value counts beside its name and, if it is a text or an array, its octets: about what it takes in a JSON page."""
 _PIECE_BYTES, _PIECES_A_FETCH = 2048, 2000
-_FETCH_SECONDS = 60.0
+FETCH_SECONDS = 60.0
 _ODD = (asyncpg.SyntaxOrAccessError, asyncpg.DataError, OverflowError, ValueError)
 """What a statement meets on a table that is not as it was published: OverflowError is a time that Python cannot hold."""
 
@@ -94,8 +94,8 @@ class RowStore:
         """Blocks of CSV (RFC 4180), without a header; one snapshot, read through a cursor."""
         sql, args = csv_statement(version, query)
         async with self._explained(version), self._streams.transaction() as tx:
-            cursor = await tx.cursor(sql, *args, timeout=_FETCH_SECONDS)
-            while pieces := await cursor.fetch(_PIECES_A_FETCH, timeout=_FETCH_SECONDS):
+            cursor = await tx.cursor(sql, *args, timeout=FETCH_SECONDS)
+            while pieces := await cursor.fetch(_PIECES_A_FETCH, timeout=FETCH_SECONDS):
                 yield b"".join(piece[0] for piece in pieces)
 
     @asynccontextmanager
