@@ -26,7 +26,7 @@ from shared.db.api_keys import ApiKeyStore
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
 from shared.db.receipts import ReceiptStore
-from shared.db.rows import RowStore
+from shared.db.rows import FETCH_SECONDS, RowStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
 from shared.doorbell import Doorbell, redis_pool
@@ -60,7 +60,8 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as closing:
         pool = connect(settings.database_url, name="gristmill-gateway", seconds=ANSWER_SECONDS)
         idle = timedelta(seconds=2 * STALLED_SECONDS)
-        streams = connect(settings.database_url, name="gristmill-streams", size=ANSWERS, idle_in_transaction=idle)
+        fetch = {"statement_timeout": f"{FETCH_SECONDS:.0f}s"}
+        streams = connect(settings.database_url, name="gristmill-streams", size=ANSWERS, idle_in_transaction=idle, settings=fetch)
         health = connect(settings.database_url, name="gristmill-health", size=1, seconds=ANSWER_SECONDS)
         doorbell = Doorbell(redis_pool(settings.redis_url))
         checker = SpecChecker(settings)

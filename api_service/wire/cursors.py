@@ -15,7 +15,7 @@ from shared.errors import InvalidCursor
 class Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """`job_id` names the version, `query` is a digest of filters and order, `row_id` is the `_id` of the last row of the page."""
 
-    job_id: str
+    job_id: Annotated[str, msgspec.Meta(pattern="^job_[0-9a-z]{26}\\Z")]
     query: str
     row_id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 

@@ -11,11 +11,15 @@ from shared.spec.types import Kind, parse_result_type
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,60}(\.[0-9]{0,60})?|\.[0-9]{1,60})")
-_FLOAT = re.compile(r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?|inf|infinity)|nan", re.IGNORECASE)
+_FLOAT = re.compile(r"[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?|inf|infinity)|nan", re.IGNORECASE)
 _DATE = re.compile(r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]")
 _CLOCK = re.compile(
     r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]([T ][0-9][0-9]:[0-9][0-9](:[0-9][0-9](\.[0-9]{1,6})?)?)?(?P<zone>Z|[+-][0-9][0-9]:?[0-9][0-9])?"
 )
+
+
+_LONGEST = 400
+"""Characters of a value that is no text: as many as a double may have without an exponent, and some more."""
 
 
 def parse_literal(text: str, column_type: str) -> Any:
@@ -24,6 +28,8 @@ def parse_literal(text: str, column_type: str) -> Any:
     if of.array:
         raise ValueError(f"an array of {of.kind} cannot be compared; only __isnull can be asked of it")
     expected, parse = _PARSERS[of.kind]
+    if of.kind != "string" and len(text) > _LONGEST:
+        raise ValueError(f"{text[:_LONGEST] + '…'!r} is longer than {_LONGEST} characters; expected {expected}")
     try:
         return parse(text)
     except (ValueError, OverflowError) as error:

@@ -11,7 +11,7 @@ from api_service.wire.headers import Format, negotiated
 from api_service.wire.literals import parse_literal
 from api_service.wire.parameters import invalid, single, whole_number
 from shared.db.rows import ROW_ID, Filter, Operator, RowQuery, Term
-from shared.errors import InvalidCursor
+from shared.errors import InvalidCursor, InvalidParameter
 from shared.spec.names import listed
 
 RESERVED = ("order_by", "select", "limit", "after", "version", "format", "total", "numbers")
@@ -21,6 +21,7 @@ OFFERED = tuple(name for name in RESERVED if name not in NOT_YET)
 PAGE_ROWS = 100
 MAX_PAGE_ROWS = 10_000
 MAX_STREAM_ROWS = 10**10 - 1
+MAX_TERMS, MAX_FILTERS = 32, 100
 _OPERATORS = get_args(Operator)
 
 
@@ -59,6 +60,8 @@ def parse_row_query(query: MultiMapping[str], columns: RowColumns, wanted: Forma
         if name in query:
             raise invalid(name, "not supported yet")
     filters = tuple(parsed for name in dict.fromkeys(query) if name not in RESERVED for parsed in _filters(query, name, columns))
+    if len(filters) > MAX_FILTERS:
+        raise InvalidParameter(f"There are {len(filters)} filters, and at most {MAX_FILTERS} are taken; __in takes any number of values")
     order = parse_order(columns.named(query, "order_by"), columns)
     shown = dict.fromkeys(columns.check("select", name) for name in columns.named(query, "select"))
     is_page = wanted == "json"
@@ -73,6 +76,8 @@ def parse_row_query(query: MultiMapping[str], columns: RowColumns, wanted: Forma
 
 def parse_order(names: list[str], columns: RowColumns) -> tuple[Term, ...]:
     """Always ends with `_id`, so that no two rows are equal."""
+    if len(names) > MAX_TERMS:
+        raise invalid("order_by", f"at most {MAX_TERMS} columns, not {len(names)}")
     terms: dict[str, Term] = {}
     for name in names:
         descending = name.startswith("-") and name not in columns.types

@@ -187,7 +187,7 @@ class JobStore:
             if job is None or job["state"] in since:
                 yield tx, None
             elif job["state"] in sources(JOB, event):
-                self._pool.extend(tx, CHANGE_SECONDS)
+                await self._pool.extend(tx, CHANGE_SECONDS)
                 yield tx, job
             elif job["state"] in {"succeeded", "failed", "cancelled"}:
                 raise AlreadyDone(f"Job {job_id} has already {'been ' * (job['state'] == 'cancelled')}{job['state']}; it cannot be {asked}")

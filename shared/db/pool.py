@@ -79,7 +79,8 @@ class Pool:
     """A pool that connects when first used, so that a service may start before its database does.
 
     `patience` bounds, in seconds, how long a borrower waits for a connection and how long the tear-down of one may take; `seconds`, if
-    given, the whole time that one is lent. A server that is gone refuses at once, but one that is frozen, or behind a network that
+    given, the whole time that one is lent, and how long Postgres works on one statement: it does not notice that nobody waits any more,
+    and would go on with a long one for as long as that takes. A server that is gone refuses at once, but one that is frozen, or behind a network that
     swallows packets, would keep its borrower for minutes.
     """
 
@@ -132,10 +133,11 @@ class Pool:
             else:
                 await transaction.commit()
 
-    def extend(self, connection: Connection, seconds: float) -> None:
-        """Let a connection that is lent be so for *seconds* from now: Postgres answers, and what comes next is long."""
+    async def extend(self, connection: Connection, seconds: float) -> None:
+        """Let a connection that is lent be so for *seconds* from now, in its transaction: Postgres answers, and what comes next is long."""
         limit = self._lent[connection]
         if limit.when() is not None:
+            await connection.execute(f"SET LOCAL statement_timeout = {_milliseconds(seconds)}")
             limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
     def abort(self) -> None:
@@ -153,6 +155,10 @@ class Pool:
                     await self._pool.close()
             except TimeoutError:
                 self._pool.terminate()
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f}"
 
 
 QUEUE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
@@ -174,6 +180,8 @@ def connect(
 
     Postgres ends a transaction that says nothing for *idle_in_transaction*: a frozen client must not keep its locks.
     """
-    milliseconds = f"{idle_in_transaction / timedelta(milliseconds=1):.0f}"
-    server_settings = {"application_name": name, "timezone": "UTC", "idle_in_transaction_session_timeout": milliseconds, "jit": "off"}
+    idle = _milliseconds(idle_in_transaction.total_seconds())
+    server_settings = {"application_name": name, "timezone": "UTC", "idle_in_transaction_session_timeout": idle, "jit": "off"}
+    if seconds is not None:
+        server_settings["statement_timeout"] = _milliseconds(seconds)
     return Pool(url, size=size, patience=patience, seconds=seconds, server_settings=server_settings | (settings or {}))

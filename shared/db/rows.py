@@ -29,7 +29,7 @@ PAGE_BYTES = 8 * 1024**2
 _VALUE_BYTES = 32
 """What a value counts beside its name and, if it is a text or an array, its octets: about what it takes in a JSON page."""
 _PIECE_BYTES, _PIECES_A_FETCH = 2048, 2000
-_FETCH_SECONDS = 60.0
+FETCH_SECONDS = 60.0
 _ODD = (asyncpg.SyntaxOrAccessError, asyncpg.DataError, OverflowError, ValueError)
 """What a statement meets on a table that is not as it was published: OverflowError is a time that Python cannot hold."""
 
@@ -94,8 +94,8 @@ class RowStore:
         """Blocks of CSV (RFC 4180), without a header; one snapshot, read through a cursor."""
         sql, args = csv_statement(version, query)
         async with self._explained(version), self._streams.transaction() as tx:
-            cursor = await tx.cursor(sql, *args, timeout=_FETCH_SECONDS)
-            while pieces := await cursor.fetch(_PIECES_A_FETCH, timeout=_FETCH_SECONDS):
+            cursor = await tx.cursor(sql, *args, timeout=FETCH_SECONDS)
+            while pieces := await cursor.fetch(_PIECES_A_FETCH, timeout=FETCH_SECONDS):
                 yield b"".join(piece[0] for piece in pieces)
 
     @asynccontextmanager
@@ -244,22 +244,25 @@ _CONDITIONS: dict[Operator, Callable[[Column[Any], Any], ColumnElement[bool]]] =
 def _beyond(table: Table, order: Sequence[Term], row_id: int) -> ColumnElement[bool]:
     """The rows that come later than row *row_id*: equal in the first terms, later in the next one; nulls are last.
 
-    Written out, because a row comparison knows neither nulls nor mixed directions. The row's values stay in Postgres,
-    since they may be of any size; a published table does not change.
+    Written out, because a row comparison knows neither nulls nor mixed directions; from the last term to the first, each around
+    those behind it, so that it is as long as the order and as deep. The row's values stay in Postgres, since they may be of any size;
+    a published table does not change.
     """
     last = table.alias("last")
-    ways: list[ColumnElement[bool]] = []
-    same: list[ColumnElement[bool]] = []
-    for term in order:
+    beyond: ColumnElement[bool] | None = None
+    for term in reversed(order):
         column: Column[Any] = table.c[term.column]
         if term.column == ROW_ID:
             value: ColumnElement[Any] = _bound(column, row_id)
         else:
             value = select(last.c[term.column]).where(last.c[ROW_ID] == _bound(last.c[ROW_ID], row_id)).scalar_subquery()
         later = column < value if term.descending else column > value
-        ways.append(and_(*same, or_(later, and_(column.is_(None), value.is_not(None))) if column.nullable else later))
-        same.append(column.is_not_distinct_from(value))
-    return or_(*ways)
+        ways = [later, and_(column.is_(None), value.is_not(None))] if column.nullable else [later]
+        if beyond is not None:
+            ways.append(and_(column.is_not_distinct_from(value), beyond))
+        beyond = or_(*ways)
+    assert beyond is not None
+    return beyond
 
 
 def _plain(column: Column[Any]) -> ColumnElement[Any]:

@@ -133,7 +133,8 @@ def ordered(terms: list[str]) -> list[int]:
     return [i + 1 for i in numbers]
 
 
-ORDERS = [[c] for c in COLUMNS] + [["-" + c] for c in COLUMNS] + [["money", "-name"], ["-ok", "day", "-n"], ["name", "x"]]
+ORDERS = [[c] for c in COLUMNS] + [["-" + c] for c in COLUMNS]
+ORDERS += [["money", "-name"], ["-ok", "day", "-n"], ["name", "x"], ["-ok", "day", "-at", "money", "when"]]
 
 
 @pytest.mark.parametrize("limit", [1, 3])

@@ -1,5 +1,6 @@
 """Connections that Postgres ends are errors of a database that is away, and the next borrower gets a new one."""
 
+import asyncio
 import struct
 import time
 
@@ -35,10 +36,25 @@ async def test_a_connection_is_lent_for_a_time_and_longer_if_that_is_said(databa
                 await connection.execute("SELECT pg_sleep(60)")
         assert time.monotonic() - started < 10
         async with pool.transaction() as connection:
-            pool.extend(connection, 60)
+            await pool.extend(connection, 60)
             assert await connection.fetchval("SELECT 1 FROM pg_sleep(1)") == 1
     finally:
         await pool.close()
+
+
+async def test_postgres_does_not_go_on_with_what_nobody_waits_for(database_url):
+    pool, other = connect(database_url, name="impatient", size=1, seconds=0.5), connect(database_url, name="test", size=1)
+    at_work = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'impatient' AND state = 'active'"
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            async with pool.connection() as connection:
+                await connection.execute("SELECT pg_sleep(600)")
+        async with other.connection() as connection, asyncio.timeout(30):
+            while await connection.fetchval(at_work):
+                pass
+    finally:
+        await pool.close()
+        await other.close()
 
 
 async def ask_after_abort(pool):

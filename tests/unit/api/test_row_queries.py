@@ -1,6 +1,7 @@
 """Literals, cursors and the query language of rows, without a database."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -8,16 +9,21 @@ from hypothesis import strategies as st
 from multidict import MultiDict
 
 from api_service.wire.cursors import Cursor, decode_cursor, encode_cursor, fingerprint
+from api_service.wire.literals import parse_literal
 from api_service.wire.row_queries import RowColumns, parse_row_query
 from shared.db.result_tables import create_table
-from shared.db.rows import Filter, Term
+from shared.db.rows import Filter, RowQuery, Term, page_statement
+from shared.db.versions import Version
 from shared.errors import InvalidCursor, InvalidParameter
 from shared.spec.types import parse_result_type
 
 COLUMNS = RowColumns({"_id": "int64", "a": "int64", "b": "string", "a,b": "string", "a__gt": "int64", "-a": "int64"})
 
 
-@given(st.builds(Cursor, st.text(), st.text(), st.integers(-(2**63), 2**63 - 1)))
+JOB_IDS = st.from_regex(r"job_[0-9a-z]{26}", fullmatch=True)
+
+
+@given(st.builds(Cursor, JOB_IDS, st.text(), st.integers(-(2**63), 2**63 - 1)))
 def test_a_cursor_is_read_back_as_it_was_written(cursor):
     text = encode_cursor(cursor)
 
@@ -32,6 +38,12 @@ def test_any_other_text_is_refused_as_a_cursor(text):
     except InvalidCursor:
         return
     assert encode_cursor(cursor)
+
+
+@pytest.mark.parametrize("job_id", ["job_" + "0" * 25 + "\0", "job_" + "0" * 26 + "\n", "job_x", "\0", ""])
+def test_a_cursor_names_a_job_and_nothing_that_postgres_would_choke_on(job_id):
+    with pytest.raises(InvalidCursor):
+        decode_cursor(encode_cursor(Cursor(job_id, "0", 1)))
 
 
 def test_the_fingerprint_differs_by_filter_value_operator_and_order():
@@ -106,6 +118,41 @@ def test_an_unknown_parameter_is_told_what_works_and_nothing_else():
 
     assert "order_by, select, limit, after, version, format" in caught.value.detail
     assert not re.search("total|numbers", caught.value.detail)
+
+
+def test_filters_and_terms_of_the_order_are_bounded_and_values_of_in_are_not():
+    many = RowColumns({"_id": "int64"} | {f"c{i}": "int64" for i in range(33)})
+    columns = list(many.shown)
+
+    assert len(parse_row_query(MultiDict(order_by=",".join(columns[:32])), many, "json", None).order) == 33
+    assert len(parse_row_query(MultiDict([("c0__ne", "1")] * 100), many, "json", None).filters) == 100
+    assert len(parse_row_query(MultiDict([("c0__in", "1")] * 1000), many, "json", None).filters) == 1
+    with pytest.raises(InvalidParameter, match="at most 32 columns, not 33"):
+        parse_row_query(MultiDict(order_by=",".join(columns)), many, "json", None)
+    with pytest.raises(InvalidParameter, match="There are 101 filters"):
+        parse_row_query(MultiDict([("c0__ne", "1")] * 101), many, "json", None)
+
+
+def test_the_next_page_asks_in_proportion_to_the_order():
+    columns = [{"name": f"c{i}", "type": "float64"} for i in range(33)]
+    version = Version(
+        job_id="job_1", tenant="default", name=None, version=None, relation="job_1", rows=1, digest="", columns=columns,
+        key_columns=1, published_at=datetime.now(UTC), current=True,
+    )  # fmt: skip
+
+    def selects(terms: int) -> int:
+        order = (*(Term(f"c{i}", descending=i % 2 == 0) for i in range(terms)), Term("_id"))
+        return page_statement(version, RowQuery(columns=("c0",), order=order, after=5, limit=10))[0].count("SELECT")
+
+    assert selects(32) - selects(16) == 2 * (selects(16) - selects(8)) == 4 * (selects(8) - selects(4))
+
+
+@pytest.mark.parametrize("kind", ["bool", "int64", "float64", "decimal(38,2)", "date", "timestamp", "timestamptz"])
+def test_a_value_that_is_no_text_has_a_bounded_length(kind):
+    assert parse_literal("0" * 399 + "1", "float64") == 1.0
+    with pytest.raises(ValueError, match="longer than 400 characters") as caught:
+        parse_literal("1" * 8000, kind)
+    assert len(str(caught.value)) < 600
 
 
 def test_of_many_columns_an_error_lists_some():
