@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from shared.errors import SourceNotAllowed, SourceNotFound
 from shared.settings import Settings
-from shared.spec.uris import file_path
+from shared.spec.uris import file_path, file_pattern
 
 UPLOAD = "upload:"
 _UPLOAD_ID = re.compile(r"upl_[0-9a-z]+")
@@ -59,7 +59,7 @@ def locate(uri: str, pointer: str, rules: SourceRules, tenant: str) -> Location:
             raise SourceNotFound(f"There is no upload {upload_id!r}", pointer=pointer)
         return Location(uri, f"{rules.uploads}/{tenant}", upload_id)
     try:
-        path = PurePosixPath(file_path(uri))
+        path, pattern = PurePosixPath(file_path(uri)), PurePosixPath(file_pattern(uri))
     except ValueError as error:
         raise SourceNotAllowed(f"{uri!r} is not allowed: {error}", pointer=pointer) from error
     allowed = [prefix.replace("{tenant}", tenant) for prefix in rules.allowed if prefix.startswith("file:///")]
@@ -69,7 +69,7 @@ def locate(uri: str, pointer: str, rules: SourceRules, tenant: str) -> Location:
         where = ", ".join(allowed) or "nothing: set GRISTMILL_SOURCES, or upload the file"
         raise SourceNotAllowed(f"{uri!r} does not lie under an allowed source ({where})", pointer=pointer)
     root = max(around, key=lambda root: len(root.parts))
-    location = Location(uri, str(root), str(path.relative_to(root)))
+    location = Location(uri, str(root), "/".join(pattern.parts[len(root.parts) :]))
     if not rules.hidden:
         refuse_hidden(location, pointer)
     return location
