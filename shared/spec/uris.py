@@ -7,6 +7,7 @@ MAX_URI = 4096
 _URI = re.compile(r"([a-z][a-z0-9+.-]+):(.+)")
 _UPLOAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ESCAPED_MAGIC = re.compile(r"%(?:2a|3f|5b)", re.IGNORECASE)
 
 
 def check_uri(uri: str) -> str:
@@ -22,7 +23,7 @@ def check_uri(uri: str) -> str:
 
 
 def file_path(uri: str) -> str:
-    """The absolute path of a `file:///` URI, percent-escapes decoded once; `*` is left for globbing. Raises ValueError."""
+    """The absolute path of a `file:///` URI, percent-escapes decoded once. Raises ValueError."""
     if not uri.startswith("file:///"):
         raise ValueError("a file is named by its absolute path and no host: file:///data/sales.csv")
     try:
@@ -36,6 +37,11 @@ def file_path(uri: str) -> str:
     if path.endswith("/"):
         raise ValueError("a file URI names a file, not a folder; file:///data/*.csv names every CSV file of one")
     return path
+
+
+def file_pattern(uri: str) -> str:
+    """The same path as a pattern of names, in which an escaped `*`, `?` or `[` stands for itself. Raises ValueError."""
+    return file_path(_ESCAPED_MAGIC.sub(r"[\g<0>]", uri))
 
 
 def is_supported(uri: str) -> bool:

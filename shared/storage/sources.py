@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from shared.errors import SourceNotAllowed, SourceNotFound
 from shared.settings import Settings
-from shared.spec.uris import file_path
+from shared.spec.uris import file_path, file_pattern
 
 UPLOAD = "upload:"
 _UPLOAD_ID = re.compile(r"upl_[0-9a-z]+")
@@ -60,14 +60,15 @@ def locate(uri: str, pointer: str, rules: SourceRules, tenant: str) -> Location:
             raise SourceNotFound(f"There is no upload {upload_id!r}", pointer=pointer)
         return Location(uri, f"{rules.uploads}/{tenant}", upload_id)
     try:
-        path = normpath(file_path(uri))
+        path, pattern = normpath(file_path(uri)), normpath(file_pattern(uri))
     except ValueError as error:
         raise SourceNotAllowed(f"{uri!r} is not allowed: {error}", pointer=pointer) from error
     root = next((root for root in _roots(rules, tenant) if path.startswith(root)), None)
     if root is None:
         where = ", ".join(_prefixes(rules, tenant)) or "nothing: set GRISTMILL_SOURCES, or upload the file"
         raise SourceNotAllowed(f"{uri!r} does not lie under an allowed source ({where})", pointer=pointer)
-    location = Location(uri, root.rstrip("/") or "/", path.removeprefix(root))
+    below = "/".join(pattern.split("/")[root.count("/") :])
+    location = Location(uri, root.rstrip("/") or "/", below)
     if not rules.hidden:
         refuse_hidden(location, pointer)
     return location

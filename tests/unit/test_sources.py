@@ -92,6 +92,22 @@ def test_a_uri_means_its_files_in_order(data, pattern, names):
     assert below(data, pattern) == names
 
 
+@pytest.mark.parametrize("name", ["a[1].csv", "a?.csv", "a*.csv", "a*?[1]*.csv", "**", "f[o]*/x.csv", "[!a]%5b.csv"])
+def test_an_escaped_character_of_a_pattern_stands_for_itself(data, name):
+    for other in ("a1.csv", "ab.csv", "fo1/x.csv", name):
+        (data / other).parent.mkdir(exist_ok=True)
+        (data / other).write_text("n")
+    assert below(data, quote(name)) == below(data, quote(name).lower()) == [name]
+    [file] = found(data, f"file://{data}/{quote(name)}")[0]
+    assert [again["below"] for again in found(data, file["uri"])[0]] == [name]
+
+
+def test_a_pattern_that_meets_no_file_says_how_to_write_such_a_name(data):
+    (data / "a[1].csv").write_text("n")
+    with pytest.raises(SourceNotFound, match=r"No file matches .*a\[1\]\.csv; a \? or \[ that is part of a name is written %3F or %5B$"):
+        below(data, "a[1].csv")
+
+
 @pytest.mark.parametrize(
     "uri",
     [

@@ -24,7 +24,7 @@ MAX_COMPARISONS = 10_000_000
 """Of a name with a pattern; some seconds."""
 MAX_WARNINGS = 100
 _MAGIC = re.compile(r"[*?[]")
-_ESCAPED = re.compile(r"[%\x00-\x1f\x7f\udc80-\udcff]")
+_ESCAPED = re.compile(r"[%*?[\x00-\x1f\x7f\udc80-\udcff]")
 
 State = tuple[int, int]
 """A pattern's number, and how many of its steps have been taken."""
@@ -78,7 +78,7 @@ def fingerprint(status: os.stat_result) -> dict[str, int]:
 
 
 def uri_of(root: str, *steps: str) -> str:
-    """Of a path, with escapes for what is no text, cannot be printed, or would be read as an escape."""
+    """Of a path, with escapes for what is no text, cannot be printed, or would be read as an escape or a pattern."""
     path = "/".join([root.rstrip("/"), *steps])
     return "file://" + _ESCAPED.sub(lambda odd: "".join(f"%{octet:02X}" for octet in os.fsencode(odd[0])), path)
 
@@ -159,7 +159,7 @@ class _Search:
         if self._unmet:
             no = min(self._unmet)
             uri = self._locations[no].uri
-            raise SourceNotFound(f"{uri} does not exist" if no in self._literal else f"No file matches {uri}")
+            raise SourceNotFound(f"{uri} does not exist" if no in self._literal else _unmatched(uri))
         return found
 
     def _walk(self, numbers: list[int]) -> Iterator[Found]:
@@ -244,6 +244,11 @@ class _Search:
                 f"in {self._comparisons:,} comparisons, the last in {uri}; the most are {self._max_names:,} "
                 f"and {MAX_COMPARISONS:,}: use fewer patterns, or begin them with longer paths"
             )
+
+
+def _unmatched(uri: str) -> str:
+    cure = "; a ? or [ that is part of a name is written %3F or %5B" if "?" in uri or "[" in uri else ""
+    return f"No file matches {uri}{cure}"
 
 
 def _uri(first: Location, path: tuple[str, ...]) -> str:

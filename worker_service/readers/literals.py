@@ -18,7 +18,9 @@ Arrow's casts do the parsing; they are laxer than this grammar in a few ways, ea
 
 import math
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +48,9 @@ _AFTER_ZERO = np.frombuffer(b".eE", np.uint8)
 _DAY = 86_400_000_000
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """0001-01-01 and 9999-12-31, in days from 1970-01-01."""
+_BY_RULE = pa.scalar(datetime.fromisoformat("2037-01-01"), pa.timestamp("us"))
+"""From then on clocks follow the rule at the end of a zone's data; before, their changes are listed one by one."""
+_EPOCH, _MICROSECOND = datetime.fromisoformat("1970-01-01"), timedelta(microseconds=1)
 _ZONED = r".{10}[ T].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
 
@@ -168,8 +173,34 @@ def _timestamptz(text: Column, zone: str) -> Column:
     zoned = pc.match_substring_regex(text, _ZONED)
     aware = _timestamp(pc.if_else(zoned, text, _NO_TEXT), _SIMPLE["timestamptz"])
     naive = _timestamp(pc.if_else(zoned, _NO_TEXT, text), pa.timestamp("us"))
+    return in_years(pc.coalesce(aware, in_zone(naive, zone)))
+
+
+def in_zone(naive: Column, zone: str) -> Column:
+    """The moments at which clocks in *zone* show the *naive* times, in microseconds, the earlier one of two.
+
+    Raises pa.ArrowInvalid, or Misfit, for a time that they skip. Arrow knows the changes that are listed, and no rule.
+    """
+    by_rule = pc.fill_null(pc.greater_equal(naive, _BY_RULE), False)
+    if not pc.any(by_rule).as_py():
+        return _listed(naive, zone)
+    late = naive.filter(by_rule).dictionary_encode()  # the last day of all, mostly
+    rule = ZoneInfo(zone)
+    moments = pa.array([_moment(local, rule) for local in late.dictionary.to_pylist()], pa.int64())
+    early = _listed(pc.if_else(by_rule, pa.scalar(None, naive.type), naive), zone)
+    return pc.replace_with_mask(early, by_rule, moments.take(late.indices).view(early.type))
+
+
+def _listed(naive: Column, zone: str) -> Column:
     local = pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="raise")
-    return in_years(pc.coalesce(aware, pc.cast(local, _SIMPLE["timestamptz"])))
+    return pc.cast(local, _SIMPLE["timestamptz"])
+
+
+def _moment(local: datetime, zone: ZoneInfo) -> int:
+    """Microseconds since 1970, also where that is after the year 9999."""
+    earlier, later = (local.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1))
+    _refuse(earlier < later)  # clocks go forward over it
+    return (local - _EPOCH - earlier) // _MICROSECOND
 
 
 _CONVERTERS: dict[Kind, Callable[[Column, Field, str], Column]] = {

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shared.errors import BadRow, CorruptFile, LimitExceeded, SchemaConflict
@@ -220,7 +219,6 @@ def _cast(values: Column, field: Field, zone: str) -> Column:
         return literals.convert(values.cast(pa.string()), field, zone)
     plain = values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
     if found is not None and found.kind in {"timestamp", "date"} and field.type.kind == "timestamptz":
-        local = literals.in_years(plain.cast(pa.timestamp("us")))
-        plain = pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="raise")
+        plain = literals.in_zone(literals.in_years(plain.cast(pa.timestamp("us"))), zone)
     typed = plain.cast(target)
     return literals.in_years(typed) if pa.types.is_temporal(target) else typed

@@ -1,6 +1,7 @@
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
@@ -95,6 +96,26 @@ def test_a_local_time_that_the_clocks_skip_is_refused_and_one_shown_twice_is_the
     assert not fits(pa.array(["2024-03-10 02:30"]), column("timestamptz", declared=True), "America/New_York")
     twice = value("2024-11-03 01:30", "timestamptz", declared=True, zone="America/New_York")
     assert twice == datetime(2024, 11, 3, 1, 30, tzinfo=timezone(timedelta(hours=-4)))
+
+
+@pytest.mark.parametrize(
+    "zone", ["America/New_York", "Europe/Berlin", "Europe/Dublin", "Australia/Lord_Howe", "Asia/Seoul", "Africa/Casablanca"]
+)
+def test_a_local_time_is_its_moment_in_every_year_also_after_the_last_change_that_is_listed_for_its_zone(zone):
+    texts = [
+        f"{year:04}-{month:02}-15 12:00" for year in (1, 1900, 1985, 2024, 2036, 2037, 2038, 2040, 2101, 9998) for month in range(1, 13)
+    ]
+    wanted = [datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) for text in texts]
+    found = convert(pa.array([*texts, None, *texts]), column("timestamptz", declared=True), zone)
+    assert found.to_pylist() == [*wanted, None, *wanted]
+
+
+def test_by_a_rule_too_a_skipped_time_is_refused_one_shown_twice_is_the_earlier_and_years_end_in_utc():
+    assert not fits(pa.array(["2040-03-11 02:30"]), column("timestamptz", declared=True), "America/New_York")
+    twice = value("2040-11-04 01:30", "timestamptz", declared=True, zone="America/New_York")
+    assert twice == datetime(2040, 11, 4, 1, 30, tzinfo=timezone(timedelta(hours=-4)))
+    assert fits(pa.array(["9999-12-31 18:59"]), column("timestamptz", declared=True), "America/New_York")
+    assert not fits(pa.array(["9999-12-31 19:00"]), column("timestamptz", declared=True), "America/New_York")
 
 
 GRAMMAR = {

@@ -123,6 +123,12 @@ def test_declared_types_that_keep_every_value_are_obeyed():
     ]
 
 
+def test_a_local_time_after_the_last_listed_change_of_its_zone_is_its_moment():
+    data = parquet({"t": pa.array(["2040-07-01T12:00", None, "2024-07-01T12:00"]).cast(pa.timestamp("us"))})
+    spec = source({"t": "timestamptz"}, timezone="America/New_York")
+    assert rows(data, spec=spec) == [(datetime(2040, 7, 1, 16, tzinfo=UTC),), (None,), (datetime(2024, 7, 1, 16, tzinfo=UTC),)]
+
+
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"not parquet at all" * 10, b"a,b\n1,2\n"])
 def test_what_is_not_parquet_is_corrupt(data):
     with pytest.raises(CorruptFile, match="file:///data/t0: the Parquet file cannot be read"):
