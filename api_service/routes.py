@@ -4,9 +4,10 @@ from aiohttp import web
 
 from api_service.bodies import defer_continue
 from api_service.handlers import health, index, jobs, receipt, results, rows, uploads
+from shared.spec.values import RESULT_NAME
 
 ID = "{id:[a-z0-9_]{1,64}}"
-NAME = "{name:[a-z][a-z0-9_]{0,47}}"
+NAME = f"{{name:{RESULT_NAME.pattern}}}"
 
 ROUTES = [
     web.get("/", index.page),

@@ -111,7 +111,7 @@ def _introduce(stack: Stack) -> None:
 
 def _suggest(stack: Stack) -> None:
     source = stack.sources.rpartition(",")[2].replace("{tenant}", "default")
-    spec = {"source": {"uris": [f"{source}*.csv"]}, "group_by": ["a_column"], "aggregates": [{"fn": "count"}]}
+    spec = {"source": {"uris": [f"{source.rstrip('/')}/*.csv"]}, "group_by": ["a_column"], "aggregates": [{"fn": "count"}]}
     by_path = f"curl {stack.url}/v1/jobs -H 'Content-Type: application/json' -d '{json.dumps(spec)}'"
     query = "SELECT * FROM results.flights_delay ORDER BY mean_arr_delay DESC LIMIT 5"
     steps = {

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from multidict import MultiMapping
 
 from shared.errors import Detail, InvalidCursor, InvalidParameter
+from shared.spec.values import RESULT_NAME
 
 JOB_STATES = ("queued", "running", "paused", "cancelling", "succeeded", "failed", "cancelled")
 LIST, MAX_LIST = 100, 1000
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _JOB_ID = re.compile(r"job_[0-9a-z]{26}")
 
 
@@ -68,7 +68,7 @@ def list_limit(query: MultiMapping[str]) -> int:
 
 def after_result(query: MultiMapping[str]) -> str | None:
     after = single(query, "after")
-    if after is not None and not _NAME.fullmatch(after):
+    if after is not None and not RESULT_NAME.fullmatch(after):
         raise InvalidCursor("after is the `next` of the page before")
     return after
 

@@ -1,7 +1,7 @@
 """Names: which ones a result column may have, and the guess at what a misspelt one was meant to be."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 MAX_NAME_BYTES = 63
@@ -82,7 +82,7 @@ def did_you_mean(word: str, candidates: Iterable[str], synonyms: Mapping[str, st
     return f"; did you mean {quote(meant)}?" if meant else ""
 
 
-def listed(names: list[str], limit: int = 20) -> str:
+def listed(names: Sequence[str], limit: int = 20) -> str:
     """The first *limit* names, for a message."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(quote(name) for name in names[:limit]) + more

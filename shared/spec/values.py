@@ -20,7 +20,7 @@ from shared.spec.uris import check_uri
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 _PLACES = 18
 """So many decimal places make a denominator that 64-bit integers hold."""
-_RESULT = re.compile(r"[a-z][a-z0-9_]{0,47}")
+RESULT_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 
 def fault(detail: str) -> PydanticCustomError:
@@ -53,7 +53,7 @@ def _result_column(name: str) -> str:
 
 
 def _result_name(name: str) -> str:
-    if not _RESULT.fullmatch(name):
+    if not RESULT_NAME.fullmatch(name):
         raise ValueError("a result's name is 1 to 48 of a-z, 0-9 and _, and starts with a letter")
     return name
 

@@ -163,6 +163,7 @@ def test_what_to_do_next_is_what_is_possible_there(tmp_path, capsys):
         return capsys.readouterr().out
 
     assert "file:///home/ann/data/*.csv" in suggested("file:///srv/,file:///home/ann/data/")
+    assert "file:///srv/*.csv" in suggested("file:///srv")
     assert "curl -T FILE.csv -X POST 'http://h/v1/uploads?filename=FILE.csv'" in suggested("")
 
 

@@ -11,13 +11,14 @@ from itertools import pairwise
 from operator import itemgetter
 
 from shared.errors import SchemaConflict
+from shared.spec.names import listed
 from shared.spec.source import SourceSpec
 from shared.spec.types import Kind, Schema, join
 from worker_service.readers import files, header, infer
 from worker_service.readers.content import content_of
 from worker_service.readers.csv_split import Block, Guess, RecordScanner, file_blocks, guessed_starts, record_starts
 from worker_service.readers.files import Extent, SourceFile
-from worker_service.readers.place import Place, listed
+from worker_service.readers.place import Place
 from worker_service.readers.read import dialect_of, place_of, streamed_blocks
 from worker_service.readers.shape import Fault
 

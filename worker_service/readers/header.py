@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 from shared.errors import BadRow, InvalidEncoding, LimitExceeded, SchemaConflict, SourceEmpty
+from shared.spec.names import listed
 from shared.spec.source import CsvOptions
 from worker_service.readers.content import Content
 from worker_service.readers.csv_split import MAX_RECORD, first_break, too_long
-from worker_service.readers.place import CURE, Place, listed
+from worker_service.readers.place import CURE, Place
 from worker_service.readers.shape import MASK, Dialect, Fault, Scanner
 
 PIECE = 64 * 1024

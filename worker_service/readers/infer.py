@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 import pyarrow as pa
 
 from shared.errors import UnknownColumn
+from shared.spec.names import listed, quote
 from shared.spec.pointers import pointer
 from shared.spec.types import INT64, DataType, Field, Kind, Schema, parse_type
 from worker_service.readers.csv_faults import narrowest
@@ -17,7 +18,7 @@ from worker_service.readers.csv_read import tokenized
 from worker_service.readers.csv_split import Block
 from worker_service.readers.csv_text import OCTETS, column, nulled
 from worker_service.readers.literals import Column
-from worker_service.readers.place import Place, listed
+from worker_service.readers.place import Place
 
 _KINDS: list[Kind] = ["bool", "int64", "float64", "date", "timestamp", "timestamptz", "string"]
 """Each before those that hold its values."""
@@ -56,5 +57,5 @@ def check_declared(names: Collection[str], types: Mapping[str, str]) -> None:
     for name in types:
         if name not in known:
             raise UnknownColumn(
-                f"the dataset has no column {name!r}; it has {listed(list(known))}", pointer=pointer("source", "types", name)
+                f"the dataset has no column {quote(name)}; it has {listed(list(known))}", pointer=pointer("source", "types", name)
             )

@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.errors import BadRow, CorruptFile, LimitExceeded, SchemaConflict
+from shared.spec.names import quote
 from shared.spec.source import SourceSpec
 from shared.spec.types import INT64, NULL, STRING, DataType, Field, Schema, join, parse_type
 from worker_service.readers import infer, literals
 from worker_service.readers.border import reading
 from worker_service.readers.files import Extent, RandomAccess, SourceFile, pread
 from worker_service.readers.literals import Column
-from worker_service.readers.place import listed
 
 MAGIC = b"PAR1"
 WHAT = "Parquet file"
@@ -71,11 +71,11 @@ def plan(files: list[SourceFile], source: SourceSpec, chunk_bytes: int) -> tuple
         elif found.keys() != kinds.keys():
             odd = min(found.keys() ^ kinds.keys())
             told = f"{file.uri} and {files[0].uri} do not have the same columns"
-            raise SchemaConflict(f"{told}: {listed([odd])} is in one of them only")
+            raise SchemaConflict(f"{told}: {quote(odd)} is in one of them only")
         for name in kinds.keys() - source.types.keys():
             wider = _wider(kinds[name], found[name])
             if wider is None:
-                told = f"column {listed([name])} is {found[name]} in {file.uri} and {kinds[name]} before it"
+                told = f"column {quote(name)} is {found[name]} in {file.uri} and {kinds[name]} before it"
                 raise SchemaConflict(f"{told}; declare it in source.types")
             kinds[name] = wider
     return Schema(tuple(_field(name, kind, source) for name, kind in kinds.items())), extents
@@ -166,7 +166,7 @@ def read(file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, c
             chunks = {path: chunks[path]}
         for path, chunk in chunks.items():
             if chunk.num_values != claims.num_rows and path in flat:
-                told = f"{claims.num_rows:,} rows and {chunk.num_values:,} values of column {listed([path])}"
+                told = f"{claims.num_rows:,} rows and {chunk.num_values:,} values of column {quote(path)}"
                 raise CorruptFile(f"{file.uri}: row group {group} claims {told}")
         size = sum(max(chunk.total_uncompressed_size, 0) for chunk in chunks.values())
         # Dictionary and run-length pages are smaller than what they hold: a value is counted as four bytes at least.

@@ -1,6 +1,6 @@
 """How to name a place in a CSV file, so that a person finds it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shared.errors import BadRow
@@ -70,12 +70,6 @@ def _first(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
             break
         yield piece[:count]
         count -= len(piece)
-
-
-def listed(names: Sequence[str]) -> str:
-    """The beginning of a list of names, of which there may be any number, of any length."""
-    few = (repr(name if len(name) <= SHOWN else name[:SHOWN] + "…") for name in names[:20])
-    return ", ".join(few) + (", …" if len(names) > 20 else "")
 
 
 def shown(raw: bytes, encoding: str) -> str:

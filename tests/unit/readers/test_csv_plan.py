@@ -42,7 +42,7 @@ def test_declared_types_come_first_and_have_to_name_columns():
     with opened(b"a,b\n1,2\n") as files:
         schema = plan(files, source({"b": "decimal(9,2)"}), 10).schema
         assert [(str(f.type), f.declared) for f in schema.fields] == [("int64", False), ("decimal(9,2)", True)]
-        with pytest.raises(UnknownColumn, match="no column 'c'; it has 'a', 'b'") as caught:
+        with pytest.raises(UnknownColumn, match='no column "c"; it has "a", "b"') as caught:
             plan(files, source({"c": "int64"}), 10)
     assert caught.value.errors[0]["pointer"] == "#/source/types/c"
 
@@ -134,7 +134,7 @@ def test_small_files_share_a_chunk_of_at_most_64_files_in_file_order():
 
 
 def test_files_with_other_columns_are_a_conflict_that_names_both():
-    with pytest.raises(SchemaConflict, match=r"t1 has the columns 'a', 'c'; file:///data/t0 has 'a', 'b'"):
+    with pytest.raises(SchemaConflict, match=r't1 has the columns "a", "c"; file:///data/t0 has "a", "b"'):
         schema_of(b"a,b\n1,2\n", b"a,c\n1,2\n")
 
 
