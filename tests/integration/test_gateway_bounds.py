@@ -122,6 +122,7 @@ async def test_a_table_that_may_not_be_read_is_told_as_that(settings):
             f"CREATE ROLE reader_{job_id} LOGIN PASSWORD 'x'; GRANT USAGE ON SCHEMA gristmill, {TABLE} TO reader_{job_id}"
         )
         await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA gristmill TO reader_{job_id}")
+        await connection.execute(f"GRANT reader_{job_id} TO CURRENT_USER")  # no superuser is every role by itself
     pool = connect(settings.database_url, name="test", size=2, settings={"role": f"reader_{job_id}"})
     try:
         version = await VersionStore(pool).get("default", job_id)
