@@ -92,7 +92,7 @@ class JobService:
 
     async def _watch(self, job: Job) -> Watched:
         progress = await self._jobs.progress([job.id])
-        version = await self._versions.get(job.id) if job.result else None
+        version = await self._versions.get(job.tenant, job.id) if job.result else None
         return Watched(job, progress.get(job.id, Progress()), version is not None and version.current)
 
     async def newest(

@@ -49,7 +49,7 @@ class ResultService:
             raise NotFound(f"There is no job {job_id}")
         if cursor is not None and cursor.job_id != job_id:
             raise InvalidCursor("This cursor belongs to another job")
-        version = await self._versions.get(job_id) if job.state == "succeeded" else None
+        version = await self._versions.get(tenant, job_id) if job.state == "succeeded" else None
         if version is not None:
             return version
         if not job.done:
@@ -63,10 +63,10 @@ class ResultService:
         if cursor is None:
             return await self.current(tenant, name) if number is None else await self._numbered(tenant, name, number)
         await self.current(tenant, name)
-        version = await self._versions.get(cursor.job_id)
+        version = await self._versions.get(tenant, cursor.job_id)
         if version is None:
             raise CursorExpired("The version that this cursor walks is kept no longer; begin again without `after`")
-        if (version.tenant, version.name) != (tenant, name) or number not in {None, version.version}:
+        if version.name != name or number not in {None, version.version}:
             raise InvalidCursor("This cursor belongs to another result or version")
         return version
 

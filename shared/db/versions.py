@@ -40,8 +40,8 @@ class VersionStore:
             row = await connection.fetchrow(sql, *args)
         return Version.of(row) if row else None
 
-    async def get(self, job_id: str) -> Version | None:
-        return await self._one(SQL.get, job_id)
+    async def get(self, tenant: str, job_id: str) -> Version | None:
+        return await self._one(SQL.get, tenant, job_id)
 
     async def current(self, tenant: str, name: str) -> Version | None:
         return await self._one(SQL.current, tenant, name)

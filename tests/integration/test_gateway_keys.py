@@ -8,6 +8,8 @@ import sys
 import pytest
 from pydantic import SecretStr
 
+from api_service.wire.cursors import Cursor, encode_cursor
+from shared.ids import new_id
 from shared.settings import Settings
 from tests.support.gateway import database, gateway, insert_job, problem_of, publish, spec_for
 
@@ -92,6 +94,21 @@ async def test_an_upload_without_a_key_is_refused_before_its_body_is_sent(settin
         assert response.status == 401
 
     assert sent == []
+
+
+async def test_a_made_up_cursor_does_not_tell_whether_another_tenant_has_a_job(settings):
+    settings = settings.model_copy(update={"api_key": SecretStr(STATIC)})
+    await publish(settings, {"k": "string"}, [("a",)], name="mine")
+    theirs = await publish(settings, {"k": "string"}, [("a",)], name="mine", tenant="team")
+    told = []
+    async with gateway(settings) as http:
+        for job_id in (theirs, new_id("job")):
+            after = encode_cursor(Cursor(job_id, "0", 1))
+            async with http.get(f"/v1/results/mine/rows?after={after}", headers=as_bearer(STATIC)) as response:
+                told.append((await problem_of(response)) | {"request_id": ""})
+
+    assert told[0] == told[1]
+    assert told[0]["code"] == "cursor_expired"
 
 
 async def test_a_tenant_sees_its_own_jobs_uploads_and_results_only(settings):

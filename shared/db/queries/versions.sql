@@ -11,7 +11,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 -- get --
 SELECT v.*, r.current IS NOT DISTINCT FROM v.version AS current
 FROM gristmill.versions v LEFT JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name
-WHERE v.job_id = $1
+WHERE v.tenant = $1 AND v.job_id = $2
 
 -- current --
 SELECT v.*, true AS current
