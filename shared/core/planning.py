@@ -6,8 +6,13 @@ BUCKETS = 1024
 MERGE_BYTES = 8 * 1024**2
 """Compressed states of one merge unit, about; they are decoded whole, so this bounds a slot's memory."""
 LONG_MERGE_BYTES = 4 * MERGE_BYTES
-LONG_PUBLISH_ROWS = 1_000_000
-"""From here on a merge or a publish may take longer than a neighbour should wait: a few seconds."""
+"""Of all pieces that a merge reads, each with PIECE_COST_BYTES."""
+PIECE_COST_BYTES = 4096
+"""A piece takes as long to read as if it had so many bytes more."""
+LONG_PUBLISH_ROWS = 2_000_000
+"""Rows to index, once for each index. From here on a merge or a publish may take longer than a neighbour should wait: a few seconds."""
+ROW_BYTES = 256
+"""So many bytes of a table count as a row at least: long values take longer to index."""
 
 
 def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:
@@ -19,17 +24,23 @@ def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:
     return [(first, first + width) for first in range(0, BUCKETS, width)]
 
 
-def merge_payloads(sizes: dict[int, int]) -> list[dict[str, Any]]:
-    """What the merge units of a job are to do; *sizes*: bytes of states by the bucket at which they begin."""
-    found = []
-    for first, end in merge_ranges(sum(sizes.values())):
-        size = sum(size for bucket, size in sizes.items() if first <= bucket < end)
-        found.append({"first": first, "end": end} | _long(size > LONG_MERGE_BYTES))
+def merge_payloads(state_bytes: int, begun: dict[int, int], ended: dict[int, int]) -> list[dict[str, Any]]:
+    """What the merge units of a job are to do.
+
+    *begun* and *ended*: what there is to read, by the bucket at which its piece begins, and by the one at which it ends. A piece may span
+    many ranges, and each of their merges reads it: those that begin before the range's end, less those that end before it.
+    """
+    found, before, over = [], 0, 0
+    for first, end in merge_ranges(state_bytes):
+        before += sum(begun.get(bucket, 0) for bucket in range(first, end))
+        found.append({"first": first, "end": end} | _long(before - over > LONG_MERGE_BYTES))
+        over += sum(ended.get(bucket, 0) for bucket in range(first, end))
     return found
 
 
-def publish_payload(rows: int) -> dict[str, Any]:
-    return _long(rows > LONG_PUBLISH_ROWS)
+def publish_payload(rows: int, table_bytes: int, indexes: int) -> dict[str, Any]:
+    """*indexes*: those of the spec; each result has two more, of its `_id` and of its keys."""
+    return _long(max(rows, table_bytes // ROW_BYTES) * (2 + indexes) > LONG_PUBLISH_ROWS)
 
 
 def _long(yes: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from shared.core.columns import misfits
-from shared.core.planning import merge_payloads, publish_payload
+from shared.core.planning import PIECE_COST_BYTES, merge_payloads, publish_payload
 from shared.db import result_tables as ddl
 from shared.db import tenants
 from shared.db.jobs import PARTIALS, UNITS
@@ -62,8 +62,11 @@ class MergeStore:
         async with self._pool.connection() as connection:
             return bool(await connection.fetchval(UNITS.unfinished, job_id))
 
-    async def advance(self, job_id: str, columns: list[dict[str, str]], max_state_bytes: int) -> bool:
-        """Fan-in: when every unit is done, move the job to its next phase, once, whoever asks. True if units were made."""
+    async def advance(self, job_id: str, columns: list[dict[str, str]], max_state_bytes: int, indexes: int = 0) -> bool:
+        """Fan-in: when every unit is done, move the job to its next phase, once, whoever asks. True if units were made.
+
+        *indexes*: how many the result is to have beside its own.
+        """
         async with self._pool.transaction() as tx:
             job = await tx.fetchrow(JOBS.lock, job_id)
             if job is None or job["state"] != "running" or not await tx.fetchval(UNITS.all_done, job_id):
@@ -71,7 +74,8 @@ class MergeStore:
             if job["phase"] == "scanning":
                 await self._begin_merging(tx, job, columns, max_state_bytes)
             elif job["phase"] == "merging":
-                payload = publish_payload(await tx.fetchval(UNITS.rows_merged, job_id))
+                [merged] = await tx.fetch(UNITS.to_publish, job_id)
+                payload = publish_payload(merged["rows"], merged["bytes"], indexes)
                 await self._units.insert(tx, job_id, "publish", job["epoch"], [NewUnit(no=0, payload=payload)])
                 await tx.execute(JOBS.set_phase, job_id, "publishing")
             else:
@@ -80,13 +84,14 @@ class MergeStore:
         return True
 
     async def _begin_merging(self, tx: Connection, job: Record, columns: list[dict[str, str]], max_state_bytes: int) -> None:
-        sizes = {row["first_bucket"]: row["size"] for row in await tx.fetch(PARTIALS.sizes, job["id"])}
-        size = sum(sizes.values())
+        sizes = await tx.fetch(PARTIALS.sizes, job["id"], PIECE_COST_BYTES)
+        size = sum(row["size"] for row in sizes)
         if size > max_state_bytes:
             raise StateTooLarge(f"The states take {size:,} bytes; limits.max_state_bytes is {max_state_bytes:,}")
         with _rows_that_fit():
             await tx.execute(ddl.create_table(job["id"], columns))
-        units = [NewUnit(no=no, payload=payload) for no, payload in enumerate(merge_payloads(sizes))]
+        begun, ended = ({row["bucket"]: row[column] for row in sizes} for column in ("begun", "ended"))
+        units = [NewUnit(no=no, payload=payload) for no, payload in enumerate(merge_payloads(size, begun, ended))]
         await self._units.insert(tx, job["id"], "merge", job["epoch"], units)
         await tx.execute(JOBS.set_phase, job["id"], "merging")
 

@@ -1,18 +1,18 @@
 """Brings the database's schema to head with Alembic."""
 
 import asyncio
+from contextlib import suppress
 from importlib.resources import files
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.db.pool import connect, translated
 from shared.db.tenants import open_all
-
-_LOCK = 7_163_948_205  # any number: two migrators at once wait for each other
 
 
 def config() -> Config:
@@ -27,6 +27,9 @@ async def upgrade(url: str) -> None:
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
     try:
         with translated():
+            with suppress(IntegrityError):  # another migrator has just made it
+                async with engine.begin() as connection:
+                    await connection.execute(text("CREATE SCHEMA IF NOT EXISTS gristmill_migrations"))
             async with engine.begin() as connection:
                 await connection.run_sync(_upgrade)
     finally:
@@ -39,8 +42,8 @@ async def upgrade(url: str) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-    connection.execute(text("CREATE SCHEMA IF NOT EXISTS gristmill_migrations"))
+    # Two migrators at once wait for each other here. Only the owner gets at this lock; an advisory one every login may take and keep.
+    connection.execute(text("COMMENT ON SCHEMA gristmill_migrations IS 'Which migrations have run'"))
     alembic = config()
     alembic.attributes["connection"] = connection
     command.upgrade(alembic, "head")

@@ -1,13 +1,15 @@
 """Who gets the next slot, and how many messages are out."""
 
 import re
+from collections import Counter
 from datetime import timedelta
 
 import asyncpg
 import pytest
 
 from shared.core.fairness import preempted
-from shared.core.planning import LONG_MERGE_BYTES, merge_payloads
+from shared.core.planning import LONG_MERGE_BYTES, merge_payloads, merge_ranges, publish_payload
+from shared.db.jobs import PARTIALS
 from shared.db.jobs import SQL as JOBS
 from shared.db.merging import WITH_ONE_PIECE, MergeStore
 from shared.db.pool import QUEUE
@@ -183,10 +185,46 @@ async def test_a_single_slot_publishes_whatever_its_size(world):
     assert (await world.claimed(job_id=job_id)).kind == "publish"
 
 
-async def test_a_merge_of_many_states_is_long_and_one_of_few_is_not(world):
-    payloads = merge_payloads({0: 7, 1023: LONG_MERGE_BYTES})
-    assert [payload.get("long") for payload in payloads if payload["first"] <= 1023 < payload["end"]] == [None]
-    assert merge_payloads({1023: LONG_MERGE_BYTES + 1})[-1]["long"]
+def long_merges(state_bytes, begun, ended):
+    return [payload["first"] for payload in merge_payloads(state_bytes, begun, ended) if payload.get("long")]
+
+
+def test_a_merge_that_reads_many_states_is_long_and_one_that_reads_few_is_not():
+    much = {1023: LONG_MERGE_BYTES}
+    assert long_merges(LONG_MERGE_BYTES, much, much) == []
+    much = {1023: LONG_MERGE_BYTES + 1}
+    [last] = long_merges(LONG_MERGE_BYTES + 1, much, much)
+    assert last > 0, "the merges of the other ranges have nothing to read"
+
+
+def test_a_piece_of_many_ranges_counts_for_each_merge_that_reads_it():
+    size = LONG_MERGE_BYTES + 1
+    assert long_merges(size, {0: size}, {1023: size}) == [first for first, _ in merge_ranges(size)]
+    assert long_merges(size, {0: size}, {500: size}) == [first for first, _ in merge_ranges(size) if first <= 500]
+
+
+async def test_what_the_merges_have_to_read_is_that_of_their_pieces_and_a_little_more_for_each(world):
+    job_id = await world.planned(3)
+    for _ in range(3):
+        await world.commit(await world.claimed(job_id=job_id))
+    async with world.pool.connection() as connection:
+        pieces = await connection.fetch("SELECT first_bucket, last_bucket, length(data) FROM gristmill.partials WHERE job_id = $1", job_id)
+        found = await connection.fetch(PARTIALS.sizes, job_id, 100)
+
+    for column, at in (("begun", 0), ("ended", 1)):
+        expected = Counter()
+        for piece in pieces:
+            expected[piece[at]] += piece[2] + 100
+        assert {row["bucket"]: row[column] for row in found if row[column]} == expected
+    assert sum(row["size"] for row in found) == sum(piece[2] for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    ("rows", "table_bytes", "indexes", "long"),
+    [(10**6, 0, 0, False), (10**6 + 1, 0, 0, True), (120_000, 0, 16, True), (10, 512 * 10**6, 0, True), (10, 64 * 10**6, 0, False)],
+)
+def test_a_publish_is_long_by_its_rows_and_bytes_for_each_of_its_indexes(rows, table_bytes, indexes, long):
+    assert bool(publish_payload(rows, table_bytes, indexes)) is long
 
 
 # fault matrix: 56

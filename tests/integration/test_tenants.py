@@ -109,6 +109,34 @@ async def test_two_publishers_of_a_new_tenant_at_once_make_its_schema_and_its_re
         await pool.close()
 
 
+ADVISORY = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+async def test_whoever_makes_what_a_tenant_lacks_takes_no_lock_that_a_reader_could_keep(settings, tenant, superuser):
+    pool = connect(settings.database_url, name="test", size=1)
+    try:
+        async with pool.transaction() as tx:
+            await tenants.prepare(tx, tenant, named=True)
+            assert superuser.execute(ADVISORY).fetchone() == (0,)
+    finally:
+        await pool.close()
+
+
+async def test_two_migrators_at_once_wait_for_each_other_at_a_lock_that_no_reader_could_keep(settings, superuser):
+    look = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(superuser.info.dsn, password=superuser.info.password) as other:
+        other.execute("COMMENT ON SCHEMA gristmill_migrations IS 'mine for now'")
+        waiting = asyncio.create_task(upgrade(settings.database_url))
+        async with asyncio.timeout(60):
+            while not waiting.done() and superuser.execute(look).fetchone() == (0,):
+                await asyncio.sleep(0)
+        assert not waiting.done()
+        assert superuser.execute(ADVISORY).fetchone() == (0,)
+    await waiting
+
+
 async def test_a_role_that_another_database_of_the_cluster_is_making_is_waited_for(settings, tenant, superuser):
     pool = connect(settings.database_url, name="test")
 

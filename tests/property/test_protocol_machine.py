@@ -30,6 +30,8 @@ def world(database_url, monkeypatch, tmp_path):
     monkeypatch.setattr("shared.core.planning.MERGE_BYTES", MERGE_BYTES)
     monkeypatch.setattr("shared.core.planning.LONG_MERGE_BYTES", LONG_MERGE_BYTES)
     monkeypatch.setattr("shared.core.planning.LONG_PUBLISH_ROWS", LONG_PUBLISH_ROWS)
+    monkeypatch.setattr("shared.core.planning.ROW_BYTES", 2**40)
+    monkeypatch.setattr("shared.db.merging.PIECE_COST_BYTES", 0)
     monkeypatch.setattr("worker_service.maintenance.sweeper.time", logical_time(world.clock))
     monkeypatch.setattr("shared.db.jobs.new_id", world.new_id)
     yield world

@@ -40,7 +40,7 @@ COLUMNS = ["k", "count"]
 PLAN = {"files": [], "bytes": 0, "schema": [{"name": "k", "type": "string", "declared": True}]}
 CHUNK_BYTES = 1_000_000
 LONG_MERGE_BYTES = 250
-LONG_PUBLISH_ROWS = 5
+LONG_PUBLISH_ROWS = 10
 MERGE_BYTES = 300
 """In place of the product's 8 MB, so that a job of a few chunks has one, two or four merges."""
 

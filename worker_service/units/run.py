@@ -88,7 +88,7 @@ async def advance(ctx: Context, job_id: str) -> bool:
     try:
         spec = JobSpec.model_validate(row["spec"])
         columns = publish.result_columns(bind(spec, Schema.from_json(row["plan"]["schema"])))
-        return await ctx.merging.advance(job_id, columns, spec.limits.max_state_bytes)
+        return await ctx.merging.advance(job_id, columns, spec.limits.max_state_bytes, len(spec.output.indexes))
     except (FatalError, UsageError) as error:
         await ctx.jobs.fail(job_id, error.problem())
     except (TransientError, Interruption):

@@ -16,7 +16,8 @@ WHERE me.rolname = current_user
 
 -- lock --
 -- One session at a time makes what a tenant lacks: Postgres' own IF NOT EXISTS fails in a race, and so do two GRANTs.
-SELECT pg_advisory_xact_lock(7163948206)
+-- Not an advisory lock, which every login may take and keep. This mode waits for no reader and no writer of the table.
+LOCK TABLE gristmill.results IN SHARE UPDATE EXCLUSIVE MODE
 
 -- let_in --
 -- What a role may read in there is granted table by table.

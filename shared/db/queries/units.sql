@@ -186,8 +186,11 @@ SELECT EXISTS (SELECT FROM gristmill.units WHERE job_id = $1 AND state = 'pendin
 -- all_done --
 SELECT NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = $1 AND state <> 'done')
 
--- rows_merged --
-SELECT coalesce(sum(rows_out), 0)::bigint FROM gristmill.units WHERE job_id = $1 AND kind = 'merge'
+-- to_publish --
+-- What the merges of job $1 have written: rows, and bytes of its table.
+SELECT coalesce(sum(rows_out), 0)::bigint AS rows,
+       coalesce(pg_table_size(to_regclass('gristmill_results.' || quote_ident($1))), 0)::bigint AS bytes
+FROM gristmill.units WHERE job_id = $1 AND kind = 'merge'
 
 -- merged --
 SELECT rows_out, stats FROM gristmill.units WHERE job_id = $1 AND kind = 'merge' AND state = 'done' ORDER BY no
