@@ -55,6 +55,6 @@ def _number(octets: Iterator[int]) -> int:
     value = 0
     for no, octet in enumerate(octets):
         value |= (octet & 127) << (7 * no)
-        if octet < 128:  # noqa: PLR2004
+        if octet < 128:
             break
     return value >> 1 ^ -(value & 1)
