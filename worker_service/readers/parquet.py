@@ -20,7 +20,7 @@ from shared.errors import BadRow, CorruptFile, LimitExceeded, SchemaConflict
 from shared.spec.names import quote
 from shared.spec.source import SourceSpec
 from shared.spec.types import INT64, NULL, STRING, DataType, Field, Schema, join, parse_type
-from worker_service.readers import infer, literals
+from worker_service.readers import infer, literals, parquet_page
 from worker_service.readers.border import reading
 from worker_service.readers.files import Extent, RandomAccess, SourceFile, pread
 from worker_service.readers.literals import Column
@@ -164,6 +164,8 @@ def read(file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, c
         if not columns:  # rows have to be counted, in the column that takes the fewest bytes
             path = min(chunks, key=lambda path: chunks[path].total_compressed_size)
             chunks = {path: chunks[path]}
+        else:
+            _check_words(file, opened, group, chunks)
         for path, chunk in chunks.items():
             if chunk.num_values != claims.num_rows and path in flat:
                 told = f"{claims.num_rows:,} rows and {chunk.num_values:,} values of column {quote(path)}"
@@ -183,6 +185,22 @@ def read(file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, c
             claim = f"row group {group} claims {claims.num_rows:,} rows"
             raise CorruptFile(f"{file.uri}: {claim}; its pages hold {found:,}")
         first += found
+
+
+def _check_words(file: SourceFile, opened: pq.ParquetFile, group: int, chunks: dict[str, pq.ColumnChunkMetaData]) -> None:
+    """Refuse a dictionary with equal words: Arrow keeps them once, and then takes the indexes for those of other words."""
+    with reading(file, WHAT):
+        encoded = [path for path in chunks if _is_words(opened.schema_arrow.field(path).type)]
+    for path in encoded:
+        words = parquet_page.words(file, chunks[path])
+        first = next(_batches(file, opened, group, [path], 1), None) if words else None
+        if first is not None and len(first.column(0).dictionary) < words:
+            told = f"row group {group} has a dictionary of column {listed([path])} of {words:,} words, some of them equal"
+            raise CorruptFile(f"{file.uri}: {told}; write the file without, or let another program write it")
+
+
+def _is_words(arrow: pa.DataType) -> bool:
+    return pa.types.is_dictionary(arrow) and _kind(arrow) == STRING
 
 
 def _batches(file: SourceFile, opened: pq.ParquetFile, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
