@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.errors import BadRow, CorruptFile, LimitExceeded, SchemaConflict
-from shared.spec.names import quote
+from shared.spec.names import listed, quote
 from shared.spec.source import SourceSpec
 from shared.spec.types import INT64, NULL, STRING, DataType, Field, Schema, join, parse_type
 from worker_service.readers import infer, literals, parquet_page
