@@ -38,7 +38,7 @@ def test_more_rows_than_so_many_bytes_can_hold_are_refused_when_the_file_is_plan
 @COLUMNS
 @pytest.mark.parametrize("values", [10**9, 3])
 def test_rows_are_counted_as_they_are_decoded(columns, values):
-    message = "1,000,000,000 rows; its pages hold 3$" if values != 3 else "1,000,000,000 rows and 3 values of column 'n'$"
+    message = "1,000,000,000 rows; its pages hold 3$" if values != 3 else '1,000,000,000 rows and 3 values of column "n"$'
     data = claims.file((PAGE, 3, 3), (PAGE, 10**9, values))
     with opened(data) as [file]:
         planned = plan([file], source(), 1)
