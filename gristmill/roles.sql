@@ -20,12 +20,20 @@ BEGIN
         SET SESSION AUTHORIZATION gristmill_admin;
         DROP ROLE gristmill_renamer;
         CREATE ROLE gristmill;
-        FOR object IN  -- sequences follow the tables whose they are
+        FOR object IN  -- sequences and types that belong to a table follow it
             SELECT 'pg_namespace'::regclass AS kind, oid, format('SCHEMA %I', nspname) AS name
             FROM pg_namespace WHERE nspowner = bootstrap AND nspname !~ '^pg_'
             UNION ALL
             SELECT 'pg_class'::regclass, oid, format('TABLE %s', oid::regclass)
             FROM pg_class WHERE relowner = bootstrap AND relkind IN ('r', 'p', 'v', 'm', 'f')
+            UNION ALL
+            SELECT 'pg_class'::regclass, oid, format('SEQUENCE %s', oid::regclass)
+            FROM pg_class WHERE relowner = bootstrap AND relkind = 'S'
+                AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype IN ('a', 'i'))
+            UNION ALL
+            SELECT 'pg_type'::regclass, t.oid, format('TYPE %s', t.oid::regtype)
+            FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
+            WHERE typowner = bootstrap AND typtype IN ('e', 'd', 'r', 'c') AND coalesce(relkind = 'c', true)
             UNION ALL
             SELECT 'pg_proc'::regclass, oid, format('ROUTINE %s', oid::regprocedure)
             FROM pg_proc WHERE proowner = bootstrap
@@ -51,7 +59,8 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gristmill_reader') THEN
             CREATE ROLE gristmill_reader;
         END IF;
-        EXECUTE format('ALTER ROLE gristmill_reader LOGIN PASSWORD %L', current_setting('gristmill.reader_password'));
+        -- However many connections a reader opens, the services find theirs.
+        EXECUTE format('ALTER ROLE gristmill_reader LOGIN CONNECTION LIMIT 50 PASSWORD %L', current_setting('gristmill.reader_password'));
         GRANT gristmill_reader_default TO gristmill_reader;
     END IF;
 

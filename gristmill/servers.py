@@ -134,7 +134,7 @@ def free_port(wanted: int = 0) -> int:
 
 def _start_on_free_port(remembered: Path, command: Callable[[int], Command], ready: Callable[[Child, int], bool]) -> tuple[int, Child]:
     """Start on the port of last time if it is free, so that a DSN stays valid; somebody may still take it first, so try again."""
-    wanted = int(remembered.read_text()) if remembered.exists() else 0
+    wanted = int(_kept(remembered) or 0)
     for attempt in range(1, START_ATTEMPTS + 1):
         port = free_port(wanted)
         child = Child(command(port))
@@ -146,16 +146,21 @@ def _start_on_free_port(remembered: Path, command: Callable[[int], Command], rea
             if not taken or attempt == START_ATTEMPTS:
                 raise
         else:
-            remembered.write_text(str(port))
+            _write_private(remembered, str(port), None)
             return port, child
     raise AssertionError
 
 
 def _kept_password(path: Path) -> str:
     """The password of last time, so that a URL stays valid."""
-    if not path.exists():
+    if not _kept(path):
         _write_private(path, secrets.token_hex(16), None)
-    return path.read_text()
+    return _kept(path)
+
+
+def _kept(path: Path) -> str:
+    """What an earlier start wrote there; nothing if that is gone, or if a full disk left it empty."""
+    return path.read_text() if path.exists() else ""
 
 
 def _postgres_passwords(folder: Path) -> tuple[str, str]:
@@ -237,12 +242,17 @@ def _make_private(folder: Path, user: User | None) -> None:
 
 
 def _write_private(path: Path, text: str, user: User | None) -> None:
-    """A new file of mode 600. Never through what stands there: the server's user could have left a link to another file of root's."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+    """A new file of mode 600, there as a whole or not at all: a kill or a full disk half way leaves the old one.
+
+    Never through what stands there: the server's user could have left a link to another file of root's.
+    """
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
         if user:
             os.fchown(file.fileno(), user.uid, user.gid)
         file.write(text)
+    new.replace(path)
 
 
 def _binary(user: User | None, package: str, pattern: str) -> Path:

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -285,6 +286,26 @@ def test_a_remembered_port_that_is_taken_is_given_up(cluster):
         taken.bind(("127.0.0.1", int((cluster / "port").read_text())))
         taken.listen()
         assert starts(cluster)
+
+
+@pytest.mark.parametrize("name", ["port", "password", "reader-password"])
+def test_a_file_that_a_full_disk_left_empty_is_written_anew(cluster, name):
+    (cluster / name).write_text("")
+    assert starts(cluster)
+    assert (cluster / name).read_text()
+
+
+def test_a_file_that_cannot_be_written_as_a_whole_stays_as_it_was(tmp_path):
+    kept = tmp_path / "port"
+    servers._write_private(kept, "1234", None)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            servers._write_private(kept, "5678", None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert kept.read_text() == "1234"
 
 
 def test_the_binaries_work_from_a_copy_that_everybody_can_read_whatever_the_umask(tmp_path, monkeypatch):

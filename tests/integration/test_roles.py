@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+from contextlib import ExitStack
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -99,6 +100,11 @@ def leave_as_before(dsn: str) -> None:
         for (reader,) in connection.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'gristmill\_reader\_%'").fetchall():
             connection.execute(f"DROP OWNED BY {reader}; DROP ROLE {reader}")
         connection.execute("CREATE TABLE public.own (id serial, x text); INSERT INTO public.own (x) VALUES ('kept')")
+        connection.execute("CREATE SEQUENCE public.numbers")
+        connection.execute("CREATE TYPE public.mood AS ENUM ('glad')")
+        connection.execute("CREATE DOMAIN public.amount AS numeric")
+        connection.execute("CREATE TYPE public.pair AS (a mood, b amount)")
+        connection.execute("CREATE TYPE public.span AS RANGE (subtype = integer)")
         connection.execute("CREATE VIEW public.shown AS SELECT k FROM results.sales")
         connection.execute("CREATE FUNCTION public.me() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text'")
 
@@ -167,6 +173,29 @@ def test_the_service_has_the_rights_it_needs_and_no_other(launched):
     of_tables = "SELECT DISTINCT relowner::regrole::text FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname ~ '^(gristmill|results)'"
     assert rows(launched.url, of_tables) == [("gristmill",)]
     assert rows(launched.url, "SELECT has_database_privilege(current_database(), 'CREATE')") == [(True,)]
+
+
+NOT_THE_SERVICES = """
+SELECT relname::text FROM pg_class WHERE oid >= 16384 AND relowner <> 'gristmill'::regrole AND relkind <> 't'
+UNION ALL SELECT typname::text FROM pg_type WHERE oid >= 16384 AND typowner <> 'gristmill'::regrole
+UNION ALL SELECT proname::text FROM pg_proc WHERE oid >= 16384 AND proowner <> 'gristmill'::regrole
+"""
+
+
+def test_whatever_was_made_in_the_database_is_the_services(launched):
+    assert rows(launched.url, NOT_THE_SERVICES) == []
+
+
+def test_a_reader_that_opens_all_the_connections_it_can_leaves_some_to_the_services(launched):
+    with ExitStack() as opened:
+        refused = None
+        while refused is None:
+            try:
+                opened.enter_context(psycopg.connect(launched.reader))
+            except psycopg.OperationalError as error:
+                refused = str(error)
+        assert "too many connections for role" in refused
+        assert rows(launched.url, "SELECT true") == [(True,)]
 
 
 def test_no_password_of_the_folder_is_the_superusers(launched):

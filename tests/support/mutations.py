@@ -17,16 +17,18 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.support.requests import chunk_request, plan_request
 from worker_service.child import tasks
 
 ROWS = 60
 SECONDS = 60
 MEMORY = 1 << 30
-URI = "file:///data/x"
 CSV = b"k,n\n" + b"".join(b'"k%d",%d\n' % (i % 5, i) for i in range(ROWS))
 COUNT = {"fn": "count", "as": "c"}
 QUERIES = (
@@ -98,17 +100,15 @@ def damaged(chance: random.Random, data: bytes, lowest: int) -> bytes:
 
 
 def outcomes(data: bytes, kind: str, query: dict[str, object]) -> list[str]:
-    file = os.memfd_create("damaged")
-    os.write(file, data)
-    source = {"uris": [URI], "format": "parquet" if kind == "parquet" else "csv"} | ({"csv": {"comment": "#"}} if kind == "csv" else {})
-    asked = {"spec": {"source": source, **query}, "chunk_bytes": 500, "max_chunks": 1000, "prove": False}
-    asked |= {"no": 0, "batch_bytes": 1 << 20, "piece_bytes": 1 << 16}
-    planned, _ = tasks.answer({**asked, "task": "plan", "uris": [URI]}, [file])
-    found = [planned]
-    for chunk in planned.get("chunks", []):
-        extents = chunk["extents"]
-        read = {**asked, "task": "chunk", "schema": planned["schema"], "extents": extents, "uris": [URI] * len(extents)}
-        found.append(tasks.answer(read, [file] * len(extents))[0])
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "damaged")
+        path.write_bytes(data)
+        source = {"uris": [f"file://{path}"], "format": "parquet" if kind == "parquet" else "csv"}
+        spec = {"source": source | ({"csv": {"comment": "#"}} if kind == "csv" else {}), **query}
+        planned, _ = tasks.answer(plan_request(spec, path, chunk_bytes=500), [])
+        found = [planned]
+        for no in range(len(planned.get("chunks", []))):
+            found.append(tasks.answer(chunk_request(spec, planned, no), [])[0])
     return [_outcome(answer) for answer in found]
 
 
