@@ -1,6 +1,6 @@
 # `make` alone lists the verbs. Only Python 3.11+, pip, venv and make are needed.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+FITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p $(FITS) 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.demo-installed
@@ -8,13 +8,16 @@ DEV_READY := $(VENV)/.dev-installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt
 
 .DEFAULT_GOAL := help
+# An environment that was not made to its end, for want of ensurepip or by Ctrl-C, is made again.
+.DELETE_ON_ERROR:
 .PHONY: help demo test test-all test-fast compose-test lint types format bench soak clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "Gristmill needs Python 3.11, 3.12 or 3.13; none is on the PATH (or say make PYTHON=/path/to/python)"; exit 1; }
+	@$(or $(PYTHON),false) $(FITS) 2>/dev/null || \
+		{ echo "Gristmill needs Python 3.11, 3.12 or 3.13, and found $(or $(PYTHON),none on the PATH): say make PYTHON=/path/to/python"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
 $(DEMO_READY): pyproject.toml constraints.txt | $(BIN)/python

@@ -76,20 +76,20 @@ def _arguments(spec: JobSpec, schema: Schema) -> Iterator[tuple[str, Function, P
 def _mismatches(spec: JobSpec, schema: Schema, culprits: Culprits) -> Iterator[Detail]:
     for at, function, parameter, field in _arguments(spec, schema):
         if parameter.accepts is not None and field.type.kind not in parameter.accepts.kinds:
-            unknown = f"a value of it does not read as {parameter.accepts.what}"
-            why = _cure(field, culprits.get((field.name, parameter.accepts.reads), unknown))
+            why = _cure(field, culprits.get((field.name, parameter.accepts.reads)))
             yield {
                 "pointer": at,
                 "detail": f"{function.name} needs {parameter.accepts.what}, and {quote(field.name)} is {field.type}: {why}",
             }
 
 
-def _cure(field: Field, culprit: str) -> str:
+def _cure(field: Field, culprit: str | None) -> str:
     takers = ", ".join(name for name, function in FUNCTIONS.items() if field.type.kind in function.first_accepts.kinds)
     if field.declared:
         return f"source.types declares it so, and a {field.type} can be given to {takers}"
     if field.type.kind == "string":
-        return f"{culprit}; set source.csv.null_values if that stands for null, or source.types to declare the type"
+        cure = f"{culprit}; set source.csv.null_values if that stands for null" if culprit else "source.types can declare another type"
+        return f"{cure}; a string can be given to {takers}"
     return f"a {field.type} can be given to {takers}"
 
 

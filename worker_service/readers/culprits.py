@@ -16,7 +16,7 @@ from worker_service.readers.place import shown
 from worker_service.readers.read import file_format
 
 _FEW = 3
-"""A column with more misfits than that holds text."""
+"""So many misfits of a column are told."""
 
 
 Wanted = tuple[str, Kind]
@@ -24,7 +24,7 @@ Wanted = tuple[str, Kind]
 
 
 def culprits(files: list[SourceFile], source: SourceSpec, wanted: Collection[Wanted]) -> dict[Wanted, str]:
-    """For each column that holds what is *wanted* of it but for a few spellings, which those are and how often they occur."""
+    """For each column, the first values that keep it from being what is *wanted* of it, and how often they occur if there are no more."""
     if not wanted or file_format(files[0], source) != "csv":
         return {}
     columns = {name for name, _ in wanted}
@@ -44,11 +44,11 @@ def _culprit(text: Column, kind: Kind) -> str:
     fits = partial(literals.fits, field=Field("", DataType(kind)), zone="UTC")
     while (row := first_misfit(values, fits)) is not None:
         if len(wrong) == _FEW:
-            return ""
+            return ", ".join(repr(value) for _, value in wrong) + " and others"
         wrong.append((occurs[row].as_py(), shown(values[row].as_buffer().to_pybytes(), "utf-8")))
         others = pc.not_equal(values, values[row])
         values, occurs = values.filter(others), occurs.filter(others)
-    if not wrong or not len(values):
+    if not wrong:
         return ""
     return ", ".join(f"{value!r} in {_share(count / len(text))}" for count, value in sorted(wrong, reverse=True)) + " of sampled rows"
 

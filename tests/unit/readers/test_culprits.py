@@ -35,12 +35,17 @@ def test_empty_fields_and_given_spellings_of_null_are_no_culprits():
 def test_each_column_is_asked_for_what_is_wanted_of_it():
     data = ("n,s\n" + "true,1\n" * 499 + "yes,1\n").encode()
     assert told(data, kind="bool") == {"n": "'yes' in 0.2% of sampled rows"}
-    assert told(data, columns=("n", "s"), kind="float64") == {}
+    assert told(data, columns=("n", "s"), kind="float64") == {"n": "'true' in 99.8%, 'yes' in 0.2% of sampled rows"}
 
 
-def test_text_and_numbers_have_no_culprit():
-    assert told(numbers("a", "b", "c", "d").encode(), columns=("n", "s")) == {}
-    assert told(b"n\nNA\nNA\n") == {}
+def test_of_text_the_first_values_are_shown():
+    assert told(numbers("a", "b", "c", "d").encode()) == {"n": "'a', 'b', 'c' and others"}
+    assert told(b"n,s\n1,x\n", columns=("n", "s")) == {"s": "'x' in 100.0% of sampled rows"}
+    assert told(b"n\nNA\nNA\n") == {"n": "'NA' in 100.0% of sampled rows"}
+
+
+def test_numbers_and_nothing_have_no_culprit():
+    assert told(numbers().encode()) == {}
     assert told(b"n\n") == {}
     assert told(b"n\n1\n", columns=()) == {}
 
@@ -54,9 +59,9 @@ def test_many_files_compressed_and_in_other_encodings_are_sampled_together():
     ("aggregate", "why"),
     [
         ({"fn": "mean", "column": "n"}, "'NA' in 2.8% of sampled rows; set source.csv.null_values if that stands for null"),
-        ({"fn": "sum", "column": "s"}, "a value of it does not read as a number; set source.csv.null_values"),
-        ({"fn": "any", "column": "s"}, "a value of it does not read as a bool; set source.csv.null_values"),
-        ({"fn": "all", "column": "n"}, "a value of it does not read as a bool; set source.csv.null_values"),
+        ({"fn": "sum", "column": "s"}, "'x' in 100.0% of sampled rows; set source.csv.null_values if that stands for null"),
+        ({"fn": "any", "column": "s"}, "'x' in 100.0% of sampled rows; set source.csv.null_values if that stands for null"),
+        ({"fn": "all", "column": "n"}, "'0', '1', '2' and others; set source.csv.null_values if that stands for null"),
     ],
 )
 def test_planning_a_job_fails_with_the_culprit_and_the_cure(aggregate, why):

@@ -71,11 +71,11 @@ def test_every_unknown_column_is_named_with_a_guess_and_the_columns_there_are(bo
     assert '"carrier", "month", "arr_delay"' in found["#/aggregates/0/column"]
 
 
-def test_the_sum_of_a_string_names_the_culprit_and_the_cure(body):
+def test_the_sum_of_a_string_names_what_helps(body):
     found = problems(TypeMismatch, body, aggregates=[{"fn": "mean", "column": "arr_delay"}, {"fn": "sum", "column": "code"}])
     assert found["#/aggregates/0/column"] == (
-        'mean needs a number, and "arr_delay" is string: a value of it does not read as a number; '
-        "set source.csv.null_values if that stands for null, or source.types to declare the type"
+        'mean needs a number, and "arr_delay" is string: source.types can declare another type; '
+        "a string can be given to count, min, max, first, last, arg_min, arg_max, nunique, mode, top, bottom"
     )
     assert "source.types declares it so, and a string can be given to count, min, max" in found["#/aggregates/1/column"]
 
