@@ -40,7 +40,7 @@ def file_path(uri: str) -> str:
 
 
 def file_pattern(uri: str) -> str:
-    """The same path as a pattern of names, in which an escaped `*`, `?` or `[` stands for itself. Raises ValueError."""
+    """The same path as a pattern, in which an escaped `*`, `?` or `[` stands for itself. Raises ValueError."""
     return file_path(_ESCAPED_MAGIC.sub(r"[\g<0>]", uri))
 
 

@@ -78,7 +78,7 @@ def fingerprint(status: os.stat_result) -> dict[str, int]:
 
 
 def uri_of(root: str, *steps: str) -> str:
-    """Of a path, with escapes for what is no text, cannot be printed, or would be read as an escape or a pattern."""
+    """Of a path, with escapes for what is no text, cannot be printed, or is magic in a URI."""
     path = "/".join([root.rstrip("/"), *steps])
     return "file://" + _ESCAPED.sub(lambda odd: "".join(f"%{octet:02X}" for octet in os.fsencode(odd[0])), path)
 

@@ -49,7 +49,7 @@ _DAY = 86_400_000_000
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """0001-01-01 and 9999-12-31, in days from 1970-01-01."""
 _BY_RULE = pa.scalar(datetime.fromisoformat("2037-01-01"), pa.timestamp("us"))
-"""From then on clocks follow the rule at the end of a zone's data; before, their changes are listed one by one."""
+"""From then on clocks follow the rule at the end of a zone's data; before, their changes are listed."""
 _EPOCH, _MICROSECOND = datetime.fromisoformat("1970-01-01"), timedelta(microseconds=1)
 _ZONED = r".{10}[ T].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
@@ -179,7 +179,7 @@ def _timestamptz(text: Column, zone: str) -> Column:
 def in_zone(naive: Column, zone: str) -> Column:
     """The moments at which clocks in *zone* show the *naive* times, in microseconds, the earlier one of two.
 
-    Raises pa.ArrowInvalid, or Misfit, for a time that they skip. Arrow knows the changes that are listed, and no rule.
+    Raises pa.ArrowInvalid, or Misfit, for a time that they skip. Arrow knows listed changes, and no rule.
     """
     by_rule = pc.fill_null(pc.greater_equal(naive, _BY_RULE), False)
     if not pc.any(by_rule).as_py():

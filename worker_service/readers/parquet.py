@@ -188,7 +188,7 @@ def read(file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, c
 
 
 def _check_words(file: SourceFile, opened: pq.ParquetFile, group: int, chunks: dict[str, pq.ColumnChunkMetaData]) -> None:
-    """Refuse a dictionary with equal words: Arrow keeps them once, and then takes the indexes for those of other words."""
+    """Refuse a dictionary with equal words: Arrow keeps them once, and then indexes mean other words."""
     with reading(file, WHAT):
         encoded = [path for path in chunks if _is_words(opened.schema_arrow.field(path).type)]
     for path in encoded:

@@ -26,7 +26,7 @@ def words(file: SourceFile, chunk: pq.ColumnChunkMetaData) -> int:
 
 
 def numbers(data: bytes) -> Iterator[tuple[tuple[int, ...], int]]:
-    """The whole numbers of a struct in Thrift's compact protocol, each with the numbers of the fields that lead to it.
+    """The whole numbers of a struct in Thrift's compact protocol, each with the way of fields to it.
 
     Ends before a field that is neither a number nor a struct, and where *data* do.
     """
@@ -51,7 +51,10 @@ def numbers(data: bytes) -> Iterator[tuple[tuple[int, ...], int]]:
 
 
 def _number(octets: Iterator[int]) -> int:
-    """Seven bits in each octet, the lowest first; the eighth says that more follow. The lowest of all is the sign."""
+    """Seven bits in each octet, the lowest first; the eighth says that more follow.
+
+    The lowest bit of all is the sign.
+    """
     value = 0
     for no, octet in enumerate(octets):
         value |= (octet & 127) << (7 * no)
