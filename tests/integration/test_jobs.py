@@ -203,12 +203,14 @@ def test_a_relation_of_the_users_with_the_results_name_is_named(stack):
     assert "results.taken" in job["error"]["detail"]
 
 
-def test_a_time_that_postgres_cannot_store_is_named(stack):
+def test_a_time_that_no_result_can_hold_is_named_where_it_is_read(stack):
     packed = io.BytesIO()
     pq.write_table(pa.table({"k": pa.array([2**62], pa.timestamp("us"))}), packed)
     job = stack.run(spec(stack.write("times.parquet", packed.getvalue()), source={"format": "parquet"}))
 
-    assert (job["state"], job["error"]["code"]) == ("failed", "value_out_of_range")
+    assert (job["state"], job["error"]["code"]) == ("failed", "bad_row")
+    assert "times.parquet, row 1: column 'k'" in job["error"]["detail"]
+    assert "years 1 to 9999" in job["error"]["detail"]
 
 
 def test_a_late_float_widens_an_integer_column_for_the_whole_dataset(stack):
