@@ -1,23 +1,24 @@
 """Which columns a new version of a result may have: those of the published one, and more behind them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import zip_longest
 
 Column = dict[str, str]
+Undecided = Mapping[str, Collection[str]]
+"""Column -> the types that it may still get, before all data is read: a wider one, or that of a large sum."""
 _SHOWN = 5
-_SUM = {"int64", "decimal(38,0)"}
-"""The types of a sum of integers; which of them it is, the merge decides."""
 
 
-def misfits(old: Sequence[Column], new: Sequence[Column], undecided: Collection[str] = ()) -> str:
+def misfits(old: Sequence[Column], new: Sequence[Column], undecided: Undecided | None = None) -> str:
     """How *new* cannot follow *old*, place by place; nothing if it can.
 
-    *undecided* names the sums of integers, before they are merged.
+    A type that *undecided* allows is no fault.
     """
+    may_become = undecided or {}
     wrong = [
         f"column {no} is {_named(was)} there and {_named(now)} here"
         for no, (was, now) in enumerate(zip_longest(old, new[: len(old)]), 1)
-        if was != now and not (now and was["name"] == now["name"] in undecided and was["type"] in _SUM)
+        if was != now and not (now and was["name"] == now["name"] and was["type"] in may_become.get(now["name"], ()))
     ]
     more = f", and {len(wrong) - _SHOWN} more differ" if len(wrong) > _SHOWN else ""
     return ", ".join(wrong[:_SHOWN]) + more

@@ -1,13 +1,13 @@
 """From partials to a published version: pieces in, rows copied, indexes made, the view swapped."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any
 
 import asyncpg
 
-from shared.core.columns import misfits
+from shared.core.columns import Undecided, misfits
 from shared.core.planning import PIECE_COST_BYTES, merge_payloads, publish_payload
 from shared.db import result_tables as ddl
 from shared.db import tenants
@@ -141,7 +141,7 @@ class MergeStore:
         async with self._pool.connection() as connection:
             return await connection.fetch(UNITS.merged, job_id)
 
-    async def check_columns(self, tenant: str, name: str, version: int, columns: list[dict[str, str]], undecided: Collection[str]) -> None:
+    async def check_columns(self, tenant: str, name: str, version: int, columns: list[dict[str, str]], undecided: Undecided) -> None:
         """Raise OutputSchemaChanged if *version* of a result cannot follow the published one."""
         async with self._pool.connection() as connection:
             await _check_columns(connection, tenant, name, version, columns, undecided)
@@ -227,7 +227,7 @@ class MergeStore:
 
 
 async def _check_columns(
-    connection: Connection, tenant: str, name: str, version: int, columns: list[dict[str, str]], undecided: Collection[str] = ()
+    connection: Connection, tenant: str, name: str, version: int, columns: list[dict[str, str]], undecided: Undecided | None = None
 ) -> None:
     published = await connection.fetchrow(SQL.current, tenant, name)
     if published is None or published["version"] > version:

@@ -11,20 +11,21 @@ A, B, C = ({"name": name, "type": kind} for name, kind in [("a", "string"), ("b"
 @pytest.mark.parametrize(
     ("old", "new", "undecided", "wrong"),
     [
-        ([A, B], [A, B], (), ""),
-        ([A, B], [A, B, C], (), ""),
-        ([], [A], (), ""),
-        ([A, B], [A], (), 'column 2 is "b" int64 there and missing here'),
+        ([A, B], [A, B], {}, ""),
+        ([A, B], [A, B, C], {}, ""),
+        ([], [A], {}, ""),
+        ([A, B], [A], {}, 'column 2 is "b" int64 there and missing here'),
         (
             [A, B],
             [B, A],
-            (),
+            {},
             'column 1 is "a" string there and "b" int64 here, column 2 is "b" int64 there and "a" string here',
         ),
-        ([A, B], [A, C, B], (), 'column 2 is "b" int64 there and "c" float64 here'),
-        ([B], [{**B, "type": "decimal(38,0)"}], (), 'column 1 is "b" int64 there and "b" decimal(38,0) here'),
-        ([{**B, "type": "decimal(38,0)"}], [B], ("b",), ""),
-        ([{**B, "type": "float64"}], [B], ("b",), 'column 1 is "b" float64 there and "b" int64 here'),
+        ([A, B], [A, C, B], {}, 'column 2 is "b" int64 there and "c" float64 here'),
+        ([B], [{**B, "type": "decimal(38,0)"}], {}, 'column 1 is "b" int64 there and "b" decimal(38,0) here'),
+        ([{**B, "type": "decimal(38,0)"}], [B], {"b": {"decimal(38,0)"}}, ""),
+        ([{**B, "type": "float64"}], [B], {"b": {"decimal(38,0)"}}, 'column 1 is "b" float64 there and "b" int64 here'),
+        ([{**B, "type": "float64"}], [B], {"b": {"float64", "string"}}, ""),
     ],
 )
 def test_a_new_version_may_only_add_columns_at_the_end(old, new, undecided, wrong):
@@ -112,3 +113,18 @@ def test_what_no_table_holds_is_refused_when_it_is_submitted(stack, sales):
         assert (answer.status_code, answer.json()["code"]) == (422, "too_many_columns")
         assert words in answer.json()["detail"]
         assert answer.json()["errors"][0]["pointer"] == "#/aggregates"
+
+
+def test_a_column_that_late_values_widen_may_do_so_in_every_version(stack):
+    text = "k,v\n" + "a,1\n" * 60_000 + "a,0.5\n"
+    spec = {
+        "source": {"uris": [stack.write("late-versions.csv", text)]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "max", "column": "v"}, {"fn": "sum", "column": "v"}],
+        "output": {"name": "late_versions"},
+        "options": {"chunk_bytes": 20_000},
+    }
+    for version in (1, 2):
+        job = stack.run(spec)
+        assert job["state"] == "succeeded", job["error"]
+        assert (job["result"]["version"], job["result"]["columns"][1]["type"]) == (version, "float64")

@@ -1,6 +1,6 @@
 """The plan unit: from URIs to files, one schema, type-checked aggregates and chunk boundaries, which are proven if its payload says so."""
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import msgspec
 
@@ -10,7 +10,7 @@ from shared.settings import Settings
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
-from shared.spec.types import Schema, parse_result_type
+from shared.spec.types import Schema, parse_result_type, widenings
 from shared.spec.width import check_width
 from shared.storage.sources import locate, own_folders, source_rules
 from worker_service.context import Context, Work
@@ -47,7 +47,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     }
     async with reading(child, request, list(spec.source.uris), lease.allowed) as answer:
         header = answer.header
-    await _check_result(ctx, work, bind(spec, Schema.from_json(header["schema"])))
+    await _check_result(ctx, work, Schema.from_json(header["schema"]), spec, settled=header["format"] == "parquet")
     chunks = (
         NewUnit(no=no, payload={"extents": chunk.extents, "guessed": header["guessed"]}, bytes=chunk.bytes)
         for no, chunk in enumerate(map(_CHUNK.decode, header["chunks"]))
@@ -58,14 +58,33 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     reached("plan.after_commit")
 
 
-async def _check_result(ctx: Context, work: Work, query: Query) -> None:
-    """What would keep the result from being stored or published is found before the scan."""
+async def _check_result(ctx: Context, work: Work, schema: Schema, spec: JobSpec, *, settled: bool) -> None:
+    """What would keep the result from being stored or published is found before the scan.
+
+    *settled*: no value can widen a column.
+    """
+    query = bind(spec, schema)
     columns = publish.result_columns(query)
     check_width([parse_result_type(column["type"]) for column in columns])
     if work.result_name is not None:
         assert work.version is not None
-        sums = {aggregate.name for aggregate in query.aggregates if aggregate.may_widen}
-        await ctx.merging.check_columns(work.tenant, work.result_name, work.version, columns, sums)
+        open_fields = set() if settled else {field.name for field in schema.fields if not field.declared}
+        undecided = _undecided(query, open_fields)
+        await ctx.merging.check_columns(work.tenant, work.result_name, work.version, columns, undecided)
+
+
+def _undecided(query: Query, open_fields: set[str]) -> dict[str, set[str]]:
+    """Result column -> the types that it gets if a value widens one of *open_fields*, or if an integer sum is large."""
+    found: dict[str, set[str]] = {}
+    made = [(key.name, key.type, {key.column}) for key in query.keys]
+    made += [(each.name, each.result, set(each.columns)) for each in query.aggregates]
+    for name, of, columns in made:
+        wider = widenings(of.kind) if columns & open_fields else []
+        found[name] = {str(replace(of, kind=kind, precision=0, scale=0)) for kind in wider}
+    for aggregate in query.aggregates:
+        if aggregate.may_widen:
+            found[aggregate.name].add("decimal(38,0)")
+    return found
 
 
 def _max_bytes(spec: JobSpec, settings: Settings) -> tuple[int, str]:
