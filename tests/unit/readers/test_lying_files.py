@@ -62,7 +62,7 @@ def test_a_dictionary_with_equal_words_is_refused_and_gives_no_other_words(words
     pages, most = claims.dictionary(words, places), len(words)
     data = claims.file((pages, len(places), len(places)), kind=claims.TEXT)
     assert pq.read_table(io.BytesIO(data))["n"].to_pylist() == [words[place].decode() for place in places]
-    with pytest.raises(CorruptFile, match=f"t0: row group 0 has a dictionary of column 'n' of {most} words, some of them equal"):
+    with pytest.raises(CorruptFile, match=f't0: row group 0 has a dictionary of column "n" of {most} words, some of them equal'):
         rows(data)
     assert len(rows(data, columns=[])) == len(places)
 
