@@ -116,7 +116,7 @@ def test_the_machine_finds(world, monkeypatch, mutant):
 
     # Flaky: found, and when hypothesis took the same steps again to make sure, real transactions met in another order.
     with pytest.raises((AssertionError, BaseExceptionGroup, Flaky)):
-        run(world, max_examples=400 if ALL else 40, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
+        run(world, max_examples=400 if ALL else 250, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
 
 
 @pytest.mark.timeout(3600)
