@@ -28,6 +28,7 @@ def test_a_damaged_file_is_an_error_of_that_file():
 
 
 @pytest.mark.full
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kind", ["parquet", "zip", "gzip", "csv"])
 def test_more_than_a_thousand_damaged_files_are_errors_of_those_files(kind):
     check(2, **{kind: 1500})
