@@ -413,3 +413,11 @@ def test_a_header_comes_back_as_it_was_with_its_long_lists_as_text():
 
     assert {**found, "chunks": [json.loads(chunk) for chunk in found["chunks"]]} == header
     assert offset > 8
+
+
+def test_a_parent_that_goes_without_reading_an_answer_is_no_error():
+    ours, theirs = socket.socketpair()
+    theirs.send(b".")
+    ours.close()
+    with theirs:
+        assert wire.receive_descriptors(theirs) is None

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -125,7 +126,8 @@ def main() -> None:
             beget(sock, descriptors, parent, memory_bytes)
         for descriptor in descriptors:
             os.close(descriptor)
-        sock.send(b".")  # no one else tells the parent that this process is not frozen
+        with suppress(BrokenPipeError, ConnectionResetError):  # the parent has gone; the next look tells
+            sock.send(b".")  # no one else tells the parent that this process is not frozen
 
 
 if __name__ == "__main__":

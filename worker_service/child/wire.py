@@ -25,7 +25,10 @@ def receive_descriptors(sock: socket.socket) -> list[int] | None:
 
     Raises OSError if this process may not have so many.
     """
-    data, descriptors, flags, _ = socket.recv_fds(sock, 1, MOST_DESCRIPTORS)
+    try:
+        data, descriptors, flags, _ = socket.recv_fds(sock, 1, MOST_DESCRIPTORS)
+    except ConnectionResetError:  # it went without reading the last answers
+        return None
     if flags & socket.MSG_CTRUNC:
         raise OSError(errno.EMFILE, "No room for the descriptors of a request: raise the worker's `ulimit -n`")
     return descriptors if data else None
