@@ -21,7 +21,7 @@ _TICK, _FIRST_LOOK, _LAST_LOOK, _SLOWER = 0.01, 0.01, 0.25, 1.2
 class Remembered(Generic[Value]):
     """Answers that are good for some seconds, or for *times* as long as it took to find them.
 
-    Whoever asks meanwhile gets the same one, be it given or on its way; errors are not kept.
+    A question meanwhile gets the same answer, also while it is on its way; errors are not kept.
     """
 
     def __init__(self, seconds: float, times: float = 0) -> None:

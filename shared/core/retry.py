@@ -14,7 +14,7 @@ A chunk that runs out of memory is tried with half the batch each time; the othe
 
 
 def may_try_again(charge: str, before: int) -> bool:
-    """Whether a unit goes on after one more such end; there were *before* of them. What is nobody's fault has no limit."""
+    """Whether a unit goes on after one more such end; there were *before* of them. An end without a charge has no limit."""
     return charge not in LIMITS or before + 1 < LIMITS[charge]
 
 

@@ -256,7 +256,7 @@ async def finish_ending(pool: Pool, job_id: str) -> bool:
         await tx.fetchrow(SQL.lock, job_id)
         if await tx.fetchval(SQL.finish_ending, job_id) is None:
             return False
-        # With a view that a user put on rows which were promised to nobody: it must not keep the job from ending.
+        # CASCADE drops a user's view of these rows, which no result shows: it must not keep the job from ending.
         await tx.execute(drop_table(job_id) + " CASCADE")
         reached("end.before_commit")
         return True
