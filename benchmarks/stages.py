@@ -82,7 +82,7 @@ def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, fl
     """CPU seconds of the plan, of all chunks and of all merges of a job over one *file*, by stage."""
     reach = {"own_folders": [], "hidden": True}
     place = {"locations": [[f"file://{file}", str(file.parent), file.name]], "max_names": 1, **reach}
-    sizes = {"chunk_bytes": 32 << 20, "max_chunks": 10_000, "prove": False}
+    sizes = {"max_bytes": [1 << 40, "limits.max_bytes"], "chunk_bytes": 32 << 20, "max_chunks": 10_000, "prove": False}
     planned, plan = _watched([{"task": "plan", "spec": spec, **place, **sizes}])
     schema, files = planned[0][0]["schema"], planned[0][0]["files"]
     chunk = {"task": "chunk", "spec": spec, "schema": schema, "batch_bytes": 8 << 20, "piece_bytes": PIECE_BYTES, **reach}

@@ -200,7 +200,7 @@ SELECT rows_out, stats FROM gristmill.units WHERE job_id = $1 AND kind = 'merge'
 -- lease, because a busy slot looks for more work by itself. Which units they are matters little: whoever hears the ring claims the fairest.
 -- A message that nobody answered is sent again, under another number.
 WITH rung AS MATERIALIZED (
-    SELECT u.id, u.rung_at, u.rings FROM gristmill.units u
+    SELECT u.id FROM gristmill.units u
     WHERE u.state = 'pending' AND u.rung_at IS NOT NULL AND u.not_before <= now() AND u.state_version = ANY ($4::smallint[])
       AND (SELECT j.state FROM gristmill.jobs j WHERE j.id = u.job_id) IN ('queued', 'running')
     ORDER BY u.rung_at
@@ -218,13 +218,13 @@ WITH rung AS MATERIALIZED (
         ORDER BY c.id LIMIT (SELECT free FROM room)) u
     WHERE j.state IN ('queued', 'running')
     LIMIT (SELECT free FROM room)
-), again AS (
-    -- With none left in Redis they are lost, and there is no need to wait.
-    SELECT id FROM rung
-    WHERE rung_at <= now() - CASE $5 WHEN 0 THEN $6::interval ELSE least($1::interval * power(2, least(rings - 1, 10)), $2::interval) END
 ), chosen AS (
+    -- Another pass may have rung since this statement's snapshot. The lock reads the row again, so the time of its ring is compared here.
+    -- With none left in Redis the messages are lost, and there is no need to wait.
     SELECT id FROM gristmill.units
-    WHERE state = 'pending' AND id = ANY (ARRAY(SELECT id FROM fresh UNION ALL SELECT id FROM again))
+    WHERE state = 'pending' AND id = ANY (ARRAY(SELECT id FROM fresh UNION ALL SELECT id FROM rung))
+      AND (rung_at IS NULL
+           OR rung_at <= now() - CASE $5 WHEN 0 THEN $6::interval ELSE least($1::interval * power(2, least(rings - 1, 10)), $2::interval) END)
     FOR UPDATE SKIP LOCKED
 )
 UPDATE gristmill.units u SET rung_at = now(), rings = u.rings + 1
