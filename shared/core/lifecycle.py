@@ -1,6 +1,41 @@
 """The states of jobs and units, and every step between them. The SQL obeys these tables, and the docs draw them."""
 
+from enum import StrEnum
 from typing import NamedTuple
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Phase(StrEnum):
+    """What a job's units do now. It informs: clients test whether a job is done."""
+
+    PLANNING = "planning"
+    SCANNING = "scanning"
+    MERGING = "merging"
+    PUBLISHING = "publishing"
+
+
+class UnitState(StrEnum):
+    PENDING = "pending"
+    LEASED = "leased"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class UnitKind(StrEnum):
+    PLAN = "plan"
+    CHUNK = "chunk"
+    MERGE = "merge"
+    PUBLISH = "publish"
 
 
 class Transition(NamedTuple):

@@ -1,8 +1,21 @@
 """When a unit is tried again, and when it has been tried enough. What ended a lease is counted apart, by whose fault."""
 
 from datetime import timedelta
+from enum import StrEnum
 
 from shared.core.timings import Timings
+
+
+class Charge(StrEnum):
+    """What the end of a lease is counted as."""
+
+    DEATH = "death"
+    CRASH = "crash"
+    ERROR = "error"
+    MEMORY = "memory"
+    PREEMPTION = "preemption"
+    NOTHING = "nothing"
+
 
 LIMITS = {"death": 5, "crash": 3, "crash of a reader": 2, "error": 12, "memory": 5, "memory at once": 2}
 """How many leases of one unit may end because its worker died, its child died or was late, a transient error came, memory ran out.

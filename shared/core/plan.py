@@ -1,0 +1,126 @@
+"""What the service stores as JSON about a job: its plan, what each unit is to do, and what a merge reports.
+
+Workers of another version may have written what is read here: fields that came later have defaults.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from shared.core.lifecycle import UnitKind
+from shared.spec.types import Field, Schema, parse_type
+
+
+class DatasetFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the dataset: *below* is its path beneath the allowed folder *root*.
+
+    The rest is its fingerprint, which has to stay the same between plan and read: bytes, times of the last changes in ns, inode.
+    """
+
+    uri: str
+    root: str
+    below: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int | None = None
+    inode: int | None = None
+
+
+class Guess(msgspec.Struct, frozen=True):
+    """Where the planner thinks that the first record at or after byte *target* starts."""
+
+    target: int
+    start: int
+
+
+class Extent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part of a file that holds whole records.
+
+    CSV: bytes [start, end), header and BOM excluded. A stream: the whole file. Parquet: row groups [start, end).
+    `file` is the index into the planned files; `rows` is the exact number of records, or None where only reading tells;
+    `guesses` are those for the starts in (start, end]; `start` is a guess too, then. None where the planner has proven them all.
+    """
+
+    file: int
+    start: int
+    end: int
+    rows: int | None = None
+    guesses: tuple[Guess, ...] | None = None
+
+
+class Warned(msgspec.Struct, frozen=True):
+    """Something about the dataset that its owner should know, and that stops nothing."""
+
+    code: str
+    detail: str
+
+
+class PlannedColumn(msgspec.Struct, frozen=True):
+    """A column of the dataset; *declared* by the spec, so that no value can widen its type."""
+
+    name: str
+    type: str
+    declared: bool = False
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the plan unit has settled for all chunks of a job; `bytes` are those of all files."""
+
+    files: tuple[DatasetFile, ...]
+    format: str
+    schema: tuple[PlannedColumn, ...]
+    bytes: int
+    warnings: tuple[Warned, ...] = ()
+
+
+def columns_of(schema: Schema) -> tuple[PlannedColumn, ...]:
+    return tuple(PlannedColumn(field.name, str(field.type), field.declared) for field in schema.fields)
+
+
+def schema_of(columns: Iterable[PlannedColumn]) -> Schema:
+    return Schema(tuple(Field(column.name, parse_type(column.type), column.declared) for column in columns))
+
+
+class PlanPayload(msgspec.Struct, frozen=True, omit_defaults=True):
+    """*prove*: cuts and schema are not guessed."""
+
+    prove: bool = False
+
+
+class ChunkPayload(msgspec.Struct, frozen=True, omit_defaults=True):
+    extents: tuple[Extent, ...]
+    guessed: bool = False
+
+
+class MergePayload(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The hash buckets [first, end). *long*: it may take longer than a neighbour should wait."""
+
+    first: int
+    end: int
+    long: bool = False
+
+
+class PublishPayload(msgspec.Struct, frozen=True, omit_defaults=True):
+    long: bool = False
+
+
+Payload = PlanPayload | ChunkPayload | MergePayload | PublishPayload
+_PAYLOADS: dict[UnitKind, type[Payload]] = {
+    UnitKind.PLAN: PlanPayload,
+    UnitKind.CHUNK: ChunkPayload,
+    UnitKind.MERGE: MergePayload,
+    UnitKind.PUBLISH: PublishPayload,
+}
+
+
+def payload_of(kind: UnitKind, stored: Mapping[str, Any]) -> Payload:
+    """What a unit of *kind* is to do, from its row."""
+    return msgspec.convert(stored, _PAYLOADS[kind])
+
+
+class MergeStats(msgspec.Struct, frozen=True):
+    """Of a merge unit: integer sums that need decimal(38,0), and the SHA-256 of each bucket that has rows."""
+
+    widened: tuple[str, ...] = ()
+    buckets: dict[int, bytes] = {}
