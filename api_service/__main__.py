@@ -24,7 +24,8 @@ logger = structlog.get_logger()
 def main() -> None:
     harden()  # at once; the gateway's log tells of it later
     parser = argparse.ArgumentParser(
-        prog="python -m api_service", description="Gristmill's HTTP gateway. Settings are GRISTMILL_ variables."
+        prog="python -m api_service",
+        description="Gristmill's HTTP gateway. Settings are GRISTMILL_ variables.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="answer HTTP until SIGTERM")
@@ -54,7 +55,11 @@ def _variable(field: int | str) -> str:
 def serve(settings: Settings, parser: argparse.ArgumentParser) -> None:
     from api_service import server  # noqa: PLC0415  # migrate needs no HTTP
 
-    if not is_loopback(settings.host) and settings.api_key is None and not asyncio.run(may_have_keys(settings)):
+    if (
+        not is_loopback(settings.host)
+        and settings.api_key is None
+        and not asyncio.run(may_have_keys(settings))
+    ):
         parser.error(
             f"GRISTMILL_HOST is {settings.host}, but there is no API key, so the gateway binds a loopback address only: 127.0.0.1 or ::1; "
             "set GRISTMILL_API_KEY, or make a key with `python -m api_service keys add NAME`"

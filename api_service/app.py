@@ -39,9 +39,10 @@ END_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
 """How long a request waits for Postgres before it is told to try again."""
 ANSWERS, ANSWERS_A_TENANT, TURN_SECONDS = 8, 6, 3.0
-"""How many pages of rows are made and sent at once, how many of them for one tenant, and how long the next one waits for its
-turn; so many exports beside them."""
-NO_TURN = TooManyExports("So many answers of this kind are being read that there is no room for another; try again")
+"""How many pages of rows are made and sent at once, how many of them for one tenant, and how long the next one waits for its turn; so many exports beside them."""
+NO_TURN = TooManyExports(
+    "So many answers of this kind are being read that there is no room for another; try again"
+)
 log = structlog.get_logger()
 
 
@@ -61,7 +62,13 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         pool = connect(settings.database_url, name="gristmill-gateway", seconds=ANSWER_SECONDS)
         idle = timedelta(seconds=2 * STALLED_SECONDS)
         fetch = {"statement_timeout": f"{FETCH_SECONDS:.0f}s"}
-        streams = connect(settings.database_url, name="gristmill-streams", size=ANSWERS, idle_in_transaction=idle, settings=fetch)
+        streams = connect(
+            settings.database_url,
+            name="gristmill-streams",
+            size=ANSWERS,
+            idle_in_transaction=idle,
+            settings=fetch,
+        )
         health = connect(settings.database_url, name="gristmill-health", size=1, seconds=ANSWER_SECONDS)
         doorbell = Doorbell(redis_pool(settings.redis_url))
         checker = SpecChecker(settings)
@@ -74,7 +81,9 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         app[READINESS] = readiness
         app[UPLOADS] = UploadService(uploads, files)
         app[JOBS] = JobService(jobs, versions, uploads, checker, nudger.nudge)
-        pages, exports = (Turns(ANSWERS, ANSWERS_A_TENANT, patience=TURN_SECONDS, refusal=NO_TURN) for _ in range(2))
+        pages, exports = (
+            Turns(ANSWERS, ANSWERS_A_TENANT, patience=TURN_SECONDS, refusal=NO_TURN) for _ in range(2)
+        )
         app[RESULTS] = ResultService(jobs, versions, RowStore(pool, streams), pages=pages, exports=exports)
         app[RECEIPTS] = ReceiptService(ReceiptStore(pool))
         loops = forever("nudger", nudger.run), forever("lookout", app[JOBS].lookout.run)

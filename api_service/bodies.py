@@ -26,7 +26,8 @@ async def defer_continue(_: web.Request) -> None:
 async def blocks(request: web.Request, limit: int, *, seconds: float, rate: int = 1) -> AsyncIterator[bytes]:
     """The body as it arrives; raises PayloadTooLarge as soon as it is known to pass *limit* bytes.
 
-    Raises BadRequest for a body that takes more than *seconds*, or that brings less than *rate* bytes a second for STALLED_SECONDS.
+    Raises BadRequest for a body that takes more than *seconds*, or that brings less than *rate* bytes a
+    second for STALLED_SECONDS.
     """
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
@@ -62,7 +63,9 @@ def _too_large(limit: int) -> PayloadTooLarge:
 
 def check_uncompressed(request: web.Request) -> None:
     if "Content-Encoding" in request.headers:
-        raise UnsupportedMediaType("Send the body without a Content-Encoding; a compressed file is uploaded as it is")
+        raise UnsupportedMediaType(
+            "Send the body without a Content-Encoding; a compressed file is uploaded as it is"
+        )
 
 
 async def json_body(request: web.Request, limit: int) -> bytes:
@@ -73,8 +76,13 @@ async def json_body(request: web.Request, limit: int) -> bytes:
     return b"".join([block async for block in blocks(request, limit, seconds=JSON_SECONDS)])
 
 
-async def stream(request: web.Request, response: web.StreamResponse, parts: AsyncGenerator[bytes]) -> web.StreamResponse:
-    """Send *parts* as the body. An error before the first one is still a problem; a later one cuts the connection."""
+async def stream(
+    request: web.Request, response: web.StreamResponse, parts: AsyncGenerator[bytes]
+) -> web.StreamResponse:
+    """Send *parts* as the body.
+
+    An error before the first one is still a problem; a later one cuts the connection.
+    """
     async with aclosing(parts):
         part = await anext(parts, None)
         await response.prepare(request)
@@ -106,5 +114,7 @@ async def _taken(writing: Awaitable[None]) -> None:
 def _cut(request: web.Request) -> None:
     """Reset the connection: to HTTP/1.0 clients an orderly close would look like the end of the body."""
     if request.transport is not None:
-        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        request.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO
+        )
         request.transport.abort()

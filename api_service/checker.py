@@ -1,7 +1,8 @@
 """`python -m api_service.checker`: checks the specs that come on standard input, until that ends.
 
-Request: two frames, the rules as JSON and the body as it came. Answer: one frame of JSON,
-`{"error": problem}`, of a bug with its `traceback`, or the checked spec. A frame is an 8-byte little-endian length and so many bytes.
+Request: two frames, the rules as JSON and the body as it came. Answer: one frame of JSON, `{"error":
+problem}`, of a bug with its `traceback`, or the checked spec. A frame is an 8-byte little-endian length and
+so many bytes.
 """
 
 import gc
@@ -41,7 +42,9 @@ def answer_to(body: bytes, rules: Rules) -> dict[str, Any]:
     except GristmillError as error:
         return {"error": error.problem()}
     except MemoryError:
-        large = InvalidSpec(f"The spec takes more than {MEMORY_BYTES:,} bytes of memory to check; make it smaller")
+        large = InvalidSpec(
+            f"The spec takes more than {MEMORY_BYTES:,} bytes of memory to check; make it smaller"
+        )
         return {"error": large.problem()}
     except Exception:  # noqa: BLE001  # the edge of the process: a bug is told, and does not end it
         bug = InternalError("Something went wrong in Gristmill; the gateway's log has the stack trace")

@@ -18,18 +18,26 @@ _TENANT = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    keys = commands.add_parser("keys", help="make, list and revoke API keys").add_subparsers(dest="action", required=True)
+    keys = commands.add_parser("keys", help="make, list and revoke API keys").add_subparsers(
+        dest="action", required=True
+    )
     add = keys.add_parser("add", help="make a key and print it, this once")
     add.add_argument("name", help="what the key is for")
-    add.add_argument("--tenant", type=_tenant, default=DEFAULT_TENANT, help="whose data it opens (default: %(default)s)")
+    add.add_argument(
+        "--tenant", type=_tenant, default=DEFAULT_TENANT, help="whose data it opens (default: %(default)s)"
+    )
     keys.add_parser("list", help="the keys, without what is secret")
-    keys.add_parser("revoke", help=f"refuse a key from now on; gateways notice within {KNOWN_SECONDS:.0f} s").add_argument("id")
+    keys.add_parser(
+        "revoke", help=f"refuse a key from now on; gateways notice within {KNOWN_SECONDS:.0f} s"
+    ).add_argument("id")
 
 
 def _tenant(text: str) -> str:
     """Part of folder and schema names, so nothing but these characters."""
     if not _TENANT.fullmatch(text):
-        raise argparse.ArgumentTypeError("a tenant is a-z, 0-9 and _, begins with a letter and has at most 40 characters")
+        raise argparse.ArgumentTypeError(
+            "a tenant is a-z, 0-9 and _, begins with a letter and has at most 40 characters"
+        )
     return text
 
 

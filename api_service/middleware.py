@@ -35,7 +35,9 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
             response.force_close()
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
         polled = request.method in {"GET", "HEAD"} and response.status < 400
-        (log.debug if polled else log.info)("request", method=request.method, path=request.path, status=response.status, ms=milliseconds)
+        (log.debug if polled else log.info)(
+            "request", method=request.method, path=request.path, status=response.status, ms=milliseconds
+        )
     return response
 
 
@@ -72,11 +74,16 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Find out whose request it is, by its key; without any key, let nothing in that a web page could have sent."""
+    """Find out whose request it is, by its key.
+
+    Without any key, let nothing in that a web page could have sent.
+    """
     if request.path in _OPEN:
         return await handler(request)
     if _reserved(request):
-        raise TooManyConnections("This gateway, or this client's address, has as many connections as it may have; try again")
+        raise TooManyConnections(
+            "This gateway, or this client's address, has as many connections as it may have; try again"
+        )
     access = request.app[ACCESS]
     if await access.needs_key():
         request[TENANT] = await access.tenant(bearer(request.headers.getall("Authorization", [])))

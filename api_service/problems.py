@@ -66,7 +66,12 @@ def problem_response(
         "retryable": problem["retryable"],
         "errors": problem["errors"],
     }
-    response = web.Response(body=msgspec.json.encode(body), status=status, content_type="application/problem+json", headers=headers)
+    response = web.Response(
+        body=msgspec.json.encode(body),
+        status=status,
+        content_type="application/problem+json",
+        headers=headers,
+    )
     response.headers["X-Request-Id"] = request_id
     if error.retryable or isinstance(error, errors.NotReady):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
@@ -79,7 +84,9 @@ def from_http_exception(error: web.HTTPException, request: web.BaseRequest) -> e
     """Aiohttp's own refusals, as ours."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        return errors.MethodNotAllowed(f"{request.path} does not answer {request.method}; it answers {allowed}")
+        return errors.MethodNotAllowed(
+            f"{request.path} does not answer {request.method}; it answers {allowed}"
+        )
     if isinstance(error, web.HTTPNotFound):
         return errors.NotFound(f"There is nothing at {request.path}")
     if isinstance(error, web.HTTPRequestEntityTooLarge):

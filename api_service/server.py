@@ -1,4 +1,7 @@
-"""Binding, serving and stopping; requests that are not even HTTP get a problem too, and clients that hang are cut off."""
+"""Binding, serving and stopping.
+
+Requests that are not even HTTP get a problem too, and clients that hang are cut off.
+"""
 
 import asyncio
 import errno
@@ -47,7 +50,10 @@ log = structlog.get_logger()
 
 
 class _Protocol(web.RequestHandler):
-    """aiohttp answers what it cannot parse in plain text, before any middleware; this answers as everything else does."""
+    """aiohttp answers what it cannot parse in plain text, before any middleware.
+
+    This answers as everything else does.
+    """
 
     reserved = False
     """Kept for health checks: nothing else is answered on it."""
@@ -56,30 +62,41 @@ class _Protocol(web.RequestHandler):
         super().connection_made(transport)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; it ends connections whose window stays shut, too
             milliseconds = int(DEAF_SECONDS * 1000)
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+            transport.get_extra_info("socket").setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds
+            )
 
     @property
     def idle(self) -> bool:
         return self._current_request is None and not self._messages and self.transport is not None
 
     def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
     ) -> web.StreamResponse:
         if request.writer.output_size:
             raise ConnectionResetError("the answer had begun") from exc  # which `explain` has told
         problem: GristmillError = InternalError("Something went wrong in Gristmill")
         if status < 500:
-            problem = BadRequest("This is not a well-formed HTTP request: " + (message or "unreadable").splitlines()[0])
+            problem = BadRequest(
+                "This is not a well-formed HTTP request: " + (message or "unreadable").splitlines()[0]
+            )
         response = problem_response(problem, instance=request.path, request_id=new_id("req"))
         response.force_close()
         return response
 
 
 class _Server(web.Server):
-    """Holds at most *room* connections, *share* of them from one address; then the oldest idle one makes room.
+    """Holds at most *room* connections, *share* of them from one address.
 
-    Without an idle one the newcomer is one of a few that are kept for health checks: anything else is answered with
-    `too_many_connections`. Of those the oldest makes room, too, so that a check is always answered.
+    Then the oldest idle one makes room.
+
+    Without an idle one the newcomer is one of a few that are kept for health checks: anything else is
+    answered with `too_many_connections`. Of those the oldest makes room, too, so that a check is always
+    answered.
     """
 
     def __init__(self, made: web.Server, room: int, share: int, options: dict[str, Any]) -> None:
@@ -98,15 +115,24 @@ class _Server(web.Server):
         assert isinstance(handler, _Protocol)
         address = _address(transport)
         crowded = self._held[address] >= self._share
-        if (crowded or len(self._clients) >= self._room) and not self._make_room(address if crowded else None):
+        if (crowded or len(self._clients) >= self._room) and not self._make_room(
+            address if crowded else None
+        ):
             self._reserve(handler)
         else:
             self._clients[handler] = address
             self._held[address] += 1
 
     def _make_room(self, address: str | None) -> bool:
-        log.warning("gateway.full", connections=len(self._clients), of_address=address, cure=_CURES[address is not None])
-        oldest = next((each for each, its in self._clients.items() if each.idle and address in {None, its}), None)
+        log.warning(
+            "gateway.full",
+            connections=len(self._clients),
+            of_address=address,
+            cure=_CURES[address is not None],
+        )
+        oldest = next(
+            (each for each, its in self._clients.items() if each.idle and address in {None, its}), None
+        )
         if oldest is not None:
             self._abort(oldest)
         return oldest is not None
@@ -149,7 +175,9 @@ class _Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         descriptors = _descriptors()
-        room = max(1, (descriptors - SPARE_DESCRIPTORS) // 2)  # a connection may be an upload, which has a file open
+        room = max(
+            1, (descriptors - SPARE_DESCRIPTORS) // 2
+        )  # a connection may be an upload, which has a file open
         if room < FEW_CONNECTIONS:
             log.warning("gateway.small", connections=room, open_files=descriptors, cure=_CURES[False])
         share = self.app[SETTINGS].max_connections_per_address or max(1, room * 3 // 4)
@@ -157,7 +185,10 @@ class _Runner(web.AppRunner):
 
 
 def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What asyncio cannot raise to anybody. Without descriptors it says so for each connection that waits, with a stack trace."""
+    """What asyncio cannot raise to anybody.
+
+    Without descriptors it says so for each connection that waits, with a stack trace.
+    """
     error = context.get("exception")
     if isinstance(error, OSError) and error.errno in _NO_DESCRIPTORS:
         log.warning("gateway.no_descriptors", error=os.strerror(error.errno), cure=_CURES[False])
@@ -200,7 +231,10 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are finished, unless a second signal ends the process at once."""
+    """Serve until SIGTERM or SIGINT.
+
+    Requests under way are finished, unless a second signal ends the process at once.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -17,7 +17,9 @@ log = structlog.get_logger()
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    verify = commands.add_parser("verify", help="check the database against every invariant; safe at any time")
+    verify = commands.add_parser(
+        "verify", help="check the database against every invariant; safe at any time"
+    )
     verify.add_argument("--deep", action="store_true", help="also count the rows of every result table")
 
 
@@ -40,5 +42,9 @@ async def _run(settings: DatabaseSettings, *, deep: bool) -> list[str]:
         seen = ", ".join(f"{count:,} {what}" for what, count in (await counts(pool)).items())
     finally:
         await pool.close()
-    print(*found, f"{len(found)} violations in {seen}" if found else f"All {len(INVARIANTS)} invariants hold: {seen}", sep="\n")
+    print(
+        *found,
+        f"{len(found)} violations in {seen}" if found else f"All {len(INVARIANTS)} invariants hold: {seen}",
+        sep="\n",
+    )
     return found

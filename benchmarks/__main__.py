@@ -1,5 +1,4 @@
-"""All benchmarks: `python -m benchmarks [--rows N] [--runs N]` prints the tables of docs/benchmarks.md and writes them, and the figures as JSON,
-to benchmarks/out/."""
+"""All benchmarks: `python -m benchmarks [--rows N] [--runs N]` prints the tables of docs/benchmarks.md and writes them, and the figures as JSON, to benchmarks/out/."""
 
 import json
 import os
@@ -19,7 +18,12 @@ PACKAGES = ("gristmill", "duckdb", "polars", "dask", "pandas", "numpy", "pyarrow
 
 def machine() -> dict[str, Any]:
     model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), ""
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        "",
     )
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
@@ -60,7 +64,12 @@ def main() -> None:
     section("small_jobs", "Small jobs", found := small_jobs.measure(tiny=asked.tiny), small_jobs.shown(found))
     section("idle", "Idle", found := idle.measure(tiny=asked.tiny), idle.shown(found))
     section("memory", "Memory", found := memory.measure(tiny=asked.tiny), memory.shown(found))
-    section("groupby", "Group-by beside others", found := groupby.measure(csv, parquet, rows, runs), groupby.shown(found))
+    section(
+        "groupby",
+        "Group-by beside others",
+        found := groupby.measure(csv, parquet, rows, runs),
+        groupby.shown(found),
+    )
     section("profile", "Where the time goes", found := profile.measure(csv), profile.shown(found))
     print(f"all of it took {time.perf_counter() - start:.0f} s")
     if asked.tiny:

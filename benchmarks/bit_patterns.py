@@ -1,7 +1,7 @@
 """The bits that each engine gives for one sum and one variance of the same file, under settings that must not matter; beside the exact value.
 
-`python -m benchmarks.bit_patterns` prints the table of docs/exactness.md. The file has 300,000 doubles of sixteen decades (x) and as many around
-1e9 with a spread of 1 (y), in one group.
+`python -m benchmarks.bit_patterns` prints the table of docs/exactness.md. The file has 300,000 doubles of
+sixteen decades (x) and as many around 1e9 with a spread of 1 (y), in one group.
 """
 
 import struct
@@ -41,7 +41,9 @@ def by_pandas(path: Path) -> Iterator[Found]:
     grouped = whole.groupby("k").agg({"x": "sum", "y": "var"})
     yield grouped["x"].iloc[0], grouped["y"].iloc[0]
     for size in (10_000, 70_000, 150_000):
-        parts = [chunk.assign(yy=chunk["y"] ** 2).groupby("k").sum() for chunk in pd.read_csv(path, chunksize=size)]
+        parts = [
+            chunk.assign(yy=chunk["y"] ** 2).groupby("k").sum() for chunk in pd.read_csv(path, chunksize=size)
+        ]
         total, n = pd.concat(parts).groupby(level=0).sum().iloc[0], len(whole)
         yield total["x"], (total["yy"] - total["y"] ** 2 / n) / (n - 1)
 
@@ -60,9 +62,17 @@ def by_duckdb(path: Path) -> Iterator[Found]:
 def by_polars(path: Path) -> Iterator[Found]:
     import polars as pl
 
-    for engine, size in (("in-memory", None), ("streaming", 1_000), ("streaming", 20_000), ("streaming", 100_000), ("streaming", 20_000)):
+    for engine, size in (
+        ("in-memory", None),
+        ("streaming", 1_000),
+        ("streaming", 20_000),
+        ("streaming", 100_000),
+        ("streaming", 20_000),
+    ):
         pl.Config.set_streaming_chunk_size(size)
-        found = pl.scan_csv(path).group_by("k").agg(pl.col("x").sum(), pl.col("y").var()).collect(engine=engine)
+        found = (
+            pl.scan_csv(path).group_by("k").agg(pl.col("x").sum(), pl.col("y").var()).collect(engine=engine)
+        )
         yield found["x"][0], found["y"][0]
 
 
@@ -72,7 +82,9 @@ def by_dask(path: Path) -> Iterator[Found]:
 
     for blocksize in ("500KB", "2MB", "5MB", "64MB"):
         with dask.config.set(scheduler="threads"):
-            found = dd.read_csv(path, blocksize=blocksize).groupby("k").agg({"x": "sum", "y": "var"}).compute()
+            found = (
+                dd.read_csv(path, blocksize=blocksize).groupby("k").agg({"x": "sum", "y": "var"}).compute()
+            )
         yield found["x"].iloc[0], found["y"].iloc[0]
 
 
@@ -81,7 +93,12 @@ def by_gristmill(path: Path) -> Iterator[Found]:
     with warm_stack(workers=2) as stack:
         uri = stack.write("data.csv", path.read_bytes())
         for chunk_bytes in (100_000, 500_000, 2_000_000, 64_000_000):
-            spec = {"source": {"uris": [uri]}, "group_by": ["k"], "aggregates": aggregates, "options": {"chunk_bytes": chunk_bytes}}
+            spec = {
+                "source": {"uris": [uri]},
+                "group_by": ["k"],
+                "aggregates": aggregates,
+                "options": {"chunk_bytes": chunk_bytes},
+            }
             ((x, y),) = stack.sql(f"SELECT x, y FROM {stack.run(spec)['result']['relation']}")
             yield x, y
 
@@ -113,13 +130,16 @@ def main() -> None:
         path = Path(folder) / "data.csv"
         write(path, 1_000 if asked.tiny else ROWS)
         true = exact(path)
-        print("| engine | runs | different sums | off by at most, ulp | different variances | off by at most, ulp |")
+        print(
+            "| engine | runs | different sums | off by at most, ulp | different variances | off by at most, ulp |"
+        )
         print("|---|---|---|---|---|---|")
         print(f"| exact, rounded once | | {_told([true[0]], true[0])} | {_told([true[1]], true[1])} |")
         for name, engine in ENGINES.items():
             found = [(float(x), float(y)) for x, y in engine(path)]
             print(
-                f"| {name} | {len(found)} | {_told([x for x, _ in found], true[0])} | {_told([y for _, y in found], true[1])} |", flush=True
+                f"| {name} | {len(found)} | {_told([x for x, _ in found], true[0])} | {_told([y for _, y in found], true[1])} |",
+                flush=True,
             )
 
 

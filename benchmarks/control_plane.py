@@ -1,4 +1,7 @@
-"""What the protocol itself costs: real parents, Postgres and Valkey, and slots that answer at once; and who waits behind a flood of jobs."""
+"""What the protocol itself costs: real parents, Postgres and Valkey, and slots that answer at once.
+
+And who waits behind a flood of jobs.
+"""
 
 import asyncio
 import statistics
@@ -23,7 +26,11 @@ from tests.support.stack import Stack
 
 @dataclass(frozen=True)
 class Size:
-    """`workers` as processes and slots of each; the `units` of the large job, how many `small_jobs`, the `flood`'s jobs, the `visits` behind them, and the seconds of a flooding chunk."""
+    """`workers` as processes and slots of each.
+
+    The `units` of the large job, how many `small_jobs`, the `flood`'s jobs, the `visits` behind them, and the
+    seconds of a flooding chunk.
+    """
 
     workers: tuple[tuple[int, int], ...]
     units: int
@@ -63,8 +70,13 @@ class Tenants:
 
     async def submit(self, tenant: str, spec: dict[str, Any], priority: int = 5) -> str:
         parsed = parse_spec(msgspec.json.encode(spec))
-        body, known = msgspec.json.decode(canonical_json(parsed)), {"idempotency_key": None, "labels": {}, "result_name": None}
-        job, _ = await self.jobs.submit(tenant, body, "sha256:0", priority=priority, state_version=STATE_VERSION, **known)
+        body, known = (
+            msgspec.json.decode(canonical_json(parsed)),
+            {"idempotency_key": None, "labels": {}, "result_name": None},
+        )
+        job, _ = await self.jobs.submit(
+            tenant, body, "sha256:0", priority=priority, state_version=STATE_VERSION, **known
+        )
         return job.id
 
     async def value(self, sql: str, *arguments: Any) -> Any:
@@ -85,7 +97,10 @@ async def one_job(stack: Stack, chunks: int) -> float:
     job = await tenants.submit("default", no_kernel.spec(stack.write(f"units-{chunks}", b"k" * chunks)))
     await tenants.doorbell.nudge()
     await tenants.ended("SELECT finished_at IS NOT NULL FROM gristmill.jobs WHERE id = $1", job)
-    span = await tenants.value("SELECT max(finished_at) - min(leased_at) FROM gristmill.units WHERE job_id = $1 AND kind = 'chunk'", job)
+    span = await tenants.value(
+        "SELECT max(finished_at) - min(leased_at) FROM gristmill.units WHERE job_id = $1 AND kind = 'chunk'",
+        job,
+    )
     await tenants.close()
     return span.total_seconds()
 
@@ -113,7 +128,12 @@ def throughput(processes: int, slots: int, size: Size) -> None:
         work(stack, processes, slots)
         before = cpu_seconds()
         seconds = asyncio.run(one_job(stack, size.units))
-        costs(f"{processes} workers of {slots} slots, one job of {size.units} chunks", size.units, before, seconds)
+        costs(
+            f"{processes} workers of {slots} slots, one job of {size.units} chunks",
+            size.units,
+            before,
+            seconds,
+        )
         print(f"  {seconds * 1000 * processes * slots / size.units:.2f} ms of a slot's time per unit")
         before = cpu_seconds()
         seconds = asyncio.run(small_jobs(stack, size.small_jobs))
@@ -135,7 +155,9 @@ async def start_delays(stack: Stack, tenants: Tenants, visits: int) -> list[floa
 async def flood(stack: Stack, size: Size) -> None:
     tenants, spec = Tenants(stack), no_kernel.spec(stack.write("flood", b"kkkk"))
     idle = await start_delays(stack, tenants, size.visits)
-    print(f"a job starts on an idle stack after {statistics.median(idle) * 1000:.0f} ms, at most {max(idle) * 1000:.0f} ms")
+    print(
+        f"a job starts on an idle stack after {statistics.median(idle) * 1000:.0f} ms, at most {max(idle) * 1000:.0f} ms"
+    )
     template = await tenants.submit("flood", spec)
     await tenants.value(
         "WITH made AS (INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest)"
@@ -159,7 +181,9 @@ async def flood(stack: Stack, size: Size) -> None:
 
 def main() -> None:
     size = TINY if parser(__doc__).parse_args().tiny else FULL
-    print(f"bars: {UNITS_BAR} units/s on two cores ({2000 / UNITS_BAR:.0f} CPU ms each), {OVERHEAD_BAR:.0f} ms of a slot's time per unit")
+    print(
+        f"bars: {UNITS_BAR} units/s on two cores ({2000 / UNITS_BAR:.0f} CPU ms each), {OVERHEAD_BAR:.0f} ms of a slot's time per unit"
+    )
     for processes, slots in size.workers:
         throughput(processes, slots, size)
     with warm_stack(workers=0) as stack:

@@ -16,7 +16,9 @@ def run_pandas(keys, measures, file, out):
     """The plain script that most people write."""
     import pandas as pd
 
-    frame = pd.read_parquet(file, columns=[*keys, *measures]) if file.suffix == ".parquet" else pd.read_csv(file)
+    frame = (
+        pd.read_parquet(file, columns=[*keys, *measures]) if file.suffix == ".parquet" else pd.read_csv(file)
+    )
     frame.groupby(keys).agg(measures).reset_index().to_parquet(out)
 
 
@@ -28,7 +30,11 @@ def run_threads(keys, measures, file, out):
         grouped = chunk.groupby(keys)
         return pd.DataFrame({name: grouped[name].sum() for name in measures} | {"rows": grouped.size()})
 
-    chunks = pd.read_csv(file, chunksize=1_000_000) if file.suffix == ".csv" else [pd.read_parquet(file, columns=[*keys, *measures])]
+    chunks = (
+        pd.read_csv(file, chunksize=1_000_000)
+        if file.suffix == ".csv"
+        else [pd.read_parquet(file, columns=[*keys, *measures])]
+    )
     with ThreadPoolExecutor(THREADS) as pool:
         total = pd.concat(pool.map(partial, chunks)).groupby(level=list(range(len(keys)))).sum()
     for name, how in measures.items():
@@ -41,8 +47,15 @@ def run_dask(keys, measures, file, out):
     import dask.dataframe as dd
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=THREADS, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
-        frame = dd.read_parquet(file, columns=[*keys, *measures]) if file.suffix == ".parquet" else dd.read_csv(file)
+    with (
+        LocalCluster(n_workers=THREADS, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+    ):
+        frame = (
+            dd.read_parquet(file, columns=[*keys, *measures])
+            if file.suffix == ".parquet"
+            else dd.read_csv(file)
+        )
         frame.groupby(keys).agg(measures).compute().reset_index().to_parquet(out)
 
 
@@ -52,7 +65,9 @@ def run_duckdb(keys, measures, file, out):
     functions = {"sum": "sum", "mean": "avg"}
     columns = ", ".join([*keys, *(f"{functions[how]}({name}) AS {name}" for name, how in measures.items())])
     duckdb.sql(f"SET threads = {THREADS}")
-    duckdb.sql(f"COPY (SELECT {columns} FROM '{file}' GROUP BY {', '.join(keys)}) TO '{out}' (FORMAT parquet)")
+    duckdb.sql(
+        f"COPY (SELECT {columns} FROM '{file}' GROUP BY {', '.join(keys)}) TO '{out}' (FORMAT parquet)"
+    )
 
 
 def run_polars(keys, measures, file, out):
@@ -63,7 +78,13 @@ def run_polars(keys, measures, file, out):
     scan.group_by(keys).agg(wanted).collect(engine="streaming").write_parquet(out)
 
 
-ENGINES = {"pandas": run_pandas, "threads": run_threads, "dask": run_dask, "duckdb": run_duckdb, "polars": run_polars}
+ENGINES = {
+    "pandas": run_pandas,
+    "threads": run_threads,
+    "dask": run_dask,
+    "duckdb": run_duckdb,
+    "polars": run_polars,
+}
 
 
 def main() -> None:

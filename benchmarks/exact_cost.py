@@ -1,8 +1,9 @@
 """What being exact costs: the same job with exact and with plain float sums, and with quote-safe and with plain cuts of the CSV.
 
-`python -m benchmarks.exact_cost [--rows N] [--runs N]` prints a table and writes it, and the figures as JSON, to benchmarks/out/. The product and one
-whose children are plain (benchmarks.plain_*) answer in turns, and their answers are compared. For sums these are two stacks of two workers that are up at
-once; for cuts one stack, whose children are plain for one name of the file.
+`python -m benchmarks.exact_cost [--rows N] [--runs N]` prints a table and writes it, and the figures as JSON,
+to benchmarks/out/. The product and one whose children are plain (benchmarks.plain_*) answer in turns, and
+their answers are compared. For sums these are two stacks of two workers that are up at once; for cuts one
+stack, whose children are plain for one name of the file.
 """
 
 import json
@@ -45,7 +46,9 @@ TINY_ROWS = 10_000
 SUMS, CUTS, COUNTS = "benchmarks.plain_sums", "benchmarks.plain_cuts", "benchmarks.plain_counts"
 CASES = (
     Case("exact sum of one column of doubles", "doubles", "id1", ("sum v3",), SUMS, 1.15),
-    Case("exact sums of three columns of doubles", "doubles", "id1", ("sum v1", "sum v2", "sum v3"), SUMS, 1.25),
+    Case(
+        "exact sums of three columns of doubles", "doubles", "id1", ("sum v1", "sum v2", "sum v3"), SUMS, 1.25
+    ),
     Case("exact variance of a column of doubles", "doubles", "id1", ("var v3",), SUMS, 1.6),
     Case("exact standard deviation of a column of doubles", "doubles", "id1", ("std v3",), SUMS, 1.6),
     Case("quote-safe cuts, no field quoted", "as it is", "id1", ("sum v1",), CUTS, 1.03),
@@ -58,7 +61,10 @@ Side = tuple[Stack, Path]
 
 
 def files(rows: int) -> dict[str, Path]:
-    """The db-benchmark's CSV; the same with three columns of doubles; the same with every field in quotes. Made once, and kept."""
+    """The db-benchmark's CSV; the same with three columns of doubles; the same with every field in quotes.
+
+    Made once, and kept.
+    """
     csv, _ = make(rows)
     return {
         "as it is": csv,
@@ -74,7 +80,9 @@ def _rewritten(csv: Path, name: str, change: Callable[[pa.Table], pa.Table], quo
     unfinished = path.with_suffix(".part")
     with pacsv.open_csv(csv) as blocks:
         first = change(pa.table(blocks.read_next_batch()))
-        with pacsv.CSVWriter(unfinished, first.schema, write_options=pacsv.WriteOptions(quoting_style=quoting)) as lines:
+        with pacsv.CSVWriter(
+            unfinished, first.schema, write_options=pacsv.WriteOptions(quoting_style=quoting)
+        ) as lines:
             lines.write_table(first)
             for block in blocks:
                 lines.write_table(change(pa.table(block)))
@@ -86,24 +94,35 @@ def _with_doubles(block: pa.Table) -> pa.Table:
     """v1 and v2 become doubles like v3, with as many digits."""
     chance = np.random.default_rng(SEED)
     for name in ("v1", "v2"):
-        block = block.set_column(block.schema.get_field_index(name), name, pa.array(np.round(chance.uniform(0, 100, block.num_rows), 6)))
+        block = block.set_column(
+            block.schema.get_field_index(name),
+            name,
+            pa.array(np.round(chance.uniform(0, 100, block.num_rows), 6)),
+        )
     return block
 
 
 def spec(case: Case, file: Path) -> dict[str, Any]:
     aggregates = [dict(zip(("fn", "column"), text.split(), strict=True)) for text in case.aggregates]
-    return {"source": {"uris": [f"file://{file}"], "format": "csv"}, "group_by": [case.key], "aggregates": aggregates}
+    return {
+        "source": {"uris": [f"file://{file}"], "format": "csv"},
+        "group_by": [case.key],
+        "aggregates": aggregates,
+    }
 
 
 def run(stack: Stack, file: Path, case: Case) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Seconds from submit to success by Postgres' clock (a client hears up to 0.25 s later), CPU seconds of the workers and their children, and
-    the phases; and the answer."""
+    """Seconds from submit to success by Postgres' clock (a client hears up to 0.25 s later), CPU seconds of the workers and their children, and the phases; and the answer."""
     workers = [process.popen.pid for process in stack.processes[1:]]
     before = cpu_seconds(workers)
     job = run_job(stack, spec(case, file))
     timing = job["timing"]
     created, finished = (datetime.fromisoformat(timing[moment]) for moment in ("created_at", "finished_at"))
-    figures = {"wall": (finished - created).total_seconds(), "cpu": cpu_seconds(workers) - before, "phases": timing}
+    figures = {
+        "wall": (finished - created).total_seconds(),
+        "cpu": cpu_seconds(workers) - before,
+        "phases": timing,
+    }
     with psycopg.connect(stack.database_url) as connection:
         cursor = connection.execute(f"SELECT * FROM {job['result']['relation']} ORDER BY {case.key}")
         names = [column.name for column in cursor.description or ()]
@@ -136,8 +155,19 @@ def measure(rows: int, runs: int) -> list[dict[str, Any]]:
             product = scope.enter_context(warm_stack(workers=2, **SETTINGS)) if module == SUMS else plain
             for case in (case for case in CASES if case.plain == module):
                 file = paths[case.file]
-                figures = _beside({"product": (product, file), "plain": (plain, file if module == SUMS else _again(file))}, case, runs)
-                found.append({**asdict(case), "megabytes": file.stat().st_size / 1e6, "runs": figures, **ratios(figures)})
+                figures = _beside(
+                    {"product": (product, file), "plain": (plain, file if module == SUMS else _again(file))},
+                    case,
+                    runs,
+                )
+                found.append(
+                    {
+                        **asdict(case),
+                        "megabytes": file.stat().st_size / 1e6,
+                        "runs": figures,
+                        **ratios(figures),
+                    }
+                )
     return found
 
 
@@ -152,7 +182,10 @@ def _again(file: Path) -> Path:
 def ratios(sides: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
     """The product's time, and its CPU time, over the plain one's of the same turn: the median, because a machine's pace changes within minutes."""
     turns = list(zip(sides["product"], sides["plain"], strict=True))
-    return {what: statistics.median(product[what] / plain[what] for product, plain in turns) for what in ("wall", "cpu")}
+    return {
+        what: statistics.median(product[what] / plain[what] for product, plain in turns)
+        for what in ("wall", "cpu")
+    }
 
 
 def _median(runs: list[dict[str, Any]], what: str) -> float:
@@ -160,11 +193,16 @@ def _median(runs: list[dict[str, Any]], what: str) -> float:
 
 
 def shown(found: list[dict[str, Any]]) -> list[str]:
-    lines = ["| what | plain s | Gristmill s | ratio | bar | plain CPU s | CPU s | ratio |", "|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| what | plain s | Gristmill s | ratio | bar | plain CPU s | CPU s | ratio |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for case in found:
         plain, product = case["runs"]["plain"], case["runs"]["product"]
         wall = f"{_median(plain, 'wall'):.2f} | {_median(product, 'wall'):.2f} | {case['wall']:.3f} | {case['bar'] or ''}"
-        lines.append(f"| {case['title']} | {wall} | {_median(plain, 'cpu'):.2f} | {_median(product, 'cpu'):.2f} | {case['cpu']:.3f} |")
+        lines.append(
+            f"| {case['title']} | {wall} | {_median(plain, 'cpu'):.2f} | {_median(product, 'cpu'):.2f} | {case['cpu']:.3f} |"
+        )
     return lines
 
 

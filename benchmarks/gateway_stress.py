@@ -14,7 +14,11 @@ SUBMITS = 200
 
 
 def spec(stack) -> dict:
-    return {"source": {"uris": [f"file://{stack.data}/a.csv"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
+    return {
+        "source": {"uris": [f"file://{stack.data}/a.csv"]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "count"}],
+    }
 
 
 def show(what: str, times: list[float], gateway: psutil.Process, rest: str = "") -> None:

@@ -1,6 +1,9 @@
-"""Gristmill beside pandas, a thread pool, Dask, DuckDB and Polars: the same question, file and machine; answers compared first.
+"""Gristmill beside pandas, a thread pool, Dask, DuckDB and Polars: the same question, file and machine.
 
-Peers run as fresh processes from file to Parquet. Gristmill runs from POST to readable rows in Postgres, on a stack that is up.
+Answers compared first.
+
+Peers run as fresh processes from file to Parquet. Gristmill runs from POST to readable rows in Postgres, on a
+stack that is up.
 """
 
 import os
@@ -29,7 +32,10 @@ CASES = [("q1", "csv"), ("q3", "csv"), ("q1", "parquet")]
 def peer(engine: str, question: str, file: Path, out: Path) -> dict[str, float]:
     before, start = os.times(), time.perf_counter()
     with peak_memory([os.getpid()]) as peak:
-        subprocess.run([sys.executable, "-W", "ignore", "-m", "benchmarks.engines", engine, question, file, out], check=True)
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "benchmarks.engines", engine, question, file, out],
+            check=True,
+        )
         wall = time.perf_counter() - start
     after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
@@ -39,7 +45,11 @@ def peer(engine: str, question: str, file: Path, out: Path) -> dict[str, float]:
 def question_spec(question: str, file: Path) -> dict[str, Any]:
     keys, measures = QUESTIONS[question]
     aggregates = [{"fn": how, "column": name, "as": name} for name, how in measures.items()]
-    return {"source": {"uris": [f"file://{file}"], "format": file.suffix[1:]}, "group_by": keys, "aggregates": aggregates}
+    return {
+        "source": {"uris": [f"file://{file}"], "format": file.suffix[1:]},
+        "group_by": keys,
+        "aggregates": aggregates,
+    }
 
 
 def gristmill(stack: Stack, question: str, file: Path) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -59,11 +69,15 @@ def gristmill(stack: Stack, question: str, file: Path) -> tuple[dict[str, Any], 
 
 def check(question: str, answer: pd.DataFrame, expected: pd.DataFrame, who: str) -> None:
     keys, measures = QUESTIONS[question]
-    answer, expected = (frame.sort_values(keys).reset_index(drop=True)[[*keys, *measures]] for frame in (answer, expected))
+    answer, expected = (
+        frame.sort_values(keys).reset_index(drop=True)[[*keys, *measures]] for frame in (answer, expected)
+    )
     pd.testing.assert_frame_equal(answer, expected, check_dtype=False, rtol=1e-9, obj=who)
 
 
-def _runs(stack: Stack, question: str, file: Path, runs: int, folder: Path) -> dict[str, list[dict[str, Any]]]:
+def _runs(
+    stack: Stack, question: str, file: Path, runs: int, folder: Path
+) -> dict[str, list[dict[str, Any]]]:
     """Engine by engine in each run, so that a slow minute of the machine meets them all."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in [*ENGINES, "gristmill"]}
     expected = None
@@ -87,7 +101,9 @@ def measure(csv: Path, parquet: Path, rows: int, runs: int) -> dict[str, Any]:
         for question, kind in CASES:
             file = csv if kind == "csv" else parquet
             found = _runs(stack, question, file, runs, Path(folder))
-            cases[f"{question} over {kind.upper()}, {rows:,} rows, {file.stat().st_size / 1e6:,.0f} MB"] = found
+            cases[f"{question} over {kind.upper()}, {rows:,} rows, {file.stat().st_size / 1e6:,.0f} MB"] = (
+                found
+            )
     return cases
 
 
@@ -96,11 +112,18 @@ def shown(cases: dict[str, Any]) -> list[str]:
 
 
 def _table(title: str, found: dict[str, list[dict[str, Any]]]) -> list[str]:
-    lines = [f"### {title}", "", "| engine | median s | min to max | CPU s | peak MB | Gristmill takes |", "|---|---|---|---|---|---|"]
+    lines = [
+        f"### {title}",
+        "",
+        "| engine | median s | min to max | CPU s | peak MB | Gristmill takes |",
+        "|---|---|---|---|---|---|",
+    ]
     ours = statistics.median(run["wall"] for run in found["gristmill"])
     for engine, runs in found.items():
         walls = [run["wall"] for run in runs]
         cpu, peak = (statistics.median(run[key] for run in runs) for key in ("cpu", "peak_mb"))
         median = statistics.median(walls)
-        lines.append(f"| {engine} | {median:.2f} | {min(walls):.2f} to {max(walls):.2f} | {cpu:.1f} | {peak:.0f} | {ours / median:.2f}x |")
+        lines.append(
+            f"| {engine} | {median:.2f} | {min(walls):.2f} to {max(walls):.2f} | {cpu:.1f} | {peak:.0f} | {ours / median:.2f}x |"
+        )
     return [*lines, ""]

@@ -15,7 +15,11 @@ def measure(*, tiny: bool = False) -> dict[str, float]:
     with warm_stack() as stack:
         gateway, worker = (process.popen.pid for process in stack.processes[:2])
         stack.run(
-            {"source": {"uris": [stack.write("one.csv", "k\na\n")], "format": "csv"}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
+            {
+                "source": {"uris": [stack.write("one.csv", "k\na\n")], "format": "csv"},
+                "group_by": ["k"],
+                "aggregates": [{"fn": "count"}],
+            }
         )
         before, start = (cpu_seconds([gateway]), cpu_seconds([worker])), time.perf_counter()
         time.sleep(0.1 if tiny else SECONDS)

@@ -39,7 +39,10 @@ def measure(*, tiny: bool = False) -> dict[str, Any]:
         for name, keys in keys_of.items():
             aggregates = [{"fn": "sum", "column": "v1"}, {"fn": "mean", "column": "v3"}]
             with peak_memory(worker) as peak:
-                job = stack.run({"source": {"uris": [uri], "format": "csv"}, "group_by": keys, "aggregates": aggregates}, patience=600)
+                job = stack.run(
+                    {"source": {"uris": [uri], "format": "csv"}, "group_by": keys, "aggregates": aggregates},
+                    patience=600,
+                )
             assert job["state"] == "succeeded", job["error"]
             found[name] = peak.mb
         return {"rows": rows, "file_mb": (stack.data / "large.csv").stat().st_size / 1e6, "mb": found}

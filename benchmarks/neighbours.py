@@ -14,7 +14,10 @@ BAR_SECONDS = 20
 PATIENCE = 120.0
 HOSTILE_BYTES = 1_500_000_000
 TINY_BYTES = 100_000
-"""Of one job's text, which no slot can read within PATIENCE; it is a single chunk, because nothing can be skipped inside a gzip file."""
+"""Of one job's text, which no slot can read within PATIENCE.
+
+It is a single chunk, because nothing can be skipped inside a gzip file.
+"""
 
 
 def rows(size: int) -> bytes:
@@ -27,18 +30,27 @@ def rows(size: int) -> bytes:
 def comments(size: int) -> bytes:
     """Nothing but comment lines before the header; a twentieth of *size*, which once took a plan minutes."""
     noise = random.Random(5).randbytes(max(1, size // 52)).hex()
-    return gzip.compress(("".join(f"# {noise[at : at + 100]}\n" for at in range(0, len(noise), 100)) + "k,v\na,1\n").encode(), 1)
+    return gzip.compress(
+        ("".join(f"# {noise[at : at + 100]}\n" for at in range(0, len(noise), 100)) + "k,v\na,1\n").encode(),
+        1,
+    )
 
 
 HELD = """
 SELECT count(*) FILTER (WHERE u.state = 'leased' AND u.leased_at < now() - interval '2 seconds') = 2 OR bool_or(j.finished_at IS NOT NULL)
 FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id WHERE j.id = ANY (%s)
 """
-HOSTILE: dict[str, Callable[[int], bytes]] = {"two planned files of comment lines": comments, "two long chunks": rows}
+HOSTILE: dict[str, Callable[[int], bytes]] = {
+    "two planned files of comment lines": comments,
+    "two long chunks": rows,
+}
 
 
 def measure(size: int = HOSTILE_BYTES, patience: float = PATIENCE) -> dict[str, dict[str, float | None]]:
-    """Seconds until the small job had started and ended, None if it had not within *patience*; and what its neighbour's units went through."""
+    """Seconds until the small job had started and ended, None if it had not within *patience*.
+
+    And what its neighbour's units went through.
+    """
     return {name: _beside(make(size), patience) for name, make in HOSTILE.items()}
 
 
@@ -48,8 +60,13 @@ def _beside(data: bytes, patience: float) -> dict[str, float | None]:
         stack.http.headers["Authorization"] = f"Bearer {neighbour}"
         stack.run(_spec(stack.write("before.csv", "k,v\na,1\n")))
         uris = [stack.write(f"{no}.csv.gz", data) for no in range(2)]
-        taken = [stack.submit(_spec(uri, comment="#"), Authorization=f"Bearer {hostile}")["id"] for uri in uris]
-        eventually(lambda: stack.sql(HELD, taken)[0][0], "two slots that are held, or the end of what should hold them")
+        taken = [
+            stack.submit(_spec(uri, comment="#"), Authorization=f"Bearer {hostile}")["id"] for uri in uris
+        ]
+        eventually(
+            lambda: stack.sql(HELD, taken)[0][0],
+            "two slots that are held, or the end of what should hold them",
+        )
         small = stack.submit(_spec(stack.write("small.csv", "k,v\na,1\n")))["id"]
         try:
             stack.wait(small, patience)
@@ -67,12 +84,22 @@ def _number(value: Any) -> float | None:
 
 def _key(stack: Stack, tenant: str) -> str:
     key = new_key()
-    stack.sql("INSERT INTO gristmill.api_keys (id, tenant, name, sha256) VALUES (%s, %s, %s, %s)", tenant, tenant, tenant, digest(key))
+    stack.sql(
+        "INSERT INTO gristmill.api_keys (id, tenant, name, sha256) VALUES (%s, %s, %s, %s)",
+        tenant,
+        tenant,
+        tenant,
+        digest(key),
+    )
     return key
 
 
 def _spec(uri: str, **csv: str) -> dict[str, Any]:
-    return {"source": {"uris": [uri], "format": "csv", "csv": csv}, "group_by": ["k"], "aggregates": [{"fn": "sum", "column": "v"}]}
+    return {
+        "source": {"uris": [uri], "format": "csv", "csv": csv},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "sum", "column": "v"}],
+    }
 
 
 def shown(figures: dict[str, dict[str, float | None]]) -> list[str]:
@@ -82,7 +109,10 @@ def shown(figures: dict[str, dict[str, float | None]]) -> list[str]:
     return [
         f"| one tenant holds both slots with | a neighbour's small job starts after, s (bar {BAR_SECONDS}) | ends after, s |",
         "|---|---|---|",
-        *(f"| {name} | {seconds(found['started'])} | {seconds(found['ended'])} |" for name, found in figures.items()),
+        *(
+            f"| {name} | {seconds(found['started'])} | {seconds(found['ended'])} |"
+            for name, found in figures.items()
+        ),
     ]
 
 

@@ -1,6 +1,9 @@
-"""A worker whose slots only sleep: what is left is the control plane. `python -m benchmarks.no_kernel SECONDS` runs one.
+"""A worker whose slots only sleep: what is left is the control plane.
 
-Everything but the children is real: the parent, Postgres, Valkey. A file of n bytes with `chunk_bytes: 1` is a job of n chunks.
+`python -m benchmarks.no_kernel SECONDS` runs one.
+
+Everything but the children is real: the parent, Postgres, Valkey. A file of n bytes with `chunk_bytes: 1` is
+a job of n chunks.
 """
 
 import asyncio
@@ -24,7 +27,12 @@ PIECE = bytes(200)
 
 def spec(uri: str) -> dict[str, Any]:
     """A job of as many chunks as the file at *uri* has bytes."""
-    return {"source": {"uris": [uri], "format": "csv"}, "group_by": ["k"], "aggregates": [{"fn": "count"}], "options": {"chunk_bytes": 1}}
+    return {
+        "source": {"uris": [uri], "format": "csv"},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "count"}],
+        "options": {"chunk_bytes": 1},
+    }
 
 
 class NoChild(Child):
@@ -42,7 +50,9 @@ class NoChild(Child):
         return os.getpid()
 
     @asynccontextmanager
-    async def run(self, request: dict[str, Any], files: list[int], allowed: timedelta) -> AsyncIterator[Answer]:
+    async def run(
+        self, request: dict[str, Any], files: list[int], allowed: timedelta
+    ) -> AsyncIterator[Answer]:
         if self._seconds and request["task"] == "chunk":
             async with asyncio.timeout(allowed.total_seconds()):
                 await asyncio.sleep(self._seconds)
@@ -85,7 +95,14 @@ def _opened(answered: int) -> tuple[dict[str, Any], int, int]:
 def _plan(request: dict[str, Any], _: list[int]) -> tuple[dict[str, Any], list[bytes]]:
     uri, root, below = request["locations"][0]
     file = Path(root, below).stat()
-    named = {"uri": uri, "root": root, "below": below, "size": file.st_size, "mtime_ns": file.st_mtime_ns, "inode": file.st_ino}
+    named = {
+        "uri": uri,
+        "root": root,
+        "below": below,
+        "size": file.st_size,
+        "mtime_ns": file.st_mtime_ns,
+        "inode": file.st_ino,
+    }
     chunks = [{"extents": [[0, start, start + 1, 0]], "bytes": 1} for start in range(file.st_size)]
     schema = [{"name": "k", "type": "string", "declared": False}]
     found = {"files": [named], "bytes": file.st_size, "warnings": [], "format": "csv"}
@@ -93,7 +110,9 @@ def _plan(request: dict[str, Any], _: list[int]) -> tuple[dict[str, Any], list[b
 
 
 def _chunk(_: dict[str, Any], __: list[int]) -> tuple[dict[str, Any], list[bytes]]:
-    return {"rows_read": 1, "rows_aggregated": 1, "rows_dropped": 0, "pieces": [[0, 1023, 1, len(PIECE)]]}, [PIECE]
+    return {"rows_read": 1, "rows_aggregated": 1, "rows_dropped": 0, "pieces": [[0, 1023, 1, len(PIECE)]]}, [
+        PIECE
+    ]
 
 
 def _merge(request: dict[str, Any], _: list[int]) -> tuple[dict[str, Any], list[bytes]]:

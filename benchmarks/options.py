@@ -4,8 +4,14 @@ import argparse
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--tiny", action="store_true", help="every step, at the least size: to see that it runs; the figures mean nothing")
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument(
+        "--tiny",
+        action="store_true",
+        help="every step, at the least size: to see that it runs; the figures mean nothing",
+    )
     return made
 
 

@@ -1,7 +1,8 @@
 """A child process that cuts a CSV file at the nearest line feed, without a look at quotes: right only where they hide no line feeds.
 
-Swapped in by benchmarks.exact_cost only, and only for files named *.plain.csv, so that both sides are measured in the same processes. Everything
-else, the receipt's count of records and the parser's own understanding of quotes included, is the product's.
+Swapped in by benchmarks.exact_cost only, and only for files named *.plain.csv, so that both sides are
+measured in the same processes. Everything else, the receipt's count of records and the parser's own
+understanding of quotes included, is the product's.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,19 +33,38 @@ def cut(place: Place, start: int, chunk_bytes: int, spots: int, **_: Any) -> Any
     file = place.content.file
 
     def starts(step: int) -> list[int]:
-        return [start, *(at + pread(file, at, _LOOK).index(b"\n") + 1 for at in range(step, file.size - _LOOK, step))]
+        return [
+            start,
+            *(at + pread(file, at, _LOOK).index(b"\n") + 1 for at in range(step, file.size - _LOOK, step)),
+        ]
 
-    samples = [next(blocks(every, file, at, file.size, _LOOK, place.dialect)) for at in starts(max(file.size // spots, _LOOK))]
+    samples = [
+        next(blocks(every, file, at, file.size, _LOOK, place.dialect))
+        for at in starts(max(file.size // spots, _LOOK))
+    ]
     return csv_plan.Cuts(list(pairwise([*starts(chunk_bytes), file.size])), samples)
 
 
-def blocks(count: Count, file: SourceFile, start: int, end: int, size: int, dialect: Dialect, *_: Any) -> Iterator[Block]:
-    """In the place of csv_split's `file_blocks`: ends at the last line feed of what was read; *count* is for data with quotes."""
+def blocks(
+    count: Count, file: SourceFile, start: int, end: int, size: int, dialect: Dialect, *_: Any
+) -> Iterator[Block]:
+    """In the place of csv_split's `file_blocks`: ends at the last line feed of what was read.
+
+    *count* is for data with quotes.
+    """
     while start < end:
         data = pread(file, start, min(size, end - start))
         cut = len(data) if start + len(data) == end else data.rindex(b"\n") + 1
         quoted, octets = dialect.quote in data, np.frombuffer(data, np.uint8, cut)
-        yield Block(start, data, data, cut, count(octets, dialect) if quoted else every(octets, dialect), quoted, quoted)
+        yield Block(
+            start,
+            data,
+            data,
+            cut,
+            count(octets, dialect) if quoted else every(octets, dialect),
+            quoted,
+            quoted,
+        )
         start += cut
         del data
 

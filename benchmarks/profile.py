@@ -35,7 +35,11 @@ def measure(file: Path) -> dict[str, Any]:
 
 def _cpu(stack: Stack) -> dict[str, float]:
     gateway, *workers = (psutil.Process(process.popen.pid) for process in stack.processes)
-    servers = [p for p in psutil.process_iter(["name"]) if p.info["name"] == "postgres" and p.parent() and p.parent().name() != "postgres"]
+    servers = [
+        p
+        for p in psutil.process_iter(["name"])
+        if p.info["name"] == "postgres" and p.parent() and p.parent().name() != "postgres"
+    ]
     return {
         "gateway": cpu_seconds([gateway.pid]),
         "workers' parents": sum(sum(worker.cpu_times()[:2]) for worker in workers),
@@ -57,10 +61,22 @@ def _stages(spec: dict[str, Any], file: Path) -> dict[str, dict[str, float]]:
 
 def shown(found: dict[str, Any]) -> list[str]:
     """Three tables with a column a question; what takes less than a millisecond in all of them is left out."""
-    phases = {name: [found[q]["phases"][name] for q in QUESTIONS] for name in found["q1"]["phases"] if name.endswith("_ms")}
+    phases = {
+        name: [found[q]["phases"][name] for q in QUESTIONS]
+        for name in found["q1"]["phases"]
+        if name.endswith("_ms")
+    }
     processes = {name: [found[q]["processes"][name] for q in QUESTIONS] for name in found["q1"]["processes"]}
-    steps = {(task, name): None for q in QUESTIONS for task, stages in found[q]["stages"].items() for name in stages}
-    stages = {f"{task}: {name}": [found[q]["stages"][task].get(name, 0.0) for q in QUESTIONS] for task, name in steps}
+    steps = {
+        (task, name): None
+        for q in QUESTIONS
+        for task, stages in found[q]["stages"].items()
+        for name in stages
+    }
+    stages = {
+        f"{task}: {name}": [found[q]["stages"][task].get(name, 0.0) for q in QUESTIONS]
+        for task, name in steps
+    }
     return [
         *_table("phase, ms on the clock", phases),
         *_table("process, CPU ms", processes),
@@ -70,5 +86,13 @@ def shown(found: dict[str, Any]) -> list[str]:
 
 def _table(title: str, rows: dict[str, list[float]]) -> list[str]:
     lines = [f"| {title} | {' | '.join(QUESTIONS)} |", "|---|" + "---|" * len(QUESTIONS)]
-    lines += [f"| {name} | {' | '.join(f'{value:.0f}' for value in values)} |" for name, values in rows.items() if max(values) >= 1]
-    return [*lines, f"| **all** | {' | '.join(f'**{sum(column):.0f}**' for column in zip(*rows.values(), strict=True))} |", ""]
+    lines += [
+        f"| {name} | {' | '.join(f'{value:.0f}' for value in values)} |"
+        for name, values in rows.items()
+        if max(values) >= 1
+    ]
+    return [
+        *lines,
+        f"| **all** | {' | '.join(f'**{sum(column):.0f}**' for column in zip(*rows.values(), strict=True))} |",
+        "",
+    ]

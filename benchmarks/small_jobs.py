@@ -14,7 +14,10 @@ BAR_MS = 150
 
 def one_megabyte() -> str:
     chance = random.Random(108)
-    rows = [f"id{chance.randrange(1, 101):03d},{chance.randrange(1, 6)},{chance.random() * 100:.6f}" for _ in range(55_000)]
+    rows = [
+        f"id{chance.randrange(1, 101):03d},{chance.randrange(1, 6)},{chance.random() * 100:.6f}"
+        for _ in range(55_000)
+    ]
     return "id1,v1,v3\n" + "\n".join(rows) + "\n"
 
 
@@ -33,7 +36,9 @@ def measure(*, tiny: bool = False) -> dict[str, Any]:
             start = time.perf_counter()
             job = run_job(stack, spec)
             times.append((time.perf_counter() - start) * 1000)
-        phases = {name: value for name, value in job["timing"].items() if name.endswith("_ms") and value is not None}
+        phases = {
+            name: value for name, value in job["timing"].items() if name.endswith("_ms") and value is not None
+        }
         return {"ms": sorted(times[warming:]), "phases": phases}
 
 

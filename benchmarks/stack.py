@@ -14,10 +14,21 @@ from tests.support.stack import Process, Stack, running
 
 @contextmanager
 def warm_stack(workers: int = 1, **settings: str) -> Iterator[Stack]:
-    with TemporaryDirectory() as folder, embedded_postgres(Path(folder)) as dsn, embedded_redis(Path(folder)) as redis:
+    with (
+        TemporaryDirectory() as folder,
+        embedded_postgres(Path(folder)) as dsn,
+        embedded_redis(Path(folder)) as redis,
+    ):
         upgrade_blocking(dsn)
         opened = os.geteuid() != 0  # their memory is measured
-        with running(dsn, redis, Path(folder), workers=workers, opened=opened, **{"GRISTMILL_TIME_SCALE": "1", **settings}) as stack:
+        with running(
+            dsn,
+            redis,
+            Path(folder),
+            workers=workers,
+            opened=opened,
+            **{"GRISTMILL_TIME_SCALE": "1", **settings},
+        ) as stack:
             yield stack
 
 

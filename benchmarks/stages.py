@@ -82,25 +82,45 @@ def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, fl
     """CPU seconds of the plan, of all chunks and of all merges of a job over one *file*, by stage."""
     reach = {"own_folders": [], "hidden": True}
     place = {"locations": [[f"file://{file}", str(file.parent), file.name]], "max_names": 1, **reach}
-    sizes = {"max_bytes": [1 << 40, "limits.max_bytes"], "chunk_bytes": 32 << 20, "max_chunks": 10_000, "prove": False}
+    sizes = {
+        "max_bytes": [1 << 40, "limits.max_bytes"],
+        "chunk_bytes": 32 << 20,
+        "max_chunks": 10_000,
+        "prove": False,
+    }
     planned, plan = _watched([{"task": "plan", "spec": spec, **place, **sizes}])
     schema, files = planned[0][0]["schema"], planned[0][0]["files"]
-    chunk = {"task": "chunk", "spec": spec, "schema": schema, "batch_bytes": 8 << 20, "piece_bytes": PIECE_BYTES, **reach}
+    chunk = {
+        "task": "chunk",
+        "spec": spec,
+        "schema": schema,
+        "batch_bytes": 8 << 20,
+        "piece_bytes": PIECE_BYTES,
+        **reach,
+    }
     chunks = [(no, found["extents"]) for no, found in enumerate(planned[0][0]["chunks"])]
-    partial, scan = _watched([chunk | {"no": no, "extents": extents, "files": files * len(extents)} for no, extents in chunks])
+    partial, scan = _watched(
+        [chunk | {"no": no, "extents": extents, "files": files * len(extents)} for no, extents in chunks]
+    )
     pieces = wire.memory_file("pieces", b"".join(part for _, body in partial for part in body))
     listed = [[piece[3], True] for header, _ in partial for piece in header["pieces"]]
-    _, merge = _watched([{"task": "merge", "spec": spec, "schema": schema, "pieces": listed, "first": 0, "end": 1024}], pieces)
+    _, merge = _watched(
+        [{"task": "merge", "spec": spec, "schema": schema, "pieces": listed, "first": 0, "end": 1024}], pieces
+    )
     os.close(pieces)
     return {"plan": plan, "chunks": scan, "merges": merge}
 
 
-def _watched(requests: list[dict[str, Any]], *descriptors: int) -> tuple[list[tasks.Answer], dict[str, float]]:
+def _watched(
+    requests: list[dict[str, Any]], *descriptors: int
+) -> tuple[list[tasks.Answer], dict[str, float]]:
     watch = Stopwatch()
     with ExitStack() as stack:
         for name, functions in STAGES.items():
             for module, function in functions:
-                stack.enter_context(patch.object(module, function, watch.timed(name, getattr(module, function))))
+                stack.enter_context(
+                    patch.object(module, function, watch.timed(name, getattr(module, function)))
+                )
         answers = [tasks.answer(request, [*descriptors]) for request in requests]
     problems = [header["problem"] for header, _ in answers if "problem" in header]
     assert not problems, problems

@@ -31,7 +31,9 @@ TINY = Size(units=8, seconds=0.01, idle_seconds=0.1, few=1, many=2)
 
 def cpu_ms(processes: list[Process]) -> float:
     """On-CPU time of every thread, by the scheduler's own nanosecond clock."""
-    threads = [path for process in processes for path in Path(f"/proc/{process.popen.pid}/task").glob("*/schedstat")]
+    threads = [
+        path for process in processes for path in Path(f"/proc/{process.popen.pid}/task").glob("*/schedstat")
+    ]
     return sum(int(path.read_text().split()[0]) for path in threads) / 1e6
 
 
@@ -54,7 +56,9 @@ def measure(count: int, size: Size) -> float:
         took = statistics.median(seconds for _, seconds in runs)
         figure = statistics.median(cost for cost, _ in runs)
         shown = "  ".join(f"{cost:.2f}" for cost, _ in runs)
-        print(f"{count:2} processes: {figure:.2f} CPU ms per unit ({shown}), {took:.1f} s a job, idle {idle:.2f}% of a core each")
+        print(
+            f"{count:2} processes: {figure:.2f} CPU ms per unit ({shown}), {took:.1f} s a job, idle {idle:.2f}% of a core each"
+        )
         return figure
 
 

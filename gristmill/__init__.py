@@ -1,1 +1,4 @@
-"""Gristmill for the people who use it: the command line and the standalone launcher. It speaks HTTP and starts processes, nothing else."""
+"""Gristmill for the people who use it: the command line and the standalone launcher.
+
+It speaks HTTP and starts processes, nothing else.
+"""

@@ -32,13 +32,23 @@ app = typer.Typer(
 console = Console(soft_wrap=True, highlight=False, markup=False)
 complaints = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
-Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the HTTP interface on 127.0.0.1; another free one if it is taken.")]
-DataDir = Annotated[Path, typer.Option(file_okay=False, help="Folder of the data, the passwords and the logs.")]
+Port = Annotated[
+    int,
+    typer.Option(
+        min=1, max=65535, help="Port of the HTTP interface on 127.0.0.1; another free one if it is taken."
+    ),
+]
+DataDir = Annotated[
+    Path, typer.Option(file_okay=False, help="Folder of the data, the passwords and the logs.")
+]
 Workers = Annotated[int, typer.Option(min=1, max=64, help="Worker processes; they share the cores.")]
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked the launcher to end. Only the first one raises: from then on it ends in order, and soon."""
+    """A signal asked the launcher to end.
+
+    Only the first one raises: from then on it ends in order, and soon.
+    """
 
 
 def _version(wanted: bool) -> None:
@@ -49,7 +59,10 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    *, _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False
+    *,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     pass
 
@@ -57,7 +70,10 @@ def main(
 @app.command()
 def standalone(port: Port = 8080, data_dir: DataDir = Path(".gristmill"), workers: Workers = 1) -> None:
     """Run Gristmill with its own Postgres and Valkey until Ctrl-C."""
-    with _orderly(), running(Options(data_dir=data_dir, port=port, workers=workers), complaints.print) as stack:
+    with (
+        _orderly(),
+        running(Options(data_dir=data_dir, port=port, workers=workers), complaints.print) as stack,
+    ):
         _introduce(stack)
         _keep_running(stack)
 
@@ -65,7 +81,10 @@ def standalone(port: Port = 8080, data_dir: DataDir = Path(".gristmill"), worker
 @app.command()
 def demo(port: Port = 8080, data_dir: DataDir = Path(".gristmill"), workers: Workers = 1) -> None:
     """Run two jobs over 336,776 real flights and show the answer; on a terminal, stay until Ctrl-C."""
-    with _orderly(), running(Options(data_dir=data_dir, port=port, workers=workers), complaints.print) as stack:
+    with (
+        _orderly(),
+        running(Options(data_dir=data_dir, port=port, workers=workers), complaints.print) as stack,
+    ):
         flights.show(stack, console)
         _introduce(stack)
         _suggest(stack)
@@ -105,22 +124,38 @@ def _keep_running(stack: Stack) -> None:
 
 
 def _introduce(stack: Stack) -> None:
-    lines = {"URL": stack.url, "Postgres": stack.dsn, "data": stack.folder, "logs": stack.logs, "readable": stack.sources or "uploads only"}
-    console.print("\nGristmill is ready.", *(f"{name:>10}  {value}" for name, value in lines.items()), sep="\n")
+    lines = {
+        "URL": stack.url,
+        "Postgres": stack.dsn,
+        "data": stack.folder,
+        "logs": stack.logs,
+        "readable": stack.sources or "uploads only",
+    }
+    console.print(
+        "\nGristmill is ready.", *(f"{name:>10}  {value}" for name, value in lines.items()), sep="\n"
+    )
 
 
 def _suggest(stack: Stack) -> None:
     source = stack.sources.rpartition(",")[2].replace("{tenant}", "default")
-    spec = {"source": {"uris": [f"{source.rstrip('/')}/*.csv"]}, "group_by": ["a_column"], "aggregates": [{"fn": "count"}]}
+    spec = {
+        "source": {"uris": [f"{source.rstrip('/')}/*.csv"]},
+        "group_by": ["a_column"],
+        "aggregates": [{"fn": "count"}],
+    }
     by_path = f"curl {stack.url}/v1/jobs -H 'Content-Type: application/json' -d '{json.dumps(spec)}'"
     query = "SELECT * FROM results.flights_delay ORDER BY mean_arr_delay DESC LIMIT 5"
     steps = {
         "The rows again": f"curl '{stack.url}/v1/results/flights_delay/rows?order_by=-mean_arr_delay&limit=5'",
         "In SQL": f"psql '{stack.dsn}' -c '{query}'",
-        "Your own files": by_path if source else f"curl -T FILE.csv -X POST '{stack.url}/v1/uploads?filename=FILE.csv'",
+        "Your own files": by_path
+        if source
+        else f"curl -T FILE.csv -X POST '{stack.url}/v1/uploads?filename=FILE.csv'",
         "Without the demo": f"{sys.argv[0]} standalone",
     }
-    console.print("\nHow to go on", *(f"  {name}:\n    {command}" for name, command in steps.items()), sep="\n")
+    console.print(
+        "\nHow to go on", *(f"  {name}:\n    {command}" for name, command in steps.items()), sep="\n"
+    )
 
 
 if __name__ == "__main__":

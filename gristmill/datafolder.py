@@ -25,7 +25,9 @@ def held(folder: Path) -> Iterator[None]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = (folder / "lock").open("a+")
     except PermissionError as error:
-        raise FolderInUse(f"{error.filename} belongs to another user: give --data-dir another folder") from error
+        raise FolderInUse(
+            f"{error.filename} belongs to another user: give --data-dir another folder"
+        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,7 +45,12 @@ def held(folder: Path) -> Iterator[None]:
 def remember(folder: Path, children: Iterable[Child]) -> None:
     """Write down who runs, for `stop_leftovers` of the next launcher."""
     entries = [
-        {"pid": child.process.pid, "birth": birth(child.process.pid), "signal": int(child.command.stop_signal)} for child in children
+        {
+            "pid": child.process.pid,
+            "birth": birth(child.process.pid),
+            "signal": int(child.command.stop_signal),
+        }
+        for child in children
     ]
     new = folder / "processes.json.new"
     new.write_text(json.dumps(entries))
@@ -51,7 +58,10 @@ def remember(folder: Path, children: Iterable[Child]) -> None:
 
 
 def stop_leftovers(folder: Path) -> None:
-    """Stop what the last launcher of this folder started and could not stop. The kernel has told them to end already, if it is Linux."""
+    """Stop what the last launcher of this folder started and could not stop.
+
+    The kernel has told them to end already, if it is Linux.
+    """
     file = folder / "processes.json"
     leftovers = json.loads(file.read_text()) if file.exists() else []
     for entry in leftovers:

@@ -26,7 +26,10 @@ JOBS: dict[str, dict[str, Any]] = {
     },
     "flights_distance": {"group_by": ["origin", "dest"], "aggregates": [{"fn": "sum", "column": "distance"}]},
 }
-TITLES = {"flights_delay": "Late arrivals (minutes) by carrier and month", "flights_distance": "Miles flown by route"}
+TITLES = {
+    "flights_delay": "Late arrivals (minutes) by carrier and month",
+    "flights_distance": "Miles flown by route",
+}
 ORDERS = {"flights_delay": "-mean_arr_delay", "flights_distance": "-sum_distance"}
 
 
@@ -66,7 +69,11 @@ def _upload(client: httpx2.Client, path: Path, console: Console) -> str:
 
 def _submit(client: httpx2.Client, name: str, uri: str) -> str:
     source = {"uris": [uri], "format": "csv", "csv": {"null_values": ["NA"]}}
-    return str(_answer(client.post("/v1/jobs", json={"source": source, **JOBS[name], "output": {"name": name}}))["id"])
+    return str(
+        _answer(client.post("/v1/jobs", json={"source": source, **JOBS[name], "output": {"name": name}}))[
+            "id"
+        ]
+    )
 
 
 def _snapshots(stack: Stack, client: httpx2.Client, ids: list[str]) -> Iterator[list[dict[str, Any]]]:
@@ -132,7 +139,11 @@ def _news(job: dict[str, Any]) -> str:
 
 def _failure(job: dict[str, Any]) -> str:
     error = job["error"] or {}
-    words = [f"The job {job['id']} {job['state']}:", error.get("code"), error.get("detail") or error.get("title")]
+    words = [
+        f"The job {job['id']} {job['state']}:",
+        error.get("code"),
+        error.get("detail") or error.get("title"),
+    ]
     return " ".join(str(word) for word in words if word)
 
 
@@ -141,7 +152,9 @@ def _show_top(client: httpx2.Client, result: dict[str, Any], console: Console) -
     page = _answer(client.get(f"/v1/results/{name}/rows", params={"order_by": ORDERS[name], "limit": TOP}))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in page["columns"]:
-        table.add_column(column["name"], justify="left" if column["type"] == "string" else "right", no_wrap=True)
+        table.add_column(
+            column["name"], justify="left" if column["type"] == "string" else "right", no_wrap=True
+        )
     for row in page["items"]:
         table.add_row(*(_cell(row[column["name"]]) for column in page["columns"]))
     console.print(f"\n{TITLES[name]}: the first {TOP} of {result['rows']:,} rows of {result['relation']}")
@@ -164,4 +177,6 @@ def _answer(response: httpx2.Response) -> Any:
     """The JSON of a good answer; DemoFailed with the problem of a bad one."""
     if response.is_success:
         return response.json()
-    raise DemoFailed(f"{response.request.method} {response.request.url} answered {response.status_code}: {response.text}")
+    raise DemoFailed(
+        f"{response.request.method} {response.request.url} answered {response.status_code}: {response.text}"
+    )

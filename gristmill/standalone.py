@@ -110,16 +110,32 @@ def running(options: Options, say: Say) -> Iterator[Stack]:
         # The gateway waits for the migrations, and both take their time to import what they need.
         gateway = Child(_service("gateway", "api_service", "serve", folder=folder, env=settings))
         run(_service("migrate", "api_service", "migrate", folder=folder, env=settings))
-        keep(*(Child(_service(f"worker-{n + 1}", "worker_service", folder=folder, env=settings)) for n in range(options.workers)))
+        keep(
+            *(
+                Child(_service(f"worker-{n + 1}", "worker_service", folder=folder, env=settings))
+                for n in range(options.workers)
+            )
+        )
         keep(gateway)
         url = f"http://127.0.0.1:{settings['GRISTMILL_PORT']}"
         _wait_for_gateway(url, gateway)
-        yield Stack(url, postgres.reader, folder, settings["GRISTMILL_SOURCES"], [Kept(child) for child in children], say)
+        yield Stack(
+            url,
+            postgres.reader,
+            folder,
+            settings["GRISTMILL_SOURCES"],
+            [Kept(child) for child in children],
+            say,
+        )
 
 
 def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say) -> dict[str, str]:
     """The environment of the services: this process's own, but without servers that are not ours, and open: it binds loopback only."""
-    inherited = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON and not name.startswith("PG")}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in NOT_PASSED_ON and not name.startswith("PG")
+    }
     slots = max(1, (os.cpu_count() or 1) // options.workers)
     defaults = {"GRISTMILL_SLOTS": str(slots), "GRISTMILL_LOG_FORMAT": "console", "NO_COLOR": "1"}
     port = free_port(options.port)
@@ -129,8 +145,12 @@ def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say
         "GRISTMILL_DATABASE_URL": dsn,
         "GRISTMILL_REDIS_URL": redis_url,
         "GRISTMILL_STORAGE": str(folder / "storage"),
-        "GRISTMILL_PROTECTED_FOLDERS": ",".join(filter(None, [os.environ.get("GRISTMILL_PROTECTED_FOLDERS"), folder.as_uri()])),
-        "GRISTMILL_SOURCES": ",".join(filter(None, [os.environ.get("GRISTMILL_SOURCES"), _start_folder(say)])),
+        "GRISTMILL_PROTECTED_FOLDERS": ",".join(
+            filter(None, [os.environ.get("GRISTMILL_PROTECTED_FOLDERS"), folder.as_uri()])
+        ),
+        "GRISTMILL_SOURCES": ",".join(
+            filter(None, [os.environ.get("GRISTMILL_SOURCES"), _start_folder(say)])
+        ),
         "GRISTMILL_HOST": "127.0.0.1",
         "GRISTMILL_PORT": str(port),
         "PYTHONSAFEPATH": "1",  # a folder called `shared` where this was started is not our package
@@ -139,7 +159,10 @@ def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say
 
 
 def _start_folder(say: Say) -> str | None:
-    """The folder that this was started in, as a source. None, and a warning, if it is a home folder or holds one, as `/` does."""
+    """The folder that this was started in, as a source.
+
+    None, and a warning, if it is a home folder or holds one, as `/` does.
+    """
     here = Path.cwd()
     homes = [os.environ.get("HOME", ""), *(account.pw_dir for account in pwd.getpwall())]
     if any(Path(home).resolve().is_relative_to(here) for home in homes if home.startswith("/")):
@@ -152,9 +175,12 @@ def _start_folder(say: Say) -> str | None:
 
 
 def _service(name: str, *module: str, folder: Path, env: Mapping[str, str]) -> Command:
-    # SIGKILL when the launcher dies: with Postgres going down too nothing could be finished, and the unit protocol expects it.
+    # SIGKILL when the launcher dies: with Postgres going down too nothing could be finished, and the unit
+    # protocol expects it.
     log = folder / "logs" / f"{name}.log"
-    return Command(name=name, argv=(sys.executable, "-m", *module), log=log, env=env, cwd=folder, grace=SERVICE_GRACE)
+    return Command(
+        name=name, argv=(sys.executable, "-m", *module), log=log, env=env, cwd=folder, grace=SERVICE_GRACE
+    )
 
 
 def _wait_for_gateway(url: str, gateway: Child) -> None:

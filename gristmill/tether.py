@@ -1,7 +1,8 @@
 """Runs a command that cannot outlive the process that started it: `python -I -S tether.py PARENT SIGNAL UID GID COMMAND...`.
 
-Started by path with an isolated interpreter, so it needs the standard library only and costs about 15 ms. UID -1 keeps the user.
-The order matters: dropping the user clears the death signal, and a parent that died before the signal was set would never send it.
+Started by path with an isolated interpreter, so it needs the standard library only and costs about 15 ms. UID
+-1 keeps the user. The order matters: dropping the user clears the death signal, and a parent that died before
+the signal was set would never send it.
 """
 
 import ctypes

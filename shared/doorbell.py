@@ -1,8 +1,8 @@
 """The doorbell: arq messages that say "there may be work". Losing, doubling or forging one costs nothing but time.
 
-Redis keys: `gristmill:queue` (arq's sorted set of message ids; a worker takes ids off it, so that it holds nothing in progress and wakes
-one worker a message), `arq:job:u<unit>.<ring>` (arq's message), `gristmill:nudge` ("look for due units"; taken by one worker) and
-`gristmill:turn` (a dispatcher is at it).
+Redis keys: `gristmill:queue` (arq's sorted set of message ids; a worker takes ids off it, so that it holds
+nothing in progress and wakes one worker a message), `arq:job:u<unit>.<ring>` (arq's message),
+`gristmill:nudge` ("look for due units"; taken by one worker) and `gristmill:turn` (a dispatcher is at it).
 """
 
 import asyncio
@@ -54,11 +54,16 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def serialize(message: dict[str, Any]) -> bytes:
-    return msgspec.json.encode(message, enc_hook=repr)  # arq serializes failures too, with the exception, and throws them away
+    return msgspec.json.encode(
+        message, enc_hook=repr
+    )  # arq serializes failures too, with the exception, and throws them away
 
 
 def deserialize(data: bytes) -> dict[str, Any]:
-    """The message; whatever is not exactly one of ours becomes a call of `refused`, for arq's own errors would each write a stack trace.
+    """The message.
+
+    Whatever is not exactly one of ours becomes a call of `refused`, for arq's own errors would each write a
+    stack trace.
 
     JSON only: arq's default is pickle, which would run whatever someone writes into Redis.
     """
@@ -81,7 +86,12 @@ def redis_pool(url: str) -> ArqRedis:
         retry=Retry(ExponentialBackoff(cap=1, base=0.05), 3),
         retry_on_error=[RedisConnectionError, RedisTimeoutError, OSError],
     )
-    return ArqRedis(pool_or_conn=connections, job_serializer=serialize, job_deserializer=deserialize, default_queue_name=QUEUE)
+    return ArqRedis(
+        pool_or_conn=connections,
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+        default_queue_name=QUEUE,
+    )
 
 
 class Doorbell:
@@ -92,7 +102,10 @@ class Doorbell:
         self.refused = 0
 
     async def ring(self, units: list[tuple[int, int]]) -> None:
-        """One message for each (unit, ring); the one of the ring before is removed, so that messages cannot pile up."""
+        """One message for each (unit, ring).
+
+        The one of the ring before is removed, so that messages cannot pile up.
+        """
         half = (len(units) + 1) // 2
         try:
             for part in (units[:half], units[half:]):
@@ -133,9 +146,12 @@ class Doorbell:
             return True
 
     async def turn(self, period: timedelta) -> int | None:
-        """Begin a dispatcher's turn of *period*: how many messages wait; or None if Redis is of no use: away, full, read-only, flooded.
+        """Begin a dispatcher's turn of *period*: how many messages wait.
 
-        Every nudge so far is answered by this turn. A frozen Redis is not tried again as other commands are: the slots look for themselves.
+        Or None if Redis is of no use: away, full, read-only, flooded.
+
+        Every nudge so far is answered by this turn. A frozen Redis is not tried again as other commands are:
+        the slots look for themselves.
         """
         try:
             async with asyncio.timeout(SOCKET_SECONDS), self.redis.pipeline(transaction=False) as pipe:
@@ -187,7 +203,11 @@ class Doorbell:
             sizes = await pipe.execute(raise_on_error=False) if ids else []
         sound = []
         for one, size in zip(ids, sizes, strict=True):
-            if not re.fullmatch(rb"u\d{1,19}\.\d{1,9}", one) or not isinstance(size, int) or size > MAX_MESSAGE_BYTES:
+            if (
+                not re.fullmatch(rb"u\d{1,19}\.\d{1,9}", one)
+                or not isinstance(size, int)
+                or size > MAX_MESSAGE_BYTES
+            ):
                 await self.refuse(f"message {one[:40]!r} of size {size}", one)
             elif size > 0:  # else it was taken back
                 sound.append(one.decode())
@@ -202,7 +222,10 @@ class Doorbell:
             await self.redis.unlink(*(prefix.encode() + message_id for prefix in prefixes))
 
     async def _heal(self, error: BaseException, key: str) -> None:
-        """A key that somebody gave another type would be in the way for ever. If Redis goes away meanwhile, the next error asks for it again."""
+        """A key that somebody gave another type would be in the way for ever.
+
+        If Redis goes away meanwhile, the next error asks for it again.
+        """
         with suppress(*AWAY):
             if isinstance(error, ResponseError) and await self.redis.type(key) not in {b"zset", b"none"}:
                 await self.redis.unlink(key)

@@ -1,7 +1,8 @@
 """Every error a user can meet, by whose fault it is; one class per cause, one stable code per class.
 
-The four kinds decide what happens next: a `UsageError` is never retried, a `TransientError` is retried with backoff,
-a `FatalError` ends the unit and its job, an `Interruption` stops work quietly because somebody else owns it.
+The four kinds decide what happens next: a `UsageError` is never retried, a `TransientError` is retried with
+backoff, a `FatalError` ends the unit and its job, an `Interruption` stops work quietly because somebody else
+owns it.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,13 @@ class GristmillError(Exception):
             self.errors.append({"pointer": pointer, "detail": detail})
 
     def problem(self) -> Problem:
-        return {"code": self.code, "category": self.category, "retryable": self.retryable, "detail": self.detail, "errors": self.errors}
+        return {
+            "code": self.code,
+            "category": self.category,
+            "retryable": self.retryable,
+            "detail": self.detail,
+            "errors": self.errors,
+        }
 
 
 class UsageError(GristmillError):
@@ -306,7 +313,10 @@ class SchemaConflict(FatalError):
 
 
 class BadRow(FatalError):
-    """A row that cannot be read as the schema says; the detail names file, byte offset, line, column, reason and text."""
+    """A row that cannot be read as the schema says.
+
+    The detail names file, byte offset, line, column, reason and text.
+    """
 
     code = "bad_row"
 
@@ -422,13 +432,19 @@ class Preempted(Interruption):
 
 
 class CutsRefuted(Interruption):
-    """A place where the plan guessed that a record starts is none. Not an error; the job is planned anew, with proven cuts."""
+    """A place where the plan guessed that a record starts is none.
+
+    Not an error; the job is planned anew, with proven cuts.
+    """
 
     code = "cuts_refuted"
 
 
 class SchemaWidened(Interruption):
-    """A value of an undeclared column does not fit: `widen` names column -> needed type. Not an error; the job's epoch rises."""
+    """A value of an undeclared column does not fit: `widen` names column -> needed type.
+
+    Not an error; the job's epoch rises.
+    """
 
     code = "schema_widened"
 
@@ -443,5 +459,9 @@ def subclasses(cls: type[GristmillError] = GristmillError) -> list[type[Gristmil
 
 def from_problem(problem: dict[str, Any]) -> GristmillError:
     """Rebuild an error that crossed a process border; an unknown code becomes `InternalError`."""
-    by_code = {cls.code: cls for cls in subclasses() if "code" in vars(cls) and cls not in {GristmillError, SchemaWidened}}
+    by_code = {
+        cls.code: cls
+        for cls in subclasses()
+        if "code" in vars(cls) and cls not in {GristmillError, SchemaWidened}
+    }
     return by_code.get(problem["code"], InternalError)(problem["detail"], errors=problem["errors"])

@@ -1,8 +1,11 @@
-"""Named places where a crash, a freeze or an error can be asked for. They do nothing unless the environment asks.
+"""Named places where a crash, a freeze or an error can be asked for.
 
-`GRISTMILL_FAULT_POINTS=commit.fenced:2:kill,dispatch.marked:1:raise` arms points in the process that has it: at the second passing
-of `commit.fenced` it kills itself. Each entry fires once, and says so in the log first. A testing aid (docs/reliability.md): no
-service needs it, and a name or an action that does not exist ends the process at its start.
+They do nothing unless the environment asks.
+
+`GRISTMILL_FAULT_POINTS=commit.fenced:2:kill,dispatch.marked:1:raise` arms points in the process that has it:
+at the second passing of `commit.fenced` it kills itself. Each entry fires once, and says so in the log first.
+A testing aid (docs/reliability.md): no service needs it, and a name or an action that does not exist ends the
+process at its start.
 """
 
 import os
@@ -66,7 +69,10 @@ log = structlog.get_logger()
 
 
 def armed(text: str) -> dict[str, dict[int, str]]:
-    """The actions that *text* asks for, by point and by the number of its passing; a ValueError names what does not exist."""
+    """The actions that *text* asks for, by point and by the number of its passing.
+
+    A ValueError names what does not exist.
+    """
     found: dict[str, dict[int, str]] = {}
     for entry in filter(None, text.split(",")):
         name, passing, action = entry.split(":")

@@ -1,7 +1,8 @@
 """Structured log lines on standard error: JSON for machines, colours for people.
 
-What comes from outside, such as a URL or a file's name, can neither forge a line nor reorder a terminal, and no key is written.
-A cause that repeats is written a few times and then counted, so that a flood of errors is no flood of lines.
+What comes from outside, such as a URL or a file's name, can neither forge a line nor reorder a terminal, and
+no key is written. A cause that repeats is written a few times and then counted, so that a flood of errors is
+no flood of lines.
 """
 
 import logging
@@ -41,7 +42,9 @@ def configure(settings: DatabaseSettings) -> None:
     render: Any = (
         structlog.processors.JSONRenderer()
         if json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -66,7 +69,10 @@ def configure(settings: DatabaseSettings) -> None:
 
 
 def cleaner(secrets: list[str], *, margin: str) -> structlog.typing.Processor:
-    """A processor that takes out keys and passwords, and escapes what does not print. Lines of a stack trace begin with *margin*."""
+    """A processor that takes out keys and passwords, and escapes what does not print.
+
+    Lines of a stack trace begin with *margin*.
+    """
 
     def clean(value: Any) -> Any:
         match value:
@@ -82,7 +88,10 @@ def cleaner(secrets: list[str], *, margin: str) -> structlog.typing.Processor:
                 return clean(repr(value))
 
     def process(_: Any, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        return {key: _trace(value) if key in _TRACES and isinstance(value, str) else clean(value) for key, value in line.items()}
+        return {
+            key: _trace(value) if key in _TRACES and isinstance(value, str) else clean(value)
+            for key, value in line.items()
+        }
 
     def _trace(text: str) -> str:
         return "\n".join(margin + printable(each) for each in _redacted(text, secrets).split("\n"))
@@ -106,7 +115,10 @@ def printable(text: str) -> str:
 
 
 class Handler(logging.StreamHandler[Any]):
-    """Writes to standard error; warnings and errors of one cause at most so often in a period, and then how many more there were."""
+    """Writes to standard error.
+
+    Warnings and errors of one cause at most so often in a period, and then how many more there were.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(sys.stderr)
@@ -116,7 +128,9 @@ class Handler(logging.StreamHandler[Any]):
 
     def emit(self, record: logging.LogRecord) -> None:
         now = self._clock()
-        while self._periods and (len(self._periods) > _CAUSES or next(iter(self._periods.values()))[0] <= now):
+        while self._periods and (
+            len(self._periods) > _CAUSES or next(iter(self._periods.values()))[0] <= now
+        ):
             self._tell(next(iter(self._periods)))
         if record.levelno >= logging.WARNING:
             cause = _cause(record)
@@ -143,7 +157,12 @@ def _cause(record: logging.LogRecord) -> Cause:
     line = record.msg if isinstance(record.msg, dict) else {"event": record.msg, "exc_info": record.exc_info}
     given = line.get("exc_info")
     error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
-    return record.name, record.levelno, str(line.get("event")), _place(error) if isinstance(error, BaseException) else ""
+    return (
+        record.name,
+        record.levelno,
+        str(line.get("event")),
+        _place(error) if isinstance(error, BaseException) else "",
+    )
 
 
 def _place(error: BaseException) -> str:

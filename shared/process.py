@@ -17,7 +17,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def prctl(option: int, value: int | bytes) -> None:
-    _checked("prctl", option, value if isinstance(value, bytes) else ctypes.c_ulong(value), *[ctypes.c_ulong(0)] * 3)
+    _checked(
+        "prctl",
+        option,
+        value if isinstance(value, bytes) else ctypes.c_ulong(value),
+        *[ctypes.c_ulong(0)] * 3,
+    )
 
 
 def adopt_orphans() -> None:
@@ -28,8 +33,9 @@ def adopt_orphans() -> None:
 def harden() -> dict[str, str]:
     """For every process of the service, as early as it can. The answer is what is in force, for the log.
 
-    No program that it starts has more rights than it has. No other process of its user may read its environment
-    or its memory, which hold passwords; but a program that it starts may be read until it asks for the same.
+    No program that it starts has more rights than it has. No other process of its user may read its
+    environment or its memory, which hold passwords; but a program that it starts may be read until it asks
+    for the same.
     """
     return {
         "no_new_privs": _told(lambda: prctl(PR_SET_NO_NEW_PRIVS, 1)),
@@ -54,7 +60,10 @@ def isolate() -> dict[str, str]:
 
 
 def _leave_network(*, all_files: bool) -> None:
-    """A network of its own, in which even loopback is down. Where that takes a right that it lacks, a user namespace gives it."""
+    """A network of its own, in which even loopback is down.
+
+    Where that takes a right that it lacks, a user namespace gives it.
+    """
     try:
         _checked("unshare", _CLONE_NEWNET)
     except PermissionError:

@@ -27,7 +27,9 @@ Folders = Annotated[list[Folder], NoDecode, BeforeValidator(_comma_separated)]
 class DatabaseSettings(BaseSettings):
     """What a command needs that only speaks to Postgres, and what every log must hide."""
 
-    model_config = SettingsConfigDict(env_prefix="GRISTMILL_", populate_by_name=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="GRISTMILL_", populate_by_name=True, extra="ignore", hide_input_in_errors=True
+    )
 
     database_url: Annotated[
         str,
@@ -38,10 +40,17 @@ class DatabaseSettings(BaseSettings):
     ]
     api_key: Annotated[
         SecretStr | None,
-        Field(min_length=32, description="An API key of the tenant default, beside those of `keys add`; at least 32 characters"),
+        Field(
+            min_length=32,
+            description="An API key of the tenant default, beside those of `keys add`; at least 32 characters",
+        ),
     ] = None
-    log_format: Annotated[Literal["json", "console"], Field(description="How log lines are written to standard error")] = "json"
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="The least severe log line written")] = "info"
+    log_format: Annotated[
+        Literal["json", "console"], Field(description="How log lines are written to standard error")
+    ] = "json"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="The least severe log line written")
+    ] = "info"
 
 
 class Settings(DatabaseSettings):
@@ -52,39 +61,70 @@ class Settings(DatabaseSettings):
             description="Redis 6.2 or newer, or Valkey, as a redis:// URL",
         ),
     ]
-    storage: Annotated[Path, Field(description="Folder for uploads, shared by the gateway and the workers")] = Path(".gristmill/storage")
+    storage: Annotated[
+        Path, Field(description="Folder for uploads, shared by the gateway and the workers")
+    ] = Path(".gristmill/storage")
     sources: Annotated[
-        CommaSeparated, Field(description="URL prefixes that source.uris may lie under, comma-separated; {tenant} is filled in")
+        CommaSeparated,
+        Field(
+            description="URL prefixes that source.uris may lie under, comma-separated; {tenant} is filled in"
+        ),
     ] = []
     allow_hidden_sources: Annotated[
         bool, Field(description="Whether a path below an allowed source may have steps that begin with a dot")
     ] = False
     protected_folders: Annotated[
-        Folders, Field(description="URLs of folders that no source may lead into, comma-separated, beside that of uploads")
+        Folders,
+        Field(
+            description="URLs of folders that no source may lead into, comma-separated, beside that of uploads"
+        ),
     ] = []
     max_listed_names: Annotated[
-        PositiveInt, Field(description="Most names of files and folders that the patterns of one job are compared with")
+        PositiveInt,
+        Field(description="Most names of files and folders that the patterns of one job are compared with"),
     ] = 1_000_000
-    host: Annotated[str, Field(description="Address the gateway binds; only loopback, unless there are API keys")] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535, description="Port the gateway binds; 0 picks a free one")] = 8080
-    slots: Annotated[PositiveInt, Field(description="Child processes of one worker; default: the number of cores")] = os.cpu_count() or 1
-    slot_memory_bytes: Annotated[PositiveInt, Field(description="Data segment limit of one child process")] = 2 * 1024**3
-    chunk_bytes: Annotated[PositiveInt, Field(description="Target size of a chunk where the spec does not say")] = 32 * 1024**2
-    batch_bytes: Annotated[PositiveInt, Field(description="Bytes a child process reads at a time")] = 8 * 1024**2
-    min_chunk_bytes: Annotated[PositiveInt, Field(description="Smallest options.chunk_bytes accepted")] = 64 * 1024
+    host: Annotated[
+        str, Field(description="Address the gateway binds; only loopback, unless there are API keys")
+    ] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port the gateway binds; 0 picks a free one")] = (
+        8080
+    )
+    slots: Annotated[
+        PositiveInt, Field(description="Child processes of one worker; default: the number of cores")
+    ] = os.cpu_count() or 1
+    slot_memory_bytes: Annotated[
+        PositiveInt, Field(description="Data segment limit of one child process")
+    ] = 2 * 1024**3
+    chunk_bytes: Annotated[
+        PositiveInt, Field(description="Target size of a chunk where the spec does not say")
+    ] = 32 * 1024**2
+    batch_bytes: Annotated[PositiveInt, Field(description="Bytes a child process reads at a time")] = (
+        8 * 1024**2
+    )
+    min_chunk_bytes: Annotated[PositiveInt, Field(description="Smallest options.chunk_bytes accepted")] = (
+        64 * 1024
+    )
     max_groups: Annotated[PositiveInt, Field(description="Largest limits.max_groups accepted")] = 100_000_000
     max_bytes: Annotated[
-        PositiveInt, Field(description="Largest limits.max_bytes accepted, and the limit of a job whose spec has none")
+        PositiveInt,
+        Field(description="Largest limits.max_bytes accepted, and the limit of a job whose spec has none"),
     ] = 16 * 1024**4
     max_chunks: Annotated[PositiveInt, Field(description="Largest limits.max_chunks accepted")] = 100_000
-    max_state_bytes: Annotated[PositiveInt, Field(description="Largest limits.max_state_bytes accepted")] = 64 * 1024**3
+    max_state_bytes: Annotated[PositiveInt, Field(description="Largest limits.max_state_bytes accepted")] = (
+        64 * 1024**3
+    )
     max_spec_bytes: Annotated[PositiveInt, Field(description="Largest job spec accepted")] = 1024**2
     max_upload_bytes: Annotated[PositiveInt, Field(description="Largest upload accepted")] = 1024**4
-    min_upload_bytes_per_second: Annotated[NonNegativeInt, Field(description="An upload that brings less for half a minute is ended")] = (
-        1024
+    min_upload_bytes_per_second: Annotated[
+        NonNegativeInt, Field(description="An upload that brings less for half a minute is ended")
+    ] = 1024
+    max_upload_seconds: Annotated[PositiveInt, Field(description="Longest time that an upload may take")] = (
+        24 * 3600
     )
-    max_upload_seconds: Annotated[PositiveInt, Field(description="Longest time that an upload may take")] = 24 * 3600
     max_connections_per_address: Annotated[
-        PositiveInt | None, Field(description="Most connections from one address to the gateway; default: three quarters of all")
+        PositiveInt | None,
+        Field(description="Most connections from one address to the gateway; default: three quarters of all"),
     ] = None
-    time_scale: Annotated[float, Field(gt=0, description="Multiplies every period of the protocol; tests use 0.1")] = 1.0
+    time_scale: Annotated[
+        float, Field(gt=0, description="Multiplies every period of the protocol; tests use 0.1")
+    ] = 1.0

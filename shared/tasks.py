@@ -13,7 +13,11 @@ log = structlog.get_logger()
 
 
 async def forever(
-    name: str, run: Callable[[], Awaitable[None]], *, rest: float = REST_SECONDS, away: tuple[type[Exception], ...] = ()
+    name: str,
+    run: Callable[[], Awaitable[None]],
+    *,
+    rest: float = REST_SECONDS,
+    away: tuple[type[Exception], ...] = (),
 ) -> NoReturn:
     """Run again, after a rest, whatever ends a run: only who cancels this task ends it, not a driver that cancels itself.
 
@@ -35,10 +39,12 @@ async def forever(
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:
-    """Cancel the tasks, again and again, until they have ended or *seconds* have passed; returns those that have not.
+    """Cancel the tasks, again and again, until they have ended or *seconds* have passed.
 
-    Once is not enough before Python 3.12: a cancellation that meets the end of what `asyncio.wait_for` waits for is lost
-    (python/cpython#86296), and redis-py sends every command through it.
+    Returns those that have not.
+
+    Once is not enough before Python 3.12: a cancellation that meets the end of what `asyncio.wait_for` waits
+    for is lost (python/cpython#86296), and redis-py sends every command through it.
     """
     pending = set(tasks)
     deadline = time.monotonic() + seconds

@@ -37,7 +37,9 @@ def _allow_many_files(slots: int) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if most < (needed := max(SOME_FILES, slots * FILES_A_SLOT)):
-        structlog.get_logger().warning("files.few", limit=most, needed=needed, cure="raise the hard limit of `ulimit -n`")
+        structlog.get_logger().warning(
+            "files.few", limit=most, needed=needed, cure="raise the hard limit of `ulimit -n`"
+        )
 
 
 if __name__ == "__main__":

@@ -35,14 +35,19 @@ class Context:
     _works: OrderedDict[tuple[str, int], "Work"] = field(default_factory=OrderedDict)
 
     async def work(self, lease: Lease) -> "Work":
-        """What the lease's job is about; remembered, since a plan of many files is large and its chunks are many."""
+        """What the lease's job is about.
+
+        Remembered, since a plan of many files is large and its chunks are many.
+        """
         known = self._works.get((lease.job_id, lease.epoch))
         if known is not None:
             return known
         row = await self.units.work(lease.job_id)
         if row["epoch"] != lease.epoch:
             raise LeaseLost("The job has moved to another epoch")
-        work = Work(**{"job_id": row["id"], **{name: row[name] for name in Work.__slots__ if name != "job_id"}})
+        work = Work(
+            **{"job_id": row["id"], **{name: row[name] for name in Work.__slots__ if name != "job_id"}}
+        )
         if work.plan is not None:
             self._works[lease.job_id, lease.epoch] = work
             while len(self._works) > REMEMBERED_JOBS:

@@ -71,7 +71,10 @@ class Child:
 
     @classmethod
     async def start(cls, template: Template) -> "Child":
-        """Raises OSError if the template is gone. Who cancels it leaves a child that ends by itself, and that nobody waits for."""
+        """Raises OSError if the template is gone.
+
+        Who cancels it leaves a child that ends by itself, and that nobody waits for.
+        """
         with ExitStack() as given, ExitStack() as ours:
             sock, theirs = socket.socketpair()
             ours.callback(sock.close)
@@ -88,7 +91,9 @@ class Child:
             born = await asyncio.get_running_loop().sock_recv(sock, _PID_BYTES)
             if len(born) < _PID_BYTES:
                 raise OSError(f"the template ended ({template.fate})")
-            ready = await _word(sock)  # or its end: in both cases it is our child now, and no longer the template's
+            ready = await _word(
+                sock
+            )  # or its end: in both cases it is our child now, and no longer the template's
             child = cls(int.from_bytes(born, "little"), template.memory_bytes, sock, words)
             child._open.push(ours.pop_all())
         try:
@@ -111,7 +116,9 @@ class Child:
         pid, status, usage = os.wait4(self.pid, os.WNOHANG)
         if pid == 0:
             return
-        self.death = Death(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024, self._memory_bytes, self._said())
+        self.death = Death(
+            os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024, self._memory_bytes, self._said()
+        )
         asyncio.get_running_loop().remove_reader(self._pidfd)
         self._ended.set()
 
@@ -139,8 +146,12 @@ class Child:
         raise ChildDied(f"The child process ended with {self.death}")
 
     @asynccontextmanager
-    async def run(self, request: dict[str, Any], files: list[int], allowed: timedelta) -> AsyncIterator[Answer]:
-        """Run one request and lend its answer. Raises the error that the child reports, OutOfMemory, ChildDied, or TimeoutError after *allowed*.
+    async def run(
+        self, request: dict[str, Any], files: list[int], allowed: timedelta
+    ) -> AsyncIterator[Answer]:
+        """Run one request and lend its answer.
+
+        Raises the error that the child reports, OutOfMemory, ChildDied, or TimeoutError after *allowed*.
 
         A caller that stops waiting (cancel, lost lease) leaves a busy child behind, which is killed: CPU work
         cannot be stopped otherwise. So is one that ran out of memory: what it holds may be in pieces.
@@ -175,7 +186,10 @@ class Child:
         self._said()
 
     def preempt(self) -> bool:
-        """Kill it if it computes: `run` raises Preempted. What has answered is being committed, and is let alone."""
+        """Kill it if it computes: `run` raises Preempted.
+
+        What has answered is being committed, and is let alone.
+        """
         if not self._computing or not self.alive:
             return False
         self._preempted = True
@@ -231,7 +245,10 @@ class Executor:
 
     @property
     def ready(self) -> int:
-        """How many children wait for work. One that still starts is seconds away: others should have the work."""
+        """How many children wait for work.
+
+        One that still starts is seconds away: others should have the work.
+        """
         return sum(place.done() for place in self._places)
 
     def _begin(self) -> asyncio.Task[Child]:
@@ -256,7 +273,12 @@ class Executor:
     async def tend(self) -> None:
         """Called again and again: replace a template that does not answer, before a slot needs it."""
         template = self._template
-        if self._closing.is_set() or template is None or not template.alive or template.answers(time.monotonic()):
+        if (
+            self._closing.is_set()
+            or template is None
+            or not template.alive
+            or template.answers(time.monotonic())
+        ):
             return
         log.warning("template.frozen", template=template.pid)
         template.close()
@@ -271,7 +293,10 @@ class Executor:
 
     @asynccontextmanager
     async def child(self) -> AsyncIterator[Child]:
-        """Lend a living child of a slot that the caller has taken. A new one takes a dead one's place at once, while the caller goes on."""
+        """Lend a living child of a slot that the caller has taken.
+
+        A new one takes a dead one's place at once, while the caller goes on.
+        """
         place = max(self._places, key=lambda place: place.done())
         self._places.remove(place)
         try:

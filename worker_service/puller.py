@@ -15,13 +15,16 @@ HAND_OVER_SECONDS = 30
 class Puller(Worker):
     """Takes no more messages than there are free slots, each off the queue, and waits inside Redis while there is none.
 
-    arq's own loop reads the first ids of the queue, those in progress included, again and again, and asks for each whether it is free:
-    with many workers they spend their time on each other's messages (docs/reliability.md).
+    arq's own loop reads the first ids of the queue, those in progress included, again and again, and asks for
+    each whether it is free: with many workers they spend their time on each other's messages
+    (docs/reliability.md).
     """
 
     def __init__(self, ctx: Context, runner: Runner) -> None:
         super().__init__(
-            functions=[func(function, keep_result=0, max_tries=NEVER_TOO_OFTEN) for function in (work, refused)],
+            functions=[
+                func(function, keep_result=0, max_tries=NEVER_TOO_OFTEN) for function in (work, refused)
+            ],
             queue_name=QUEUE,
             redis_pool=ctx.doorbell.redis,
             handle_signals=False,

@@ -17,7 +17,11 @@ log = structlog.get_logger()
 
 
 class Runner:
-    """Owns one task a busy slot; `slot_freed` is set whenever a slot becomes free or its child ready, `new_units` when there may be more to ring for."""
+    """Owns one task a busy slot.
+
+    `slot_freed` is set whenever a slot becomes free or its child ready, `new_units` when there may be more to
+    ring for.
+    """
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -45,7 +49,10 @@ class Runner:
         return set(self._running)
 
     def take(self) -> None:
-        """Set a free slot to work. With none free the message is dropped: a slot looks for more work before it rests."""
+        """Set a free slot to work.
+
+        With none free the message is dropped: a slot looks for more work before it rests.
+        """
         if self.free > 0:
             task = asyncio.create_task(self._work())
             self._tasks.add(task)
@@ -104,7 +111,9 @@ class Runner:
     def stop_lost(self, before: set[tuple[int, int]], held: set[tuple[int, int]]) -> None:
         """Kill the work of leases that were at work before the heartbeat and that Postgres no longer calls ours and wanted."""
         for key in before - held:
-            if (running := self._running.pop(key, None)) is not None:  # a second time would interrupt the giving back
+            if (
+                running := self._running.pop(key, None)
+            ) is not None:  # a second time would interrupt the giving back
                 log.info("unit.stopped", unit=key[0], attempt=key[1])
                 running[0].cancel()
 
@@ -121,12 +130,17 @@ class Runner:
         return found
 
     async def drain(self, patience: float) -> None:
-        """Let running units finish for *patience* seconds, then stop them; they go back to pending, uncharged."""
+        """Let running units finish for *patience* seconds, then stop them.
+
+        They go back to pending, uncharged.
+        """
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=patience)
         self.stop()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=END_SECONDS)  # with Postgres away they cannot be given back; the sweeper will
+            await asyncio.wait(
+                self._tasks, timeout=END_SECONDS
+            )  # with Postgres away they cannot be given back; the sweeper will
 
     def stop(self) -> None:
         """Stop the running units, once, unlike `shared.tasks.end`: a second time would interrupt the giving back."""

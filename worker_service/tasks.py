@@ -1,7 +1,7 @@
 """The arq functions. They only hand over.
 
-No unit ever runs inside an arq job, so that none of arq's timeouts, retries or cancellations can reach it, and a message
-leaves Redis as soon as it is heard.
+No unit ever runs inside an arq job, so that none of arq's timeouts, retries or cancellations can reach it,
+and a message leaves Redis as soon as it is heard.
 """
 
 from typing import Any

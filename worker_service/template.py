@@ -22,14 +22,16 @@ _MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
     "MALLOC_TRIM_THRESHOLD_": str(64 * 1024**2),
 }
-"""glibc's allocator, told to keep and reuse the memory of batches: fresh pages for each would take as long as the parsing of CSV. jemalloc,
-which is loaded but not used, without its thread: who forks must have only one."""
+"""glibc's allocator, told to keep and reuse the memory of batches: fresh pages for each would take as long as the parsing of CSV. jemalloc, which is loaded but not used, without its thread: who forks must have only one."""
 
 
 class Template:
-    """Made in the main thread: the kernel's parent-death signal follows a thread. *module* is what it runs; tests bring a wicked one.
+    """Made in the main thread: the kernel's parent-death signal follows a thread.
 
-    It forks twice for a child. If it is killed between the two, what is in between stays a zombie until this process ends.
+    *module* is what it runs; tests bring a wicked one.
+
+    It forks twice for a child. If it is killed between the two, what is in between stays a zombie until this
+    process ends.
     """
 
     def __init__(self, memory_bytes: int, module: str = CHILD) -> None:
@@ -71,7 +73,10 @@ class Template:
         return told
 
     def fork(self, descriptors: list[int]) -> None:
-        """Ask for a child that gets *descriptors*; the first is a socket, on which its pid comes back. Raises OSError if the template is gone."""
+        """Ask for a child that gets *descriptors*; the first is a socket, on which its pid comes back.
+
+        Raises OSError if the template is gone.
+        """
         self._ask(descriptors)
 
     def answers(self, now: float) -> bool:
@@ -109,5 +114,7 @@ def child_environment() -> dict[str, str]:
         for name in ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
         if name in os.environ
     }
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+    threads = dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+    )
     return {**kept, **threads, **_MEMORY}

@@ -74,9 +74,16 @@ async def keep(ctx: Context, name: str, run: Callable[[], Awaitable[None]]) -> N
 def build(settings: Settings, executor: Executor) -> Context:
     timings = Timings().scaled(settings.time_scale)
     size = settings.slots * 2 + 4
-    # Whoever waits for a lock gives up and tries again, so that one frozen transaction holds up nobody who has other things to do.
+    # Whoever waits for a lock gives up and tries again, so that one frozen transaction holds up nobody who
+    # has other things to do.
     limits = QUEUE_PLANS | {"lock_timeout": f"{timings.sweep / timedelta(milliseconds=1):.0f}"}
-    pool = connect(settings.database_url, name="gristmill-worker", size=size, idle_in_transaction=timings.lease, settings=limits)
+    pool = connect(
+        settings.database_url,
+        name="gristmill-worker",
+        size=size,
+        idle_in_transaction=timings.lease,
+        settings=limits,
+    )
     units = UnitStore(pool, timings, STATE_VERSION)
     return Context(
         settings=settings,
@@ -97,14 +104,20 @@ async def ready(pool: Pool) -> None:
         try:
             if await at_head(pool):
                 return
-            log.warning("database.waits", reason="migrations are not at head; run `python -m api_service migrate`")
+            log.warning(
+                "database.waits", reason="migrations are not at head; run `python -m api_service migrate`"
+            )
         except TransientError as error:
             log.warning("database.waits", reason=error.detail)
         await asyncio.sleep(1)
 
 
 def run(settings: Settings, executor: Executor) -> NoReturn:
-    """A worker's whole life. It ends with `os._exit`: the interpreter's own end would wait for a thread that hangs in a dead file system."""
+    """A worker's whole life.
+
+    It ends with `os._exit`: the interpreter's own end would wait for a thread that hangs in a dead file
+    system.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, executor))
         sys.stderr.flush()
@@ -112,7 +125,10 @@ def run(settings: Settings, executor: Executor) -> NoReturn:
 
 
 async def serve(settings: Settings, executor: Executor) -> None:
-    """Work until SIGTERM or SIGINT; then finish what is leased, within the drain time, and leave. A second signal ends it at once."""
+    """Work until SIGTERM or SIGINT; then finish what is leased, within the drain time, and leave.
+
+    A second signal ends it at once.
+    """
     ctx = build(settings, executor)
     runner = Runner(ctx)
     stop = asyncio.Event()
@@ -131,7 +147,10 @@ async def serve(settings: Settings, executor: Executor) -> None:
 
 
 def _listen_to_signals(runner: Runner, stop: asyncio.Event) -> None:
-    """The first signal asks for a drain. The second kills the children and gives their units back, if Postgres answers soon enough."""
+    """The first signal asks for a drain.
+
+    The second kills the children and gives their units back, if Postgres answers soon enough.
+    """
     loop = asyncio.get_running_loop()
 
     def told() -> None:
@@ -175,10 +194,16 @@ async def _work(ctx: Context, runner: Runner, heart: WorkerStore, stop: asyncio.
     stopping = asyncio.create_task(stop.wait(), name="stop")
     ended, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for task in ended - {stopping}:
-        log.error("worker.loop_ended", loop=task.get_name(), error=None if task.cancelled() else repr(task.exception()))
+        log.error(
+            "worker.loop_ended",
+            loop=task.get_name(),
+            error=None if task.cancelled() else repr(task.exception()),
+        )
     ctx.draining = True
     log.info("worker.draining", units=len(runner.leases))
-    await _end([task for task in tasks if task.get_name() in {"puller", "listener"}])  # what they take now, nobody would run
+    await _end(
+        [task for task in tasks if task.get_name() in {"puller", "listener"}]
+    )  # what they take now, nobody would run
     await runner.drain(timings.drain.total_seconds())
     await _end([stopping, *tasks])
     with contextlib.suppress(TransientError):
@@ -188,4 +213,8 @@ async def _work(ctx: Context, runner: Runner, heart: WorkerStore, stop: asyncio.
 async def _end(tasks: list[asyncio.Task[Any]]) -> None:
     """End the loops; one that cannot end must not keep the process alive."""
     for task in await end(tasks, END_SECONDS):
-        log.error("worker.stuck", loop=task.get_name(), stack=[f"{f.f_code.co_filename}:{f.f_lineno}" for f in task.get_stack()])
+        log.error(
+            "worker.stuck",
+            loop=task.get_name(),
+            stack=[f"{f.f_code.co_filename}:{f.f_lineno}" for f in task.get_stack()],
+        )

@@ -7,4 +7,6 @@ from aiohttp import web
 
 
 def json_response(document: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(body=msgspec.json.encode(document), status=status, headers=headers, content_type="application/json")
+    return web.Response(
+        body=msgspec.json.encode(document), status=status, headers=headers, content_type="application/json"
+    )

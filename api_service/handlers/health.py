@@ -11,7 +11,14 @@ async def livez(_: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Redis away is only `degraded`: submits are kept, and the workers find them by themselves. So are submits without a worker."""
+    """Redis away is only `degraded`: submits are kept, and the workers find them by themselves.
+
+    So are submits without a worker.
+    """
     ready = await request.app[READINESS].check()
-    status = {"status": "ok" if ready.redis else "degraded", "postgres": "ok", "redis": "ok" if ready.redis else "away"}
+    status = {
+        "status": "ok" if ready.redis else "degraded",
+        "postgres": "ok",
+        "redis": "ok" if ready.redis else "away",
+    }
     return json_response(status | {"workers": {"live": ready.live, "able": ready.able}})

@@ -37,7 +37,9 @@ async def _rows(request: web.Request, version: Version, cursor: Cursor | None) -
     query = parse_row_query(request.query, columns, wanted, cursor)
     results = request.app[RESULTS]
     if wanted == "csv":
-        response = web.StreamResponse(headers={"Content-Type": "text/csv; charset=utf-8; header=present", "Vary": "Accept"})
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/csv; charset=utf-8; header=present", "Vary": "Accept"}
+        )
         return await stream(request, response, results.csv(version, query))
     shown = [{"name": name, "type": columns.types[name]} for name in query.columns]
     async with results.page(version, query) as page:

@@ -15,21 +15,32 @@ async def create(request: web.Request) -> web.Response:
     parameters.only(request.query, ("filename",))
     check_uncompressed(request)
     if request.content_type.startswith("multipart/"):
-        raise UnsupportedMediaType("Send the file itself as the body, not a form: curl --data-binary @file, or curl -T file -X POST")
+        raise UnsupportedMediaType(
+            "Send the file itself as the body, not a form: curl --data-binary @file, or curl -T file -X POST"
+        )
     settings = request.app[SETTINGS]
-    body = blocks(request, settings.max_upload_bytes, seconds=settings.max_upload_seconds, rate=settings.min_upload_bytes_per_second)
+    body = blocks(
+        request,
+        settings.max_upload_bytes,
+        seconds=settings.max_upload_seconds,
+        rate=settings.min_upload_bytes_per_second,
+    )
     upload = await request.app[UPLOADS].put(
         request[TENANT],
         body,
         filename=parameters.filename(request.query),
         sha256=promised_sha256(request.headers.getall("Content-Digest", [])),
     )
-    return json_response(upload_document(upload), status=201, headers={"Location": f"/v1/uploads/{upload.id}"})
+    return json_response(
+        upload_document(upload), status=201, headers={"Location": f"/v1/uploads/{upload.id}"}
+    )
 
 
 async def read(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
-    return json_response(upload_document(await request.app[UPLOADS].get(request[TENANT], request.match_info["id"])))
+    return json_response(
+        upload_document(await request.app[UPLOADS].get(request[TENANT], request.match_info["id"]))
+    )
 
 
 async def delete(request: web.Request) -> web.Response:

@@ -18,11 +18,17 @@ KNOWN_SECONDS = 30.0
 class Access:
     """Knows the one key of the settings and the keys of the database.
 
-    With *demand*, for a gateway that others can reach, a request without a key is refused even while no key exists.
+    With *demand*, for a gateway that others can reach, a request without a key is refused even while no key
+    exists.
     """
 
     def __init__(
-        self, store: ApiKeyStore, configured: SecretStr | None, *, demand: bool, clock: Callable[[], float] = time.monotonic
+        self,
+        store: ApiKeyStore,
+        configured: SecretStr | None,
+        *,
+        demand: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._clock = store, clock
         self._configured = None if configured is None else digest(configured.get_secret_value())

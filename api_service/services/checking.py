@@ -31,7 +31,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A valid spec in its one spelling. *refusal* is why this server takes no new job of it, if it does not."""
+    """A valid spec in its one spelling.
+
+    *refusal* is why this server takes no new job of it, if it does not.
+    """
 
     canonical: str
     digest: str
@@ -69,7 +72,9 @@ class SpecChecker:
             PROCESSES,
             PROCESSES_A_TENANT,
             patience=TURN_SECONDS,
-            refusal=SpecCheckBusy("Other large specs are being checked; send this one again, or make it smaller than 64 kB"),
+            refusal=SpecCheckBusy(
+                "Other large specs are being checked; send this one again, or make it smaller than 64 kB"
+            ),
         )
         self._idle: list[asyncio.subprocess.Process] = []
 
@@ -91,7 +96,9 @@ class SpecChecker:
             if process is not None:
                 await _end(process)
             if isinstance(error, TimeoutError | asyncio.IncompleteReadError | OSError):
-                log.warning("spec_check.ended", bytes=len(frames[-1]), error=str(error) or type(error).__name__)
+                log.warning(
+                    "spec_check.ended", bytes=len(frames[-1]), error=str(error) or type(error).__name__
+                )
                 raise SpecCheckBusy(
                     f"The check of this spec of {len(frames[-1]):,} bytes was cut off; it may take {CHECK_SECONDS:g} s: "
                     "send it again, or make it smaller"

@@ -36,7 +36,12 @@ class Watched:
 
 class JobService:
     def __init__(
-        self, jobs: JobStore, versions: VersionStore, uploads: UploadStore, checker: SpecChecker, nudge: Callable[[], None]
+        self,
+        jobs: JobStore,
+        versions: VersionStore,
+        uploads: UploadStore,
+        checker: SpecChecker,
+        nudge: Callable[[], None],
     ) -> None:
         self._jobs = jobs
         self._versions = versions
@@ -50,7 +55,9 @@ class JobService:
     async def submit(self, tenant: str, body: bytes, idempotency_key: str | None) -> tuple[Job, bool]:
         """Commit the job of a spec; the flag says that the key was known and the job is the one it made."""
         checked = await self._checker.check(tenant, body)
-        if idempotency_key is not None and (known := await self._jobs.replayed(tenant, idempotency_key, checked.digest)):
+        if idempotency_key is not None and (
+            known := await self._jobs.replayed(tenant, idempotency_key, checked.digest)
+        ):
             return known, True  # its upload may be gone by now, or its limits above today's
         if checked.refusal is not None:
             raise checked.refusal
@@ -73,7 +80,9 @@ class JobService:
         ids = {no: uri.removeprefix(UPLOAD) for no, uri in enumerate(uris) if uri.startswith(UPLOAD)}
         known = await self._uploads.use(tenant, list(ids.values())) if ids else set()
         missing: list[Detail] = [
-            {"pointer": f"#/source/uris/{no}", "detail": f"there is no upload {i}"} for no, i in ids.items() if i not in known
+            {"pointer": f"#/source/uris/{no}", "detail": f"there is no upload {i}"}
+            for no, i in ids.items()
+            if i not in known
         ]
         if missing:
             raise SourceNotFound("The source names uploads that do not exist", errors=missing[:MAX_FAULTS])
@@ -81,7 +90,9 @@ class JobService:
     async def get(self, tenant: str, job_id: str) -> Job:
         job = await self._rows.get((tenant, job_id), lambda: self._jobs.get(tenant, job_id))
         if job is not None and job.state in {"failed", "cancelled"}:
-            self._rows.forget((tenant, job_id))  # another gateway may retry it, and a client that polls takes `done` for the end
+            self._rows.forget(
+                (tenant, job_id)
+            )  # another gateway may retry it, and a client that polls takes `done` for the end
         return _found(job, job_id)
 
     async def watched(self, job: Job) -> Watched:
@@ -103,7 +114,10 @@ class JobService:
         progress = await self._jobs.progress([job.id for job in jobs])
         named = [job.id for job in jobs if job.result and job.result_name]
         current = await self._versions.shown(named) if named else set()
-        return [Watched(job, progress.get(job.id, Progress()), not job.result_name or job.id in current) for job in jobs], further
+        return [
+            Watched(job, progress.get(job.id, Progress()), not job.result_name or job.id in current)
+            for job in jobs
+        ], further
 
     async def cancel(self, tenant: str, job_id: str) -> Job:
         return await self._changed(self._jobs.cancel, tenant, job_id)
@@ -117,7 +131,9 @@ class JobService:
     async def retry(self, tenant: str, job_id: str) -> Job:
         return await self._changed(self._jobs.retry, tenant, job_id)
 
-    async def _changed(self, change: Callable[[str, str], Awaitable[Job | None]], tenant: str, job_id: str) -> Job:
+    async def _changed(
+        self, change: Callable[[str, str], Awaitable[Job | None]], tenant: str, job_id: str
+    ) -> Job:
         try:
             job = _found(await change(tenant, job_id), job_id)
         finally:
@@ -125,11 +141,17 @@ class JobService:
         self._nudge()  # a job that is resumed or tried again has work to do; for the others this costs nothing
         return job
 
-    async def wait(self, job: Job, seconds: float, until: Callable[[Job], bool], gone: Callable[[], bool]) -> Job:
+    async def wait(
+        self, job: Job, seconds: float, until: Callable[[Job], bool], gone: Callable[[], bool]
+    ) -> Job:
         """The job as soon as *until* holds, or as it stands after *seconds*, when the gateway stops, or soon after *gone* holds."""
         deadline = time.monotonic() + seconds
-        while not (until(job) or gone() or self.lookout.stopping) and (left := deadline - time.monotonic()) > 0:
-            moved = await self.lookout.moved((job.tenant, job.id), (job.state, job.phase), min(left, PRESENT_SECONDS))
+        while (
+            not (until(job) or gone() or self.lookout.stopping) and (left := deadline - time.monotonic()) > 0
+        ):
+            moved = await self.lookout.moved(
+                (job.tenant, job.id), (job.state, job.phase), min(left, PRESENT_SECONDS)
+            )
             if moved or time.monotonic() >= deadline:  # a last look for itself: the look-out may be blind
                 job = await self.get(job.tenant, job.id)
         return job

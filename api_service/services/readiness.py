@@ -42,10 +42,14 @@ class Readiness:
 
     async def _check(self) -> Ready:
         if not await at_head(self._pool):
-            raise NotMigrated("The database's schema is not the one that this version needs; run `python -m api_service migrate`")
+            raise NotMigrated(
+                "The database's schema is not the one that this version needs; run `python -m api_service migrate`"
+            )
         live, able = await self._workers.able(self._lease)
         asked = asyncio.create_task(self._doorbell.connected())
-        answered, _ = await asyncio.wait({asked}, timeout=_REDIS_SECONDS)  # asyncio.timeout would rely on redis-py to be cancelled
+        answered, _ = await asyncio.wait(
+            {asked}, timeout=_REDIS_SECONDS
+        )  # asyncio.timeout would rely on redis-py to be cancelled
         asked.cancel()
         return Ready(redis=bool(answered) and asked.result(), live=live, able=able)
 

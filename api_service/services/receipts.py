@@ -18,7 +18,9 @@ class ReceiptService:
         if receipt is not None:
             return receipt
         if state in {"failed", "cancelled"}:
-            raise NoResult(f"Job {job_id} {'was ' if state == 'cancelled' else ''}{state}, so it has no receipt")
+            raise NoResult(
+                f"Job {job_id} {'was ' if state == 'cancelled' else ''}{state}, so it has no receipt"
+            )
         if state == "succeeded":
             raise NoResult(f"Job {job_id} was published by a version of Gristmill that wrote no receipts")
         raise NotReady(f"Job {job_id} is {state}; its receipt is written when it succeeds")

@@ -25,7 +25,9 @@ class Page:
 class ResultService:
     """*pages* and *exports* bound how many answers with rows are made and sent at once, and with it the memory that they take."""
 
-    def __init__(self, jobs: JobStore, versions: VersionStore, rows: RowStore, *, pages: Turns, exports: Turns) -> None:
+    def __init__(
+        self, jobs: JobStore, versions: VersionStore, rows: RowStore, *, pages: Turns, exports: Turns
+    ) -> None:
         self._jobs = jobs
         self._versions = versions
         self._rows = rows
@@ -55,17 +57,25 @@ class ResultService:
         if not job.done:
             raise NotReady(f"Job {job_id} is {job.state}; its rows can be read once it has succeeded")
         if job.state != "succeeded":
-            raise NoResult(f"Job {job_id} {'was ' if job.state == 'cancelled' else ''}{job.state}, so it has no rows")
+            raise NoResult(
+                f"Job {job_id} {'was ' if job.state == 'cancelled' else ''}{job.state}, so it has no rows"
+            )
         raise ResultExpired(f"The rows of job {job_id} are kept no longer")
 
     async def of_name(self, tenant: str, name: str, number: int | None, cursor: Cursor | None) -> Version:
         """The version that the cursor walks, or the one of that number, or else the current one."""
         if cursor is None:
-            return await self.current(tenant, name) if number is None else await self._numbered(tenant, name, number)
+            return (
+                await self.current(tenant, name)
+                if number is None
+                else await self._numbered(tenant, name, number)
+            )
         await self.current(tenant, name)
         version = await self._versions.get(tenant, cursor.job_id)
         if version is None:
-            raise CursorExpired("The version that this cursor walks is kept no longer; begin again without `after`")
+            raise CursorExpired(
+                "The version that this cursor walks is kept no longer; begin again without `after`"
+            )
         if version.name != name or number not in {None, version.version}:
             raise InvalidCursor("This cursor belongs to another result or version")
         return version
@@ -84,7 +94,9 @@ class ResultService:
                 rows = await self._rows.page(version, query)
             except ResultExpired as error:
                 if query.after is not None:
-                    raise CursorExpired("The version that this cursor walks is kept no longer; begin again without `after`") from error
+                    raise CursorExpired(
+                        "The version that this cursor walks is kept no longer; begin again without `after`"
+                    ) from error
                 raise
             items = [dict(zip(query.columns, map(_plain, row), strict=True)) for row in rows.values]
             yield Page(items, None if rows.last is None else _next(version, query, rows.last))

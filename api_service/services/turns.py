@@ -32,6 +32,8 @@ class Turns:
     async def _wait(self, tenant: str) -> None:
         try:
             async with asyncio.timeout(self._patience):
-                await self._changed.wait_for(lambda: self._taken[tenant] < self._most_each and self._taken.total() < self._most)
+                await self._changed.wait_for(
+                    lambda: self._taken[tenant] < self._most_each and self._taken.total() < self._most
+                )
         except TimeoutError as error:
             raise type(self._refusal)(self._refusal.detail) from error

@@ -14,14 +14,18 @@ class UploadService:
         self._uploads = uploads
         self._files = files
 
-    async def put(self, tenant: str, blocks: AsyncIterator[bytes], *, filename: str | None, sha256: str | None) -> Upload:
+    async def put(
+        self, tenant: str, blocks: AsyncIterator[bytes], *, filename: str | None, sha256: str | None
+    ) -> Upload:
         """Store the blocks; nothing is left if they break off, or if they do not hash to *sha256* (in hex)."""
         await self._uploads.ping()
         upload_id = new_id("upl")
         stored = await self._files.put(tenant, upload_id, blocks, sha256=sha256)
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(self._files.delete, tenant, upload_id)
-            upload = await self._uploads.insert(tenant, upload_id, filename=filename, size=stored.bytes, sha256=stored.sha256)
+            upload = await self._uploads.insert(
+                tenant, upload_id, filename=filename, size=stored.bytes, sha256=stored.sha256
+            )
             undo.pop_all()
         return upload
 

@@ -59,7 +59,10 @@ class _Watch:
     waiting: dict["asyncio.Future[None]", Standing] = field(default_factory=dict)
 
     def wake(self, now: Standing | None) -> bool:
-        """Those who have seen something else; all of them when nothing can be said about the job. False: nobody."""
+        """Those who have seen something else; all of them when nothing can be said about the job.
+
+        False: nobody.
+        """
         others = [future for future, seen in self.waiting.items() if seen != now and not future.done()]
         for future in others:
             future.set_result(None)
@@ -72,14 +75,19 @@ class LookOut:
     Jobs are (tenant, id); *on_move* is called before anybody is woken.
     """
 
-    def __init__(self, look: Callable[[list[str]], Awaitable[dict[str, Standing]]], on_move: Callable[[Key], None]) -> None:
+    def __init__(
+        self, look: Callable[[list[str]], Awaitable[dict[str, Standing]]], on_move: Callable[[Key], None]
+    ) -> None:
         self._look, self._on_move = look, on_move
         self._watches: dict[Key, _Watch] = {}
         self._wanted = asyncio.Event()
         self.stopping = False
 
     async def moved(self, job: Key, seen: Standing, seconds: float) -> bool:
-        """True as soon as the job may stand otherwise than *seen*, False after *seconds*; at once when the gateway stops."""
+        """True as soon as the job may stand otherwise than *seen*, False after *seconds*.
+
+        At once when the gateway stops.
+        """
         if self.stopping:
             return False
         watch = self._watches.setdefault(job, _Watch(time.monotonic() + _FIRST_LOOK))

@@ -41,11 +41,13 @@ def is_loopback(host: str) -> bool:
 
 
 def check_own_site(method: str, headers: Mapping[str, str], bound: str) -> None:
-    """Raise CrossSiteRequest for what a web page in the user's browser could have sent; *bound* is the address listened on.
+    """Raise CrossSiteRequest for what a web page in the user's browser could have sent.
 
-    A gateway without keys trusts whoever can reach loopback, and every page that the user opens can. Another name than
-    loopback's in `Host` means that the page's own name was made to point here (DNS rebinding); `Origin` and
-    `Sec-Fetch-Site` are set by the browser, and no page can change them.
+    *bound* is the address listened on.
+
+    A gateway without keys trusts whoever can reach loopback, and every page that the user opens can. Another
+    name than loopback's in `Host` means that the page's own name was made to point here (DNS rebinding);
+    `Origin` and `Sec-Fetch-Site` are set by the browser, and no page can change them.
     """
     host = headers.get("Host", "")
     name = _hostname(host)
@@ -56,7 +58,9 @@ def check_own_site(method: str, headers: Mapping[str, str], bound: str) -> None:
     if method in SAFE_METHODS:
         return
     origin = headers.get("Origin")
-    if headers.get("Sec-Fetch-Site") not in _OWN_SITE or (origin is not None and _authority(origin) != host.lower()):
+    if headers.get("Sec-Fetch-Site") not in _OWN_SITE or (
+        origin is not None and _authority(origin) != host.lower()
+    ):
         raise CrossSiteRequest(
             "This request was made by a web page of another site, and without API keys such requests change nothing here"
         )

@@ -21,7 +21,9 @@ class Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 def fingerprint(filters: Sequence[Filter], order: Sequence[Term]) -> str:
-    text = repr(([(f.column, f.operator, f.value) for f in filters], [(t.column, t.descending) for t in order]))
+    text = repr(
+        ([(f.column, f.operator, f.value) for f in filters], [(t.column, t.descending) for t in order])
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -34,4 +36,6 @@ def decode_cursor(text: str) -> Cursor:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         return msgspec.json.decode(raw, type=Cursor)
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
-        raise InvalidCursor("This is not a cursor that Gristmill gave; take `next` of the page before") from error
+        raise InvalidCursor(
+            "This is not a cursor that Gristmill gave; take `next` of the page before"
+        ) from error

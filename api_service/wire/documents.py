@@ -31,13 +31,19 @@ def result_document(version: Version) -> dict[str, Any]:
         "name": version.name,
         "version": version.version,
         "current": version.current,
-        "relation": relation_name(version.tenant, version.name if version.current else None, version.relation),
+        "relation": relation_name(
+            version.tenant, version.name if version.current else None, version.relation
+        ),
         "rows": version.rows,
         "digest": version.digest,
         "columns": columns_document(version.columns),
         "job_id": version.job_id,
         "published_at": version.published_at,
-        "links": {"self": f"/v1/results/{version.name}", "rows": f"/v1/results/{version.name}/rows", "job": f"/v1/jobs/{version.job_id}"},
+        "links": {
+            "self": f"/v1/results/{version.name}",
+            "rows": f"/v1/results/{version.name}/rows",
+            "job": f"/v1/jobs/{version.job_id}",
+        },
     }
 
 
@@ -61,7 +67,8 @@ def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) 
         "error": job.error,
         "labels": job.labels,
         "spec": job.spec,
-        "links": {"self": f"/v1/jobs/{job.id}"} | {link: f"/v1/jobs/{job.id}/{link}" for link in ("rows", "receipt", "cancel")},
+        "links": {"self": f"/v1/jobs/{job.id}"}
+        | {link: f"/v1/jobs/{job.id}/{link}" for link in ("rows", "receipt", "cancel")},
     }
 
 
@@ -88,7 +95,13 @@ def _progress(job: Job, progress: Progress, now: datetime) -> dict[str, Any]:
             "leased": progress.chunks_leased,
             "failed": progress.chunks_failed,
         },
-        "rows": {"read": progress.rows_read, "filtered": 0, "dropped_null_key": progress.rows_dropped, "quarantined": 0, "skipped": 0},
+        "rows": {
+            "read": progress.rows_read,
+            "filtered": 0,
+            "dropped_null_key": progress.rows_dropped,
+            "quarantined": 0,
+            "skipped": 0,
+        },
         "bytes": {"total": progress.bytes_total, "done": progress.bytes_done},
         "rows_per_second": int(progress.rows_read / seconds) if seconds > 0 else None,
         "eta_seconds": _seconds_left(job, stage, now) if job.state == "running" else None,
@@ -112,8 +125,8 @@ class _Stage:
 def _stage(job: Job, progress: Progress) -> _Stage:
     """The fraction is 1 only when the job succeeded, and falls only when it begins anew.
 
-    What merging and publishing will cost is known of a chunk when it is done: by its states. So each chunk adds the share that
-    scanning has of its own cost, and nothing that is found later takes it away again.
+    What merging and publishing will cost is known of a chunk when it is done: by its states. So each chunk
+    adds the share that scanning has of its own cost, and nothing that is found later takes it away again.
     """
     if job.state == "succeeded":
         return _Stage(1.0, 0.0, 0.0, None)
@@ -123,7 +136,9 @@ def _stage(job: Job, progress: Progress) -> _Stage:
         case "scanning":
             return _Stage(0.0, scanned, 1.0, job.planned_at)
         case "merging":
-            return _Stage(scanned, merging, _share(progress.merges_done, progress.merges_total), job.scanned_at)
+            return _Stage(
+                scanned, merging, _share(progress.merges_done, progress.merges_total), job.scanned_at
+            )
         case "publishing":
             return _Stage(scanned + merging, 1 - scanned - merging, 0.0, job.merged_at)
         case _:
@@ -131,7 +146,9 @@ def _stage(job: Job, progress: Progress) -> _Stage:
 
 
 def _seconds_left(job: Job, stage: _Stage, now: datetime) -> int | None:
-    """By the pace of the phase, or while nothing of it is done by that of all before it; None while neither is known.
+    """By the pace of the phase, or while nothing of it is done by that of all before it.
+
+    None while neither is known.
 
     A phase that lasts longer than that is thought to last half as long again.
     """
@@ -160,8 +177,15 @@ def _timing(job: Job, now: datetime) -> dict[str, Any]:
     stamps = [job.created_at, job.started_at, job.planned_at, job.scanned_at, job.merged_at]
     until = job.finished_at or now
     lasted = {}
-    for name, start, end in zip(("queue", "plan", "scan", "merge", "publish"), stamps, [*stamps[1:], None], strict=True):
+    for name, start, end in zip(
+        ("queue", "plan", "scan", "merge", "publish"), stamps, [*stamps[1:], None], strict=True
+    ):
         seconds = ((end or until) - start).total_seconds() if start else 0.0
         lasted[f"{name}_ms"] = max(0, round(seconds * 1000))
-    moments = {"created_at": job.created_at, "started_at": job.started_at, "finished_at": job.finished_at, "deadline_at": job.deadline_at}
+    moments = {
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "deadline_at": job.deadline_at,
+    }
     return moments | lasted

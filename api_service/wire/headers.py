@@ -17,7 +17,10 @@ _MEDIA: dict[str, Format] = {
 
 
 def preferred_wait(prefer: list[str]) -> int | None:
-    """Seconds of `Prefer: wait=N`, at most 60; other preferences, and ones that cannot be read, are ignored (RFC 7240)."""
+    """Seconds of `Prefer: wait=N`, at most 60.
+
+    Other preferences, and ones that cannot be read, are ignored (RFC 7240).
+    """
     for preference in ",".join(prefer).split(","):
         if found := _WAIT.fullmatch(preference.strip()):
             return min(int(found[1]), MAX_WAIT_SECONDS)
@@ -52,7 +55,9 @@ def _decoded(value: str) -> bytes:
 def negotiated(accept: list[str]) -> Format:
     """What the client likes best of JSON and CSV; no Accept header means JSON."""
     wanted = [_weighed(entry) for entry in ",".join(accept).split(",") if entry.strip()]
-    liked = sorted((entry for entry in wanted if entry[0] > 0 and entry[1] in _MEDIA), key=lambda entry: -entry[0])
+    liked = sorted(
+        (entry for entry in wanted if entry[0] > 0 and entry[1] in _MEDIA), key=lambda entry: -entry[0]
+    )
     if wanted and not liked:
         raise NotAcceptable("Rows come as application/json or text/csv")
     return _MEDIA[liked[0][1]] if liked else "json"

@@ -11,7 +11,9 @@ from shared.spec.types import Kind, parse_result_type
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,60}(\.[0-9]{0,60})?|\.[0-9]{1,60})")
-_FLOAT = re.compile(r"[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?|inf|infinity)|nan", re.IGNORECASE)
+_FLOAT = re.compile(
+    r"[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?|inf|infinity)|nan", re.IGNORECASE
+)
 _DATE = re.compile(r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]")
 _CLOCK = re.compile(
     r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]([T ][0-9][0-9]:[0-9][0-9](:[0-9][0-9](\.[0-9]{1,6})?)?)?(?P<zone>Z|[+-][0-9][0-9]:?[0-9][0-9])?"
@@ -29,7 +31,9 @@ def parse_literal(text: str, column_type: str) -> Any:
         raise ValueError(f"an array of {of.kind} cannot be compared; only __isnull can be asked of it")
     expected, parse = _PARSERS[of.kind]
     if of.kind != "string" and len(text) > _LONGEST:
-        raise ValueError(f"{text[:_LONGEST] + '…'!r} is longer than {_LONGEST} characters; expected {expected}")
+        raise ValueError(
+            f"{text[:_LONGEST] + '…'!r} is longer than {_LONGEST} characters; expected {expected}"
+        )
     try:
         return parse(text)
     except (ValueError, OverflowError) as error:
@@ -77,7 +81,10 @@ def _aware(text: str) -> datetime:
 
 
 _PARSERS: dict[Kind, tuple[str, Callable[[str], Any]]] = {
-    "bool": ("true or false", lambda text: {"true": True, "false": False}[_matched(re.compile("true|false"), text)[0]]),
+    "bool": (
+        "true or false",
+        lambda text: {"true": True, "false": False}[_matched(re.compile("true|false"), text)[0]],
+    ),
     "int64": ("a whole number of 64 bits", _integer),
     "float64": ("a number", _float),
     "decimal": ("a decimal number", lambda text: Decimal(_matched(_DECIMAL, text)[0])),

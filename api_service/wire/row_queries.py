@@ -55,13 +55,22 @@ class RowColumns:
         return [name for value in bare for name in ([value] if isinstance(value, str) else value)]
 
 
-def parse_row_query(query: MultiMapping[str], columns: RowColumns, wanted: Format, cursor: Cursor | None) -> RowQuery:
+def parse_row_query(
+    query: MultiMapping[str], columns: RowColumns, wanted: Format, cursor: Cursor | None
+) -> RowQuery:
     for name in NOT_YET:
         if name in query:
             raise invalid(name, "not supported yet")
-    filters = tuple(parsed for name in dict.fromkeys(query) if name not in RESERVED for parsed in _filters(query, name, columns))
+    filters = tuple(
+        parsed
+        for name in dict.fromkeys(query)
+        if name not in RESERVED
+        for parsed in _filters(query, name, columns)
+    )
     if len(filters) > MAX_FILTERS:
-        raise InvalidParameter(f"There are {len(filters)} filters, and at most {MAX_FILTERS} are taken; __in takes any number of values")
+        raise InvalidParameter(
+            f"There are {len(filters)} filters, and at most {MAX_FILTERS} are taken; __in takes any number of values"
+        )
     order = parse_order(columns.named(query, "order_by"), columns)
     shown = dict.fromkeys(columns.check("select", name) for name in columns.named(query, "select"))
     is_page = wanted == "json"
@@ -70,7 +79,12 @@ def parse_row_query(query: MultiMapping[str], columns: RowColumns, wanted: Forma
         filters=filters,
         order=order,
         after=None if cursor is None else _after(cursor, filters, order),
-        limit=whole_number(query, "limit", default=PAGE_ROWS if is_page else None, most=MAX_PAGE_ROWS if is_page else MAX_STREAM_ROWS),
+        limit=whole_number(
+            query,
+            "limit",
+            default=PAGE_ROWS if is_page else None,
+            most=MAX_PAGE_ROWS if is_page else MAX_STREAM_ROWS,
+        ),
     )
 
 
@@ -110,8 +124,13 @@ def _target(parameter: str, columns: RowColumns) -> tuple[str, Operator]:
         if suffix == operator:
             return columns.check(parameter, column), operator
     if column in columns.types:
-        raise invalid(parameter, f"there is no operator {suffix!r}; the operators are {', '.join(_OPERATORS)}")
-    raise invalid(parameter, f"neither a parameter nor a column; the parameters are {', '.join(OFFERED)}, the columns {columns.listed}")
+        raise invalid(
+            parameter, f"there is no operator {suffix!r}; the operators are {', '.join(_OPERATORS)}"
+        )
+    raise invalid(
+        parameter,
+        f"neither a parameter nor a column; the parameters are {', '.join(OFFERED)}, the columns {columns.listed}",
+    )
 
 
 def _value(parameter: str, text: str, column_type: str) -> Any:

@@ -18,7 +18,8 @@ def misfits(old: Sequence[Column], new: Sequence[Column], undecided: Undecided |
     wrong = [
         f"column {no} is {_named(was)} there and {_named(now)} here"
         for no, (was, now) in enumerate(zip_longest(old, new[: len(old)]), 1)
-        if was != now and not (now and was["name"] == now["name"] and was["type"] in may_become.get(now["name"], ()))
+        if was != now
+        and not (now and was["name"] == now["name"] and was["type"] in may_become.get(now["name"], ()))
     ]
     more = f", and {len(wrong) - _SHOWN} more differ" if len(wrong) > _SHOWN else ""
     return ", ".join(wrong[:_SHOWN]) + more

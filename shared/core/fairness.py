@@ -1,4 +1,7 @@
-"""When a unit is preempted: given back, uncharged, because a tenant waits that has nothing. Pure: ages come from Postgres' clock."""
+"""When a unit is preempted: given back, uncharged, because a tenant waits that has nothing.
+
+Pure: ages come from Postgres' clock.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,14 +9,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 PREEMPTIBLE = {"plan", "chunk"}
-"""The kinds that may be preempted: only their child works. What a merge or a publish has copied or indexed is not thrown away."""
+"""The kinds that may be preempted: only their child works.
+
+What a merge or a publish has copied or indexed is not thrown away.
+"""
 MOST_DOUBLINGS = 12
 """A run of 10 s becomes 11 h: longer than any unit may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A lease of a live worker: *ran* since it was claimed; the unit was preempted *preemptions* times before."""
+    """A lease of a live worker: *ran* since it was claimed.
+
+    The unit was preempted *preemptions* times before.
+    """
 
     unit: int
     attempt: int
@@ -27,8 +36,9 @@ class Held:
 def preempted(leases: Sequence[Held], *, waiting: int, free: int, protected: timedelta) -> list[Held]:
     """The leases that make room for *waiting* tenants without a lease, beyond the *free* slots.
 
-    Each time the tenant pays that has the most leases, with its youngest, so its oldest work goes on. A lease is let alone for *protected*.
-    The only one of its tenant is protected for longer: twice as long each time that its unit was preempted. So it ends whatever others submit.
+    Each time the tenant pays that has the most leases, with its youngest, so its oldest work goes on. A lease
+    is let alone for *protected*. The only one of its tenant is protected for longer: twice as long each time
+    that its unit was preempted. So it ends whatever others submit.
     """
     left, chosen = list(leases), []
     for _ in range(waiting - free):
@@ -36,7 +46,11 @@ def preempted(leases: Sequence[Held], *, waiting: int, free: int, protected: tim
         among = [lease for lease in left if lease.kind in PREEMPTIBLE]
         most = max((held[lease.tenant] for lease in among), default=0)
         doublings = 0 if most > 1 else MOST_DOUBLINGS
-        ripe = [lease for lease in among if held[lease.tenant] == most and lease.ran >= protected * 2 ** min(lease.preemptions, doublings)]
+        ripe = [
+            lease
+            for lease in among
+            if held[lease.tenant] == most and lease.ran >= protected * 2 ** min(lease.preemptions, doublings)
+        ]
         if not ripe:
             break
         chosen.append(min(ripe, key=lambda lease: (lease.ran, lease.unit)))

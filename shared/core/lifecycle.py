@@ -1,4 +1,7 @@
-"""The states of jobs and units, and every step between them. The SQL obeys these tables, and the docs draw them."""
+"""The states of jobs and units, and every step between them.
+
+The SQL obeys these tables, and the docs draw them.
+"""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -97,5 +100,7 @@ def diagram(name: str, table: tuple[Transition, ...]) -> str:
     events: dict[tuple[str, str], list[str]] = {}
     for step in table:
         events.setdefault((step.source, step.target), []).append(step.event)
-    arrows = [f"        {source} --> {target}: {'; '.join(names)}" for (source, target), names in events.items()]
+    arrows = [
+        f"        {source} --> {target}: {'; '.join(names)}" for (source, target), names in events.items()
+    ]
     return "\n".join(["stateDiagram-v2", "    direction LR", f"    state {name} {{", *arrows, "    }"])

@@ -15,7 +15,8 @@ from shared.spec.types import Field, Schema, parse_type
 class DatasetFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the dataset: *below* is its path beneath the allowed folder *root*.
 
-    The rest is its fingerprint, which has to stay the same between plan and read: bytes, times of the last changes in ns, inode.
+    The rest is its fingerprint, which has to stay the same between plan and read: bytes, times of the last
+    changes in ns, inode.
     """
 
     uri: str
@@ -37,9 +38,10 @@ class Guess(msgspec.Struct, frozen=True):
 class Extent(msgspec.Struct, frozen=True, omit_defaults=True):
     """A part of a file that holds whole records.
 
-    CSV: bytes [start, end), header and BOM excluded. A stream: the whole file. Parquet: row groups [start, end).
-    `file` is the index into the planned files; `rows` is the exact number of records, or None where only reading tells;
-    `guesses` are those for the starts in (start, end]; `start` is a guess too, then. None where the planner has proven them all.
+    CSV: bytes [start, end), header and BOM excluded. A stream: the whole file. Parquet: row groups [start,
+    end). `file` is the index into the planned files; `rows` is the exact number of records, or None where
+    only reading tells; `guesses` are those for the starts in (start, end]; `start` is a guess too, then. None
+    where the planner has proven them all.
     """
 
     file: int

@@ -10,7 +10,10 @@ LONG_MERGE_BYTES = 4 * MERGE_BYTES
 PIECE_COST_BYTES = 4096
 """A piece takes as long to read as if it had so many bytes more."""
 LONG_PUBLISH_ROWS = 2_000_000
-"""Rows to index, once for each index. From here on a merge or a publish may take longer than a neighbour should wait: a few seconds."""
+"""Rows to index, once for each index.
+
+From here on a merge or a publish may take longer than a neighbour should wait: a few seconds.
+"""
 ROW_BYTES = 256
 """So many bytes of a table count as a row at least: long values take longer to index."""
 
@@ -27,8 +30,9 @@ def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:
 def merge_payloads(state_bytes: int, begun: dict[int, int], ended: dict[int, int]) -> list[dict[str, Any]]:
     """What the merge units of a job are to do.
 
-    *begun* and *ended*: what there is to read, by the bucket at which its piece begins, and by the one at which it ends. A piece may span
-    many ranges, and each of their merges reads it: those that begin before the range's end, less those that end before it.
+    *begun* and *ended*: what there is to read, by the bucket at which its piece begins, and by the one at
+    which it ends. A piece may span many ranges, and each of their merges reads it: those that begin before
+    the range's end, less those that end before it.
     """
     found, before, over = [], 0, 0
     for first, end in merge_ranges(state_bytes):

@@ -1,4 +1,7 @@
-"""The receipt of a job: what was read, where every row of it went, and what it took. Refused when it does not balance."""
+"""The receipt of a job: what was read, where every row of it went, and what it took.
+
+Refused when it does not balance.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +14,19 @@ _CHARGED = ("deaths", "crashes", "errors", "ooms")
 
 
 def receipt(
-    ledger: Mapping[str, Any], plan: Mapping[str, Any], version: Mapping[str, Any], *, semantics: str, software: Mapping[str, Any]
+    ledger: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    version: Mapping[str, Any],
+    *,
+    semantics: str,
+    software: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The document of a job that is being published; *ledger* is the sums over its units. Raises ReceiptMismatch.
+    """The document of a job that is being published; *ledger* is the sums over its units.
 
-    `read` was counted by the splitter, from bytes; `aggregated` is the sum of what the states say they hold, and `merged` of what the
-    merged states say: three counts that no common mistake makes agree.
+    Raises ReceiptMismatch.
+
+    `read` was counted by the splitter, from bytes; `aggregated` is the sum of what the states say they hold,
+    and `merged` of what the merged states say: three counts that no common mistake makes agree.
     """
     check(ledger, plan, semantics)
     return {

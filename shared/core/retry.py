@@ -1,4 +1,7 @@
-"""When a unit is tried again, and when it has been tried enough. What ended a lease is counted apart, by whose fault."""
+"""When a unit is tried again, and when it has been tried enough.
+
+What ended a lease is counted apart, by whose fault.
+"""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -22,12 +25,16 @@ LIMITS = {"death": 5, "crash": 3, "crash of a reader": 2, "error": 12, "memory":
 
 A child that crashes while it reads a file of a binary format tells of that file: twice is no chance.
 
-A chunk that runs out of memory is tried with half the batch each time; the others have nothing to halve: "memory at once".
+A chunk that runs out of memory is tried with half the batch each time; the others have nothing to halve:
+"memory at once".
 """
 
 
 def may_try_again(charge: str, before: int) -> bool:
-    """Whether a unit goes on after one more such end; there were *before* of them. An end without a charge has no limit."""
+    """Whether a unit goes on after one more such end; there were *before* of them.
+
+    An end without a charge has no limit.
+    """
     return charge not in LIMITS or before + 1 < LIMITS[charge]
 
 

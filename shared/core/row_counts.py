@@ -14,7 +14,9 @@ class RowCounts(msgspec.Struct, frozen=True, kw_only=True):
     skipped: int = 0
 
     def __add__(self, other: "RowCounts") -> "RowCounts":
-        return RowCounts(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+        return RowCounts(
+            **{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__}
+        )
 
     @property
     def accounted(self) -> int:

@@ -19,7 +19,10 @@ class Timings:
     """A message not answered by a claim is sent again after this time, doubled each time up to `ring_limit`."""
     ring_limit: timedelta = timedelta(seconds=8)
     protected: timedelta = timedelta(seconds=10)
-    """A lease is not preempted sooner (shared.core.fairness). With two heartbeats, a giving back and a claim it is below 20 s."""
+    """A lease is not preempted sooner (shared.core.fairness).
+
+    With two heartbeats, a giving back and a claim it is below 20 s.
+    """
     poll_idle: timedelta = timedelta(milliseconds=500)
     retry_first: timedelta = timedelta(milliseconds=200)
     retry_limit: timedelta = timedelta(seconds=30)

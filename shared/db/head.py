@@ -1,4 +1,7 @@
-"""Whether the database's schema is at head. Without Alembic, which only `migrate` needs: it would take a fifth of each service's start."""
+"""Whether the database's schema is at head.
+
+Without Alembic, which only `migrate` needs: it would take a fifth of each service's start.
+"""
 
 from importlib.resources import files
 
@@ -15,6 +18,8 @@ def head() -> str:
 async def at_head(pool: Pool) -> bool:
     try:
         async with pool.connection() as connection:
-            return bool(await connection.fetchval("SELECT version_num FROM gristmill_migrations.version") == head())
+            return bool(
+                await connection.fetchval("SELECT version_num FROM gristmill_migrations.version") == head()
+            )
     except NotMigrated:
         return False

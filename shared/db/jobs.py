@@ -11,7 +11,15 @@ from shared.core.lifecycle import JOB, sources
 from shared.db.pool import LIST_BYTES, Connection, Pool, Record
 from shared.db.result_tables import drop_table
 from shared.db.statements import Statements
-from shared.errors import AlreadyDone, DatabaseUnavailable, DeadlineExceeded, IdempotencyKeyReused, InvalidState, Problem, RetryExpired
+from shared.errors import (
+    AlreadyDone,
+    DatabaseUnavailable,
+    DeadlineExceeded,
+    IdempotencyKeyReused,
+    InvalidState,
+    Problem,
+    RetryExpired,
+)
 from shared.fault_points import reached
 from shared.ids import new_id
 from shared.spec.durations import parse_duration
@@ -20,7 +28,10 @@ SQL = Statements("jobs")
 UNITS = Statements("units")
 PARTIALS = Statements("partials")
 CHANGE_SECONDS = 60.0
-"""How long a change may take that touches each unit of a job, once the job's row is locked; 100,000 units take some seconds."""
+"""How long a change may take that touches each unit of a job, once the job's row is locked.
+
+100,000 units take some seconds.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +70,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Counts over a job's units; bytes are of input. `bytes_weighed` are those done, each by the share that scanning has of its whole cost."""
+    """Counts over a job's units; bytes are of input.
+
+    `bytes_weighed` are those done, each by the share that scanning has of its whole cost.
+    """
 
     chunks_total: int = 0
     chunks_done: int = 0
@@ -94,7 +108,10 @@ class JobStore:
         result_name: str | None,
         state_version: int,
     ) -> tuple[Job, bool]:
-        """Commit a job with its plan unit; the flag says that the key was known and the job is the one it made."""
+        """Commit a job with its plan unit.
+
+        The flag says that the key was known and the job is the one it made.
+        """
         if idempotency_key is not None and (known := await self.replayed(tenant, idempotency_key, digest)):
             return known, True
         async with self._pool.transaction() as tx:
@@ -116,7 +133,9 @@ class JobStore:
         async with self._pool.connection() as connection:
             row = await connection.fetchrow(SQL.by_idempotency_key, tenant, idempotency_key)
         if row is not None and row["spec_digest"] != digest:
-            raise IdempotencyKeyReused("This Idempotency-Key was used with another spec; use a new key for a new job")
+            raise IdempotencyKeyReused(
+                "This Idempotency-Key was used with another spec; use a new key for a new job"
+            )
         return Job.of(row) if row else None
 
     async def get(self, tenant: str, job_id: str) -> Job | None:
@@ -127,12 +146,24 @@ class JobStore:
     async def standing(self, job_ids: list[str]) -> dict[str, tuple[str, str]]:
         """The state and the phase of each of the jobs that there are."""
         async with self._pool.connection() as connection:
-            return {row["id"]: (row["state"], row["phase"]) for row in await connection.fetch(SQL.standing, job_ids)}
+            return {
+                row["id"]: (row["state"], row["phase"])
+                for row in await connection.fetch(SQL.standing, job_ids)
+            }
 
     async def newest(
-        self, tenant: str, *, state: str | None = None, labels: dict[str, str] | None = None, after: str | None = None, limit: int = 100
+        self,
+        tenant: str,
+        *,
+        state: str | None = None,
+        labels: dict[str, str] | None = None,
+        after: str | None = None,
+        limit: int = 100,
     ) -> tuple[list[Job], bool]:
-        """Newest first, older than the job id *after*, without specs and plans, about LIST_BYTES of them; and whether others follow."""
+        """Newest first, older than the job id *after*, without specs and plans, about LIST_BYTES of them.
+
+        And whether others follow.
+        """
         async with self._pool.connection() as connection:
             rows = await connection.fetch(SQL.newest, tenant, state, labels, after, limit, LIST_BYTES)
         return [Job.of(row) for row in rows], bool(rows) and rows[-1]["further"]
@@ -144,7 +175,9 @@ class JobStore:
 
     async def cancel(self, tenant: str, job_id: str) -> Job | None:
         """Stop wanting a job: its pending units end now, the leased ones as soon as their workers hear of it."""
-        async with self._changing(tenant, job_id, "cancel", "cancelled", since={"cancelling", "cancelled"}) as (tx, job):
+        async with self._changing(
+            tenant, job_id, "cancel", "cancelled", since={"cancelling", "cancelled"}
+        ) as (tx, job):
             if job is not None:
                 await end(tx, job_id, error=None)
                 reached("cancel.ending")
@@ -160,20 +193,28 @@ class JobStore:
         return await self.get(tenant, job_id)
 
     async def resume(self, tenant: str, job_id: str) -> Job | None:
-        async with self._changing(tenant, job_id, "resume", "resumed", since={"queued", "running"}) as (tx, job):
+        async with self._changing(tenant, job_id, "resume", "resumed", since={"queued", "running"}) as (
+            tx,
+            job,
+        ):
             if job is not None:
                 await tx.execute(SQL.resume, job_id)
         return await self.get(tenant, job_id)
 
     async def retry(self, tenant: str, job_id: str) -> Job | None:
-        """Try the failed and cancelled units again with fresh counts, and the merge from its start; finished chunks stay finished."""
+        """Try the failed and cancelled units again with fresh counts, and the merge from its start.
+
+        Finished chunks stay finished.
+        """
         async with self._changing(tenant, job_id, "retry", "tried again", since=set()) as (tx, job):
             if job is not None:
                 await _check_retry(tx, job)
                 await tx.execute(SQL.retry, job_id, _deadline(job["spec"]))
                 await tx.execute(UNITS.forget_merging, job_id)
                 await tx.execute(UNITS.retry, job_id, job["epoch"] + 1)
-                await tx.execute(UNITS.rebase, job_id, job["epoch"] + 1)  # the finished ones: no row is written twice
+                await tx.execute(
+                    UNITS.rebase, job_id, job["epoch"] + 1
+                )  # the finished ones: no row is written twice
                 reached("retry.before_commit")
         return await self.get(tenant, job_id)
 
@@ -181,7 +222,10 @@ class JobStore:
     async def _changing(
         self, tenant: str, job_id: str, event: str, asked: str, *, since: set[str]
     ) -> AsyncIterator[tuple[Connection, Record | None]]:
-        """Lend the locked row of a job to which *event* can happen; None if there is no such job or its state is among *since* already."""
+        """Lend the locked row of a job to which *event* can happen.
+
+        None if there is no such job or its state is among *since* already.
+        """
         async with self._pool.transaction() as tx:
             job = await tx.fetchrow(SQL.lock_of_tenant, tenant, job_id)
             if job is None or job["state"] in since:
@@ -190,7 +234,9 @@ class JobStore:
                 await self._pool.extend(tx, CHANGE_SECONDS)
                 yield tx, job
             elif job["state"] in {"succeeded", "failed", "cancelled"}:
-                raise AlreadyDone(f"Job {job_id} has already {'been ' * (job['state'] == 'cancelled')}{job['state']}; it cannot be {asked}")
+                raise AlreadyDone(
+                    f"Job {job_id} has already {'been ' * (job['state'] == 'cancelled')}{job['state']}; it cannot be {asked}"
+                )
             else:
                 raise InvalidState(f"Job {job_id} is {job['state']}; it cannot be {asked} now")
 
@@ -241,22 +287,31 @@ async def _check_retry(tx: Connection, job: Record) -> None:
     if job["error"] is not None and job["error"]["code"] == "source_changed":
         raise RetryExpired("A file of the source is not the one that was planned; submit the job again")
     if job["phase"] != "planning" and await tx.fetchval(UNITS.pruned, job["id"]):
-        raise RetryExpired("The finished chunks of the job were kept for a day and are gone; submit the job again")
+        raise RetryExpired(
+            "The finished chunks of the job were kept for a day and are gone; submit the job again"
+        )
 
 
 async def end(tx: Connection, job_id: str, *, error: Problem | None) -> None:
-    """Begin the end of a live job whose row *tx* has locked: cancelled, or failed with *error*; its pending units are cancelled."""
+    """Begin the end of a live job whose row *tx* has locked: cancelled, or failed with *error*.
+
+    Its pending units are cancelled.
+    """
     await tx.execute(SQL.set_ending, job_id, error)
     await tx.execute(UNITS.cancel_pending, job_id)
 
 
 async def finish_ending(pool: Pool, job_id: str) -> bool:
-    """Make an ending job terminal once none of its units is pending or leased, and drop its table. Its partials stay, for a retry."""
+    """Make an ending job terminal once none of its units is pending or leased, and drop its table.
+
+    Its partials stay, for a retry.
+    """
     async with pool.transaction() as tx:
         await tx.fetchrow(SQL.lock, job_id)
         if await tx.fetchval(SQL.finish_ending, job_id) is None:
             return False
-        # CASCADE drops a user's view of these rows, which no result shows: it must not keep the job from ending.
+        # CASCADE drops a user's view of these rows, which no result shows: it must not keep the job from
+        # ending.
         await tx.execute(drop_table(job_id) + " CASCADE")
         reached("end.before_commit")
         return True

@@ -45,10 +45,14 @@ def _rows_that_fit() -> Iterator[None]:
     try:
         yield
     except asyncpg.TooManyColumnsError as error:
-        raise TooManyColumns(f"Postgres cannot make the result's table: {error.message}; leave out aggregates") from error
+        raise TooManyColumns(
+            f"Postgres cannot make the result's table: {error.message}; leave out aggregates"
+        ) from error
     except asyncpg.ProgramLimitExceededError as error:
         if error.message.startswith("row is too big"):
-            raise TooManyColumns(f"Postgres cannot store a row of the result: {error.message}; leave out aggregates") from error
+            raise TooManyColumns(
+                f"Postgres cannot store a row of the result: {error.message}; leave out aggregates"
+            ) from error
         raise ValueOutOfRange(f"Postgres cannot store a row of the result: {error.message}") from error
 
 
@@ -62,8 +66,12 @@ class MergeStore:
         async with self._pool.connection() as connection:
             return bool(await connection.fetchval(UNITS.unfinished, job_id))
 
-    async def advance(self, job_id: str, columns: list[dict[str, str]], max_state_bytes: int, indexes: int = 0) -> bool:
-        """Fan-in: when every unit is done, move the job to its next phase, once, whoever asks. True if units were made.
+    async def advance(
+        self, job_id: str, columns: list[dict[str, str]], max_state_bytes: int, indexes: int = 0
+    ) -> bool:
+        """Fan-in: when every unit is done, move the job to its next phase, once, whoever asks.
+
+        True if units were made.
 
         *indexes*: how many the result is to have beside its own.
         """
@@ -76,22 +84,30 @@ class MergeStore:
             elif job["phase"] == "merging":
                 [merged] = await tx.fetch(UNITS.to_publish, job_id)
                 payload = publish_payload(merged["rows"], merged["bytes"], indexes)
-                await self._units.insert(tx, job_id, "publish", job["epoch"], [NewUnit(no=0, payload=payload)])
+                await self._units.insert(
+                    tx, job_id, "publish", job["epoch"], [NewUnit(no=0, payload=payload)]
+                )
                 await tx.execute(JOBS.set_phase, job_id, "publishing")
             else:
                 return False
             reached("fan_in.inside")
         return True
 
-    async def _begin_merging(self, tx: Connection, job: Record, columns: list[dict[str, str]], max_state_bytes: int) -> None:
+    async def _begin_merging(
+        self, tx: Connection, job: Record, columns: list[dict[str, str]], max_state_bytes: int
+    ) -> None:
         sizes = await tx.fetch(PARTIALS.sizes, job["id"], PIECE_COST_BYTES)
         size = sum(row["size"] for row in sizes)
         if size > max_state_bytes:
-            raise StateTooLarge(f"The states take {size:,} bytes; limits.max_state_bytes is {max_state_bytes:,}")
+            raise StateTooLarge(
+                f"The states take {size:,} bytes; limits.max_state_bytes is {max_state_bytes:,}"
+            )
         with _rows_that_fit():
             await tx.execute(ddl.create_table(job["id"], columns))
         begun, ended = ({row["bucket"]: row[column] for row in sizes} for column in ("begun", "ended"))
-        units = [NewUnit(no=no, payload=payload) for no, payload in enumerate(merge_payloads(size, begun, ended))]
+        units = [
+            NewUnit(no=no, payload=payload) for no, payload in enumerate(merge_payloads(size, begun, ended))
+        ]
         await self._units.insert(tx, job["id"], "merge", job["epoch"], units)
         await tx.execute(JOBS.set_phase, job["id"], "merging")
 
@@ -102,7 +118,10 @@ class MergeStore:
                 yield row["data"], row["inside"]
 
     async def complete_chunk(self, lease: Lease, done: Done, pieces: Iterator[Piece]) -> None:
-        """Commit a chunk and its partial: in one statement if that is small, which halves the price; else in a transaction."""
+        """Commit a chunk and its partial: in one statement if that is small, which halves the price.
+
+        Else in a transaction.
+        """
 
         async def write(tx: Connection) -> None:
             await self.save_partial(tx, lease, chain(first, pieces))
@@ -123,7 +142,10 @@ class MergeStore:
         await tx.copy_records_to_table("partials", schema_name="gristmill", columns=PIECE, records=records)
 
     async def widen_columns(self, job_id: str, columns: list[str]) -> None:
-        """Make integer sums numeric. In a transaction of its own: it waits for other merges' COPY, and holds nothing itself."""
+        """Make integer sums numeric.
+
+        In a transaction of its own: it waits for other merges' COPY, and holds nothing itself.
+        """
         for column in columns:
             async with self._pool.connection() as connection:
                 with _rows_that_fit():
@@ -132,7 +154,9 @@ class MergeStore:
     async def copy(self, tx: Connection, job_id: str, columns: list[str], rows: AsyncIterator[bytes]) -> None:
         try:
             with _rows_that_fit():
-                await tx.copy_to_table(job_id, schema_name=ddl.TABLES, columns=["_id", *columns], source=rows, format="csv")
+                await tx.copy_to_table(
+                    job_id, schema_name=ddl.TABLES, columns=["_id", *columns], source=rows, format="csv"
+                )
         except asyncpg.DataError as error:
             raise ValueOutOfRange(f"Postgres cannot store a value of the result: {error.message}") from error
 
@@ -141,7 +165,9 @@ class MergeStore:
         async with self._pool.connection() as connection:
             return await connection.fetch(UNITS.merged, job_id)
 
-    async def check_columns(self, tenant: str, name: str, version: int, columns: list[dict[str, str]], undecided: Undecided) -> None:
+    async def check_columns(
+        self, tenant: str, name: str, version: int, columns: list[dict[str, str]], undecided: Undecided
+    ) -> None:
         """Raise OutputSchemaChanged if *version* of a result cannot follow the published one."""
         async with self._pool.connection() as connection:
             await _check_columns(connection, tenant, name, version, columns, undecided)
@@ -160,14 +186,27 @@ class MergeStore:
                 except asyncpg.UniqueViolationError as error:
                     if error.constraint_name != "pg_class_relname_nsp_index":
                         raise
-                    raise DatabaseUnavailable("Another attempt has just made this index; try again") from error
+                    raise DatabaseUnavailable(
+                        "Another attempt has just made this index; try again"
+                    ) from error
                 except asyncpg.ProgramLimitExceededError as error:
-                    raise GroupKeyTooLong(f"The values of one row are too long for an index: {error.message}") from error
+                    raise GroupKeyTooLong(
+                        f"The values of one row are too long for an index: {error.message}"
+                    ) from error
                 reached("publish.indexed")
             await connection.execute(ddl.analyze(job_id))
 
-    async def publish(self, lease: Lease, version: dict[str, Any], write_receipt: Callable[[Record], dict[str, Any]], tenant: str) -> None:
-        """The one short transaction that makes a result visible and the job succeeded; *write_receipt* may refuse it."""
+    async def publish(
+        self,
+        lease: Lease,
+        version: dict[str, Any],
+        write_receipt: Callable[[Record], dict[str, Any]],
+        tenant: str,
+    ) -> None:
+        """The one short transaction that makes a result visible and the job succeeded.
+
+        *write_receipt* may refuse it.
+        """
         async with self._units.fenced(lease) as tx:
             await tx.execute("SET LOCAL lock_timeout = '200ms'")
             await self._units.lock_wanted(tx, lease)
@@ -178,18 +217,31 @@ class MergeStore:
             try:
                 result = await self.store_version(tx, lease.job_id, version, tenant)
             except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedObjectError) as error:
-                raise DatabaseUnavailable(f"Another session is dropping what tenant {tenant} has ({error.message}); try again") from error
+                raise DatabaseUnavailable(
+                    f"Another session is dropping what tenant {tenant} has ({error.message}); try again"
+                ) from error
             await tx.execute(JOBS.set_succeeded, lease.job_id, result, receipt)
             reached("publish.swapped")
         reached("publish.after_commit")
         async with self._pool.connection() as connection:
             await connection.execute(PARTIALS.delete, lease.job_id)
 
-    async def store_version(self, tx: Connection, job_id: str, version: dict[str, Any], tenant: str) -> dict[str, Any]:
+    async def store_version(
+        self, tx: Connection, job_id: str, version: dict[str, Any], tenant: str
+    ) -> dict[str, Any]:
         """Make the table of a job a version that readers see; the `result` of its job document."""
         name, number, columns = version["name"], version["version"], version["columns"]
         await tx.execute(
-            SQL.insert, job_id, tenant, name, number, job_id, version["rows"], version["digest"], columns, version["key_columns"]
+            SQL.insert,
+            job_id,
+            tenant,
+            name,
+            number,
+            job_id,
+            version["rows"],
+            version["digest"],
+            columns,
+            version["key_columns"],
         )
         current = True
         reader = await tenants.prepare(tx, tenant, named=name is not None)
@@ -203,9 +255,20 @@ class MergeStore:
                 await self._swap(tx, tenant, name, job_id, columns, reader)
                 await tx.execute(SQL.set_current, tenant, name, number)
         relation = ddl.relation_name(tenant, name if current else None, job_id)
-        return {k: version[k] for k in ("name", "version", "rows", "digest", "columns")} | {"current": current, "relation": relation}
+        return {k: version[k] for k in ("name", "version", "rows", "digest", "columns")} | {
+            "current": current,
+            "relation": relation,
+        }
 
-    async def _swap(self, tx: Connection, tenant: str, name: str, relation: str, columns: list[dict[str, str]], reader: str | None) -> None:
+    async def _swap(
+        self,
+        tx: Connection,
+        tenant: str,
+        name: str,
+        relation: str,
+        columns: list[dict[str, str]],
+        reader: str | None,
+    ) -> None:
         try:
             async with tx.transaction():
                 await tx.execute(ddl.replace_view(tenant, name, relation, columns))
@@ -227,7 +290,12 @@ class MergeStore:
 
 
 async def _check_columns(
-    connection: Connection, tenant: str, name: str, version: int, columns: list[dict[str, str]], undecided: Undecided | None = None
+    connection: Connection,
+    tenant: str,
+    name: str,
+    version: int,
+    columns: list[dict[str, str]],
+    undecided: Undecided | None = None,
 ) -> None:
     published = await connection.fetchrow(SQL.current, tenant, name)
     if published is None or published["version"] > version:

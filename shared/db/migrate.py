@@ -22,8 +22,12 @@ def config() -> Config:
 
 
 async def upgrade(url: str) -> None:
-    """Run every migration that the database lacks, and let readers read; safe to run from many containers at once."""
-    # asyncpg reads the URL itself: SQLAlchemy would hand it parameters, like sslmode, that it does not take apart
+    """Run every migration that the database lacks, and let readers read.
+
+    Safe to run from many containers at once.
+    """
+    # asyncpg reads the URL itself: SQLAlchemy would hand it parameters, like sslmode, that it does not take
+    # apart
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
     try:
         with translated():
@@ -42,7 +46,8 @@ async def upgrade(url: str) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    # Two migrators at once wait for each other here. Only the owner gets at this lock; an advisory one every login may take and keep.
+    # Two migrators at once wait for each other here. Only the owner gets at this lock; an advisory one every
+    # login may take and keep.
     connection.execute(text("COMMENT ON SCHEMA gristmill_migrations IS 'Which migrations have run'"))
     alembic = config()
     alembic.attributes["connection"] = connection

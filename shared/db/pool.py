@@ -55,7 +55,9 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _UNMIGRATED as error:
-        raise NotMigrated("The database's schema is not ready; run `python -m api_service migrate`") from error
+        raise NotMigrated(
+            "The database's schema is not ready; run `python -m api_service migrate`"
+        ) from error
     except asyncpg.QueryCanceledError as error:
         raise DatabaseUnavailable("Postgres took too long to answer; try again") from error
     except _PASSING as error:
@@ -71,30 +73,43 @@ async def _keep_session(_: Any) -> None:
 async def _speak_json(connection: Any) -> None:
     for name in ("json", "jsonb"):
         await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=lambda value: msgspec.json.encode(value).decode(), decoder=msgspec.json.decode
+            name,
+            schema="pg_catalog",
+            encoder=lambda value: msgspec.json.encode(value).decode(),
+            decoder=msgspec.json.decode,
         )
 
 
 class Pool:
     """A pool that connects when first used, so that a service may start before its database does.
 
-    `patience` bounds, in seconds, how long a borrower waits for a connection and how long the tear-down of one may take; `seconds`, if
-    given, the whole time that one is lent, and how long Postgres works on one statement: it does not notice that nobody waits any more,
-    and would go on with a long one for as long as that takes. A server that is gone refuses at once, but one that is frozen, or behind a network that
+    `patience` bounds, in seconds, how long a borrower waits for a connection and how long the tear-down of
+    one may take; `seconds`, if given, the whole time that one is lent, and how long Postgres works on one
+    statement: it does not notice that nobody waits any more, and would go on with a long one for as long as
+    that takes. A server that is gone refuses at once, but one that is frozen, or behind a network that
     swallows packets, would keep its borrower for minutes.
     """
 
-    def __init__(self, url: str, *, size: int, patience: float, seconds: float | None, server_settings: dict[str, str]) -> None:
+    def __init__(
+        self, url: str, *, size: int, patience: float, seconds: float | None, server_settings: dict[str, str]
+    ) -> None:
         self._url = url
         self._patience = patience
         self._seconds = seconds
-        self._options = {"min_size": 0, "max_size": size, "server_settings": server_settings, "timeout": patience}
+        self._options = {
+            "min_size": 0,
+            "max_size": size,
+            "server_settings": server_settings,
+            "timeout": patience,
+        }
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._lent: dict[Connection, asyncio.Timeout] = {}
 
     async def _acquire(self) -> Connection:
         if self._pool is None:
-            self._pool = asyncpg.create_pool(self._url, init=_speak_json, reset=_keep_session, **self._options)  # type: ignore[call-overload]  # the stubs lag behind `reset`
+            self._pool = asyncpg.create_pool(
+                self._url, init=_speak_json, reset=_keep_session, **self._options
+            )  # type: ignore[call-overload]  # the stubs lag behind `reset`
             await self._pool
         async with asyncio.timeout(self._patience):  # asyncpg's own timeout would cost a task a borrow
             return await self._pool.acquire()
@@ -109,7 +124,8 @@ class Pool:
                 try:
                     yield connection
                 except _BROKEN:
-                    # A statement may be under way on a dead network, and asyncpg's polite tear-down has no bound.
+                    # A statement may be under way on a dead network, and asyncpg's polite tear-down has no
+                    # bound.
                     connection.terminate()
                     raise
                 finally:
@@ -143,7 +159,8 @@ class Pool:
     def abort(self) -> None:
         """End every connection that is lent out, and with an error what waits on it.
 
-        For whoever knows that Postgres does not answer: over a network that swallows packets a statement, a commit too, waits for ever.
+        For whoever knows that Postgres does not answer: over a network that swallows packets a statement, a
+        commit too, waits for ever.
         """
         for connection in self._lent:
             connection.terminate()
@@ -161,9 +178,17 @@ def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f}"
 
 
-QUEUE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
-"""Settings for sessions that work the queue: every statement goes through indexes, planned once. Tables in which each row changes its
-state several times a minute outrun their statistics, and the plan that those would suggest today is the full scan of tomorrow."""
+QUEUE = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+"""Settings for sessions that work the queue: every statement goes through indexes, planned once.
+
+Tables in which each row changes its state several times a minute outrun their statistics, and the plan that
+those would suggest today is the full scan of tomorrow.
+"""
 
 
 def connect(
@@ -178,10 +203,18 @@ def connect(
 ) -> Pool:
     """A pool for one service; *name* is seen in pg_stat_activity.
 
-    Postgres ends a transaction that says nothing for *idle_in_transaction*: a frozen client must not keep its locks.
+    Postgres ends a transaction that says nothing for *idle_in_transaction*: a frozen client must not keep its
+    locks.
     """
     idle = _milliseconds(idle_in_transaction.total_seconds())
-    server_settings = {"application_name": name, "timezone": "UTC", "idle_in_transaction_session_timeout": idle, "jit": "off"}
+    server_settings = {
+        "application_name": name,
+        "timezone": "UTC",
+        "idle_in_transaction_session_timeout": idle,
+        "jit": "off",
+    }
     if seconds is not None:
         server_settings["statement_timeout"] = _milliseconds(seconds)
-    return Pool(url, size=size, patience=patience, seconds=seconds, server_settings=server_settings | (settings or {}))
+    return Pool(
+        url, size=size, patience=patience, seconds=seconds, server_settings=server_settings | (settings or {})
+    )

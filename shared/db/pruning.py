@@ -1,4 +1,7 @@
-"""Deleting what nobody is promised any more. Methods that say how much delete one batch; any number of workers may call each at once."""
+"""Deleting what nobody is promised any more.
+
+Methods that say how much delete one batch; any number of workers may call each at once.
+"""
 
 from datetime import timedelta
 
@@ -26,7 +29,10 @@ class PruneStore:
             return int(await connection.fetchval(SQL.partials, retried, BATCH))
 
     async def versions(self, superseded: timedelta, unnamed: timedelta) -> None:
-        """Tables and their rows in `versions`, together, all of them; one that is in use waits for another pass."""
+        """Tables and their rows in `versions`, together, all of them.
+
+        One that is in use waits for another pass.
+        """
         async with self._pool.connection() as connection:
             for row in await connection.fetch(SQL.expired_versions, superseded, unnamed):
                 try:
@@ -45,7 +51,10 @@ class PruneStore:
     async def uploads(self, unused: timedelta, retried: timedelta) -> list[tuple[str, str]]:
         """The tenant and id of uploads whose rows are gone; their files are the caller's to delete."""
         async with self._pool.connection() as connection:
-            return [(row["tenant"], row["id"]) for row in await connection.fetch(SQL.uploads, unused, retried, BATCH)]
+            return [
+                (row["tenant"], row["id"])
+                for row in await connection.fetch(SQL.uploads, unused, retried, BATCH)
+            ]
 
     async def strays(self, upload_ids: list[str]) -> set[str]:
         """Those of the ids that are no upload."""

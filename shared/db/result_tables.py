@@ -7,7 +7,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, DateTime, MetaData, Numeric, Table, Text, schema
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    schema,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 from sqlalchemy.types import TypeEngine
@@ -46,7 +58,8 @@ def result_table(relation: str, columns: Iterable[dict[str, str]]) -> Table:
 def changes(columns: Iterable[dict[str, str]], now: list[dict[str, Any]] | None) -> list[str]:
     """What became of a version's table since it was made with *columns*.
 
-    *now* are its columns today in the order in which they were made, those that were dropped included; None: there is no table.
+    *now* are its columns today in the order in which they were made, those that were dropped included; None:
+    there is no table.
     """
     if now is None:
         return ["it was dropped or renamed"]
@@ -91,8 +104,13 @@ def key_index(relation: str, keys: list[str]) -> str:
 
 
 def extra_index(relation: str, no: int, columns: list[str]) -> str:
-    """An index of `output.indexes`: a leading minus means descending; nulls come last both ways, as the rows are served."""
-    terms = [f"{_QUOTE(c.removeprefix('-'))} {'DESC' if c.startswith('-') else 'ASC'} NULLS LAST" for c in columns]
+    """An index of `output.indexes`: a leading minus means descending.
+
+    Nulls come last both ways, as the rows are served.
+    """
+    terms = [
+        f"{_QUOTE(c.removeprefix('-'))} {'DESC' if c.startswith('-') else 'ASC'} NULLS LAST" for c in columns
+    ]
     return f"CREATE INDEX {_QUOTE(f'{relation}_{no}')} ON {TABLES}.{_QUOTE(relation)} ({', '.join(terms)})"
 
 

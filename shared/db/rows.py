@@ -1,7 +1,8 @@
 """Reading the user-shaped result tables: SQLAlchemy Core builds the SELECT, every value travels as a bound parameter.
 
-Postgres measures what it sends, because a row may be of any size: a page ends before it is too large, and the lines of a stream
-come in pieces of a bounded size. So the gateway never holds more than `PAGE_BYTES`, or `_PIECES_A_FETCH` pieces, of an answer.
+Postgres measures what it sends, because a row may be of any size: a page ends before it is too large, and the
+lines of a stream come in pieces of a bounded size. So the gateway never holds more than `PAGE_BYTES`, or
+`_PIECES_A_FETCH` pieces, of an answer.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -10,7 +11,23 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import asyncpg
-from sqlalchemy import ARRAY, Column, ColumnElement, Numeric, Select, Table, Text, and_, any_, case, extract, func, literal, or_, select
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Numeric,
+    Select,
+    Table,
+    Text,
+    and_,
+    any_,
+    case,
+    extract,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
@@ -64,7 +81,10 @@ class RowQuery:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The values of the query's columns, row by row; `last` is the `_id` of the last row if there are more, else None."""
+    """The values of the query's columns, row by row.
+
+    `last` is the `_id` of the last row if there are more, else None.
+    """
 
     values: list[tuple[Any, ...]]
     last: int | None
@@ -80,7 +100,8 @@ class RowStore:
     async def page(self, version: Version, query: RowQuery) -> Rows:
         """At most `query.limit` rows, and fewer where they would take more than PAGE_BYTES.
 
-        Raises RowTooLarge for a row that fits in no page, ResultExpired and ResultChanged when the table is not what it was.
+        Raises RowTooLarge for a row that fits in no page, ResultExpired and ResultChanged when the table is
+        not what it was.
         """
         async with self._explained(version), self._pool.connection() as connection:
             sql, args = page_statement(version, query)
@@ -126,7 +147,9 @@ def _explain_empty(first: asyncpg.Record | None, version: Version, query: RowQue
     if first is None and query.after is None:
         return
     if first is None:
-        raise InvalidCursor(f"No row follows row {query.after}, of which this cursor tells; take `next` of the page before")
+        raise InvalidCursor(
+            f"No row follows row {query.after}, of which this cursor tells; take `next` of the page before"
+        )
     row_id, *sizes = first
     size, column = max(zip(sizes, query.columns, strict=True))
     raise RowTooLarge(
@@ -146,9 +169,18 @@ def page_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
     shown = ", ".join(_shown(types[name], f"c{no}") for no, name in enumerate(query.columns))
     fixed = sum(len(name.encode()) + _VALUE_BYTES for name in query.columns)
     size = " + ".join(
-        [f"{fixed}::bigint", *(_octets(types[name], f"c{no}") for no, name in enumerate(query.columns) if _varies(types[name]))]
+        [
+            f"{fixed}::bigint",
+            *(
+                _octets(types[name], f"c{no}")
+                for no, name in enumerate(query.columns)
+                if _varies(types[name])
+            ),
+        ]
     )
-    order = ", ".join(f"t{no} {'DESC' if term.descending else 'ASC'} NULLS LAST" for no, term in enumerate(query.order))
+    order = ", ".join(
+        f"t{no} {'DESC' if term.descending else 'ASC'} NULLS LAST" for no, term in enumerate(query.order)
+    )
     fitting = (
         f"SELECT {shown}, id, follows FROM ("  # noqa: S608
         f"SELECT *, sum({size}) OVER sofar AS total, lead(id) OVER sofar IS NOT NULL AS follows FROM ({sql}) AS page"
@@ -162,7 +194,10 @@ def first_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
     """`_id` of the first row, then the size of each of its values."""
     sql, args = _labelled(version, query, 1)
     types = _types(version)
-    sizes = (_octets(types[name], f"c{no}") if _varies(types[name]) else "0" for no, name in enumerate(query.columns))
+    sizes = (
+        _octets(types[name], f"c{no}") if _varies(types[name]) else "0"
+        for no, name in enumerate(query.columns)
+    )
     return f"SELECT id, {', '.join(sizes)} FROM ({sql}) AS page", args  # noqa: S608
 
 
@@ -171,7 +206,9 @@ def _labelled(version: Version, query: RowQuery, limit: int) -> tuple[str, list[
     table = _table(version)
     columns = [table.c[name].label(f"c{no}") for no, name in enumerate(query.columns)]
     terms = [table.c[term.column].label(f"t{no}") for no, term in enumerate(query.order)]
-    return _compiled(_narrowed(select(*columns, *terms, table.c[ROW_ID].label("id")), table, query).limit(limit))
+    return _compiled(
+        _narrowed(select(*columns, *terms, table.c[ROW_ID].label("id")), table, query).limit(limit)
+    )
 
 
 def _varies(column_type: str) -> bool:
@@ -181,21 +218,30 @@ def _varies(column_type: str) -> bool:
 def _octets(column_type: str, label: str) -> str:
     """How much a value of a varying size takes. Postgres knows the length of a text without reading it."""
     octets = (
-        f"octet_length({label}::text) + cardinality({label}) * {_VALUE_BYTES}" if column_type.endswith("[]") else f"octet_length({label})"
+        f"octet_length({label}::text) + cardinality({label}) * {_VALUE_BYTES}"
+        if column_type.endswith("[]")
+        else f"octet_length({label})"
     )
     return f"coalesce({octets}, 0)"
 
 
 def _shown(column_type: str, label: str) -> str:
     """An infinite time is null in JSON, as an infinite number is."""
-    return f"CASE WHEN isfinite({label}) THEN {label} END" if column_type in {"date", "timestamp", "timestamptz"} else label
+    return (
+        f"CASE WHEN isfinite({label}) THEN {label} END"
+        if column_type in {"date", "timestamp", "timestamptz"}
+        else label
+    )
 
 
 def csv_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
     """Pieces of lines: Postgres writes them, so that the gateway only passes them on."""
     table = _table(version)
     types = _types(version)
-    cells = [(_array if types[name].endswith("[]") else _CELLS.get(types[name], _plain))(table.c[name]) for name in query.columns]
+    cells = [
+        (_array if types[name].endswith("[]") else _CELLS.get(types[name], _plain))(table.c[name])
+        for name in query.columns
+    ]
     # array_to_string writes its last argument for a null: a null is an empty cell, an empty text is "".
     line = func.convert_to(func.array_to_string(array(cells), ",", "") + "\r\n", "UTF8")
     sql, args = _compiled(_narrowed(select(line.label("line")), table, query).limit(query.limit))
@@ -242,11 +288,13 @@ _CONDITIONS: dict[Operator, Callable[[Column[Any], Any], ColumnElement[bool]]] =
 
 
 def _beyond(table: Table, order: Sequence[Term], row_id: int) -> ColumnElement[bool]:
-    """The rows that come later than row *row_id*: equal in the first terms, later in the next one; nulls are last.
+    """The rows that come later than row *row_id*: equal in the first terms, later in the next one.
 
-    Written out, because a row comparison knows neither nulls nor mixed directions; from the last term to the first, each around
-    those behind it, so that it is as long as the order and as deep. The row's values stay in Postgres, since they may be of any size;
-    a published table does not change.
+    Nulls are last.
+
+    Written out, because a row comparison knows neither nulls nor mixed directions; from the last term to the
+    first, each around those behind it, so that it is as long as the order and as deep. The row's values stay
+    in Postgres, since they may be of any size; a published table does not change.
     """
     last = table.alias("last")
     beyond: ColumnElement[bool] | None = None
@@ -255,7 +303,11 @@ def _beyond(table: Table, order: Sequence[Term], row_id: int) -> ColumnElement[b
         if term.column == ROW_ID:
             value: ColumnElement[Any] = _bound(column, row_id)
         else:
-            value = select(last.c[term.column]).where(last.c[ROW_ID] == _bound(last.c[ROW_ID], row_id)).scalar_subquery()
+            value = (
+                select(last.c[term.column])
+                .where(last.c[ROW_ID] == _bound(last.c[ROW_ID], row_id))
+                .scalar_subquery()
+            )
         later = column < value if term.descending else column > value
         ways = [later, and_(column.is_(None), value.is_not(None))] if column.nullable else [later]
         if beyond is not None:
@@ -282,9 +334,12 @@ def _array(column: Column[Any]) -> ColumnElement[Any]:
 def _moment(pattern: str) -> Callable[[Column[Any]], ColumnElement[Any]]:
     """The session's time zone is UTC (shared.db.pool), its DateStyle is anybody's guess.
 
-    Readers refuse other years than 1 to 9999. What else was put into a table, and infinity, is written as Postgres does.
+    Readers refuse other years than 1 to 9999. What else was put into a table, and infinity, is written as
+    Postgres does.
     """
-    return lambda column: case((extract("year", column).between(1, 9999), func.to_char(column, pattern)), else_=_plain(column))
+    return lambda column: case(
+        (extract("year", column).between(1, 9999), func.to_char(column, pattern)), else_=_plain(column)
+    )
 
 
 _CELLS: dict[str, Callable[[Column[Any]], ColumnElement[Any]]] = {

@@ -1,7 +1,7 @@
 """What a tenant has in Postgres: a schema for its views, made with its first named result, and a role that reads its results only.
 
-The role cannot log in; an operator grants it to logins. Roles belong to the whole cluster: another database's Gristmill may have made
-it, or an administrator, where this session's role may not.
+The role cannot log in; an operator grants it to logins. Roles belong to the whole cluster: another database's
+Gristmill may have made it, or an administrator, where this session's role may not.
 """
 
 from contextlib import suppress
@@ -22,7 +22,8 @@ log = structlog.get_logger()
 async def prepare(tx: Connection, tenant: str, *, named: bool) -> str | None:
     """The tenant's reader; None if there is none and this session's role may not make it.
 
-    What lacks is made, the schema only for a *named* result; raises OutputNotPermitted if that cannot be made or used.
+    What lacks is made, the schema only for a *named* result; raises OutputNotPermitted if that cannot be made
+    or used.
     """
     reader, schema = ddl.reader(tenant), ddl.view_schema(tenant)
     [found] = await tx.fetch(SQL.places, reader, schema)
@@ -38,7 +39,9 @@ async def prepare(tx: Connection, tenant: str, *, named: bool) -> str | None:
         if not found["may_create_role"]:
             _tell(reader, found["me"])
             return None
-        with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):  # another database of the cluster was first
+        with suppress(
+            asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError
+        ):  # another database of the cluster was first
             async with tx.transaction():
                 await tx.execute(ddl.create_reader(tenant))
     if made or (found["owned"] and not found["open"]):
@@ -55,10 +58,14 @@ def _lacks(found: Record, *, named: bool) -> bool:
 def _check_permitted(found: Record, schema: str) -> None:
     if not found["schema"] and not found["may_create_schema"]:
         cure = f"GRANT CREATE ON DATABASE {found['database']} TO {found['me']}"
-        raise OutputNotPermitted(f"There is no schema {schema}, and the service may not make it; let it, with {cure}, and retry the job")
+        raise OutputNotPermitted(
+            f"There is no schema {schema}, and the service may not make it; let it, with {cure}, and retry the job"
+        )
     if found["schema"] and not found["writable"]:
         cure = f"ALTER SCHEMA {schema} OWNER TO {found['me']}"
-        raise OutputNotPermitted(f"The service may not make a view in schema {schema}; let it, with {cure}, and retry the job")
+        raise OutputNotPermitted(
+            f"The service may not make a view in schema {schema}; let it, with {cure}, and retry the job"
+        )
 
 
 @cache  # said once in the life of a process

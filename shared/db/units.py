@@ -71,11 +71,15 @@ class UnitStore:
         self._timings = timings
         self._state_version = state_version
 
-    async def claim(self, worker: str, *, unit_id: int | None = None, job_id: str | None = None, after: str | None = None) -> Lease | None:
-        """Lease that unit; or the next one of that job, while it is this job's turn; or, with neither, the fairest of all units.
+    async def claim(
+        self, worker: str, *, unit_id: int | None = None, job_id: str | None = None, after: str | None = None
+    ) -> Lease | None:
+        """Lease that unit; or the next one of that job, while it is this job's turn.
 
-        The fairest: tenants with the fewest leases first, then priority, then age; and not of job *after* again if there is another.
-        None when there is nothing to do or this worker counts as dead.
+        Or, with neither, the fairest of all units.
+
+        The fairest: tenants with the fewest leases first, then priority, then age; and not of job *after*
+        again if there is another. None when there is nothing to do or this worker counts as dead.
         """
         known = worker, [self._state_version], self._timings.unit_deadline, self._timings.lease
         async with self._pool.connection() as connection:
@@ -115,12 +119,17 @@ class UnitStore:
             raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
 
     async def lock_wanted(self, tx: Connection, lease: Lease) -> None:
-        """Hold the job's row, which must be in the lease's epoch, and running; or paused, since what is leased may still be finished."""
+        """Hold the job's row, which must be in the lease's epoch, and running.
+
+        Or paused, since what is leased may still be finished.
+        """
         job = await tx.fetchrow(JOBS.lock, lease.job_id)
         if job is None or job["state"] not in {"running", "paused"} or job["epoch"] != lease.epoch:
             raise LeaseLost(f"Job {lease.job_id} no longer wants this {lease.kind}")
 
-    async def complete(self, lease: Lease, done: Done, write: Callable[[Connection], Awaitable[None]]) -> None:
+    async def complete(
+        self, lease: Lease, done: Done, write: Callable[[Connection], Awaitable[None]]
+    ) -> None:
         """Commit the unit and what *write* writes in one transaction."""
         async with self.fenced(lease) as tx:
             await self.finish(tx, lease, done)
@@ -145,7 +154,8 @@ class UnitStore:
     async def _beginning_anew(self, lease: Lease) -> AsyncIterator[Connection]:
         """A transaction, under the job's lock, in which *lease*, if it is still good, changes the job and its units; the partials go last.
 
-        First the units: a commit under way holds its own, and the partial that it writes has to be seen by the delete.
+        First the units: a commit under way holds its own, and the partial that it writes has to be seen by
+        the delete.
         """
         async with self._pool.transaction() as tx:
             await self.lock_wanted(tx, lease)
@@ -170,15 +180,25 @@ class UnitStore:
             await tx.execute(SQL.forget_chunks, lease.job_id)
             await tx.execute(SQL.reset_plan, lease.job_id, lease.epoch + 1, payload)
 
-    async def insert(self, tx: Connection, job_id: str, kind: Kind, epoch: int, units: Iterable[NewUnit]) -> None:
-        """The caller holds the job's row. In batches: to encode 100,000 units at once would delay the heartbeat."""
+    async def insert(
+        self, tx: Connection, job_id: str, kind: Kind, epoch: int, units: Iterable[NewUnit]
+    ) -> None:
+        """The caller holds the job's row.
+
+        In batches: to encode 100,000 units at once would delay the heartbeat.
+        """
         left = iter(units)
         while batch := list(islice(left, INSERT_BATCH)):
             columns = [u.no for u in batch], [u.payload for u in batch], [u.bytes for u in batch]
             await tx.execute(SQL.insert, job_id, kind, epoch, *columns)
 
-    async def give_back(self, lease: Lease, charge: Charge, *, delay: timedelta = timedelta(), problem: Problem | None = None) -> None:
-        """Return a leased unit to pending, charged to what ended the lease; does nothing if the lease is lost."""
+    async def give_back(
+        self, lease: Lease, charge: Charge, *, delay: timedelta = timedelta(), problem: Problem | None = None
+    ) -> None:
+        """Return a leased unit to pending, charged to what ended the lease.
+
+        Does nothing if the lease is lost.
+        """
         async with self._pool.transaction() as tx:
             await tx.fetchrow(JOBS.lock, lease.job_id)
             await tx.execute(SQL.give_back, *lease.fence, delay, problem, charge)
@@ -202,7 +222,10 @@ class UnitStore:
         await finish_ending(self._pool, lease.job_id)
 
     async def due(self, queued: int = 0) -> list[tuple[int, int]]:
-        """Units to ring for, as (id, number of the ring), now marked as rung; *queued* messages wait in Redis."""
+        """Units to ring for, as (id, number of the ring), now marked as rung.
+
+        *queued* messages wait in Redis.
+        """
         timings = self._timings
         periods = timings.ring_again, timings.ring_limit, timings.lease
         async with self._pool.connection() as connection:

@@ -35,7 +35,9 @@ class UploadStore:
         async with self._pool.connection() as connection:
             await connection.execute(SQL.ping)
 
-    async def insert(self, tenant: str, upload_id: str, *, filename: str | None, size: int, sha256: str) -> Upload:
+    async def insert(
+        self, tenant: str, upload_id: str, *, filename: str | None, size: int, sha256: str
+    ) -> Upload:
         async with self._pool.connection() as connection:
             row = await connection.fetchrow(SQL.insert, upload_id, tenant, filename, size, sha256)
         assert row is not None
@@ -47,7 +49,10 @@ class UploadStore:
         return Upload.of(row) if row else None
 
     async def use(self, tenant: str, upload_ids: list[str]) -> set[str]:
-        """Those of the ids that the tenant has; they count as used now, so that none is pruned before the job that names them is stored."""
+        """Those of the ids that the tenant has.
+
+        They count as used now, so that none is pruned before the job that names them is stored.
+        """
         async with self._pool.connection() as connection:
             return {row["id"] for row in await connection.fetch(SQL.use, tenant, upload_ids)}
 

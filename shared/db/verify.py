@@ -11,12 +11,21 @@ INVARIANTS = {name: statement for name, statement in SQL.by_name.items() if name
 
 
 async def violations(pool: Pool, *, deep: bool = False) -> list[str]:
-    """What is wrong with the database, as `invariant: what and where`; nothing is locked, and all statements see one moment.
+    """What is wrong with the database, as `invariant: what and where`.
+
+    Nothing is locked, and all statements see one moment.
 
     *deep* also counts the rows of every result table.
     """
-    async with pool.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-        found = [f"{name}: {row[0]}" for name, statement in INVARIANTS.items() for row in await connection.fetch(statement)]
+    async with (
+        pool.connection() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        found = [
+            f"{name}: {row[0]}"
+            for name, statement in INVARIANTS.items()
+            for row in await connection.fetch(statement)
+        ]
     return found + (await _miscounted(pool) if deep else [])
 
 
@@ -38,5 +47,7 @@ async def _miscounted(pool: Pool) -> list[str]:
             except asyncpg.UndefinedTableError:
                 continue  # pruned since, or `version_without_table` has said so
             if counted != rows:
-                found.append(f"table_miscounted: {job_id}: its version has {rows} rows, gristmill_results.{relation} has {counted}")
+                found.append(
+                    f"table_miscounted: {job_id}: its version has {rows} rows, gristmill_results.{relation} has {counted}"
+                )
     return found

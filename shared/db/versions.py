@@ -50,7 +50,10 @@ class VersionStore:
         return await self._one(SQL.by_number, tenant, name, version)
 
     async def published(self, tenant: str, *, after: str | None, limit: int) -> tuple[list[Version], bool]:
-        """The current version of every published name that comes after *after*, about LIST_BYTES of them; and whether others follow."""
+        """The current version of every published name that comes after *after*, about LIST_BYTES of them.
+
+        And whether others follow.
+        """
         async with self._pool.connection() as connection:
             rows = await connection.fetch(SQL.published, tenant, after, limit, LIST_BYTES)
         return [Version.of(row) for row in rows], bool(rows) and rows[-1]["further"]

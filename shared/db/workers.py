@@ -22,9 +22,13 @@ class WorkerStore:
         """
         async with self._pool.connection() as connection:
             await connection.execute(SQL.beat, worker, host, pid, version, slots, draining, able)
-            return {(row["id"], row["attempt"]): row["wanted"] for row in await connection.fetch(SQL.held, worker)}
+            return {
+                (row["id"], row["attempt"]): row["wanted"] for row in await connection.fetch(SQL.held, worker)
+            }
 
-    async def rivals(self, *, lease: timedelta, state_version: int, waited: timedelta) -> tuple[list[Held], int, int]:
+    async def rivals(
+        self, *, lease: timedelta, state_version: int, waited: timedelta
+    ) -> tuple[list[Held], int, int]:
         """All leases of that version; how many tenants have *waited* without any; how many slots are free."""
         async with self._pool.connection() as connection:
             rows = await connection.fetch(SQL.rivals, lease, state_version, waited)

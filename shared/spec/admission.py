@@ -21,7 +21,10 @@ _ZONE = re.compile(r"(?!Factory$)[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceilings:
-    """The most that a spec's limits may say, and the least of chunk_bytes; each is a setting of the same name."""
+    """The most that a spec's limits may say, and the least of chunk_bytes.
+
+    Each is a setting of the same name.
+    """
 
     max_groups: int
     max_bytes: int
@@ -40,7 +43,11 @@ def check_admission(spec: JobSpec, ceilings: Ceilings) -> None:
 
 def _faults(spec: JobSpec, ceilings: Ceilings) -> Iterator[Detail]:
     zones: list[tuple[Location, str]] = [(("source", "timezone"), spec.source.timezone)]
-    zones += [(("group_by", i, "tz"), key.tz) for i, key in enumerate(spec.group_by) if isinstance(key, TimeBucket) and key.tz]
+    zones += [
+        (("group_by", i, "tz"), key.tz)
+        for i, key in enumerate(spec.group_by)
+        if isinstance(key, TimeBucket) and key.tz
+    ]
     for place, zone in zones:
         if not _ZONE.fullmatch(zone):
             yield Detail(
@@ -48,7 +55,9 @@ def _faults(spec: JobSpec, ceilings: Ceilings) -> Iterator[Detail]:
                 detail=f'{quote(zone)} is no zone of the IANA database, such as "Asia/Seoul" or "UTC"',
             )
     if (declared := len(spec.source.types)) > MAX_TYPES:
-        yield Detail(pointer=pointer("source", "types"), detail=f"at most {MAX_TYPES:,} columns, not {declared:,}")
+        yield Detail(
+            pointer=pointer("source", "types"), detail=f"at most {MAX_TYPES:,} columns, not {declared:,}"
+        )
     least, chosen = ceilings.min_chunk_bytes, spec.options.chunk_bytes
     if chosen is not None and chosen < least:
         yield _beyond(
@@ -60,7 +69,9 @@ def _faults(spec: JobSpec, ceilings: Ceilings) -> Iterator[Detail]:
     for name in ("max_groups", "max_bytes", "max_chunks", "max_state_bytes"):
         asked, most = getattr(spec.limits, name), getattr(ceilings, name)
         if asked is not None and asked > most:
-            yield _beyond("limits", name, f"{asked:,} is more than {most:,}, the most that this server takes", name)
+            yield _beyond(
+                "limits", name, f"{asked:,} is more than {most:,}, the most that this server takes", name
+            )
 
 
 def _beyond(part: str, name: str, what: str, setting: str) -> Detail:

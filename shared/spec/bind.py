@@ -37,7 +37,10 @@ def texts_wanted(spec: JobSpec, schema: Schema) -> set[tuple[str, Kind]]:
     return {
         (field.name, parameter.accepts.reads)
         for _, _, parameter, field in _arguments(spec, schema)
-        if parameter.accepts is not None and field.type.kind == "string" and not field.declared and parameter.accepts.reads != "string"
+        if parameter.accepts is not None
+        and field.type.kind == "string"
+        and not field.declared
+        and parameter.accepts.reads != "string"
     }
 
 
@@ -50,7 +53,9 @@ def _named_columns(spec: JobSpec) -> Iterator[tuple[Location, str]]:
     """Every place of the spec that names a column of the dataset."""
     yield from ((("source", "types", name), name) for name in spec.source.types)
     for i, key in enumerate(spec.group_by):
-        yield (("group_by", i, "column"), key.column) if isinstance(key, TimeBucket) else (("group_by", i), key)
+        yield (
+            (("group_by", i, "column"), key.column) if isinstance(key, TimeBucket) else (("group_by", i), key)
+        )
     for i, aggregate in enumerate(spec.aggregates):
         yield from ((("aggregates", i, parameter), name) for parameter, name in aggregate.columns.items())
 
@@ -84,11 +89,17 @@ def _mismatches(spec: JobSpec, schema: Schema, culprits: Culprits) -> Iterator[D
 
 
 def _cure(field: Field, culprit: str | None) -> str:
-    takers = ", ".join(name for name, function in FUNCTIONS.items() if field.type.kind in function.first_accepts.kinds)
+    takers = ", ".join(
+        name for name, function in FUNCTIONS.items() if field.type.kind in function.first_accepts.kinds
+    )
     if field.declared:
         return f"source.types declares it so, and a {field.type} can be given to {takers}"
     if field.type.kind == "string":
-        cure = f"{culprit}; set source.csv.null_values if that stands for null" if culprit else "source.types can declare another type"
+        cure = (
+            f"{culprit}; set source.csv.null_values if that stands for null"
+            if culprit
+            else "source.types can declare another type"
+        )
         return f"{cure}; a string can be given to {takers}"
     return f"a {field.type} can be given to {takers}"
 

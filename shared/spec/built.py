@@ -1,7 +1,7 @@
 """Marks on the fields of the spec that this version does not fully do yet, and the search for what they refuse.
 
-A spec is read and checked as a whole first; only a valid one is held against the marks. So a mistake is never hidden
-behind "not supported", and nothing that is not done is ever ignored.
+A spec is read and checked as a whole first; only a valid one is held against the marks. So a mistake is never
+hidden behind "not supported", and nothing that is not done is ever ignored.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,10 @@ from shared.spec.pointers import pointer
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The values of a field that work today. With `each` the elements of an array are judged, not the array."""
+    """The values of a field that work today.
+
+    With `each` the elements of an array are judged, not the array.
+    """
 
     allows: Callable[[Any], bool]
     detail: str
@@ -26,7 +29,10 @@ class Built:
 def only(*values: object) -> Built:
     """Just these values work; None and the empty array mean that the field has to be left out."""
     spellings = ", ".join(str(value) for value in values if value not in (None, ()))
-    return Built(lambda value: value in values, f"not supported yet; supported: {spellings}" if spellings else "not supported yet")
+    return Built(
+        lambda value: value in values,
+        f"not supported yet; supported: {spellings}" if spellings else "not supported yet",
+    )
 
 
 NOT_YET = only(None)
@@ -40,7 +46,11 @@ def refusals(part: BaseModel, *at: str | int) -> Iterator[Detail]:
         for mark in info.metadata:
             if isinstance(mark, Built):
                 judged = children if mark.each else [(value, here)]
-                yield from (Detail(pointer=pointer(*place), detail=mark.detail) for item, place in judged if not mark.allows(item))
+                yield from (
+                    Detail(pointer=pointer(*place), detail=mark.detail)
+                    for item, place in judged
+                    if not mark.allows(item)
+                )
         for child, place in children:
             if isinstance(child, BaseModel):
                 yield from refusals(child, *place)

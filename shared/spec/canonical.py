@@ -7,8 +7,13 @@ from shared.spec.models import JobSpec
 
 
 def canonical_json(spec: JobSpec) -> str:
-    """Keys sorted, no spaces, all defaults written out. `JobSpec.model_validate_json` reads it back to an equal spec."""
-    return json.dumps(spec.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """Keys sorted, no spaces, all defaults written out.
+
+    `JobSpec.model_validate_json` reads it back to an equal spec.
+    """
+    return json.dumps(
+        spec.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
 
 
 def spec_digest(spec: JobSpec) -> str:

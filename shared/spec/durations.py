@@ -14,7 +14,9 @@ def parse_duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text)
     length = timedelta(seconds=int(found[1]) * _SECONDS[found[2]]) if found else _LONGEST * 2
     if length > _LONGEST:
-        raise ValueError("a duration is a whole number and one of s, m, h, d, such as 90s, 15m, 1h or 30d, up to 3650d")
+        raise ValueError(
+            "a duration is a whole number and one of s, m, h, d, such as 90s, 15m, 1h or 30d, up to 3650d"
+        )
     return length
 
 
@@ -24,5 +26,7 @@ def check_bucket(text: str) -> str:
         try:
             parse_duration(text)
         except ValueError as error:
-            raise ValueError("a time bucket is a duration such as 15m, 1h or 7d, or one of 1w, 1mo, 1q, 1y") from error
+            raise ValueError(
+                "a time bucket is a duration such as 15m, 1h or 7d, or one of 1w, 1mo, 1q, 1y"
+            ) from error
     return text

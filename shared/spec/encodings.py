@@ -20,17 +20,24 @@ SHARED: dict[str, str] = {
     "gb18030": _ABOVE_AT + digits,
     "big5": _ABOVE_AT,
 }  # fmt: skip
-"""Encodings in which every ASCII character is its own byte, so that such files are split as bytes: for each the ASCII characters whose
-byte can also be a part of another character. A line end never can."""
+"""Encodings in which every ASCII character is its own byte, so that such files are split as bytes: for each the ASCII characters whose byte can also be a part of another character.
+
+A line end never can.
+"""
 
 WIDE = ("utf-16", "utf-16-le", "utf-16-be")
-"""Encodings whose files are decoded from the beginning, as a stream. Plain `utf-16` is told by its byte order mark."""
+"""Encodings whose files are decoded from the beginning, as a stream.
+
+Plain `utf-16` is told by its byte order mark.
+"""
 
 
 def normal_encoding(name: str) -> str:
     """The table's name of the encoding *name*; raises ValueError if there is none."""
     try:
-        found = codecs.lookup(name).name.removesuffix("-sig")  # a byte order mark before UTF-8 is dropped anyway
+        found = codecs.lookup(name).name.removesuffix(
+            "-sig"
+        )  # a byte order mark before UTF-8 is dropped anyway
     except (ValueError, LookupError):
         found = ""
     if found not in SHARED and found not in WIDE:

@@ -1,10 +1,24 @@
 """The table of aggregate functions: for each its parameters, the types it accepts, its result type and default name, and what the docs say.
 
-How a function is computed is declared beside the kernels of the worker. Adding a function here and a kernel there is all that a new one
-needs; `python -m worker_service.kernels.page` writes docs/aggregates.md anew.
+How a function is computed is declared beside the kernels of the worker. Adding a function here and a kernel
+there is all that a new one needs; `python -m worker_service.kernels.page` writes docs/aggregates.md anew.
 """
 
-from shared.spec.signature import ANYTHING, DDOF, NUMBER, TRUTH, VALUE, Function, Parameter, always, average, column, own, several, total
+from shared.spec.signature import (
+    ANYTHING,
+    DDOF,
+    NUMBER,
+    TRUTH,
+    VALUE,
+    Function,
+    Parameter,
+    always,
+    average,
+    column,
+    own,
+    several,
+    total,
+)
 from shared.spec.types import FLOAT64, INT64
 
 __all__ = ["FUNCTIONS", "Function", "Parameter"]

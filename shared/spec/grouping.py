@@ -1,7 +1,7 @@
 """`group_by` and `aggregates`: the keys and the values of the result.
 
-A field that depends on others stands after them, because a validator sees only what was read before its own field.
-So every field is judged by itself, and one wrong parameter does not hide another.
+A field that depends on others stands after them, because a validator sees only what was read before its own
+field. So every field is judged by itself, and one wrong parameter does not hide another.
 """
 
 from decimal import Decimal
@@ -43,7 +43,9 @@ def _key_kind(value: object) -> str:
     return "bucket" if isinstance(value, dict | TimeBucket) else "column"
 
 
-GroupKey = Annotated[Annotated[v.ResultColumn, Tag("column")] | Annotated[TimeBucket, Tag("bucket")], Discriminator(_key_kind)]
+GroupKey = Annotated[
+    Annotated[v.ResultColumn, Tag("column")] | Annotated[TimeBucket, Tag("bucket")], Discriminator(_key_kind)
+]
 
 
 def key_name(key: str | TimeBucket) -> str:
@@ -56,14 +58,19 @@ def _q_kind(value: object) -> str:
 
 
 _Fractions = Annotated[tuple[v.Fraction, ...], v.at_most(100), v.NOT_EMPTY]
-Quantiles = Annotated[Annotated[v.Fraction, Tag("one")] | Annotated[_Fractions, Tag("many")], Discriminator(_q_kind)]
+Quantiles = Annotated[
+    Annotated[v.Fraction, Tag("one")] | Annotated[_Fractions, Tag("many")], Discriminator(_q_kind)
+]
 
 
 COLUMN_PARAMETERS = ("column", "by", "y", "x")
 
 
 class AggregateSpec(Part):
-    """One entry of `aggregates`. Parameters that its function does not have are None, and are left out of the JSON."""
+    """One entry of `aggregates`.
+
+    Parameters that its function does not have are None, and are left out of the JSON.
+    """
 
     fn: v.FunctionName
     column: Annotated[v.ColumnName | None, Field(validate_default=True)] = None
@@ -93,7 +100,11 @@ class AggregateSpec(Part):
         function = FUNCTIONS.get(info.data.get("fn", ""))
         if function is None or any(parameter not in info.data for parameter in function.parameters):
             return name  # what the name depends on is wrong already
-        chosen = function.name_for({p: info.data[p] for p in COLUMN_PARAMETERS if info.data.get(p) is not None}) if name is None else name
+        chosen = (
+            function.name_for({p: info.data[p] for p in COLUMN_PARAMETERS if info.data.get(p) is not None})
+            if name is None
+            else name
+        )
         if wrong := next(filter(None, map(result_name_fault, _columns(chosen, info.data.get("q")))), None):
             raise v.fault(f"{wrong}; choose another with as")
         return chosen
@@ -110,7 +121,11 @@ class AggregateSpec(Part):
     @property
     def columns(self) -> dict[str, str]:
         """Parameter -> the dataset's column that it names."""
-        return {parameter: getattr(self, parameter) for parameter in COLUMN_PARAMETERS if getattr(self, parameter) is not None}
+        return {
+            parameter: getattr(self, parameter)
+            for parameter in COLUMN_PARAMETERS
+            if getattr(self, parameter) is not None
+        }
 
     @property
     def quantiles(self) -> tuple[float, ...]:

@@ -17,7 +17,16 @@ from shared.spec.pointers import Location
 from shared.spec.query import Semantics
 from shared.spec.source import CsvOptions, SourceSpec
 
-__all__ = ["AggregateSpec", "CsvOptions", "JobSpec", "Limits", "Options", "OutputSpec", "SourceSpec", "TimeBucket"]
+__all__ = [
+    "AggregateSpec",
+    "CsvOptions",
+    "JobSpec",
+    "Limits",
+    "Options",
+    "OutputSpec",
+    "SourceSpec",
+    "TimeBucket",
+]
 
 MAX_KEYS = 32
 """As many columns as a Postgres index may have."""
@@ -59,7 +68,10 @@ class Limits(Part):
 
 
 class JobSpec(Part):
-    """A whole, valid spec with all defaults filled in. One that exists may still ask for what is not built yet."""
+    """A whole, valid spec with all defaults filled in.
+
+    One that exists may still ask for what is not built yet.
+    """
 
     source: SourceSpec
     derive: Annotated[tuple[Computed, ...], v.at_most(1000), only(())] = ()
@@ -77,14 +89,25 @@ class JobSpec(Part):
     @field_validator("group_by")
     @classmethod
     def _distinct_keys(cls, keys: tuple[GroupKey, ...]) -> tuple[GroupKey, ...]:
-        raise_faults(repeated([((i, "as") if isinstance(key, TimeBucket) else (i,), key_name(key)) for i, key in enumerate(keys)]))
+        raise_faults(
+            repeated(
+                [
+                    ((i, "as") if isinstance(key, TimeBucket) else (i,), key_name(key))
+                    for i, key in enumerate(keys)
+                ]
+            )
+        )
         return keys
 
     @field_validator("aggregates")
     @classmethod
-    def _distinct_aggregates(cls, aggregates: tuple[AggregateSpec, ...], info: ValidationInfo) -> tuple[AggregateSpec, ...]:
+    def _distinct_aggregates(
+        cls, aggregates: tuple[AggregateSpec, ...], info: ValidationInfo
+    ) -> tuple[AggregateSpec, ...]:
         keys = [key_name(key) for key in info.data.get("group_by", ())]
-        raise_faults(repeated([((i, "as"), name) for i, a in enumerate(aggregates) for name in a.result_columns], keys))
+        raise_faults(
+            repeated([((i, "as"), name) for i, a in enumerate(aggregates) for name in a.result_columns], keys)
+        )
         return aggregates
 
     @field_validator("compute")
@@ -113,7 +136,11 @@ def _index_faults(indexes: tuple[Index, ...], columns: list[str]) -> Iterator[tu
         names = [name.removeprefix("-") for name in index]
         for j, name in enumerate(names):
             if name not in known:
-                hint = did_you_mean(name, columns) or f"; there are {listed(columns)}" if wrong < MAX_GUESSES else ""
+                hint = (
+                    did_you_mean(name, columns) or f"; there are {listed(columns)}"
+                    if wrong < MAX_GUESSES
+                    else ""
+                )
                 wrong += 1
                 yield ("indexes", i, j), f"{quote(name)} is not a column of the result{hint}"
             elif name in names[:j]:

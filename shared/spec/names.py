@@ -36,7 +36,9 @@ def result_name_fault(name: str) -> str | None:
 
 
 def closest(word: str, candidates: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str | None:
-    """The candidate that *word* was probably meant to be, by synonym first, then by spelling; None if none is near.
+    """The candidate that *word* was probably meant to be, by synonym first, then by spelling.
+
+    None if none is near.
 
     Looks at MAX_CANDIDATES candidates, and at names of at most MAX_LETTERS letters.
     """

@@ -23,7 +23,9 @@ def parse_spec(body: bytes) -> JobSpec:
     try:
         spec = JobSpec.model_validate_json(body)
     except ValidationError as error:
-        details = [_explain(fault) for fault in error.errors(include_url=False, include_input=False)[:MAX_FAULTS]]
+        details = [
+            _explain(fault) for fault in error.errors(include_url=False, include_input=False)[:MAX_FAULTS]
+        ]
         raise InvalidSpec(summary(details), errors=details) from None
     if details := list(islice(refusals(spec), MAX_FAULTS)):
         raise NotSupported(summary(details), errors=details)
@@ -107,8 +109,14 @@ _ALSO_CALLED = {
 
 
 def _unknown_key(at: tuple[str, ...], key: str) -> str:
-    meant = {other: name for name, others in _ALSO_CALLED.items() if name in KEYS[at] for other in others.split()}
+    meant = {
+        other: name for name, others in _ALSO_CALLED.items() if name in KEYS[at] for other in others.split()
+    }
     if guess := did_you_mean(key, KEYS[at], meant):
         return f"unknown key{guess}"
     homes = [pointer(*path) if path else "the top level" for path, keys in KEYS.items() if key in keys]
-    return f"unknown key; it belongs in {' or '.join(homes)}" if homes else f"unknown key; there are {', '.join(KEYS[at])}"
+    return (
+        f"unknown key; it belongs in {' or '.join(homes)}"
+        if homes
+        else f"unknown key; there are {', '.join(KEYS[at])}"
+    )

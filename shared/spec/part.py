@@ -22,12 +22,17 @@ class Part(BaseModel):
 
 def raise_faults(faults: Iterable[tuple[Location, str]]) -> None:
     """Raise the *faults*, each at its place below the field under validation; none, and nothing happens."""
-    errors = [InitErrorDetails(type=fault(detail), loc=loc, input=None) for loc, detail in islice(faults, MAX_FAULTS)]
+    errors = [
+        InitErrorDetails(type=fault(detail), loc=loc, input=None)
+        for loc, detail in islice(faults, MAX_FAULTS)
+    ]
     if errors:
         raise ValidationError.from_exception_data("spec", errors)
 
 
-def repeated(named: Iterable[tuple[Location, str]], taken: Iterable[str] = ()) -> Iterator[tuple[Location, str]]:
+def repeated(
+    named: Iterable[tuple[Location, str]], taken: Iterable[str] = ()
+) -> Iterator[tuple[Location, str]]:
     """Every place whose name an earlier one, or one of *taken*, has already."""
     seen = set(taken)
     for loc, name in named:

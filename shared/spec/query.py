@@ -27,9 +27,12 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregate:
-    """One aggregate, which makes one column. `inputs` are in the order of the function's parameters; a bare count has none.
+    """One aggregate, which makes one column.
 
-    `result` is the result column's type; where `may_widen` is true it is int64 unless some group needs decimal(38,0).
+    `inputs` are in the order of the function's parameters; a bare count has none.
+
+    `result` is the result column's type; where `may_widen` is true it is int64 unless some group needs
+    decimal(38,0).
     """
 
     fn: str

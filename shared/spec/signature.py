@@ -17,7 +17,10 @@ class Accepts:
 
 NUMBER = Accepts("a number", frozenset({"int64", "float64", "decimal"}), "float64")
 TRUTH = Accepts("a bool", frozenset({"bool"}), "bool")
-ANYTHING = Accepts("any type", frozenset({"bool", "int64", "float64", "decimal", "string", "date", "timestamp", "timestamptz"}))
+ANYTHING = Accepts(
+    "any type",
+    frozenset({"bool", "int64", "float64", "decimal", "string", "date", "timestamp", "timestamptz"}),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +63,20 @@ def total(of: DataType | None) -> DataType:
 
 def average(of: DataType | None) -> DataType:
     """Decimals get six more places, as far as 38 digits have room for them beside those of the column."""
-    return DataType("decimal", 38, of.scale + min(6, 38 - of.precision)) if of and of.kind == "decimal" else FLOAT64
+    return (
+        DataType("decimal", 38, of.scale + min(6, 38 - of.precision))
+        if of and of.kind == "decimal"
+        else FLOAT64
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
     """A signature. `result` gets the type of the first column parameter, None where it is not given.
 
-    `default_name` is a template over the parameters. `may_widen` holds the kinds for which an int64 result becomes
-    decimal(38,0) when a group needs it. The texts are for the docs: *what* it is, how *exact*, what it makes of *missing* and odd values.
+    `default_name` is a template over the parameters. `may_widen` holds the kinds for which an int64 result
+    becomes decimal(38,0) when a group needs it. The texts are for the docs: *what* it is, how *exact*, what
+    it makes of *missing* and odd values.
     """
 
     name: str

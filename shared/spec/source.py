@@ -12,7 +12,9 @@ from shared.spec.part import Part, raise_faults, repeated
 from shared.spec.pointers import Location
 from shared.spec.uris import is_supported
 
-_ASCII = Built(lambda character: character is None or character.isascii(), "only ASCII characters are supported yet")
+_ASCII = Built(
+    lambda character: character is None or character.isascii(), "only ASCII characters are supported yet"
+)
 _SPECIAL = ("quote", "delimiter", "escape", "comment")
 
 
@@ -28,7 +30,9 @@ class CsvOptions(Part):
 
     @field_validator("names")
     @classmethod
-    def _distinct_and_headerless(cls, names: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+    def _distinct_and_headerless(
+        cls, names: tuple[str, ...] | None, info: ValidationInfo
+    ) -> tuple[str, ...] | None:
         if names is not None and info.data.get("header"):
             raise v.fault("names are for files without a header; set header to false")
         raise_faults(repeated(((i,), name) for i, name in enumerate(names or ())))
@@ -49,7 +53,10 @@ class CsvOptions(Part):
             if character in taken:
                 yield (name,), f"the {taken[character]} and the {name} are the same character"
             if character in SHARED.get(self.encoding, ""):
-                yield (name,), f"in {self.encoding} its byte can be a part of another character; convert the files to UTF-8"
+                yield (
+                    (name,),
+                    f"in {self.encoding} its byte can be a part of another character; convert the files to UTF-8",
+                )
             taken.setdefault(character, name)
 
 

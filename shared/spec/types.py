@@ -29,7 +29,12 @@ class DataType:
 
 
 BOOL, INT64, FLOAT64, STRING = DataType("bool"), DataType("int64"), DataType("float64"), DataType("string")
-DATE, TIMESTAMP, TIMESTAMPTZ, NULL = DataType("date"), DataType("timestamp"), DataType("timestamptz"), DataType("null")
+DATE, TIMESTAMP, TIMESTAMPTZ, NULL = (
+    DataType("date"),
+    DataType("timestamp"),
+    DataType("timestamptz"),
+    DataType("null"),
+)
 
 
 def parse_type(text: str) -> DataType:
@@ -39,7 +44,9 @@ def parse_type(text: str) -> DataType:
             return DataType(kind)
     if (found := _DECIMAL.fullmatch(text)) and 0 < int(found[1]) <= 38 and int(found[2]) <= int(found[1]):
         return DataType("decimal", int(found[1]), int(found[2]))
-    raise ValueError(f"{text!r} is not a type; use one of {', '.join(SIMPLE)} or decimal(p,s) with s <= p <= 38")
+    raise ValueError(
+        f"{text!r} is not a type; use one of {', '.join(SIMPLE)} or decimal(p,s) with s <= p <= 38"
+    )
 
 
 def parse_result_type(text: str) -> DataType:
@@ -81,7 +88,9 @@ class Schema:
 
     @classmethod
     def from_json(cls, items: list[dict[str, object]]) -> "Schema":
-        return cls(tuple(Field(str(i["name"]), parse_type(str(i["type"])), bool(i["declared"])) for i in items))
+        return cls(
+            tuple(Field(str(i["name"]), parse_type(str(i["type"])), bool(i["declared"])) for i in items)
+        )
 
 
 _WIDER: dict[Kind, tuple[Kind, ...]] = {

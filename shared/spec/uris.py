@@ -14,7 +14,9 @@ def check_uri(uri: str) -> str:
     """Return *uri*; raises ValueError saying what is wrong, without repeating it (it may hold a password)."""
     found = _URI.fullmatch(uri)
     if len(uri) > MAX_URI or _CONTROL.search(uri) or not found:
-        raise ValueError(f"a source is upload:<id> or file:///<path>, without control characters, at most {MAX_URI} characters")
+        raise ValueError(
+            f"a source is upload:<id> or file:///<path>, without control characters, at most {MAX_URI} characters"
+        )
     if found[1] == "file":
         file_path(uri)
     if found[1] == "upload" and not _UPLOAD.fullmatch(found[2]):
@@ -35,12 +37,17 @@ def file_path(uri: str) -> str:
     if ".." in path.split("/"):
         raise ValueError("a file URI may not hold a .. step")
     if path.endswith("/"):
-        raise ValueError("a file URI names a file, not a folder; file:///data/*.csv names every CSV file of one")
+        raise ValueError(
+            "a file URI names a file, not a folder; file:///data/*.csv names every CSV file of one"
+        )
     return path
 
 
 def file_pattern(uri: str) -> str:
-    """The same path as a pattern, in which an escaped `*`, `?` or `[` stands for itself. Raises ValueError."""
+    """The same path as a pattern, in which an escaped `*`, `?` or `[` stands for itself.
+
+    Raises ValueError.
+    """
     return file_path(_ESCAPED_MAGIC.sub(r"[\g<0>]", uri))
 
 

@@ -1,4 +1,7 @@
-"""The kinds of value that a spec is made of, each with its one check. No message repeats a value wholesale."""
+"""The kinds of value that a spec is made of, each with its one check.
+
+No message repeats a value wholesale.
+"""
 
 import re
 from collections.abc import Callable
@@ -24,7 +27,10 @@ RESULT_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 
 def fault(detail: str) -> PydanticCustomError:
-    """An error whose message is *detail* as it stands; pydantic would put "Value error, " before a ValueError's."""
+    """An error whose message is *detail* as it stands.
+
+    Pydantic would put "Value error, " before a ValueError's.
+    """
     return PydanticCustomError("spec", "{detail}", {"detail": detail})
 
 
@@ -75,7 +81,9 @@ def _type(text: str) -> str:
     try:
         return str(parse_type(text))
     except ValueError as error:
-        raise ValueError(f"{quote(text)} is not a type; use one of {', '.join(SIMPLE)} or decimal(p,s) with s <= p <= 38") from error
+        raise ValueError(
+            f"{quote(text)} is not a type; use one of {', '.join(SIMPLE)} or decimal(p,s) with s <= p <= 38"
+        ) from error
 
 
 def _duration(text: str) -> str:
@@ -98,7 +106,10 @@ def _character(text: str) -> str:
 
 
 def _fraction(number: float) -> float:
-    """Abs, because -0.0 equals 0.0 and so must not change the digest. The digits that JSON shows are computed with."""
+    """Abs, because -0.0 equals 0.0 and so must not change the digest.
+
+    The digits that JSON shows are computed with.
+    """
     if number and -int(Decimal(repr(number)).as_tuple().exponent) > _PLACES:
         raise fault(f"at most {_PLACES} decimal places")
     return abs(number)
@@ -138,7 +149,8 @@ NullValue = Annotated[str, Field(max_length=1000), checked(_plain)]
 LabelKey = Annotated[str, checked(_label)]
 LabelValue = Annotated[str, Field(max_length=256), checked(_plain)]
 
-# Strict: neither "5" nor 5.0 nor true is an integer. Text needs no such care, pydantic never makes text of anything else.
+# Strict: neither "5" nor 5.0 nor true is an integer. Text needs no such care, pydantic never makes text of
+# anything else.
 Flag = Annotated[bool, Strict()]
 Integer = Annotated[int, Strict()]
 Count = Annotated[Integer, Field(ge=0, le=2**63 - 1)]

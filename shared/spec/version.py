@@ -1,3 +1,6 @@
-"""The version of the plans and states that units write; a worker claims only units of a version that it can write."""
+"""The version of the plans and states that units write.
+
+A worker claims only units of a version that it can write.
+"""
 
 STATE_VERSION = 3

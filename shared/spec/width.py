@@ -1,8 +1,8 @@
 """How wide a row of a result may get, and how many columns a Postgres table holds.
 
 A heap tuple has at most 8,160 bytes. What is fixed in size stays inside. A longer value moves out and leaves
-a pointer of 18 bytes, but one of 24 bytes or fewer never moves: 24 are the most that a text or an array takes.
-A number has an odd size, so 23 are the most of it.
+a pointer of 18 bytes, but one of 24 bytes or fewer never moves: 24 are the most that a text or an array
+takes. A number has an odd size, so 23 are the most of it.
 """
 
 from collections.abc import Sequence

@@ -80,7 +80,10 @@ def _prefixes(rules: SourceRules, tenant: str) -> list[str]:
 
 @lru_cache
 def _roots(rules: SourceRules, tenant: str) -> list[str]:
-    """The paths of the folders that may be read from, with a slash at the end, the longest first. Kept: a spec may name 10,000 files."""
+    """The paths of the folders that may be read from, with a slash at the end, the longest first.
+
+    Kept: a spec may name 10,000 files.
+    """
     paths = (PurePosixPath(unquote(prefix.removeprefix("file://"))) for prefix in _prefixes(rules, tenant))
     return sorted((str(path).rstrip("/") + "/" for path in paths), key=len, reverse=True)
 

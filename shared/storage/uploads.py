@@ -31,7 +31,9 @@ class UploadFiles:
     def path(self, tenant: str, upload_id: str) -> Path:
         return self.root / tenant / upload_id
 
-    async def put(self, tenant: str, upload_id: str, blocks: AsyncIterator[bytes], *, sha256: str | None = None) -> Stored:
+    async def put(
+        self, tenant: str, upload_id: str, blocks: AsyncIterator[bytes], *, sha256: str | None = None
+    ) -> Stored:
         """Write the blocks durably; raises DigestMismatch if they do not hash to *sha256*.
 
         Whatever goes wrong, *blocks* itself included, leaves no file.
@@ -86,7 +88,9 @@ async def _of_size(blocks: AsyncIterator[bytes], size: int) -> AsyncIterator[byt
 
 def _check(stored: Stored, promised: str | None) -> None:
     if promised not in {None, stored.sha256}:
-        raise DigestMismatch(f"Content-Digest promised sha-256 {promised}, but the {stored.bytes} bytes received have {stored.sha256}")
+        raise DigestMismatch(
+            f"Content-Digest promised sha-256 {promised}, but the {stored.bytes} bytes received have {stored.sha256}"
+        )
 
 
 @contextmanager
@@ -94,7 +98,9 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageUnavailable(f"The storage folder cannot be written: {(error.strerror or str(error)).lower()}") from error
+        raise StorageUnavailable(
+            f"The storage folder cannot be written: {(error.strerror or str(error)).lower()}"
+        ) from error
 
 
 class _Part:

@@ -2,8 +2,8 @@
 
 Then once more with a volume of an earlier version, in which the services were the superuser of Postgres.
 
-Exits 0 when everything held, 0 after saying so where no Docker engine answers, 1 otherwise. Whatever it starts has a
-project name and a port of its own, and is removed again.
+Exits 0 when everything held, 0 after saying so where no Docker engine answers, 1 otherwise. Whatever it
+starts has a project name and a port of its own, and is removed again.
 """
 
 # ruff: noqa: T201  # a program for a terminal
@@ -53,12 +53,20 @@ class Compose:
         }
 
     def __call__(self, *words: str) -> str:
-        ran = subprocess.run([*self._command, *words], env=self._env, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert ran.returncode == 0, f"{' '.join(words)} exited with {ran.returncode}:\n{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
+        ran = subprocess.run(
+            [*self._command, *words], env=self._env, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, (
+            f"{' '.join(words)} exited with {ran.returncode}:\n{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
+        )
         return ran.stdout
 
     def containers(self, service: str, *, state: str = "running") -> list[str]:
-        wanted = [f"label=com.docker.compose.project={self.project}", f"label=com.docker.compose.service={service}", f"status={state}"]
+        wanted = [
+            f"label=com.docker.compose.project={self.project}",
+            f"label=com.docker.compose.service={service}",
+            f"status={state}",
+        ]
         return docker("ps", "-aq", *(word for filter_ in wanted for word in ("--filter", filter_))).split()
 
     def scale(self, workers: int) -> None:
@@ -68,7 +76,11 @@ class Compose:
     def left(self) -> list[str]:
         """What of the project the engine still has."""
         mine = ("--filter", f"label=com.docker.compose.project={self.project}")
-        return [name for kind in (("ps", "-aq"), ("volume", "ls", "-q"), ("network", "ls", "-q")) for name in docker(*kind, *mine).split()]
+        return [
+            name
+            for kind in (("ps", "-aq"), ("volume", "ls", "-q"), ("network", "ls", "-q"))
+            for name in docker(*kind, *mine).split()
+        ]
 
 
 def docker(*words: str) -> str:
@@ -79,13 +91,18 @@ def engine() -> str | None:
     """The version of the Docker engine that answers, if one does."""
     if shutil.which("docker") is None:
         return None
-    asked = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False)
+    asked = subprocess.run(
+        ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False
+    )
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 
 def compose_command() -> list[str] | None:
     for command in (["docker", "compose"], ["docker-compose"]):
-        found = shutil.which(command[0]) and subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0
+        found = (
+            shutil.which(command[0])
+            and subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0
+        )
         if found:
             return command
     return None
@@ -100,12 +117,19 @@ def eventually(look: Callable[[], Any], what: str, patience: float = PATIENCE) -
 
 
 def write_numbers(path: Path) -> dict[str, tuple[int, int, Decimal]]:
-    """A CSV of made-up rows; answers with count, sum of v (beyond 2^53) and sum of money by key, by Python's own arithmetic."""
+    """A CSV of made-up rows.
+
+    Answers with count, sum of v (beyond 2^53) and sum of money by key, by Python's own arithmetic.
+    """
     made, counts, sums, cents = random.Random(7), defaultdict(int), defaultdict(int), defaultdict(int)
     with path.open("w") as file:
         file.write("k,v,money\n")
         for _ in range(ROWS):
-            key, v, money = f"id{made.randrange(GROUPS):03d}", made.randrange(-(2**40), 2**52), made.randrange(10_000_000)
+            key, v, money = (
+                f"id{made.randrange(GROUPS):03d}",
+                made.randrange(-(2**40), 2**52),
+                made.randrange(10_000_000),
+            )
             file.write(f"{key},{v},{money // 100}.{money % 100:02d}\n")
             counts[key] += 1
             sums[key] += v
@@ -118,7 +142,10 @@ class Client:
 
     def __init__(self, compose: Compose) -> None:
         self._http = httpx2.Client(
-            base_url=f"http://127.0.0.1:{compose.port}", headers={"Authorization": f"Bearer {compose.key}"}, timeout=60, trust_env=False
+            base_url=f"http://127.0.0.1:{compose.port}",
+            headers={"Authorization": f"Bearer {compose.key}"},
+            timeout=60,
+            trust_env=False,
         )
 
     def get(self, path: str) -> Any:
@@ -141,9 +168,18 @@ class Client:
 
     def submit(self, uri: str) -> str:
         """A job of hundreds of chunks."""
-        sums = [{"fn": "count"}, {"fn": "sum", "column": "v", "as": "v"}, {"fn": "sum", "column": "money", "as": "money"}]
+        sums = [
+            {"fn": "count"},
+            {"fn": "sum", "column": "v", "as": "v"},
+            {"fn": "sum", "column": "money", "as": "money"},
+        ]
         source = {"uris": [uri], "format": "csv", "types": {"money": "decimal(12,2)"}}
-        spec = {"source": source, "group_by": ["k"], "aggregates": sums, "options": {"chunk_bytes": CHUNK_BYTES}}
+        spec = {
+            "source": source,
+            "group_by": ["k"],
+            "aggregates": sums,
+            "options": {"chunk_bytes": CHUNK_BYTES},
+        }
         response = self._http.post("/v1/jobs", json=spec)
         assert response.status_code == 202, response.text
         return response.json()["id"]
@@ -186,12 +222,18 @@ def check_containers(compose: Compose) -> None:
     unkeyed = httpx2.get(f"http://127.0.0.1:{compose.port}/v1/jobs", trust_env=False)
     assert unkeyed.status_code == 401, unkeyed.text
     made = compose("exec", "-T", "api", "python3", "-m", "api_service", "keys", "add", "second").strip()
-    keyed = httpx2.get(f"http://127.0.0.1:{compose.port}/v1/jobs", headers={"Authorization": f"Bearer {made}"}, trust_env=False)
+    keyed = httpx2.get(
+        f"http://127.0.0.1:{compose.port}/v1/jobs",
+        headers={"Authorization": f"Bearer {made}"},
+        trust_env=False,
+    )
     assert keyed.status_code == 200, keyed.text
     for service in ("api", "worker"):
         container = compose.containers(service)[0]
         assert docker("exec", container, "id", "-u").strip() == "10001", service
-        wrote = subprocess.run(["docker", "exec", container, "touch", "/opt/x"], capture_output=True, check=False)
+        wrote = subprocess.run(
+            ["docker", "exec", container, "touch", "/opt/x"], capture_output=True, check=False
+        )
         assert wrote.returncode != 0, f"the root of {service} can be written"
     (redis,) = compose.containers("redis")
     asked = docker("exec", redis, "redis-cli", "CONFIG", "GET", "appendonly") + docker(
@@ -210,36 +252,76 @@ def check_roles(compose: Compose) -> None:
     assert psql(postgres, "gristmill_admin", supers).stdout.split() == ["gristmill_admin"]
     owners = "SELECT DISTINCT nspowner::regrole FROM pg_namespace WHERE nspname ~ '^(gristmill|results)'"
     assert psql(postgres, "gristmill_admin", owners).stdout.split() == ["gristmill"]
-    for attempt in ("COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('PG_VERSION')", "SET ROLE gristmill_admin"):
+    for attempt in (
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "SELECT pg_read_file('PG_VERSION')",
+        "SET ROLE gristmill_admin",
+    ):
         refused = psql(postgres, "gristmill", attempt)
         assert "permission denied" in refused.stderr, refused
     reached = psql(postgres, "gristmill_admin", "SELECT 1", "--host=postgres", password=compose.password)
     assert "authentication failed" in reached.stderr, reached
-    assert psql(postgres, "gristmill", "SELECT 1", "--host=postgres", password=compose.password).stdout.split() == ["1"]
+    assert psql(
+        postgres, "gristmill", "SELECT 1", "--host=postgres", password=compose.password
+    ).stdout.split() == ["1"]
 
 
-def psql(container: str, user: str, statement: str, *words: str, password: str = "") -> "subprocess.CompletedProcess[str]":
+def psql(
+    container: str, user: str, statement: str, *words: str, password: str = ""
+) -> "subprocess.CompletedProcess[str]":
     """In the container of Postgres; by its socket unless *words* name a host."""
-    command = ["docker", "exec", "-e", f"PGPASSWORD={password}", container, "psql", "-U", user, "-Atc", statement, *words, "gristmill"]
+    command = [
+        "docker",
+        "exec",
+        "-e",
+        f"PGPASSWORD={password}",
+        container,
+        "psql",
+        "-U",
+        user,
+        "-Atc",
+        statement,
+        *words,
+        "gristmill",
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def make_volume_of_before(compose: Compose) -> None:
-    """As the image of Postgres made it for a service that was the superuser; the schemas, and a table of the user's own, are the superuser's."""
+    """As the image of Postgres made it for a service that was the superuser.
+
+    The schemas, and a table of the user's own, are the superuser's.
+    """
     compose("down", "--volumes")
     compose("up", "--no-start", "--no-build", "postgres")
     (made,) = compose.containers("postgres", state="created")
     image = docker("inspect", "--format", "{{.Config.Image}}", made).strip()
-    settings = {"POSTGRES_USER": "gristmill", "POSTGRES_DB": "gristmill", "POSTGRES_PASSWORD": compose.password}
+    settings = {
+        "POSTGRES_USER": "gristmill",
+        "POSTGRES_DB": "gristmill",
+        "POSTGRES_PASSWORD": compose.password,
+    }
     given = [word for name, value in settings.items() for word in ("-e", f"{name}={value}")]
     volume = f"{compose.project}_postgres:/var/lib/postgresql/data"
     old = docker("run", "-d", "-v", volume, *given, image).strip()
     try:
         ready = ["docker", "exec", old, "pg_isready", "--host=127.0.0.1"]
-        eventually(lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0, "the start of the old Postgres")
+        eventually(
+            lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0,
+            "the start of the old Postgres",
+        )
         url = f"postgresql://gristmill:{compose.password}@127.0.0.1:5432/gristmill"
         migrate = ("python3", "-m", "api_service", "migrate")
-        docker("run", "--rm", "--network", f"container:{old}", "-e", f"GRISTMILL_DATABASE_URL={url}", compose.project, *migrate)
+        docker(
+            "run",
+            "--rm",
+            "--network",
+            f"container:{old}",
+            "-e",
+            f"GRISTMILL_DATABASE_URL={url}",
+            compose.project,
+            *migrate,
+        )
         own = psql(old, "gristmill", "CREATE TABLE public.own AS SELECT 42 AS answer")
         assert own.returncode == 0, own
         docker("stop", old)
@@ -247,7 +329,9 @@ def make_volume_of_before(compose: Compose) -> None:
         docker("rm", "--force", old)
 
 
-def check_volume_of_before(compose: Compose, folder: Path, expected: dict[str, tuple[int, int, Decimal]], said: Steps) -> None:
+def check_volume_of_before(
+    compose: Compose, folder: Path, expected: dict[str, tuple[int, int, Decimal]], said: Steps
+) -> None:
     make_volume_of_before(compose)
     said("made a volume in which the services are the superuser")
     compose("up", "-d", "--no-build", "--scale", "worker=3")
@@ -289,18 +373,24 @@ def exercise(compose: Compose, folder: Path, said: Steps) -> None:
     compose("up", "-d", "--no-build", "--scale", "worker=3")
     client = Client(compose)
     client.get("/readyz")
-    eventually(lambda: healthy(compose, "postgres", "redis", "api", "worker"), "the health of every container")
+    eventually(
+        lambda: healthy(compose, "postgres", "redis", "api", "worker"), "the health of every container"
+    )
     assert len(compose.containers("worker")) == 3
     check_containers(compose)
     check_roles(compose)
-    said("three workers, gateway, Postgres and Redis are healthy; no root, no writable root file system, no entry without a key")
+    said(
+        "three workers, gateway, Postgres and Redis are healthy; no root, no writable root file system, no entry without a key"
+    )
     disturb(compose, client, client.upload(folder / "numbers.csv"), expected, said)
     check_graceful_end(compose)
     said("the services ended by themselves on SIGTERM")
     check_volume_of_before(compose, folder, expected, said)
 
 
-def disturb(compose: Compose, client: Client, uri: str, expected: dict[str, tuple[int, int, Decimal]], said: Steps) -> None:
+def disturb(
+    compose: Compose, client: Client, uri: str, expected: dict[str, tuple[int, int, Decimal]], said: Steps
+) -> None:
     job = client.under_way(client.submit(uri))
     docker("kill", compose.containers("worker")[0])
     assert client.answer(client.unfinished(job)) == expected
@@ -321,7 +411,9 @@ def disturb(compose: Compose, client: Client, uri: str, expected: dict[str, tupl
 
 def _layers(image: str) -> list[int]:
     """The sizes of what the Dockerfile's last stage adds to its base, newest first."""
-    lines = docker("history", "--no-trunc", "--human=false", "--format", "{{.Size}}\t{{.CreatedBy}}", image).splitlines()
+    lines = docker(
+        "history", "--no-trunc", "--human=false", "--format", "{{.Size}}\t{{.CreatedBy}}", image
+    ).splitlines()
     ours = next(no for no, line in enumerate(lines) if "org.opencontainers.image.title" in line)
     return [int(line.split("\t")[0]) for line in lines[: ours + 1]]
 
@@ -329,7 +421,9 @@ def _layers(image: str) -> list[int]:
 def main() -> int:
     version, command = engine(), compose_command()
     if version is None or command is None:
-        print(f"compose-test: skipped, because {'no Docker engine answers' if version is None else 'Docker Compose is not installed'}")
+        print(
+            f"compose-test: skipped, because {'no Docker engine answers' if version is None else 'Docker Compose is not installed'}"
+        )
         return 0
     compose, said = Compose(command), Steps()
     print(f"Docker {version}, {' '.join(command)}, project {compose.project}, port {compose.port}")

@@ -28,7 +28,11 @@ def published(folder, relation, keys):
     try:
         with psycopg.connect(server.reader) as connection:
             cursor = connection.execute(f"SELECT * FROM {relation}")
-            return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description]).set_index(keys).sort_index()
+            return (
+                pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description])
+                .set_index(keys)
+                .sort_index()
+            )
     finally:
         server.child.stop()
 

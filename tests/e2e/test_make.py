@@ -5,7 +5,9 @@ import subprocess
 
 from tests.support.launched import ROOT
 
-HALF_A_VENV = '#!/bin/sh\ncase "$1" in -c) exit 0;; esac\nmkdir -p .venv/bin && touch .venv/bin/python\nexit 1\n'
+HALF_A_VENV = (
+    '#!/bin/sh\ncase "$1" in -c) exit 0;; esac\nmkdir -p .venv/bin && touch .venv/bin/python\nexit 1\n'
+)
 TOO_OLD = "#!/bin/sh\nexit 1\n"
 
 
@@ -14,7 +16,13 @@ def made(folder, python):
     shutil.copy(ROOT / "Makefile", folder)
     (folder / "python").write_text(python)
     (folder / "python").chmod(0o700)
-    return subprocess.run(["make", ".venv/bin/python", f"PYTHON={folder}/python"], cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["make", ".venv/bin/python", f"PYTHON={folder}/python"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_an_environment_that_could_not_be_made_is_not_taken_for_one(tmp_path):

@@ -46,7 +46,10 @@ def test_the_commands_work_as_shown(stack, tmp_path):
 
     shown = blocks("text")[1].strip()
     assert shown in said.replace("\r\n", "\n"), said
-    assert stack.sql("SELECT city, count FROM results.sales_by_city ORDER BY city") == [("Busan", 1), ("Seoul", 2)]
+    assert stack.sql("SELECT city, count FROM results.sales_by_city ORDER BY city") == [
+        ("Busan", 1),
+        ("Seoul", 2),
+    ]
 
 
 def run(script: str, replacements: dict[str, str], folder: Path) -> str:

@@ -22,7 +22,10 @@ _numbers = itertools.count(1)
 def stack(postgres, redis_server, tmp_path_factory):
     """A gateway, and a worker with two slots whose children obey the labels of a job."""
     url = redis_server.rpartition("/")[0] + "/2"
-    with own_database(postgres, "children") as dsn, running(dsn, url, tmp_path_factory.mktemp("children"), workers=0) as stack:
+    with (
+        own_database(postgres, "children") as dsn,
+        running(dsn, url, tmp_path_factory.mktemp("children"), workers=0) as stack,
+    ):
         wicked_worker(stack)
         yield stack
 
@@ -59,12 +62,17 @@ def check(stack: Stack, job_id: str) -> None:
 
 def charges(stack: Stack, job_id: str) -> dict[str, int]:
     names = ("deaths", "crashes", "errors", "ooms")
-    found = stack.sql(f"SELECT {', '.join(f'sum({name})' for name in names)} FROM gristmill.units WHERE job_id = %s", job_id)
+    found = stack.sql(
+        f"SELECT {', '.join(f'sum({name})' for name in names)} FROM gristmill.units WHERE job_id = %s", job_id
+    )
     return {name: int(count) for name, count in zip(names, found[0], strict=True) if count}
 
 
 def leased(stack: Stack, job_id: str) -> int:
-    return stack.sql("SELECT count(*) FROM gristmill.units WHERE job_id = %s AND kind = 'chunk' AND state = 'leased'", job_id)[0][0]
+    return stack.sql(
+        "SELECT count(*) FROM gristmill.units WHERE job_id = %s AND kind = 'chunk' AND state = 'leased'",
+        job_id,
+    )[0][0]
 
 
 def hangs(stack: Stack, job_id: str, units: int) -> None:
@@ -74,11 +82,16 @@ def hangs(stack: Stack, job_id: str, units: int) -> None:
 
 
 def keep_both_slots_busy(stack: Stack, fault: str) -> str:
-    """A job whose two chunks meet the fault at the same time; first both slots have to be there, after whatever was before."""
+    """A job whose two chunks meet the fault at the same time.
+
+    First both slots have to be there, after whatever was before.
+    """
 
     def both() -> bool:
         job_id = submit(stack, chunks=10, seconds="0.2")
-        eventually(lambda: leased(stack, job_id) == 2 or stack.job(job_id)["done"], "two busy slots, or the end")
+        eventually(
+            lambda: leased(stack, job_id) == 2 or stack.job(job_id)["done"], "two busy slots, or the end"
+        )
         found = leased(stack, job_id) == 2
         check(stack, job_id)
         return found
@@ -121,7 +134,9 @@ def test_a_unit_that_always_kills_its_child_fails_its_job_with_the_reason_and_no
 
 
 # fault matrix: 27
-def test_a_parquet_file_that_crashes_its_reader_twice_fails_its_job_as_corrupt_and_one_that_crashes_it_once_does_not(stack):
+def test_a_parquet_file_that_crashes_its_reader_twice_fails_its_job_as_corrupt_and_one_that_crashes_it_once_does_not(
+    stack,
+):
     pq.write_table(pa.table({"k": ["a"], "v": [1]}), stack.data / "crash.parquet")
     marks = stack.folder / "marks-parquet"
     marks.mkdir()
@@ -187,7 +202,9 @@ def test_a_plan_or_a_merge_that_runs_out_of_memory_twice_fails_its_job(stack, ta
 # fault matrix: 40
 def test_cancel_kills_a_child_that_never_comes_back_to_python_and_its_slot_serves_again(stack):
     job_id = keep_both_slots_busy(stack, "c_loop")
-    (worker,) = (process for process in stack.processes if process.popen.poll() is None and len(process.children) == 2)
+    (worker,) = (
+        process for process in stack.processes if process.popen.poll() is None and len(process.children) == 2
+    )
     busy = set(worker.children)
     assert stack.http.post(f"/v1/jobs/{job_id}/cancel").status_code == 202
 

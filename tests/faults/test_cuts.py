@@ -50,19 +50,25 @@ def healed(proxy):
 def backends(stack, *, end=False) -> int:
     """How many backends the workers have; ends them if asked to."""
     what = "count(pg_terminate_backend(pid))" if end else "count(*)"
-    return stack.sql(f"SELECT {what} FROM pg_stat_activity WHERE application_name = 'gristmill-worker' AND datname = current_database()")[
-        0
-    ][0]
+    return stack.sql(
+        f"SELECT {what} FROM pg_stat_activity WHERE application_name = 'gristmill-worker' AND datname = current_database()"
+    )[0][0]
 
 
 # fault matrix: 30
-@pytest.mark.parametrize(("ask", "key", "least"), [(spec, "k", 8), (large_spec, "n", 5)], ids=["in one statement", "in a transaction"])
+@pytest.mark.parametrize(
+    ("ask", "key", "least"),
+    [(spec, "k", 8), (large_spec, "n", 5)],
+    ids=["in one statement", "in a transaction"],
+)
 def test_commits_whose_answer_is_lost_count_once(stack, proxy, worker, ask, key, least):
     proxy.lose_commit_replies(DONE, times=100)
     job_id = stack.submit(ask(stack))["id"]
 
     check(stack, job_id, key)
-    [(units, attempts)] = stack.sql("SELECT count(*), sum(attempt)::int FROM gristmill.units WHERE job_id = %s", job_id)
+    [(units, attempts)] = stack.sql(
+        "SELECT count(*), sum(attempt)::int FROM gristmill.units WHERE job_id = %s", job_id
+    )
     assert proxy.faults >= units >= least, "plan, chunks, merge and publish"
     assert attempts == units, "what was committed is not done again"
 
@@ -73,14 +79,18 @@ def test_leases_that_their_worker_never_heard_of_go_back_uncharged(stack, proxy,
     job_id = stack.submit(spec(stack))["id"]
 
     check(stack, job_id)
-    [(units, attempts)] = stack.sql("SELECT count(*), sum(attempt)::int FROM gristmill.units WHERE job_id = %s", job_id)
+    [(units, attempts)] = stack.sql(
+        "SELECT count(*), sum(attempt)::int FROM gristmill.units WHERE job_id = %s", job_id
+    )
     assert attempts > units, "some lease was lost with its answer"
     assert charges(stack, job_id) == 0
 
 
 # fault matrix: 19, 29
 @pytest.mark.parametrize("statement", ["COMMIT", DONE, LEASED])
-def test_a_connection_that_ends_before_a_statement_rolls_back_and_the_unit_goes_on(stack, proxy, worker, statement):
+def test_a_connection_that_ends_before_a_statement_rolls_back_and_the_unit_goes_on(
+    stack, proxy, worker, statement
+):
     proxy.cut_before(statement, times=5)
     job_id = stack.submit(spec(stack))["id"]
 
@@ -127,7 +137,9 @@ def test_behind_a_black_hole_nothing_hangs_and_another_worker_finishes(stack, pr
     assert not stack.job(job_id)["done"]
     other = stack.worker()
     check(stack, job_id)
-    eventually(lambda: b"does not answer the heartbeat" in worker.log.read_bytes(), "the worker's own discovery")
+    eventually(
+        lambda: b"does not answer the heartbeat" in worker.log.read_bytes(), "the worker's own discovery"
+    )
     other.stop()
     proxy.heal()
 

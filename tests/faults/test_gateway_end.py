@@ -27,7 +27,11 @@ def stack(database_url, redis_url, tmp_path):
 
 
 def spec(stack: Stack) -> dict:
-    return {"source": {"uris": [f"file://{stack.data}/a.csv"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
+    return {
+        "source": {"uris": [f"file://{stack.data}/a.csv"]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "count"}],
+    }
 
 
 @contextlib.contextmanager
@@ -88,7 +92,10 @@ async def test_an_upload_that_never_ends_does_not_hold_up_the_end(settings, monk
 
 
 def client(stack: Stack, no: int, ended: threading.Event) -> dict[str, str]:
-    """Submits until the end, each job with a key of its own, again and again until it is accepted; the id that each key got."""
+    """Submits until the end, each job with a key of its own, again and again until it is accepted.
+
+    The id that each key got.
+    """
     accepted: dict[str, str] = {}
     with httpx2.Client(base_url=stack.http.base_url, timeout=30) as http:
         while not ended.is_set():

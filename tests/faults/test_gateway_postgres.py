@@ -27,7 +27,11 @@ JOB = "job_" + "0" * 26
 
 
 def spec(stack: Stack) -> dict:
-    return {"source": {"uris": [f"file://{stack.data}/a.csv"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
+    return {
+        "source": {"uris": [f"file://{stack.data}/a.csv"]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "count"}],
+    }
 
 
 def requests(stack: Stack) -> Iterator[tuple[str, str, dict]]:
@@ -106,12 +110,16 @@ def test_a_frozen_postgres_is_a_503_on_every_route_and_the_gateway_is_well_when_
 
 
 def blocked(connection: psycopg.Connection) -> bool:
-    found = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone()
+    found = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    ).fetchone()
     return found == (1,)
 
 
 # fault matrix: 28
-def test_a_killed_postgres_is_a_503_on_every_route_and_the_gateway_is_well_when_it_is_back(tmp_path, redis_url):
+def test_a_killed_postgres_is_a_503_on_every_route_and_the_gateway_is_well_when_it_is_back(
+    tmp_path, redis_url
+):
     with postgres_with_gateway(tmp_path, redis_url) as (server, stack):
         recovers(stack)
         server.child.process.kill()
@@ -160,7 +168,9 @@ def armed(stack: Stack, fault: str) -> Process:
 
 # fault matrix: 1, 2
 @pytest.mark.parametrize(("point", "jobs"), [("submit.before_commit", 0), ("submit.after_commit", 1)])
-def test_a_gateway_killed_around_the_commit_leaves_one_job_for_the_key(database_url, redis_url, tmp_path, point, jobs):
+def test_a_gateway_killed_around_the_commit_leaves_one_job_for_the_key(
+    database_url, redis_url, tmp_path, point, jobs
+):
     stack = Stack(database_url, redis_url, tmp_path)
     try:
         victim = armed(stack, f"{point}:1:kill")
@@ -175,22 +185,34 @@ def test_a_gateway_killed_around_the_commit_leaves_one_job_for_the_key(database_
         stack.close()
 
     assert [answer.status_code for answer in answers] == [202, 202]
-    assert [answer.headers.get("Idempotency-Replayed") for answer in answers] == ["true" if jobs else None, "true"]
+    assert [answer.headers.get("Idempotency-Replayed") for answer in answers] == [
+        "true" if jobs else None,
+        "true",
+    ]
     assert stack.sql("SELECT id FROM gristmill.jobs") == [(answer.json()["id"],) for answer in answers[:1]]
     assert answers[0].json()["id"] == answers[1].json()["id"]
 
 
 def no_client(stack: Stack) -> bool:
-    return stack.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") == [(0,)]
+    return stack.sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ) == [(0,)]
 
 
-def test_a_committed_job_is_answered_with_202_though_postgres_is_gone_by_then(database_url, redis_url, tmp_path):
+def test_a_committed_job_is_answered_with_202_though_postgres_is_gone_by_then(
+    database_url, redis_url, tmp_path
+):
     with ChaosProxy(database_url) as proxy, ThreadPoolExecutor(1) as thread:
         stack = Stack(proxy.url, redis_url, tmp_path)
         try:
             gateway = armed(stack, "submit.after_commit:1:stop")
-            answer = thread.submit(stack.http.post, "/v1/jobs", json=spec(stack), headers={"Prefer": "wait=20"})
-            eventually(lambda: psutil.Process(gateway.popen.pid).status() == psutil.STATUS_STOPPED, "the stop after the commit")
+            answer = thread.submit(
+                stack.http.post, "/v1/jobs", json=spec(stack), headers={"Prefer": "wait=20"}
+            )
+            eventually(
+                lambda: psutil.Process(gateway.popen.pid).status() == psutil.STATUS_STOPPED,
+                "the stop after the commit",
+            )
             proxy.refuse()
             gateway.popen.send_signal(signal.SIGCONT)
             assert answer.result(ANSWER_SECONDS).status_code == 202

@@ -30,7 +30,11 @@ def stack(database_url, valkey, tmp_path):
 
 def submits(stack, times: int = 5) -> None:
     """Each is a 202 without delay."""
-    spec = {"source": {"uris": [f"file://{stack.data}/a.csv"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
+    spec = {
+        "source": {"uris": [f"file://{stack.data}/a.csv"]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "count"}],
+    }
     for _ in range(times):
         started = time.monotonic()
         assert stack.http.post("/v1/jobs", json=spec).status_code == 202
@@ -62,7 +66,9 @@ def hears_of_changes(stack) -> None:
         for phase in ("scanning", "merging", "publishing"):
             waiting = thread.submit(http.get, f"/v1/jobs/{job_id}", headers={"Prefer": "wait=20"})
             assert not stack.job(job_id)["done"]
-            stack.sql("UPDATE gristmill.jobs SET phase = %s, revision = revision + 1 WHERE id = %s", phase, job_id)
+            stack.sql(
+                "UPDATE gristmill.jobs SET phase = %s, revision = revision + 1 WHERE id = %s", phase, job_id
+            )
             assert waiting.result(QUICK_SECONDS).json()["phase"] == phase
 
 

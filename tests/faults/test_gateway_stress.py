@@ -1,6 +1,7 @@
 """Crowds of clients, slow ones and silent ones: a submit is still answered, and the gateway's memory stays bounded.
 
-`make test` runs a tenth of the crowd; GRISTMILL_GATEWAY_STRESS=1 runs all of it. benchmarks/gateway_stress.py prints the figures.
+`make test` runs a tenth of the crowd; GRISTMILL_GATEWAY_STRESS=1 runs all of it. benchmarks/gateway_stress.py
+prints the figures.
 """
 
 import asyncio
@@ -47,7 +48,11 @@ async def test_crowds_do_not_stop_a_submit_and_take_little_memory(stack):
 
 
 def spec_for_stack(stack) -> dict:
-    return {"source": {"uris": [f"file://{stack.data}/a.csv"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
+    return {
+        "source": {"uris": [f"file://{stack.data}/a.csv"]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "count"}],
+    }
 
 
 async def big_result(settings, width: int = 100) -> str:
@@ -68,7 +73,9 @@ async def deaf_reader(http, path: str) -> socket.socket:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.setblocking(False)
     await asyncio.get_running_loop().sock_connect(client, (url.hostname, url.port))
-    await asyncio.get_running_loop().sock_sendall(client, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    await asyncio.get_running_loop().sock_sendall(
+        client, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    )
     return client
 
 
@@ -88,7 +95,11 @@ async def test_readers_that_read_nothing_take_turns_and_are_cut_off(settings, mo
         while await streaming(settings) < 6:
             await asyncio.sleep(0.02)
         async with http.get("/v1/results/big/rows?format=csv") as response:
-            assert (response.status, (await problem_of(response))["code"], response.headers["Retry-After"]) == (
+            assert (
+                response.status,
+                (await problem_of(response))["code"],
+                response.headers["Retry-After"],
+            ) == (
                 429,
                 "too_many_exports",
                 "1",
@@ -122,7 +133,9 @@ def connections(http) -> int:
     return sum(1 for each in found if each.laddr.port == port and each.status == psutil.CONN_ESTABLISHED)
 
 
-async def raw_connection(http, source: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def raw_connection(
+    http, source: str = "127.0.0.1"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     url = urlsplit(str(http._base_url))
     return await asyncio.open_connection(url.hostname, url.port, local_addr=(source, 0))
 
@@ -141,7 +154,10 @@ async def test_a_body_that_stops_arriving_is_a_bad_request_and_leaves_no_file(se
     async with gateway(settings) as http, asyncio.timeout(20):
         for head in (b"POST /v1/uploads", b"POST /v1/jobs"):
             reader, writer = await raw_connection(http)
-            writer.write(head + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\nabc")
+            writer.write(
+                head
+                + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\nabc"
+            )
             answer = await reader.readuntil(b"}")
             assert answer.startswith(b"HTTP/1.1 400 ")
             assert b'"code":"bad_request"' in answer
@@ -163,15 +179,23 @@ async def test_a_head_that_drips_in_is_cut_off(settings, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"), [("min_upload_bytes_per_second", "stopped arriving"), ("max_upload_seconds", "did not arrive within 1 s")]
+    ("setting", "said"),
+    [
+        ("min_upload_bytes_per_second", "stopped arriving"),
+        ("max_upload_seconds", "did not arrive within 1 s"),
+    ],
 )
-async def test_an_upload_that_drips_in_is_a_bad_request_and_leaves_no_file(settings, monkeypatch, setting, said):
+async def test_an_upload_that_drips_in_is_a_bad_request_and_leaves_no_file(
+    settings, monkeypatch, setting, said
+):
     monkeypatch.setattr(bodies, "STALLED_SECONDS", 0.5)
     rate, seconds = (2000, 60) if setting == "min_upload_bytes_per_second" else (1, 1)
     settings.min_upload_bytes_per_second, settings.max_upload_seconds = rate, seconds
     async with gateway(settings) as http, asyncio.timeout(20):
         reader, writer = await raw_connection(http)
-        writer.write(b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" + b"x" * 5000)
+        writer.write(
+            b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" + b"x" * 5000
+        )
         answered = asyncio.create_task(reader.readuntil(b"}"))
         while not answered.done():
             writer.write(b"x")
@@ -186,7 +210,9 @@ async def test_a_spec_that_drips_in_has_a_deadline(settings, monkeypatch):
     monkeypatch.setattr(bodies, "JSON_SECONDS", 0.5)
     async with gateway(settings) as http, asyncio.timeout(20):
         reader, writer = await raw_connection(http)
-        writer.write(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
+        writer.write(
+            b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+        )
         answered = asyncio.create_task(reader.readuntil(b"\r\n"))
         while not answered.done():
             writer.write(b" ")
@@ -254,13 +280,19 @@ def test_an_ipv6_client_is_its_network():
     def address(*peer):
         return server._address(SimpleNamespace(get_extra_info=lambda _: peer))
 
-    assert address("2001:db8:1:2:3:4:5:6", 1, 0, 0) == address("2001:db8:1:2::9", 2, 0, 0) != address("2001:db8:1:3::9", 2, 0, 0)
+    assert (
+        address("2001:db8:1:2:3:4:5:6", 1, 0, 0)
+        == address("2001:db8:1:2::9", 2, 0, 0)
+        != address("2001:db8:1:3::9", 2, 0, 0)
+    )
     assert address("fe80::1%eth0", 1, 0, 0) == "fe80::/64"
     assert address("10.0.0.1", 5) == "10.0.0.1"
 
 
 async def wait(http, path: str, *, force: bool = False) -> int:
-    async with http.get(path, headers={"Prefer": "wait=2"} | ({"Connection": "close"} if force else {})) as response:
+    async with http.get(
+        path, headers={"Prefer": "wait=2"} | ({"Connection": "close"} if force else {})
+    ) as response:
         return response.status
 
 
@@ -274,7 +306,9 @@ async def test_readers_that_are_cut_off_leave_no_stack_trace(settings, monkeypat
                 await asyncio.sleep(0.02)
         for client in deaf:
             client.close()
-    assert [line["why"] for line in lines if line["event"] == "request.cut"] == ["the client reads too slowly"] * 4
+    assert [line["why"] for line in lines if line["event"] == "request.cut"] == [
+        "the client reads too slowly"
+    ] * 4
     assert [record for record in caplog.records if record.exc_info] == []
 
 

@@ -29,7 +29,12 @@ def spec(stack: Stack, name: str, text: str = SMALL, **more):
 def key(stack: Stack, tenant: str) -> dict[str, str]:
     """The header of a new key."""
     text = new_key()
-    stack.sql("INSERT INTO gristmill.api_keys (id, tenant, name, sha256) VALUES (%s, %s, 'test', %s)", tenant, tenant, digest(text))
+    stack.sql(
+        "INSERT INTO gristmill.api_keys (id, tenant, name, sha256) VALUES (%s, %s, 'test', %s)",
+        tenant,
+        tenant,
+        digest(text),
+    )
     return {"Authorization": f"Bearer {text}"}
 
 
@@ -44,14 +49,20 @@ def test_a_tenant_whose_units_never_end_gives_a_slot_to_one_that_waits_and_is_ch
     for mark in "ab":
         (marks / mark).touch()
     labels = {"fault": "c_loop", "marks": str(marks), "task": task}
-    taken = [stack.submit(spec(stack, f"{no}.csv", SMALL + "b,2\n" * no, labels=labels), **hostile)["id"] for no in range(2)]
+    taken = [
+        stack.submit(spec(stack, f"{no}.csv", SMALL + "b,2\n" * no, labels=labels), **hostile)["id"]
+        for no in range(2)
+    ]
     eventually(lambda: not any(marks.iterdir()), "two units that loop")
     assert len(stack.sql("SELECT id FROM gristmill.units WHERE kind = %s AND state = 'leased'", task)) == 2
 
     small = stack.wait(stack.submit(spec(stack, "small.csv"))["id"])
 
     assert small["state"] == "succeeded"
-    units = stack.sql("SELECT preemptions, deaths + crashes + errors + ooms FROM gristmill.units WHERE job_id = ANY (%s)", taken)
+    units = stack.sql(
+        "SELECT preemptions, deaths + crashes + errors + ooms FROM gristmill.units WHERE job_id = ANY (%s)",
+        taken,
+    )
     assert max(units) == (1, 0), "before any deadline, the youngest made room, once"
     assert sum(charged for _, charged in units) == 0
     for job_id in taken:

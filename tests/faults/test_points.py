@@ -1,6 +1,7 @@
 """Every named point of the code, met by kill, error, freeze and lost connections: every job still ends once, with the same bits.
 
-`make test` runs every point with kill, and a sample of the rest that FAULT_SEED chooses. FAULT_SWEEP=full runs all of it.
+`make test` runs every point with kill, and a sample of the rest that FAULT_SEED chooses. FAULT_SWEEP=full
+runs all of it.
 """
 
 import contextlib
@@ -29,7 +30,13 @@ OTHER = ("raise", "cut_postgres", "cut_redis", "stop")
 SAMPLES = {"raise": 6, "cut_postgres": 4, "cut_redis": 2, "stop": 1}
 """How many points meet an action in the short set."""
 
-OF_GATEWAY = ("submit.before_commit", "submit.after_commit", "cancel.ending", "end.before_commit", "retry.before_commit")
+OF_GATEWAY = (
+    "submit.before_commit",
+    "submit.after_commit",
+    "cancel.ending",
+    "end.before_commit",
+    "retry.before_commit",
+)
 OF_WORKERS = [name for name in POINTS if name not in OF_GATEWAY]
 AT_ONCE = 4
 PATIENCE = 1500.0 if FULL else 400.0
@@ -54,13 +61,20 @@ class Questions:
             "output": {"name": "wide"},
         }
         large = plain_job.large_spec(stack, output={"name": "large"})
-        self.specs = {"plain": plain, "wide": plain | wide, "large": large, "trap": trap.spec(stack, output={"name": "trap"})}
+        self.specs = {
+            "plain": plain,
+            "wide": plain | wide,
+            "large": large,
+            "trap": trap.spec(stack, output={"name": "trap"}),
+        }
         jobs = {name: stack.run(spec) for name, spec in self.specs.items()}
         plain_job.check(stack, jobs["plain"]["id"])
         plain_job.check(stack, jobs["large"]["id"], key="n")
         trap.check(stack, jobs["trap"]["id"])
         assert {row["k"]: row["max_v"] for row in stack.rows(jobs["wide"]["id"])}["key1"] == 2000000000.5
-        assert stack.sql("SELECT epoch FROM gristmill.jobs WHERE id = %s", jobs["wide"]["id"]) == [(2,)], "it did widen"
+        assert stack.sql("SELECT epoch FROM gristmill.jobs WHERE id = %s", jobs["wide"]["id"]) == [(2,)], (
+            "it did widen"
+        )
         self.digests = {name: job["result"]["digest"] for name, job in jobs.items()}
 
 
@@ -69,7 +83,9 @@ class Client:
 
     def __init__(self, stack: Stack, questions: Questions) -> None:
         self._stack, self._questions = stack, questions
-        self._turns = itertools.cycle([("plain", False), ("wide", False), ("large", False), ("trap", False), ("plain", True)])
+        self._turns = itertools.cycle(
+            [("plain", False), ("wide", False), ("large", False), ("trap", False), ("plain", True)]
+        )
         self.names: dict[str, str] = {}
 
     def ask(self, name: str, cancel: bool) -> str:
@@ -89,7 +105,10 @@ class Client:
         return next(self._turns)
 
     def _answered(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        """The first answer that is not an outage; 409 says that an earlier try, whose answer was lost, did it."""
+        """The first answer that is not an outage.
+
+        409 says that an earlier try, whose answer was lost, did it.
+        """
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             with contextlib.suppress(httpx2.TransportError):
@@ -108,7 +127,11 @@ def long_life(points: list[str], dice: random.Random) -> list[Order]:
         count = len(points) if FULL else min(len(points), -(-SAMPLES[action] * len(points) // len(POINTS)))
         for name in dice.sample(points, count):
             asked[name].append(action)
-    return [Order(name, passing, action) for name, actions in asked.items() for passing, action in enumerate(actions, 1)]
+    return [
+        Order(name, passing, action)
+        for name, actions in asked.items()
+        for passing, action in enumerate(actions, 1)
+    ]
 
 
 def lives(points: list[str], dice: random.Random) -> deque[list[Order]]:
@@ -159,12 +182,16 @@ def test_whatever_happens_at_a_named_point_every_job_ends_once_with_the_same_bit
     with psycopg.connect(stack.database_url, autocommit=True) as connection:
 
         def finished(ids: list[str]) -> set[str]:
-            rows = connection.execute("SELECT id FROM gristmill.jobs WHERE id = ANY(%s) AND finished_at IS NOT NULL", [ids])
+            rows = connection.execute(
+                "SELECT id FROM gristmill.jobs WHERE id = ANY(%s) AND finished_at IS NOT NULL", [ids]
+            )
             return {job_id for (job_id,) in rows}
 
         drive(client, victims, finished)
     check(stack, client, questions)
-    assert {order.point for victim in victims for order in victim.met if order.action == "kill"} == set(POINTS)
+    assert {order.point for victim in victims for order in victim.met if order.action == "kill"} == set(
+        POINTS
+    )
     pids = [pid for victim in victims for pid in victim.pids]
     eventually(lambda: children_of(pids), "a child")
     stack.close()
@@ -173,10 +200,15 @@ def test_whatever_happens_at_a_named_point_every_job_ends_once_with_the_same_bit
 
 def check(stack: Stack, client: Client, questions: Questions) -> None:
     """Each key made one job, and each job ended once, with the right digest."""
-    jobs = {job_id: (state, result) for job_id, state, result in stack.sql("SELECT id, state, result FROM gristmill.jobs")}
+    jobs = {
+        job_id: (state, result)
+        for job_id, state, result in stack.sql("SELECT id, state, result FROM gristmill.jobs")
+    }
     assert len(jobs) == len(client.names) + len(questions.specs), "every Idempotency-Key made one job"
     ends = {job_id: (jobs[job_id][0], (jobs[job_id][1] or {}).get("digest")) for job_id in client.names}
     assert ends == {job_id: ("succeeded", questions.digests[name]) for job_id, name in client.names.items()}
-    assert dict(stack.sql("SELECT job_id, count(*) FROM gristmill.versions GROUP BY job_id")) == dict.fromkeys(jobs, 1)
+    assert dict(
+        stack.sql("SELECT job_id, count(*) FROM gristmill.versions GROUP BY job_id")
+    ) == dict.fromkeys(jobs, 1)
     assert stack.sql("SELECT id FROM gristmill.units WHERE state <> 'done'") == []
     assert plain_job.violations(stack) == []

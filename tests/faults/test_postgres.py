@@ -62,7 +62,12 @@ class Cluster:
 
     def backends(self, name: str) -> list[int]:
         with psycopg.connect(self.server.url) as connection:
-            return [pid for (pid,) in connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name = %s", [name])]
+            return [
+                pid
+                for (pid,) in connection.execute(
+                    "SELECT pid FROM pg_stat_activity WHERE application_name = %s", [name]
+                )
+            ]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +80,9 @@ def cluster(tmp_path_factory):
 @pytest.fixture(scope="module")
 def stack(cluster, redis_server, tmp_path_factory):
     """A gateway; most tests share a worker too."""
-    stack = Stack(cluster.server.url, redis_server.rpartition("/")[0] + "/3", tmp_path_factory.mktemp("services"))
+    stack = Stack(
+        cluster.server.url, redis_server.rpartition("/")[0] + "/3", tmp_path_factory.mktemp("services")
+    )
     stack.gateway()
     yield stack
     stack.close()
@@ -90,7 +97,10 @@ def worker(stack):
 
 @contextlib.contextmanager
 def failing(stack: Stack, table: str, event: str, when: str, sqlstate: str, times: int):
-    """The next *times* rows that meet *event* on *table* raise *sqlstate*; a sequence counts them, since no rollback takes it back."""
+    """The next *times* rows that meet *event* on *table* raise *sqlstate*.
+
+    A sequence counts them, since no rollback takes it back.
+    """
     with psycopg.connect(stack.database_url, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA fault")
         connection.execute("CREATE SEQUENCE fault.met")
@@ -98,7 +108,9 @@ def failing(stack: Stack, table: str, event: str, when: str, sqlstate: str, time
             f"CREATE FUNCTION fault.meet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
             f" IF nextval('fault.met') <= {times} THEN RAISE EXCEPTION 'injected' USING ERRCODE = '{sqlstate}'; END IF; RETURN NEW; END $$"
         )
-        connection.execute(f"CREATE TRIGGER fault BEFORE {event} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION fault.meet()")
+        connection.execute(
+            f"CREATE TRIGGER fault BEFORE {event} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION fault.meet()"
+        )
         try:
             yield
             [(met,)] = connection.execute("SELECT last_value FROM fault.met").fetchall()
@@ -131,7 +143,9 @@ def test_a_frozen_postgres_hangs_nobody(stack, cluster, worker):
         assert "Retry-After" in answer.headers
         assert time.monotonic() - began < 15
         assert stack.http.get("/livez").status_code == 200
-        eventually(lambda: b"does not answer the heartbeat" in worker.log.read_bytes(), "the worker's discovery")
+        eventually(
+            lambda: b"does not answer the heartbeat" in worker.log.read_bytes(), "the worker's discovery"
+        )
 
     check(stack, job_id)
 
@@ -155,7 +169,10 @@ def test_a_full_disk_is_waited_for(stack, worker, table, event, when):
 
 # fault matrix: 36
 @pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
-@pytest.mark.parametrize(("table", "when"), [("gristmill.units", "NEW.state = 'done'"), ("gristmill.jobs", "NEW.state = 'succeeded'")])
+@pytest.mark.parametrize(
+    ("table", "when"),
+    [("gristmill.units", "NEW.state = 'done'"), ("gristmill.jobs", "NEW.state = 'succeeded'")],
+)
 def test_deadlocks_and_serialization_failures_are_tried_again(stack, worker, table, when, sqlstate):
     with failing(stack, table, "UPDATE", when, sqlstate, times=3):
         job_id = stack.submit(spec(stack))["id"]
@@ -167,7 +184,9 @@ def test_deadlocks_and_serialization_failures_are_tried_again(stack, worker, tab
 # fault matrix: 35
 def test_without_a_free_connection_requests_hear_503_and_work_goes_on_afterwards(stack, worker):
     job_id = stack.submit(spec(stack, chunk_bytes=1_000))["id"]
-    end_services = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gristmill-%'"
+    end_services = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gristmill-%'"
+    )
     with contextlib.ExitStack() as taken:
         connections = [taken.enter_context(psycopg.connect(stack.database_url, autocommit=True))]
 
@@ -175,7 +194,9 @@ def test_without_a_free_connection_requests_hear_503_and_work_goes_on_afterwards
             """Take what is free; what the services still have is taken from them."""
             with contextlib.suppress(psycopg.OperationalError):
                 while True:
-                    connections.append(taken.enter_context(psycopg.connect(stack.database_url, autocommit=True)))
+                    connections.append(
+                        taken.enter_context(psycopg.connect(stack.database_url, autocommit=True))
+                    )
             connections[0].execute(end_services)
             answer = stack.http.request(method, "/v1/jobs", **body)
             return answer if answer.status_code == 503 else None
@@ -213,7 +234,8 @@ def failing_calls(cluster: Cluster, calls: str, error: str, said: Path):
 
 
 needs_strace = pytest.mark.skipif(
-    shutil.which("strace") is None or os.geteuid() != 0, reason="needs root and strace (apt-get install strace): system calls must fail"
+    shutil.which("strace") is None or os.geteuid() != 0,
+    reason="needs root and strace (apt-get install strace): system calls must fail",
 )
 
 

@@ -51,7 +51,10 @@ def valkey(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stack(valkey, postgres, tmp_path_factory):
-    with own_database(postgres, "redis") as dsn, running(dsn, valkey.url, tmp_path_factory.mktemp("redis"), workers=0) as stack:
+    with (
+        own_database(postgres, "redis") as dsn,
+        running(dsn, valkey.url, tmp_path_factory.mktemp("redis"), workers=0) as stack,
+    ):
         wicked_worker(stack)
         yield stack
 
@@ -132,7 +135,10 @@ def test_messages_for_done_cancelled_and_unknown_units_and_a_hundred_for_one_cha
 
         check_all(stack, running)
         eventually(lambda: client.zcard(QUEUE) == 0 and client.keys("arq:*") == [], "an empty queue")
-    assert stack.sql("SELECT id, state, attempt FROM gristmill.units WHERE id <= %s ORDER BY id", before[-1][0]) == before
+    assert (
+        stack.sql("SELECT id, state, attempt FROM gristmill.units WHERE id <= %s ORDER BY id", before[-1][0])
+        == before
+    )
 
 
 # fault matrix: 45
@@ -154,7 +160,9 @@ def test_the_keys_in_redis_are_few_whatever_the_backlog(stack, valkey):
         def look() -> bool:
             nonlocal most
             most = max(most, client.dbsize())
-            (moved,) = stack.sql("SELECT count(*) FROM gristmill.units WHERE job_id = %s AND state = 'done'", backlog)
+            (moved,) = stack.sql(
+                "SELECT count(*) FROM gristmill.units WHERE job_id = %s AND state = 'done'", backlog
+            )
             return moved[0] > CHUNKS + 4
 
         eventually(look, "some units of the backlog")

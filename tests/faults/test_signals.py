@@ -43,7 +43,10 @@ def test_a_second_sigterm_ends_a_worker_whose_postgres_does_not_answer(stack):
     hangs(stack, job_id, 1)
     children = doomed.children
     backends = [
-        pid for (pid,) in stack.sql("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        pid
+        for (pid,) in stack.sql(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
     ]
     try:
         for pid in backends:

@@ -106,7 +106,9 @@ def few_descriptors(stack, more):
     pids = [pid for process in stack.processes[1:] for pid in process.children]
     before = [resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids]
     for pid, (_, hard) in zip(pids, before, strict=True):
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(list(Path(f"/proc/{pid}/fd").iterdir())) + more, hard))
+        resource.prlimit(
+            pid, resource.RLIMIT_NOFILE, (len(list(Path(f"/proc/{pid}/fd").iterdir())) + more, hard)
+        )
     try:
         yield
     finally:
@@ -147,14 +149,19 @@ def test_a_file_that_is_named_twice_counts_once_and_job_and_receipt_say_so(stack
     one, two = (stack.write(f"twice/{name}.csv", "k\n" + "x\n" * 100) for name in ("one", "two"))
     upload = stack.http.post("/v1/uploads", content=b"k\n" + b"x\n" * 10).json()["uri"]
     for chunk_bytes in (7, 1 << 20):
-        rows, job = counted(stack, two, f"file://{stack.data}/twice/*", one, upload, upload, chunk_bytes=chunk_bytes)
+        rows, job = counted(
+            stack, two, f"file://{stack.data}/twice/*", one, upload, upload, chunk_bytes=chunk_bytes
+        )
         receipt = stack.http.get(f"/v1/jobs/{job['id']}/receipt").json()
 
         assert rows == receipt["rows"]["read"] == 210
         assert [file["uri"] for file in receipt["files"]] == [two, one, upload]
         assert receipt["warnings"] == job["warnings"]
         assert [warning["code"] for warning in job["warnings"]] == ["duplicate_file"] * 3
-        assert job["warnings"][0]["detail"] == f"{one} is named by file://{stack.data}/twice/* and by {one}; it is counted once"
+        assert (
+            job["warnings"][0]["detail"]
+            == f"{one} is named by file://{stack.data}/twice/* and by {one}; it is counted once"
+        )
 
 
 def test_a_name_that_is_not_utf_8_fails_the_job_with_the_name_escaped_and_other_odd_names_do_not(stack):
@@ -168,7 +175,10 @@ def test_a_name_that_is_not_utf_8_fails_the_job_with_the_name_escaped_and_other_
     assert rows == 4
     assert {f"file://{stack.data}/odd/50%25.csv", f"file://{stack.data}/odd/new%0Aline.csv"} <= set(named)
     assert failed["error"]["code"] == "source_unreadable"
-    assert failed["error"]["detail"] == f"file://{stack.data}/odd/%FF%FE.csv has a name that is not UTF-8; rename the file or the folder"
+    assert (
+        failed["error"]["detail"]
+        == f"file://{stack.data}/odd/%FF%FE.csv has a name that is not UTF-8; rename the file or the folder"
+    )
 
 
 def test_no_secret_of_a_data_folder_below_the_source_can_be_read_over_http(postgres, redis_server, tmp_path):
@@ -186,7 +196,9 @@ def test_no_secret_of_a_data_folder_below_the_source_can_be_read_over_http(postg
         jobs, codes = [], set()
         for way in ways:
             answer = stack.http.post("/v1/jobs", json=counting(f"file://{stack.data}/{way}"))
-            (jobs.append if answer.status_code == 202 else codes.add)(answer.json().get("id") or answer.json()["code"])
+            (jobs.append if answer.status_code == 202 else codes.add)(
+                answer.json().get("id") or answer.json()["code"]
+            )
         ended = [stack.wait(job_id) for job_id in jobs]
 
         assert len(jobs) >= 20

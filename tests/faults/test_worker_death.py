@@ -19,7 +19,9 @@ ROWS = 120_000
 def numbers(tmp_path_factory) -> Path:
     """120,000 rows, 1,000 groups."""
     path = tmp_path_factory.mktemp("numbers") / "numbers.csv"
-    pd.DataFrame({"k": [f"id{i % 1000:04d}" for i in range(ROWS)], "v": range(ROWS)}).to_csv(path, index=False)
+    pd.DataFrame({"k": [f"id{i % 1000:04d}" for i in range(ROWS)], "v": range(ROWS)}).to_csv(
+        path, index=False
+    )
     return path
 
 
@@ -31,7 +33,10 @@ def expected(numbers):
 @pytest.fixture(scope="module")
 def services(postgres, redis_server, tmp_path_factory):
     url = redis_server.rpartition("/")[0] + "/4"
-    with own_database(postgres, "deaths") as dsn, running(dsn, url, tmp_path_factory.mktemp("deaths"), workers=0) as stack:
+    with (
+        own_database(postgres, "deaths") as dsn,
+        running(dsn, url, tmp_path_factory.mktemp("deaths"), workers=0) as stack,
+    ):
         yield stack
 
 
@@ -51,7 +56,12 @@ def submit(stack: Stack, numbers: Path) -> str:
     uri = stack.write("numbers.csv", numbers.read_bytes())
     chunks = {"chunk_bytes": 20_000}
     return stack.submit(
-        {"source": {"uris": [uri], "format": "csv"}, "group_by": ["k"], "aggregates": [{"fn": "sum", "column": "v"}], "options": chunks}
+        {
+            "source": {"uris": [uri], "format": "csv"},
+            "group_by": ["k"],
+            "aggregates": [{"fn": "sum", "column": "v"}],
+            "options": chunks,
+        }
     )["id"]
 
 
@@ -60,7 +70,9 @@ def check(stack: Stack, job_id: str, expected: dict[str, int]) -> None:
     assert job["state"] == "succeeded", job["error"]
     assert {row["k"]: row["sum_v"] for row in stack.rows(job_id)} == expected
     assert job["progress"]["rows"]["read"] == ROWS
-    states = dict(stack.sql("SELECT state, count(*) FROM gristmill.units WHERE job_id = %s GROUP BY state", job_id))
+    states = dict(
+        stack.sql("SELECT state, count(*) FROM gristmill.units WHERE job_id = %s GROUP BY state", job_id)
+    )
     assert set(states) == {"done"}
 
 
@@ -92,7 +104,9 @@ def test_a_killed_child_is_replaced_and_its_unit_runs_again(stack, numbers, expe
         os.kill(pid, signal.SIGKILL)
 
     check(stack, job_id, expected)
-    assert stack.sql("SELECT sum(crashes) > 0 AND sum(deaths) = 0 FROM gristmill.units WHERE job_id = %s", job_id) == [(True,)]
+    assert stack.sql(
+        "SELECT sum(crashes) > 0 AND sum(deaths) = 0 FROM gristmill.units WHERE job_id = %s", job_id
+    ) == [(True,)]
     assert worker.popen.poll() is None
 
 
@@ -103,7 +117,9 @@ def test_several_workers_share_a_job(stack, numbers, expected):
     job_id = submit(stack, numbers)
 
     check(stack, job_id, expected)
-    assert stack.sql("SELECT count(DISTINCT worker) FROM gristmill.units WHERE job_id = %s AND kind = 'chunk'", job_id) == [(3,)]
+    assert stack.sql(
+        "SELECT count(DISTINCT worker) FROM gristmill.units WHERE job_id = %s AND kind = 'chunk'", job_id
+    ) == [(3,)]
 
 
 # fault matrix: 42
@@ -118,7 +134,9 @@ def test_sigterm_drains_without_charging_and_leaves_no_process(stack, numbers, e
     stack.worker()
 
     check(stack, job_id, expected)
-    assert stack.sql("SELECT sum(deaths + crashes + errors) FROM gristmill.units WHERE job_id = %s", job_id) == [(0,)]
+    assert stack.sql(
+        "SELECT sum(deaths + crashes + errors) FROM gristmill.units WHERE job_id = %s", job_id
+    ) == [(0,)]
 
 
 # fault matrix: 21
@@ -132,7 +150,11 @@ def test_a_frozen_workers_late_commit_counts_for_nothing(stack, numbers, expecte
     zombie.popen.send_signal(signal.SIGCONT)
 
     eventually(
-        lambda: stack.sql("SELECT count(*) FROM gristmill.workers WHERE seen_at > now() - interval '1 s'") == [(2,)], "the zombie's return"
+        lambda: (
+            stack.sql("SELECT count(*) FROM gristmill.workers WHERE seen_at > now() - interval '1 s'")
+            == [(2,)]
+        ),
+        "the zombie's return",
     )
     check(stack, job_id, expected)
 
@@ -206,10 +228,14 @@ def test_postgres_away_is_a_503_and_the_job_goes_on_when_it_is_back(redis_url, t
         server.child.process.wait()
         answer = eventually(lambda: (a := stack.http.get("/v1/jobs")).status_code == 503 and a, "the 503")
         assert (answer.json()["code"], "Retry-After" in answer.headers) == ("database_unavailable", True)
-        again = restarted(lambda: start_postgres(folder, log=tmp_path / "postgres.log", kept=True), server.url)
+        again = restarted(
+            lambda: start_postgres(folder, log=tmp_path / "postgres.log", kept=True), server.url
+        )
         try:
             check(stack, job_id, expected)
-            assert stack.sql("SELECT sum(deaths + crashes + errors) FROM gristmill.units WHERE job_id = %s", job_id) == [(0,)]
+            assert stack.sql(
+                "SELECT sum(deaths + crashes + errors) FROM gristmill.units WHERE job_id = %s", job_id
+            ) == [(0,)]
             assert done_before >= 3
             stack.close()
         finally:

@@ -67,7 +67,9 @@ def recompute():
 
 
 @pytest.mark.parametrize("semantics", ["sql", "pandas"])
-def test_every_aggregate_has_one_digest_for_any_chunking_and_a_stranger_can_recompute_it(stack, uri, recompute, semantics):
+def test_every_aggregate_has_one_digest_for_any_chunking_and_a_stranger_can_recompute_it(
+    stack, uri, recompute, semantics
+):
     jobs = [stack.run(spec([uri], size, semantics=semantics)) for size in (None, 3_000, 1_500)]
     assert [job["error"] for job in jobs] == [None] * 3
     assert len({job["result"]["digest"] for job in jobs}) == 1
@@ -95,12 +97,19 @@ def test_arrays_are_arrays_in_postgres_lists_in_json_and_json_in_csv(stack):
     assert job["error"] is None
     assert [column["type"] for column in job["result"]["columns"]] == ["string", "string[]", "decimal(9,2)[]"]
     relation = job["result"]["relation"]
-    assert stack.sql(f"SELECT top_s, bottom_m::text FROM {relation} ORDER BY k") == [(["{b,\\c}", 'say "x"'], "{1.50,3.25}"), (None, None)]
-    assert stack.rows(job["id"], k="a") == [{"k": "a", "top_s": ["{b,\\c}", 'say "x"'], "bottom_m": ["1.50", "3.25"]}]
+    assert stack.sql(f"SELECT top_s, bottom_m::text FROM {relation} ORDER BY k") == [
+        (["{b,\\c}", 'say "x"'], "{1.50,3.25}"),
+        (None, None),
+    ]
+    assert stack.rows(job["id"], k="a") == [
+        {"k": "a", "top_s": ["{b,\\c}", 'say "x"'], "bottom_m": ["1.50", "3.25"]}
+    ]
     assert stack.rows(job["id"], top_s__isnull="true", select="k") == [{"k": "b"}]
     refused = stack.http.get(f"/v1/jobs/{job['id']}/rows", params={"order_by": "top_s"})
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_parameter")
-    export = stack.http.get(f"/v1/jobs/{job['id']}/rows", params={"format": "csv", "k": "a", "select": "bottom_m"}).text
+    export = stack.http.get(
+        f"/v1/jobs/{job['id']}/rows", params={"format": "csv", "k": "a", "select": "bottom_m"}
+    ).text
     assert export == 'bottom_m\r\n"[1.50,3.25]"\r\n'
     assert json.loads("[1.50,3.25]") == [1.5, 3.25]
 
@@ -111,7 +120,14 @@ def test_first_and_last_are_in_the_order_of_files_and_of_rows_within_them(stack,
         stack.write(f"order/part-{i}.csv", f"k,v\na,{10 * i}\na,{10 * i + 1}\n")
     aggregates = [{"fn": "first", "column": "v"}, {"fn": "last", "column": "v"}]
     source = {"uris": [f"file://{stack.data}/order/*.csv"], "format": "csv"}
-    job = stack.run({"source": source, "group_by": ["k"], "aggregates": aggregates, "options": {"chunk_bytes": chunk_bytes}})
+    job = stack.run(
+        {
+            "source": source,
+            "group_by": ["k"],
+            "aggregates": aggregates,
+            "options": {"chunk_bytes": chunk_bytes},
+        }
+    )
     assert stack.rows(job["id"]) == [{"k": "a", "first_v": 0, "last_v": 21}]
 
 
@@ -119,7 +135,12 @@ def test_values_past_the_limit_fail_the_job_with_the_reason(stack):
     uri = stack.write("many.csv", "v\n" + "".join(f"{i / 7}\n" for i in range(5000)))
     source = {"uris": [uri], "format": "csv"}
     job = stack.run(
-        {"source": source, "group_by": [], "aggregates": [{"fn": "median", "column": "v"}], "limits": {"max_state_bytes": 1000}}
+        {
+            "source": source,
+            "group_by": [],
+            "aggregates": [{"fn": "median", "column": "v"}],
+            "limits": {"max_state_bytes": 1000},
+        }
     )
     assert (job["state"], job["error"]["code"]) == ("failed", "state_too_large")
     assert "limits.max_state_bytes" in job["error"]["detail"]
@@ -136,25 +157,41 @@ def many():
 
 def of_values(uri, keys):
     aggregates = [{"fn": fn, "column": "v"} for fn in ("median", "nunique", "mode")]
-    return {"source": {"uris": [uri], "format": "csv"}, "group_by": keys, "aggregates": aggregates, "options": {"chunk_bytes": 4_000_000}}
+    return {
+        "source": {"uris": [uri], "format": "csv"},
+        "group_by": keys,
+        "aggregates": aggregates,
+        "options": {"chunk_bytes": 4_000_000},
+    }
 
 
 def test_one_group_may_keep_more_values_than_one_merge_unit_is_meant_for(stack, many):
     job = stack.run(of_values(stack.write("many-values.csv", many), []))
     middle = sorted(VALUES)[len(VALUES) // 2 - 1 :][:2]
     assert stack.rows(job["id"]) == [{"median_v": sum(middle) / 2, "nunique_v": len(VALUES), "mode_v": 0}]
-    ((merges,),) = stack.sql("SELECT count(*) FROM gristmill.units WHERE job_id = %s AND kind = 'merge'", job["id"])
+    ((merges,),) = stack.sql(
+        "SELECT count(*) FROM gristmill.units WHERE job_id = %s AND kind = 'merge'", job["id"]
+    )
     assert merges > 1
 
 
-def test_one_group_whose_values_exceed_a_slot_fails_the_job_and_says_what_to_do(database_url, redis_url, tmp_path, many):
+def test_one_group_whose_values_exceed_a_slot_fails_the_job_and_says_what_to_do(
+    database_url, redis_url, tmp_path, many
+):
     memory = 320 * 1024**2
-    with running(database_url, redis_url, tmp_path, GRISTMILL_SLOTS="1", GRISTMILL_SLOT_MEMORY_BYTES=str(memory)) as stack:
+    with running(
+        database_url, redis_url, tmp_path, GRISTMILL_SLOTS="1", GRISTMILL_SLOT_MEMORY_BYTES=str(memory)
+    ) as stack:
         uri = stack.write("many-values.csv", many)
         failed, finer = stack.run(of_values(uri, [])), stack.run(of_values(uri, ["k"]))
         log = stack.processes[1].log.read_text()
     assert (failed["state"], failed["error"]["code"]) == ("failed", "state_too_large")
-    for cure in ("limits.max_state_bytes", "GRISTMILL_SLOT_MEMORY_BYTES", "group by more columns", "round the values"):
+    for cure in (
+        "limits.max_state_bytes",
+        "GRISTMILL_SLOT_MEMORY_BYTES",
+        "group by more columns",
+        "round the values",
+    ):
         assert cure in failed["error"]["detail"]
     assert f"{memory // 16:,} may be held" in failed["error"]["detail"]
     assert "unit.again" not in log

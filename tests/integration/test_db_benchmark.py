@@ -13,12 +13,21 @@ ROWS = 1_000_000
 QUESTIONS = {
     "q1": (["id1"], [("v1", {"fn": "sum", "column": "v1"}, "sum(v1)")]),
     "q2": (["id1", "id2"], [("v1", {"fn": "sum", "column": "v1"}, "sum(v1)")]),
-    "q3": (["id3"], [("v1", {"fn": "sum", "column": "v1"}, "sum(v1)"), ("v3", {"fn": "mean", "column": "v3"}, "favg(v3)")]),
+    "q3": (
+        ["id3"],
+        [
+            ("v1", {"fn": "sum", "column": "v1"}, "sum(v1)"),
+            ("v3", {"fn": "mean", "column": "v3"}, "favg(v3)"),
+        ],
+    ),
     "q4": (["id4"], [(v, {"fn": "mean", "column": v}, f"favg({v})") for v in ("v1", "v2", "v3")]),
     "q5": (["id6"], [(v, {"fn": "sum", "column": v}, f"fsum({v})") for v in ("v1", "v2", "v3")]),
     "q6": (
         ["id4", "id5"],
-        [("median", {"fn": "median", "column": "v3"}, "median(v3)"), ("sd", {"fn": "std", "column": "v3"}, "stddev_samp(v3)")],
+        [
+            ("median", {"fn": "median", "column": "v3"}, "median(v3)"),
+            ("sd", {"fn": "std", "column": "v3"}, "stddev_samp(v3)"),
+        ],
     ),
     "q8": (["id6"], [("two", {"fn": "top", "column": "v3", "k": 2}, "max(v3, 2)")]),
     "q10": (
@@ -51,7 +60,10 @@ def test_a_question_of_the_db_benchmark_has_duckdbs_answer(stack, data, question
     expected = expected.sort_values(keys, ignore_index=True)
     if question == "q8":
         answer, expected = (
-            frame.assign(two=frame["two"].map(lambda two: sorted(two, reverse=True))).explode("two") for frame in (answer, expected)
+            frame.assign(two=frame["two"].map(lambda two: sorted(two, reverse=True))).explode("two")
+            for frame in (answer, expected)
         )
-        answer, expected = (frame.astype({"two": float}).reset_index(drop=True) for frame in (answer, expected))
+        answer, expected = (
+            frame.astype({"two": float}).reset_index(drop=True) for frame in (answer, expected)
+        )
     pd.testing.assert_frame_equal(answer, expected, check_dtype=False, rtol=1e-12)

@@ -19,7 +19,9 @@ async def test_a_job_past_its_deadline_fails_and_names_it(world, paused):
     await world.jobs.fail_overdue()
 
     assert await world.state(job.id) == "cancelling"
-    assert await world.beat() == {(lease.id, lease.attempt): False}, "its worker hears that the unit is no longer wanted"
+    assert await world.beat() == {(lease.id, lease.attempt): False}, (
+        "its worker hears that the unit is no longer wanted"
+    )
     await world.units.give_back(lease, "nothing")
     job = await world.jobs.get("default", job.id)
     assert (job.state, job.error["code"]) == ("failed", "deadline_exceeded")

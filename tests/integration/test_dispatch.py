@@ -62,7 +62,9 @@ async def test_a_tenant_with_fewer_leases_comes_first(world):
         await world.submit(tenant=tenant)
     leases = [await world.claimed() for _ in range(5)]
 
-    tenants = [await world.value("SELECT tenant FROM gristmill.jobs WHERE id = $1", lease.job_id) for lease in leases]
+    tenants = [
+        await world.value("SELECT tenant FROM gristmill.jobs WHERE id = $1", lease.job_id) for lease in leases
+    ]
     assert tenants == list("ababa")
 
 
@@ -156,7 +158,10 @@ async def publishing(world, tenant):
     await world.commit(await world.claimed(job_id=job_id))
     await world.advance(job_id)
     await world.commit(await world.claimed(job_id=job_id))
-    await world.value("UPDATE gristmill.units SET rows_out = 10000000 WHERE job_id = $1 AND kind = 'merge' RETURNING 1", job_id)
+    await world.value(
+        "UPDATE gristmill.units SET rows_out = 10000000 WHERE job_id = $1 AND kind = 'merge' RETURNING 1",
+        job_id,
+    )
     await world.advance(job_id)
     await world.jobs.pause(tenant, job_id)
     return job_id
@@ -200,7 +205,9 @@ def test_a_merge_that_reads_many_states_is_long_and_one_that_reads_few_is_not():
 def test_a_piece_of_many_ranges_counts_for_each_merge_that_reads_it():
     size = LONG_MERGE_BYTES + 1
     assert long_merges(size, {0: size}, {1023: size}) == [first for first, _ in merge_ranges(size)]
-    assert long_merges(size, {0: size}, {500: size}) == [first for first, _ in merge_ranges(size) if first <= 500]
+    assert long_merges(size, {0: size}, {500: size}) == [
+        first for first, _ in merge_ranges(size) if first <= 500
+    ]
 
 
 async def test_what_the_merges_have_to_read_is_that_of_their_pieces_and_a_little_more_for_each(world):
@@ -208,7 +215,9 @@ async def test_what_the_merges_have_to_read_is_that_of_their_pieces_and_a_little
     for _ in range(3):
         await world.commit(await world.claimed(job_id=job_id))
     async with world.pool.connection() as connection:
-        pieces = await connection.fetch("SELECT first_bucket, last_bucket, length(data) FROM gristmill.partials WHERE job_id = $1", job_id)
+        pieces = await connection.fetch(
+            "SELECT first_bucket, last_bucket, length(data) FROM gristmill.partials WHERE job_id = $1", job_id
+        )
         found = await connection.fetch(PARTIALS.sizes, job_id, 100)
 
     for column, at in (("begun", 0), ("ended", 1)):
@@ -221,7 +230,13 @@ async def test_what_the_merges_have_to_read_is_that_of_their_pieces_and_a_little
 
 @pytest.mark.parametrize(
     ("rows", "table_bytes", "indexes", "long"),
-    [(10**6, 0, 0, False), (10**6 + 1, 0, 0, True), (120_000, 0, 16, True), (10, 512 * 10**6, 0, True), (10, 64 * 10**6, 0, False)],
+    [
+        (10**6, 0, 0, False),
+        (10**6 + 1, 0, 0, True),
+        (120_000, 0, 16, True),
+        (10, 512 * 10**6, 0, True),
+        (10, 64 * 10**6, 0, False),
+    ],
 )
 def test_a_publish_is_long_by_its_rows_and_bytes_for_each_of_its_indexes(rows, table_bytes, indexes, long):
     assert bool(publish_payload(rows, table_bytes, indexes)) is long
@@ -231,7 +246,10 @@ def test_a_publish_is_long_by_its_rows_and_bytes_for_each_of_its_indexes(rows, t
 async def test_workers_agree_on_the_youngest_lease_of_the_tenant_with_the_most_once_another_waits(world):
     await world.beat(slots=2)
     await world.beat("w2", slots=1)
-    old, young, other = [await world.leased("w2" if at == 2 else "w1", tenant=tenant) for at, tenant in enumerate(["big", "big", "other"])]
+    old, young, other = [
+        await world.leased("w2" if at == 2 else "w1", tenant=tenant)
+        for at, tenant in enumerate(["big", "big", "other"])
+    ]
     await world.beat(slots=2)
     await world.beat("w2", slots=1)
     for lease, seconds in ((old, 60), (young, 30), (other, 20)):
@@ -240,7 +258,10 @@ async def test_workers_agree_on_the_youngest_lease_of_the_tenant_with_the_most_o
     waiting, _ = await world.submit(tenant="waiting")
     assert await room(world) == (3, 0, 0, []), "nobody has waited for a heartbeat"
 
-    await world.value("UPDATE gristmill.units SET not_before = now() - interval '4 seconds' WHERE job_id = $1 RETURNING 1", waiting.id)
+    await world.value(
+        "UPDATE gristmill.units SET not_before = now() - interval '4 seconds' WHERE job_id = $1 RETURNING 1",
+        waiting.id,
+    )
     assert await room(world) == (3, 1, 0, [young.id])
     await world.units.give_back(young, "preemption", delay=timedelta(seconds=3))
     assert await room(world) == (2, 1, 1, []), "a slot is free for it"
@@ -252,7 +273,9 @@ async def test_workers_agree_on_the_youngest_lease_of_the_tenant_with_the_most_o
 async def room(world):
     """Leases, tenants that wait, free slots, and the units that make room."""
     timings = world.timings
-    leases, waiting, free = await world.workers.rivals(lease=timings.lease, state_version=STATE_VERSION, waited=timings.heartbeat)
+    leases, waiting, free = await world.workers.rivals(
+        lease=timings.lease, state_version=STATE_VERSION, waited=timings.heartbeat
+    )
     chosen = preempted(leases, waiting=waiting, free=free, protected=timings.protected)
     return len(leases), waiting, free, [lease.unit for lease in chosen]
 
@@ -261,13 +284,17 @@ async def room(world):
 
 
 async def rung_long_ago(world, seconds):
-    await world.value("UPDATE gristmill.units SET rung_at = rung_at - make_interval(secs => $1) RETURNING 1", seconds)
+    await world.value(
+        "UPDATE gristmill.units SET rung_at = rung_at - make_interval(secs => $1) RETURNING 1", seconds
+    )
 
 
 async def test_messages_are_as_many_as_the_live_slots_however_long_nobody_answers(world):
     await world.beat(slots=4)
     await world.beat("gone", slots=50)
-    await world.value("UPDATE gristmill.workers SET seen_at = now() - interval '1 hour' WHERE id = 'gone' RETURNING 1")
+    await world.value(
+        "UPDATE gristmill.workers SET seen_at = now() - interval '1 hour' WHERE id = 'gone' RETURNING 1"
+    )
     for _ in range(20):
         await world.submit()
     rung = {unit for unit, _ in await world.units.due(0)}
@@ -375,7 +402,9 @@ async def test_no_step_reads_more_as_the_backlog_grows(database_url, world, when
     connection = await asyncpg.connect(database_url, server_settings=QUEUE)
     await connection.execute(PREPARED[when])
     for name, (sql, arguments) in HOT.items():
-        await connection.execute(f"PREPARE {name} AS {sql}; EXPLAIN EXECUTE {name}" + (f"({arguments})" if arguments else ""))
+        await connection.execute(
+            f"PREPARE {name} AS {sql}; EXPLAIN EXECUTE {name}" + (f"({arguments})" if arguments else "")
+        )
     if LOAD not in PREPARED[when]:
         async with world.pool.connection() as other:
             await other.execute(LOAD)
@@ -383,11 +412,15 @@ async def test_no_step_reads_more_as_the_backlog_grows(database_url, world, when
     for name, (_, arguments) in HOT.items():
         transaction = connection.transaction()
         await transaction.start()
-        rows = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS) EXECUTE {name}" + (f"({arguments})" if arguments else ""))
+        rows = await connection.fetch(
+            f"EXPLAIN (ANALYZE, BUFFERS) EXECUTE {name}" + (f"({arguments})" if arguments else "")
+        )
         await transaction.rollback()
         plan = "\n".join(row[0] for row in rows)
         assert not re.search(r"Seq Scan on (units|jobs)", plan), plan
-        read = max(int(rows) * int(loops) for rows, loops in re.findall(r"actual .*?rows=(\d+)\S* loops=(\d+)", plan))
+        read = max(
+            int(rows) * int(loops) for rows, loops in re.findall(r"actual .*?rows=(\d+)\S* loops=(\d+)", plan)
+        )
         skipped = max(map(int, re.findall(r"Rows Removed by (?:Join )?Filter: (\d+)", plan)), default=0)
         costs[name] = max(read, skipped)
     await connection.close()

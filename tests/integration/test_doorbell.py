@@ -164,7 +164,9 @@ async def test_a_message_wakes_one_of_many_workers_and_none_asks_twice(doorbell,
     """arq's own workers would all read the same ids, again and again."""
     others = [Doorbell(redis_pool(redis_url)) for _ in range(5)]
     fleet = [(other, Slots(free=1)) for other in others]
-    tasks = [asyncio.create_task(Puller(SimpleNamespace(doorbell=other), slots).main()) for other, slots in fleet]
+    tasks = [
+        asyncio.create_task(Puller(SimpleNamespace(doorbell=other), slots).main()) for other, slots in fleet
+    ]
     before = (await doorbell.redis.info("commandstats")).get("cmdstat_get", {"calls": 0})["calls"]
     await doorbell.ring([(unit, 1) for unit in range(1, 51)])
     await until(lambda: sum(slots.taken for _, slots in fleet) == 50)
@@ -231,7 +233,9 @@ async def orphans(doorbell, count, *, key=QUEUE, score=0.0):
 
 # fault matrix: 14
 @pytest.mark.parametrize("score", [0.0, float("inf")])
-async def test_a_queue_full_of_orphans_is_thrown_away_by_one_command_and_the_slots_look_for_themselves(doorbell, score):
+async def test_a_queue_full_of_orphans_is_thrown_away_by_one_command_and_the_slots_look_for_themselves(
+    doorbell, score
+):
     await orphans(doorbell, 300_000, score=score)
     before = await doorbell.redis.info("stats")
     slots = Slots()

@@ -26,7 +26,11 @@ AMPLE = timedelta(minutes=1)
 
 
 def spec(**source):
-    return {"source": {"uris": ["file:///x"], "format": "csv", **source}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
+    return {
+        "source": {"uris": ["file:///x"], "format": "csv", **source},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "count"}],
+    }
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -124,7 +128,9 @@ async def test_a_child_reaches_no_network(curious):
 
 async def test_a_child_reads_nothing_of_its_neighbour_nor_of_the_template(curious):
     child, neighbour = await Child.start(curious), await Child.start(curious)
-    paths = [f"/proc/{pid}/{what}" for pid in (neighbour.pid, curious.pid) for what in ("environ", "mem", "maps")]
+    paths = [
+        f"/proc/{pid}/{what}" for pid in (neighbour.pid, curious.pid) for what in ("environ", "mem", "maps")
+    ]
     found = await told(child, paths=["/proc/self/maps", *paths])
     await child.stop()
     await neighbour.stop()
@@ -191,7 +197,11 @@ async def test_too_little_memory_is_an_error_that_costs_the_child():
     request = {"task": "merge", "spec": spec(), "pieces": [[1 << 40, True]], "first": 0, "end": 1024}
     try:
         with pytest.raises(OutOfMemory):
-            async with child.run(request | {"schema": [{"name": "k", "type": "string", "declared": False}]}, [descriptor], AMPLE):
+            async with child.run(
+                request | {"schema": [{"name": "k", "type": "string", "declared": False}]},
+                [descriptor],
+                AMPLE,
+            ):
                 pass
         assert not child.alive
     finally:
@@ -319,7 +329,9 @@ async def test_a_child_is_born_with_everything_that_its_template_has_loaded(curi
     await child.stop()
 
     assert {"pandas", "pyarrow", "worker_service.kernels"} <= set(loaded)
-    assert len(list(Path(f"/proc/{curious.pid}/task").iterdir())) == 1, "a process that forks must have one thread"
+    assert len(list(Path(f"/proc/{curious.pid}/task").iterdir())) == 1, (
+        "a process that forks must have one thread"
+    )
 
 
 async def test_a_child_whose_socket_ends_is_gone_and_makes_no_more_of_its_kind(template, child):
@@ -405,7 +417,11 @@ async def test_a_child_that_computes_is_preempted_and_one_that_has_answered_is_n
 
 def test_a_header_comes_back_as_it_was_with_its_long_lists_as_text():
     """Reading 100,000 chunks as objects would keep the parent's event loop from its heartbeat."""
-    header = {"schema": [{"name": "\ud800 가"}], "chunks": [{"extents": [[0, 1, 2, None, [[3, 4]]]], "bytes": 5}] * 2, "guessed": True}
+    header = {
+        "schema": [{"name": "\ud800 가"}],
+        "chunks": [{"extents": [[0, 1, 2, None, [[3, 4]]]], "bytes": 5}] * 2,
+        "guessed": True,
+    }
     answered = wire.memory_file("answer")
     wire.write_answer(answered, header, [b"body"])
     found, offset = wire.read_header(answered)

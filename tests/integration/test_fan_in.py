@@ -36,7 +36,9 @@ async def scanned(world, spec=SPEC) -> str:
         result_name=None,
         state_version=world.units._state_version,
     )
-    await world.units.complete_plan(await world.claimed(job_id=job.id), PLAN, [NewUnit(no=0, payload={}, bytes=1)])
+    await world.units.complete_plan(
+        await world.claimed(job_id=job.id), PLAN, [NewUnit(no=0, payload={}, bytes=1)]
+    )
     await world.commit(await world.claimed(job_id=job.id))
     return job.id
 
@@ -48,10 +50,15 @@ async def error_of(world, job_id: str):
 
 async def test_a_result_that_no_table_holds_fails_its_job_at_once(world):
     """A job that was stored before such specs were refused."""
-    quantiles = [{"fn": "quantile", "column": "k", "q": [no / 1000 for no in range(100)], "as": f"a{i}"} for i in range(17)]
+    quantiles = [
+        {"fn": "quantile", "column": "k", "q": [no / 1000 for no in range(100)], "as": f"a{i}"}
+        for i in range(17)
+    ]
     plan = [{"name": "k", "type": "float64", "declared": False}]
     job_id = await scanned(world, SPEC | {"aggregates": quantiles})
-    await world.value("UPDATE gristmill.jobs SET plan = $2 WHERE id = $1 RETURNING 1", job_id, {"schema": plan})
+    await world.value(
+        "UPDATE gristmill.jobs SET plan = $2 WHERE id = $1 RETURNING 1", job_id, {"schema": plan}
+    )
     await Sweeper(context(world)).run_once()
 
     state, (code, detail) = await error_of(world, job_id)
@@ -90,7 +97,10 @@ async def test_an_outage_is_counted_as_nothing_and_a_retry_counts_anew(world, mo
 
     await world.jobs.charge_fan_in(job_id)
     await Sweeper(context(world)).run_once()
-    assert await world.value("SELECT (phase, fan_in_errors)::text FROM gristmill.jobs WHERE id = $1", job_id) == "(merging,0)"
+    assert (
+        await world.value("SELECT (phase, fan_in_errors)::text FROM gristmill.jobs WHERE id = $1", job_id)
+        == "(merging,0)"
+    )
 
 
 async def test_a_view_on_rows_that_nobody_was_promised_does_not_keep_a_job_from_ending(world):
@@ -132,4 +142,6 @@ async def test_many_units_are_inserted_in_batches_between_which_others_have_thei
     await adding
 
     assert max(after - before for before, after in pairwise(seen)) <= INSERT_BATCH
-    assert await world.value("SELECT count(*) FROM gristmill.units WHERE kind = 'chunk'") == 5 * INSERT_BATCH + 1
+    assert (
+        await world.value("SELECT count(*) FROM gristmill.units WHERE kind = 'chunk'") == 5 * INSERT_BATCH + 1
+    )

@@ -33,7 +33,11 @@ async def test_a_page_ends_before_it_is_too_large_and_the_next_one_goes_on(setti
         for order in ("n", "-text", "text,-n"):
             items, sizes = await walked(http, f"/v1/jobs/{job_id}/rows?limit=50&order_by={order}")
 
-            key = {"n": lambda row: row[0], "-text": lambda row: -len(row[1]), "text,-n": lambda row: len(row[1])}[order]
+            key = {
+                "n": lambda row: row[0],
+                "-text": lambda row: -len(row[1]),
+                "text,-n": lambda row: len(row[1]),
+            }[order]
             assert [(item["n"], item["text"], item["list"]) for item in items] == sorted(made, key=key)
             assert 50 > max(sizes) > min(sizes) >= 1
         async with http.get(f"/v1/jobs/{job_id}/rows?limit=50") as response:
@@ -41,9 +45,15 @@ async def test_a_page_ends_before_it_is_too_large_and_the_next_one_goes_on(setti
 
 
 async def test_a_row_that_fits_in_no_page_is_named_with_the_way_out(settings):
-    job_id = await publish(settings, {"n": "int64", "text": "string", "other": "string"}, [(1, "a", "b"), (2, "a", "b"), (3, "a", "b")])
+    job_id = await publish(
+        settings,
+        {"n": "int64", "text": "string", "other": "string"},
+        [(1, "a", "b"), (2, "a", "b"), (3, "a", "b")],
+    )
     async with database(settings) as connection:
-        await connection.execute(f"UPDATE {TABLE}.{job_id} SET text = repeat('xyz', 3500000), other = repeat('o', 1000) WHERE _id >= 2")
+        await connection.execute(
+            f"UPDATE {TABLE}.{job_id} SET text = repeat('xyz', 3500000), other = repeat('o', 1000) WHERE _id >= 2"
+        )
     async with gateway(settings) as http:
         path = f"/v1/jobs/{job_id}/rows"
         first = await rows_of(http, path)
@@ -51,7 +61,15 @@ async def test_a_row_that_fits_in_no_page_is_named_with_the_way_out(settings):
         async with http.get(f"{path}?after={first['next']}") as response:
             problem = await problem_of(response)
         assert (problem["status"], problem["code"], problem["category"]) == (422, "row_too_large", "quota")
-        for said in ("Row 2 ", "'text'", " 10500000 bytes", str(rows.PAGE_BYTES), "format=csv", "`select`", f"{TABLE}.{job_id}"):
+        for said in (
+            "Row 2 ",
+            "'text'",
+            " 10500000 bytes",
+            str(rows.PAGE_BYTES),
+            "format=csv",
+            "`select`",
+            f"{TABLE}.{job_id}",
+        ):
             assert said in problem["detail"]
         assert [item["n"] for item in (await rows_of(http, f"{path}?select=n,other"))["items"]] == [1, 2, 3]
         csv.field_size_limit(sys.maxsize)
@@ -75,7 +93,9 @@ async def test_a_cursor_is_short_however_long_the_values_that_it_stands_for(sett
 async def test_no_block_of_a_stream_is_larger_than_its_pieces_whatever_a_row_holds(settings):
     job_id = await publish(settings, {"n": "int64", "text": "string"}, [(n, "") for n in range(24)])
     async with database(settings) as connection:
-        await connection.execute(f"UPDATE {TABLE}.{job_id} SET text = repeat('äöü\"', 300000) WHERE n % 2 = 0")
+        await connection.execute(
+            f"UPDATE {TABLE}.{job_id} SET text = repeat('äöü\"', 300000) WHERE n % 2 = 0"
+        )
     pool = connect(settings.database_url, name="test", size=2)
     try:
         version = await VersionStore(pool).get("default", job_id)
@@ -108,7 +128,12 @@ async def test_a_table_that_was_changed_by_other_means_is_told_as_that(settings,
         async with database(settings) as connection:
             await connection.execute(f"DROP VIEW results.sales; ALTER TABLE {TABLE}.{job_id} {change}")
         for path in (f"/v1/jobs/{job_id}/rows", "/v1/results/sales/rows"):
-            for query in ("?n=1", "?n__in=1&n__in=2", "?n__gt=1&format=csv", "?n__isnull=false&order_by=n&n=3"):
+            for query in (
+                "?n=1",
+                "?n__in=1&n__in=2",
+                "?n__gt=1&format=csv",
+                "?n__isnull=false&order_by=n&n=3",
+            ):
                 async with http.get(path + query) as response:
                     problem = await problem_of(response)
                 assert (problem["status"], problem["code"]) == (409, "result_changed"), problem
@@ -123,7 +148,9 @@ async def test_a_table_that_may_not_be_read_is_told_as_that(settings):
             f"CREATE ROLE reader_{job_id} LOGIN PASSWORD 'x'; GRANT USAGE ON SCHEMA gristmill, {TABLE} TO reader_{job_id}"
         )
         await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA gristmill TO reader_{job_id}")
-        await connection.execute(f"GRANT reader_{job_id} TO CURRENT_USER")  # no superuser is every role by itself
+        await connection.execute(
+            f"GRANT reader_{job_id} TO CURRENT_USER"
+        )  # no superuser is every role by itself
     pool = connect(settings.database_url, name="test", size=2, settings={"role": f"reader_{job_id}"})
     try:
         version = await VersionStore(pool).get("default", job_id)
@@ -151,7 +178,10 @@ async def test_a_time_that_no_reader_lets_through_is_no_bug(settings):
                 assert (problem["status"], problem["code"]) == (409, "result_changed")
                 assert "outside the years 1 to 9999" in problem["detail"]
         page = await rows_of(http, f"{path}?_id__gte=3")
-        assert page["items"] == [{"day": None, "at": None}, {"day": "9999-12-31", "at": "9999-12-31T23:59:59.999999"}]
+        assert page["items"] == [
+            {"day": None, "at": None},
+            {"day": "9999-12-31", "at": "9999-12-31T23:59:59.999999"},
+        ]
         async with http.get(f"{path}?format=csv") as response:
             assert [line.split(",") for line in (await response.text()).split("\r\n")[1:5]] == [
                 ["10000-01-01", "10000-01-01 00:00:00"],
@@ -170,7 +200,10 @@ async def test_a_time_that_no_reader_lets_through_is_no_bug(settings):
 async def test_lists_of_jobs_and_results_end_before_they_are_too_large(settings, monkeypatch):
     wide = {f"column_{no}_{'x' * 40}": "int64" for no in range(200)}
     names = [f"r{no}" for no in range(8)]
-    ids = [await publish(settings, wide if no % 3 == 0 else {"n": "int64"}, [], name=name) for no, name in enumerate(names)]
+    ids = [
+        await publish(settings, wide if no % 3 == 0 else {"n": "int64"}, [], name=name)
+        for no, name in enumerate(names)
+    ]
     async with gateway(settings) as http:
         for most, pages in ((2**22, [8]), (2**22, [3, 3, 2]), (20_000, None), (1, [1] * 8)):
             for module in (jobs, versions):

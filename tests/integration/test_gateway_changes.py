@@ -28,7 +28,9 @@ async def change(http, job_id: str, what: str) -> tuple[int, str]:
 
 async def units(settings, job_id: str) -> list[tuple]:
     async with database(settings) as connection:
-        rows = await connection.fetch("SELECT kind, state, crashes FROM gristmill.units WHERE job_id = $1 ORDER BY id", job_id)
+        rows = await connection.fetch(
+            "SELECT kind, state, crashes FROM gristmill.units WHERE job_id = $1 ORDER BY id", job_id
+        )
     return [tuple(row) for row in rows]
 
 
@@ -45,7 +47,9 @@ async def test_a_paused_job_shows_it_and_may_be_paused_again_and_resumed(setting
     async with gateway(settings) as http:
         assert [await change(http, job_id, "pause") for _ in range(2)] == [(202, "paused")] * 2
         async with http.get("/v1/jobs?state=paused") as response:
-            assert [(item["id"], item["done"]) for item in (await response.json())["items"]] == [(job_id, False)]
+            assert [(item["id"], item["done"]) for item in (await response.json())["items"]] == [
+                (job_id, False)
+            ]
         assert await units(settings, job_id) == [("plan", "pending", 0)]
         assert [await change(http, job_id, "resume") for _ in range(2)] == [(202, "queued")] * 2
 
@@ -70,7 +74,9 @@ async def test_a_failed_job_is_tried_again_with_fresh_counts(settings):
     job_id = await insert_job(settings)
     async with database(settings) as connection:
         await connection.execute(UNCHECKED)
-        await connection.execute("UPDATE gristmill.units SET state = 'failed', crashes = 3, finished_at = now()")
+        await connection.execute(
+            "UPDATE gristmill.units SET state = 'failed', crashes = 3, finished_at = now()"
+        )
     await finish_job(settings, job_id, state="failed", phase="planning", error=PROBLEM)
     async with gateway(settings) as http:
         assert await change(http, job_id, "retry") == (202, "running")
@@ -112,7 +118,9 @@ async def test_what_does_not_fit_the_state_is_refused_and_changes_nothing(settin
 @pytest.mark.parametrize("phase", ["planning", "scanning", "merging"])
 async def test_a_job_whose_file_changed_is_not_tried_again(settings, phase):
     job_id = await insert_job(settings)
-    await finish_job(settings, job_id, state="failed", phase=phase, error=PROBLEM | {"code": "source_changed"})
+    await finish_job(
+        settings, job_id, state="failed", phase=phase, error=PROBLEM | {"code": "source_changed"}
+    )
     async with gateway(settings) as http:
         assert await change(http, job_id, "retry") == (409, "retry_expired")
 

@@ -39,7 +39,10 @@ async def test_a_wrong_method_says_which_are_right(settings):
     assert set(response.headers["Allow"].split(",")) == {"GET", "HEAD", "POST"}
 
 
-@pytest.mark.parametrize(("sent", "kept"), [("abc-1:2", True), ("a b", False), ("x" * 129, False), ("<script>", False), ("", False)])
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [("abc-1:2", True), ("a b", False), ("x" * 129, False), ("<script>", False), ("", False)],
+)
 async def test_a_sane_request_id_is_kept_and_any_other_replaced(settings, sent, kept):
     async with gateway(settings) as http, http.get("/livez", headers={"X-Request-Id": sent}) as response:
         assert (response.headers["X-Request-Id"] == sent) is kept
@@ -104,7 +107,10 @@ async def frozen_server():
 
 
 async def test_a_frozen_redis_delays_no_submit(settings):
-    async with frozen_server() as address, gateway(settings.model_copy(update={"redis_url": f"redis://{address}"})) as http:
+    async with (
+        frozen_server() as address,
+        gateway(settings.model_copy(update={"redis_url": f"redis://{address}"})) as http,
+    ):
         started = time.monotonic()
         async with http.post("/v1/jobs", json=spec_for(settings)) as response:
             assert response.status == 202
@@ -125,7 +131,11 @@ async def assert_unavailable(http) -> None:
         body = {"json": spec_for_nobody()} if path == "/v1/jobs" and method == "POST" else {}
         async with http.request(method, path, **body) as response:
             problem = await problem_of(response)
-        assert (problem["status"], problem["code"], problem["retryable"]) == (503, "database_unavailable", True), (method, path)
+        assert (problem["status"], problem["code"], problem["retryable"]) == (
+            503,
+            "database_unavailable",
+            True,
+        ), (method, path)
         assert response.headers["Retry-After"] == "1"
 
     await asyncio.gather(*(ask(method, path) for method, path in requests))
@@ -138,23 +148,37 @@ def spec_for_nobody() -> dict:
 
 
 async def test_without_postgres_everything_but_livez_is_unavailable_at_once(settings):
-    async with gateway(settings.model_copy(update={"database_url": f"postgresql://u:p@{NOWHERE}/x"})) as http, asyncio.timeout(5):
+    async with (
+        gateway(settings.model_copy(update={"database_url": f"postgresql://u:p@{NOWHERE}/x"})) as http,
+        asyncio.timeout(5),
+    ):
         await assert_unavailable(http)
 
 
 async def test_with_a_frozen_postgres_every_request_is_answered_within_the_deadline(settings):
-    async with frozen_server() as address, gateway(settings.model_copy(update={"database_url": f"postgresql://u:p@{address}/x"})) as http:
+    async with (
+        frozen_server() as address,
+        gateway(settings.model_copy(update={"database_url": f"postgresql://u:p@{address}/x"})) as http,
+    ):
         async with asyncio.timeout(5):
             await assert_unavailable(http)
 
 
-async def test_a_gateway_started_before_its_database_is_ready_once_that_is_there_and_migrated(settings, capsys):
+async def test_a_gateway_started_before_its_database_is_ready_once_that_is_there_and_migrated(
+    settings, capsys
+):
     async with database(settings) as connection:
-        await connection.execute("DROP SCHEMA gristmill, gristmill_results, results, gristmill_migrations CASCADE")
+        await connection.execute(
+            "DROP SCHEMA gristmill, gristmill_results, results, gristmill_migrations CASCADE"
+        )
     real = urlsplit(settings.database_url)
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
-    late = settings.model_copy(update={"database_url": settings.database_url.replace(f"{real.hostname}:{real.port}", f"127.0.0.1:{port}")})
+    late = settings.model_copy(
+        update={
+            "database_url": settings.database_url.replace(f"{real.hostname}:{real.port}", f"127.0.0.1:{port}")
+        }
+    )
 
     async with gateway(late) as http:
         async with http.get("/readyz") as response:
@@ -176,7 +200,10 @@ async def test_a_crowd_of_health_checks_asks_postgres_once(settings, monkeypatch
     asked, able = [], WorkerStore.able
     monkeypatch.setattr(WorkerStore, "able", lambda store, lease: asked.append(lease) or able(store, lease))
     async with AsyncExitStack() as closing:
-        pool, doorbell = connect(settings.database_url, name="test", size=1), Doorbell(redis_pool(settings.redis_url))
+        pool, doorbell = (
+            connect(settings.database_url, name="test", size=1),
+            Doorbell(redis_pool(settings.redis_url)),
+        )
         closing.push_async_callback(pool.close)
         closing.push_async_callback(doorbell.close)
         health = Readiness(pool, doorbell, timedelta(seconds=1))
@@ -222,7 +249,9 @@ async def test_a_gateway_recovers_from_a_cut_connection_to_postgres(settings):
         async with http.get(f"/v1/jobs/{job_id}") as response:
             assert response.status == 200
         async with database(settings) as connection:
-            await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gristmill-gateway'")
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gristmill-gateway'"
+            )
         statuses = []
         while 200 not in statuses:
             async with http.get(f"/v1/jobs/{job_id}") as response:
@@ -253,7 +282,9 @@ def start(settings, **changes: str):
         **changes,
     }
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
-    return asyncio.create_subprocess_exec(sys.executable, "-m", "api_service", "serve", env=environment, **pipes)
+    return asyncio.create_subprocess_exec(
+        sys.executable, "-m", "api_service", "serve", env=environment, **pipes
+    )
 
 
 async def test_serve_says_its_url_and_ends_gracefully_on_sigterm(settings):

@@ -8,7 +8,16 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.doorbell import NUDGE
-from tests.support.gateway import SPEC, database, finish_job, gateway, insert_job, problem_of, publish, spec_for
+from tests.support.gateway import (
+    SPEC,
+    database,
+    finish_job,
+    gateway,
+    insert_job,
+    problem_of,
+    publish,
+    spec_for,
+)
 
 JOB_KEYS = {
     "id",
@@ -45,26 +54,44 @@ async def test_a_submitted_job_is_accepted_and_found_at_its_location(settings):
             assert (await again.json())["id"] == job["id"]
 
     assert set(job) == JOB_KEYS
-    assert (job["state"], job["phase"], job["done"], job["result"], job["error"]) == ("queued", "planning", False, None, None)
+    assert (job["state"], job["phase"], job["done"], job["result"], job["error"]) == (
+        "queued",
+        "planning",
+        False,
+        None,
+        None,
+    )
     assert job["labels"] == {"team": "growth"}
     assert job["spec"]["output"]["name"] == "sales"
     assert job["progress"]["fraction"] == 0
     async with database(settings) as connection:
-        assert [tuple(row) for row in await connection.fetch("SELECT job_id, kind, state FROM gristmill.units")] == [
-            (job["id"], "plan", "pending")
-        ]
+        assert [
+            tuple(row) for row in await connection.fetch("SELECT job_id, kind, state FROM gristmill.units")
+        ] == [(job["id"], "plan", "pending")]
 
 
 async def test_a_submit_is_heard_by_the_doorbell(settings):
-    async with Redis.from_url(settings.redis_url) as redis, gateway(settings) as http, http.post("/v1/jobs", json=spec_for(settings)):
+    async with (
+        Redis.from_url(settings.redis_url) as redis,
+        gateway(settings) as http,
+        http.post("/v1/jobs", json=spec_for(settings)),
+    ):
         assert await redis.bzpopmin(NUDGE, timeout=5)
 
 
 @pytest.mark.parametrize(
-    "header", [{"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": ""}]
+    "header",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": ""},
+    ],
 )
 async def test_a_spec_that_does_not_say_it_is_json_is_refused(settings, header):
-    async with gateway(settings) as http, http.post("/v1/jobs", data=json.dumps(spec_for(settings)), headers=header) as response:
+    async with (
+        gateway(settings) as http,
+        http.post("/v1/jobs", data=json.dumps(spec_for(settings)), headers=header) as response,
+    ):
         assert (response.status, (await problem_of(response))["code"]) == (415, "unsupported_media_type")
 
 
@@ -81,7 +108,10 @@ async def test_a_spec_that_does_not_say_it_is_json_is_refused(settings, header):
 )
 async def test_a_body_that_is_no_spec_is_explained(settings, body, status, code):
     headers = {"Content-Type": "application/json"}
-    async with gateway(settings) as http, http.post("/v1/jobs", data=io.BytesIO(body), headers=headers) as response:
+    async with (
+        gateway(settings) as http,
+        http.post("/v1/jobs", data=io.BytesIO(body), headers=headers) as response,
+    ):
         assert (response.status, (await problem_of(response))["code"]) == (status, code)
 
     assert await count_jobs(settings) == 0
@@ -99,10 +129,17 @@ async def test_a_body_that_is_no_spec_is_explained(settings, body, status, code)
     ],
 )
 async def test_what_is_wrong_with_a_spec_is_pointed_at(settings, changes, code, pointer):
-    async with gateway(settings) as http, http.post("/v1/jobs", json=spec_for(settings, **changes)) as response:
+    async with (
+        gateway(settings) as http,
+        http.post("/v1/jobs", json=spec_for(settings, **changes)) as response,
+    ):
         problem = await problem_of(response)
 
-    assert (problem["status"], problem["code"], [error["pointer"] for error in problem["errors"]]) == (422, code, [pointer])
+    assert (problem["status"], problem["code"], [error["pointer"] for error in problem["errors"]]) == (
+        422,
+        code,
+        [pointer],
+    )
     assert await count_jobs(settings) == 0
 
 
@@ -110,7 +147,9 @@ async def test_every_missing_upload_is_named_and_a_known_one_is_accepted(setting
     async with gateway(settings) as http:
         async with http.post("/v1/uploads", data=b"k\n1\n") as response:
             known = (await response.json())["uri"]
-        async with http.post("/v1/jobs", json=SPEC | {"source": {"uris": [known, "upload:a", "upload:b"]}}) as response:
+        async with http.post(
+            "/v1/jobs", json=SPEC | {"source": {"uris": [known, "upload:a", "upload:b"]}}
+        ) as response:
             problem = await problem_of(response)
         async with http.post("/v1/jobs", json=SPEC | {"source": {"uris": [known]}}) as response:
             assert response.status == 202
@@ -125,7 +164,11 @@ async def test_the_same_key_and_body_is_the_same_job_and_another_body_is_refused
             job = await first.json()
             assert "Idempotency-Replayed" not in first.headers
         async with http.post("/v1/jobs", json=spec_for(settings), headers=key) as second:
-            assert (second.status, second.headers["Idempotency-Replayed"], (await second.json())["id"]) == (202, "true", job["id"])
+            assert (second.status, second.headers["Idempotency-Replayed"], (await second.json())["id"]) == (
+                202,
+                "true",
+                job["id"],
+            )
         async with http.post("/v1/jobs", json=spec_for(settings, group_by=[]), headers=key) as third:
             assert (third.status, (await problem_of(third))["code"]) == (422, "idempotency_key_reused")
         async with http.post("/v1/jobs", json=spec_for(settings), headers={"Idempotency-Key": "a b"}) as bad:
@@ -138,7 +181,9 @@ async def test_fifty_submits_at_once_with_one_key_make_one_job(settings):
     async with gateway(settings) as http:
 
         async def submit() -> str:
-            async with http.post("/v1/jobs", json=spec_for(settings), headers={"Idempotency-Key": "k"}) as response:
+            async with http.post(
+                "/v1/jobs", json=spec_for(settings), headers={"Idempotency-Key": "k"}
+            ) as response:
                 return (await response.json())["id"]
 
         assert len(set(await asyncio.gather(*(submit() for _ in range(50))))) == 1
@@ -195,8 +240,16 @@ async def test_a_bad_list_parameter_is_named(settings):
 async def test_unknown_ids_and_other_tenants_ids_are_not_found(settings):
     other = await publish(settings, {"k": "string"}, [("a",)], name="theirs", tenant="other")
     async with gateway(settings) as http:
-        paths = [f"/v1/jobs/{i}{rest}" for i in (other, "job_x", "%00", "%FF", "a%2Fb") for rest in ("", "/rows")]
-        for path in [*paths, "/v1/results/theirs", "/v1/results/theirs/rows", "/v1/results/nope/rows", "/v1/uploads/%00"]:
+        paths = [
+            f"/v1/jobs/{i}{rest}" for i in (other, "job_x", "%00", "%FF", "a%2Fb") for rest in ("", "/rows")
+        ]
+        for path in [
+            *paths,
+            "/v1/results/theirs",
+            "/v1/results/theirs/rows",
+            "/v1/results/nope/rows",
+            "/v1/uploads/%00",
+        ]:
             async with http.get(path.replace("%2F", "%252F")) as response:
                 assert (response.status, (await problem_of(response))["code"]) == (404, "not_found"), path
         async with http.post(f"/v1/jobs/{other}/cancel") as response:

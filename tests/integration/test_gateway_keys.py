@@ -68,12 +68,21 @@ async def test_every_request_but_the_health_checks_needs_a_key_once_there_is_one
         ("GET", "/v1/results/x/rows"),
         ("GET", "/nope"),
     ]
-    wrong = [{}, as_bearer("gm_" + "x" * 43), as_bearer(key + "x"), {"Authorization": f"Basic {key}"}, {"Authorization": "Bearer"}]
+    wrong = [
+        {},
+        as_bearer("gm_" + "x" * 43),
+        as_bearer(key + "x"),
+        {"Authorization": f"Basic {key}"},
+        {"Authorization": "Bearer"},
+    ]
     async with gateway(settings) as http:
         for method, path in paths:
             for headers in wrong:
                 async with http.request(method, path, headers=headers) as response:
-                    assert (response.status, (await problem_of(response))["code"]) == (401, "unauthorized"), (path, headers)
+                    assert (response.status, (await problem_of(response))["code"]) == (401, "unauthorized"), (
+                        path,
+                        headers,
+                    )
                     assert response.headers["WWW-Authenticate"].startswith("Bearer")
         for path in ("/livez", "/readyz"):
             async with http.get(path) as response:
@@ -104,7 +113,9 @@ async def test_a_made_up_cursor_does_not_tell_whether_another_tenant_has_a_job(s
     async with gateway(settings) as http:
         for job_id in (theirs, new_id("job")):
             after = encode_cursor(Cursor(job_id, "0", 1))
-            async with http.get(f"/v1/results/mine/rows?after={after}", headers=as_bearer(STATIC)) as response:
+            async with http.get(
+                f"/v1/results/mine/rows?after={after}", headers=as_bearer(STATIC)
+            ) as response:
                 told.append((await problem_of(response)) | {"request_id": ""})
 
     assert told[0] == told[1]
@@ -132,7 +143,10 @@ async def test_a_tenant_sees_its_own_jobs_uploads_and_results_only(settings):
             async with http.get(path, headers=team) as seen, http.get(path, headers=own) as unseen:
                 assert seen.status in {200, 409}, path
                 assert (unseen.status, (await problem_of(unseen))["code"]) == (404, "not_found"), path
-        for method, path in (("POST", f"/v1/jobs/{submitted}/cancel"), ("DELETE", f"/v1/uploads/{upload['id']}")):
+        for method, path in (
+            ("POST", f"/v1/jobs/{submitted}/cancel"),
+            ("DELETE", f"/v1/uploads/{upload['id']}"),
+        ):
             async with http.request(method, path, headers=own) as response:
                 assert response.status == 404
         async with http.get("/v1/jobs", headers=team) as listed:
@@ -218,7 +232,9 @@ async def test_a_database_that_is_away_is_said_in_one_sentence(settings):
 
 
 async def test_a_key_that_is_too_short_is_refused_without_being_shown(settings):
-    code, _, complained = await command(settings, "serve", GRISTMILL_REDIS_URL=settings.redis_url, GRISTMILL_API_KEY="hunter2")
+    code, _, complained = await command(
+        settings, "serve", GRISTMILL_REDIS_URL=settings.redis_url, GRISTMILL_API_KEY="hunter2"
+    )
 
     assert code == 2
     assert "GRISTMILL_API_KEY" in complained
@@ -242,7 +258,10 @@ async def test_a_gateway_with_a_key_may_bind_every_address_and_answers_under_any
 
 
 async def test_a_gateway_that_others_reach_lets_nobody_in_while_it_cannot_find_keys(settings):
-    async with gateway(settings.model_copy(update={"host": "0.0.0.0"})) as http, http.get("/v1/jobs") as response:
+    async with (
+        gateway(settings.model_copy(update={"host": "0.0.0.0"})) as http,
+        http.get("/v1/jobs") as response,
+    ):
         assert response.status == 401
 
 
@@ -251,8 +270,13 @@ async def test_a_web_page_cannot_submit_to_a_gateway_without_keys(settings):
     async with gateway(settings) as http:
         for headers in forged:
             async with http.post("/v1/jobs", json=spec_for(settings), headers=headers) as response:
-                assert (response.status, (await problem_of(response))["code"]) == (403, "cross_site_request"), headers
+                assert (response.status, (await problem_of(response))["code"]) == (
+                    403,
+                    "cross_site_request",
+                ), headers
         async with http.get("/v1/jobs", headers={"Host": "evil.example"}) as response:
             assert response.status == 403
-        async with http.post("/v1/jobs", json=spec_for(settings), headers={"Sec-Fetch-Site": "none"}) as response:
+        async with http.post(
+            "/v1/jobs", json=spec_for(settings), headers={"Sec-Fetch-Site": "none"}
+        ) as response:
             assert response.status == 202

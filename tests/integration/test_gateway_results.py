@@ -1,9 +1,21 @@
-"""Which table the rows of a URL come from: of a job, of a named result's versions, or of none; and streams that break."""
+"""Which table the rows of a URL come from: of a job, of a named result's versions, or of none.
+
+And streams that break.
+"""
 
 import aiohttp
 import pytest
 
-from tests.support.gateway import all_names, database, finish_job, gateway, insert_job, problem_of, publish, rows_of
+from tests.support.gateway import (
+    all_names,
+    database,
+    finish_job,
+    gateway,
+    insert_job,
+    problem_of,
+    publish,
+    rows_of,
+)
 
 
 async def test_a_named_result_is_read_by_name_and_by_version(settings):
@@ -51,7 +63,10 @@ async def test_a_cursor_walks_the_version_that_it_began_with_until_that_is_gone(
 async def test_rows_of_a_job_without_rows_say_why(settings):
     running, failed, cancelled = [await insert_job(settings) for _ in range(3)]
     await finish_job(
-        settings, failed, state="failed", error={"code": "bad_row", "category": "source", "retryable": False, "detail": "", "errors": []}
+        settings,
+        failed,
+        state="failed",
+        error={"code": "bad_row", "category": "source", "retryable": False, "detail": "", "errors": []},
     )
     await finish_job(settings, cancelled, state="cancelled")
     async with gateway(settings) as http:

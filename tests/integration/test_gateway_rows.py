@@ -59,7 +59,9 @@ async def test_a_page_shows_every_type_without_loss(served):
     }
     assert [item["n"] for item in page["items"]] == [row[1] for row in ROWS]
     assert [item["x"] for item in page["items"]][1:5] == [None, None, None, None]
-    assert [item["money"] for item in page["items"]] == [None if row[3] is None else f"{row[3]:.2f}" for row in ROWS]
+    assert [item["money"] for item in page["items"]] == [
+        None if row[3] is None else f"{row[3]:.2f}" for row in ROWS
+    ]
 
 
 def truth(test):
@@ -143,7 +145,10 @@ async def test_pages_of_any_size_and_order_join_to_the_whole(served, limit):
     for terms in ORDERS:
         numbers, after = [], ""
         while after is not None:
-            page = await rows_of(http, f"{path}?select=_id&order_by={','.join(terms)}&limit={limit}{after and '&after=' + after}")
+            page = await rows_of(
+                http,
+                f"{path}?select=_id&order_by={','.join(terms)}&limit={limit}{after and '&after=' + after}",
+            )
             assert 0 < len(page["items"]) <= limit
             numbers += [item["_id"] for item in page["items"]]
             after = page["next"]
@@ -160,7 +165,11 @@ async def test_select_shows_the_named_columns_in_their_order(served):
 
 
 @pytest.mark.parametrize(
-    "ask", [{"params": {"format": "csv"}}, {"headers": {"Accept": "text/html;q=0.9, text/csv, application/json;q=0.8"}}]
+    "ask",
+    [
+        {"params": {"format": "csv"}},
+        {"headers": {"Accept": "text/html;q=0.9, text/csv, application/json;q=0.8"}},
+    ],
 )
 async def test_csv_is_rfc_4180_and_tells_null_from_empty(served, ask):
     http, path = served
@@ -259,7 +268,9 @@ async def test_a_type_of_answer_that_there_is_not_is_not_acceptable(served):
         assert (response.status, (await problem_of(response))["code"]) == (406, "not_acceptable")
 
 
-@pytest.mark.parametrize("after", ["x", "", "AAAA", "é", base64.urlsafe_b64encode(b'["job_x","0",["1"]]').decode().rstrip("=")])
+@pytest.mark.parametrize(
+    "after", ["x", "", "AAAA", "é", base64.urlsafe_b64encode(b'["job_x","0",["1"]]').decode().rstrip("=")]
+)
 async def test_a_made_up_cursor_is_refused(served, after):
     http, path = served
     async with http.get(path, params={"after": after}) as response:
@@ -270,7 +281,9 @@ async def test_a_cursor_serves_only_the_query_that_it_came_from(served):
     http, path = served
     after = (await rows_of(http, f"{path}?limit=2&order_by=n&n__gt=0"))["next"]
 
-    assert len((await rows_of(http, f"{path}?limit=5&order_by=n&n__gt=0&select=x&after={after}"))["items"]) == 2
+    assert (
+        len((await rows_of(http, f"{path}?limit=5&order_by=n&n__gt=0&select=x&after={after}"))["items"]) == 2
+    )
     for query in ("order_by=-n&n__gt=0", "order_by=n", "order_by=n&n__gt=1"):
         async with http.get(f"{path}?{query}&after={after}") as response:
             assert (response.status, (await problem_of(response))["code"]) == (400, "invalid_cursor")

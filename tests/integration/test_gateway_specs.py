@@ -50,7 +50,9 @@ async def test_a_large_spec_is_checked_as_a_small_one_is(settings):
         async with http.post("/v1/jobs", data=b"[" * 100_000, headers=JSON) as response:
             assert (response.status, (await problem_of(response))["code"]) == (400, "malformed_json")
         [checker] = checkers()
-        assert not [name for name in checker.environ() if name.startswith("GRISTMILL_") or name.endswith("_URL")]
+        assert not [
+            name for name in checker.environ() if name.startswith("GRISTMILL_") or name.endswith("_URL")
+        ]
     assert checkers() == []
 
 

@@ -35,37 +35,59 @@ async def in_blocks(data: bytes):
 
 async def test_an_upload_is_stored_byte_by_byte_and_read_back_by_its_location(settings):
     async with gateway(settings) as http:
-        async with http.post("/v1/uploads?filename=a.csv", data=in_blocks(DATA), headers=digest_header(DATA)) as response:
+        async with http.post(
+            "/v1/uploads?filename=a.csv", data=in_blocks(DATA), headers=digest_header(DATA)
+        ) as response:
             made = await response.json()
             assert response.status == 201
         async with http.get(response.headers["Location"]) as again:
             assert await again.json() == made
 
     assert made["uri"] == f"upload:{made['id']}"
-    assert (made["bytes"], made["sha256"], made["filename"]) == (len(DATA), hashlib.sha256(DATA).hexdigest(), "a.csv")
+    assert (made["bytes"], made["sha256"], made["filename"]) == (
+        len(DATA),
+        hashlib.sha256(DATA).hexdigest(),
+        "a.csv",
+    )
     assert files_below(settings.storage) == [settings.storage / "uploads" / "default" / made["id"]]
     assert files_below(settings.storage)[0].read_bytes() == DATA
 
 
 async def test_an_upload_whose_digest_differs_leaves_nothing(settings):
-    async with gateway(settings) as http, http.post("/v1/uploads", data=io.BytesIO(DATA), headers=digest_header(DATA + b"x")) as response:
+    async with (
+        gateway(settings) as http,
+        http.post("/v1/uploads", data=io.BytesIO(DATA), headers=digest_header(DATA + b"x")) as response,
+    ):
         assert (response.status, (await problem_of(response))["code"]) == (400, "digest_mismatch")
 
     assert files_below(settings.storage) == []
     assert await rows_of_uploads(settings) == 0
 
 
-@pytest.mark.parametrize("value", ["sha-256=abc", "sha-256=:abc:", "sha-256=", "sha-256=:" + base64.b64encode(b"x").decode() + ":"])
+@pytest.mark.parametrize(
+    "value", ["sha-256=abc", "sha-256=:abc:", "sha-256=", "sha-256=:" + base64.b64encode(b"x").decode() + ":"]
+)
 async def test_a_content_digest_that_cannot_be_read_is_a_bad_request(settings, value):
-    async with gateway(settings) as http, http.post("/v1/uploads", data=b"x", headers={"Content-Digest": value}) as response:
+    async with (
+        gateway(settings) as http,
+        http.post("/v1/uploads", data=b"x", headers={"Content-Digest": value}) as response,
+    ):
         assert (response.status, (await problem_of(response))["code"]) == (400, "bad_request")
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Content-Encoding": "gzip"}, {"Content-Encoding": "identity"}, {"Content-Type": "multipart/form-data; boundary=x"}]
+    "headers",
+    [
+        {"Content-Encoding": "gzip"},
+        {"Content-Encoding": "identity"},
+        {"Content-Type": "multipart/form-data; boundary=x"},
+    ],
 )
 async def test_an_encoded_or_multipart_body_is_refused(settings, headers):
-    async with gateway(settings) as http, http.post("/v1/uploads", data=b"x", headers=headers, skip_auto_headers=[]) as response:
+    async with (
+        gateway(settings) as http,
+        http.post("/v1/uploads", data=b"x", headers=headers, skip_auto_headers=[]) as response,
+    ):
         assert (response.status, (await problem_of(response))["code"]) == (415, "unsupported_media_type")
 
 
@@ -108,7 +130,9 @@ async def test_a_refused_body_is_never_asked_for(settings):
     async with gateway(small) as http:
         url = urlsplit(str(http._base_url))
         reader, writer = await asyncio.open_connection(url.hostname, url.port)
-        writer.write(b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n")
+        writer.write(
+            b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n"
+        )
         assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
         writer.close()
         async with http.post("/v1/uploads", data=b"0123456789", expect100=True) as response:
@@ -131,7 +155,9 @@ async def test_a_deleted_upload_is_gone_from_disk_too(settings):
 
 async def test_another_tenants_upload_is_not_found(settings):
     async with database(settings) as connection:
-        await connection.execute("INSERT INTO gristmill.uploads (id, tenant, bytes, sha256) VALUES ('upl_x', 'other', 1, '')")
+        await connection.execute(
+            "INSERT INTO gristmill.uploads (id, tenant, bytes, sha256) VALUES ('upl_x', 'other', 1, '')"
+        )
     async with gateway(settings) as http, http.get("/v1/uploads/upl_x") as response:
         assert (response.status, (await problem_of(response))["code"]) == (404, "not_found")
 
@@ -141,7 +167,9 @@ async def test_an_empty_upload_is_a_file_of_no_bytes(settings):
         assert (response.status, (await response.json())["bytes"]) == (201, 0)
 
 
-@pytest.mark.parametrize("query", ["filename=", "filename=a%0Ab", "filename=" + "x" * 256, "filename=a&filename=b", "name=a"])
+@pytest.mark.parametrize(
+    "query", ["filename=", "filename=a%0Ab", "filename=" + "x" * 256, "filename=a&filename=b", "name=a"]
+)
 async def test_a_bad_upload_parameter_is_named(settings, query):
     async with gateway(settings) as http, http.post("/v1/uploads?" + query, data=b"x") as response:
         problem = await problem_of(response)

@@ -1,4 +1,7 @@
-"""Watching jobs over HTTP: ETags, waiting, and what a crowd of clients costs Postgres; workers are played by SQL."""
+"""Watching jobs over HTTP: ETags, waiting, and what a crowd of clients costs Postgres.
+
+Workers are played by SQL.
+"""
 
 import asyncio
 import re
@@ -42,15 +45,23 @@ async def scanning_job(settings) -> str:
     """A running job with one chunk."""
     job_id = await insert_job(settings)
     async with database(settings) as connection:
-        await connection.execute("UPDATE gristmill.jobs SET state = 'running', phase = 'scanning' WHERE id = $1", job_id)
+        await connection.execute(
+            "UPDATE gristmill.jobs SET state = 'running', phase = 'scanning' WHERE id = $1", job_id
+        )
         await connection.execute("UPDATE gristmill.units SET kind = 'chunk' WHERE job_id = $1", job_id)
     return job_id
 
 
 async def read(http, job_id: str, **headers: str) -> tuple[int, str, dict]:
     """Status, ETag and document (empty with a 304)."""
-    async with http.get(f"/v1/jobs/{job_id}", headers={name.replace("_", "-"): value for name, value in headers.items()}) as response:
-        return response.status, response.headers["ETag"], await response.json() if response.status == 200 else {}
+    async with http.get(
+        f"/v1/jobs/{job_id}", headers={name.replace("_", "-"): value for name, value in headers.items()}
+    ) as response:
+        return (
+            response.status,
+            response.headers["ETag"],
+            await response.json() if response.status == 200 else {},
+        )
 
 
 async def test_an_unchanged_job_is_not_sent_again_and_a_changed_one_is(settings):
@@ -91,7 +102,9 @@ async def test_the_etag_of_a_busy_job_changes_at_most_four_times_a_second(settin
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
 
-    assert min(later - earlier for earlier, later in pairwise(changes)) > 0.2  # a quarter of a second, seen through some delay
+    assert (
+        min(later - earlier for earlier, later in pairwise(changes)) > 0.2
+    )  # a quarter of a second, seen through some delay
 
 
 async def test_a_hundred_clients_that_poll_ask_postgres_no_more_often_than_one(settings, asked):
@@ -110,7 +123,9 @@ async def test_a_hundred_clients_that_poll_ask_postgres_no_more_often_than_one(s
     assert 1 <= asked["get"] <= seconds / 0.05 + 1
 
 
-async def test_two_hundred_that_wait_for_two_hundred_jobs_cost_one_query_a_look_and_hear_of_the_change_at_once(settings, asked):
+async def test_two_hundred_that_wait_for_two_hundred_jobs_cost_one_query_a_look_and_hear_of_the_change_at_once(
+    settings, asked
+):
     async with database(settings) as connection:
         rows = await connection.fetch(MANY_JOBS)
     ids = [row["id"] for row in rows]
@@ -139,7 +154,9 @@ async def test_those_who_wait_and_go_away_are_forgotten(settings, monkeypatch):
         url = http._base_url
         writers = [(await asyncio.open_connection(url.host, url.port))[1] for _ in range(20)]
         for writer in writers:
-            writer.write(f"GET /v1/jobs/{job_id} HTTP/1.1\r\nHost: localhost\r\nPrefer: wait=60\r\n\r\n".encode())
+            writer.write(
+                f"GET /v1/jobs/{job_id} HTTP/1.1\r\nHost: localhost\r\nPrefer: wait=60\r\n\r\n".encode()
+            )
         while len(asyncio.all_tasks()) < before + 2 * len(writers):  # a connection's task and its request's
             await asyncio.sleep(0.01)
         for writer in writers:
@@ -151,7 +168,12 @@ async def test_those_who_wait_and_go_away_are_forgotten(settings, monkeypatch):
 async def test_a_client_that_changed_a_job_reads_what_it_made_of_it(settings):
     job_id = await insert_job(settings)
     async with gateway(settings) as http:
-        for change, state in (("pause", "paused"), ("resume", "queued"), ("pause", "paused"), ("cancel", "cancelled")):
+        for change, state in (
+            ("pause", "paused"),
+            ("resume", "queued"),
+            ("pause", "paused"),
+            ("cancel", "cancelled"),
+        ):
             assert (await read(http, job_id))[0] == 200
             async with http.post(f"/v1/jobs/{job_id}/{change}") as response:
                 assert response.status == 202
@@ -168,7 +190,9 @@ async def test_a_submit_that_waits_answers_as_soon_as_the_job_is_done(settings):
             await finish_job(settings, job_id, state="failed", error=PROBLEM)
 
         worker = asyncio.create_task(play_the_worker())
-        async with http.post("/v1/jobs", json=spec_for(settings), headers={"Prefer": "respond-async, wait=600"}) as response:
+        async with http.post(
+            "/v1/jobs", json=spec_for(settings), headers={"Prefer": "respond-async, wait=600"}
+        ) as response:
             job = await response.json()
         await worker
 
@@ -245,7 +269,13 @@ async def test_a_succeeded_job_shows_its_result_and_where_the_time_went(settings
         "columns": [{"name": "k", "type": "string"}, {"name": "n", "type": "int64"}],
     }
     assert (job["progress"]["fraction"], job["done"], job["state"]) == (1.0, True, "succeeded")
-    assert {key for key in job["timing"] if key.endswith("_ms")} == {"queue_ms", "plan_ms", "scan_ms", "merge_ms", "publish_ms"}
+    assert {key for key in job["timing"] if key.endswith("_ms")} == {
+        "queue_ms",
+        "plan_ms",
+        "scan_ms",
+        "merge_ms",
+        "publish_ms",
+    }
 
 
 @pytest.mark.parametrize("errors", [1, 1000])

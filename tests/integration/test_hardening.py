@@ -51,7 +51,9 @@ def services(postgres, redis_server, tmp_path_factory):
 
 def line(process: Process, event: str) -> dict:
     eventually(lambda: event.encode() in process.log.read_bytes(), event)
-    return next(found for found in map(json.loads, process.log.read_text().splitlines()) if found["event"] == event)
+    return next(
+        found for found in map(json.loads, process.log.read_text().splitlines()) if found["event"] == event
+    )
 
 
 def test_the_gateway_says_in_one_line_what_is_in_force(services):
@@ -78,7 +80,9 @@ def test_no_other_process_of_their_user_reads_their_environment(services):
     line(worker, "worker.hardening")
     line(launcher, "launcher.private")
     template = psutil.Process(worker.popen.pid).children()[0].pid
-    closed = [f"/proc/{pid}/environ" for pid in (gateway.popen.pid, worker.popen.pid, launcher.popen.pid, template)]
+    closed = [
+        f"/proc/{pid}/environ" for pid in (gateway.popen.pid, worker.popen.pid, launcher.popen.pid, template)
+    ]
     opened = f"/proc/{open_one.popen.pid}/environ"
 
     ran = subprocess.run(

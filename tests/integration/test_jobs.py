@@ -78,7 +78,10 @@ def test_the_answer_is_exact_for_any_chunking(stack, frame, chunk_bytes):
 
 def test_the_digest_is_the_same_for_any_chunking(stack):
     uri = stack.write("sales.csv", sales())
-    digests = {stack.run(spec(uri, aggregates=ALL, options={"chunk_bytes": size}))["result"]["digest"] for size in (None, 50_000, 3_333)}
+    digests = {
+        stack.run(spec(uri, aggregates=ALL, options={"chunk_bytes": size}))["result"]["digest"]
+        for size in (None, 50_000, 3_333)
+    }
 
     assert len(digests) == 1
 
@@ -98,7 +101,10 @@ def test_the_answer_is_the_same_however_the_data_comes(stack, frame, how):
         pq.write_table(pa.Table.from_pandas(frame), packed, row_group_size=1000)
         uri, source = stack.write("sales.parquet", packed.getvalue()), {"format": "parquet"}
     else:
-        uri, source = stack.http.post("/v1/uploads", params={"filename": "sales.csv"}, content=text).json()["uri"], {}
+        uri, source = (
+            stack.http.post("/v1/uploads", params={"filename": "sales.csv"}, content=text).json()["uri"],
+            {},
+        )
     job = stack.run(spec(uri, group_by=["k", "city"], aggregates=ALL, source=source))
 
     assert job["state"] == "succeeded", job["error"]
@@ -120,7 +126,12 @@ def test_an_odd_dialect_in_another_encoding_is_counted_exactly(stack, encoding, 
     csv = {"delimiter": "|", "escape": "\\", "comment": "#", "encoding": encoding}
     uri = stack.write("odd.csv", text.encode(encoding))
     job = stack.run(
-        spec(uri, aggregates=[{"fn": "count"}, {"fn": "sum", "column": "n"}], source={"csv": csv}, options={"chunk_bytes": chunk_bytes})
+        spec(
+            uri,
+            aggregates=[{"fn": "count"}, {"fn": "sum", "column": "n"}],
+            source={"csv": csv},
+            options={"chunk_bytes": chunk_bytes},
+        )
     )
 
     assert job["state"] == "succeeded", job["error"]
@@ -133,7 +144,9 @@ def test_an_odd_dialect_in_another_encoding_is_counted_exactly(stack, encoding, 
 
 
 def test_no_keys_means_one_global_row(stack):
-    job = stack.run(spec(stack.write("g.csv", "v\n1\n2\n4\n"), group_by=[], aggregates=[{"fn": "mean", "column": "v"}]))
+    job = stack.run(
+        spec(stack.write("g.csv", "v\n1\n2\n4\n"), group_by=[], aggregates=[{"fn": "mean", "column": "v"}])
+    )
 
     assert stack.rows(job["id"]) == [{"mean_v": pytest.approx(7 / 3, rel=1e-15)}]
 
@@ -150,7 +163,11 @@ def test_a_header_alone_gives_no_groups_and_one_global_row(stack):
 
 def test_integer_sums_never_wrap(stack):
     big = 2**63 - 1
-    job = stack.run(spec(stack.write("big.csv", f"k,v\na,{big}\na,{big}\nb,1\n"), aggregates=[{"fn": "sum", "column": "v"}]))
+    job = stack.run(
+        spec(
+            stack.write("big.csv", f"k,v\na,{big}\na,{big}\nb,1\n"), aggregates=[{"fn": "sum", "column": "v"}]
+        )
+    )
 
     rows = {row["k"]: int(row["sum_v"]) for row in stack.rows(job["id"])}
     assert rows == {"a": 2 * big, "b": 1}
@@ -161,7 +178,10 @@ def test_a_numeric_sum_is_sent_with_all_its_digits(stack):
     """Decimal('1E+4') once reached the client as it was."""
     big = 2**63 - 1
     job = stack.run(
-        spec(stack.write("digits.csv", f"k,v\na,{big}\na,1\nb,10000\nc,-50000000\n"), aggregates=[{"fn": "sum", "column": "v"}])
+        spec(
+            stack.write("digits.csv", f"k,v\na,{big}\na,1\nb,10000\nc,-50000000\n"),
+            aggregates=[{"fn": "sum", "column": "v"}],
+        )
     )
 
     assert stack.rows(job["id"], order_by="k") == [
@@ -215,7 +235,13 @@ def test_a_time_that_no_result_can_hold_is_named_where_it_is_read(stack):
 
 def test_a_late_float_widens_an_integer_column_for_the_whole_dataset(stack):
     text = "k,v\n" + "a,1\n" * 60_000 + "a,0.5\n"
-    job = stack.run(spec(stack.write("late.csv", text), aggregates=[{"fn": "sum", "column": "v"}], options={"chunk_bytes": 20_000}))
+    job = stack.run(
+        spec(
+            stack.write("late.csv", text),
+            aggregates=[{"fn": "sum", "column": "v"}],
+            options={"chunk_bytes": 20_000},
+        )
+    )
 
     assert job["state"] == "succeeded", job["error"]
     assert stack.rows(job["id"]) == [{"k": "a", "sum_v": 60_000.5}]
@@ -223,8 +249,16 @@ def test_a_late_float_widens_an_integer_column_for_the_whole_dataset(stack):
 
 
 def test_a_late_text_in_a_column_to_be_summed_is_named_with_its_place_and_the_cure(stack):
-    text = "k,v\n" + "a,1\n" * 22_000 + "a,NA\n" + "a,1\n" * 378_000  # between two of the samples that the schema is inferred from
-    job = stack.run(spec(stack.write("late.csv", text), aggregates=[{"fn": "sum", "column": "v"}], options={"chunk_bytes": 500_000}))
+    text = (
+        "k,v\n" + "a,1\n" * 22_000 + "a,NA\n" + "a,1\n" * 378_000
+    )  # between two of the samples that the schema is inferred from
+    job = stack.run(
+        spec(
+            stack.write("late.csv", text),
+            aggregates=[{"fn": "sum", "column": "v"}],
+            options={"chunk_bytes": 500_000},
+        )
+    )
 
     assert (job["state"], job["error"]["code"]) == ("failed", "type_mismatch")
     assert "'v' has 'NA' in the record at byte 88004 of file://" in job["error"]["detail"]
@@ -234,7 +268,10 @@ def test_a_late_text_in_a_column_to_be_summed_is_named_with_its_place_and_the_cu
 def test_null_keys_and_the_two_semantics(stack):
     uri = stack.write("nulls.csv", 'k,v\na,1\n,2\n"",3\nb,\n')
     sums = [{"fn": "sum", "column": "v"}]
-    sql, pandas = stack.run(spec(uri, aggregates=sums)), stack.run(spec(uri, aggregates=sums, semantics="pandas"))
+    sql, pandas = (
+        stack.run(spec(uri, aggregates=sums)),
+        stack.run(spec(uri, aggregates=sums, semantics="pandas")),
+    )
 
     assert {row["k"]: row["sum_v"] for row in stack.rows(sql["id"])} == {"a": 1, None: 2, "": 3, "b": None}
     assert {row["k"]: row["sum_v"] for row in stack.rows(pandas["id"])} == {"a": 1, "": 3, "b": 0}
@@ -243,7 +280,13 @@ def test_null_keys_and_the_two_semantics(stack):
 
 def test_a_named_result_is_an_ordinary_relation(stack):
     uri = stack.write("sales.csv", sales())
-    job = stack.run(spec(uri, aggregates=[{"fn": "sum", "column": "n", "as": "total"}], output={"name": "by_k", "indexes": [["-total"]]}))
+    job = stack.run(
+        spec(
+            uri,
+            aggregates=[{"fn": "sum", "column": "n", "as": "total"}],
+            output={"name": "by_k", "indexes": [["-total"]]},
+        )
+    )
     expected = {row["k"]: row["total"] for row in stack.rows(job["id"])}
     assert job["result"]["relation"] == "results.by_k"
 
@@ -257,7 +300,9 @@ def test_a_named_result_is_an_ordinary_relation(stack):
     engine.dispose()
     assert dict(zip(read["k"], read["total"], strict=True)) == expected
     assert dict(stack.sql("SELECT k, total FROM results.by_k")) == expected
-    indexes = " ".join(row[0] for row in stack.sql("SELECT indexdef FROM pg_indexes WHERE tablename = %s", job["id"]))
+    indexes = " ".join(
+        row[0] for row in stack.sql("SELECT indexdef FROM pg_indexes WHERE tablename = %s", job["id"])
+    )
     assert "UNIQUE" in indexes
     assert "NULLS NOT DISTINCT" in indexes
     assert "total DESC" in indexes
@@ -269,7 +314,9 @@ def test_a_new_version_replaces_the_view_and_the_old_version_can_still_be_read(s
 
     assert (first["result"]["version"], second["result"]["version"]) == (1, 2)
     assert stack.sql("SELECT k, count FROM results.versioned") == [("b", 2)]
-    assert stack.http.get("/v1/results/versioned/rows", params={"version": 1}).json()["items"] == [{"k": "a", "count": 1}]
+    assert stack.http.get("/v1/results/versioned/rows", params={"version": 1}).json()["items"] == [
+        {"k": "a", "count": 1}
+    ]
 
 
 def test_other_columns_under_a_used_name_fail_and_leave_the_result_as_it_was(stack):
@@ -284,22 +331,52 @@ def test_other_columns_under_a_used_name_fail_and_leave_the_result_as_it_was(sta
 
 def test_strange_column_names_and_values_survive(stack):
     names = ["SELECT", 'quo"te', "ünï cödé", "per%cent", "a.b"]
-    uri = stack.write("odd.csv", ",".join('"' + n.replace('"', '""') + '"' for n in names) + "\nx,'; DROP TABLE,\\N,null,5\n")
-    job = stack.run(spec(uri, group_by=names[:4], aggregates=[{"fn": "max", "column": "a.b", "as": "m$x"}], output={"name": "odd"}))
+    uri = stack.write(
+        "odd.csv",
+        ",".join('"' + n.replace('"', '""') + '"' for n in names) + "\nx,'; DROP TABLE,\\N,null,5\n",
+    )
+    job = stack.run(
+        spec(
+            uri,
+            group_by=names[:4],
+            aggregates=[{"fn": "max", "column": "a.b", "as": "m$x"}],
+            output={"name": "odd"},
+        )
+    )
 
     assert job["state"] == "succeeded", job["error"]
-    assert stack.rows(job["id"]) == [dict(zip([*names[:4], "m$x"], ["x", "'; DROP TABLE", "\\N", "null", 5], strict=True))]
+    assert stack.rows(job["id"]) == [
+        dict(zip([*names[:4], "m$x"], ["x", "'; DROP TABLE", "\\N", "null", 5], strict=True))
+    ]
 
 
 def test_every_type_can_be_a_key_and_comes_back(stack):
     text = "b,i,f,d,s,day,at,zoned\ntrue,-5,0.1,12.50,x,2024-02-29,2024-01-02 03:04:05.000006,2024-01-02T03:04:05+09:00\n"
     names = text.split("\n", maxsplit=1)[0].split(",")
-    job = stack.run(spec(stack.write("types.csv", text), group_by=names, source={"types": {"d": "decimal(10,2)", "zoned": "timestamptz"}}))
+    job = stack.run(
+        spec(
+            stack.write("types.csv", text),
+            group_by=names,
+            source={"types": {"d": "decimal(10,2)", "zoned": "timestamptz"}},
+        )
+    )
 
     assert job["state"] == "succeeded", job["error"]
     types = [c["type"] for c in job["result"]["columns"]]
-    assert types == ["bool", "int64", "float64", "decimal(10,2)", "string", "date", "timestamp", "timestamptz", "int64"]
-    [row] = stack.sql(f"SELECT b, i, f, d::text, s, day::text, at::text, zoned = '2024-01-01 18:04:05+00' FROM {job['result']['relation']}")
+    assert types == [
+        "bool",
+        "int64",
+        "float64",
+        "decimal(10,2)",
+        "string",
+        "date",
+        "timestamp",
+        "timestamptz",
+        "int64",
+    ]
+    [row] = stack.sql(
+        f"SELECT b, i, f, d::text, s, day::text, at::text, zoned = '2024-01-01 18:04:05+00' FROM {job['result']['relation']}"
+    )
     assert row == (True, -5, 0.1, "12.50", "x", "2024-02-29", "2024-01-02 03:04:05.000006", True)
 
 
@@ -318,7 +395,12 @@ def test_every_type_can_be_a_key_and_comes_back(stack):
             "bad_row",
             ["line 3", "'x'"],
         ),
-        (gzip.compress(b"k,v\n" + b"a,1\n" * 1000, mtime=0)[:-20], {"source": {"compression": "gzip"}}, "corrupt_file", ["gzip"]),
+        (
+            gzip.compress(b"k,v\n" + b"a,1\n" * 1000, mtime=0)[:-20],
+            {"source": {"compression": "gzip"}},
+            "corrupt_file",
+            ["gzip"],
+        ),
         (b"PAR1 not really", {"source": {"format": "parquet"}}, "corrupt_file", ["parquet"]),
         (b"k,k\na,1\n", {}, "bad_row", ["k", "more than once"]),
     ],
@@ -331,7 +413,9 @@ def test_bad_data_fails_the_job_with_what_where_and_why(stack, data, request_, c
     assert [word for word in words if word.lower() not in json.dumps(job["error"]).lower()] == []
     assert stack.sql("SELECT to_regclass('gristmill_results.' || %s)", job["id"]) == [(None,)]
     assert stack.sql("SELECT count(*) FROM gristmill.partials WHERE job_id = %s", job["id"]) == [(0,)]
-    assert stack.sql("SELECT count(*) FROM gristmill.units WHERE job_id = %s AND state IN ('pending', 'leased')", job["id"]) == [(0,)]
+    assert stack.sql(
+        "SELECT count(*) FROM gristmill.units WHERE job_id = %s AND state IN ('pending', 'leased')", job["id"]
+    ) == [(0,)]
     answer = stack.http.get(f"/v1/jobs/{job['id']}/rows")
     assert (answer.status_code, answer.json()["code"]) == (409, "no_result")
 
@@ -351,7 +435,9 @@ def test_a_missing_file_and_a_symlink_are_refused(stack):
 
 def test_more_groups_than_the_limit_fail_loudly(stack):
     text = "k\n" + "\n".join(str(i) for i in range(2000)) + "\n"
-    job = stack.run(spec(stack.write("wide.csv", text), limits={"max_groups": 1999}, options={"chunk_bytes": 1000}))
+    job = stack.run(
+        spec(stack.write("wide.csv", text), limits={"max_groups": 1999}, options={"chunk_bytes": 1000})
+    )
 
     assert (job["state"], job["error"]["code"]) == ("failed", "group_limit_exceeded")
 
@@ -359,7 +445,13 @@ def test_more_groups_than_the_limit_fail_loudly(stack):
 def test_a_hundred_thousand_groups_come_back_through_the_cursor(stack):
     n = 100_000
     text = "k,v\n" + "".join(f"id{i % n:07d},{i % 7}\n" for i in range(2 * n))
-    job = stack.run(spec(stack.write("groups.csv", text), aggregates=[{"fn": "sum", "column": "v"}], options={"chunk_bytes": 500_000}))
+    job = stack.run(
+        spec(
+            stack.write("groups.csv", text),
+            aggregates=[{"fn": "sum", "column": "v"}],
+            options={"chunk_bytes": 500_000},
+        )
+    )
     rows = stack.rows(job["id"], order_by="-k")
 
     expected = pd.read_csv(io.StringIO(text)).groupby("k")["v"].sum()
@@ -380,12 +472,21 @@ def test_nothing_lies_in_public(stack):
 def test_versions_beyond_those_that_the_spec_keeps_are_dropped_after_their_time(stack):
     uri = stack.write("kept.csv", "k\na\n")
     jobs = [stack.run(spec(uri, output={"name": "kept", "versions": 2})) for _ in range(4)]
-    stack.sql("UPDATE gristmill.versions SET published_at = published_at - interval '2 hours' WHERE name = 'kept'")
+    stack.sql(
+        "UPDATE gristmill.versions SET published_at = published_at - interval '2 hours' WHERE name = 'kept'"
+    )
 
     def tables():
-        return [name for (name,) in stack.sql("SELECT relname FROM pg_class WHERE relname = ANY(%s)", [job["id"] for job in jobs])]
+        return [
+            name
+            for (name,) in stack.sql(
+                "SELECT relname FROM pg_class WHERE relname = ANY(%s)", [job["id"] for job in jobs]
+            )
+        ]
 
-    eventually(lambda: sorted(tables()) == sorted(job["id"] for job in jobs[2:]), "the end of the old versions")
+    eventually(
+        lambda: sorted(tables()) == sorted(job["id"] for job in jobs[2:]), "the end of the old versions"
+    )
     assert stack.http.get("/v1/results/kept/rows", params={"version": 1}).status_code in {404, 410}
     assert stack.sql("SELECT k FROM results.kept") == [("a",)]
 

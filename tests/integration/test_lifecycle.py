@@ -1,4 +1,7 @@
-"""The SQL makes every step of the tables in shared.core.lifecycle; that it makes no other is what the referee in each test's database says."""
+"""The SQL makes every step of the tables in shared.core.lifecycle.
+
+That it makes no other is what the referee in each test's database says.
+"""
 
 import asyncpg
 import pytest
@@ -86,14 +89,19 @@ async def test_every_step_of_the_tables_is_made(world):
     async with world.pool.connection() as connection:
         seen = {tuple(row) for row in await connection.fetch("SELECT * FROM referee.seen")}
     tables = {"jobs": JOB, "units": UNIT}
-    assert seen == {(kind, s.source, s.target) for kind, table in tables.items() for s in table if s.source != BEFORE}
+    assert seen == {
+        (kind, s.source, s.target) for kind, table in tables.items() for s in table if s.source != BEFORE
+    }
 
 
 async def test_a_step_that_the_table_does_not_have_is_refused_in_every_test(world):
     job_id = await world.planned(1)
 
     with pytest.raises(asyncpg.RaiseError, match="the lifecycle of units has no done --> leased"):
-        await world.value("UPDATE gristmill.units SET state = 'leased', deadline_at = now() WHERE job_id = $1 AND kind = 'plan'", job_id)
+        await world.value(
+            "UPDATE gristmill.units SET state = 'leased', deadline_at = now() WHERE job_id = $1 AND kind = 'plan'",
+            job_id,
+        )
 
 
 # --- pause and resume -------------------------------------------------------------------------------------------------
@@ -175,7 +183,9 @@ async def test_what_does_not_fit_a_jobs_state_is_refused(world, state, change, e
     async with world.pool.transaction() as tx:
         await tx.execute("SET LOCAL gristmill.unchecked = 'on'")
         ended = "now()" if error is AlreadyDone else "NULL"
-        await tx.execute(f"UPDATE gristmill.jobs SET state = $1, finished_at = {ended} WHERE id = $2", state, lease.job_id)
+        await tx.execute(
+            f"UPDATE gristmill.jobs SET state = $1, finished_at = {ended} WHERE id = $2", state, lease.job_id
+        )
 
     with pytest.raises(error, match=state):
         await getattr(world.jobs, change)("default", lease.job_id)
@@ -203,10 +213,18 @@ async def test_a_retry_keeps_what_is_finished_and_begins_the_rest_with_fresh_cou
 
     assert await world.states(job_id) == ["done", "pending", "pending"]
     assert {u["crashes"] for u in await world.units.of_job(job_id)} == {0}
-    assert (before.state, after.state, after.error, after.finished_at, after.version) == ("failed", "running", None, None, before.version)
+    assert (before.state, after.state, after.error, after.finished_at, after.version) == (
+        "failed",
+        "running",
+        None,
+        None,
+        before.version,
+    )
     await world.finish(job_id)
     assert await world.state(job_id) == "succeeded"
-    assert await world.value("SELECT max(attempt) FROM gristmill.units WHERE no = 1 AND kind = 'chunk'") == 3, "attempts never fall"
+    assert (
+        await world.value("SELECT max(attempt) FROM gristmill.units WHERE no = 1 AND kind = 'chunk'") == 3
+    ), "attempts never fall"
 
 
 async def test_a_retry_writes_each_unit_once(world):

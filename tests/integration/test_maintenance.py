@@ -17,7 +17,13 @@ TIMINGS = Timings(grace=timedelta()).scaled(0.1)
 
 
 def context(world, **changes):
-    known = {"units": world.units, "pool": world.pool, "worker_id": "w1", "timings": TIMINGS, "draining": True}
+    known = {
+        "units": world.units,
+        "pool": world.pool,
+        "worker_id": "w1",
+        "timings": TIMINGS,
+        "draining": True,
+    }
     return SimpleNamespace(**known | {"executor": SimpleNamespace(slots=2)} | changes)
 
 
@@ -69,7 +75,9 @@ async def test_a_worker_whose_commit_was_cut_off_leaves_when_the_unit_is_free_an
 async def test_a_unit_past_its_deadline_stays_its_workers_until_the_sweeper_charges_it(world):
     lease = await world.leased()
     await world.value("UPDATE gristmill.units SET deadline_at = now() - interval '1 second' RETURNING 1")
-    assert await world.beat() == {(lease.id, lease.attempt): True}, "whom it is taken from uncharged tries again for ever"
+    assert await world.beat() == {(lease.id, lease.attempt): True}, (
+        "whom it is taken from uncharged tries again for ever"
+    )
 
     await Sweeper(SimpleNamespace(timings=world.timings, units=world.units, jobs=world.jobs)).run_once()
 
@@ -101,6 +109,7 @@ async def cancelled_without_an_end(world):
     lease = await world.leased()
     await world.jobs.cancel("default", lease.job_id)
     await world.value(
-        "UPDATE gristmill.units SET state = 'cancelled', finished_at = now(), deadline_at = NULL WHERE id = $1 RETURNING 1", lease.id
+        "UPDATE gristmill.units SET state = 'cancelled', finished_at = now(), deadline_at = NULL WHERE id = $1 RETURNING 1",
+        lease.id,
     )
     return lease.job_id

@@ -20,8 +20,12 @@ async def rival(world):
     await rival.close()
 
 
-async def test_an_index_that_another_attempt_makes_at_the_same_time_is_waited_for_and_then_found(world, rival, monkeypatch):
-    monkeypatch.setattr(ddl, "primary_key", lambda _: "SELECT 1")  # past that step, whose lock keeps the two apart
+async def test_an_index_that_another_attempt_makes_at_the_same_time_is_waited_for_and_then_found(
+    world, rival, monkeypatch
+):
+    monkeypatch.setattr(
+        ddl, "primary_key", lambda _: "SELECT 1"
+    )  # past that step, whose lock keeps the two apart
     await rival.execute("BEGIN")
     await rival.execute(ddl.key_index(TABLE, ["k"]))
     building = asyncio.create_task(world.merging.build_indexes(TABLE, ["k"], []))
@@ -52,7 +56,9 @@ async def test_a_row_that_is_too_wide_after_all_is_called_so(world):
     await world.value(ddl.create_table(TABLE, columns))
     with pytest.raises(TooManyColumns, match="row is too big"):
         async with world.pool.transaction() as tx:
-            await world.merging.copy(tx, TABLE, [c["name"] for c in columns], rows("1," + ",".join(["x" * 23] * 400) + "\n"))
+            await world.merging.copy(
+                tx, TABLE, [c["name"] for c in columns], rows("1," + ",".join(["x" * 23] * 400) + "\n")
+            )
 
 
 async def test_sums_that_make_a_row_too_wide_when_they_become_numeric_are_called_so(world):

@@ -24,7 +24,12 @@ A, B, C = ({"name": name, "type": kind} for name, kind in [("a", "string"), ("b"
         ([A, B], [A, C, B], {}, 'column 2 is "b" int64 there and "c" float64 here'),
         ([B], [{**B, "type": "decimal(38,0)"}], {}, 'column 1 is "b" int64 there and "b" decimal(38,0) here'),
         ([{**B, "type": "decimal(38,0)"}], [B], {"b": {"decimal(38,0)"}}, ""),
-        ([{**B, "type": "float64"}], [B], {"b": {"decimal(38,0)"}}, 'column 1 is "b" float64 there and "b" int64 here'),
+        (
+            [{**B, "type": "float64"}],
+            [B],
+            {"b": {"decimal(38,0)"}},
+            'column 1 is "b" float64 there and "b" int64 here',
+        ),
         ([{**B, "type": "float64"}], [B], {"b": {"float64", "string"}}, ""),
     ],
 )
@@ -64,7 +69,9 @@ def test_another_columns_type_or_name_fails_the_job_before_any_chunk_is_made(sta
     )
     assert 'column 2 is "total" int64 there and "total" float64 here' in job["error"]["detail"]
     with psycopg.connect(stack.database_url) as connection:
-        kinds = connection.execute("SELECT DISTINCT kind FROM gristmill.units WHERE job_id = %s", (job["id"],)).fetchall()
+        kinds = connection.execute(
+            "SELECT DISTINCT kind FROM gristmill.units WHERE job_id = %s", (job["id"],)
+        ).fetchall()
     assert kinds == [("plan",)]
 
 
@@ -75,7 +82,9 @@ def test_columns_may_be_added_at_the_end(stack, sales):
     job = stack.run(sales | {"output": {"name": "growing"}, "aggregates": more})
     assert (job["state"], job["result"]["current"]) == ("succeeded", True)
     with psycopg.connect(stack.database_url) as connection:
-        assert connection.execute("SELECT shop, total, count FROM results.growing ORDER BY shop").fetchall() == [
+        assert connection.execute(
+            "SELECT shop, total, count FROM results.growing ORDER BY shop"
+        ).fetchall() == [
             ("a", 20, 20),
             ("b", 40, 20),
         ]
@@ -109,7 +118,9 @@ def test_what_no_table_holds_is_refused_when_it_is_submitted(stack, sales):
         (17, "1,702 columns with _id; a Postgres table has at most 1,600"),
         (11, "8,160 in a row"),
     ):
-        answer = stack.http.post("/v1/jobs", json=sales | {"aggregates": [quantile | {"as": f"a{no}"} for no in range(count)]})
+        answer = stack.http.post(
+            "/v1/jobs", json=sales | {"aggregates": [quantile | {"as": f"a{no}"} for no in range(count)]}
+        )
         assert (answer.status_code, answer.json()["code"]) == (422, "too_many_columns")
         assert words in answer.json()["detail"]
         assert answer.json()["errors"][0]["pointer"] == "#/aggregates"

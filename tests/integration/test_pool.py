@@ -43,8 +43,13 @@ async def test_a_connection_is_lent_for_a_time_and_longer_if_that_is_said(databa
 
 
 async def test_postgres_does_not_go_on_with_what_nobody_waits_for(database_url):
-    pool, other = connect(database_url, name="impatient", size=1, seconds=0.5), connect(database_url, name="test", size=1)
-    at_work = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'impatient' AND state = 'active'"
+    pool, other = (
+        connect(database_url, name="impatient", size=1, seconds=0.5),
+        connect(database_url, name="test", size=1),
+    )
+    at_work = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'impatient' AND state = 'active'"
+    )
     try:
         with pytest.raises(DatabaseUnavailable):
             async with pool.connection() as connection:

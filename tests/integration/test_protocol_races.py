@@ -58,10 +58,15 @@ async def test_a_worker_that_froze_in_its_commit_does_not_hold_up_the_sweeper(wo
     await world.value("UPDATE gristmill.workers SET seen_at = now() - interval '1 hour' RETURNING 1")
     sweeping, other = sweeper(world, database_url)
     async with world.units.fenced(frozen) as tx:
-        await world.units.finish(tx, frozen, SimpleNamespace(rows_read=0, rows_aggregated=0, rows_dropped=0, rows_out=0, stats={}))
+        await world.units.finish(
+            tx, frozen, SimpleNamespace(rows_read=0, rows_aggregated=0, rows_dropped=0, rows_out=0, stats={})
+        )
         await sweeping.run_once()
 
-        assert (await world.states(frozen.job_id, "plan"), await world.states(dead.job_id, "plan")) == (["leased"], ["pending"])
+        assert (await world.states(frozen.job_id, "plan"), await world.states(dead.job_id, "plan")) == (
+            ["leased"],
+            ["pending"],
+        )
     await other.pool.close()
 
 
@@ -112,7 +117,13 @@ async def test_a_cancel_that_races_with_the_publishing_leaves_one_end(world):
             with suppress(LeaseLost):
                 await world.commit(lease)
 
-        await (asyncio.gather(cancel(), commit()) if no > 1 else in_turn(cancel, commit) if no else in_turn(commit, cancel))
+        await (
+            asyncio.gather(cancel(), commit())
+            if no > 1
+            else in_turn(cancel, commit)
+            if no
+            else in_turn(commit, cancel)
+        )
         await world.units.give_back(publish, "nothing")
         state = await world.state(publish.job_id)
         shown = await world.value("SELECT count(*) FROM gristmill.versions WHERE job_id = $1", publish.job_id)
@@ -149,7 +160,9 @@ async def test_a_job_that_is_cancelled_while_its_last_chunk_fans_in_ends_once(wo
     for _ in range(ROUNDS):
         job_id = await world.planned(1)
         await world.commit(await world.claimed(job_id=job_id))
-        await asyncio.gather(world.jobs.cancel("default", job_id), world.advance(job_id), world.jobs.finish_ending(job_id))
+        await asyncio.gather(
+            world.jobs.cancel("default", job_id), world.advance(job_id), world.jobs.finish_ending(job_id)
+        )
         await world.jobs.finish_ending(job_id)
 
         assert await world.state(job_id) == "cancelled"
@@ -178,7 +191,11 @@ EXECUTE FUNCTION referee.fault();
 async def test_a_commit_that_postgres_takes_back_is_tried_again_and_counts_once(world, code, kind):
     async with world.pool.connection() as connection:
         await connection.execute(INJECT.format(code=code, kind=kind))
-    lease = await ready_to_publish(world) if kind == "publish" else await world.claimed(job_id=await world.planned(1))
+    lease = (
+        await ready_to_publish(world)
+        if kind == "publish"
+        else await world.claimed(job_id=await world.planned(1))
+    )
     ctx = SimpleNamespace(timings=world.timings.scaled(0.01))
     tries = []
 
@@ -228,12 +245,18 @@ async def test_no_statement_takes_a_point_in_time_so_a_workers_clock_decides_not
     await connection.close()
 
     assert "interval" in kinds["units", "claim"] & kinds["units", "expired"]
-    assert [name for name, types in kinds.items() if types & {"timestamptz", "timestamp", "date", "time", "timetz"}] == []
+    assert [
+        name
+        for name, types in kinds.items()
+        if types & {"timestamptz", "timestamp", "date", "time", "timetz"}
+    ] == []
 
 
 # fault matrix: 44
 @pytest.mark.parametrize("step", [-600, 600])
-async def test_a_sweepers_clock_that_steps_makes_it_wait_for_the_grace_and_expires_nothing_early(world, database_url, monkeypatch, step):
+async def test_a_sweepers_clock_that_steps_makes_it_wait_for_the_grace_and_expires_nothing_early(
+    world, database_url, monkeypatch, step
+):
     lease = await world.leased("dead")
     world.timings = world.timings.scaled(1)
     sweeping, other = sweeper(world, database_url)
@@ -272,8 +295,11 @@ async def test_a_claim_waits_for_no_lock(world):
     async with world.pool.transaction() as tx:
         await tx.execute("SELECT FROM gristmill.jobs WHERE id = $1 FOR UPDATE", queued.id)
         first = await tx.fetchval(
-            "SELECT id FROM gristmill.units WHERE job_id = $1 AND state = 'pending' ORDER BY id LIMIT 1 FOR UPDATE", job_id
+            "SELECT id FROM gristmill.units WHERE job_id = $1 AND state = 'pending' ORDER BY id LIMIT 1 FOR UPDATE",
+            job_id,
         )
         async with asyncio.timeout(timedelta(seconds=5).total_seconds()):
-            assert await world.units.claim("w1", job_id=queued.id) is None, "it could not be said to have begun"
+            assert await world.units.claim("w1", job_id=queued.id) is None, (
+                "it could not be said to have begun"
+            )
             assert (await world.claimed(job_id=job_id)).id > first

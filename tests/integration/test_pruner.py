@@ -19,7 +19,15 @@ from tests.support.gateway import finish_job, insert_job, publish
 from worker_service.maintenance.pruner import Pruner
 
 HOUR = timedelta(hours=1)
-SHORT = Retention(partials=HOUR, jobs=3 * HOUR, unnamed=3 * HOUR, superseded=HOUR, uploads=3 * HOUR, strays=HOUR, workers=HOUR)
+SHORT = Retention(
+    partials=HOUR,
+    jobs=3 * HOUR,
+    unnamed=3 * HOUR,
+    superseded=HOUR,
+    uploads=3 * HOUR,
+    strays=HOUR,
+    workers=HOUR,
+)
 SHAPE = {"k": "string"}
 
 
@@ -47,16 +55,24 @@ class World:
         job_id = await insert_job(self.settings, name=name)
         if partials:
             await self.sql("INSERT INTO gristmill.partials VALUES ($1, 0, 0, 0, 9, 1, 'x')", job_id)
-        await self.sql("UPDATE gristmill.jobs SET spec = $2 WHERE id = $1", job_id, {"source": {"uris": list(uris)}})
+        await self.sql(
+            "UPDATE gristmill.jobs SET spec = $2 WHERE id = $1", job_id, {"source": {"uris": list(uris)}}
+        )
         if state != "queued":
             await finish_job(self.settings, job_id, state=state)
             await self.aged(job_id, hours)
         return job_id
 
     async def aged(self, job_id, hours) -> None:
-        await self.sql("UPDATE gristmill.jobs SET finished_at = now() - $2::interval WHERE id = $1", job_id, timedelta(hours=hours))
         await self.sql(
-            "UPDATE gristmill.versions SET published_at = now() - $2::interval WHERE job_id = $1", job_id, timedelta(hours=hours)
+            "UPDATE gristmill.jobs SET finished_at = now() - $2::interval WHERE id = $1",
+            job_id,
+            timedelta(hours=hours),
+        )
+        await self.sql(
+            "UPDATE gristmill.versions SET published_at = now() - $2::interval WHERE job_id = $1",
+            job_id,
+            timedelta(hours=hours),
         )
 
     async def uploaded(self, hours, used=None) -> str:
@@ -90,7 +106,11 @@ async def world(settings):
 async def test_partials_go_at_once_after_success_and_later_after_a_failure_that_can_be_retried(world):
     await world.ended("succeeded", 0)
     late = [await world.ended(state, 2) for state in ("failed", "cancelled")]
-    kept = [await world.ended("failed", 0.5), await world.ended("cancelled", 0.5), await world.ended("queued", 0)]
+    kept = [
+        await world.ended("failed", 0.5),
+        await world.ended("cancelled", 0.5),
+        await world.ended("queued", 0),
+    ]
     await world.prune()
 
     assert {job for (job,) in await world.sql("SELECT job_id FROM gristmill.partials")} == set(kept)
@@ -102,7 +122,9 @@ async def test_a_job_that_is_being_retried_keeps_its_partials(world):
     async with world.pool.transaction() as tx:
         await tx.execute("SELECT FROM gristmill.jobs WHERE id = $1 FOR NO KEY UPDATE", job_id)
         await world.prune()
-        await tx.execute("UPDATE gristmill.jobs SET state = 'running', finished_at = NULL WHERE id = $1", job_id)
+        await tx.execute(
+            "UPDATE gristmill.jobs SET state = 'running', finished_at = NULL WHERE id = $1", job_id
+        )
     await world.prune()
 
     assert await world.count("partials") == 1
@@ -122,14 +144,18 @@ async def test_a_finished_job_is_kept_for_its_time_and_as_long_as_it_has_rows(wo
     await world.aged(unnamed, 4)
     await world.prune()
     assert {job for (job,) in await world.sql("SELECT id FROM gristmill.jobs")} == kept | {named}
-    assert await world.sql("SELECT relname::text FROM pg_class WHERE relname = ANY($1)", [named, unnamed]) == [(named,)]
+    assert await world.sql(
+        "SELECT relname::text FROM pg_class WHERE relname = ANY($1)", [named, unnamed]
+    ) == [(named,)]
     assert await world.sql("SELECT k FROM results.sales") == [("a",)]
 
 
 async def test_a_superseded_version_goes_with_its_table_and_its_job_follows(world):
     jobs = [await publish(world.settings, SHAPE, [(str(i),)], name="sales") for i in range(3)]
     for hours, job_id in zip((9, 8, 7), jobs, strict=True):
-        await world.sql("UPDATE gristmill.jobs SET spec = $2 WHERE id = $1", job_id, {"output": {"versions": 2}})
+        await world.sql(
+            "UPDATE gristmill.jobs SET spec = $2 WHERE id = $1", job_id, {"output": {"versions": 2}}
+        )
         await world.aged(job_id, hours)
     await world.prune()
 
@@ -142,7 +168,9 @@ async def test_a_version_that_is_published_after_a_newer_one_is_kept_for_its_tim
     """The slow one of two jobs; its rows were promised when it ended, not when the other one did."""
     slow, newer = [await publish(world.settings, SHAPE, [(str(i),)], name="sales") for i in range(2)]
     for hours, job_id in ((0.5, slow), (9, newer)):
-        await world.sql("UPDATE gristmill.jobs SET spec = $2 WHERE id = $1", job_id, {"output": {"versions": 1}})
+        await world.sql(
+            "UPDATE gristmill.jobs SET spec = $2 WHERE id = $1", job_id, {"output": {"versions": 1}}
+        )
         await world.aged(job_id, hours)
     await world.prune()
     assert {job for (job,) in await world.sql("SELECT job_id FROM gristmill.versions")} == {slow, newer}
@@ -166,7 +194,11 @@ async def test_any_number_of_tables_in_use_hold_up_no_other(world):
 
 
 @pytest.mark.parametrize(
-    "hold", ["SELECT FROM gristmill_results.{}", "CREATE VIEW results.mine AS SELECT * FROM gristmill_results.{}; COMMIT"]
+    "hold",
+    [
+        "SELECT FROM gristmill_results.{}",
+        "CREATE VIEW results.mine AS SELECT * FROM gristmill_results.{}; COMMIT",
+    ],
 )
 async def test_a_table_in_use_waits_and_holds_up_nothing_else(world, hold):
     first, second = [await publish(world.settings, SHAPE, [("a",)]) for _ in range(2)]
@@ -185,8 +217,18 @@ async def test_a_table_in_use_waits_and_holds_up_nothing_else(world, hold):
 
 
 async def test_an_upload_goes_when_it_is_unused_for_its_time_and_no_job_needs_it(world):
-    gone = [await world.uploaded(4), await world.uploaded(9, used=4), await world.uploaded(9, used=4), await world.uploaded(9, used=4)]
-    kept = [await world.uploaded(2), await world.uploaded(9, used=2), await world.uploaded(9, used=8), await world.uploaded(9, used=8)]
+    gone = [
+        await world.uploaded(4),
+        await world.uploaded(9, used=4),
+        await world.uploaded(9, used=4),
+        await world.uploaded(9, used=4),
+    ]
+    kept = [
+        await world.uploaded(2),
+        await world.uploaded(9, used=2),
+        await world.uploaded(9, used=8),
+        await world.uploaded(9, used=8),
+    ]
     await world.ended("succeeded", 0, uris=[f"upload:{gone[1]}"])
     await world.ended("failed", 2, uris=[f"upload:{gone[2]}"])
     await world.ended("queued", 0, uris=["file:///x", f"upload:{kept[2]}"])
@@ -207,7 +249,13 @@ async def test_naming_an_upload_in_a_job_keeps_it(world):
 
 async def test_a_file_that_no_upload_knows_goes_after_its_time(world):
     known = await world.uploaded(2)
-    for name, hours in [("upl_stray", 2), ("upl_fresh", 0), (".upl_broken.part", 2), (".upl_growing.part", 0), ("not ours", 9)]:
+    for name, hours in [
+        ("upl_stray", 2),
+        ("upl_fresh", 0),
+        (".upl_broken.part", 2),
+        (".upl_growing.part", 0),
+        ("not ours", 9),
+    ]:
         world.file(name, hours)
     await world.prune()
 
@@ -227,17 +275,26 @@ async def test_files_that_vanish_while_the_pruner_looks_keep_it_from_nothing(wor
 
 async def test_a_silent_worker_is_forgotten_unless_a_lease_still_names_it(world):
     for worker in ("silent", "holding", "alive"):
-        await world.sql("INSERT INTO gristmill.workers (id, host, pid, version, slots) VALUES ($1, 'h', 1, '0', 1)", worker)
+        await world.sql(
+            "INSERT INTO gristmill.workers (id, host, pid, version, slots) VALUES ($1, 'h', 1, '0', 1)",
+            worker,
+        )
     await world.sql("UPDATE gristmill.workers SET seen_at = now() - interval '2 hours' WHERE id <> 'alive'")
     await insert_job(world.settings)
     await world.sql("UPDATE gristmill.units SET state = 'leased', worker = 'holding', deadline_at = now()")
     await world.prune()
 
-    assert {worker for (worker,) in await world.sql("SELECT id FROM gristmill.workers")} == {"holding", "alive"}
+    assert {worker for (worker,) in await world.sql("SELECT id FROM gristmill.workers")} == {
+        "holding",
+        "alive",
+    }
 
 
 async def test_several_pruners_at_once_delete_everything_once(world):
-    """More than a batch, so that they meet; every row goes, and none of them fails or waits for another for long."""
+    """More than a batch, so that they meet.
+
+    Every row goes, and none of them fails or waits for another for long.
+    """
     await world.sql(
         "INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at)"
         " SELECT 'job_' || no, '{}', '', 'failed', now() - interval '9 hours' FROM generate_series(1, 120) AS no"
@@ -250,7 +307,9 @@ async def test_several_pruners_at_once_delete_everything_once(world):
     await asyncio.gather(*(world.pruner().run_once() for _ in range(4)))
     await world.prune()
 
-    assert [await world.count(table) for table in ("jobs", "units", "partials", "versions", "uploads")] == [0] * 5
+    assert [await world.count(table) for table in ("jobs", "units", "partials", "versions", "uploads")] == [
+        0
+    ] * 5
     assert len(uploads) == 60
     assert world.files() == set()
 

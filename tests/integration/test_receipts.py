@@ -34,7 +34,9 @@ def table(rows, *, end="\r\n", blank=0, seed=1):
 
 def parquet(meant):
     packed = io.BytesIO()
-    pq.write_table(pa.table({"k": [k or None for k, _ in meant], "v": [v for _, v in meant]}), packed, row_group_size=100)
+    pq.write_table(
+        pa.table({"k": [k or None for k, _ in meant], "v": [v for _, v in meant]}), packed, row_group_size=100
+    )
     return packed.getvalue()
 
 
@@ -42,7 +44,10 @@ SHAPES = {
     "quotes": lambda: [("csv", table(1000))],
     "blank lines and line feeds": lambda: [("csv", table(1000, end="\n", blank=3))],
     "gzip": lambda: [("csv.gz", table(1000, blank=5))],
-    "many files": lambda: [("csv", table(10, seed=seed)) for seed in range(40)] + [("csv", table(0)), ("csv", table(700, blank=2))],
+    "many files": lambda: (
+        [("csv", table(10, seed=seed)) for seed in range(40)]
+        + [("csv", table(0)), ("csv", table(700, blank=2))]
+    ),
     "parquet": lambda: [("parquet", table(1000))],
     "empty": lambda: [("csv", table(0)), ("csv", table(0))],
 }
@@ -78,7 +83,10 @@ def test_every_row_is_accounted_for(stack, shape, semantics):
     nulls = sum(k == "" for k, _ in meant) if semantics == "pandas" else 0
     kept = {"filtered": 0, "quarantined": 0, "skipped": 0}
     assert answer.status_code == 200
-    assert receipt["rows"] == {"read": len(meant), "aggregated": len(meant) - nulls, "dropped_null_key": nulls} | kept
+    assert (
+        receipt["rows"]
+        == {"read": len(meant), "aggregated": len(meant) - nulls, "dropped_null_key": nulls} | kept
+    )
     assert receipt["groups"] == receipt["result"]["rows"] == len(stack.rows(job["id"]))
     assert sum(row["count"] for row in stack.rows(job["id"])) == len(meant) - nulls
     assert [file["bytes"] for file in receipt["files"]] == sizes
@@ -90,8 +98,19 @@ def test_every_row_is_accounted_for(stack, shape, semantics):
 def run(stack):
     """A named job that has succeeded, and its receipt."""
     uri = stack.write("receipt.csv", table(1000)[0])
-    job = stack.run({"source": {"uris": [uri]}, "group_by": ["k"], "aggregates": [{"fn": "count"}], "output": {"name": "receipted"}})
-    return job, stack.http.get(f"/v1/jobs/{job['id']}/receipt").json(), Path(uri.removeprefix("file://")).stat()
+    job = stack.run(
+        {
+            "source": {"uris": [uri]},
+            "group_by": ["k"],
+            "aggregates": [{"fn": "count"}],
+            "output": {"name": "receipted"},
+        }
+    )
+    return (
+        job,
+        stack.http.get(f"/v1/jobs/{job['id']}/receipt").json(),
+        Path(uri.removeprefix("file://")).stat(),
+    )
 
 
 def test_the_receipt_names_job_result_software_and_fingerprints(stack, run):
@@ -121,9 +140,16 @@ def test_the_times_of_a_receipt_are_those_of_the_job_and_in_order(run):
 
 
 def test_a_job_without_a_receipt_says_why(stack, run):
-    failed = stack.run({"source": {"uris": [f"file://{stack.data}/nothing.csv"]}, "group_by": [], "aggregates": [{"fn": "count"}]})
+    failed = stack.run(
+        {
+            "source": {"uris": [f"file://{stack.data}/nothing.csv"]},
+            "group_by": [],
+            "aggregates": [{"fn": "count"}],
+        }
+    )
     answers = {
-        name: stack.http.get(f"/v1/jobs/{job_id}/receipt") for name, job_id in {"failed": failed["id"], "unknown": "job_unknown"}.items()
+        name: stack.http.get(f"/v1/jobs/{job_id}/receipt")
+        for name, job_id in {"failed": failed["id"], "unknown": "job_unknown"}.items()
     }
 
     assert {name: (answer.status_code, answer.json()["code"]) for name, answer in answers.items()} == {
@@ -139,7 +165,9 @@ def tampered(data):
     place = states.column_names.index("rows")
     rows = states["rows"].to_pylist()
     states = states.set_column(
-        place, states.schema.field(place), pa.chunked_array([pa.array([rows[0] + 1, *rows[1:]], states["rows"].type)])
+        place,
+        states.schema.field(place),
+        pa.chunked_array([pa.array([rows[0] + 1, *rows[1:]], states["rows"].type)]),
     )
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, states.schema) as writer:
@@ -150,7 +178,12 @@ def tampered(data):
 def test_a_tampered_partial_is_refused_and_nothing_is_published(stack):
     """The job's row is held while the partial is changed, so that fan-in waits."""
     uri = stack.write("tampered.csv", table(40_000)[0])
-    spec = {"source": {"uris": [uri]}, "group_by": ["k"], "aggregates": [{"fn": "count"}], "options": {"chunk_bytes": 10_000}}
+    spec = {
+        "source": {"uris": [uri]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "count"}],
+        "options": {"chunk_bytes": 10_000},
+    }
     job_id = stack.submit(spec)["id"]
     unread = "SELECT count(*) FROM gristmill.units WHERE job_id = %s AND kind = 'chunk' AND state <> 'done'"
     early = stack.http.get(f"/v1/jobs/{job_id}/receipt")
@@ -158,13 +191,20 @@ def test_a_tampered_partial_is_refused_and_nothing_is_published(stack):
     with psycopg.connect(stack.database_url) as holder:
 
         def planned_and_held():
-            phase = holder.execute("SELECT phase FROM gristmill.jobs WHERE id = %s FOR NO KEY UPDATE", [job_id]).fetchone()[0]
+            phase = holder.execute(
+                "SELECT phase FROM gristmill.jobs WHERE id = %s FOR NO KEY UPDATE", [job_id]
+            ).fetchone()[0]
             return phase == "scanning" or holder.rollback()
 
         eventually(planned_and_held, "the plan")
         eventually(lambda: stack.sql(unread, job_id) == [(0,)], "the last chunk")
-        [(data,)] = holder.execute("SELECT data FROM gristmill.partials WHERE job_id = %s AND chunk = 0 AND piece = 0", [job_id]).fetchall()
-        holder.execute("UPDATE gristmill.partials SET data = %s WHERE job_id = %s AND chunk = 0 AND piece = 0", [tampered(data), job_id])
+        [(data,)] = holder.execute(
+            "SELECT data FROM gristmill.partials WHERE job_id = %s AND chunk = 0 AND piece = 0", [job_id]
+        ).fetchall()
+        holder.execute(
+            "UPDATE gristmill.partials SET data = %s WHERE job_id = %s AND chunk = 0 AND piece = 0",
+            [tampered(data), job_id],
+        )
         holder.commit()
     job = stack.wait(job_id)
 

@@ -93,4 +93,6 @@ async def test_a_result_of_32_keys_gets_its_index(connection):
     await connection.execute(create_table("keyed", columns))
     await connection.execute(key_index("keyed", [column["name"] for column in columns[:MAX_KEYS]]))
     with pytest.raises(asyncpg.TooManyColumnsError):
-        await connection.execute(key_index("keyed", [column["name"] for column in columns]).replace("keyed_key", "other"))
+        await connection.execute(
+            key_index("keyed", [column["name"] for column in columns]).replace("keyed_key", "other")
+        )

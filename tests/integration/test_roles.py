@@ -97,16 +97,22 @@ def leave_as_before(dsn: str) -> None:
     upgrade_blocking(dsn)
     publish_two(dsn)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        for (reader,) in connection.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'gristmill\_reader\_%'").fetchall():
+        for (reader,) in connection.execute(
+            r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'gristmill\_reader\_%'"
+        ).fetchall():
             connection.execute(f"DROP OWNED BY {reader}; DROP ROLE {reader}")
-        connection.execute("CREATE TABLE public.own (id serial, x text); INSERT INTO public.own (x) VALUES ('kept')")
+        connection.execute(
+            "CREATE TABLE public.own (id serial, x text); INSERT INTO public.own (x) VALUES ('kept')"
+        )
         connection.execute("CREATE SEQUENCE public.numbers")
         connection.execute("CREATE TYPE public.mood AS ENUM ('glad')")
         connection.execute("CREATE DOMAIN public.amount AS numeric")
         connection.execute("CREATE TYPE public.pair AS (a mood, b amount)")
         connection.execute("CREATE TYPE public.span AS RANGE (subtype = integer)")
         connection.execute("CREATE VIEW public.shown AS SELECT k FROM results.sales")
-        connection.execute("CREATE FUNCTION public.me() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text'")
+        connection.execute(
+            "CREATE FUNCTION public.me() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text'"
+        )
 
 
 @pytest.fixture(scope="module", params=["a new folder", "a folder of before"])
@@ -160,15 +166,22 @@ def test_a_reader_reads_the_views_and_tables_of_its_tenant_those_of_before_too(l
     assert rows(launched.reader, "SELECT k FROM results.sales ORDER BY k") == [("a",), ("b",)]
     mine = rows(launched.url, "SELECT relation FROM gristmill.versions WHERE tenant = 'default'")
     assert len(mine) == 1 + launched.old
-    assert all(rows(launched.reader, f"SELECT count(*) FROM gristmill_results.{table}") == [(2,)] for (table,) in mine)
+    assert all(
+        rows(launched.reader, f"SELECT count(*) FROM gristmill_results.{table}") == [(2,)]
+        for (table,) in mine
+    )
 
 
 def test_the_service_has_the_rights_it_needs_and_no_other(launched):
     has = "rolsuper, rolcreatedb, rolreplication, rolbypassrls, rolcreaterole, rolcanlogin"
     memberships = "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = 'gristmill'::regrole AND (inherit_option OR set_option)"
-    assert rows(launched.url, f"SELECT {has} FROM pg_roles WHERE rolname = current_user") == [(False, False, False, False, True, True)]
+    assert rows(launched.url, f"SELECT {has} FROM pg_roles WHERE rolname = current_user") == [
+        (False, False, False, False, True, True)
+    ]
     assert rows(launched.url, memberships) == []
-    owners = "SELECT DISTINCT nspowner::regrole::text FROM pg_namespace WHERE nspname ~ '^(gristmill|results)'"
+    owners = (
+        "SELECT DISTINCT nspowner::regrole::text FROM pg_namespace WHERE nspname ~ '^(gristmill|results)'"
+    )
     assert rows(launched.url, owners) == [("gristmill",)]
     of_tables = "SELECT DISTINCT relowner::regrole::text FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname ~ '^(gristmill|results)'"
     assert rows(launched.url, of_tables) == [("gristmill",)]
@@ -199,10 +212,17 @@ def test_a_reader_that_opens_all_the_connections_it_can_leaves_some_to_the_servi
 
 
 def test_no_password_of_the_folder_is_the_superusers(launched):
-    passwords = {launched.url.split(":")[2].split("@")[0], launched.reader.split(":")[2].split("@")[0], PASSWORD, ""}
+    passwords = {
+        launched.url.split(":")[2].split("@")[0],
+        launched.reader.split(":")[2].split("@")[0],
+        PASSWORD,
+        "",
+    }
     for role in ("gristmill_admin", "postgres"):
         for password in passwords:
-            with pytest.raises(psycopg.OperationalError, match=r"password authentication failed|no password supplied"):
+            with pytest.raises(
+                psycopg.OperationalError, match=r"password authentication failed|no password supplied"
+            ):
                 psycopg.connect(as_role(launched.url, role, password))
 
 
@@ -214,8 +234,19 @@ def test_the_superusers_password_of_before_opens_nothing(launched):
 
 def run_roles(dsn: str, password: str) -> None:
     """As the service `roles` of docker-compose.yml does."""
-    command = [PSQL, "--quiet", "--set=ON_ERROR_STOP=1", f"--file={files('gristmill').joinpath('roles.sql')}", dsn]
-    ran = subprocess.run(command, env=os.environ | {"PGOPTIONS": f"-c gristmill.password={password}"}, capture_output=True, check=False)
+    command = [
+        PSQL,
+        "--quiet",
+        "--set=ON_ERROR_STOP=1",
+        f"--file={files('gristmill').joinpath('roles.sql')}",
+        dsn,
+    ]
+    ran = subprocess.run(
+        command,
+        env=os.environ | {"PGOPTIONS": f"-c gristmill.password={password}"},
+        capture_output=True,
+        check=False,
+    )
     assert (ran.returncode, ran.stderr) == (0, b"")
 
 
@@ -235,9 +266,13 @@ def test_in_a_volume_of_compose_new_or_of_before_the_service_is_no_superuser(sup
         assert allowed(service, OF_THE_SUPERUSER) == {}
         assert rows(service, "SELECT k FROM results.sales ORDER BY k") == [("a",), ("b",)]
         assert rows(
-            service, f"SELECT has_table_privilege('gristmill_reader_default', 'gristmill_results.{tables['default']}', 'SELECT')"
+            service,
+            f"SELECT has_table_privilege('gristmill_reader_default', 'gristmill_results.{tables['default']}', 'SELECT')",
         ) == [(True,)]
         if old:
-            assert rows(service, "INSERT INTO public.own (x) SELECT k FROM public.shown RETURNING public.me()") == [("gristmill",)] * 2
+            assert (
+                rows(service, "INSERT INTO public.own (x) SELECT k FROM public.shown RETURNING public.me()")
+                == [("gristmill",)] * 2
+            )
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(as_role(dsn, "gristmill_admin", "again"))

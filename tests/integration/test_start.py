@@ -21,18 +21,30 @@ def test_gateway_and_worker_wait_for_postgres_redis_and_migrations(tmp_path):
     servers = []
     try:
         gateway, worker = stack.start("api_service", "serve"), stack.start("worker_service")
-        eventually(lambda: b"database.waits" in worker.log.read_bytes(), "the worker's word that it waits for Postgres")
+        eventually(
+            lambda: b"database.waits" in worker.log.read_bytes(),
+            "the worker's word that it waits for Postgres",
+        )
         eventually(lambda: b"gateway.listening" in gateway.log.read_bytes(), "the gateway's start")
         assert stack.http.get("/livez").status_code == 200
         assert stack.http.get("/readyz").status_code == 503
 
         servers.append(postgres())
-        eventually(lambda: b"migrations are not at head" in worker.log.read_bytes(), "the worker's word that it waits for migrations")
+        eventually(
+            lambda: b"migrations are not at head" in worker.log.read_bytes(),
+            "the worker's word that it waits for migrations",
+        )
         assert stack.http.get("/readyz").status_code == 503
         upgrade_blocking(servers[0].url)
         eventually(lambda: stack.http.get("/readyz").status_code == 200, "readiness")
         assert stack.http.get("/readyz").json()["status"] == "degraded"
-        job = stack.submit({"source": {"uris": [stack.write("a.csv", "k\na\n")]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]})
+        job = stack.submit(
+            {
+                "source": {"uris": [stack.write("a.csv", "k\na\n")]},
+                "group_by": ["k"],
+                "aggregates": [{"fn": "count"}],
+            }
+        )
 
         servers.append(valkey())
         assert stack.wait(job["id"])["state"] == "succeeded"

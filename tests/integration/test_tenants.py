@@ -31,7 +31,9 @@ def tenant() -> str:
 @pytest.fixture
 def superuser(postgres, database_url):
     """In the test's database, through another driver."""
-    with psycopg.connect(with_database(postgres, database_url.rpartition("/")[2]), autocommit=True) as connection:
+    with psycopg.connect(
+        with_database(postgres, database_url.rpartition("/")[2]), autocommit=True
+    ) as connection:
         yield connection
 
 
@@ -42,7 +44,9 @@ def login(superuser, database_url):
 
     def make(*roles: str, attributes: str = "") -> str:
         name = f"login_{secrets.token_hex(6)}"
-        superuser.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' {attributes} {'IN ROLE ' if roles else ''}{', '.join(roles)}")
+        superuser.execute(
+            f"CREATE ROLE {name} LOGIN PASSWORD 'x' {attributes} {'IN ROLE ' if roles else ''}{', '.join(roles)}"
+        )
         made.append(name)
         return as_role(database_url, name, "x")
 
@@ -61,11 +65,21 @@ def read(dsn: str, query: str) -> list[tuple]:
 
 
 async def test_a_named_result_of_a_new_tenant_is_published_by_a_worker(stack, tenant):
-    spec = {"source": {"uris": [stack.write("new.csv", "k\na\nb\na\n")]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
+    spec = {
+        "source": {"uris": [stack.write("new.csv", "k\na\nb\na\n")]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "count"}],
+    }
     spec |= {"output": {"name": "sales"}}
     pool = connect(stack.database_url, name="test", size=1)
     try:
-        known = {"idempotency_key": None, "priority": 5, "labels": {}, "result_name": "sales", "state_version": STATE_VERSION}
+        known = {
+            "idempotency_key": None,
+            "priority": 5,
+            "labels": {},
+            "result_name": "sales",
+            "state_version": STATE_VERSION,
+        }
         job, _ = await JobStore(pool).submit(tenant, spec, "d", **known)
     finally:
         await pool.close()
@@ -101,7 +115,9 @@ async def test_two_publishers_of_a_new_tenant_at_once_make_its_schema_and_its_re
         async with pool.transaction() as first, pool.connection() as look:
             assert await tenants.prepare(first, tenant, named=True) == f"gristmill_reader_{tenant}"
             waiting = asyncio.create_task(second())
-            while not waiting.done() and not await look.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            while not waiting.done() and not await look.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            ):
                 await asyncio.sleep(0)
             assert not waiting.done()
         assert await waiting == f"gristmill_reader_{tenant}"
@@ -114,7 +130,9 @@ SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT
 """
 
 
-async def test_whoever_makes_what_a_tenant_lacks_takes_no_lock_that_a_reader_could_keep(settings, tenant, superuser):
+async def test_whoever_makes_what_a_tenant_lacks_takes_no_lock_that_a_reader_could_keep(
+    settings, tenant, superuser
+):
     pool = connect(settings.database_url, name="test", size=1)
     try:
         async with pool.transaction() as tx:
@@ -124,7 +142,9 @@ async def test_whoever_makes_what_a_tenant_lacks_takes_no_lock_that_a_reader_cou
         await pool.close()
 
 
-async def test_two_migrators_at_once_wait_for_each_other_at_a_lock_that_no_reader_could_keep(settings, superuser):
+async def test_two_migrators_at_once_wait_for_each_other_at_a_lock_that_no_reader_could_keep(
+    settings, superuser
+):
     look = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with psycopg.connect(superuser.info.dsn, password=superuser.info.password) as other:
         other.execute("COMMENT ON SCHEMA gristmill_migrations IS 'mine for now'")
@@ -137,7 +157,9 @@ async def test_two_migrators_at_once_wait_for_each_other_at_a_lock_that_no_reade
     await waiting
 
 
-async def test_a_role_that_another_database_of_the_cluster_is_making_is_waited_for(settings, tenant, superuser):
+async def test_a_role_that_another_database_of_the_cluster_is_making_is_waited_for(
+    settings, tenant, superuser
+):
     pool = connect(settings.database_url, name="test")
 
     async def prepared():
@@ -149,7 +171,9 @@ async def test_a_role_that_another_database_of_the_cluster_is_making_is_waited_f
             superuser.execute(f"CREATE ROLE gristmill_reader_{tenant}")
             waiting = asyncio.create_task(prepared())
             async with pool.connection() as look:
-                while not waiting.done() and not await look.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                while not waiting.done() and not await look.fetchval(
+                    "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                ):
                     await asyncio.sleep(0)
         assert await waiting == f"gristmill_reader_{tenant}"
     finally:
@@ -164,14 +188,23 @@ async def test_a_schema_that_was_dropped_is_made_again(settings, superuser, logi
     assert read(login(f"gristmill_reader_{tenant}"), f"SELECT k FROM results_{tenant}.sales") == [("b",)]
 
 
-async def test_a_schema_that_is_dropped_in_the_middle_of_a_publish_is_made_by_the_next_try(world, settings, superuser, tenant, monkeypatch):
+async def test_a_schema_that_is_dropped_in_the_middle_of_a_publish_is_made_by_the_next_try(
+    world, settings, superuser, tenant, monkeypatch
+):
     await publish(settings, SHAPE, [("a",)], name="sales", tenant=tenant)
     job_id = await world.planned(1, name="sales", tenant=tenant)
     for _ in ("chunk", "merge"):
         await world.commit(await world.claimed(job_id=job_id))
         await world.advance(job_id)
     lease = await world.claimed(job_id=job_id)
-    version = {"name": "sales", "version": 2, "rows": 0, "digest": "sha256:0", "columns": COLUMNS, "key_columns": 1}
+    version = {
+        "name": "sales",
+        "version": 2,
+        "rows": 0,
+        "digest": "sha256:0",
+        "columns": COLUMNS,
+        "key_columns": 1,
+    }
 
     async def prepared_then_dropped(tx, tenant, *, named):
         reader = await tenants.prepare(tx, tenant, named=named)
@@ -186,7 +219,9 @@ async def test_a_schema_that_is_dropped_in_the_middle_of_a_publish_is_made_by_th
     assert await world.value(f"SELECT count(*) FROM results_{tenant}.sales") == 0
 
 
-async def test_without_the_right_to_make_a_schema_the_grant_that_is_needed_is_named(settings, superuser, tenant):
+async def test_without_the_right_to_make_a_schema_the_grant_that_is_needed_is_named(
+    settings, superuser, tenant
+):
     database, service = superuser.info.dbname, role_of(settings.database_url)
     grant = f"GRANT CREATE ON DATABASE {database} TO {service}"
     superuser.execute(f"REVOKE CREATE ON DATABASE {database} FROM {service}")
@@ -207,7 +242,9 @@ async def test_a_schema_of_anothers_with_the_name_is_named_with_what_would_help(
     await publish(settings, SHAPE, [("a",)], name="sales", tenant=tenant)
 
 
-async def test_a_service_that_may_not_make_roles_publishes_says_once_what_to_run_and_that_helps(settings, superuser, login, tenant):
+async def test_a_service_that_may_not_make_roles_publishes_says_once_what_to_run_and_that_helps(
+    settings, superuser, login, tenant
+):
     plain = settings.model_copy(update={"database_url": login(role_of(settings.database_url))})
     with capture_logs() as logged:
         tables = [await publish(plain, SHAPE, [("a",)], name="sales", tenant=tenant) for _ in range(2)]
@@ -234,6 +271,8 @@ async def test_the_longest_name_of_a_tenant_has_readers_of_its_own(settings, log
     assert {len(name) for name in longest} == {40}
     for name, end in zip(longest, ends, strict=True):
         await publish(settings, SHAPE, [(end,)], name="sales", tenant=name)
-    assert read(login(f"gristmill_reader_{longest[0]}"), f"SELECT k FROM results_{longest[0]}.sales") == [("a",)]
+    assert read(login(f"gristmill_reader_{longest[0]}"), f"SELECT k FROM results_{longest[0]}.sales") == [
+        ("a",)
+    ]
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         read(login(f"gristmill_reader_{longest[0]}"), f"SELECT k FROM results_{longest[1]}.sales")

@@ -19,7 +19,9 @@ KEYS = ("l_returnflag", "l_linestatus")
 @pytest.fixture(scope="module")
 def lineitem(stack):
     """The table lineitem at scale factor 0.1: 600,572 rows, 75 MB, every comment in quotes."""
-    program = shutil.which("tpchgen-cli", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]))
+    program = shutil.which(
+        "tpchgen-cli", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    )
     assert program is not None, "tpchgen-cli is not installed; it comes with the extra dev"
     subprocess.run([program, "csv", "-s", "0.1", "-T", "lineitem", "-o", stack.data / "tpch"], check=True)
     return stack.data / "tpch" / "lineitem.csv"
@@ -56,7 +58,14 @@ def expected(n, *sums):
 def test_sum_mean_and_variance_of_lineitems_decimals_are_those_of_exact_arithmetic(stack, lineitem):
     aggregates = [{"fn": fn, "column": name} for name in COLUMNS for fn in ("sum", "mean", "var")]
     source = {"uris": [f"file://{lineitem}"], "types": dict.fromkeys(COLUMNS, "decimal(15,2)")}
-    job = stack.run({"source": source, "group_by": list(KEYS), "aggregates": aggregates, "options": {"chunk_bytes": 10_000_000}})
+    job = stack.run(
+        {
+            "source": source,
+            "group_by": list(KEYS),
+            "aggregates": aggregates,
+            "options": {"chunk_bytes": 10_000_000},
+        }
+    )
     assert job["error"] is None
     assert (job["progress"]["rows"]["read"], job["progress"]["chunks"]["total"]) == (600_572, 8)
     found = {tuple(row.pop(key) for key in KEYS): row for row in stack.rows(job["id"])}

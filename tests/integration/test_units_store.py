@@ -82,7 +82,9 @@ async def test_cancelling_ends_pending_units_at_once_and_leased_ones_when_they_c
     lease = await world.leased()
     job = await world.jobs.cancel("default", lease.job_id)
     assert job.state == "cancelling"
-    assert await world.beat() == {(lease.id, lease.attempt): False}, "the worker hears that the unit is no longer wanted"
+    assert await world.beat() == {(lease.id, lease.attempt): False}, (
+        "the worker hears that the unit is no longer wanted"
+    )
 
     await world.units.give_back(lease, "nothing")
 
@@ -102,14 +104,18 @@ async def test_a_failed_unit_fails_its_job_with_the_cause_and_it_cannot_be_cance
 
 async def test_a_plan_commits_its_chunks_and_the_phase_in_one_step(world):
     lease = await world.leased()
-    await world.units.complete_plan(lease, {"schema": []}, [NewUnit(no=i, payload={"i": i}, bytes=10) for i in range(3)])
+    await world.units.complete_plan(
+        lease, {"schema": []}, [NewUnit(no=i, payload={"i": i}, bytes=10) for i in range(3)]
+    )
 
     job = await world.jobs.get("default", lease.job_id)
     progress = (await world.jobs.progress([job.id]))[job.id]
     assert (job.phase, progress.chunks_total, progress.bytes_total) == ("scanning", 3, 30)
 
     await world.units.complete_plan(lease, {"schema": "another"}, [])
-    assert (await world.jobs.get("default", job.id)).plan == {"schema": []}, "the same commit again is success and changes nothing"
+    assert (await world.jobs.get("default", job.id)).plan == {"schema": []}, (
+        "the same commit again is success and changes nothing"
+    )
 
 
 async def test_a_chunk_of_many_groups_weighs_less_because_its_merge_costs_more(world):
@@ -154,12 +160,17 @@ async def test_a_chunk_and_its_partial_are_committed_together_once_and_never_by_
 
     with pytest.raises(LeaseLost):
         await world.merging.complete_chunk(zombie, Done(), iter([(0, 1023, 1, b"zombie")] * count))
-    assert (await world.states(job_id), await world.value("SELECT count(*) FROM gristmill.partials")) == (["leased"], 0)
+    assert (await world.states(job_id), await world.value("SELECT count(*) FROM gristmill.partials")) == (
+        ["leased"],
+        0,
+    )
     for _ in range(2):  # the second time as if the first answer had been lost
         await world.merging.complete_chunk(owner, Done(rows_read=7), iter(PIECES[:count]))
 
     assert [unit["rows_read"] for unit in await world.units.of_job(job_id) if unit["kind"] == "chunk"] == [7]
-    assert await world.value("SELECT array_agg(data ORDER BY piece) FROM gristmill.partials") == ([b"low", b"high"][:count] or None)
+    assert await world.value("SELECT array_agg(data ORDER BY piece) FROM gristmill.partials") == (
+        [b"low", b"high"][:count] or None
+    )
 
 
 async def test_widening_happens_once_and_returns_finished_chunks(world):
@@ -188,7 +199,11 @@ async def test_a_job_is_planned_again_once_and_forgets_its_chunks(world):
     await world.merging.complete_chunk(first, Done(rows_out=1), iter(PIECES[:1]))
 
     await world.units.plan_again(second, {"prove": True})
-    for late in (world.units.plan_again(third, {}), world.units.complete(third, Done(), nothing), world.units.widen(third, {})):
+    for late in (
+        world.units.plan_again(third, {}),
+        world.units.complete(third, Done(), nothing),
+        world.units.widen(third, {}),
+    ):
         with pytest.raises(LeaseLost):
             await late
 
@@ -197,7 +212,13 @@ async def test_a_job_is_planned_again_once_and_forgets_its_chunks(world):
     assert await world.value("SELECT count(*) FROM gristmill.partials") == 0
     assert not await world.advance(job.id)
     again = await world.units.claim("w1", job_id=job.id)
-    assert (again.id, again.kind, again.epoch, again.payload, again.errors) == (plan.id, "plan", 2, {"prove": True}, 0)
+    assert (again.id, again.kind, again.epoch, again.payload, again.errors) == (
+        plan.id,
+        "plan",
+        2,
+        {"prove": True},
+        0,
+    )
     await world.units.complete_plan(again, {"schema": 2}, [NewUnit(no=i, payload={}) for i in range(2)])
     chunks = [u for u in await world.units.of_job(job.id) if u["kind"] == "chunk"]
     assert [(u["no"], u["state"], u["epoch"]) for u in chunks] == [(0, "pending", 2), (1, "pending", 2)]
@@ -243,16 +264,24 @@ async def test_a_commit_and_its_rivals_do_not_deadlock(world, rival):
 
     async def write(tx):
         started.append(asyncio.create_task(rivals[rival]()))
-        while not started[0].done() and not await world.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+        while not started[0].done() and not await world.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        ):
             await asyncio.sleep(0)
-        await tx.execute("INSERT INTO gristmill.partials VALUES ($1, $2, 0, 0, 0, 1, '')", plan.job_id, mine.no)
+        await tx.execute(
+            "INSERT INTO gristmill.partials VALUES ($1, $2, 0, 0, 0, 1, '')", plan.job_id, mine.no
+        )
 
     await world.units.complete(mine, Done(), write)
     await asyncio.gather(*started)
 
     states = [u["state"] for u in await world.units.of_job(plan.job_id) if u["kind"] == "chunk"]
     partials = await world.value("SELECT count(*) FROM gristmill.partials")
-    assert (states, partials) == {"give_back": (["done", "leased"], 1), "widen": (["pending", "pending"], 0), "plan_again": ([], 0)}[rival]
+    assert (states, partials) == {
+        "give_back": (["done", "leased"], 1),
+        "widen": (["pending", "pending"], 0),
+        "plan_again": ([], 0),
+    }[rival]
 
 
 @pytest.mark.parametrize("change", ["widen", "plan_again"])

@@ -27,25 +27,32 @@ PLANTS = {
     "end_without_time": [
         "ALTER TABLE gristmill.jobs DROP CONSTRAINT jobs_check; UPDATE gristmill.jobs SET finished_at = NULL WHERE id = 'JOB'"
     ],
-    "work_after_the_end": ["UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'publish'"],
+    "work_after_the_end": [
+        "UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'publish'"
+    ],
     "job_without_end": [
         ALIVE + "UPDATE gristmill.units SET finished_at = now() - interval '6 minutes' WHERE job_id = 'JOB';"
         "UPDATE gristmill.workers SET started_at = now() - interval '6 minutes'"
     ],
-    "success_without_all_units": ["UPDATE gristmill.units SET state = 'failed' WHERE job_id = 'JOB' AND kind = 'merge'"],
+    "success_without_all_units": [
+        "UPDATE gristmill.units SET state = 'failed' WHERE job_id = 'JOB' AND kind = 'merge'"
+    ],
     "chunk_not_covered": [
         ALIVE + "DELETE FROM gristmill.partials WHERE job_id = 'JOB' AND chunk = 1",
         ALIVE + "DELETE FROM gristmill.partials WHERE job_id = 'JOB' AND chunk = 1 AND piece = 0",
-        ALIVE + "UPDATE gristmill.partials SET groups = groups + 1 WHERE job_id = 'JOB' AND chunk = 0 AND piece = 1",
+        ALIVE
+        + "UPDATE gristmill.partials SET groups = groups + 1 WHERE job_id = 'JOB' AND chunk = 0 AND piece = 1",
         ALIVE + "INSERT INTO gristmill.partials VALUES ('JOB', 0, 3, 0, 0, 0, '')",
     ],
     "partial_without_chunk": [
         "INSERT INTO gristmill.partials VALUES ('JOB', 99, 0, 0, 0, 1, '')",
-        ALIVE + "UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1",
+        ALIVE
+        + "UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1",
     ],
     "chunk_rows_lost": [
         "UPDATE gristmill.units SET rows_aggregated = rows_aggregated - 1 WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
-        ALIVE + "UPDATE gristmill.units SET rows_read = rows_read + 1 WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
+        ALIVE
+        + "UPDATE gristmill.units SET rows_read = rows_read + 1 WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
     ],
     "receipt_unbalanced": [
         "UPDATE gristmill.units SET rows_aggregated = rows_aggregated + 1 WHERE job_id = 'JOB' AND kind = 'merge'",
@@ -54,7 +61,10 @@ PLANTS = {
     ],
     "version_rows_differ": ["UPDATE gristmill.versions SET rows = rows + 1 WHERE job_id = 'JOB'"],
     "version_without_table": ["DROP TABLE gristmill_results.JOB CASCADE"],
-    "table_without_owner": ["CREATE TABLE gristmill_results.leaked ()", "DELETE FROM gristmill.versions WHERE job_id = 'JOB'"],
+    "table_without_owner": [
+        "CREATE TABLE gristmill_results.leaked ()",
+        "DELETE FROM gristmill.versions WHERE job_id = 'JOB'",
+    ],
     "version_of_no_success": ["UPDATE gristmill.jobs SET state = 'failed' WHERE id = 'JOB'"],
     "current_not_newest": [
         "UPDATE gristmill.results SET current = 1 WHERE name = 'verified'",
@@ -73,7 +83,10 @@ PLANTS = {
         "UPDATE gristmill.units SET attempt = 2, preemptions = 1 WHERE job_id = 'JOB' AND kind = 'merge'",
         "UPDATE gristmill.units SET attempt = 2, preemptions = 1 WHERE job_id = 'JOB' AND kind = 'publish'",
     ],
-    "epochs_differ": [ALIVE + "UPDATE gristmill.units SET epoch = epoch + 1 WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1"],
+    "epochs_differ": [
+        ALIVE
+        + "UPDATE gristmill.units SET epoch = epoch + 1 WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1"
+    ],
     "chunks_not_numbered": ["DELETE FROM gristmill.units WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0"],
     "plan_missing": ["UPDATE gristmill.jobs SET plan = NULL WHERE id = 'JOB'"],
     "phase_ahead": [
@@ -92,9 +105,19 @@ PLANTS = {
 
 @pytest.fixture(scope="module")
 def jobs(stack):
-    """The ids of two versions of a result, and of a job without a name; beside them jobs that ended otherwise."""
-    uri = stack.write("verified.csv", "k,v\n" + "".join(f"{'abc'[i % 3] if i % 7 else ''},{i}\n" for i in range(300)))
-    spec = {"source": {"uris": [uri]}, "group_by": ["k"], "aggregates": [{"fn": "sum", "column": "v"}], "options": {"chunk_bytes": 900}}
+    """The ids of two versions of a result, and of a job without a name.
+
+    Beside them jobs that ended otherwise.
+    """
+    uri = stack.write(
+        "verified.csv", "k,v\n" + "".join(f"{'abc'[i % 3] if i % 7 else ''},{i}\n" for i in range(300))
+    )
+    spec = {
+        "source": {"uris": [uri]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "sum", "column": "v"}],
+        "options": {"chunk_bytes": 900},
+    }
     ended = [stack.run(spec | {"output": {"name": "verified"}}) for _ in range(2)]
     ended += [stack.run(spec | {"semantics": "pandas"})]
     assert [job["state"] for job in ended] == ["succeeded"] * 3
@@ -106,8 +129,15 @@ def jobs(stack):
 async def test_a_database_in_use_holds_every_invariant_at_every_moment(stack, jobs):
     """Jobs are planned, widened, merged, published, paused, cancelled and tried again while it looks."""
     text = "k,v\n" + "a,1\n" * 60_000 + "b,0.5\n"
-    spec = {"source": {"uris": [stack.write("busy.csv", text)]}, "group_by": ["k"], "aggregates": [{"fn": "sum", "column": "v"}]}
-    busy = [stack.submit(spec | {"output": {"name": "busy"}, "options": {"chunk_bytes": 9000}})["id"] for _ in range(4)]
+    spec = {
+        "source": {"uris": [stack.write("busy.csv", text)]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "sum", "column": "v"}],
+    }
+    busy = [
+        stack.submit(spec | {"output": {"name": "busy"}, "options": {"chunk_bytes": 9000}})["id"]
+        for _ in range(4)
+    ]
     found, looks, orders = [], 0, ["pause", "resume", "cancel", "retry"]
     pool = connect(stack.database_url, name="test")
     while not found and (orders or not all(stack.job(job_id)["done"] for job_id in busy)):
@@ -126,7 +156,9 @@ def test_every_invariant_has_a_planted_violation():
     assert set(PLANTS) == set(INVARIANTS)
 
 
-@pytest.mark.parametrize(("name", "plant"), [(name, plant) for name, plants in PLANTS.items() for plant in plants])
+@pytest.mark.parametrize(
+    ("name", "plant"), [(name, plant) for name, plants in PLANTS.items() for plant in plants]
+)
 def test_a_planted_violation_is_found_and_named(stack, jobs, name, plant):
     first, _, job = jobs
     with psycopg.connect(stack.database_url) as connection:

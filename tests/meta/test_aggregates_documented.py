@@ -13,4 +13,6 @@ def test_the_page_is_the_one_that_the_table_makes():
 
 
 def test_every_function_has_a_section():
-    assert [line[3:] for line in PAGE.splitlines() if line.startswith("## ") and line[3:] in FUNCTIONS] == list(FUNCTIONS)
+    assert [
+        line[3:] for line in PAGE.splitlines() if line.startswith("## ") and line[3:] in FUNCTIONS
+    ] == list(FUNCTIONS)

@@ -23,7 +23,8 @@ def run_by(source: str) -> tuple[str, ...]:
     values = [
         ast.literal_eval(statement.value)
         for statement in ast.parse(source).body
-        if isinstance(statement, ast.Assign) and [target.id for target in statement.targets if isinstance(target, ast.Name)] == ["RUN_BY"]
+        if isinstance(statement, ast.Assign)
+        and [target.id for target in statement.targets if isinstance(target, ast.Name)] == ["RUN_BY"]
     ]
     return values[0] if values else ()
 
@@ -46,7 +47,9 @@ def test_a_program_that_is_no_benchmark_is_run_by_one(name):
     users = run_by(SOURCES[name])
 
     assert {*users} <= {*BENCHMARKS}
-    assert name in "".join(source for other, source in SOURCES.items() if other != name), "no other module names it"
+    assert name in "".join(source for other, source in SOURCES.items() if other != name), (
+        "no other module names it"
+    )
 
 
 @pytest.mark.slow
@@ -55,7 +58,11 @@ def test_a_program_that_is_no_benchmark_is_run_by_one(name):
 def test_a_benchmark_runs_at_its_least_size_and_prints_figures(name, tmp_path):
     module = "benchmarks" if name == "__main__" else f"benchmarks.{name}"
     ran = subprocess.run(
-        [sys.executable, "-m", module, "--tiny"], capture_output=True, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}, check=False
+        [sys.executable, "-m", module, "--tiny"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        check=False,
     )
 
     assert ran.returncode == 0, ran.stderr

@@ -7,11 +7,16 @@ from api_service.problems import status_and_title
 from shared.errors import GristmillError, Interruption, subclasses
 
 PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
-MET = {cls.code: cls for cls in subclasses() if not issubclass(cls, Interruption) and cls is not GristmillError}
+MET = {
+    cls.code: cls for cls in subclasses() if not issubclass(cls, Interruption) and cls is not GristmillError
+}
 
 
 def tables() -> list[list[dict[str, str]]]:
-    """The page's tables, each row by the names of its columns; fails on a row that has other cells than the head of its table."""
+    """The page's tables, each row by the names of its columns.
+
+    Fails on a row that has other cells than the head of its table.
+    """
     found: list[list[dict[str, str]]] = []
     head: list[str] = []
     for line in PAGE.splitlines():
@@ -22,7 +27,9 @@ def tables() -> list[list[dict[str, str]]]:
             head = cells
             found.append([])
         elif set(line) != set("|-"):
-            assert len(cells) == len(head), f"{line!r} has {len(cells)} cells, and its table {len(head)} columns"
+            assert len(cells) == len(head), (
+                f"{line!r} has {len(cells)} cells, and its table {len(head)} columns"
+            )
             found[-1].append(dict(zip(head, cells, strict=True)))
     return found
 
@@ -34,7 +41,10 @@ def test_every_code_is_documented_and_no_other():
 
 
 def test_status_and_category_are_the_ones_in_the_code():
-    assert [sorted(table[0]) for table in tables()] == [["category", "code", "status", "when"], ["category", "code", "when"]]
+    assert [sorted(table[0]) for table in tables()] == [
+        ["category", "code", "status", "when"],
+        ["category", "code", "when"],
+    ]
     for row in (row for table in tables() for row in table):
         cls = MET[row["code"].strip("`")]
         assert row["category"] == cls.category, row

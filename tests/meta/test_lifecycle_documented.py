@@ -17,5 +17,10 @@ def test_the_diagrams_are_the_tables():
 def test_a_diagram_has_one_arrow_between_two_states():
     lines = diagram("job", JOB).splitlines()
 
-    assert lines[:4] == ["stateDiagram-v2", "    direction LR", "    state job {", "        [*] --> queued: submit"]
+    assert lines[:4] == [
+        "stateDiagram-v2",
+        "    direction LR",
+        "    state job {",
+        "        [*] --> queued: submit",
+    ]
     assert lines.count("        running --> cancelling: cancel; deadline passed; a unit failed") == 1

@@ -16,5 +16,7 @@ def test_the_head_is_alembics():
 
 @pytest.mark.parametrize("module", ["api_service.server", "worker_service.worker"])
 def test_a_service_starts_without_alembic(module):
-    loaded = f"import {module}, shared.db.head, sys; shared.db.head.head(); sys.exit('alembic' in sys.modules)"
+    loaded = (
+        f"import {module}, shared.db.head, sys; shared.db.head.head(); sys.exit('alembic' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0

@@ -21,7 +21,13 @@ from worker_service.readers import SourceFile, Tally, csv_plan, csv_split, plan,
 # Few characters, so that quotes, line ends and delimiters meet often.
 FIELD = st.text('ab"\n\r,;×\\# \ufeff', max_size=6)
 ENDS = st.sampled_from(["\n", "\r\n", "\r"])
-ENCODINGS = ["utf-8", "cp1252", "shift_jis", "gb18030", "utf-16-le"]  # in shift_jis the second byte of × is that of ~
+ENCODINGS = [
+    "utf-8",
+    "cp1252",
+    "shift_jis",
+    "gb18030",
+    "utf-16-le",
+]  # in shift_jis the second byte of × is that of ~
 
 
 @contextmanager
@@ -33,7 +39,11 @@ def opened(data):
 
 
 def source(columns, delimiter=",", **options):
-    return SourceSpec(uris=("file:///data/t.csv",), csv=CsvOptions(delimiter=delimiter, **options), types=dict.fromkeys(columns, "string"))
+    return SourceSpec(
+        uris=("file:///data/t.csv",),
+        csv=CsvOptions(delimiter=delimiter, **options),
+        types=dict.fromkeys(columns, "string"),
+    )
 
 
 def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
@@ -51,8 +61,14 @@ def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
 
 @contextmanager
 def guesses_in(window, sample=10_000):
-    """Guesses also where all is small, from so many bytes. Samples of many places find out early that a guess is wrong."""
-    with patch.multiple(csv_plan, GUESS_BYTES=2, _SAMPLE=sample), patch.object(csv_split, "LOOKS", (window, 2 * window)):
+    """Guesses also where all is small, from so many bytes.
+
+    Samples of many places find out early that a guess is wrong.
+    """
+    with (
+        patch.multiple(csv_plan, GUESS_BYTES=2, _SAMPLE=sample),
+        patch.object(csv_split, "LOOKS", (window, 2 * window)),
+    ):
         yield
 
 
@@ -69,13 +85,22 @@ def quoted(value):
 
 
 def cell(value, way, delimiter, escape, comment):
-    """*value* as a field: `plain` with stray quotes as they are, where that can be; with escapes where there is an escape character; else quoted."""
+    """*value* as a field: `plain` with stray quotes as they are, where that can be.
+
+    With escapes where there is an escape character; else quoted.
+    """
     special = (delimiter, "\r", "\n", escape)
     if way == "escaped" and escape:
-        return "".join(escape + c if c in special or (not i and c in ('"', comment)) else c for i, c in enumerate(value))
+        return "".join(
+            escape + c if c in special or (not i and c in ('"', comment)) else c for i, c in enumerate(value)
+        )
     if way == "escaped quotes" and escape:
         return '"' + "".join(escape + c if c in ('"', escape) else c for c in value) + '"'
-    if way == "plain" and not value.startswith(('"', comment or '"')) and not any(c in special for c in value):
+    if (
+        way == "plain"
+        and not value.startswith(('"', comment or '"'))
+        and not any(c in special for c in value)
+    ):
         return value
     return quoted(value.replace(escape, escape * 2) if escape else value)
 
@@ -92,14 +117,31 @@ def documents(draw, *, comments=("#", None)):
     for row in rows:
         lines += [""] * draw(st.integers(0, 1))
         lines.append(delimiter.join(cell(value, way, delimiter, escape, comment) for value, way in row))
-    remarks = st.lists(st.text('a"\\,# ', max_size=4).map(lambda text: f"{comment}{text}"), max_size=2) if comment else st.just([])
-    marked = [line for kept in lines for line in (*((remark, False) for remark in draw(remarks)), (kept, True))]
-    ended = [(line + end, kept) for line, kept in marked[:-1]] + [(marked[-1][0] + draw(st.sampled_from(["", end])), True)]
+    remarks = (
+        st.lists(st.text('a"\\,# ', max_size=4).map(lambda text: f"{comment}{text}"), max_size=2)
+        if comment
+        else st.just([])
+    )
+    marked = [
+        line for kept in lines for line in (*((remark, False) for remark in draw(remarks)), (kept, True))
+    ]
+    ended = [(line + end, kept) for line, kept in marked[:-1]] + [
+        (marked[-1][0] + draw(st.sampled_from(["", end])), True)
+    ]
     bom = draw(st.sampled_from(["", "\ufeff"]))
     text, plain = (bom + "".join(line for line, kept in ended if kept or whole) for whole in (True, False))
-    fitting = [name for name in ENCODINGS if can_hold(name, text) and not {delimiter, escape} & set(SHARED.get(name, ""))]
+    fitting = [
+        name
+        for name in ENCODINGS
+        if can_hold(name, text) and not {delimiter, escape} & set(SHARED.get(name, ""))
+    ]
     encoding = draw(st.sampled_from(fitting))
-    return columns, {"delimiter": delimiter, "escape": escape, "comment": comment, "encoding": encoding}, text, plain
+    return (
+        columns,
+        {"delimiter": delimiter, "escape": escape, "comment": comment, "encoding": encoding},
+        text,
+        plain,
+    )
 
 
 def can_hold(encoding, text):
@@ -108,7 +150,10 @@ def can_hold(encoding, text):
 
 
 def expected(text, options):
-    """The csv module's rows; it does not tell null from "". An empty line is no record, unless a record has only one field."""
+    """The csv module's rows.
+
+    It does not tell null from "". An empty line is no record, unless a record has only one field.
+    """
     written = {"delimiter": options["delimiter"], "escapechar": options["escape"]}
     header, *rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), **written)
     return [tuple(row or [""]) for row in rows if row or len(header) == 1]
@@ -138,7 +183,9 @@ def test_any_cut_gives_the_rows_of_the_csv_module(document, chunk_bytes, batch_b
 
 @given(documents(), st.integers(2, 90), st.integers(1, 90), st.integers(1, 90))
 @example(usual(2, 'c0,c1\n"a\nb,c\nd,e\nf","g"\n'), 8, 99, 3)
-def test_cuts_that_are_guessed_give_the_rows_of_the_csv_module_or_are_refuted(document, chunk_bytes, batch_bytes, window):
+def test_cuts_that_are_guessed_give_the_rows_of_the_csv_module_or_are_refuted(
+    document, chunk_bytes, batch_bytes, window
+):
     columns, options, text, plain = document
     spec = source([f"c{i}" for i in range(columns)], **options)
     with opened(text.encode(options["encoding"])) as file, guesses_in(window):
@@ -151,7 +198,9 @@ def cuts(planned):
     return [(extent.start, extent.end) for chunk in planned.extents for extent in chunk]
 
 
-LONG = st.text("a,\n", min_size=60, max_size=200).map(quoted) | st.sampled_from(["a", quoted("b"), quoted(""), quoted("c,\n")])
+LONG = st.text("a,\n", min_size=60, max_size=200).map(quoted) | st.sampled_from(
+    ["a", quoted("b"), quoted(""), quoted("c,\n")]
+)
 
 
 @given(
@@ -171,9 +220,13 @@ def test_lines_that_only_look_like_records_never_become_any(rows, chunk_bytes, b
             guessed, proven = plan([file], spec, chunk_bytes, guess=True), plan([file], spec, chunk_bytes)
             assert cuts(guessed) == cuts(proven)
             assert guessed.schema == proven.schema
-            event(f"guessed and right: {any(extent.guesses for chunk in guessed.extents for extent in chunk)}")
+            event(
+                f"guessed and right: {any(extent.guesses for chunk in guessed.extents for extent in chunk)}"
+            )
     event(f"right: {right}")
-    assert [[value or "" for value in row] for row in found] == list(csv.reader(io.StringIO(text, newline="")))[1:]
+    assert [[value or "" for value in row] for row in found] == list(
+        csv.reader(io.StringIO(text, newline=""))
+    )[1:]
 
 
 @given(documents(), st.integers(1, 90))
@@ -186,18 +239,34 @@ def test_a_compressed_file_gives_the_same_rows_and_nulls_as_the_plain_one(docume
         assert rows_read(wrapped, spec, 10, batch_bytes) == rows_read(plain, spec, 7, 5)
 
 
-@given(st.lists(st.tuples(st.none() | FIELD, st.none() | st.integers(-9, 9)), max_size=12), st.integers(1, 40), st.integers(1, 40), ENDS)
+@given(
+    st.lists(st.tuples(st.none() | FIELD, st.none() | st.integers(-9, 9)), max_size=12),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    ENDS,
+)
 def test_null_is_told_from_the_empty_string_at_any_cut(rows, chunk_bytes, batch_bytes, end):
-    text = "s,n" + end + "".join(f"{'' if s is None else quoted(s)},{'' if n is None else n}{end}" for s, n in rows)
+    text = (
+        "s,n"
+        + end
+        + "".join(f"{'' if s is None else quoted(s)},{'' if n is None else n}{end}" for s, n in rows)
+    )
     spec = SourceSpec(uris=("file:///data/t.csv",), types={"s": "string", "n": "int64"})
     with opened(text.encode()) as file:
         assert rows_read(file, spec, chunk_bytes, batch_bytes) == rows
 
 
-@given(st.text('ab",\n\\', min_size=1, max_size=24), st.sampled_from(["\\", None]), st.integers(1, 30), st.integers(1, 30))
+@given(
+    st.text('ab",\n\\', min_size=1, max_size=24),
+    st.sampled_from(["\\", None]),
+    st.integers(1, 30),
+    st.integers(1, 30),
+)
 @example('5" pipe,"\n"\n', None, 1, 1)
 @example('"a\\"b",\\\n,\n', "\\", 1, 1)
-def test_a_file_of_any_quotes_is_read_as_the_strict_csv_module_reads_it_or_refused_where_it_refuses(body, escape, chunk_bytes, batch_bytes):
+def test_a_file_of_any_quotes_is_read_as_the_strict_csv_module_reads_it_or_refused_where_it_refuses(
+    body, escape, chunk_bytes, batch_bytes
+):
     text, spec = "x,y\n" + body + "\n", source(["x", "y"], escape=escape)
     reader = csv.reader(
         io.StringIO(text + "0,0\n", newline=""), escapechar=escape, strict=True
@@ -251,9 +320,16 @@ def widened(file, spec, schema, chunk_bytes, batch_bytes):
     while True:
         frames = (read(file, e, spec, schema, schema.names, batch_bytes) for chunk in extents for e in chunk)
         try:
-            return [tuple(map(repr, row.values())) for each in frames for frame in each for row in frame.to_pylist()], schema
+            return [
+                tuple(map(repr, row.values()))
+                for each in frames
+                for frame in each
+                for row in frame.to_pylist()
+            ], schema
         except SchemaWidened as asked:
-            schema = Schema(tuple(Field(f.name, parse_type(asked.widen.get(f.name, f.type.kind))) for f in schema.fields))
+            schema = Schema(
+                tuple(Field(f.name, parse_type(asked.widen.get(f.name, f.type.kind))) for f in schema.fields)
+            )
 
 
 @given(
@@ -262,7 +338,9 @@ def widened(file, spec, schema, chunk_bytes, batch_bytes):
     st.integers(1, 60),
     st.integers(1, 60),
 )
-def test_widening_ends_in_the_same_schema_and_rows_however_the_file_is_cut(kind, rows, chunk_bytes, batch_bytes):
+def test_widening_ends_in_the_same_schema_and_rows_however_the_file_is_cut(
+    kind, rows, chunk_bytes, batch_bytes
+):
     text = "a,b\n" + "".join(f"{a},{b}\n" for a, b in rows)
     spec = SourceSpec(uris=("file:///data/t.csv",), types={})
     schema = Schema((Field("a", parse_type(kind)), Field("b", parse_type(kind))))

@@ -1,6 +1,9 @@
-"""Whatever one tenant submits, a neighbour's small job starts within 20 s; and whatever others submit, every unit ends.
+"""Whatever one tenant submits, a neighbour's small job starts within 20 s.
 
-The claims, heartbeats and commits are the product's own, on real Postgres; only the clock is logical, and a unit's work is a number of seconds.
+And whatever others submit, every unit ends.
+
+The claims, heartbeats and commits are the product's own, on real Postgres; only the clock is logical, and a
+unit's work is a number of seconds.
 """
 
 import math
@@ -43,7 +46,9 @@ LEASES = st.lists(
 
 
 @given(LEASES, st.integers(0, 5), st.integers(-2, 5))
-def test_only_plans_and_chunks_that_have_run_for_their_time_make_room_and_no_more_than_are_needed(leases, waiting, free):
+def test_only_plans_and_chunks_that_have_run_for_their_time_make_room_and_no_more_than_are_needed(
+    leases, waiting, free
+):
     chosen = preempted(leases, waiting=waiting, free=free, protected=PROTECTED)
 
     assert len({lease.unit for lease in chosen}) == len(chosen) <= max(0, waiting - free)
@@ -63,9 +68,19 @@ def test_a_tenant_that_holds_every_slot_never_keeps_them_by_having_been_preempte
 
 @given(st.integers(0, 10), st.integers(0, 10**6))
 def test_the_only_lease_of_a_tenant_is_let_alone_twice_as_long_each_time(preemptions, seconds):
-    only = Held(unit=1, attempt=1, worker="w", tenant="a", kind="chunk", preemptions=preemptions, ran=timedelta(seconds=seconds))
+    only = Held(
+        unit=1,
+        attempt=1,
+        worker="w",
+        tenant="a",
+        kind="chunk",
+        preemptions=preemptions,
+        ran=timedelta(seconds=seconds),
+    )
 
-    assert bool(preempted([only], waiting=1, free=0, protected=PROTECTED)) == (only.ran >= PROTECTED * 2**preemptions)
+    assert bool(preempted([only], waiting=1, free=0, protected=PROTECTED)) == (
+        only.ran >= PROTECTED * 2**preemptions
+    )
 
 
 # --- a cluster in logical time ----------------------------------------------------------------------------------------
@@ -73,7 +88,10 @@ def test_the_only_lease_of_a_tenant_is_let_alone_twice_as_long_each_time(preempt
 
 @dataclass(frozen=True)
 class Demand:
-    """A job: when it is submitted, and how many seconds each kind of unit takes; its plan finds *chunks* of them."""
+    """A job: when it is submitted, and how many seconds each kind of unit takes.
+
+    Its plan finds *chunks* of them.
+    """
 
     at: int
     tenant: str
@@ -98,7 +116,10 @@ class Slot:
 
 @dataclass
 class Cluster:
-    """Workers as far as who gets which slot is concerned. Slots that are free look once a second, as if each message took that long."""
+    """Workers as far as who gets which slot is concerned.
+
+    Slots that are free look once a second, as if each message took that long.
+    """
 
     world: World
     slots: list[int]
@@ -126,10 +147,21 @@ class Cluster:
             self.now += 1
 
     async def _open(self) -> bool:
-        return any([not (await self.stores.jobs.get(demand.tenant, job_id)).done for job_id, demand in self.jobs.items()])
+        return any(
+            [
+                not (await self.stores.jobs.get(demand.tenant, job_id)).done
+                for job_id, demand in self.jobs.items()
+            ]
+        )
 
     async def _submit(self, demand: Demand) -> None:
-        known = {"idempotency_key": None, "priority": demand.priority, "labels": {}, "result_name": None, "state_version": STATE_VERSION}
+        known = {
+            "idempotency_key": None,
+            "priority": demand.priority,
+            "labels": {},
+            "result_name": None,
+            "state_version": STATE_VERSION,
+        }
         job, _ = await self.stores.jobs.submit(demand.tenant, spec(None, None), "d", **known)
         self.jobs[job.id] = demand
 
@@ -159,14 +191,29 @@ class Cluster:
 
     async def _beat(self, worker: str) -> None:
         """The product's heartbeat; a slot that it preempts is free at once."""
-        mine = {(slot.lease.id, slot.lease.attempt): slot for slot in self.places if slot.worker == worker and slot.lease}
+        mine = {
+            (slot.lease.id, slot.lease.attempt): slot
+            for slot in self.places
+            if slot.worker == worker and slot.lease
+        }
         chosen: set[tuple[int, int]] = set()
         runner = SimpleNamespace(
-            leases=set(mine), able=self.slots[int(worker[1:])], preempt=chosen.update, stop_lost=lambda *_: None, strays=lambda *_: set()
+            leases=set(mine),
+            able=self.slots[int(worker[1:])],
+            preempt=chosen.update,
+            stop_lost=lambda *_: None,
+            strays=lambda *_: set(),
         )
         ctx = self.stores.context
         executor = SimpleNamespace(slots=runner.able)
-        known = {"worker_id": worker, "timings": ctx.timings, "executor": executor, "draining": False, "units": ctx.units, "pool": ctx.pool}
+        known = {
+            "worker_id": worker,
+            "timings": ctx.timings,
+            "executor": executor,
+            "draining": False,
+            "units": ctx.units,
+            "pool": ctx.pool,
+        }
         await beat(SimpleNamespace(**known), runner, WorkerStore(ctx.pool))
         for slot in (mine[key] for key in chosen):
             await self.stores.units.give_back(slot.lease, "preemption", delay=ctx.timings.heartbeat)
@@ -215,7 +262,9 @@ HOSTILE = st.lists(
     min_size=1,
     max_size=4,
 )
-SMALL = st.lists(st.builds(Demand, at=st.integers(0, 90), tenant=st.just("neighbour")), min_size=1, max_size=3)
+SMALL = st.lists(
+    st.builds(Demand, at=st.integers(0, 90), tenant=st.just("neighbour")), min_size=1, max_size=3
+)
 LAYOUT = st.sampled_from([[2], [1, 1], [3], [2, 2]])
 
 
@@ -226,7 +275,12 @@ def work_of(demands: list[Demand]) -> int:
 def slow(**options):
     checks = list(HealthCheck)
     return settings(
-        max_examples=EXAMPLES, derandomize=True, phases=[Phase.generate], database=None, suppress_health_check=checks, **options
+        max_examples=EXAMPLES,
+        derandomize=True,
+        phases=[Phase.generate],
+        database=None,
+        suppress_health_check=checks,
+        **options,
     )
 
 
@@ -234,29 +288,42 @@ def slow(**options):
 @pytest.mark.timeout(1800)
 @slow()
 @given(slots=LAYOUT, hostile=HOSTILE, small=SMALL)
-def test_a_neighbours_small_job_starts_within_20_s_whatever_one_tenant_submits_and_every_unit_ends(world, slots, hostile, small):
+def test_a_neighbours_small_job_starts_within_20_s_whatever_one_tenant_submits_and_every_unit_ends(
+    world, slots, hostile, small
+):
     cluster = Cluster(world, slots)
     world.run(cluster.run([*hostile, *small], until=120 + 3 * work_of(hostile)))
 
-    waits = {job: cluster.started[job] - demand.at for job, demand in cluster.jobs.items() if demand.tenant == "neighbour"}
+    waits = {
+        job: cluster.started[job] - demand.at
+        for job, demand in cluster.jobs.items()
+        if demand.tenant == "neighbour"
+    }
     assert len(waits) == len(small)
     assert max(waits.values()) <= BOUND, f"{waits} beside {hostile}"
     assert {job.state for job in world.look().jobs.values()} == {"succeeded"}
     found = world.look().units.values()
-    assert all(unit.deaths + unit.crashes + unit.errors + unit.ooms == 0 for unit in found), "nobody is charged"
+    assert all(unit.deaths + unit.crashes + unit.errors + unit.ooms == 0 for unit in found), (
+        "nobody is charged"
+    )
     assert all(unit.kind in PREEMPTIBLE for unit in found if unit.preemptions)
 
 
 # fault matrix: 56
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("kind", "seconds", "others"), [("chunk", 45, 2), *(pytest.param(kind, 90, 3, marks=pytest.mark.full) for kind in ("plan", "chunk"))]
+    ("kind", "seconds", "others"),
+    [("chunk", 45, 2), *(pytest.param(kind, 90, 3, marks=pytest.mark.full) for kind in ("plan", "chunk"))],
 )
 def test_a_unit_ends_on_the_only_slot_though_other_tenants_submit_without_end(world, kind, seconds, others):
     """Each of the others has always a job whose chunk takes as long as that unit."""
     cluster = Cluster(world, [1])
     end = 40 + 4 * (others + 1) * seconds
-    flood = [Demand(at=at, tenant=f"other{no}", chunk=seconds) for no in range(others) for at in range(0, end, seconds)]
+    flood = [
+        Demand(at=at, tenant=f"other{no}", chunk=seconds)
+        for no in range(others)
+        for at in range(0, end, seconds)
+    ]
     patient = Demand(at=1, tenant="patient", **{kind: seconds})
     world.run(cluster.run([patient, *flood], until=end))
 

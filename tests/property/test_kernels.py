@@ -13,28 +13,64 @@ from hypothesis import strategies as st
 
 from shared.spec.functions import FUNCTIONS
 from tests.unit.kernels.queries import exact_var, nearest, query, rows
-from worker_service.kernels import KERNELS, Fold, Pending, combine, decode, encode, finalize, in_buckets, partial, rows_in
+from worker_service.kernels import (
+    KERNELS,
+    Fold,
+    Pending,
+    combine,
+    decode,
+    encode,
+    finalize,
+    in_buckets,
+    partial,
+    rows_in,
+)
 from worker_service.kernels.declaration import place
 
 EXACT = Context(prec=60)
 DOUBLES = st.one_of(
     st.floats(width=64),
-    st.sampled_from([0.0, -0.0, 5e-324, 2.2250738585072014e-308, 1e16, -1e16, 1.0, 1e300, -1e300, math.inf, -math.inf, math.nan]),
+    st.sampled_from(
+        [
+            0.0,
+            -0.0,
+            5e-324,
+            2.2250738585072014e-308,
+            1e16,
+            -1e16,
+            1.0,
+            1e300,
+            -1e300,
+            math.inf,
+            -math.inf,
+            math.nan,
+        ]
+    ),
     st.floats(-1e3, 1e3).map(lambda x: round(x, 3)),
     st.floats(-1, 1).map(lambda x: 1e9 + x),
 )
-INTS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-5, 5), st.sampled_from([2**63 - 1, -(2**63), 2**31, -(2**31) - 1]))
+INTS = st.one_of(
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(-5, 5),
+    st.sampled_from([2**63 - 1, -(2**63), 2**31, -(2**31) - 1]),
+)
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=3)
 COLUMNS = {
     "k": (st.none() | st.sampled_from(["a", "b", "", "é"]), pa.utf8()),
     "j": (st.none() | st.sampled_from([0.0, -0.0, 1.5, math.nan]), pa.float64()),
     "f": (st.none() | DOUBLES, pa.float64()),
     "i": (st.none() | INTS, pa.int64()),
-    "m": (st.none() | st.integers(-(10**18) + 1, 10**18 - 1).map(lambda n: Decimal(n).scaleb(-3)), pa.decimal128(18, 3)),
+    "m": (
+        st.none() | st.integers(-(10**18) + 1, 10**18 - 1).map(lambda n: Decimal(n).scaleb(-3)),
+        pa.decimal128(18, 3),
+    ),
     "s": (st.none() | TEXTS, pa.utf8()),
     "d": (st.none() | st.dates(dt.date(1900, 1, 1), dt.date(2100, 1, 1)), pa.date32()),
     "b": (st.none() | st.booleans(), pa.bool_()),
-    "w": (st.none() | st.integers(-(10**36), 10**36).map(lambda n: Decimal(n).scaleb(-9, EXACT)), pa.decimal128(37, 9)),
+    "w": (
+        st.none() | st.integers(-(10**36), 10**36).map(lambda n: Decimal(n).scaleb(-9, EXACT)),
+        pa.decimal128(37, 9),
+    ),
 }
 
 
@@ -49,12 +85,23 @@ OTHERS = {"f": "i", "i": "m", "m": "w", "w": "f", "s": "f", "d": "s", "b": "i"}
 
 def spelled(fn, column):
     """The aggregate of *column* with whatever else it needs."""
-    given = {"column": column, "y": column, "by": OTHERS[column], "x": OTHERS[column], "ddof": "0", "q": "0.3", "k": "2"}
+    given = {
+        "column": column,
+        "y": column,
+        "by": OTHERS[column],
+        "x": OTHERS[column],
+        "ddof": "0",
+        "q": "0.3",
+        "k": "2",
+    }
     return " ".join([fn, *(given[parameter] for parameter in FUNCTIONS[fn].parameters)])
 
 
 AGGREGATES = ["count", "std f 1", "quantile i 0.999"] + [
-    spelled(fn, column) for fn in KERNELS for column, (_, kind) in COLUMNS.items() if takes(fn, kind) and column in OTHERS
+    spelled(fn, column)
+    for fn in KERNELS
+    for column, (_, kind) in COLUMNS.items()
+    if takes(fn, kind) and column in OTHERS
 ]
 SOME = st.lists(st.sampled_from(AGGREGATES), min_size=1, max_size=8, unique=True)
 KEYS = st.sampled_from([[], ["k"], ["j"], ["k", "j"], ["d", "i", "k"]])
@@ -64,8 +111,16 @@ SEMANTICS = st.sampled_from(["sql", "pandas"])
 @st.composite
 def frames(draw, max_size=40):
     size = draw(st.integers(0, max_size))
-    columns = {name: pa.array(draw(st.lists(values, min_size=size, max_size=size)), kind) for name, (values, kind) in COLUMNS.items()}
-    return pa.table({name: array.dictionary_encode() if name in "ks" and draw(st.booleans()) else array for name, array in columns.items()})
+    columns = {
+        name: pa.array(draw(st.lists(values, min_size=size, max_size=size)), kind)
+        for name, (values, kind) in COLUMNS.items()
+    }
+    return pa.table(
+        {
+            name: array.dictionary_encode() if name in "ks" and draw(st.booleans()) else array
+            for name, array in columns.items()
+        }
+    )
 
 
 def cut(frame, places):
@@ -94,12 +149,18 @@ def outcome(states, asked):
 
 @settings(max_examples=100, deadline=None)
 @given(frames(), KEYS, SEMANTICS, SOME, st.lists(st.integers(0, 1000), max_size=6), st.integers(0, 2**32))
-def test_chunked_is_whole_bit_for_bit_in_any_order_and_any_tree(frame, keys, semantics, aggregates, places, seed):
+def test_chunked_is_whole_bit_for_bit_in_any_order_and_any_tree(
+    frame, keys, semantics, aggregates, places, seed
+):
     asked, choice = query(frame, keys, aggregates, semantics), random.Random(seed)
     whole = outcome(combine([partial(frame, asked)], asked), asked)
     chunks = [partial(part, asked, place(no, 0)) for no, part in enumerate(cut(frame, places))]
     assert outcome(combine_at_random(chunks, asked, choice), asked) == whole
-    stored = [decode(piece.data) for chunk in chunks for piece in encode(chunk, asked, choice.choice([1, 500, 1 << 20]))]
+    stored = [
+        decode(piece.data)
+        for chunk in chunks
+        for piece in encode(chunk, asked, choice.choice([1, 500, 1 << 20]))
+    ]
     if stored or keys:
         assert outcome(combine_at_random(stored or chunks, asked, choice), asked) == whole
     pending = Pending(asked, choice.randint(0, 10), 1.5)
@@ -119,20 +180,42 @@ def test_chunked_is_whole_bit_for_bit_in_any_order_and_any_tree(frame, keys, sem
 def test_any_finite_doubles_give_the_exact_sum_mean_and_variance_rounded_once(values):
     found = rows(pa.table({"x": values}), [], ["sum x", "mean x", "var x 0"])[None]
     exact = sum(map(Fraction, values))
-    assert found == {"sum x": nearest(exact), "mean x": nearest(exact / len(values)), "var x 0": nearest(exact_var(values, 0))}
+    assert found == {
+        "sum x": nearest(exact),
+        "mean x": nearest(exact / len(values)),
+        "var x 0": nearest(exact_var(values, 0)),
+    }
 
 
 def test_a_large_dataset_cut_into_hundreds_of_chunks_is_whole():
     choice = random.Random(7)
     values = [choice.gauss(0, 1) * 10.0 ** choice.randint(-12, 12) for _ in range(20_000)]
-    frame = pa.table({"k": [choice.choice("abcdefgh") for _ in values], "x": values, "y": [round(value) for value in values]})
+    frame = pa.table(
+        {
+            "k": [choice.choice("abcdefgh") for _ in values],
+            "x": values,
+            "y": [round(value) for value in values],
+        }
+    )
     asked = query(frame, ["k"], ["sum x", "sem x", "corr x y", "median x", "nunique y", "last y"])
-    parts = [partial(part, asked, place(no, 0)) for no, part in enumerate(cut(frame, [choice.randrange(20_000) for _ in range(300)]))]
-    assert outcome(combine_at_random(parts, asked, choice), asked) == outcome(combine([partial(frame, asked)], asked), asked)
+    parts = [
+        partial(part, asked, place(no, 0))
+        for no, part in enumerate(cut(frame, [choice.randrange(20_000) for _ in range(300)]))
+    ]
+    assert outcome(combine_at_random(parts, asked, choice), asked) == outcome(
+        combine([partial(frame, asked)], asked), asked
+    )
 
 
 @settings(max_examples=40, deadline=None)
-@given(frames(), st.lists(st.integers(0, 100), max_size=4), st.lists(st.booleans(), min_size=6, max_size=6), KEYS, SEMANTICS, SOME)
+@given(
+    frames(),
+    st.lists(st.integers(0, 100), max_size=4),
+    st.lists(st.booleans(), min_size=6, max_size=6),
+    KEYS,
+    SEMANTICS,
+    SOME,
+)
 def test_a_fold_that_is_flushed_now_and_then_is_whole(frame, places, flushed, keys, semantics, aggregates):
     asked = query(frame, keys, aggregates, semantics)
     fold, states = Fold(asked), []
@@ -147,7 +230,12 @@ def test_a_fold_that_is_flushed_now_and_then_is_whole(frame, places, flushed, ke
 
 
 @settings(max_examples=40, deadline=None)
-@given(frames(), st.lists(st.integers(0, 1024), max_size=3), st.sampled_from([["k"], ["j"], ["d", "i", "k"]]), SOME)
+@given(
+    frames(),
+    st.lists(st.integers(0, 1024), max_size=3),
+    st.sampled_from([["k"], ["j"], ["d", "i", "k"]]),
+    SOME,
+)
 def test_the_ranges_of_buckets_together_hold_every_group_once(frame, places, keys, aggregates):
     asked = query(frame, keys, aggregates)
     states = combine([partial(frame, asked)], asked)

@@ -50,7 +50,9 @@ def exact_quantile(values, q):
 
 def moment(ys, xs):
     mean_y, mean_x = exact_sum(ys) / len(ys), exact_sum(xs) / len(xs)
-    return sum(((Fraction(y) - mean_y) * (Fraction(x) - mean_x) for y, x in zip(ys, xs, strict=True)), Fraction(0))
+    return sum(
+        ((Fraction(y) - mean_y) * (Fraction(x) - mean_x) for y, x in zip(ys, xs, strict=True)), Fraction(0)
+    )
 
 
 def correlation(ys, xs):
@@ -69,7 +71,9 @@ def of_values(name, column, rows):
     if not values or (name in {"var", "std", "sem"} and n < 2):
         return None
     return {
-        "sum": lambda: {"f": nearest, "i": int, "m": lambda exact: Decimal(int(exact * 1000)).scaleb(-3)}[column](exact_sum(values)),
+        "sum": lambda: {"f": nearest, "i": int, "m": lambda exact: Decimal(int(exact * 1000)).scaleb(-3)}[
+            column
+        ](exact_sum(values)),
         "mean": lambda: rounded(exact_sum(values) / n, column),
         "min": lambda: ranked[0],
         "max": lambda: ranked[-1],
@@ -120,7 +124,12 @@ def same(found, expected):
 
 TAKEN = {"f": "float64", "i": "int64", "m": "decimal", "s": "string", "b": "bool"}
 PAIRED = ("cov", "corr", "arg_min", "arg_max")
-ONE = [(name, kind) for name in KERNELS for kind in KINDS if name not in PAIRED and TAKEN[kind] in FUNCTIONS[name].first_accepts.kinds]
+ONE = [
+    (name, kind)
+    for name in KERNELS
+    for kind in KINDS
+    if name not in PAIRED and TAKEN[kind] in FUNCTIONS[name].first_accepts.kinds
+]
 TWO = [(name, y, x) for name in PAIRED for y in "fim" for x in "fim"]
 SPELLED = {"quantile": " 0.3", "top": " 3", "bottom": " 3"}
 
@@ -141,7 +150,9 @@ def test_an_aggregate_of_two_columns_is_that_of_plain_python(name, y, x, data):
     ys, xs = data.draw(columns(y)), data.draw(columns(x))
     size = min(len(ys), len(xs))
     frame = pa.table({"y": ys.slice(0, size), "x": xs.slice(0, size)})
-    assert same(computed(frame, f"{name} y x"), of_pairs(name, *(column.to_pylist() for column in frame.columns)))
+    assert same(
+        computed(frame, f"{name} y x"), of_pairs(name, *(column.to_pylist() for column in frame.columns))
+    )
 
 
 def test_every_function_has_an_oracle():

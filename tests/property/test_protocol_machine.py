@@ -1,7 +1,8 @@
 """Whatever order of claims, commits, deaths, messages and wishes: the ledger is right after every step, and every job ends.
 
-The machine calls the product's own stores, sweeper and pruner on real Postgres; only the clock is logical and only the states are fake.
-`tests.support.rules` has the rules, `tests.support.judge` what must hold after each. GRISTMILL_HYPOTHESIS_EXAMPLES makes it longer.
+The machine calls the product's own stores, sweeper and pruner on real Postgres; only the clock is logical and
+only the states are fake. `tests.support.rules` has the rules, `tests.support.judge` what must hold after
+each. GRISTMILL_HYPOTHESIS_EXAMPLES makes it longer.
 """
 
 import os
@@ -42,13 +43,21 @@ def run(world, **options):
     machine = type("ProtocolMachine", (ProtocolMachine,), {"world": world})
     checks = list(HealthCheck)
     run_state_machine_as_test(
-        machine, settings=settings(deadline=None, stateful_step_count=STEPS, suppress_health_check=checks, database=None, **options)
+        machine,
+        settings=settings(
+            deadline=None, stateful_step_count=STEPS, suppress_health_check=checks, database=None, **options
+        ),
     )
 
 
 # Each takes one guard out of the product's SQL: (statements, name, the guard, what stands in its place).
 MUTANTS = {
-    "a fence without the attempt": (UNITS, "complete", "AND attempt = $2 AND worker = $3", "AND $2::int > 0 AND worker = $3"),
+    "a fence without the attempt": (
+        UNITS,
+        "complete",
+        "AND attempt = $2 AND worker = $3",
+        "AND $2::int > 0 AND worker = $3",
+    ),
     "a fence without the attempt, in one statement": (
         SimpleNamespace(by_name=vars(merging)),
         "WITH_ONE_PIECE",
@@ -57,43 +66,133 @@ MUTANTS = {
     ),
     "a read-back without the attempt": (UNITS, "completed_by", "AND attempt = $2", "AND $2::int > 0"),
     "a give-back without the attempt": (UNITS, "give_back", "AND attempt = $2", "AND $2::int > 0"),
-    "a lease that keeps its number": (UNITS, "claim", "attempt = u.attempt + 1", "attempt = greatest(u.attempt, 1)"),
-    "a claim by a worker without a heartbeat": (UNITS, "claim", "w.seen_at > now() - $4::interval", "$4::interval IS NOT NULL"),
-    "a claim in a paused job": (UNITS, "claim", "IN ('queued', 'running')", "IN ('queued', 'running', 'paused')"),
-    "a claim of another state version": (UNITS, "claim", "AND u.state_version = ANY ($2::smallint[])", "AND $2::smallint[] IS NOT NULL"),
-    "a next claim by a worker without a heartbeat": (UNITS, "claim_next", "w.seen_at > now() - $4::interval", "$4::interval IS NOT NULL"),
-    "a next claim in a paused job": (UNITS, "claim_next", "j.state = 'running'", "j.state IN ('running', 'paused')"),
+    "a lease that keeps its number": (
+        UNITS,
+        "claim",
+        "attempt = u.attempt + 1",
+        "attempt = greatest(u.attempt, 1)",
+    ),
+    "a claim by a worker without a heartbeat": (
+        UNITS,
+        "claim",
+        "w.seen_at > now() - $4::interval",
+        "$4::interval IS NOT NULL",
+    ),
+    "a claim in a paused job": (
+        UNITS,
+        "claim",
+        "IN ('queued', 'running')",
+        "IN ('queued', 'running', 'paused')",
+    ),
+    "a claim of another state version": (
+        UNITS,
+        "claim",
+        "AND u.state_version = ANY ($2::smallint[])",
+        "AND $2::smallint[] IS NOT NULL",
+    ),
+    "a next claim by a worker without a heartbeat": (
+        UNITS,
+        "claim_next",
+        "w.seen_at > now() - $4::interval",
+        "$4::interval IS NOT NULL",
+    ),
+    "a next claim in a paused job": (
+        UNITS,
+        "claim_next",
+        "j.state = 'running'",
+        "j.state IN ('running', 'paused')",
+    ),
     "a next claim of another state version": (
         UNITS,
         "claim_next",
         "AND c.state_version = ANY ($2::smallint[])",
         "AND $2::smallint[] IS NOT NULL",
     ),
-    "a next lease that keeps its number": (UNITS, "claim_next", "attempt = u.attempt + 1", "attempt = greatest(u.attempt, 1)"),
-    "a widening that keeps the partials": (PARTIALS, "delete", "WHERE job_id = $1", "WHERE job_id = $1 AND false"),
-    "a widening that keeps done chunks": (UNITS, "reset_chunks", "kind = 'chunk'", "kind = 'chunk' AND state <> 'done'"),
-    "a new plan beside old chunks": (UNITS, "forget_chunks", "kind = 'chunk'", "kind = 'chunk' AND state <> 'done'"),
+    "a next lease that keeps its number": (
+        UNITS,
+        "claim_next",
+        "attempt = u.attempt + 1",
+        "attempt = greatest(u.attempt, 1)",
+    ),
+    "a widening that keeps the partials": (
+        PARTIALS,
+        "delete",
+        "WHERE job_id = $1",
+        "WHERE job_id = $1 AND false",
+    ),
+    "a widening that keeps done chunks": (
+        UNITS,
+        "reset_chunks",
+        "kind = 'chunk'",
+        "kind = 'chunk' AND state <> 'done'",
+    ),
+    "a new plan beside old chunks": (
+        UNITS,
+        "forget_chunks",
+        "kind = 'chunk'",
+        "kind = 'chunk' AND state <> 'done'",
+    ),
     "a new plan in the old epoch": (JOBS, "set_planning", "epoch = epoch + 1, ", ""),
     "a fan-in that waits for nobody": (UNITS, "all_done", "AND state <> 'done'", "AND state = 'failed'"),
     "an end that waits for nobody": (JOBS, "finish_ending", "AND state = 'leased'", "AND false"),
-    "an expiry without the grace": (UNITS, "expired", "pg_postmaster_start_time() < now() - $2::interval", "$2::interval IS NOT NULL"),
-    "an expiry of live workers": (UNITS, "expired", "w.seen_at <= now() - $1::interval", "w.seen_at <= now() - 0 * $1::interval"),
+    "an expiry without the grace": (
+        UNITS,
+        "expired",
+        "pg_postmaster_start_time() < now() - $2::interval",
+        "$2::interval IS NOT NULL",
+    ),
+    "an expiry of live workers": (
+        UNITS,
+        "expired",
+        "w.seen_at <= now() - $1::interval",
+        "w.seen_at <= now() - 0 * $1::interval",
+    ),
     "a window without a bound": (UNITS, "due", "greatest(0, w.slots - coalesce(busy, 0))", "100 * w.slots"),
-    "a cancelled job that is cancelled again": (JOBS, "set_ending", "AND state IN ('queued', 'running', 'paused')", ""),
+    "a cancelled job that is cancelled again": (
+        JOBS,
+        "set_ending",
+        "AND state IN ('queued', 'running', 'paused')",
+        "",
+    ),
     "a death charged as a crash": (UNITS, "give_back", "($6 = 'death')", "($6 = 'crash')"),
-    "a retry that keeps the merges": (UNITS, "forget_merging", "kind IN ('merge', 'publish')", "kind = 'publish'"),
+    "a retry that keeps the merges": (
+        UNITS,
+        "forget_merging",
+        "kind IN ('merge', 'publish')",
+        "kind = 'publish'",
+    ),
     "a pruner that takes live jobs' partials": (
         PRUNING,
         "partials",
         "(state = 'succeeded' OR finished_at < now() - $1::interval)",
         "$1::interval IS NOT NULL",
     ),
-    "long units on every slot": (UNITS, "claim", "greatest(1, sum(coalesce(able, slots)) - 1)", "greatest(1, sum(coalesce(able, slots)))"),
-    "long units of all tenants together": (UNITS, "claim", "WHERE long AND tenant = job.tenant", "WHERE long"),
+    "long units on every slot": (
+        UNITS,
+        "claim",
+        "greatest(1, sum(coalesce(able, slots)) - 1)",
+        "greatest(1, sum(coalesce(able, slots)))",
+    ),
+    "long units of all tenants together": (
+        UNITS,
+        "claim",
+        "WHERE long AND tenant = job.tenant",
+        "WHERE long",
+    ),
     "a next claim of a long unit": (UNITS, "claim_next", "ELSE c.payload ->> 'long' IS NULL", "ELSE true"),
     "a preemption that is a crash": (UNITS, "give_back", "($6 = 'crash')", "($6 IN ('crash', 'preemption'))"),
-    "room for tenants that have a slot": (WORKERS, "rivals", "AND t.tenant NOT IN (SELECT tenant FROM leased)", ""),
-    "room for tenants that have only just come": (WORKERS, "rivals", "u.not_before <= now() - $3::interval", "$3::interval IS NOT NULL"),
+    "room for tenants that have a slot": (
+        WORKERS,
+        "rivals",
+        "AND t.tenant NOT IN (SELECT tenant FROM leased)",
+        "",
+    ),
+    "room for tenants that have only just come": (
+        WORKERS,
+        "rivals",
+        "u.not_before <= now() - $3::interval",
+        "$3::interval IS NOT NULL",
+    ),
     "room for paused jobs": (
         WORKERS,
         "rivals",
@@ -114,9 +213,16 @@ def test_the_machine_finds(world, monkeypatch, mutant):
     assert guard in statements.by_name[name]
     monkeypatch.setitem(statements.by_name, name, statements.by_name[name].replace(guard, instead))
 
-    # Flaky: found, and when hypothesis took the same steps again to make sure, real transactions met in another order.
+    # Flaky: found, and when hypothesis took the same steps again to make sure, real transactions met in
+    # another order.
     with pytest.raises((AssertionError, BaseExceptionGroup, Flaky)):
-        run(world, max_examples=400 if ALL else 250, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
+        run(
+            world,
+            max_examples=400 if ALL else 250,
+            derandomize=True,
+            phases=[Phase.generate],
+            report_multiple_bugs=False,
+        )
 
 
 @pytest.mark.timeout(3600)

@@ -1,4 +1,7 @@
-"""`python -m tests.soak --minutes M --seed S`: jobs under fire. Exits with 1 if anything was lost, counted twice or wrong."""
+"""`python -m tests.soak --minutes M --seed S`: jobs under fire.
+
+Exits with 1 if anything was lost, counted twice or wrong.
+"""
 
 import argparse
 import json
@@ -23,16 +26,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=1.0, help="how long faults are injected")
     parser.add_argument("--seed", type=int, default=1, help="of the faults and of the jobs")
-    parser.add_argument("--time-scale", type=float, default=0.1, help="multiplies every period of the protocol")
+    parser.add_argument(
+        "--time-scale", type=float, default=0.1, help="multiplies every period of the protocol"
+    )
     parser.add_argument("--every", type=float, default=1.2, help="seconds between two faults, on average")
     parser.add_argument("--only", nargs="*", default=[], help="these faults and no others")
     parser.add_argument("--in-flight", type=int, default=12, help="jobs at a time")
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--gateways", type=int, default=2)
-    parser.add_argument("--patience", type=float, default=120.0, help="seconds after which a job that has not ended is lost")
+    parser.add_argument(
+        "--patience", type=float, default=120.0, help="seconds after which a job that has not ended is lost"
+    )
     parser.add_argument("--report", type=Path, help="where the report is written as JSON")
     parser.add_argument(
-        "--figures", action="store_true", help="measure the recoveries at the default periods instead; about twelve minutes"
+        "--figures",
+        action="store_true",
+        help="measure the recoveries at the default periods instead; about twelve minutes",
     )
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="gristmill-soak-"))
@@ -65,20 +74,36 @@ def measure(options: argparse.Namespace, folder: Path) -> bool:
 
 
 def soak(options: argparse.Namespace, folder: Path) -> bool:
-    cluster = Cluster(folder, workers=options.workers, gateways=options.gateways, time_scale=options.time_scale)
+    cluster = Cluster(
+        folder, workers=options.workers, gateways=options.gateways, time_scale=options.time_scale
+    )
     try:
         cluster.start()
         known = prepared(cluster.urls, cluster.data, READY_SECONDS)
-        load = Load(cluster.urls, known, seed=options.seed, in_flight=options.in_flight, patience=options.patience)
+        load = Load(
+            cluster.urls, known, seed=options.seed, in_flight=options.in_flight, patience=options.patience
+        )
         watch = Watch(cluster, load.spent)
         nemesis = Nemesis(cluster, watch, options.seed, options.every, options.only)
         begun = time.monotonic()
         fight(load, watch, nemesis, begun + 60 * options.minutes)
         seconds = time.monotonic() - begun
-        findings = [*(("bug", words) for words in (*load.bugs, *load.odd)), *of_cluster(cluster, watch, load.lives)]
+        findings = [
+            *(("bug", words) for words in (*load.bugs, *load.odd)),
+            *of_cluster(cluster, watch, load.lives),
+        ]
     finally:
         cluster.close()
-    outcome = report.Report(options, load.lives, load, nemesis, watch, cluster.nodes, [*findings, *of_processes(cluster.mark)], seconds)
+    outcome = report.Report(
+        options,
+        load.lives,
+        load,
+        nemesis,
+        watch,
+        cluster.nodes,
+        [*findings, *of_processes(cluster.mark)],
+        seconds,
+    )
     say(report.text(found := outcome.document()), found, options.report)
     return not outcome.findings
 

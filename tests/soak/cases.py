@@ -12,7 +12,11 @@ import duckdb
 import pyarrow.parquet as pq
 
 Row = dict[str, Any]
-EVERY = [{"fn": "count"}, *({"fn": fn, "column": "x"} for fn in ("mean", "min", "max")), {"fn": "sum", "column": "n"}]
+EVERY = [
+    {"fn": "count"},
+    *({"fn": fn, "column": "x"} for fn in ("mean", "min", "max")),
+    {"fn": "sum", "column": "n"},
+]
 EVERY_SQL = "count(*) AS count, favg(x) AS mean_x, min(x) AS min_x, max(x) AS max_x, sum(n) AS sum_n"
 TABLE = {"k": "VARCHAR", "city": "VARCHAR", "n": "BIGINT", "x": "DOUBLE"}
 MANY = {"id": "VARCHAR", "v": "BIGINT", "w": "DOUBLE"}
@@ -20,7 +24,10 @@ MANY = {"id": "VARCHAR", "v": "BIGINT", "w": "DOUBLE"}
 
 @dataclass
 class Case:
-    """A spec whose answer is known. `digest`, `rows` and `receipt` come from a run without faults, `sql` from nobody's kernels."""
+    """A spec whose answer is known.
+
+    `digest`, `rows` and `receipt` come from a run without faults, `sql` from nobody's kernels.
+    """
 
     name: str
     spec: dict[str, Any]
@@ -35,7 +42,10 @@ class Case:
 
 
 async def cases(folder: Path, upload: Callable[[Path], Awaitable[str]]) -> list[Case]:
-    """Write the datasets into *folder* and ask several things of each; *upload* stores a file and answers with its URI."""
+    """Write the datasets into *folder* and ask several things of each.
+
+    *upload* stores a file and answers with its URI.
+    """
     chance = Random(7)
     text = _table(chance, 24_000)
     quoted, packed, parquet = folder / "quoted.csv", folder / "packed.csv.gz", folder / "table.parquet"
@@ -47,7 +57,10 @@ async def cases(folder: Path, upload: Callable[[Path], Awaitable[str]]) -> list[
     many.write_text(_many(chance, 60_000))
     widening.write_text(_widening(110_000))
     x_table = _csv(quoted, TABLE)
-    by_k, by_both = f"SELECT k, {EVERY_SQL} FROM ({x_table}) GROUP BY k", f"SELECT k, city, {EVERY_SQL} FROM ({x_table}) GROUP BY k, city"
+    by_k, by_both = (
+        f"SELECT k, {EVERY_SQL} FROM ({x_table}) GROUP BY k",
+        f"SELECT k, city, {EVERY_SQL} FROM ({x_table}) GROUP BY k, city",
+    )
     of_parts = f"SELECT k, {EVERY_SQL} FROM ({_csv(parts, TABLE)}) GROUP BY k"
     return [
         Case("quoted fields, 8 chunks", _spec(quoted, ["k"], chunk=160_000), by_k, weight=20),
@@ -59,7 +72,11 @@ async def cases(folder: Path, upload: Callable[[Path], Awaitable[str]]) -> list[
         ),
         Case("gzip", _spec(packed, ["k", "city"]), by_both),
         Case("several files", _spec(parts, ["k"], chunk=60_000), of_parts),
-        Case("Parquet", _spec(parquet, ["city"], chunk=1), f"SELECT city, {EVERY_SQL} FROM ({x_table}) GROUP BY city"),
+        Case(
+            "Parquet",
+            _spec(parquet, ["city"], chunk=1),
+            f"SELECT city, {EVERY_SQL} FROM ({x_table}) GROUP BY city",
+        ),
         Case("no keys", _spec(parquet, [], chunk=1), f"SELECT {EVERY_SQL} FROM ({x_table})"),
         Case("upload", _spec(await upload(quoted), ["k"], chunk=240_000), by_k),
         Case("named result", _spec(parts, ["k"], chunk=120_000, output={"name": "soak_parts"}), of_parts),
@@ -71,19 +88,35 @@ async def cases(folder: Path, upload: Callable[[Path], Awaitable[str]]) -> list[
         ),
         Case(
             "a type that widens",
-            _spec(widening, ["k"], [{"fn": "max", "column": "v"}, {"fn": "count", "column": "v"}], chunk=300_000),
+            _spec(
+                widening, ["k"], [{"fn": "max", "column": "v"}, {"fn": "count", "column": "v"}], chunk=300_000
+            ),
             f"SELECT k, max(v) AS max_v, count(v) AS count_v FROM ({_csv(widening, {'k': 'VARCHAR', 'v': 'DOUBLE'})}) GROUP BY k",
             weight=4,
         ),
-        Case("bad data", _spec(quoted, ["k"], chunk=20_000, types={"x": "int64"}), "", weight=3, code="bad_row"),
+        Case(
+            "bad data", _spec(quoted, ["k"], chunk=20_000, types={"x": "int64"}), "", weight=3, code="bad_row"
+        ),
     ]
 
 
-def _spec(source: Path | str, keys: list[str], aggregates: list[Row] | None = None, **rest: Any) -> dict[str, Any]:
+def _spec(
+    source: Path | str, keys: list[str], aggregates: list[Row] | None = None, **rest: Any
+) -> dict[str, Any]:
     uri = source if isinstance(source, str) else f"file://{source}"
-    shape = {"format": "parquet"} if uri.endswith(".parquet") else {"format": "csv", "types": rest.pop("types", {})}
+    shape = (
+        {"format": "parquet"}
+        if uri.endswith(".parquet")
+        else {"format": "csv", "types": rest.pop("types", {})}
+    )
     options = {"chunk_bytes": rest.pop("chunk")} if "chunk" in rest else {}
-    return {"source": {"uris": [uri], **shape}, "group_by": keys, "aggregates": aggregates or EVERY, "options": options, **rest}
+    return {
+        "source": {"uris": [uri], **shape},
+        "group_by": keys,
+        "aggregates": aggregates or EVERY,
+        "options": options,
+        **rest,
+    }
 
 
 def _csv(path: Path, columns: dict[str, str]) -> str:
@@ -95,7 +128,9 @@ def _table(chance: Random, rows: int) -> str:
     lines = ["k,city,n,x"]
     for i in range(rows):
         n = "" if i % 17 == 0 else str(chance.randrange(-(2**40), 2**40))
-        lines.append(f'{chance.choice(["a", "b", "c", "d", "é", ""])},"new ""{i % 7}"",\ntown",{n},{chance.uniform(-1e6, 1e6)!r}')
+        lines.append(
+            f'{chance.choice(["a", "b", "c", "d", "é", ""])},"new ""{i % 7}"",\ntown",{n},{chance.uniform(-1e6, 1e6)!r}'
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -107,7 +142,9 @@ def _parts(folder: Path, chance: Random) -> Path:
 
 
 def _many(chance: Random, rows: int) -> str:
-    return "id,v,w\n" + "".join(f"id{chance.randrange(1000):04d},{chance.randrange(10**9)},{i / 8}\n" for i in range(rows))
+    return "id,v,w\n" + "".join(
+        f"id{chance.randrange(1000):04d},{chance.randrange(10**9)},{i / 8}\n" for i in range(rows)
+    )
 
 
 def _widening(rows: int) -> str:

@@ -38,14 +38,18 @@ class Client:
         tries = 1
         while (answer := await self._once(method, path, request)) is None:
             if time.monotonic() > end:
-                raise GaveUp(f"{method} {path} was not answered within {self.patience:g} s, after {tries} tries")
+                raise GaveUp(
+                    f"{method} {path} was not answered within {self.patience:g} s, after {tries} tries"
+                )
             await asyncio.sleep(self._chance.uniform(0.05, 0.3))
             tries += 1
         return *answer, tries
 
     async def _once(self, method: str, path: str, request: dict[str, Any]) -> tuple[int, Any] | None:
         try:
-            async with self._session.request(method, self._chance.choice(self._urls) + path, **request) as response:
+            async with self._session.request(
+                method, self._chance.choice(self._urls) + path, **request
+            ) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             self.met[type(error).__name__] += 1

@@ -100,8 +100,13 @@ class Cluster:
         self._ends.enter_context(marking(self.mark))
         ports = [steady_port() for _ in range(gateways)]
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
-        self.gateways = [self._node(f"gateway-{no}", "api_service", "serve", GRISTMILL_PORT=str(port)) for no, port in enumerate(ports, 1)]
-        self.workers = [self._node(f"worker-{no}", "worker_service", GRISTMILL_SLOTS="1") for no in range(1, workers + 1)]
+        self.gateways = [
+            self._node(f"gateway-{no}", "api_service", "serve", GRISTMILL_PORT=str(port))
+            for no, port in enumerate(ports, 1)
+        ]
+        self.workers = [
+            self._node(f"worker-{no}", "worker_service", GRISTMILL_SLOTS="1") for no in range(1, workers + 1)
+        ]
         self.held: set[str] = set()
         """Those of "postgres" and "redis" that some fault has in its hands."""
 
@@ -110,10 +115,13 @@ class Cluster:
         return [*self.gateways, *self.workers]
 
     def _node(self, name: str, *module: str, **settings: str) -> Node:
-        link, bell = (self._ends.enter_context(ChaosProxy(url)) for url in (self.postgres.url, self.redis.url))
+        link, bell = (
+            self._ends.enter_context(ChaosProxy(url)) for url in (self.postgres.url, self.redis.url)
+        )
         env = {name: os.environ[name] for name in ("PATH", "LANG", "VIRTUAL_ENV") if name in os.environ}
         env |= {
-            # The folder in the path marks every process of this soak, and is all that a worker's children keep of its environment.
+            # The folder in the path marks every process of this soak, and is all that a worker's children
+            # keep of its environment.
             "PYTHONPATH": os.pathsep.join([str(self.folder / "path"), str(Path(__file__).parents[2])]),
             "GRISTMILL_DATABASE_URL": link.url,
             "GRISTMILL_REDIS_URL": bell.url,
@@ -124,7 +132,14 @@ class Cluster:
             "GRISTMILL_LOG_FORMAT": "json",
         }
         argv = (sys.executable, "-m", *module)
-        command = Command(name=name, argv=argv, log=self.folder / "logs" / f"{name}.log", env=env | settings, cwd=self.folder, grace=30)
+        command = Command(
+            name=name,
+            argv=argv,
+            log=self.folder / "logs" / f"{name}.log",
+            env=env | settings,
+            cwd=self.folder,
+            grace=30,
+        )
         return Node(command, link, bell)
 
     def start(self) -> None:
@@ -133,7 +148,11 @@ class Cluster:
 
     def _start_postgres(self) -> Server:
         """Kept: what was committed is on the disk, so that a killed Postgres comes back with it."""
-        return patiently(lambda: start_postgres(self.folder / "postgres", log=self.folder / "logs" / "postgres.log", kept=True))
+        return patiently(
+            lambda: start_postgres(
+                self.folder / "postgres", log=self.folder / "logs" / "postgres.log", kept=True
+            )
+        )
 
     def _start_redis(self) -> Server:
         return start_valkey(self.folder / "valkey", log=self.folder / "logs" / "valkey.log", kept=False)

@@ -1,6 +1,9 @@
-"""Everything that can be done to a cluster. Each fault is a generator: it does its harm, yields how many seconds to leave it so, and heals.
+"""Everything that can be done to a cluster.
 
-`scale` is the length of a protocol second: all waits are told in units of the periods that they are meant to pass.
+Each fault is a generator: it does its harm, yields how many seconds to leave it so, and heals.
+
+`scale` is the length of a protocol second: all waits are told in units of the periods that they are meant to
+pass.
 """
 
 import pickle
@@ -201,7 +204,10 @@ def end_backends(stage: Stage) -> Fault:
     if "postgres" in stage.cluster.held:
         raise NoTarget
     stage.target = "postgres"
-    with suppress(psycopg.OperationalError), psycopg.connect(stage.cluster.postgres.url, autocommit=True, connect_timeout=2) as connection:
+    with (
+        suppress(psycopg.OperationalError),
+        psycopg.connect(stage.cluster.postgres.url, autocommit=True, connect_timeout=2) as connection,
+    ):
         connection.execute("SET statement_timeout = '2s'")
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity"
@@ -268,14 +274,18 @@ def reset_links(stage: Stage) -> Fault:
 def lose_commit_replies(stage: Stage) -> Fault:
     """Postgres commits, and the worker does not hear of it."""
     with stage.disturbed() as worker:
-        worker.link.lose_commit_replies(times=stage.chance.randint(1, 5), odds=0.5, seed=stage.chance.getrandbits(32))
+        worker.link.lose_commit_replies(
+            times=stage.chance.randint(1, 5), odds=0.5, seed=stage.chance.getrandbits(32)
+        )
         yield stage.lasting(5, 2 * LEASE)
 
 
 # fault matrix: 29
 def lose_commits(stage: Stage) -> Fault:
     with stage.disturbed() as worker:
-        worker.link.cut_before("COMMIT", times=stage.chance.randint(1, 5), odds=0.5, seed=stage.chance.getrandbits(32))
+        worker.link.cut_before(
+            "COMMIT", times=stage.chance.randint(1, 5), odds=0.5, seed=stage.chance.getrandbits(32)
+        )
         yield stage.lasting(5, 2 * LEASE)
 
 

@@ -46,7 +46,13 @@ class Figure:
         return spread(self.values)["p99"]
 
     def document(self) -> dict[str, Any]:
-        return {"name": self.name, "bar": self.bar, "held": self.held, **spread(self.values), "values": [round(v, 3) for v in self.values]}
+        return {
+            "name": self.name,
+            "bar": self.bar,
+            "held": self.held,
+            **spread(self.values),
+            "values": [round(v, 3) for v in self.values],
+        }
 
 
 class Bench:
@@ -56,18 +62,27 @@ class Bench:
         self.cluster = cluster
         self._http = [httpx2.Client(base_url=url, timeout=30) for url in cluster.urls]
         self.long = self._job(write(cluster.data / "long.csv.gz", gzip.compress(BLOCK.encode()), LONG_BLOCKS))
-        self.wide = self._job(write(cluster.data / "wide.csv", BLOCK.encode(), CHUNKS), chunk_bytes=len(BLOCK))
+        self.wide = self._job(
+            write(cluster.data / "wide.csv", BLOCK.encode(), CHUNKS), chunk_bytes=len(BLOCK)
+        )
 
     @staticmethod
     def _job(path: Path, **options: Any) -> dict[str, Any]:
-        source = {"uris": [f"file://{path}"], "format": "csv", "csv": {"header": False, "names": ["k", "v", "w"]}}
+        source = {
+            "uris": [f"file://{path}"],
+            "format": "csv",
+            "csv": {"header": False, "names": ["k", "v", "w"]},
+        }
         return {"source": source, "group_by": ["k"], "aggregates": AGGREGATES, "options": options}
 
     def ready(self) -> None:
         for http in self._http:
             eventually(partial(is_ready, http), "a gateway's readiness")
         eventually(
-            lambda: len(self.sql("SELECT 1 FROM gristmill.workers WHERE seen_at > now() - interval '5 s'")) >= 3, "the workers' start"
+            lambda: (
+                len(self.sql("SELECT 1 FROM gristmill.workers WHERE seen_at > now() - interval '5 s'")) >= 3
+            ),
+            "the workers' start",
         )
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -90,7 +105,9 @@ class Bench:
         return {}
 
     def finished(self, job_id: str) -> dict[str, Any]:
-        return eventually(lambda: (job := self.job(job_id)).get("done") and job, "the end of the job", PATIENCE)
+        return eventually(
+            lambda: (job := self.job(job_id)).get("done") and job, "the end of the job", PATIENCE
+        )
 
     def is_back(self) -> bool:
         return all(is_ready(http) for http in self._http)
@@ -102,15 +119,22 @@ class Bench:
 
     def caught(self, job_id: str) -> tuple[Node, int, int]:
         """The worker that runs the job's long chunk, and that unit and its attempt."""
-        found = "SELECT w.pid, u.id, u.attempt FROM gristmill.units u JOIN gristmill.workers w ON w.id = u.worker"
+        found = (
+            "SELECT w.pid, u.id, u.attempt FROM gristmill.units u JOIN gristmill.workers w ON w.id = u.worker"
+        )
         pid, unit, attempt = eventually(
-            lambda: self.sql(f"{found} WHERE u.job_id = %s AND kind = 'chunk' AND state = 'leased'", job_id), "its lease"
+            lambda: self.sql(f"{found} WHERE u.job_id = %s AND kind = 'chunk' AND state = 'leased'", job_id),
+            "its lease",
         )[0]
         return next(node for node in self.cluster.workers if node.pid == pid), unit, attempt
 
     def again(self, unit: int, attempt: int) -> float | None:
         """When it was leased once more, in seconds since the epoch."""
-        rows = self.sql("SELECT extract(epoch FROM leased_at)::float8 FROM gristmill.units WHERE id = %s AND attempt > %s", unit, attempt)
+        rows = self.sql(
+            "SELECT extract(epoch FROM leased_at)::float8 FROM gristmill.units WHERE id = %s AND attempt > %s",
+            unit,
+            attempt,
+        )
         return rows[0][0] if rows else None
 
     def under_way(self, job_id: str, share: float) -> None:
@@ -166,7 +190,9 @@ def killed_children(bench: Bench, times: int = 60, every: float = 4.0) -> Figure
         worker, unit, attempt = bench.caught(job_id)
         since = time.time()
         send(worker.children, signal.SIGKILL)
-        eventually(lambda one=(job_id, unit, attempt, since): recovered(bench, one, found), "a unit's second lease")
+        eventually(
+            lambda one=(job_id, unit, attempt, since): recovered(bench, one, found), "a unit's second lease"
+        )
         time.sleep(max(0.0, following - time.monotonic()))
     return Figure("SIGKILL of a child: its unit is leased again", found, 1)
 
@@ -180,7 +206,9 @@ def cancels(bench: Bench, times: int = 20) -> Figure:
         for job_id, pids in zip(jobs, busy, strict=True):
             since = time.monotonic()
             bench.cancel(job_id)
-            eventually(lambda pids=pids: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the child's end")
+            eventually(
+                lambda pids=pids: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the child's end"
+            )
             found.append(time.monotonic() - since)
     return Figure("cancel: the CPU is free", found, 5)
 
@@ -207,7 +235,11 @@ def without_redis(bench: Bench, times: int = 5) -> Iterator[Figure]:
         bench.cluster.restart_redis()
 
     for name, harm in {"FLUSHALL": flush, "Redis killed, back without its data": empty}.items():
-        yield Figure(f"{name}: longer than without ({clean:.1f} s)", [took(bench, harm) - clean for _ in range(times)], 10)
+        yield Figure(
+            f"{name}: longer than without ({clean:.1f} s)",
+            [took(bench, harm) - clean for _ in range(times)],
+            10,
+        )
 
 
 def without_postgres(bench: Bench, times: int = 2, away: float = 30.0) -> Iterator[Figure]:
@@ -215,7 +247,9 @@ def without_postgres(bench: Bench, times: int = 2, away: float = 30.0) -> Iterat
     for _ in range(times):
         job_id = bench.submit(bench.wide)
         bench.under_way(job_id, 0.3)
-        before = dict(bench.sql("SELECT id, attempt FROM gristmill.units WHERE job_id = %s AND state = 'done'", job_id))
+        before = dict(
+            bench.sql("SELECT id, attempt FROM gristmill.units WHERE job_id = %s AND state = 'done'", job_id)
+        )
         bench.cluster.kill_postgres()
         time.sleep(away)
         bench.cluster.restart_postgres()
@@ -250,7 +284,9 @@ def rolling_restarts(bench: Bench, rounds: int = 20) -> Iterator[Figure]:
         [life.job_id for life in load.lives],
     )
     yield Figure(
-        f"{rounds} rolling restarts under {len(load.lives)} jobs: jobs that went wrong (number)", [float(len(wrong) + len(load.bugs))], 0
+        f"{rounds} rolling restarts under {len(load.lives)} jobs: jobs that went wrong (number)",
+        [float(len(wrong) + len(load.bugs))],
+        0,
     )
     yield Figure(f"{rounds} rolling restarts: attempts charged (number)", [float(charged[0][0])], 0)
 
@@ -268,5 +304,8 @@ def measured(cluster: Cluster) -> Iterator[Figure]:
 
 
 def text(document: dict[str, Any]) -> str:
-    rows = {f["name"]: f"{words(f)}   at most {f['bar']:g}: {'yes' if f['held'] else 'NO'}" for f in document["figures"]}
+    rows = {
+        f["name"]: f"{words(f)}   at most {f['bar']:g}: {'yes' if f['held'] else 'NO'}"
+        for f in document["figures"]
+    }
     return table(f"default periods, {document['versions']['cores']} cores", rows)

@@ -11,9 +11,21 @@ from tests.soak.cluster import Cluster
 from tests.soak.life import Life
 from tests.soak.watch import Watch, broken, members
 
-BUGS = {"unit.bug", "child.bug", "slot.failed", "loop.bug", "worker.loop_ended", "worker.stuck", "gateway.stuck", "request.bug"}
+BUGS = {
+    "unit.bug",
+    "child.bug",
+    "slot.failed",
+    "loop.bug",
+    "worker.loop_ended",
+    "worker.stuck",
+    "gateway.stuck",
+    "request.bug",
+}
 MOST_REDIS_KEYS = 100
-"""Three messages, for three slots, each with at most three keys of arq; and room for what is just being replaced."""
+"""Three messages, for three slots, each with at most three keys of arq.
+
+And room for what is just being replaced.
+"""
 
 Finding = tuple[str, str]
 """Kind and words; the kinds are those of `KINDS`."""
@@ -42,13 +54,24 @@ def of_cluster(cluster: Cluster, watch: Watch, lives: list[Life]) -> Iterator[Fi
     yield from (("leak", f"child process {pid} outlived its worker") for pid in watch.orphans)
     if (most := max(watch.samples["Redis keys"], default=0)) > MOST_REDIS_KEYS:
         yield "leak", f"{most:.0f} keys in Redis"
-    yield from (("bug", f"{node.name} ended by itself: {end}") for node in cluster.nodes for end in node.unexpected_ends)
+    yield from (
+        ("bug", f"{node.name} ended by itself: {end}")
+        for node in cluster.nodes
+        for end in node.unexpected_ends
+    )
     yield from of_logs(cluster.folder / "logs")
 
 
 def of_keys(connection: psycopg.Connection, lives: list[Life]) -> Iterator[Finding]:
-    """Every accepted job has a row, unless it was deleted; a key has one job at most; no row is without a key that was sent."""
-    rows = dict(connection.execute("SELECT id, idempotency_key FROM gristmill.jobs WHERE idempotency_key LIKE 'soak-%'"))
+    """Every accepted job has a row, unless it was deleted; a key has one job at most.
+
+    No row is without a key that was sent.
+    """
+    rows = dict(
+        connection.execute(
+            "SELECT id, idempotency_key FROM gristmill.jobs WHERE idempotency_key LIKE 'soak-%'"
+        )
+    )
     sent = {life.key: life for life in lives}
     yield from (
         ("lost", f"{life.job_id} was accepted and has no row")
@@ -68,13 +91,19 @@ def of_names(connection: psycopg.Connection) -> Iterator[Finding]:
         "SELECT r.name, r.current, max(j.version) FROM gristmill.results r JOIN gristmill.jobs j"
         " ON j.result_name = r.name AND j.tenant = r.tenant AND j.state = 'succeeded' GROUP BY r.name, r.current"
     )
-    yield from (("wrong", f"{name} shows version {shown}, not {last}") for name, shown, last in newest if shown != last)
+    yield from (
+        ("wrong", f"{name} shows version {shown}, not {last}")
+        for name, shown, last in newest
+        if shown != last
+    )
 
 
 def of_logs(folder: Path) -> Iterator[Finding]:
     for log in sorted(folder.glob("*.log")):
         for line in log.read_text(errors="replace").splitlines():
-            if line.startswith("Traceback") or (line.startswith("{") and json.loads(line).get("event") in BUGS):
+            if line.startswith("Traceback") or (
+                line.startswith("{") and json.loads(line).get("event") in BUGS
+            ):
                 yield "bug", f"{log.name}: {line[:2000]}"
 
 

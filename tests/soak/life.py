@@ -71,7 +71,9 @@ class Living:
         """The job document once it is done."""
         end = time.monotonic() + self._client.patience
         while True:
-            status, job, _ = await self._client.ask("GET", f"/v1/jobs/{life.job_id}", headers={"Prefer": "wait=5"})
+            status, job, _ = await self._client.ask(
+                "GET", f"/v1/jobs/{life.job_id}", headers={"Prefer": "wait=5"}
+            )
             if status != 200:
                 life.blame("lost", f"{status} for a job that was accepted: {job}")
                 raise GaveUp("not found")
@@ -88,7 +90,9 @@ class Living:
         job = await self.ended(life)
         if life.case.code is not None:
             if (job["state"], (job["error"] or {}).get("code")) != ("failed", life.case.code):
-                life.blame("state", f"should have failed with {life.case.code}: {job['state']} {job['error']}")
+                life.blame(
+                    "state", f"should have failed with {life.case.code}: {job['state']} {job['error']}"
+                )
         elif job["state"] != "succeeded":
             life.blame("state", f"{job['state']}: {job['error']}")
         else:
@@ -101,7 +105,9 @@ class Living:
             life.blame("wrong", f"digest {result['digest']}, not {case.digest}")
         if job["progress"]["rows"]["read"] != case.read:
             life.blame("twice", f"{job['progress']['rows']['read']} rows read, not {case.read}")
-        status, page, _ = await self._client.ask("GET", f"/v1/jobs/{life.job_id}/rows", params={"limit": 10_000})
+        status, page, _ = await self._client.ask(
+            "GET", f"/v1/jobs/{life.job_id}/rows", params={"limit": 10_000}
+        )
         if status != 200 or sorted(map(repr, page["items"])) != sorted(map(repr, case.rows)):
             life.blame("wrong", f"other rows than without faults: {status}")
         status, receipt, _ = await self._client.ask("GET", f"/v1/jobs/{life.job_id}/receipt")

@@ -1,4 +1,7 @@
-"""The closed loop: as many jobs in flight as asked for, of all cases and all ways, until told to stop; in a thread with a loop of its own."""
+"""The closed loop: as many jobs in flight as asked for, of all cases and all ways, until told to stop.
+
+In a thread with a loop of its own.
+"""
 
 import asyncio
 import threading
@@ -29,7 +32,13 @@ class Load(threading.Thread):
     ) -> None:
         super().__init__(name="load", daemon=True)
         self._shares = shares
-        self._urls, self._cases, self._seed, self._in_flight, self._patience = urls, known, seed, in_flight, patience
+        self._urls, self._cases, self._seed, self._in_flight, self._patience = (
+            urls,
+            known,
+            seed,
+            in_flight,
+            patience,
+        )
         self._stopping = threading.Event()
         self._numbers = iter(range(10**9))
         self.lives: list[Life] = []
@@ -89,7 +98,9 @@ async def _prepared(urls: list[str], folder: Path, patience: float) -> list[Case
 
 
 async def _upload(client: Client, path: Path) -> str:
-    _, body, _ = await client.ask("POST", "/v1/uploads", params={"filename": path.name}, data=path.read_bytes())
+    _, body, _ = await client.ask(
+        "POST", "/v1/uploads", params={"filename": path.name}, data=path.read_bytes()
+    )
     uri: str = body["uri"]
     return uri
 

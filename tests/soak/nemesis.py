@@ -43,7 +43,10 @@ class Nemesis:
 
     # fault matrix: 55
     def rage(self, until: Callable[[], bool]) -> None:
-        """Inject faults until told to stop; then heal them all. Runs in the main thread, which starts every process."""
+        """Inject faults until told to stop; then heal them all.
+
+        Runs in the main thread, which starts every process.
+        """
         pauses = Random(f"{self._seed} pauses")
         due: list[tuple[float, int, Fault, Injected]] = []
         following = time.monotonic()
@@ -77,7 +80,9 @@ class Nemesis:
         if pause is not None:
             heapq.heappush(due, (time.monotonic() + pause, number, fault, injected))
 
-    def _go_on(self, due: list[tuple[float, int, Fault, Injected]], number: int, fault: Fault, injected: Injected) -> None:
+    def _go_on(
+        self, due: list[tuple[float, int, Fault, Injected]], number: int, fault: Fault, injected: Injected
+    ) -> None:
         pause = next(fault, None)
         injected.ended = time.time()
         if pause is None:
@@ -87,7 +92,9 @@ class Nemesis:
 
     def _note(self, what: str, fault: Injected) -> None:
         with (self._cluster.folder / "logs" / "faults.log").open("a") as log:
-            log.write(f"{time.strftime('%H:%M:%S')}.{int(time.time() % 1 * 1000):03d} {what} {fault.kind} {fault.target}\n")
+            log.write(
+                f"{time.strftime('%H:%M:%S')}.{int(time.time() % 1 * 1000):03d} {what} {fault.kind} {fault.target}\n"
+            )
 
     def revive(self) -> None:
         """A service that ended on its own is a finding, but the rest shall go on."""

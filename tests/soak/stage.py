@@ -25,7 +25,10 @@ class NoTarget(Exception):
 
 @dataclass
 class Stage:
-    """What a fault acts on. `struck` collects the jobs whose unit was held by a process that was struck; `{"*"}` means all."""
+    """What a fault acts on.
+
+    `struck` collects the jobs whose unit was held by a process that was struck; `{"*"}` means all.
+    """
 
     cluster: Cluster
     watch: Watch
@@ -43,7 +46,10 @@ class Stage:
 
     @contextmanager
     def held(self, nodes: list[Node], most: int) -> Iterator[Node]:
-        """One of these that no other fault holds, unless *most* are held already; on the way out it is up and goes on."""
+        """One of these that no other fault holds, unless *most* are held already.
+
+        On the way out it is up and goes on.
+        """
         free = [node for node in nodes if not node.held]
         if not free or sum(node.held for node in nodes) >= most:
             raise NoTarget
@@ -59,11 +65,16 @@ class Stage:
 
     @contextmanager
     def busy_worker(self) -> Iterator[tuple[Node, list[Held]]]:
-        """A worker, stopped in the middle of its work, and the leases that it holds; none if it has nothing to do for a while."""
+        """A worker, stopped in the middle of its work, and the leases that it holds.
+
+        None if it has nothing to do for a while.
+        """
         with self.worker() as worker:
             leases = self._catch(worker)
             # A job that fails for being unlucky would hide one that fails for a bug.
-            if any(held.deaths > LIMITS["death"] - 3 or held.crashes > LIMITS["crash"] - 3 for held in leases):
+            if any(
+                held.deaths > LIMITS["death"] - 3 or held.crashes > LIMITS["crash"] - 3 for held in leases
+            ):
                 raise NoTarget
             self.struck |= {held.job for held in leases}
             yield worker, leases
@@ -109,7 +120,10 @@ class Stage:
     @contextmanager
     def talking(self) -> Iterator["redis.Redis"]:
         """With Redis; when it is away there is nothing to break."""
-        with suppress(redis.RedisError, OSError), redis.Redis.from_url(self.cluster.redis.url, socket_timeout=2) as client:
+        with (
+            suppress(redis.RedisError, OSError),
+            redis.Redis.from_url(self.cluster.redis.url, socket_timeout=2) as client,
+        ):
             yield client
 
 

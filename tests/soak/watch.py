@@ -39,7 +39,9 @@ EFFORTS = """SELECT u.job_id, count(*), sum(greatest(u.attempt - 1, 0)), sum(u.d
 FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id WHERE j.finished_at > now() - interval '30 s' GROUP BY u.job_id"""
 
 AGE_JOBS = "UPDATE gristmill.jobs SET finished_at = finished_at - interval '30 days' WHERE id = ANY (%s)"
-AGE_VERSIONS = "UPDATE gristmill.versions SET published_at = published_at - interval '30 days' WHERE job_id = ANY (%s)"
+AGE_VERSIONS = (
+    "UPDATE gristmill.versions SET published_at = published_at - interval '30 days' WHERE job_id = ANY (%s)"
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,10 @@ class Watch(threading.Thread):
         """Invariants of the ledger that did not hold at some moment."""
         self.orphans: set[int] = set()
         self.efforts: dict[str, dict[str, int]] = {}
-        """By job that has ended: its units, how often one was leased again, and why; and how often its epoch was raised."""
+        """By job that has ended: its units, how often one was leased again, and why.
+
+        And how often its epoch was raised.
+        """
 
     def expect(self, what: str, units: Iterable[Held]) -> None:
         """Measure from now until each of these units is leased again."""
@@ -103,7 +108,9 @@ class Watch(threading.Thread):
             self._stopping.wait(LOOK_SECONDS)
 
     def _connected(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self._cluster.postgres.url, autocommit=True, connect_timeout=3, application_name="soak")
+        return psycopg.connect(
+            self._cluster.postgres.url, autocommit=True, connect_timeout=3, application_name="soak"
+        )
 
     def _look_on(self, connection: psycopg.Connection[Any]) -> None:
         sampled = 0.0
@@ -138,7 +145,9 @@ class Watch(threading.Thread):
             self._waiting = [recovery for recovery in self._waiting if recovery not in settled]
 
     def _age(self, connection: psycopg.Connection[Any]) -> None:
-        young = [life for life in self._spent if not life.aged and not life.wrong and life.job_id in self.efforts]
+        young = [
+            life for life in self._spent if not life.aged and not life.wrong and life.job_id in self.efforts
+        ]
         for life in young:
             life.aged = True
         for statement in (AGE_VERSIONS, AGE_JOBS):
@@ -146,13 +155,18 @@ class Watch(threading.Thread):
 
     def _sample(self, connection: psycopg.Connection[Any]) -> None:
         names = ("units", "again", "deaths", "crashes", "errors", "widened")
-        self.efforts |= {row[0]: dict(zip(names, map(int, row[1:]), strict=True)) for row in connection.execute(EFFORTS)}
+        self.efforts |= {
+            row[0]: dict(zip(names, map(int, row[1:]), strict=True)) for row in connection.execute(EFFORTS)
+        }
         self._age(connection)
         for name, size in connection.execute(SIZES):
             self.samples[f"bytes of {name}"].append(float(size))
         for name, size in resident(self._cluster).items():
             self.samples[f"RSS of {name}"].append(size)
-        with suppress(redis.RedisError), redis.Redis.from_url(self._cluster.redis.url, socket_timeout=1) as client:
+        with (
+            suppress(redis.RedisError),
+            redis.Redis.from_url(self._cluster.redis.url, socket_timeout=1) as client,
+        ):
             self.samples["Redis keys"].append(sum(b"soak" not in key for key in client.scan_iter(count=1000)))
         suspects = orphans(self._cluster)
         self.orphans |= suspects & self._suspects
@@ -170,7 +184,10 @@ async def broken(url: str, *, deep: bool) -> list[str]:
 
 def held_by(cluster: Cluster, pid: int) -> list[Held]:
     """The leases of the worker with this process id, at this moment."""
-    with suppress(psycopg.OperationalError), psycopg.connect(cluster.postgres.url, autocommit=True, connect_timeout=2) as connection:
+    with (
+        suppress(psycopg.OperationalError),
+        psycopg.connect(cluster.postgres.url, autocommit=True, connect_timeout=2) as connection,
+    ):
         return [Held(*row) for row in connection.execute(f"{LEASES} AND w.pid = %s", (pid,))]
     return []
 
@@ -207,5 +224,8 @@ def members(mark: int) -> list[tuple[int, int]]:
 def level(values: list[float]) -> dict[str, float]:
     """The median of each third of a run, and the most: what leaks, grows from third to third."""
     third = max(1, len(values) // 3)
-    thirds = [statistics.median(part) for part in (values[:third], values[third : 2 * third] or values, values[-third:])]
+    thirds = [
+        statistics.median(part)
+        for part in (values[:third], values[third : 2 * third] or values, values[-third:])
+    ]
     return {"first": thirds[0], "second": thirds[1], "third": thirds[2], "most": max(values)}

@@ -1,6 +1,9 @@
-"""`python -m tests.support.capless COMMAND...`: run it as root without capabilities; an ordinary user has none anyway.
+"""`python -m tests.support.capless COMMAND...`: run it as root without capabilities.
 
-Such a root is to another what an ordinary user is to itself: it owns the same files, and may not look into every process.
+An ordinary user has none anyway.
+
+Such a root is to another what an ordinary user is to itself: it owns the same files, and may not look into
+every process.
 """
 
 import os

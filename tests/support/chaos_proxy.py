@@ -1,16 +1,15 @@
-"""A TCP proxy before Postgres or Redis that misbehaves on command. It lives in a thread of its own; every method may be called from anywhere.
+"""A TCP proxy before Postgres or Redis that misbehaves on command.
 
-with ChaosProxy(database_url) as proxy:
-    stack = Stack(proxy.url, ...)
-    proxy.black_hole()                                # no byte goes either way, no connection ends
-    proxy.heal()
-    proxy.reset()                                     # RST for every connection that is open
-    proxy.refuse()                                    # and for every new one, until `heal`
-    proxy.latency = 0.05                              # seconds before each piece of data
-    proxy.lose_commit_replies("SET state = 'done'")   # the transaction is committed, its client hears only RST
-    proxy.cut_before("COMMIT")                        # the client's statement never arrives
-    proxy.cut_copies()                                # RST in the middle of a COPY
-    proxy.faults                                      # how many of those really happened
+It lives in a thread of its own; every method may be called from anywhere.
+
+with ChaosProxy(database_url) as proxy: stack = Stack(proxy.url, ...) proxy.black_hole()
+# no byte goes either way, no connection ends proxy.heal() proxy.reset()                                     #
+RST for every connection that is open proxy.refuse()                                    # and for every new
+one, until `heal` proxy.latency = 0.05                              # seconds before each piece of data
+proxy.lose_commit_replies("SET state = 'done'")   # the transaction is committed, its client hears only RST
+proxy.cut_before("COMMIT")                        # the client's statement never arrives proxy.cut_copies()
+# RST in the middle of a COPY proxy.faults                                      # how many of those really
+happened
 """
 
 import asyncio
@@ -31,7 +30,10 @@ WRITES = ("INSERT INTO", "UPDATE gristmill", "DELETE FROM")
 
 
 class Cut(Exception):
-    """The connection that this was raised for shall end with RST; `share` of the present piece of data goes through before."""
+    """The connection that this was raised for shall end with RST.
+
+    `share` of the present piece of data goes through before.
+    """
 
     def __init__(self, share: float = 0.0) -> None:
         super().__init__()
@@ -41,7 +43,9 @@ class Cut(Exception):
 class Link:
     """One client's connection and its connection to the server."""
 
-    def __init__(self, proxy: "ChaosProxy", client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, proxy: "ChaosProxy", client: asyncio.StreamWriter, server: asyncio.StreamWriter
+    ) -> None:
         self.proxy, self._client, self._server = proxy, client, server
         self._transaction: list[str] = []
         self._begun = False
@@ -86,7 +90,9 @@ class Link:
     def reset(self) -> None:
         for writer in (self._client, self._server):
             with contextlib.suppress(OSError):
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                )
             writer.transport.abort()
 
 
@@ -101,7 +107,9 @@ class ChaosProxy:
         self.speaks_postgres = parts.scheme.startswith("postgres")
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        self.url = urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{self.port}".lstrip("@")))
+        self.url = urlunsplit(
+            parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{self.port}".lstrip("@"))
+        )
         self.latency = 0.0
         self.faults = 0
         self._orders: dict[str, Callable[[str], bool]] = {}
@@ -111,7 +119,9 @@ class ChaosProxy:
         self._loop: asyncio.AbstractEventLoop
         self._healed, self._ended = asyncio.Event(), asyncio.Event()
         self._started = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name=f"chaos-proxy-{self.port}", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run()), name=f"chaos-proxy-{self.port}", daemon=True
+        )
 
     def __enter__(self) -> "ChaosProxy":
         self._thread.start()
@@ -136,9 +146,13 @@ class ChaosProxy:
         """Behave; what was swallowed in a black hole arrives now, as TCP would have it."""
         self.latency = 0.0
         self._orders.clear()
-        self._call(lambda: (setattr(self, "_swallowed", None), setattr(self, "_refusing", False), self._healed.set()))
+        self._call(
+            lambda: (setattr(self, "_swallowed", None), setattr(self, "_refusing", False), self._healed.set())
+        )
 
-    def lose_commit_replies(self, statement: str = ANY, *, times: int = 1, odds: float = 1.0, seed: int = 0) -> None:
+    def lose_commit_replies(
+        self, statement: str = ANY, *, times: int = 1, odds: float = 1.0, seed: int = 0
+    ) -> None:
         """Of transactions that contain *statement*, and of writes by themselves: the server commits, the client never hears of it."""
         self._orders["commit"] = _order(statement, times, odds, seed)
 
@@ -196,7 +210,10 @@ class ChaosProxy:
             return
         link = Link(self, client, server)
         self._links.add(link)
-        pumps = {asyncio.create_task(link.upward(from_client)), asyncio.create_task(link.downward(from_server))}
+        pumps = {
+            asyncio.create_task(link.upward(from_client)),
+            asyncio.create_task(link.downward(from_server)),
+        }
         try:
             done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             if any(isinstance(pump.exception(), Cut) for pump in done):

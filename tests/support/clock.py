@@ -1,7 +1,8 @@
 """Postgres' clock in a test's hand: the product's SQL, as it is, reads the time from a row that only the test moves.
 
-`now()` is an ordinary function that is found through the search path. A connection whose path names schema `clock` before `pg_catalog` calls
-ours; the defaults of columns were bound when the tables were made, so they are pointed at it too.
+`now()` is an ordinary function that is found through the search path. A connection whose path names schema
+`clock` before `pg_catalog` calls ours; the defaults of columns were bound when the tables were made, so they
+are pointed at it too.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,10 @@ from typing import Any
 import psycopg
 
 SEARCH_PATH = "clock, pg_catalog, public"
-"""For the `server_settings` of every connection that has to see the clock; pg_catalog has to be named, or it would come first."""
+"""For the `server_settings` of every connection that has to see the clock.
+
+Pg_catalog has to be named, or it would come first.
+"""
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 

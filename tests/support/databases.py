@@ -48,7 +48,10 @@ def template(postgres: str) -> Iterator[None]:
 
 @contextmanager
 def own_database(postgres: str, purpose: str) -> Iterator[str]:
-    """A migrated database, named after its purpose, as its service reaches it. *postgres* is the DSN of a superuser."""
+    """A migrated database, named after its purpose, as its service reaches it.
+
+    *postgres* is the DSN of a superuser.
+    """
     name = f"gristmill_{purpose}_{os.getpid()}"
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")

@@ -17,7 +17,18 @@ from shared.db.units import UnitStore
 from shared.spec.version import STATE_VERSION
 from tests.support.transitions import UNCHECKED
 
-PROBLEM_KEYS = {"type", "title", "status", "detail", "instance", "request_id", "code", "category", "retryable", "errors"}
+PROBLEM_KEYS = {
+    "type",
+    "title",
+    "status",
+    "detail",
+    "instance",
+    "request_id",
+    "code",
+    "category",
+    "retryable",
+    "errors",
+}
 SPEC = {"source": {"uris": ["file:///nowhere"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
 
 
@@ -63,11 +74,20 @@ async def database(settings):
         await pool.close()
 
 
-async def insert_job(settings, *, name: str | None = None, labels: dict[str, str] | None = None, tenant: str = "default") -> str:
+async def insert_job(
+    settings, *, name: str | None = None, labels: dict[str, str] | None = None, tenant: str = "default"
+) -> str:
     pool = connect(settings.database_url, name="test", size=2)
     try:
         job, _ = await JobStore(pool).submit(
-            tenant, SPEC, "sha256:0", idempotency_key=None, priority=5, labels=labels or {}, result_name=name, state_version=1
+            tenant,
+            SPEC,
+            "sha256:0",
+            idempotency_key=None,
+            priority=5,
+            labels=labels or {},
+            result_name=name,
+            state_version=1,
         )
     finally:
         await pool.close()
@@ -76,16 +96,25 @@ async def insert_job(settings, *, name: str | None = None, labels: dict[str, str
 
 async def finish_job(settings, job_id: str, *, state: str = "succeeded", **columns: Any) -> None:
     now = datetime.now(UTC)
-    values = {"state": state, "phase": "publishing", "started_at": now - timedelta(seconds=1), "finished_at": now} | columns
+    values = {
+        "state": state,
+        "phase": "publishing",
+        "started_at": now - timedelta(seconds=1),
+        "finished_at": now,
+    } | columns
     assignments = ", ".join(f"{column} = ${no}" for no, column in enumerate(values, 2))
     async with database(settings) as connection:
         await connection.execute(UNCHECKED)
         await connection.execute(
-            f"UPDATE gristmill.jobs SET {assignments}, revision = revision + 1 WHERE id = $1", job_id, *values.values()
+            f"UPDATE gristmill.jobs SET {assignments}, revision = revision + 1 WHERE id = $1",
+            job_id,
+            *values.values(),
         )
 
 
-async def publish(settings, columns: dict[str, str], rows: list[tuple], *, name: str | None = None, tenant: str = "default") -> str:
+async def publish(
+    settings, columns: dict[str, str], rows: list[tuple], *, name: str | None = None, tenant: str = "default"
+) -> str:
     """A succeeded job whose version table holds *rows*, numbered from 1; returns its id."""
     job_id = await insert_job(settings, name=name, tenant=tenant)
     shape = [{"name": column, "type": kind} for column, kind in columns.items()]
@@ -97,7 +126,14 @@ async def publish(settings, columns: dict[str, str], rows: list[tuple], *, name:
             await tx.execute(primary_key(job_id))
             numbered = [(number, *row) for number, row in enumerate(rows, 1)]
             await tx.copy_records_to_table(job_id, schema_name="gristmill_results", records=numbered)
-            version = {"name": name, "version": number, "rows": len(rows), "digest": "sha256:0", "columns": shape, "key_columns": 1}
+            version = {
+                "name": name,
+                "version": number,
+                "rows": len(rows),
+                "digest": "sha256:0",
+                "columns": shape,
+                "key_columns": 1,
+            }
             store = MergeStore(pool, UnitStore(pool, Timings(), STATE_VERSION))
             result = await store.store_version(tx, job_id, version, tenant)
     finally:

@@ -20,11 +20,19 @@ def alive(now: Snapshot, worker: str | None) -> bool:
 
 
 def expired(now: Snapshot) -> list[Any]:
-    return [u for u in now.units.values() if u.state == "leased" and (not alive(now, u.worker) or u.deadline_at <= now.now)]
+    return [
+        u
+        for u in now.units.values()
+        if u.state == "leased" and (not alive(now, u.worker) or u.deadline_at <= now.now)
+    ]
 
 
 def ready(now: Snapshot, unit: Any) -> bool:
-    return unit.state == "pending" and unit.not_before <= now.now and now.jobs[unit.job_id].state in {"queued", "running"}
+    return (
+        unit.state == "pending"
+        and unit.not_before <= now.now
+        and now.jobs[unit.job_id].state in {"queued", "running"}
+    )
 
 
 def claimable(now: Snapshot, unit: Any, state_version: int) -> bool:
@@ -42,7 +50,9 @@ def live_slots(now: Snapshot) -> dict[str, int]:
 
 def room_for_long(now: Snapshot, tenant: str) -> bool:
     """A tenant's long merges and publishes leave a slot to the others, if there are two."""
-    taken = sum(u.state == "leased" and long(u) and now.jobs[u.job_id].tenant == tenant for u in now.units.values())
+    taken = sum(
+        u.state == "leased" and long(u) and now.jobs[u.job_id].tenant == tenant for u in now.units.values()
+    )
     return taken < max(1, sum(live_slots(now).values()) - 1)
 
 
@@ -61,7 +71,11 @@ def in_need(now: Snapshot, state_version: int) -> int:
 def may_make_room(now: Snapshot, state_version: int) -> set[int]:
     """The units of which one has to make room, if a tenant is in need: of those with the most leases, what has run for its time."""
     live = live_slots(now)
-    leased = [u for u in now.units.values() if u.state == "leased" and u.worker in live and u.state_version == state_version]
+    leased = [
+        u
+        for u in now.units.values()
+        if u.state == "leased" and u.worker in live and u.state_version == state_version
+    ]
     held: dict[str, list[Any]] = {}
     for unit in leased:
         held.setdefault(now.jobs[unit.job_id].tenant, []).append(unit)
@@ -83,12 +97,20 @@ def leases_of(now: Snapshot, tenant: str) -> int:
 
 def holds(now: Snapshot, lease: Any) -> bool:
     unit = now.units.get(lease.id)
-    return unit is not None and (unit.state, unit.attempt, unit.worker) == ("leased", lease.attempt, lease.worker)
+    return unit is not None and (unit.state, unit.attempt, unit.worker) == (
+        "leased",
+        lease.attempt,
+        lease.worker,
+    )
 
 
 def done_by(now: Snapshot, lease: Any) -> bool:
     unit = now.units.get(lease.id)
-    return unit is not None and (unit.state, unit.attempt, unit.worker) == ("done", lease.attempt, lease.worker)
+    return unit is not None and (unit.state, unit.attempt, unit.worker) == (
+        "done",
+        lease.attempt,
+        lease.worker,
+    )
 
 
 def stuck(now: Snapshot) -> list[Any]:
@@ -130,11 +152,18 @@ def _fan_in(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
     for kind, earlier, first in (("chunk", "plan", 1), ("merge", "chunk", 2), ("publish", "merge", 3)):
         if by_kind[kind] and phase < first:
             yield f"has {kind} units while {job.phase}"
-        if phase >= first and job.state != "cancelling" and not job.finished_at and any(u.state != "done" for u in by_kind[earlier]):
+        if (
+            phase >= first
+            and job.state != "cancelling"
+            and not job.finished_at
+            and any(u.state != "done" for u in by_kind[earlier])
+        ):
             yield f"is {job.phase} before every {earlier} is done"
     payloads = [json.loads(u.payload) for u in by_kind["merge"]]
     ranges = sorted((p["first"], p["end"]) for p in payloads)
-    if phase >= 2 and (ranges[0][0] != 0 or ranges[-1][1] != 1024 or any(a[1] != b[0] for a, b in pairwise(ranges))):
+    if phase >= 2 and (
+        ranges[0][0] != 0 or ranges[-1][1] != 1024 or any(a[1] != b[0] for a, b in pairwise(ranges))
+    ):
         yield f"merges {ranges}"
     if phase == 3 and len(by_kind["publish"]) != 1:
         yield f"has {len(by_kind['publish'])} publish units"
@@ -155,7 +184,11 @@ def _epochs(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
 def _chunks(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
     """Ledger and partial agree: a done chunk has its pieces, all by its last attempt, and nothing else has any."""
     for unit in units:
-        pieces = [json.loads(row.data) for (owner, no, _), row in now.partials.items() if (owner, no) == (job.id, unit.no)]
+        pieces = [
+            json.loads(row.data)
+            for (owner, no, _), row in now.partials.items()
+            if (owner, no) == (job.id, unit.no)
+        ]
         if unit.kind != "chunk" or (not pieces and (unit.state != "done" or job.finished_at)):
             continue
         writers = [(p["unit"], p["attempt"]) for p in pieces]
@@ -171,7 +204,10 @@ def _result(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
 
 
 def unlawful(old: Snapshot, new: Snapshot) -> Iterator[str]:
-    """Every violation that shows between two looks, one operation or several apart; a retry is allowed at any time."""
+    """Every violation that shows between two looks, one operation or several apart.
+
+    A retry is allowed at any time.
+    """
     for key, job in old.jobs.items():
         if key in new.jobs:
             yield from (f"{key} {what}" for what in _job_unlawful(job, new.jobs[key]))
@@ -201,11 +237,21 @@ def _unit_unlawful(before: Any, after: Any) -> Iterator[str]:
     if after.attempt < before.attempt:
         yield f"fell from attempt {before.attempt} to {after.attempt}"
     if after.epoch == before.epoch:
-        if before.state in {"done", "failed", "cancelled"} and (before.state, before.attempt) != (after.state, after.attempt):
+        if before.state in {"done", "failed", "cancelled"} and (before.state, before.attempt) != (
+            after.state,
+            after.attempt,
+        ):
             yield f"was {before.state} and is {after.state}"
         if before.state == "done" and before != after:
             yield "was rewritten after it was done"
-        if any(getattr(after, count) < getattr(before, count) for count in ("deaths", "crashes", "errors", "ooms", "preemptions")):
+        if any(
+            getattr(after, count) < getattr(before, count)
+            for count in ("deaths", "crashes", "errors", "ooms", "preemptions")
+        ):
             yield "was forgiven a charge"
-        if before.state == after.state == "leased" and (before.attempt, before.worker) == (after.attempt, after.worker) and before != after:
+        if (
+            before.state == after.state == "leased"
+            and (before.attempt, before.worker) == (after.attempt, after.worker)
+            and before != after
+        ):
             yield "changed while it was leased"

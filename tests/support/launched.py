@@ -18,14 +18,31 @@ END_SECONDS = 100  # a whole run of the demo, on a machine that does other thing
 
 
 class Launched:
-    """`gristmill <words>` in the folder `cwd`. `path` comes first on the children's PYTHONPATH: packages there stand in for the services."""
+    """`gristmill <words>` in the folder `cwd`.
 
-    def __init__(self, *words: str, cwd: Path, path: Path | None = None, env: dict[str, str] | None = None, terminal: bool = False):
+    `path` comes first on the children's PYTHONPATH: packages there stand in for the services.
+    """
+
+    def __init__(
+        self,
+        *words: str,
+        cwd: Path,
+        path: Path | None = None,
+        env: dict[str, str] | None = None,
+        terminal: bool = False,
+    ):
         self.mark = new_mark()
-        python_path = os.pathsep.join(str(entry) for entry in (path, ROOT, os.environ.get("PYTHONPATH")) if entry)
+        python_path = os.pathsep.join(
+            str(entry) for entry in (path, ROOT, os.environ.get("PYTHONPATH")) if entry
+        )
         command = [sys.executable, "-m", "gristmill.cli", *words]
         if terminal:
-            command = [sys.executable, "-c", "import pty, sys, os; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))", *command]
+            command = [
+                sys.executable,
+                "-c",
+                "import pty, sys, os; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))",
+                *command,
+            ]
         with marking(self.mark):
             self.process = subprocess.Popen(
                 command,

@@ -53,7 +53,9 @@ class Worker:
         self.idle: set[tuple[int, int]] = set()
 
     async def beat(self) -> dict[tuple[int, int], bool]:
-        return await self.stores.workers.beat(self.id, host="h", pid=1, version="0", slots=self.slots, able=self.slots, draining=False)
+        return await self.stores.workers.beat(
+            self.id, host="h", pid=1, version="0", slots=self.slots, able=self.slots, draining=False
+        )
 
 
 class ProtocolSteps(RuleBasedStateMachine):
@@ -63,7 +65,8 @@ class ProtocolSteps(RuleBasedStateMachine):
         super().__init__()
         self.world.reset()
         self.workers = [
-            Worker(self.world, no, slots=slots, state_version=version) for no, (slots, version) in enumerate([(2, 1), (1, 1), (1, 2)])
+            Worker(self.world, no, slots=slots, state_version=version)
+            for no, (slots, version) in enumerate([(2, 1), (1, 1), (1, 2)])
         ]
         self.born = len(self.workers)
         self.leases: list[tuple[Lease, Stores]] = []
@@ -103,16 +106,25 @@ class ProtocolSteps(RuleBasedStateMachine):
         """Of a unit, of a job, or of whatever is fairest, as *asked*."""
         lease, before, changes = self.step(worker.stores.units.claim(worker.id, **asked))
         able = judge.alive(before, worker.id)
-        fit = [u for u in before.units.values() if able and judge.claimable(before, u, worker.state_version) and _asked(u, **asked)]
+        fit = [
+            u
+            for u in before.units.values()
+            if able and judge.claimable(before, u, worker.state_version) and _asked(u, **asked)
+        ]
         if lease is None:
-            others = [u for u in before.units.values() if judge.ready(before, u) and u.job_id != asked.get("job_id")]
+            others = [
+                u for u in before.units.values() if judge.ready(before, u) and u.job_id != asked.get("job_id")
+            ]
             self.check(
-                not changes and (not fit or ("job_id" in asked and others)), f"{worker.id} could have had {fit}, and changed {changes}"
+                not changes and (not fit or ("job_id" in asked and others)),
+                f"{worker.id} could have had {fit}, and changed {changes}",
             )
             return None
         unit = before.units[lease.id]
         started = {("jobs", lease.job_id)} if before.jobs[lease.job_id].state == "queued" else set()
-        self.check(unit in fit and changes == {("units", lease.id)} | started, f"{lease} of {unit} changed {changes}")
+        self.check(
+            unit in fit and changes == {("units", lease.id)} | started, f"{lease} of {unit} changed {changes}"
+        )
         self.check(judge.holds(self.now, lease) and lease.attempt == unit.attempt + 1, f"{lease} is not held")
         self.check_fair(before, unit, fit)
         note(
@@ -127,17 +139,27 @@ class ProtocolSteps(RuleBasedStateMachine):
         """The tenant with the fewest leases first, then the highest priority."""
         job, others = before.jobs[unit.job_id], [before.jobs[u.job_id] for u in fit]
         held = {tenant: judge.leases_of(before, tenant) for tenant in {j.tenant for j in others}}
-        self.check(held[job.tenant] == min(held.values()), f"{job} before another tenant's, leases are {held}")
-        self.check(job.priority == max(j.priority for j in others if j.tenant == job.tenant), f"{job} before one of a higher priority")
+        self.check(
+            held[job.tenant] == min(held.values()), f"{job} before another tenant's, leases are {held}"
+        )
+        self.check(
+            job.priority == max(j.priority for j in others if j.tenant == job.tenant),
+            f"{job} before one of a higher priority",
+        )
 
     def commit(self, lease: Lease, stores: Stores, chunks: int) -> bool:
         before = self.now
         due, again = self.may_commit(lease), judge.done_by(before, lease)
         answer, _, changes = self.step(stores.commit(lease, chunks))
-        note(f"  commit of {lease.kind} {lease.no} of {lease.job_id}, attempt {lease.attempt}: {answer or 'done'}")
+        note(
+            f"  commit of {lease.kind} {lease.no} of {lease.job_id}, attempt {lease.attempt}: {answer or 'done'}"
+        )
         if answer is not None:
             refused = isinstance(answer, LeaseLost) or (lease.kind == "publish" and not due)
-            self.check(refused and not (due or again) and not changes, f"{lease} was refused: {answer!r}, changes {changes}")
+            self.check(
+                refused and not (due or again) and not changes,
+                f"{lease} was refused: {answer!r}, changes {changes}",
+            )
             return False
         if again:
             self.check(not changes, f"the same commit again changed {changes}")
@@ -149,7 +171,9 @@ class ProtocolSteps(RuleBasedStateMachine):
 
     def may_commit(self, lease: Lease) -> bool:
         job = self.now.jobs.get(lease.job_id)
-        wanted = lease.kind in {"chunk", "merge"} or (job is not None and job.state in {"running", "paused"} and job.epoch == lease.epoch)
+        wanted = lease.kind in {"chunk", "merge"} or (
+            job is not None and job.state in {"running", "paused"} and job.epoch == lease.epoch
+        )
         return judge.holds(self.now, lease) and wanted
 
     def check_result(self, job_id: str) -> None:
@@ -169,18 +193,29 @@ class ProtocolSteps(RuleBasedStateMachine):
         self.check(rung <= ready.keys(), f"rang for {rung} of {ready}")
         first = {unit for unit in rung if before.units[unit].rung_at is None}
         out = sum(u.rung_at is not None for u in ready.values())
-        self.check(len(first) <= max(0, slots - out), f"rang for {first} with {out} out and {slots} free slots")
+        self.check(
+            len(first) <= max(0, slots - out), f"rang for {first} with {out} out and {slots} free slots"
+        )
         if first:
-            self.check(len(self.messages) <= max(slots, out + len(first)), f"{self.messages} for {slots} free slots")
+            self.check(
+                len(self.messages) <= max(slots, out + len(first)), f"{self.messages} for {slots} free slots"
+            )
 
     def sweep(self) -> None:
-        """Two sweepers at once; what they take back must have expired, and after a steady while they leave nothing."""
+        """Two sweepers at once.
+
+        What they take back must have expired, and after a steady while they leave nothing.
+        """
         now = self.world.clock.now
         if now - self.last_sweep > judge.LEASE:
             self.steady_since = now
         self.last_sweep = now
         steady = now - self.steady_since >= GRACE and self.now.started < now - GRACE
-        stores = [worker.stores for worker in self.workers[:1]] if self.open else [worker.patient for worker in self.workers[:2]]
+        stores = (
+            [worker.stores for worker in self.workers[:1]]
+            if self.open
+            else [worker.patient for worker in self.workers[:2]]
+        )
         _, before, _ = self.step(_together(*(store.sweeper.run_once() for store in stores)))
         if not self.open:
             self.check_sweep(before, steady=steady)
@@ -190,12 +225,18 @@ class ProtocolSteps(RuleBasedStateMachine):
         for unit in before.units.values():
             after = self.now.units[unit.id]
             if unit.state == "leased" and unit.id not in late:
-                self.check((after.state, after.attempt) == ("leased", unit.attempt), f"{unit} was taken back early: {after}")
+                self.check(
+                    (after.state, after.attempt) == ("leased", unit.attempt),
+                    f"{unit} was taken back early: {after}",
+                )
         for unit in late.values():
             after, died = self.now.units[unit.id], not judge.alive(before, unit.worker)
             self.check(after.state != "leased", f"{unit} was not taken back")
             charged = (after.deaths - unit.deaths, after.crashes - unit.crashes, after.errors - unit.errors)
-            self.check(charged == ((1, 0, 0) if died else (0, 1, 0)) or after.state == "failed", f"{unit} was charged {charged}")
+            self.check(
+                charged == ((1, 0, 0) if died else (0, 1, 0)) or after.state == "failed",
+                f"{unit} was charged {charged}",
+            )
         self.check(not judge.stuck(self.now), f"left stuck: {judge.stuck(self.now)}")
 
     def settle(self) -> None:
@@ -210,10 +251,15 @@ class ProtocolSteps(RuleBasedStateMachine):
                 break
             self.world.clock.advance(timedelta(seconds=6))
             self.world.run(self._calm_round())
-        found = [*judge.broken(self.now), *self.world.run(violations(self.workers[0].stores.context.pool, deep=True))]
+        found = [
+            *judge.broken(self.now),
+            *self.world.run(violations(self.workers[0].stores.context.pool, deep=True)),
+        ]
         self.check(not found, "\n".join(found))
         unfinished = [job for job in self.now.jobs.values() if not job.finished_at]
-        self.check(not unfinished, f"never ended: {unfinished} {[self.now.of_job(job.id) for job in unfinished]}")
+        self.check(
+            not unfinished, f"never ended: {unfinished} {[self.now.of_job(job.id) for job in unfinished]}"
+        )
 
     async def _calm_round(self) -> None:
         for worker in self.workers:
@@ -251,7 +297,9 @@ class ProtocolSteps(RuleBasedStateMachine):
             self.settle()
 
 
-def _asked(unit: Any, unit_id: int | None = None, job_id: str | None = None, after: str | None = None) -> bool:
+def _asked(
+    unit: Any, unit_id: int | None = None, job_id: str | None = None, after: str | None = None
+) -> bool:
     return unit_id in {None, unit.id} and job_id in {None, unit.job_id}
 
 

@@ -9,7 +9,10 @@ PAGE = TESTS.parent / "docs" / "reliability.md"
 SOAK = {"faults.py", "nemesis.py"}
 WITHOUT = "Not here: "
 ONLY_SOAK = "the soak"
-_CARRIED = re.compile(r"^[ \t]*# fault matrix: ([\d, ]+)$(?:\n(?![ \t]*(?:async )?def ).*)*\n[ \t]*(?:async )?def (\w+)", re.MULTILINE)
+_CARRIED = re.compile(
+    r"^[ \t]*# fault matrix: ([\d, ]+)$(?:\n(?![ \t]*(?:async )?def ).*)*\n[ \t]*(?:async )?def (\w+)",
+    re.MULTILINE,
+)
 _ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.+?) \| (.+) \| (.+) \|$", re.MULTILINE)
 
 

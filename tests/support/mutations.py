@@ -1,6 +1,7 @@
 """`python -m tests.support.mutations SEED KIND COUNT KIND COUNT …`: small valid files, damaged at random, planned and read by forks.
 
-Prints how often each outcome was met with each kind, as JSON: `ok`, an error's code, `mismatch` (the counts of a receipt differ), `signal N`, or `hang`.
+Prints how often each outcome was met with each kind, as JSON: `ok`, an error's code, `mismatch` (the counts
+of a receipt differ), `signal N`, or `hang`.
 """
 
 import gzip
@@ -34,7 +35,14 @@ COUNT = {"fn": "count", "as": "c"}
 QUERIES = (
     {"group_by": [], "aggregates": [COUNT]},
     {"group_by": ["k"], "aggregates": [COUNT, {"fn": "sum", "column": "n", "as": "s"}]},
-    {"group_by": ["b", "d"], "aggregates": [{"fn": "min", "column": "t"}, {"fn": "sum", "column": "x"}, {"fn": "first", "column": "k"}]},
+    {
+        "group_by": ["b", "d"],
+        "aggregates": [
+            {"fn": "min", "column": "t"},
+            {"fn": "sum", "column": "x"},
+            {"fn": "first", "column": "k"},
+        ],
+    },
 )
 TABLE = pa.table({
     "k": [f"key{i % 5}" if i % 7 else None for i in range(ROWS)], "n": list(range(ROWS)), "f": [i / 3 for i in range(ROWS)],
@@ -48,10 +56,14 @@ def parquets() -> Iterator[bytes]:
     for codec in ("none", "snappy", "gzip", "zstd", "lz4", "brotli"):
         for version in ("1.0", "2.0"):
             yield _written(TABLE, compression=codec, data_page_version=version, row_group_size=25)
-    yield _written(TABLE, use_dictionary=False, compression="none", write_page_checksum=True, write_page_index=True)
+    yield _written(
+        TABLE, use_dictionary=False, compression="none", write_page_checksum=True, write_page_index=True
+    )
     for text in ("DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"):
         encodings = {"n": "DELTA_BINARY_PACKED", "k": text, "f": "BYTE_STREAM_SPLIT"}
-        yield _written(TABLE.select(["n", "k", "f"]), use_dictionary=False, compression="none", column_encoding=encodings)
+        yield _written(
+            TABLE.select(["n", "k", "f"]), use_dictionary=False, compression="none", column_encoding=encodings
+        )
 
 
 def _written(table: pa.Table, **options: object) -> bytes:
@@ -115,7 +127,11 @@ def outcomes(data: bytes, kind: str, query: dict[str, object]) -> list[str]:
 def _outcome(answer: dict[str, object]) -> str:
     if "problem" in answer:
         return answer["problem"]["code"]
-    return "ok" if answer.get("rows_read", 0) == answer.get("rows_aggregated", 0) + answer.get("rows_dropped", 0) else "mismatch"
+    return (
+        "ok"
+        if answer.get("rows_read", 0) == answer.get("rows_aggregated", 0) + answer.get("rows_dropped", 0)
+        else "mismatch"
+    )
 
 
 def apart(data: bytes, kind: str, query: dict[str, object]) -> list[str]:
@@ -149,5 +165,8 @@ def tried(kind: str, count: int, chance: random.Random) -> Counter[str]:
 
 if __name__ == "__main__":
     seed, *rest = sys.argv[1:]
-    found = {kind: tried(kind, int(count), random.Random(seed)) for kind, count in zip(rest[::2], rest[1::2], strict=True)}
+    found = {
+        kind: tried(kind, int(count), random.Random(seed))
+        for kind, count in zip(rest[::2], rest[1::2], strict=True)
+    }
     sys.stdout.write(json.dumps(found))

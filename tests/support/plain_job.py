@@ -15,7 +15,11 @@ ROWS = 4_000
 
 def table() -> pd.DataFrame:
     return pd.DataFrame(
-        {"k": [f"k{i * 7 % 97:02d}" for i in range(ROWS)], "n": range(-ROWS // 2, ROWS // 2), "x": [i / 7 for i in range(ROWS)]}
+        {
+            "k": [f"k{i * 7 % 97:02d}" for i in range(ROWS)],
+            "n": range(-ROWS // 2, ROWS // 2),
+            "x": [i / 7 for i in range(ROWS)],
+        }
     )
 
 
@@ -39,7 +43,9 @@ def check_rows(stack: Stack, job_id: str, key: str = "k") -> None:
     """Integers exactly; the mean within a few bits, since pandas' own is not the nearest."""
     expected = table().groupby(key).agg(n=("n", "sum"), x=("x", "mean"), rows=("n", "size"))
     found = {row[key]: row for row in stack.rows(job_id)}
-    assert {k: (row["sum_n"], row["count"]) for k, row in found.items()} == {k: (row.n, row.rows) for k, row in expected.iterrows()}
+    assert {k: (row["sum_n"], row["count"]) for k, row in found.items()} == {
+        k: (row.n, row.rows) for k, row in expected.iterrows()
+    }
     assert {k: row["mean_x"] for k, row in found.items()} == pytest.approx(expected["x"].to_dict(), rel=1e-12)
 
 
@@ -68,4 +74,6 @@ def violations(stack: Stack) -> list[str]:
 
 def charges(stack: Stack, job_id: str) -> int:
     """How often an attempt at one of the job's units was counted against it."""
-    return stack.sql("SELECT sum(deaths + crashes + errors)::int FROM gristmill.units WHERE job_id = %s", job_id)[0][0]
+    return stack.sql(
+        "SELECT sum(deaths + crashes + errors)::int FROM gristmill.units WHERE job_id = %s", job_id
+    )[0][0]

@@ -1,7 +1,7 @@
 """The unit protocol on real Postgres with a logical clock and with work that costs nothing: states are a few bytes, and say who wrote them.
 
-A chunk has one row in each of three buckets; a merge writes a row of the result for each that lies in its range. So a published table shows which
-chunk counted, and how often.
+A chunk has one row in each of three buckets; a merge writes a row of the result for each that lies in its
+range. So a published table shows which chunk counted, and how often.
 """
 
 import asyncio
@@ -122,11 +122,18 @@ class Stores:
 
     async def room(self, state_version: int) -> list[Held]:
         """Which leases make room, as each worker finds out at its heartbeat."""
-        leases, waiting, free = await self.workers.rivals(lease=TIMINGS.lease, state_version=state_version, waited=TIMINGS.heartbeat)
+        leases, waiting, free = await self.workers.rivals(
+            lease=TIMINGS.lease, state_version=state_version, waited=TIMINGS.heartbeat
+        )
         return preempted(leases, waiting=waiting, free=free, protected=TIMINGS.protected)
 
-    async def commit(self, lease: Lease, chunks: int, before_end: Callable[[], Awaitable[None]] | None = None) -> None:
-        """The unit's own commit, with *chunks* for a plan; a chunk or merge stops in the open transaction for *before_end*."""
+    async def commit(
+        self, lease: Lease, chunks: int, before_end: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """The unit's own commit, with *chunks* for a plan.
+
+        A chunk or merge stops in the open transaction for *before_end*.
+        """
         match lease.kind:
             case "plan":
                 made = [NewUnit(no=no, payload={"extents": []}, bytes=CHUNK_BYTES) for no in range(chunks)]
@@ -139,13 +146,22 @@ class Stores:
                 if before_end is None:
                     await self.merging.complete_chunk(lease, done, iter(pieces(lease)))
                 else:
-                    await self._commit(lease, done, lambda tx: self.merging.save_partial(tx, lease, pieces(lease)), before_end)
+                    await self._commit(
+                        lease,
+                        done,
+                        lambda tx: self.merging.save_partial(tx, lease, pieces(lease)),
+                        before_end,
+                    )
             case "merge":
                 found = await self._merged(lease)
-                done = Done(rows_aggregated=len(found), rows_out=len(found), stats={"widened": [], "buckets": {}})
+                done = Done(
+                    rows_aggregated=len(found), rows_out=len(found), stats={"widened": [], "buckets": {}}
+                )
                 await self._commit(lease, done, self._rows(lease, found), before_end)
 
-    async def _commit(self, lease: Lease, done: Done, write: Callable[[Connection], Awaitable[None]], before_end) -> None:
+    async def _commit(
+        self, lease: Lease, done: Done, write: Callable[[Connection], Awaitable[None]], before_end
+    ) -> None:
         async def write_and_wait(tx: Connection) -> None:
             await write(tx)
             if before_end is not None:
@@ -156,7 +172,12 @@ class Stores:
     async def _merged(self, lease: Lease) -> list[str]:
         first, end = lease.payload["first"], lease.payload["end"]
         states = [json.loads(data) async for data, _ in self.merging.pieces(lease.job_id, first, end)]
-        return [f"{state['chunk']}@{bucket}" for state in states for bucket in state["buckets"] if first <= bucket < end]
+        return [
+            f"{state['chunk']}@{bucket}"
+            for state in states
+            for bucket in state["buckets"]
+            if first <= bucket < end
+        ]
 
     def _rows(self, lease: Lease, rows: list[str]) -> Callable[[Connection], Awaitable[None]]:
         async def lines() -> AsyncIterator[bytes]:
@@ -189,9 +210,15 @@ class Snapshot:
     def changes(self, later: "Snapshot") -> set[tuple[str, Any]]:
         """(table, key) of every row that differs."""
         pairs = (
-            (name, getattr(self, name), getattr(later, name)) for name in ("jobs", "units", "partials", "workers", "versions", "results")
+            (name, getattr(self, name), getattr(later, name))
+            for name in ("jobs", "units", "partials", "workers", "versions", "results")
         )
-        return {(name, key) for name, old, new in pairs for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+        return {
+            (name, key)
+            for name, old, new in pairs
+            for key in old.keys() | new.keys()
+            if old.get(key) != new.get(key)
+        }
 
 
 @dataclass(eq=False)
@@ -222,13 +249,16 @@ class World:
     def __init__(self, url: str, storage: Path) -> None:
         """*storage* is an empty folder for uploads, of which there are none."""
         self._storage = storage
-        self._eye = psycopg.connect(url, autocommit=True, row_factory=namedtuple_row, options="-c lock_timeout=10s")
+        self._eye = psycopg.connect(
+            url, autocommit=True, row_factory=namedtuple_row, options="-c lock_timeout=10s"
+        )
         set_json_loads(bytes, self._eye)  # compared often, read seldom
         self.clock = Clock(self._eye)
         self._runner = asyncio.Runner()
         common = {"search_path": SEARCH_PATH, "timezone": "UTC", "jit": "off"}
         self._pools = [
-            Pool(url, size=8, patience=5, seconds=None, server_settings=common | {"lock_timeout": wait}) for wait in ("40ms", "0")
+            Pool(url, size=8, patience=5, seconds=None, server_settings=common | {"lock_timeout": wait})
+            for wait in ("40ms", "0")
         ]
         self.messages = Messages()
         self._ids = itertools.count(1)
@@ -282,7 +312,10 @@ class World:
             seen = {name: self._eye.execute(f"SELECT {sql}") for name, sql in _LOOKS.items()}
             keyed = {name: {key_of(row): row for row in seen[name]} for name, key_of in _KEYS.items()}
             return Snapshot(
-                now=self.clock.now, started=self.clock.started, tables=frozenset(row.relname for row in seen["tables"]), **keyed
+                now=self.clock.now,
+                started=self.clock.started,
+                tables=frozenset(row.relname for row in seen["tables"]),
+                **keyed,
             )
 
     def table(self, name: str) -> list[str]:

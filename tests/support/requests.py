@@ -10,7 +10,12 @@ REACH: dict[str, Any] = {"own_folders": [], "hidden": False}
 def plan_request(spec: dict[str, Any], *paths: Path, **others: Any) -> dict[str, Any]:
     """A plan of the files, each of which is beneath a root of its own."""
     locations = [[f"file://{path}", str(path.parent), path.name] for path in paths]
-    sizes = {"max_names": 1000, "max_bytes": [1 << 40, "limits.max_bytes"], "chunk_bytes": 1000, "max_chunks": 1000}
+    sizes = {
+        "max_names": 1000,
+        "max_bytes": [1 << 40, "limits.max_bytes"],
+        "chunk_bytes": 1000,
+        "max_chunks": 1000,
+    }
     return {"task": "plan", "spec": spec, "locations": locations, "prove": False, **REACH, **sizes, **others}
 
 

@@ -54,11 +54,20 @@ class ProtocolMachine(Wishes):
                 self.give_back_lease(lease, worker.stores, "nothing")
             self.advance_job(job.id, worker)
 
-    @step_rule(worker=WORKER, pick=PICK, of=st.sampled_from(["job", "unit", "all"]), heard=st.sampled_from([True, True, True, False]))
+    @step_rule(
+        worker=WORKER,
+        pick=PICK,
+        of=st.sampled_from(["job", "unit", "all"]),
+        heard=st.sampled_from([True, True, True, False]),
+    )
     def claim_one(self, worker, pick, of, heard):
         # fault matrix: 16
         units = [*self.now.units, UNKNOWN_UNIT]
-        asked = {"job": {"job_id": self.job(pick).id}, "unit": {"unit_id": units[-1 - pick % len(units)]}, "all": {}}
+        asked = {
+            "job": {"job_id": self.job(pick).id},
+            "unit": {"unit_id": units[-1 - pick % len(units)]},
+            "all": {},
+        }
         self.claim(self.workers[worker], heard=heard, **asked[of])
 
     @precondition(has_leases)
@@ -73,7 +82,12 @@ class ProtocolMachine(Wishes):
         self.settle_lease(*self.leases[-1 - pick % len(self.leases)], how)
 
     @precondition(has_leases)
-    @step_rule(worker=WORKER, other=WORKER, pick=PICK, how=st.sampled_from(["commit", "nothing", "widen", "plan again", "fail"]))
+    @step_rule(
+        worker=WORKER,
+        other=WORKER,
+        pick=PICK,
+        how=st.sampled_from(["commit", "nothing", "widen", "plan again", "fail"]),
+    )
     def twice(self, worker, other, pick, how):
         """A unit goes back and on to another worker, or to the same one; then the first holder acts."""
         # fault matrix: 21
@@ -98,10 +112,16 @@ class ProtocolMachine(Wishes):
         commit = self.open.pop(pick % len(self.open))
         self.world.end_commit(commit, die=die)
         self.step(_nothing())
-        self.check(judge.done_by(self.now, commit.lease) != die, f"{commit.lease} after the commit's end: {die=}")
+        self.check(
+            judge.done_by(self.now, commit.lease) != die, f"{commit.lease} after the commit's end: {die=}"
+        )
 
     @precondition(has_leases)
-    @step_rule(worker=WORKER, pick=PICK, how=st.sampled_from(["widen", "plan again", "nothing", "crash", "error", "memory", "fail"]))
+    @step_rule(
+        worker=WORKER,
+        pick=PICK,
+        how=st.sampled_from(["widen", "plan again", "nothing", "crash", "error", "memory", "fail"]),
+    )
     def end_lease(self, worker, pick, how):
         self.settle_lease(*self.lease(pick, worker), how)
 
@@ -127,9 +147,16 @@ class ProtocolMachine(Wishes):
         old, new = before.units[lease.id], self.now.units[lease.id]
         ending = before.jobs[lease.job_id].state == "cancelling"
         self.check(new.state == ("cancelled" if ending else "pending"), new)
-        gained = {name: getattr(new, name) - getattr(old, name) for name in ("deaths", "crashes", "errors", "ooms", "preemptions")}
-        paid = {"crash": "crashes", "error": "errors", "memory": "ooms", "preemption": "preemptions"}.get(charge)
-        self.check(gained == {name: int(name == paid) for name in gained}, f"{charge} was charged as {gained}")
+        gained = {
+            name: getattr(new, name) - getattr(old, name)
+            for name in ("deaths", "crashes", "errors", "ooms", "preemptions")
+        }
+        paid = {"crash": "crashes", "error": "errors", "memory": "ooms", "preemption": "preemptions"}.get(
+            charge
+        )
+        self.check(
+            gained == {name: int(name == paid) for name in gained}, f"{charge} was charged as {gained}"
+        )
 
     @precondition(has_leases)
     @step_rule(worker=WORKER)
@@ -138,12 +165,18 @@ class ProtocolMachine(Wishes):
         # fault matrix: 56
         worker = self.workers[worker]
         chosen, before, changes = self.step(worker.stores.room(worker.state_version))
-        need, among = judge.in_need(before, worker.state_version), judge.may_make_room(before, worker.state_version)
+        need, among = (
+            judge.in_need(before, worker.state_version),
+            judge.may_make_room(before, worker.state_version),
+        )
         self.check(not changes and len(chosen) <= max(0, need), f"{chosen} make room for {need}")
         self.check(bool(chosen) == (need > 0 and bool(among)), f"{chosen} of {among} make room for {need}")
         self.check(not chosen or chosen[0].unit in among, f"{chosen[:1]} is none of {among}")
         for lease, stores in list(self.leases):
-            if any((lease.id, lease.attempt, lease.worker) == (one.unit, one.attempt, worker.id) for one in chosen):
+            if any(
+                (lease.id, lease.attempt, lease.worker) == (one.unit, one.attempt, worker.id)
+                for one in chosen
+            ):
                 self.give_back_lease(lease, stores, "preemption")
 
     def free(self, before, lease):
@@ -155,7 +188,9 @@ class ProtocolMachine(Wishes):
         if self.free(before, lease):
             self.check(self.now.units[lease.id].state == "failed", self.now.units[lease.id])
             self.check(
-                self.now.jobs[lease.job_id].state in {"cancelling", "failed"} or before.jobs[lease.job_id].state == "cancelling", lease
+                self.now.jobs[lease.job_id].state in {"cancelling", "failed"}
+                or before.jobs[lease.job_id].state == "cancelling",
+                lease,
             )
         else:
             self.check(not changes - {("jobs", lease.job_id)}, changes)
@@ -172,7 +207,10 @@ class ProtocolMachine(Wishes):
             return
         if job := self.begun_again(lease, stores.units.plan_again(lease, {"prove": True})):
             [plan] = self.now.of_job(job.id)
-            self.check((plan.kind, plan.state, job.phase, job.plan) == ("plan", "pending", "planning", None), f"{plan} {job}")
+            self.check(
+                (plan.kind, plan.state, job.phase, job.plan) == ("plan", "pending", "planning", None),
+                f"{plan} {job}",
+            )
 
     def begun_again(self, lease, asked):
         """The job, whose epoch has risen and which has no partials, if the lease was good for that."""
@@ -180,7 +218,10 @@ class ProtocolMachine(Wishes):
         job, now = before.jobs[lease.job_id], self.now.jobs[lease.job_id]
         if judge.holds(before, lease) and job.state in {"running", "paused"} and job.epoch == lease.epoch:
             self.check(now.epoch == job.epoch + 1, now)
-            self.check(not any(owner == job.id for owner, *_ in self.now.partials), "a job that begins again keeps its partials")
+            self.check(
+                not any(owner == job.id for owner, *_ in self.now.partials),
+                "a job that begins again keeps its partials",
+            )
             return now
         self.check(isinstance(answer, LeaseLost) and not changes, f"{answer!r} {changes}")
         return None
@@ -192,7 +233,11 @@ class ProtocolMachine(Wishes):
     def advance_job(self, job_id, worker):
         answer, before, changes = self.step(worker.stores.advance(job_id))
         job = before.jobs[job_id]
-        due = job.state == "running" and job.phase in {"scanning", "merging"} and all(u.state == "done" for u in before.of_job(job_id))
+        due = (
+            job.state == "running"
+            and job.phase in {"scanning", "merging"}
+            and all(u.state == "done" for u in before.of_job(job_id))
+        )
         self.check(answer == due == bool(changes), f"{job} advanced: {answer}, {changes}")
 
     @rule(worker=WORKER)
@@ -216,7 +261,9 @@ class ProtocolMachine(Wishes):
                 self.claim(worker, heard=heard)
             return
         self.claim(worker, unit_id=unit_id)
-        answers, _, changes = self.step(_each(lambda: worker.stores.units.claim(worker.id, unit_id=unit_id), 99))
+        answers, _, changes = self.step(
+            _each(lambda: worker.stores.units.claim(worker.id, unit_id=unit_id), 99)
+        )
         self.check(answers == [None] * 99 and not changes, f"a message doubled did {changes}")
 
     @rule(what=st.sampled_from(["flush", "forged", "double", "reverse"]))
@@ -241,7 +288,9 @@ class ProtocolMachine(Wishes):
     # Time, and what goes with it.
 
     @step_rule(
-        seconds=st.sampled_from([3, 0.6, 6, 11, 16 * MINUTE, 61 * MINUTE, 25 * HOUR, 8 * 24 * HOUR]), silent=SILENT, sweeping=st.booleans()
+        seconds=st.sampled_from([3, 0.6, 6, 11, 16 * MINUTE, 61 * MINUTE, 25 * HOUR, 8 * 24 * HOUR]),
+        silent=SILENT,
+        sweeping=st.booleans(),
     )
     def pass_time(self, seconds, silent, sweeping):
         """With *sweeping*, a steady while of 12 s follows, in which the sweepers run."""
@@ -257,7 +306,9 @@ class ProtocolMachine(Wishes):
         _, before, changes = self.step(self.beats(beating))
         for unit in {key for table, key in changes if table == "units"}:
             old, new = before.units[unit], self.now.units[unit]
-            self.check((unit, old.attempt) in idle and new.state in {"pending", "cancelled"}, f"{old} became {new}")
+            self.check(
+                (unit, old.attempt) in idle and new.state in {"pending", "cancelled"}, f"{old} became {new}"
+            )
 
     async def beats(self, beating):
         for no in beating:
@@ -268,7 +319,9 @@ class ProtocolMachine(Wishes):
         _, before, changes = self.step(self.workers[worker].stores.pruner.run_once())
         for table, key in changes:
             owner = before.units[key].job_id if table == "units" else key[0] if table == "partials" else key
-            self.check(table == "workers" or before.jobs[owner].finished_at is not None, f"pruned {table} {key}")
+            self.check(
+                table == "workers" or before.jobs[owner].finished_at is not None, f"pruned {table} {key}"
+            )
         self.leases = [one for one in self.leases if one[0].job_id in self.now.jobs]
 
     @rule(worker=WORKER, what=st.sampled_from(["worker dies", "postgres restarts"]))

@@ -18,13 +18,19 @@ PREFIX = "gristmill-tests-"
 
 @contextmanager
 def quick_folder() -> Iterator[Path]:
-    """In memory where there is room for it: there a new database takes a tenth of the time. What a killed run has left is removed."""
+    """In memory where there is room for it: there a new database takes a tenth of the time.
+
+    What a killed run has left is removed.
+    """
     room = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
     for left in MEMORY.glob(f"{PREFIX}*/lock") if room else ():
         with left.open() as file, suppress(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left.parent, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=MEMORY if room else None) as folder, (Path(folder) / "lock").open("w") as lock:
+    with (
+        tempfile.TemporaryDirectory(prefix=PREFIX, dir=MEMORY if room else None) as folder,
+        (Path(folder) / "lock").open("w") as lock,
+    ):
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield Path(folder)
 

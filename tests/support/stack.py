@@ -43,7 +43,10 @@ def alive(pid: int) -> bool:
 
 
 def _said_of(pid: int, what: str) -> str:
-    """What the kernel says of a process, nothing if it is gone; it may go between the opening of the file and the reading."""
+    """What the kernel says of a process, nothing if it is gone.
+
+    It may go between the opening of the file and the reading.
+    """
     try:
         return Path(f"/proc/{pid}/{what}").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -57,7 +60,11 @@ class Process:
         self.log = log
         with log.open("ab") as output:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments], env=env, stdout=output, stderr=output, stdin=subprocess.DEVNULL
+                [sys.executable, "-m", module, *arguments],
+                env=env,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
             )
 
     def kill(self) -> None:
@@ -80,15 +87,24 @@ class Process:
 
 
 class Stack:
-    """A gateway and workers; `data` is an allowed source folder. Any process of their user may look into *opened* ones."""
+    """A gateway and workers; `data` is an allowed source folder.
 
-    def __init__(self, database_url: str, redis_url: str, folder: Path, *, opened: bool = False, **settings: str) -> None:
+    Any process of their user may look into *opened* ones.
+    """
+
+    def __init__(
+        self, database_url: str, redis_url: str, folder: Path, *, opened: bool = False, **settings: str
+    ) -> None:
         self.opened = opened
         self.folder, self.database_url = folder, database_url
         self.data = folder / "data"
         self.data.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if name in os.environ}
+        kept = {
+            name: os.environ[name]
+            for name in ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV")
+            if name in os.environ
+        }
         self.env = kept | {
             "GRISTMILL_DATABASE_URL": database_url,
             "GRISTMILL_REDIS_URL": redis_url,
@@ -127,7 +143,10 @@ class Stack:
     def workers(self, count: int, module: str, *arguments: str, **env: str) -> list[Process]:
         """Once they are all up. Tests and benchmarks have modules of workers of their own."""
         processes = [self.start(module, *arguments, **env) for _ in range(count)]
-        eventually(lambda: all(b"worker.started" in process.log.read_bytes() for process in processes), "the workers' start")
+        eventually(
+            lambda: all(b"worker.started" in process.log.read_bytes() for process in processes),
+            "the workers' start",
+        )
         return processes
 
     def submit(self, spec: dict[str, Any], **headers: str) -> dict[str, Any]:
@@ -164,7 +183,10 @@ class Stack:
             return cursor.fetchall() if cursor.description else []
 
     def write(self, name: str, data: bytes | str) -> str:
-        """A file in the allowed folder; answers with its URI. One that is there as it should be is left alone: a job may be reading it."""
+        """A file in the allowed folder.
+
+        Answers with its URI. One that is there as it should be is left alone: a job may be reading it.
+        """
         path, octets = self.data / name, data.encode() if isinstance(data, str) else data
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_bytes() != octets:
@@ -179,7 +201,15 @@ class Stack:
 
 
 @contextmanager
-def running(database_url: str, redis_url: str, folder: Path, *, workers: int = 1, opened: bool = False, **settings: str) -> Iterator[Stack]:
+def running(
+    database_url: str,
+    redis_url: str,
+    folder: Path,
+    *,
+    workers: int = 1,
+    opened: bool = False,
+    **settings: str,
+) -> Iterator[Stack]:
     stack = Stack(database_url, redis_url, folder, opened=opened, **settings)
     try:
         stack.gateway()

@@ -41,7 +41,9 @@ class World:
         return await self.jobs.submit(tenant, spec, digest, **known, state_version=state_version)
 
     async def beat(self, worker: str = "w1", slots: int = 2) -> dict[tuple[int, int], bool]:
-        return await self.workers.beat(worker, host="h", pid=1, version="0", slots=slots, able=slots, draining=False)
+        return await self.workers.beat(
+            worker, host="h", pid=1, version="0", slots=slots, able=slots, draining=False
+        )
 
     async def leased(self, worker: str = "w1", **options: Any) -> Lease:
         """The plan unit of a new job."""
@@ -57,10 +59,14 @@ class World:
     async def planned(self, chunks: int, **options: Any) -> str:
         """A job that has its plan and nothing else."""
         plan = await self.leased(**options)
-        await self.units.complete_plan(plan, {"schema": 1}, [NewUnit(no=no, payload={"no": no}, bytes=10) for no in range(chunks)])
+        await self.units.complete_plan(
+            plan, {"schema": 1}, [NewUnit(no=no, payload={"no": no}, bytes=10) for no in range(chunks)]
+        )
         return plan.job_id
 
-    async def commit(self, lease: Lease, write: Callable[[Connection], Awaitable[None]] | None = None) -> None:
+    async def commit(
+        self, lease: Lease, write: Callable[[Connection], Awaitable[None]] | None = None
+    ) -> None:
         """Commit a unit of any kind but a plan, with one state to a chunk."""
 
         async def write_states(tx: Connection) -> None:
@@ -70,7 +76,14 @@ class World:
                 await write(tx)
 
         if lease.kind == "publish":
-            version = {"name": None, "version": None, "rows": 0, "digest": "sha256:0", "columns": COLUMNS, "key_columns": 1}
+            version = {
+                "name": None,
+                "version": None,
+                "rows": 0,
+                "digest": "sha256:0",
+                "columns": COLUMNS,
+                "key_columns": 1,
+            }
             await self.merging.publish(lease, version, lambda _: {}, "default")
         else:
             await self.units.complete(lease, Done(rows_out=1), write_states)

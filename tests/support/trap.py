@@ -16,7 +16,9 @@ def rows() -> list[tuple[str, int, str]]:
 
 
 def text() -> str:
-    return "k,v,pad\n" + "".join(f'{k},{v},"{pad}"\n' if "\n" in pad else f"{k},{v},{pad}\n" for k, v, pad in rows())
+    return "k,v,pad\n" + "".join(
+        f'{k},{v},"{pad}"\n' if "\n" in pad else f"{k},{v},{pad}\n" for k, v, pad in rows()
+    )
 
 
 def spec(stack: Stack, **more: Any) -> dict[str, Any]:
@@ -33,6 +35,11 @@ def check(stack: Stack, job_id: str) -> None:
     """The sums are those of the records, and the job was planned twice."""
     found = {row["k"]: (row["sum_v"], row["count"]) for row in stack.rows(job_id)}
     every = rows()
-    assert found == {f"k{n}": (sum(v for k, v, _ in every if k == f"k{n}"), sum(k == f"k{n}" for k, _, _ in every)) for n in range(KEYS)}
+    assert found == {
+        f"k{n}": (sum(v for k, v, _ in every if k == f"k{n}"), sum(k == f"k{n}" for k, _, _ in every))
+        for n in range(KEYS)
+    }
     assert stack.sql("SELECT epoch FROM gristmill.jobs WHERE id = %s", job_id) == [(2,)]
-    assert stack.sql("SELECT attempt, payload FROM gristmill.units WHERE job_id = %s AND kind = 'plan'", job_id) == [(2, {"prove": True})]
+    assert stack.sql(
+        "SELECT attempt, payload FROM gristmill.units WHERE job_id = %s AND kind = 'plan'", job_id
+    ) == [(2, {"prove": True})]

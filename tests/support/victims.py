@@ -60,7 +60,8 @@ class Victim:
     def tend(self) -> None:
         """Look after the process: what it met is noted, a frozen one is thawed, a dead one replaced.
 
-        Some points are passed only after a death. One that waits in vain is killed, which is one, and its orders wait for their next turn.
+        Some points are passed only after a death. One that waits in vain is killed, which is one, and its
+        orders wait for their next turn.
         """
         dead = self.process.popen.poll() is not None
         self._note()
@@ -109,13 +110,18 @@ class Victim:
 
 def _ports(pid: int) -> list[int]:
     """The local ports of the process's connections."""
-    return [connection.laddr.port for connection in psutil.Process(pid).net_connections("tcp") if connection.raddr]
+    return [
+        connection.laddr.port for connection in psutil.Process(pid).net_connections("tcp") if connection.raddr
+    ]
 
 
 def cut_postgres(database_url: str, pid: int) -> None:
     """End every backend of the process."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_port = ANY(%s)", [_ports(pid)])
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_port = ANY(%s)",
+            [_ports(pid)],
+        )
 
 
 def cut_redis(redis_url: str, pid: int) -> None:
@@ -132,6 +138,10 @@ def children_of(pids: list[int]) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         words = process.info["cmdline"] or []
-        if "tests.support.open_child" in words and parents & set(words) and process.info["status"] != psutil.STATUS_ZOMBIE:
+        if (
+            "tests.support.open_child" in words
+            and parents & set(words)
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+        ):
             found.append(process)
     return found

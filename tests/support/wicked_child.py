@@ -48,7 +48,9 @@ FAULTS = {
     "abort_in_parquet": _abort_in_parquet,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "loop": _spin,
-    "c_loop": lambda: sum(itertools.repeat(0)),  # never comes back to the interpreter and never lets go of its lock
+    "c_loop": lambda: sum(
+        itertools.repeat(0)
+    ),  # never comes back to the interpreter and never lets go of its lock
     "sleep": lambda: time.sleep(3600),
     "fill": _fill,
     "fill_and_abort": _fill_and_abort,

@@ -49,7 +49,9 @@ class Frontend:
             if struct.unpack_from("!I", body)[0] == STARTUP:  # before it may come a request for TLS
                 self._started = True
                 words = body[4:].split(b"\0")
-                self.application_name = dict(zip(words[::2], words[1::2], strict=False)).get(b"application_name", b"").decode()
+                self.application_name = (
+                    dict(zip(words[::2], words[1::2], strict=False)).get(b"application_name", b"").decode()
+                )
         elif kind == b"Q":
             self._on_statement(body.rstrip(b"\0").decode())
         elif kind == b"P":

@@ -29,9 +29,21 @@ class Wishes(ProtocolSteps):
         priority=st.sampled_from([5, 5, 9]),
     )
     def submit(self, tenant, key, digest, name, deadline, priority=5):
-        asked = {"idempotency_key": key, "priority": priority, "labels": {}, "result_name": name, "state_version": 1}
-        answer, before, changes = self.step(self.workers[0].stores.jobs.submit(tenant, spec(name, deadline), digest, **asked))
-        known = [j for j in before.jobs.values() if key is not None and (j.tenant, j.idempotency_key) == (tenant, key)]
+        asked = {
+            "idempotency_key": key,
+            "priority": priority,
+            "labels": {},
+            "result_name": name,
+            "state_version": 1,
+        }
+        answer, before, changes = self.step(
+            self.workers[0].stores.jobs.submit(tenant, spec(name, deadline), digest, **asked)
+        )
+        known = [
+            j
+            for j in before.jobs.values()
+            if key is not None and (j.tenant, j.idempotency_key) == (tenant, key)
+        ]
         if known and known[0].spec_digest != digest:
             self.check(isinstance(answer, IdempotencyKeyReused) and not changes, answer)
         elif known:
@@ -64,7 +76,10 @@ class Wishes(ProtocolSteps):
     def resume(self, job):
         answer, _, changes = self.step(self.workers[0].stores.jobs.resume(job.tenant, job.id))
         if job.state in {"queued", "running", "paused"}:
-            self.check(answer.state in {"queued", "running"} and (job.state == "paused") == bool(changes), f"{job} became {answer}")
+            self.check(
+                answer.state in {"queued", "running"} and (job.state == "paused") == bool(changes),
+                f"{job} became {answer}",
+            )
         else:
             self.check(isinstance(answer, InvalidState | AlreadyDone) and not changes, answer)
 
@@ -72,10 +87,15 @@ class Wishes(ProtocolSteps):
         answer, before, changes = self.step(self.workers[0].stores.jobs.retry(job.tenant, job.id))
         if isinstance(answer, Exception):
             expired = isinstance(answer, RetryExpired) and before.now - job.finished_at >= timedelta(hours=24)
-            refused = job.state not in {"failed", "cancelled"} and isinstance(answer, InvalidState | AlreadyDone)
+            refused = job.state not in {"failed", "cancelled"} and isinstance(
+                answer, InvalidState | AlreadyDone
+            )
             self.check(not changes and (expired or refused), f"{job}: {answer!r}")
             return
-        self.check(job.state in {"failed", "cancelled"} and answer.state in {"queued", "running"}, f"{job} became {answer}")
+        self.check(
+            job.state in {"failed", "cancelled"} and answer.state in {"queued", "running"},
+            f"{job} became {answer}",
+        )
         for old in before.of_job(job.id):
             new = self.now.units.get(old.id)
             if old.kind in {"plan", "chunk"}:

@@ -1,4 +1,7 @@
-"""Specs that are as dear to check as their size allows, by the kind of work. A family takes a size in bytes."""
+"""Specs that are as dear to check as their size allows, by the kind of work.
+
+A family takes a size in bytes.
+"""
 
 import json
 from collections.abc import Callable, Iterable
@@ -26,7 +29,10 @@ def filled(size: int, make: Callable[[list[Any]], Any], items: Iterable[Any]) ->
 
 
 def misspelt_index_columns_beside_many_columns(size: int) -> bytes:
-    quantiles = ({"fn": "quantile", "column": "c", "q": [no / 1000 for no in range(100)], "as": f"abab{i}" * 6} for i in count())
+    quantiles = (
+        {"fn": "quantile", "column": "c", "q": [no / 1000 for no in range(100)], "as": f"abab{i}" * 6}
+        for i in count()
+    )
     indexes = [["baba" * 6 + f"{i}{j}_p{j}" for j in range(32)] for i in range(4)]
     return filled(size, lambda taken: spec(aggregates=taken, output={"indexes": indexes}), quantiles)
 
@@ -46,7 +52,9 @@ def every_column_of_every_index_wrong(size: int) -> bytes:
 
 
 def misspelt_functions(size: int) -> bytes:
-    return filled(size, lambda taken: spec(aggregates=taken), ({"fn": "medain" + "x" * (i % 30)} for i in count()))
+    return filled(
+        size, lambda taken: spec(aggregates=taken), ({"fn": "medain" + "x" * (i % 30)} for i in count())
+    )
 
 
 def nearly_functions(size: int) -> bytes:
@@ -129,7 +137,9 @@ def long_numbers(size: int) -> bytes:
 
 
 def exponents(size: int) -> bytes:
-    return filled(size, lambda taken: spec(limits={"max_groups": taken}), [1.0]).replace(b"1.0", b"1e999999," * (size // 10) + b"1")
+    return filled(size, lambda taken: spec(limits={"max_groups": taken}), [1.0]).replace(
+        b"1.0", b"1e999999," * (size // 10) + b"1"
+    )
 
 
 def one_key_twice(size: int) -> bytes:

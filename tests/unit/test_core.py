@@ -51,7 +51,9 @@ def test_a_type_survives_its_text(text):
     assert parse_type(str(parse_type(text))) == parse_type(text)
 
 
-@pytest.mark.parametrize("text", ["null", "decimal(39,0)", "decimal(5,6)", "decimal(0,0)", "int", "INT64", "", "decimal"])
+@pytest.mark.parametrize(
+    "text", ["null", "decimal(39,0)", "decimal(5,6)", "decimal(0,0)", "int", "INT64", "", "decimal"]
+)
 def test_other_spellings_are_refused(text):
     with pytest.raises(ValueError, match="is not a type"):
         parse_type(text)

@@ -15,7 +15,10 @@ def test_a_signal_near_the_limit_is_out_of_memory_and_far_from_it_a_crash(number
     assert not Death(-number, 500, LIMIT).out_of_memory
 
 
-@pytest.mark.parametrize("said", ["terminate called after throwing an instance of 'std::bad_alloc'", "Traceback ...\nMemoryError\n"])
+@pytest.mark.parametrize(
+    "said",
+    ["terminate called after throwing an instance of 'std::bad_alloc'", "Traceback ...\nMemoryError\n"],
+)
 def test_a_failed_allocation_that_was_said_is_out_of_memory_at_any_peak(said):
     assert Death(-signal.SIGABRT, 10, LIMIT, said).out_of_memory
     assert Death(1, 10, LIMIT, said).out_of_memory

@@ -1,4 +1,7 @@
-"""The scripts of examples/ do what they say; the text that they read is written here as the gateway writes it."""
+"""The scripts of examples/ do what they say.
+
+The text that they read is written here as the gateway writes it.
+"""
 
 import csv
 import datetime as dt
@@ -36,13 +39,21 @@ def cell(value):
     """As Postgres writes it: docs/http.md."""
     match value:
         case float():
-            text = {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN" if math.isnan(value) else repr(value))
+            text = {math.inf: "Infinity", -math.inf: "-Infinity"}.get(
+                value, "NaN" if math.isnan(value) else repr(value)
+            )
         case list():
-            text = quoted(json.dumps([element if isinstance(element, str | int) else cell(element) for element in value]))
+            text = quoted(
+                json.dumps(
+                    [element if isinstance(element, str | int) else cell(element) for element in value]
+                )
+            )
         case str():
             text = quoted(value)
         case dt.datetime():
-            text = value.replace(tzinfo=None).isoformat(timespec="microseconds") + ("Z" if value.tzinfo else "")
+            text = value.replace(tzinfo=None).isoformat(timespec="microseconds") + (
+                "Z" if value.tzinfo else ""
+            )
         case Decimal():
             text = format(value, "f")
         case _:
@@ -72,22 +83,36 @@ def checked(script, frame, keys, aggregates, semantics="sql"):
 
 
 def test_the_digest_is_recomputed_from_a_csv_with_every_type(script):
-    checked(script, FULL, KEYS, ["count", "sum m", "mean f", "min z", "last t", "top s 2", "top z 2", "bottom m 1", "nunique d"])
+    checked(
+        script,
+        FULL,
+        KEYS,
+        ["count", "sum m", "mean f", "min z", "last t", "top s 2", "top z 2", "bottom m 1", "nunique d"],
+    )
 
 
 def every_aggregate(frame):
-    """Each function of every column that it takes; what it needs beside is a column of numbers, or a small number."""
+    """Each function of every column that it takes.
+
+    What it needs beside is a column of numbers, or a small number.
+    """
     beside = {"by": "i", "x": "i", "ddof": "1", "q": "0.3", "k": "2"}
     for fn, function in FUNCTIONS.items():
         for column in frame.column_names if function.parameters else [""]:
             if not column or kind_of(frame, column).kind in function.first_accepts.kinds:
-                yield " ".join([fn, *(beside.get(parameter, column) for parameter in function.parameters)]).strip()
+                yield " ".join(
+                    [fn, *(beside.get(parameter, column) for parameter in function.parameters)]
+                ).strip()
 
 
 @pytest.mark.parametrize("semantics", ["sql", "pandas"])
 def test_the_digest_is_recomputed_for_the_results_of_every_aggregate_of_every_type(script, semantics):
-    frame = FULL.append_column("w", pa.array([Decimal("-" + "9" * 15 + ".5"), None, Decimal(7)], pa.decimal128(35, 1)))
-    frame = pa.concat_tables([frame, frame.slice(2), frame.set_column(4, "f", pa.array([math.inf, -math.inf, 5e-324]))])
+    frame = FULL.append_column(
+        "w", pa.array([Decimal("-" + "9" * 15 + ".5"), None, Decimal(7)], pa.decimal128(35, 1))
+    )
+    frame = pa.concat_tables(
+        [frame, frame.slice(2), frame.set_column(4, "f", pa.array([math.inf, -math.inf, 5e-324]))]
+    )
     asked = list(every_aggregate(frame))
     assert {text.split()[0] for text in asked} == set(FUNCTIONS)
     _, columns, result = checked(script, frame, ["b"], asked, semantics)
@@ -98,7 +123,9 @@ def test_the_digest_is_recomputed_for_the_results_of_every_aggregate_of_every_ty
 def test_the_order_of_the_exported_rows_does_not_matter(script):
     lines, columns, result = checked(script, FULL, ["f", "s"], ["count", "max d"])
     header, *rows = lines.splitlines(keepends=True)
-    assert script.digest("".join([header, *reversed(rows)]), columns, 2) == result_digest(columns, result.buckets)
+    assert script.digest("".join([header, *reversed(rows)]), columns, 2) == result_digest(
+        columns, result.buckets
+    )
 
 
 def test_the_script_is_short_enough_to_be_read_at_once():
@@ -107,7 +134,9 @@ def test_the_script_is_short_enough_to_be_read_at_once():
 
 def test_the_digest_is_recomputed_for_many_groups_and_for_one(script):
     r = np.random.default_rng(1)
-    words = np.array(["", "a", "né\U0001f600", 'quo"te', "comma,", "line\r\nend", "eight by", "longer than eight"])
+    words = np.array(
+        ["", "a", "né\U0001f600", 'quo"te', "comma,", "line\r\nend", "eight by", "longer than eight"]
+    )
     frame = pa.table(
         {
             "s": pa.array(words[r.integers(0, 8, 4000)], mask=r.random(4000) < 0.1),
@@ -116,7 +145,9 @@ def test_the_digest_is_recomputed_for_many_groups_and_for_one(script):
             "x": r.standard_normal(4000),
         }
     )
-    checked(script, frame, ["s", "i", "w"], ["count", "sum x", "std x", "arg_max s x", "bottom x 3", "median w"])
+    checked(
+        script, frame, ["s", "i", "w"], ["count", "sum x", "std x", "arg_max s x", "bottom x 3", "median w"]
+    )
     checked(script, frame, [], ["sum x", "top s 5", "first s"])
 
 

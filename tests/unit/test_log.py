@@ -23,7 +23,9 @@ def written(monkeypatch):
 
     def configured(log_format: str, **settings):
         monkeypatch.setattr(sys, "stderr", out)
-        log.configure(Settings(database_url="postgresql://x", redis_url="redis://x", log_format=log_format, **settings))
+        log.configure(
+            Settings(database_url="postgresql://x", redis_url="redis://x", log_format=log_format, **settings)
+        )
 
         def text() -> str:
             out.flush()
@@ -45,7 +47,12 @@ def test_no_key_and_no_password_is_written_wherever_it_stands(written, log_forma
     key, own = new_key(), "a-key-of-the-settings-with-40-characters"
     text = written(log_format, api_key=own)
     logger = structlog.get_logger()
-    logger.warning("request", path=f"/v1/jobs/{key}", query={"key": [key, own]}, header=f"Authorization: Bearer {own[:20]}")
+    logger.warning(
+        "request",
+        path=f"/v1/jobs/{key}",
+        query={"key": [key, own]},
+        header=f"Authorization: Bearer {own[:20]}",
+    )
     logger.warning(f"event {key}", url="postgresql://user:hunter2@host/db", quoted=key.replace("_", "%5F", 1))
     logging.getLogger("foreign").warning("asked for %s with %s", f"/{key}", own)
     for name in ("foreign", "other"):
@@ -87,11 +94,15 @@ def test_no_text_from_outside_forges_a_line_or_reorders_a_terminal(written, log_
             structlog.get_logger().exception(f"bug {each.encode('unicode_escape').decode()}")
 
     lines = text().split("\n")
-    kept = lines[:-1] if log_format == "json" else [line for line in lines[:-1] if not line.startswith("  | ")]
+    kept = (
+        lines[:-1] if log_format == "json" else [line for line in lines[:-1] if not line.startswith("  | ")]
+    )
     assert len(kept) == 3 * len(odd)
     assert all(line.isprintable() for line in lines)
     if log_format == "json":
-        assert [json.loads(line)["path"] for line in lines[:-1:3]] == [f"/a{each.encode('unicode_escape').decode()}b" for each in odd]
+        assert [json.loads(line)["path"] for line in lines[:-1:3]] == [
+            f"/a{each.encode('unicode_escape').decode()}b" for each in odd
+        ]
 
 
 def test_ordinary_text_of_any_script_is_left_as_it_is():
@@ -125,7 +136,10 @@ def test_a_cause_that_repeats_is_written_a_few_times_and_then_counted():
         say("a request", logging.INFO)
     said = records(handler)
     assert said.count("no descriptors") == log.LINES_A_PERIOD
-    assert (said.count("bug"), said.count("Traceback (most recent call last):")) == (log.TRACES_A_PERIOD, log.TRACES_A_PERIOD)
+    assert (said.count("bug"), said.count("Traceback (most recent call last):")) == (
+        log.TRACES_A_PERIOD,
+        log.TRACES_A_PERIOD,
+    )
     assert said.count("a request") == 1234
 
     say("another cause")

@@ -54,7 +54,14 @@ def context(**changes):
 
 def lease(**changes):
     counts = dict.fromkeys(("id", "no", "epoch", "deaths", "crashes", "errors", "ooms"), 0)
-    known = {"job_id": "job_1", "kind": "publish", "attempt": 1, "worker": "w", "allowed": timedelta(minutes=15), "payload": {}}
+    known = {
+        "job_id": "job_1",
+        "kind": "publish",
+        "attempt": 1,
+        "worker": "w",
+        "allowed": timedelta(minutes=15),
+        "payload": {},
+    }
     return Lease(**counts | known | changes)
 
 
@@ -69,7 +76,10 @@ async def after(ctx, lease, error, monkeypatch):
 @pytest.mark.parametrize("error", [ResultLocked("held"), DatabaseUnavailable("away")])
 async def test_what_is_charged_to_nobody_is_tried_ever_more_seldom_and_without_end(error, monkeypatch):
     ctx = context()
-    delays = [(await after(ctx, lease(attempt=attempt), error, monkeypatch)).total_seconds() for attempt in (1, 2, 3, 1000)]
+    delays = [
+        (await after(ctx, lease(attempt=attempt), error, monkeypatch)).total_seconds()
+        for attempt in (1, 2, 3, 1000)
+    ]
 
     assert delays == [0.2, 0.4, 0.8, 30]
     assert ctx.units.charges == ["nothing"] * 4
@@ -83,13 +93,21 @@ async def test_a_machine_that_has_nothing_left_is_a_passing_error(number, monkey
     assert ctx.units.charges == ["error"]
 
 
-async def test_each_try_after_running_out_of_memory_has_half_the_batch_and_the_last_is_the_one_that_is_named(monkeypatch):
+async def test_each_try_after_running_out_of_memory_has_half_the_batch_and_the_last_is_the_one_that_is_named(
+    monkeypatch,
+):
     ctx = context()
     tries = [lease(kind="chunk", ooms=ooms, attempt=ooms + 1) for ooms in range(5)]
     for one in tries:
         await after(ctx, one, OutOfMemory("full"), monkeypatch)
 
-    assert [batch_bytes(ctx, one) for one in tries] == [8 * 1024**2, 4 * 1024**2, 2 * 1024**2, 1024**2, 512 * 1024]
+    assert [batch_bytes(ctx, one) for one in tries] == [
+        8 * 1024**2,
+        4 * 1024**2,
+        2 * 1024**2,
+        1024**2,
+        512 * 1024,
+    ]
     assert ctx.units.charges == ["memory"] * 4
     [problem] = ctx.units.problems
     assert "even with batches of 524,288 bytes" in problem["detail"]
@@ -98,7 +116,9 @@ async def test_each_try_after_running_out_of_memory_has_half_the_batch_and_the_l
 GUESSED = {"guessed": True}
 
 
-@pytest.mark.parametrize("error", [BadRow("ragged"), GroupLimitExceeded("many"), TypeMismatch("text"), OutOfMemory("full")])
+@pytest.mark.parametrize(
+    "error", [BadRow("ragged"), GroupLimitExceeded("many"), TypeMismatch("text"), OutOfMemory("full")]
+)
 async def test_no_job_fails_by_a_guess_it_is_planned_again_with_proof(error, monkeypatch):
     ctx = context()
     last = lease(kind="chunk", ooms=4, attempt=5, payload=GUESSED)
@@ -117,8 +137,12 @@ async def test_a_file_that_changed_and_time_that_ran_out_have_nothing_to_do_with
     assert (ctx.units.planned, len(ctx.units.problems)) == ([], 1)
 
 
-@pytest.mark.parametrize(("other", "charge"), [(LeaseLost("another epoch"), "nothing"), (StorageUnavailable("no"), "error")])
-async def test_who_cannot_plan_again_as_when_another_one_has_done_so_gives_its_unit_back(other, charge, monkeypatch):
+@pytest.mark.parametrize(
+    ("other", "charge"), [(LeaseLost("another epoch"), "nothing"), (StorageUnavailable("no"), "error")]
+)
+async def test_who_cannot_plan_again_as_when_another_one_has_done_so_gives_its_unit_back(
+    other, charge, monkeypatch
+):
     ctx = context()
     ctx.units.other = other
     await after(ctx, lease(kind="chunk", payload=GUESSED), CutsRefuted("no"), monkeypatch)
@@ -127,11 +151,16 @@ async def test_who_cannot_plan_again_as_when_another_one_has_done_so_gives_its_u
 
 
 @pytest.mark.parametrize("kind", ["plan", "chunk"])
-async def test_a_binary_file_that_crashes_its_reader_a_second_time_is_corrupt_and_any_other_unit_has_a_third_try(kind, monkeypatch):
+async def test_a_binary_file_that_crashes_its_reader_a_second_time_is_corrupt_and_any_other_unit_has_a_third_try(
+    kind, monkeypatch
+):
     ctx = context()
     for crashes in (0, 1):
         await after(
-            ctx, lease(kind=kind, crashes=crashes, attempt=crashes + 1), ReaderCrashed("signal 6 while it read file:///x"), monkeypatch
+            ctx,
+            lease(kind=kind, crashes=crashes, attempt=crashes + 1),
+            ReaderCrashed("signal 6 while it read file:///x"),
+            monkeypatch,
         )
     assert ctx.units.charges == ["crash"]
     [problem] = ctx.units.problems
@@ -140,7 +169,9 @@ async def test_a_binary_file_that_crashes_its_reader_a_second_time_is_corrupt_an
     assert "signal 6 while it read file:///x" in problem["detail"]
 
     for crashes in (0, 1, 2):
-        await after(ctx, lease(kind=kind, crashes=crashes, attempt=crashes + 1), ChildCrashed("signal 6"), monkeypatch)
+        await after(
+            ctx, lease(kind=kind, crashes=crashes, attempt=crashes + 1), ChildCrashed("signal 6"), monkeypatch
+        )
     assert ctx.units.charges == ["crash"] * 3
     assert [problem["code"] for problem in ctx.units.problems] == ["corrupt_file", "child_crashed"]
 
@@ -163,7 +194,9 @@ async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_
     header = {"rows": 1, "rows_aggregated": 1, "widened": ["n"], "buckets": {}}
     work = SimpleNamespace(spec={}, plan={"schema": []})
     ctx = context(merging=Merging(), units=Completing(), timings=Timings().scaled(0.001))
-    await merge._commit(ctx, lease(kind="merge"), work, SimpleNamespace(header=header))  # beyond it is a child process
+    await merge._commit(
+        ctx, lease(kind="merge"), work, SimpleNamespace(header=header)
+    )  # beyond it is a child process
 
     assert calls == [["n"], ["n"], ["n"], "complete"]
 
@@ -187,7 +220,10 @@ async def test_finished_work_is_offered_again_before_the_sweepers_may_call_it_la
 
 async def test_what_makes_room_for_another_tenant_is_never_given_up_and_comes_back_after_it(monkeypatch):
     ctx = context()
-    delays = [await after(ctx, lease(kind="plan", attempt=attempt), Preempted("room"), monkeypatch) for attempt in (1, 1000)]
+    delays = [
+        await after(ctx, lease(kind="plan", attempt=attempt), Preempted("room"), monkeypatch)
+        for attempt in (1, 1000)
+    ]
 
     assert delays == [ctx.timings.heartbeat] * 2
     assert ctx.units.charges == ["preemption"] * 2

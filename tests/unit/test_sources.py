@@ -59,7 +59,10 @@ def found(data, *uris, max_names=1000, tenant="default", **others):
 
 
 def below(data, *patterns, **others):
-    return [file["below"] for file in found(data, *(f"file://{data}/{pattern}" for pattern in patterns), **others)[0]]
+    return [
+        file["below"]
+        for file in found(data, *(f"file://{data}/{pattern}" for pattern in patterns), **others)[0]
+    ]
 
 
 def read(root, name, *, own=(), hidden=False):
@@ -91,7 +94,9 @@ def test_a_uri_means_its_files_in_order(data, pattern, names):
     assert below(data, pattern) == names
 
 
-@pytest.mark.parametrize("name", ["a[1].csv", "a?.csv", "a*.csv", "a*?[1]*.csv", "**", "f[o]*/x.csv", "[!a]%5b.csv"])
+@pytest.mark.parametrize(
+    "name", ["a[1].csv", "a?.csv", "a*.csv", "a*?[1]*.csv", "**", "f[o]*/x.csv", "[!a]%5b.csv"]
+)
 def test_an_escaped_character_of_a_pattern_stands_for_itself(data, name):
     for other in ("a1.csv", "ab.csv", "fo1/x.csv", name):
         (data / other).parent.mkdir(exist_ok=True)
@@ -103,7 +108,10 @@ def test_an_escaped_character_of_a_pattern_stands_for_itself(data, name):
 
 def test_a_pattern_that_meets_no_file_says_how_to_write_such_a_name(data):
     (data / "a[1].csv").write_text("n")
-    with pytest.raises(SourceNotFound, match=r"No file matches .*a\[1\]\.csv; a \? or \[ that is part of a name is written %3F or %5B$"):
+    with pytest.raises(
+        SourceNotFound,
+        match=r"No file matches .*a\[1\]\.csv; a \? or \[ that is part of a name is written %3F or %5B$",
+    ):
         below(data, "a[1].csv")
 
 
@@ -146,7 +154,9 @@ def test_an_upload_is_named_by_its_id_only(data, uri):
         locate(uri, POINTER, source_rules(settings(data)), "default")
 
 
-@pytest.mark.parametrize("name", [".hidden.csv", "%2ehidden.csv", ".git/d.csv", "%2Egit/d.csv", ".//.git//d.csv", ".git/*", ".*"])
+@pytest.mark.parametrize(
+    "name", [".hidden.csv", "%2ehidden.csv", ".git/d.csv", "%2Egit/d.csv", ".//.git//d.csv", ".git/*", ".*"]
+)
 def test_a_step_that_begins_with_a_dot_is_refused_unless_a_setting_allows_it(data, name):
     with pytest.raises(SourceNotAllowed, match=r"the step '\.(hidden\.csv|git|\*)', which begins with a dot"):
         locate(f"file://{data}/{name}", POINTER, source_rules(settings(data)), "default")
@@ -165,7 +175,9 @@ def test_no_pattern_finds_what_is_hidden(data, pattern):
 
 def test_a_root_may_be_hidden_itself_and_the_nearest_root_counts(data):
     nested = settings(data, f"file://{data}/", f"file://{data}/.git/")
-    assert locate(f"file://{data}/.git/d.csv", POINTER, source_rules(nested), "default").root == f"{data}/.git"
+    assert (
+        locate(f"file://{data}/.git/d.csv", POINTER, source_rules(nested), "default").root == f"{data}/.git"
+    )
 
 
 def test_links_are_never_followed(data, tmp_path):
@@ -227,8 +239,12 @@ def test_a_machine_in_trouble_says_nothing_about_the_file(data, monkeypatch, num
         read(data, "a.csv")
 
 
-@pytest.mark.parametrize(("number", "error"), [(errno.EMFILE, StorageUnavailable), (errno.EACCES, SourceUnreadable)])
-def test_a_folder_that_cannot_be_listed_is_an_error_and_not_a_folder_without_files(data, monkeypatch, number, error):
+@pytest.mark.parametrize(
+    ("number", "error"), [(errno.EMFILE, StorageUnavailable), (errno.EACCES, SourceUnreadable)]
+)
+def test_a_folder_that_cannot_be_listed_is_an_error_and_not_a_folder_without_files(
+    data, monkeypatch, number, error
+):
     listed, inner = os.scandir, (data / "in ner").stat().st_ino
 
     def scandir(folder):
@@ -247,7 +263,10 @@ def test_a_folder_that_cannot_be_listed_is_an_error_and_not_a_folder_without_fil
 
 @pytest.fixture
 def installed(data):
-    """A data folder below the source, as the launcher makes it, with secrets, a log and uploads; and another name for each of its parts."""
+    """A data folder below the source, as the launcher makes it, with secrets, a log and uploads.
+
+    And another name for each of its parts.
+    """
     home = data / "gristmill"
     for name in (
         "postgres/password",
@@ -268,7 +287,9 @@ def attacks(root, home):
             f"file://{root}/gristmill/{secret}",
             f"file://{root}/gristmill//{'//'.join(secret.parts)}",
         )
-        yield "file://" + "".join(f"%{ord(letter):02x}" if letter != "/" else letter for letter in f"{root}/gristmill/{secret}")
+        yield "file://" + "".join(
+            f"%{ord(letter):02x}" if letter != "/" else letter for letter in f"{root}/gristmill/{secret}"
+        )
         yield from (
             f"file://{root}/g*/{secret}",
             f"file://{root}/**/{secret.name}",
@@ -321,7 +342,9 @@ def test_the_rest_of_a_source_around_the_data_folder_is_found(data, installed):
 
 
 def test_an_upload_is_read_from_the_folder_that_no_source_leads_into(data, installed):
-    known = settings(data, protected_folders=[installed]).model_copy(update={"storage": installed / "storage"})
+    known = settings(data, protected_folders=[installed]).model_copy(
+        update={"storage": installed / "storage"}
+    )
     with Beneath(own_folders(known), hidden=False) as beneath:
         [file], _ = find.find(beneath, [locate("upload:upl_1", POINTER, source_rules(known), "other")], 1000)
         os.close(beneath.file(Location(file["uri"], file["root"], file["below"])))
@@ -360,7 +383,9 @@ def test_a_bind_mount_is_no_other_way_in(data, installed, part):
     (data / "mounted").mkdir()
     places = [str(Path(__file__).parents[2]), str(installed / part), str(data / "mounted")]
     known = os.environ | {"OWN": str(installed)}
-    done = subprocess.run([sys.executable, "-c", BOUND, *places], env=known, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", BOUND, *places], env=known, capture_output=True, text=True, check=False
+    )
     if done.returncode == 77:
         pytest.skip("needs root, or a kernel that lets a process have mounts of its own")
     assert done.returncode == 0, done.stderr
@@ -422,7 +447,9 @@ def test_a_walk_that_takes_too_much_says_how_much_it_saw_and_where(data, monkeyp
     for no in range(30):
         (data / "in ner" / f"x{no}.csv").touch()
     monkeypatch.setattr(find, "MAX_COMPARISONS", comparisons)
-    with pytest.raises(LimitExceeded, match=rf"met \d+ names .*, the last in file://{data}/in ner; .*use fewer patterns"):
+    with pytest.raises(
+        LimitExceeded, match=rf"met \d+ names .*, the last in file://{data}/in ner; .*use fewer patterns"
+    ):
         below(data, *(f"in ner/{'?' * no}*" for no in range(20)), max_names=names)
 
 
@@ -483,7 +510,9 @@ def test_there_are_at_most_a_hundred_warnings_and_always_the_same(data):
     for no in range(150):
         (data / f"x{no:03}.csv").touch()
     _, warnings = found(data, f"file://{data}/x*.csv", f"file://{data}/x*")
-    assert [warning["detail"].split("/x", 1)[1][:3] for warning in warnings] == [f"{no:03}" for no in range(100)]
+    assert [warning["detail"].split("/x", 1)[1][:3] for warning in warnings] == [
+        f"{no:03}" for no in range(100)
+    ]
 
 
 # Names of every kind.

@@ -21,7 +21,13 @@ FAST = SimpleNamespace(draining=False, timings=Timings().scaled(0.001))
 
 # fault matrix: 50
 @pytest.mark.parametrize(
-    "error", [RedisConnectionError("gone"), OSError("gone"), RuntimeError("a bug of a driver"), asyncio.CancelledError()]
+    "error",
+    [
+        RedisConnectionError("gone"),
+        OSError("gone"),
+        RuntimeError("a bug of a driver"),
+        asyncio.CancelledError(),
+    ],
 )
 async def test_a_doorbell_loop_goes_on_after_any_error(error):
     runs = []
@@ -81,7 +87,9 @@ async def test_each_free_slot_looks_for_work_itself_while_redis_takes_no_message
         return []
 
     slots = []
-    ctx = SimpleNamespace(timings=FAST.timings, doorbell=SimpleNamespace(turn=turn), units=SimpleNamespace(due=due))
+    ctx = SimpleNamespace(
+        timings=FAST.timings, doorbell=SimpleNamespace(turn=turn), units=SimpleNamespace(due=due)
+    )
     await dispatch(ctx, SimpleNamespace(free=3, take=lambda: slots.append(1)))
 
     assert len(slots) == taken
@@ -109,7 +117,9 @@ async def test_a_slot_whose_claim_got_no_answer_looks_again_though_nobody_rings(
             raise DatabaseUnavailable("the answer was lost")
         again.set()
 
-    runner = Runner(SimpleNamespace(**vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim)))
+    runner = Runner(
+        SimpleNamespace(**vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim))
+    )
     runner.take()
 
     await asyncio.wait_for(again.wait(), 5)
@@ -123,7 +133,9 @@ async def test_a_slot_that_is_stopped_has_others_told_of_what_waits():
         running.set()
         await asyncio.Event().wait()
 
-    runner = Runner(SimpleNamespace(**vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim)))
+    runner = Runner(
+        SimpleNamespace(**vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim))
+    )
     runner.take()
     await running.wait()
     runner.stop()
@@ -134,7 +146,9 @@ async def test_a_slot_that_is_stopped_has_others_told_of_what_waits():
 # fault matrix: 58
 async def test_a_worker_that_cannot_take_work_says_why_once_and_takes_none(monkeypatch):
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("worker_service.maintenance.fitness.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(
+        "worker_service.maintenance.fitness.time", SimpleNamespace(monotonic=lambda: clock.now)
+    )
     slot = Slot()
     timings = Timings()
     ctx = SimpleNamespace(draining=False, timings=timings, executor=slot)
@@ -156,20 +170,28 @@ async def test_a_worker_that_cannot_take_work_says_why_once_and_takes_none(monke
 
 async def test_a_worker_whose_event_loop_stood_still_says_so(monkeypatch):
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("worker_service.maintenance.fitness.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(
+        "worker_service.maintenance.fitness.time", SimpleNamespace(monotonic=lambda: clock.now)
+    )
     ctx = SimpleNamespace(draining=False, timings=Timings(), executor=Slot())
     fitness = Fitness(ctx, Runner(ctx))
     clock.now = 42.0
     with capture_logs() as logged:
         await fitness.run_once()
 
-    assert [(line["event"], line["reason"]) for line in logged] == [("worker.cannot_work", "its event loop stood still")]
+    assert [(line["event"], line["reason"]) for line in logged] == [
+        ("worker.cannot_work", "its event loop stood still")
+    ]
 
 
 async def test_a_slot_begins_with_the_tenant_after_the_one_that_was_served_last():
     """Or the tenant whose unit has just made room would have its slot back."""
     asked = []
-    runner = Runner(SimpleNamespace(**vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim_of(asked))))
+    runner = Runner(
+        SimpleNamespace(
+            **vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim_of(asked))
+        )
+    )
     runner._served = "job_1"
     runner.take()
     await asyncio.wait(runner._tasks)

@@ -1,1 +1,4 @@
-"""What runs in a child process: no credentials, no connections; files come in and answers go out as descriptors."""
+"""What runs in a child process: no credentials, no connections.
+
+Files come in and answers go out as descriptors.
+"""

@@ -1,11 +1,13 @@
-"""`python -m worker_service.child FD RIGHTS PARENT MEMORY`: the template. It forks a child of PARENT whenever FD, a socket, asks it to.
+"""`python -m worker_service.child FD RIGHTS PARENT MEMORY`: the template.
+
+It forks a child of PARENT whenever FD, a socket, asks it to.
 
 Descriptor RIGHTS is a file in which it tells what it and its children have given up.
 
 It answers each request with a byte; one without descriptors asks for nothing else.
 
-A child gets a socket, a pipe that ends with its parent, and a file for its standard error. It serves requests on the socket until the
-parent is gone.
+A child gets a socket, a pipe that ends with its parent, and a file for its standard error. It serves requests
+on the socket until the parent is gone.
 """
 
 import faulthandler
@@ -32,7 +34,10 @@ NAME = "gristmill-child"
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel to kill this process when the parent dies; a parent that died before the call counts too."""
+    """Ask the kernel to kill this process when the parent dies.
+
+    A parent that died before the call counts too.
+    """
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
@@ -111,7 +116,9 @@ def serve(sock: socket.socket) -> None:
 def main() -> None:
     sock_fd, rights_fd, parent, memory_bytes = (int(text) for text in sys.argv[1:])
     faulthandler.enable()
-    Path("/proc/self/oom_score_adj").write_text("1000")  # of the template and its forks, the kernel takes the largest first
+    Path("/proc/self/oom_score_adj").write_text(
+        "1000"
+    )  # of the template and its forks, the kernel takes the largest first
     wire.write_all(rights_fd, json.dumps(isolate()).encode())
     os.close(rights_fd)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -89,7 +89,10 @@ class Beneath:
             raise SourceNotAllowed(f"{at.uri!r} {what}")
 
     def _root(self, at: Location) -> int:
-        """The administrator names it, so links to it are followed. It may not lie in a folder of the service."""
+        """The administrator names it, so links to it are followed.
+
+        It may not lie in a folder of the service.
+        """
         key = at.root, at.is_upload
         if key not in self._roots:
             root = opened(at.uri, at.root, os.O_DIRECTORY, None)
@@ -122,7 +125,9 @@ def _identities(path: str) -> Iterator[Identity]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StorageUnavailable(f"A folder of the service itself cannot be looked at: {_words(error)}") from error
+        raise StorageUnavailable(
+            f"A folder of the service itself cannot be looked at: {_words(error)}"
+        ) from error
 
 
 def opened(uri: str, name: str, flags: int, folder: int | None) -> int:
@@ -138,7 +143,9 @@ def translated(uri: str, error: OSError, tried: str = "opened", *, is_link: bool
         return SourceNotFound(f"{uri} does not exist")
     if error.errno in _PASSING:
         return StorageUnavailable(f"{uri} cannot be {tried} now: {_words(error)}")
-    return SourceUnreadable(f"{uri} cannot be {tried}: {'goes through a symbolic link' if is_link else _words(error)}")
+    return SourceUnreadable(
+        f"{uri} cannot be {tried}: {'goes through a symbolic link' if is_link else _words(error)}"
+    )
 
 
 def _words(error: OSError) -> str:

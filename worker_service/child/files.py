@@ -30,7 +30,9 @@ class Files:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             for no, descriptor in self._open.items():
                 self._check(no, descriptor)
@@ -42,7 +44,8 @@ class Files:
     def sources(self) -> list[SourceFile]:
         """The files as the readers take them."""
         return [
-            SourceFile(opened=partial(self._descriptor, no), uri=file["uri"], size=file["size"]) for no, file in enumerate(self._planned)
+            SourceFile(opened=partial(self._descriptor, no), uri=file["uri"], size=file["size"])
+            for no, file in enumerate(self._planned)
         ]
 
     def _descriptor(self, no: int) -> int:
@@ -66,7 +69,13 @@ class Files:
     def _check(self, no: int, descriptor: int) -> None:
         """A plan of before may lack a part of the fingerprint."""
         file, now = self._planned[no], fingerprint(os.fstat(descriptor))
-        changed = [f"{name} {now[name]:,} instead of {file[name]:,}" for name in now if file.get(name, now[name]) != now[name]]
+        changed = [
+            f"{name} {now[name]:,} instead of {file[name]:,}"
+            for name in now
+            if file.get(name, now[name]) != now[name]
+        ]
         if changed:
             what = ", ".join(changed)
-            raise SourceChanged(f"{file['uri']} changed since the job was planned ({what}); submit the job again")
+            raise SourceChanged(
+                f"{file['uri']} changed since the job was planned ({what}); submit the job again"
+            )

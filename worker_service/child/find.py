@@ -47,7 +47,9 @@ class Found:
     by: list[int]
 
 
-def find(beneath: Beneath, locations: list[Location], max_names: int) -> tuple[list[dict[str, Any]], list[JobWarning]]:
+def find(
+    beneath: Beneath, locations: list[Location], max_names: int
+) -> tuple[list[dict[str, Any]], list[JobWarning]]:
     """The files as a plan keeps them, and warnings of those that were named more than once.
 
     The files are in the order of the locations, and then of their paths. Raises SourceNotFound for a location
@@ -63,7 +65,10 @@ def find(beneath: Beneath, locations: list[Location], max_names: int) -> tuple[l
         elif len(file.by) > 1:
             names = " and by ".join(locations[no].uri for no in file.by)
             warnings.append(f"{file.uri} is named by {names}; it is counted once")
-    files = [{"uri": file.uri, "root": file.root, "below": file.below, **fingerprint(file.status)} for file in first.values()]
+    files = [
+        {"uri": file.uri, "root": file.root, "below": file.below, **fingerprint(file.status)}
+        for file in first.values()
+    ]
     return files, [{"code": "duplicate_file", "detail": detail} for detail in sorted(warnings)[:MAX_WARNINGS]]
 
 
@@ -80,7 +85,9 @@ def fingerprint(status: os.stat_result) -> dict[str, int]:
 def uri_of(root: str, *steps: str) -> str:
     """Of a path, with escapes for what is no text, cannot be printed, or is magic in a URI."""
     path = "/".join([root.rstrip("/"), *steps])
-    return "file://" + _ESCAPED.sub(lambda odd: "".join(f"%{octet:02X}" for octet in os.fsencode(odd[0])), path)
+    return "file://" + _ESCAPED.sub(
+        lambda odd: "".join(f"%{octet:02X}" for octet in os.fsencode(odd[0])), path
+    )
 
 
 def _has_magic(step: str) -> bool:
@@ -90,7 +97,9 @@ def _has_magic(step: str) -> bool:
 def _pattern(location: Location) -> tuple[str, ...]:
     """The steps, with one `**` for several in a row; a last one stands for every file below."""
     steps = location.steps + (("*",) if location.steps[-1] == "**" else ())
-    return tuple(step for before, step in zip(("", *steps), steps, strict=False) if not before == step == "**")
+    return tuple(
+        step for before, step in zip(("", *steps), steps, strict=False) if not before == step == "**"
+    )
 
 
 class _Standing:
@@ -183,7 +192,9 @@ class _Search:
                 for name, is_folder, reached in sorted(self._met(first, steps, folder, standing)):
                     path = (*steps, name)
                     by = sorted({no for no, taken in reached if taken == len(self._patterns[no])})
-                    onward = frozenset((no, taken) for no, taken in reached if taken < len(self._patterns[no]))
+                    onward = frozenset(
+                        (no, taken) for no, taken in reached if taken < len(self._patterns[no])
+                    )
                     if is_folder and onward:
                         waiting.append((path, self._same.setdefault(onward, onward), name in standing.named))
                     if by and (not is_folder or self._literal.intersection(by)):
@@ -198,7 +209,9 @@ class _Search:
             self._standings[states] = _Standing(states, self._patterns)
         return self._standings[states]
 
-    def _met(self, first: Location, steps: tuple[str, ...], folder: int, standing: _Standing) -> Iterator[tuple[str, bool, list[State]]]:
+    def _met(
+        self, first: Location, steps: tuple[str, ...], folder: int, standing: _Standing
+    ) -> Iterator[tuple[str, bool, list[State]]]:
         """The names in a folder that patterns lead to, whether each is a folder, and the states after it."""
         uri = _uri(first, steps)
         self._spend(uri, comparisons=len(standing.named))
@@ -212,11 +225,15 @@ class _Search:
                     for entry in entries:
                         self._spend(uri, names=1)
                         if entry.name not in standing.named:
-                            yield from self._after(uri, standing, entry.name, is_folder=entry.is_dir(follow_symlinks=False))
+                            yield from self._after(
+                                uri, standing, entry.name, is_folder=entry.is_dir(follow_symlinks=False)
+                            )
             except OSError as error:
                 raise translated(uri, error, "listed") from error
 
-    def _after(self, uri: str, standing: _Standing, name: str, *, is_folder: bool) -> Iterator[tuple[str, bool, list[State]]]:
+    def _after(
+        self, uri: str, standing: _Standing, name: str, *, is_folder: bool
+    ) -> Iterator[tuple[str, bool, list[State]]]:
         reached, compared = standing.after(name, is_folder=is_folder)
         self._spend(uri, comparisons=compared)
         if reached:
@@ -227,7 +244,9 @@ class _Search:
         try:
             "/".join(path).encode()
         except UnicodeEncodeError as error:
-            raise SourceUnreadable(f"{uri} has a name that is not UTF-8; rename the file or the folder") from error
+            raise SourceUnreadable(
+                f"{uri} has a name that is not UTF-8; rename the file or the folder"
+            ) from error
         status = _status(uri, path[-1], folder)
         if status is None:
             raise SourceNotFound(f"{uri} does not exist")

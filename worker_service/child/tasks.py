@@ -11,7 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from shared.errors import GristmillError, InternalError, LimitExceeded, OutOfMemory, SchemaWidened, TypeMismatch
+from shared.errors import (
+    GristmillError,
+    InternalError,
+    LimitExceeded,
+    OutOfMemory,
+    SchemaWidened,
+    TypeMismatch,
+)
 from shared.spec.bind import bind, texts_wanted
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
@@ -24,7 +31,10 @@ from worker_service.child.files import Files
 from worker_service.child.find import find
 
 RESIDENT_GROUPS = 1 << 18
-"""Groups that a chunk holds before it writes them out and begins anew; bounds a slot's memory, whatever the data."""
+"""Groups that a chunk holds before it writes them out and begins anew.
+
+Bounds a slot's memory, whatever the data.
+"""
 
 MERGED_GROUPS = 1 << 21
 """Groups, or values kept of them, that a merge holds before it combines what it has so far."""
@@ -45,10 +55,17 @@ def answer(request: dict[str, Any], files: list[int]) -> Answer:
     except GristmillError as error:
         return {"problem": error.problem()}, []
     except (MemoryError, pa.ArrowMemoryError):
-        return {"problem": OutOfMemory("The unit needs more memory than GRISTMILL_SLOT_MEMORY_BYTES allows").problem()}, []
+        return {
+            "problem": OutOfMemory(
+                "The unit needs more memory than GRISTMILL_SLOT_MEMORY_BYTES allows"
+            ).problem()
+        }, []
     except Exception:  # noqa: BLE001  # the edge of the child: a bug must reach the job's error, not kill the slot
         text = traceback.format_exc()
-        return {"problem": InternalError("A bug in Gristmill; the worker's log has the stack trace").problem(), "traceback": text}, []
+        return {
+            "problem": InternalError("A bug in Gristmill; the worker's log has the stack trace").problem(),
+            "traceback": text,
+        }, []
 
 
 def _beneath(request: dict[str, Any]) -> Beneath:
@@ -62,7 +79,9 @@ def plan(request: dict[str, Any], _: list[int]) -> Answer:
     """
     spec = JobSpec.model_validate(request["spec"])
     with _beneath(request) as beneath:
-        found, warnings = find(beneath, [Location(*parts) for parts in request["locations"]], request["max_names"])
+        found, warnings = find(
+            beneath, [Location(*parts) for parts in request["locations"]], request["max_names"]
+        )
         size, (most, whose) = sum(file["size"] for file in found), request["max_bytes"]
         if size > most:
             raise LimitExceeded(f"The source has {size:,} bytes; {whose} is {most:,}")
@@ -71,14 +90,20 @@ def plan(request: dict[str, Any], _: list[int]) -> Answer:
     return {"files": found, "bytes": size, "warnings": warnings, **header}, []
 
 
-def _guessed_or_proven(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceFile]) -> dict[str, Any]:
+def _guessed_or_proven(
+    request: dict[str, Any], spec: JobSpec, files: list[readers.SourceFile]
+) -> dict[str, Any]:
     if not request["prove"]:
-        with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):  # what a guess leads to counts for nothing
+        with suppress(
+            GristmillError, MemoryError, pa.ArrowMemoryError
+        ):  # what a guess leads to counts for nothing
             return _planned(request, spec, files, guess=True)
     return _planned(request, spec, files, guess=False)
 
 
-def _planned(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceFile], *, guess: bool) -> dict[str, Any]:
+def _planned(
+    request: dict[str, Any], spec: JobSpec, files: list[readers.SourceFile], *, guess: bool
+) -> dict[str, Any]:
     planned = readers.plan(files, spec.source, request["chunk_bytes"], request["max_chunks"], guess=guess)
     if guess:
         bind(spec, planned.schema)
@@ -89,18 +114,31 @@ def _planned(request: dict[str, Any], spec: JobSpec, files: list[readers.SourceF
     def size(e: readers.Extent) -> int:
         """Bytes of input; a Parquet extent counts row groups, so it gets its share of the file."""
         whole, end = files[e.file].size, ends[e.file]
-        return whole * e.end // end - whole * e.start // end if planned.format == "parquet" else e.end - e.start
+        return (
+            whole * e.end // end - whole * e.start // end if planned.format == "parquet" else e.end - e.start
+        )
 
     chunks = [
-        {"extents": [[e.file, e.start, e.end, e.rows, e.guesses] for e in extents], "bytes": sum(map(size, extents))}
+        {
+            "extents": [[e.file, e.start, e.end, e.rows, e.guesses] for e in extents],
+            "bytes": sum(map(size, extents)),
+        }
         for extents in planned.extents
     ]
     guessed = any(e.guesses is not None for extents in planned.extents for e in extents)
-    return {"schema": planned.schema.to_json(), "format": planned.format, "chunks": chunks, "guessed": guessed}
+    return {
+        "schema": planned.schema.to_json(),
+        "format": planned.format,
+        "chunks": chunks,
+        "guessed": guessed,
+    }
 
 
 def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
-    """Raises what `bind` raises; names the few values that keep a column from what is wanted, which takes another look."""
+    """Raises what `bind` raises.
+
+    Names the few values that keep a column from what is wanted, which takes another look.
+    """
     try:
         bind(spec, schema)
     except TypeMismatch:
@@ -109,7 +147,10 @@ def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> No
 
 
 def chunk(request: dict[str, Any], _: list[int]) -> Answer:
-    """Fold the extents into one partial; the body is its pieces, one after the other. A group may be in several of them."""
+    """Fold the extents into one partial; the body is its pieces, one after the other.
+
+    A group may be in several of them.
+    """
     spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
     query = bind(spec, schema)
     fold, tally = kernels.Fold(query, request["no"]), readers.Tally()
@@ -118,7 +159,8 @@ def chunk(request: dict[str, Any], _: list[int]) -> Answer:
     with _beneath(request) as beneath, Files(beneath, request["files"]) as files:
         extents = zip(files.sources, (readers.Extent(*extent) for extent in request["extents"]), strict=True)
         frames = chain.from_iterable(
-            readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally) for file, extent in extents
+            readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally)
+            for file, extent in extents
         )
         for states in _flushed(fold, frames):
             pieces += _pieces(states, query, request["piece_bytes"])
@@ -165,7 +207,9 @@ def merge(request: dict[str, Any], descriptors: list[int]) -> Answer:
         "rows": finalized.table.num_rows,
         "rows_aggregated": kernels.rows_in(combined),
         "widened": finalized.widened,
-        "buckets": {str(bucket): base64.b64encode(digest).decode() for bucket, digest in finalized.buckets.items()},
+        "buckets": {
+            str(bucket): base64.b64encode(digest).decode() for bucket, digest in finalized.buckets.items()
+        },
     }
     return header, [kernels.to_copy_csv(finalized)]
 
@@ -173,7 +217,15 @@ def merge(request: dict[str, Any], descriptors: list[int]) -> Answer:
 def _within_slot(query: Query) -> Query:
     """Values that are kept, the ones that median needs say, are held about four times while they are merged."""
     memory, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    return query if memory == resource.RLIM_INFINITY else replace(query, max_state_bytes=min(query.max_state_bytes, memory // 16))
+    return (
+        query
+        if memory == resource.RLIM_INFINITY
+        else replace(query, max_state_bytes=min(query.max_state_bytes, memory // 16))
+    )
 
 
-TASKS: dict[str, Callable[[dict[str, Any], list[int]], Answer]] = {"plan": plan, "chunk": chunk, "merge": merge}
+TASKS: dict[str, Callable[[dict[str, Any], list[int]], Answer]] = {
+    "plan": plan,
+    "chunk": chunk,
+    "merge": merge,
+}

@@ -1,8 +1,8 @@
 """How a parent and a child talk over a socket pair: descriptors carry everything, bytes only say "go" and "done".
 
 Request: `!` with descriptors. The first holds the request as JSON, the second takes the answer, a third holds
-what there is to merge. Answer: an 8-byte little-endian length, a JSON header of that length, then the body; `.`
-on the socket says that it is whole. The descriptors are of memory, so no message can block.
+what there is to merge. Answer: an 8-byte little-endian length, a JSON header of that length, then the body;
+`.` on the socket says that it is whole. The descriptors are of memory, so no message can block.
 """
 
 import errno
@@ -30,7 +30,9 @@ def receive_descriptors(sock: socket.socket) -> list[int] | None:
     except ConnectionResetError:  # it went without reading the last answers
         return None
     if flags & socket.MSG_CTRUNC:
-        raise OSError(errno.EMFILE, "No room for the descriptors of a request: raise the worker's `ulimit -n`")
+        raise OSError(
+            errno.EMFILE, "No room for the descriptors of a request: raise the worker's `ulimit -n`"
+        )
     return descriptors if data else None
 
 

@@ -1,4 +1,7 @@
-"""The aggregates, as pure functions over numpy, pandas and pyarrow: partial -> combine -> finalize. No I/O, no clock."""
+"""The aggregates, as pure functions over numpy, pandas and pyarrow: partial -> combine -> finalize.
+
+No I/O, no clock.
+"""
 
 from worker_service.kernels.codec import Piece, decode, encode, in_buckets
 from worker_service.kernels.copy import to_copy_csv

@@ -54,14 +54,20 @@ def plain(array: Array) -> Array:
 
 
 def valid(array: Array) -> Mask | None:
-    """True where a value is; None when there is no null. A null among a dictionary's values counts as null."""
+    """True where a value is; None when there is no null.
+
+    A null among a dictionary's values counts as null.
+    """
     if isinstance(array, pa.DictionaryArray) and array.dictionary.null_count:
         array = array.dictionary_decode()
     return np.asarray(array.is_valid().to_numpy(zero_copy_only=False), np.bool_) if array.null_count else None
 
 
 def raw(array: Array) -> Any:
-    """The numbers of *array*: float64 as it is, all else int64 (days, microseconds, decimals scaled). Arbitrary below a null."""
+    """The numbers of *array*: float64 as it is, all else int64 (days, microseconds, decimals scaled).
+
+    Arbitrary below a null.
+    """
     kind = array.type
     if pa.types.is_boolean(kind):
         return raw(array.cast(pa.int8()))
@@ -93,7 +99,10 @@ def _view(array: Array, dtype: "np.dtype[Any]") -> Any:
 
 
 def text(array: Array) -> tuple[Ints, NDArray[np.uint8]]:
-    """Where each string of a utf8 *array* starts in the bytes (one offset more than strings), and all bytes. Nulls may cover bytes."""
+    """Where each string of a utf8 *array* starts in the bytes (one offset more than strings), and all bytes.
+
+    Nulls may cover bytes.
+    """
     _, offsets, data = array.buffers()
     if offsets is None or not len(array):
         return np.zeros(len(array) + 1, np.int64), np.empty(0, np.uint8)
@@ -106,12 +115,16 @@ def build(kind: "pa.DataType", numbers: NDArray[Any], present: Mask | None = Non
     if pa.types.is_boolean(kind):
         return pa.array(numbers.astype(np.bool_), mask=None if present is None else ~present)
     if pa.types.is_decimal(kind):
-        return build_wide(kind, numbers.astype(np.int64).view(np.uint64), numbers.astype(np.int64) >> 63, present)
+        return build_wide(
+            kind, numbers.astype(np.int64).view(np.uint64), numbers.astype(np.int64) >> 63, present
+        )
     width = np.dtype("<f8") if pa.types.is_floating(kind) else np.dtype(f"<i{kind.bit_width // 8}")
     return _from_buffer(kind, np.ascontiguousarray(numbers, width), len(numbers), present)
 
 
-def build_wide(kind: "pa.DataType", low: NDArray[np.uint64], high: Ints, present: Mask | None = None) -> Array:
+def build_wide(
+    kind: "pa.DataType", low: NDArray[np.uint64], high: Ints, present: Mask | None = None
+) -> Array:
     """Decimals of the 128-bit scaled integers high * 2**64 + low."""
     words = np.empty((len(low), 2), "<u8")
     words[:, 0], words[:, 1] = low, high.view(np.uint64)
@@ -125,7 +138,11 @@ def _from_buffer(kind: "pa.DataType", data: NDArray[Any], rows: int, present: Ma
 
 def canonical(array: Array) -> Array:
     """The same values; of doubles with one zero and one NaN."""
-    return build(array.type, canonical_floats(raw(array)), valid(array)) if pa.types.is_floating(array.type) else array
+    return (
+        build(array.type, canonical_floats(raw(array)), valid(array))
+        if pa.types.is_floating(array.type)
+        else array
+    )
 
 
 def canonical_floats(numbers: Floats) -> Floats:

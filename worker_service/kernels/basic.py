@@ -21,11 +21,17 @@ def _add_counts(columns: Columns, groups: Groups) -> Columns:
 
 
 def _smallest(values: Array, groups: Groups) -> Columns:
-    return {"": _least(values, groups) if _has_ranks(values) else _extreme(values, groups, np.minimum, LARGEST)}
+    return {
+        "": _least(values, groups) if _has_ranks(values) else _extreme(values, groups, np.minimum, LARGEST)
+    }
 
 
 def _greatest(values: Array, groups: Groups) -> Columns:
-    return {"": _least(values, groups, -1) if _has_ranks(values) else _extreme(values, groups, np.maximum, ~LARGEST)}
+    return {
+        "": _least(values, groups, -1)
+        if _has_ranks(values)
+        else _extreme(values, groups, np.maximum, ~LARGEST)
+    }
 
 
 def _has_ranks(values: Array) -> bool:
@@ -39,7 +45,9 @@ def _least(values: Array, groups: Groups, sign: int = 1) -> Array:
 def _extreme(values: Array, groups: Groups, pick: "np.ufunc", start: int) -> Array:
     best: Ints = np.full(groups.size, start)
     pick.at(best, groups.codes, ordered(values))
-    return build(values.type, unflipped(best) if pa.types.is_floating(values.type) else best, groups.counts > 0)
+    return build(
+        values.type, unflipped(best) if pa.types.is_floating(values.type) else best, groups.counts > 0
+    )
 
 
 def _combined(extreme: Callable[[Array, Groups], Columns]) -> Callable[[Columns, Groups], Columns]:
@@ -47,7 +55,9 @@ def _combined(extreme: Callable[[Array, Groups], Columns]) -> Callable[[Columns,
 
     def combine(columns: Columns, groups: Groups) -> Columns:
         values, present = columns[""], valid(columns[""])
-        return extreme(values, groups) if present is None else extreme(values.drop_null(), groups.only(present))
+        return (
+            extreme(values, groups) if present is None else extreme(values.drop_null(), groups.only(present))
+        )
 
     return combine
 

@@ -75,7 +75,11 @@ def _bytes(array: Array) -> Ints:
     if pa.types.is_struct(array.type):
         together: Ints = np.sum([_bytes(field) for field in array.flatten()], axis=0)
         return together
-    lengths: Ints = np.diff(text(array)[0]) if is_string(array) else np.full(len(array), (array.type.bit_width + 7) // 8 - 4)
+    lengths: Ints = (
+        np.diff(text(array)[0])
+        if is_string(array)
+        else np.full(len(array), (array.type.bit_width + 7) // 8 - 4)
+    )
     return lengths + 5
 
 

@@ -41,7 +41,10 @@ def _beyond_words(limbs: Limbs, size: int) -> Mask:
 
 
 def decimal_quotient(limbs: Limbs, by: Ints, digits: int, result: DataType, present: Mask) -> Array:
-    """Each carried integer times 10**digits, divided by *by*, half to even; in int64 where all fits, else with Python's integers."""
+    """Each carried integer times 10**digits, divided by *by*, half to even.
+
+    In int64 where all fits, else with Python's integers.
+    """
     low, high = words_of(limbs, len(by))
     total, scale = low.view(np.int64), 10**digits
     whole, rest = np.divmod(total, by)

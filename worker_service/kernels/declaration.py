@@ -1,4 +1,7 @@
-"""What an aggregate is: data. A kernel names the states it needs and one function that ends them; states are shared between kernels."""
+"""What an aggregate is: data.
+
+A kernel names the states it needs and one function that ends them; states are shared between kernels.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +22,8 @@ Columns: TypeAlias = Mapping[str, Array]
 class Rows:
     """Some rows of a frame: their values, an array for each input of the state, and their groups.
 
-    `numbers` are the rows' places among the frame's; `places` order the rows of the whole dataset by (file, offset), see `place`.
+    `numbers` are the rows' places among the frame's; `places` order the rows of the whole dataset by (file,
+    offset), see `place`.
     """
 
     values: tuple[Array, ...]
@@ -46,10 +50,12 @@ def place(chunk: int, row: int) -> int:
 class State:
     """A building block: what is kept of some inputs' values in each group, so that any two of them can be combined.
 
-    *columns* maps the suffix of each column, which is named `<name>` or `<name>_<suffix>`, to its dtype: "own" is that of the first input, "by"
-    that of the second; `<j>` stands for any number of grid indexes. *identity* is the value of a group without rows, and of a column that a
-    table does not have: 0, or None for null. *needs* are the inputs without which a row is passed over, by their positions; None is all of
-    them. *combine* is associative and commutative, to the bit. A *growing* state takes more room the more values differ.
+    *columns* maps the suffix of each column, which is named `<name>` or `<name>_<suffix>`, to its dtype:
+    "own" is that of the first input, "by" that of the second; `<j>` stands for any number of grid indexes.
+    *identity* is the value of a group without rows, and of a column that a table does not have: 0, or None
+    for null. *needs* are the inputs without which a row is passed over, by their positions; None is all of
+    them. *combine* is associative and commutative, to the bit. A *growing* state takes more room the more
+    values differ.
     """
 
     name: str

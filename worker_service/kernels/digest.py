@@ -8,7 +8,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from worker_service.kernels.arrays import Array, Ints, Mask, canonical_floats, is_string, plain, raw, text, valid, words
+from worker_service.kernels.arrays import (
+    Array,
+    Ints,
+    Mask,
+    canonical_floats,
+    is_string,
+    plain,
+    raw,
+    text,
+    valid,
+    words,
+)
 
 _INTEGER = np.dtype([("tag", "u1"), ("low", "<u8"), ("high", "<i8")])
 
@@ -21,7 +32,10 @@ def bucket_digests(table: pa.Table, buckets: Ints) -> dict[int, bytes]:
     _, offsets, data = rows.buffers()
     places, bounds = np.frombuffer(offsets, "<i8"), np.flatnonzero(np.diff(buckets, prepend=-1, append=-1))
     view = memoryview(data)
-    return {int(buckets[start]): hashlib.sha256(view[places[start] : places[stop]]).digest() for start, stop in pairwise(bounds)}
+    return {
+        int(buckets[start]): hashlib.sha256(view[places[start] : places[stop]]).digest()
+        for start, stop in pairwise(bounds)
+    }
 
 
 def _canonical(array: Array) -> list["pa.LargeBinaryArray"]:
@@ -78,7 +92,10 @@ def _arrays(arrays: Array, present: Mask | None) -> list["pa.LargeBinaryArray"]:
         return [_packed(records, present)]
     _, offsets, data = joined(_canonical(arrays.flatten())).buffers()
     ends = np.concatenate([[0], np.cumsum(records["length"], dtype=np.int64)])
-    return [_packed(records, present), _binary(np.frombuffer(offsets, "<i8")[ends], np.frombuffer(data, np.uint8))]
+    return [
+        _packed(records, present),
+        _binary(np.frombuffer(offsets, "<i8")[ends], np.frombuffer(data, np.uint8)),
+    ]
 
 
 def joined(parts: list["pa.LargeBinaryArray"]) -> "pa.LargeBinaryArray":
@@ -86,5 +103,9 @@ def joined(parts: list["pa.LargeBinaryArray"]) -> "pa.LargeBinaryArray":
 
 
 def _binary(offsets: Ints, data: "NDArray[np.uint8]") -> "pa.LargeBinaryArray":
-    buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets, "<i8")), pa.py_buffer(np.ascontiguousarray(data))]
+    buffers = [
+        None,
+        pa.py_buffer(np.ascontiguousarray(offsets, "<i8")),
+        pa.py_buffer(np.ascontiguousarray(data)),
+    ]
     return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)

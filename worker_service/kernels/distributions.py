@@ -29,7 +29,9 @@ def _end_mode(ending: Ending) -> Array:
 
 
 def _end_quantile(ending: Ending) -> Array:
-    """The value at (n - 1) * q of the n sorted values, on the straight line between two of them; exact, then rounded once.
+    """The value at (n - 1) * q of the n sorted values, on the straight line between two of them.
+
+    Exact, then rounded once.
 
     *q* is the decimal fraction that the spec shows, 19/20 for 0.95, not the double nearest to it.
     """
@@ -44,7 +46,8 @@ def _end_quantile(ending: Ending) -> Array:
     n = np.diff(first)
     at, rest = _position(n, q)
     below, above = (
-        values.take(pa.array(order[np.searchsorted(ends, _within(first, n, place), "right")])) for place in (at, at + (rest > 0))
+        values.take(pa.array(order[np.searchsorted(ends, _within(first, n, place), "right")]))
+        for place in (at, at + (rest > 0))
     )
     total = carry(add(_weighed(below, q.denominator - rest), _weighed(above, rest)))
     if result.kind == "decimal":
@@ -70,7 +73,10 @@ def _within(first: Ints, n: Ints, at: Ints) -> Ints:
 def _weighed(values: Array, weights: Ints) -> Limbs:
     """Value * weight, exactly; of a value that is not finite, 0."""
     parts = parts_of(values)
-    finite = {j: np.where(np.isfinite(part), part, 0) if part.dtype.kind == "f" else part for j, part in parts.items()}
+    finite = {
+        j: np.where(np.isfinite(part), part, 0) if part.dtype.kind == "f" else part
+        for j, part in parts.items()
+    }
     return multiply(sum_parts(finite, np.arange(len(values)), len(values)), carry({0: weights}))
 
 

@@ -1,12 +1,14 @@
 """Exact sums: integers and doubles as balanced digits in base 2**32 on one fixed grid, so that they add in any order.
 
-`Limbs` maps a grid index j to one int64 digit a group; a group's value is the sum of digit * 2**(32 * j). After `carry` every digit lies
-in [-2**31, 2**31), which makes the digits unique and lets a state store them as int32; an absent index is zero.
+`Limbs` maps a grid index j to one int64 digit a group; a group's value is the sum of digit * 2**(32 * j).
+After `carry` every digit lies in [-2**31, 2**31), which makes the digits unique and lets a state store them
+as int32; an absent index is zero.
 
-Doubles are cut by the error-free extraction of Rump, Ogita and Oishi ("Accurate floating-point summation", 2008) with the fixed, absolute
-grid of Demmel and Nguyen's reproducible summation: adding and subtracting 1.5 * 2**(u + 52) rounds a double to a multiple of 2**u, the rest is
-exact. A slice is as wide as the number of rows lets it be: as many slices add up without an error in a double, so `numpy.bincount` may add them,
-and their sums are moved onto the grid.
+Doubles are cut by the error-free extraction of Rump, Ogita and Oishi ("Accurate floating-point summation",
+2008) with the fixed, absolute grid of Demmel and Nguyen's reproducible summation: adding and subtracting 1.5
+* 2**(u + 52) rounds a double to a multiple of 2**u, the rest is exact. A slice is as wide as the number of
+rows lets it be: as many slices add up without an error in a double, so `numpy.bincount` may add them, and
+their sums are moved onto the grid.
 """
 
 import math
@@ -25,13 +27,19 @@ HUGE, TINY, SHIFT = 2.0**480, 2.0**-480, 20
 """Beyond these a double is first scaled by 2**(32 * SHIFT), which is exact, so that neither its square nor a slice leaves the range."""
 _HALF, _MASK, _BLOCK = 1 << (BITS - 1), (1 << BITS) - 1, 1 << 15
 _EXACT, _WIDEST, _LEAST = 53, 51, -1074
-"""Bits that a double holds; those of a slice that two additions can cut off; the exponent of the least double."""
+"""Bits that a double holds; those of a slice that two additions can cut off.
+
+The exponent of the least double.
+"""
 _FACTOR = 3_037_000_499
 """The largest integer whose square fits 63 bits."""
 
 Limbs: TypeAlias = dict[int, Ints]
 Parts: TypeAlias = Mapping[int, NDArray[Any]]
-"""Numbers, one a row: the sum of part * 2**(32 * j). Doubles are one part; integers are one or, where they are large, several."""
+"""Numbers, one a row: the sum of part * 2**(32 * j).
+
+Doubles are one part; integers are one or, where they are large, several.
+"""
 
 
 def add(left: Limbs, right: Limbs, shift: int = 0) -> Limbs:
@@ -48,11 +56,16 @@ def negate(limbs: Limbs) -> Limbs:
 
 def nonzero(limbs: Limbs, size: int) -> Mask:
     """Which carried sums are not zero."""
-    return np.array(np.logical_or.reduce([np.zeros(size, np.bool_), *(digits != 0 for digits in limbs.values())]))
+    return np.array(
+        np.logical_or.reduce([np.zeros(size, np.bool_), *(digits != 0 for digits in limbs.values())])
+    )
 
 
 def carry(limbs: Limbs) -> Limbs:
-    """Bring every digit into [-2**31, 2**31) and drop the indexes that are zero in every group. Digits may be up to 2**62 before."""
+    """Bring every digit into [-2**31, 2**31) and drop the indexes that are zero in every group.
+
+    Digits may be up to 2**62 before.
+    """
     done: Limbs = {}
     pending = dict(limbs)
     while pending:
@@ -68,7 +81,10 @@ def carry(limbs: Limbs) -> Limbs:
 
 
 def multiply(left: Limbs, right: Limbs) -> Limbs:
-    """The product of two carried numbers, carried. Every product of digits is cut in two before it is added, so nothing overflows."""
+    """The product of two carried numbers, carried.
+
+    Every product of digits is cut in two before it is added, so nothing overflows.
+    """
     total: Limbs = {}
     for i, a in left.items():
         for j, b in right.items():
@@ -98,7 +114,12 @@ def factors(numbers: Ints) -> Parts:
 def quarters(low: NDArray[np.uint64], high: Ints) -> Parts:
     """The integers high * 2**64 + low in parts of 32 bits."""
     unsigned, mask = low, np.uint64(_MASK)
-    found = ((unsigned & mask).view(np.int64), (unsigned >> np.uint64(BITS)).view(np.int64), high & _MASK, high >> BITS)
+    found = (
+        (unsigned & mask).view(np.int64),
+        (unsigned >> np.uint64(BITS)).view(np.int64),
+        high & _MASK,
+        high >> BITS,
+    )
     return dict(carry(dict(enumerate(found))))
 
 
@@ -106,7 +127,9 @@ def sum_parts(parts: Parts, codes: Ints, size: int) -> Limbs:
     """Sums by group of the numbers that *parts* add up to, carried."""
     total: Limbs = {}
     for j, part in parts.items():
-        total = add(total, sum_floats(part, codes, size) if part.dtype.kind == "f" else sum_ints(part, codes, size), j)
+        total = add(
+            total, sum_floats(part, codes, size) if part.dtype.kind == "f" else sum_ints(part, codes, size), j
+        )
     return carry(total)
 
 
@@ -116,7 +139,11 @@ def sum_products(left: Parts, right: Parts, codes: Ints, size: int) -> Limbs:
     for i, a in left.items():
         for j, b in right.items():
             are_ints = a.dtype.kind == b.dtype.kind == "i"
-            found = sum_ints(a * b, codes, size) if are_ints else _sum_float_products(_double(a), _double(b), codes, size)
+            found = (
+                sum_ints(a * b, codes, size)
+                if are_ints
+                else _sum_float_products(_double(a), _double(b), codes, size)
+            )
             total = add(total, found, i + j)
     return carry(total)
 
@@ -154,14 +181,18 @@ def _sum_float_products(left: Floats, right: Floats, codes: Ints, size: int) -> 
     return _sum_blocks([left, right], codes, size, lambda a, b: list(two_product(a, b)))
 
 
-def _sum_blocks(columns: list[Floats], codes: Ints, size: int, terms: Callable[..., list[Floats]], power: int = 1) -> Limbs:
+def _sum_blocks(
+    columns: list[Floats], codes: Ints, size: int, terms: Callable[..., list[Floats]], power: int = 1
+) -> Limbs:
     """Sum terms(*columns), of degree *power* in each, in blocks that stay in the cache yet are long beside the number of groups."""
     total: Limbs = {}
     step = min(max(_BLOCK, 4 * size), ROWS)
     for start in range(0, len(codes), step):
         rows = codes[start : start + step]
         for parts, chosen, shift in _ranges([numbers[start : start + step] for numbers in columns]):
-            total = add(total, _slices(terms(*parts), rows if chosen is None else rows[chosen], size), power * shift)
+            total = add(
+                total, _slices(terms(*parts), rows if chosen is None else rows[chosen], size), power * shift
+            )
     return carry(total)
 
 
@@ -236,7 +267,10 @@ def _top(numbers: Floats) -> int:
 
 
 def _digits(sums: NDArray[Any], unit: int) -> Limbs:
-    """Sums of at most 2**53 multiples of 2**unit as digits; `ldexp` is slow and needed only where the power itself is no double."""
+    """Sums of at most 2**53 multiples of 2**unit as digits.
+
+    `ldexp` is slow and needed only where the power itself is no double.
+    """
     j, shift = divmod(unit, BITS)
     whole: Ints = (sums * 2.0**-unit if unit > -1000 else np.ldexp(sums, -unit)).astype(np.int64)
     over = (whole + (_HALF >> shift)) >> (BITS - shift)

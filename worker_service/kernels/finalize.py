@@ -22,8 +22,9 @@ _ORDINAL_BITS = 40
 class Finalized:
     """The result's columns, keys first, ordered by (bucket, keys ascending: strings by UTF-8 bytes, NaN after numbers, null last).
 
-    *ids* are bucket << 40 | ordinal in the bucket, from 1; *buckets* are the SHA-256 of each non-empty bucket's canonical rows; *widened* names
-    the columns that are decimal(38,0) here because an integer sum does not fit 64 bits.
+    *ids* are bucket << 40 | ordinal in the bucket, from 1; *buckets* are the SHA-256 of each non-empty
+    bucket's canonical rows; *widened* names the columns that are decimal(38,0) here because an integer sum
+    does not fit 64 bits.
     """
 
     table: pa.Table
@@ -53,7 +54,11 @@ def finalize(states: pa.Table, query: Query) -> Finalized:
 
 def _end(states: pa.Table, query: Query, aggregate: Aggregate, source: Source | None) -> Array:
     kernel = KERNELS[aggregate.fn]
-    found = {state.name: state_columns(states, source.prefix, state) for state in kernel.states(aggregate)} if source else {}
+    found = (
+        {state.name: state_columns(states, source.prefix, state) for state in kernel.states(aggregate)}
+        if source
+        else {}
+    )
     return kernel.finalize(Ending(aggregate, query.semantics, one(states["rows"]), found))
 
 
@@ -67,4 +72,6 @@ def _check(name: str, column: Array) -> None:
     if is_string(column):
         places, data = text(column)
         if (data[places[0] : places[-1]] == 0).any():
-            raise ValueOutOfRange(f"a value of {name!r} holds the character NUL, which Postgres cannot store in a text")
+            raise ValueOutOfRange(
+                f"a value of {name!r} holds the character NUL, which Postgres cannot store in a text"
+            )

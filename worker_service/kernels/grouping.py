@@ -84,7 +84,9 @@ def _encoded(key: Array) -> tuple[Ints, int]:
 
 
 def _string_codes(key: Array, present: Mask | None) -> tuple[Ints, int]:
-    """Strings by their 64-bit hashes, each compared with one string of its group; where two meet in a hash, by a table of strings.
+    """Strings by their 64-bit hashes, each compared with one string of its group.
+
+    Where two meet in a hash, by a table of strings.
 
     Where most strings differ this takes half the time of the table.
     """
@@ -96,7 +98,11 @@ def _string_codes(key: Array, present: Mask | None) -> tuple[Ints, int]:
         return _encoded(key)
     codes, size = _factorized(hash_strings(key).view(np.int64))
     some = pa.array(Groups(codes, size).members)
-    return (codes, size) if pc.all(pc.equal(key, key.take(some).take(pa.array(codes)))).as_py() is not False else _encoded(key)
+    return (
+        (codes, size)
+        if pc.all(pc.equal(key, key.take(some).take(pa.array(codes)))).as_py() is not False
+        else _encoded(key)
+    )
 
 
 def _number_codes(numbers: Ints | Floats, present: Mask | None) -> tuple[Ints, int]:

@@ -1,7 +1,8 @@
 """Our own 64-bit hash of a group's keys, version 1; its top ten bits are the group's bucket.
 
-It never changes: partials of different workers, releases and machines meet by it, and the digest of a result is built on the buckets. It looks
-at values only, never at dictionary order, chunk layout or byte order. Nothing but balance depends on its quality.
+It never changes: partials of different workers, releases and machines meet by it, and the digest of a result
+is built on the buckets. It looks at values only, never at dictionary order, chunk layout or byte order.
+Nothing but balance depends on its quality.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from worker_service.kernels.arrays import Array, canonical_floats, is_string, is_wide, plain, raw, text, valid, words
+from worker_service.kernels.arrays import (
+    Array,
+    canonical_floats,
+    is_string,
+    is_wide,
+    plain,
+    raw,
+    text,
+    valid,
+    words,
+)
 
 Hashes: TypeAlias = NDArray[np.uint64]
 
@@ -57,7 +68,10 @@ def _mix(x: Hashes) -> Hashes:
 
 
 def hash_strings(strings: Array) -> Hashes:
-    """The length in octets; then, for every 8 octets of UTF-8 as a little-endian word (the last filled up with zeros), mix(hash * 0x9E37... + word).
+    """The length in octets.
+
+    Then, for every 8 octets of UTF-8 as a little-endian word (the last filled up with zeros), mix(hash *
+    0x9E37... + word).
 
     Each round takes the next word of all strings that are long enough. Arbitrary below a null.
     """

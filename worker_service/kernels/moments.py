@@ -1,4 +1,7 @@
-"""What is made of one column's exact sums (see `sums`): sum, mean, var, std, sem. Each is rounded once (see `rounding`)."""
+"""What is made of one column's exact sums (see `sums`): sum, mean, var, std, sem.
+
+Each is rounded once (see `rounding`).
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -39,8 +42,11 @@ def _end_mean(ending: Ending) -> Array:
     counts, limbs, result = raw(ending.states["n"][""]), limbs_of(ending.states["s"]), ending.aggregate.result
     present, by = counts > 0, np.maximum(counts, 1)
     if result.kind == "decimal":
-        return decimal_quotient(limbs, by, result.scale - ending.aggregate.inputs[0].type.scale, result, present)
-    # halving is exact, so a mean of two, four, ... values is their rounded sum divided; such ties would else all take the slow road
+        return decimal_quotient(
+            limbs, by, result.scale - ending.aggregate.inputs[0].type.scale, result, present
+        )
+    # halving is exact, so a mean of two, four, ... values is their rounded sum divided; such ties would else
+    # all take the slow road
     means = rounded(limbs, len(by)) / by
     hard = np.flatnonzero((by & (by - 1) != 0) | (np.abs(means) < 2.0**-1000) | np.isinf(means))
     means[hard] = quotient({j: digits[hard] for j, digits in limbs.items()}, denominator([by[hard]]))
@@ -57,7 +63,11 @@ def scale_of(ending: Ending, at: int) -> int:
     return int(10 ** ending.aggregate.inputs[at].type.scale)
 
 
-def _end_spread(ending: Ending, divisors: Callable[[Ints, int], Sequence[Ints]], finish: Callable[[Limbs, Denominator], Floats]) -> Array:
+def _end_spread(
+    ending: Ending,
+    divisors: Callable[[Ints, int], Sequence[Ints]],
+    finish: Callable[[Limbs, Denominator], Floats],
+) -> Array:
     counts, ddof = raw(ending.states["n"][""]), ending.aggregate.ddof
     sums = limbs_of(ending.states["s"])
     moment = co_moment(counts, limbs_of(ending.states["q"]), sums, sums)
@@ -81,7 +91,17 @@ _POWERS = (COUNT, SUM, SQUARES)
 MOMENTS = (
     Kernel(name="sum", states=keeps(COUNT, SUM), finalize=_end_sum),
     Kernel(name="mean", states=keeps(COUNT, SUM), finalize=_end_mean),
-    Kernel(name="var", states=keeps(*_POWERS), finalize=lambda ending: _end_spread(ending, _spread, quotient)),
-    Kernel(name="std", states=keeps(*_POWERS), finalize=lambda ending: _end_spread(ending, _spread, root_of_quotient)),
-    Kernel(name="sem", states=keeps(*_POWERS), finalize=lambda ending: _end_spread(ending, _spread_of_mean, root_of_quotient)),
+    Kernel(
+        name="var", states=keeps(*_POWERS), finalize=lambda ending: _end_spread(ending, _spread, quotient)
+    ),
+    Kernel(
+        name="std",
+        states=keeps(*_POWERS),
+        finalize=lambda ending: _end_spread(ending, _spread, root_of_quotient),
+    ),
+    Kernel(
+        name="sem",
+        states=keeps(*_POWERS),
+        finalize=lambda ending: _end_spread(ending, _spread_of_mean, root_of_quotient),
+    ),
 )

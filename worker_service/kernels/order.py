@@ -4,14 +4,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker_service.kernels.arrays import Array, Floats, Ints, canonical_floats, dictionary, is_string, is_wide, raw
+from worker_service.kernels.arrays import (
+    Array,
+    Floats,
+    Ints,
+    canonical_floats,
+    dictionary,
+    is_string,
+    is_wide,
+    raw,
+)
 from worker_service.kernels.grouping import Groups
 
 LARGEST = np.iinfo(np.int64).max
 
 
 def ordered(values: Array) -> Ints:
-    """One integer a value, none of them null: strings by their UTF-8 bytes, NaN above all numbers, one zero; equal values get equal integers.
+    """One integer a value, none of them null: strings by their UTF-8 bytes, NaN above all numbers, one zero.
+
+    Equal values get equal integers.
 
     Those of strings and of long decimals are ranks, which mean something among these *values* only.
     """
@@ -42,7 +53,10 @@ def unflipped(integers: Ints) -> Floats:
 
 
 def least(groups: Groups, *keys: Ints) -> Array:
-    """The row of each group whose keys are least, the first of them before all; null for a group without rows. To invert a key, give ~key."""
+    """The row of each group whose keys are least, the first of them before all.
+
+    Null for a group without rows. To invert a key, give ~key.
+    """
     rows, codes = np.arange(len(groups.codes)), groups.codes
     for key in keys:
         best, found = np.full(groups.size, LARGEST), key[rows]

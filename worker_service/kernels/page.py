@@ -39,14 +39,23 @@ group with its count; so `nunique`, `mode`, `median` and `quantile` suit columns
 
 def page() -> str:
     functions = FUNCTIONS.values()
-    return "\n".join([_INTRODUCTION, *_overview(functions), "", *(line for function in functions for line in _section(function))])
+    return "\n".join(
+        [
+            _INTRODUCTION,
+            *_overview(functions),
+            "",
+            *(line for function in functions for line in _section(function)),
+        ]
+    )
 
 
 def _overview(functions: Iterable[Function]) -> Iterator[str]:
     yield "| function | of | result | state |"
     yield "|---|---|---|---|"
     for function in functions:
-        parameters = ", ".join(f"[{name}]" if not parameter.required else name for name, parameter in function.parameters.items())
+        parameters = ", ".join(
+            f"[{name}]" if not parameter.required else name for name, parameter in function.parameters.items()
+        )
         state = "grows" if any(state.growing for state in _states(function)) else "bounded"
         yield f"| `{function.name}({parameters})` | {function.first_accepts.what} | {function.result_text} | {state} |"
 
@@ -74,8 +83,14 @@ def _parameters(function: Function) -> Iterator[str]:
 
 
 def _kept(state: State) -> str:
-    columns = ", ".join(f"`{state.name}{'_' if suffix else ''}{suffix}` {dtype}" for suffix, dtype in state.columns.items())
-    return columns.replace(" own", " of the column's type").replace(" by", " of the type of `by`").replace("item: ", "")
+    columns = ", ".join(
+        f"`{state.name}{'_' if suffix else ''}{suffix}` {dtype}" for suffix, dtype in state.columns.items()
+    )
+    return (
+        columns.replace(" own", " of the column's type")
+        .replace(" by", " of the type of `by`")
+        .replace("item: ", "")
+    )
 
 
 if __name__ == "__main__":

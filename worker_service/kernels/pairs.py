@@ -1,4 +1,7 @@
-"""What is made of the exact sums of two columns, over the rows where both are present: cov, corr. Each is rounded once."""
+"""What is made of the exact sums of two columns, over the rows where both are present: cov, corr.
+
+Each is rounded once.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +12,16 @@ from worker_service.kernels.declaration import Ending, Kernel, keeps
 from worker_service.kernels.exact import Limbs, nonzero
 from worker_service.kernels.moments import co_moment, scale_of
 from worker_service.kernels.rounding import correlation, denominator, quotient
-from worker_service.kernels.sums import CROSS, SECOND_SQUARES, SECOND_SUM, SPECIAL, SQUARES, SUM, limbs_of, of_special
+from worker_service.kernels.sums import (
+    CROSS,
+    SECOND_SQUARES,
+    SECOND_SUM,
+    SPECIAL,
+    SQUARES,
+    SUM,
+    limbs_of,
+    of_special,
+)
 
 
 def _moment(ending: Ending, products: str, left: str, right: str) -> Limbs:
@@ -24,7 +36,11 @@ def _counts(ending: Ending) -> Ints:
 
 def _is_special(ending: Ending) -> Mask:
     size = len(ending.rows)
-    return np.array(np.logical_or.reduce([of_special(ending.states[state], size, name) for state in ("s", "s2") for name in SPECIAL]))
+    return np.array(
+        np.logical_or.reduce(
+            [of_special(ending.states[state], size, name) for state in ("s", "s2") for name in SPECIAL]
+        )
+    )
 
 
 def _result(ending: Ending, numbers: Floats, present: Mask) -> Array:
@@ -35,7 +51,9 @@ def _result(ending: Ending, numbers: Floats, present: Mask) -> Array:
 
 def _end_cov(ending: Ending) -> Array:
     counts = _counts(ending)
-    by = denominator([np.maximum(counts, 1), np.maximum(counts - 1, 1)], scale_of(ending, 0) * scale_of(ending, 1))
+    by = denominator(
+        [np.maximum(counts, 1), np.maximum(counts - 1, 1)], scale_of(ending, 0) * scale_of(ending, 1)
+    )
     return _result(ending, quotient(_moment(ending, "p", "s", "s2"), by), counts > 1)
 
 

@@ -12,7 +12,10 @@ from worker_service.kernels.grouping import Groups
 from worker_service.kernels.order import least, ordered
 
 Keys: TypeAlias = Callable[[Columns], tuple[Ints, ...]]
-"""By which integers, least first, the row is chosen. The place is always among them, so no two rows are equal."""
+"""By which integers, least first, the row is chosen.
+
+The place is always among them, so no two rows are equal.
+"""
 
 _SUFFIXES = ("", "by")
 
@@ -32,10 +35,14 @@ def _combined(columns: Columns, groups: Groups, keys: Keys) -> Columns:
     if (present := valid(columns["at"])) is None:
         return _pick(columns, groups, keys)
     chosen = pa.array(present)
-    return _pick({suffix: column.filter(chosen) for suffix, column in columns.items()}, groups.only(present), keys)
+    return _pick(
+        {suffix: column.filter(chosen) for suffix, column in columns.items()}, groups.only(present), keys
+    )
 
 
-def _state(name: str, keys: Keys, needs: Mapping[Semantics, tuple[int, ...]], suffixes: Mapping[str, str]) -> State:
+def _state(
+    name: str, keys: Keys, needs: Mapping[Semantics, tuple[int, ...]], suffixes: Mapping[str, str]
+) -> State:
     return State(
         name=name,
         columns={**suffixes, "at": "int64"},
@@ -67,4 +74,9 @@ def _kernel(name: str, state: State) -> Kernel:
     return Kernel(name=name, states=keeps(state), finalize=lambda ending: ending.states[state.name][""])
 
 
-PICKS = (_kernel("first", FIRST), _kernel("last", LAST), _kernel("arg_min", AT_LEAST), _kernel("arg_max", AT_MOST))
+PICKS = (
+    _kernel("first", FIRST),
+    _kernel("last", LAST),
+    _kernel("arg_min", AT_LEAST),
+    _kernel("arg_max", AT_MOST),
+)

@@ -1,4 +1,7 @@
-"""The k values at one end of a group's order: top, bottom. The state is that of `values`, cut to them after every step."""
+"""The k values at one end of a group's order: top, bottom.
+
+The state is that of `values`, cut to them after every step.
+"""
 
 from collections.abc import Callable
 from functools import cache
@@ -24,7 +27,11 @@ def _cut(columns: Columns, k: int, *, largest: bool) -> Columns:
     before = np.cumsum(counts) - counts
     before -= np.append(before, 0)[bounds(owners, len(lists))[:-1]][owners]
     kept = before < k
-    return {"": listed(values.take(pa.array(order[kept])), np.minimum(counts, k - before)[kept], owners[kept], len(lists))}
+    return {
+        "": listed(
+            values.take(pa.array(order[kept])), np.minimum(counts, k - before)[kept], owners[kept], len(lists)
+        )
+    }
 
 
 def _best(rows: Rows, k: int, *, largest: bool) -> Rows:
@@ -55,7 +62,9 @@ def _end(ending: Ending) -> Array:
     values, counts, owners = flat(lists)
     every = np.repeat(np.arange(len(values)), counts)
     places = bounds(owners[every], len(lists))
-    return pa.ListArray.from_arrays(pa.array(places, pa.int32()), values.take(pa.array(every)), mask=pa.array(np.diff(places) == 0))
+    return pa.ListArray.from_arrays(
+        pa.array(places, pa.int32()), values.take(pa.array(every)), mask=pa.array(np.diff(places) == 0)
+    )
 
 
 def _of(*, largest: bool) -> Callable[[Aggregate], tuple[State, ...]]:

@@ -1,7 +1,8 @@
 """From exact limbs to doubles with ONE correct rounding (to nearest, ties to even): sums, quotients and square roots of quotients.
 
-Sums are rounded without a doubt in three floating-point steps. Quotients are computed in double-double arithmetic with a proven error; where
-that error could change the last bit (Ziv's test) the group is computed again with Python's integers, whose true division rounds correctly.
+Sums are rounded without a doubt in three floating-point steps. Quotients are computed in double-double
+arithmetic with a proven error; where that error could change the last bit (Ziv's test) the group is computed
+again with Python's integers, whose true division rounds correctly.
 """
 
 import math
@@ -44,8 +45,8 @@ def denominator(counts: Sequence[Ints], factor: int = 1) -> Denominator:
 def rounded(limbs: Limbs, size: int) -> Floats:
     """The nearest double to each carried sum.
 
-    The three digits from the leading one on hold at least 62 bits, so all that follows them only breaks ties: its sign is appended as a
-    last bit. The three are then added so that only the last addition rounds.
+    The three digits from the leading one on hold at least 62 bits, so all that follows them only breaks ties:
+    its sign is appended as a last bit. The three are then added so that only the last addition rounds.
     """
     digits, bottom = _window(limbs, size, 3)
     high, low = two_sum(digits[0] * 2.0**65, digits[1] * 2.0**33)
@@ -74,7 +75,12 @@ def correlation(covariance: Limbs, left: Limbs, right: Limbs, size: int) -> Floa
     varies, sign = by[0] > 0.0, np.sign(c[0])
     high, low = _root(_over(_times(c, c), (np.where(varies, by[0], 1.0), by[1])))
     result, sure = _settle((varies * sign * high, varies * sign * low))
-    return _scaled(result, sure, BITS // 2 * (2 * i - j - k), lambda group: _exact_correlation(covariance, left, right, group))
+    return _scaled(
+        result,
+        sure,
+        BITS // 2 * (2 * i - j - k),
+        lambda group: _exact_correlation(covariance, left, right, group),
+    )
 
 
 def integer(limbs: Limbs, group: int) -> tuple[int, int]:
@@ -84,7 +90,10 @@ def integer(limbs: Limbs, group: int) -> tuple[int, int]:
 
 
 def _window(limbs: Limbs, size: int, width: int) -> tuple[list[Floats], Ints]:
-    """Each sum's *width* digits from its leading one down, then the sign of all that follows; and the grid index of the last of them."""
+    """Each sum's *width* digits from its leading one down, then the sign of all that follows.
+
+    And the grid index of the last of them.
+    """
     places = sorted(limbs, reverse=True)
     top = np.full(size, places[0] if places else 0, np.int64)
     unseen = np.ones(size, np.bool_)

@@ -7,7 +7,16 @@ import pyarrow as pa
 
 from worker_service.kernels.arrays import Array, Floats, Mask, is_wide, raw, words
 from worker_service.kernels.declaration import Columns, Rows, State
-from worker_service.kernels.exact import Limbs, Parts, carry, factors, quarters, sum_digits, sum_parts, sum_products
+from worker_service.kernels.exact import (
+    Limbs,
+    Parts,
+    carry,
+    factors,
+    quarters,
+    sum_digits,
+    sum_parts,
+    sum_products,
+)
 from worker_service.kernels.grouping import Groups
 
 SPECIAL: dict[str, Callable[[Floats], Mask]] = {"nan": np.isnan, "pinf": np.isposinf, "ninf": np.isneginf}
@@ -52,13 +61,22 @@ def parts_of(values: Array) -> Parts:
 
 def _small(parts: Parts) -> Parts:
     """Parts that may be multiplied; those of doubles and of long decimals may as they are."""
-    return factors(parts[0].astype(np.int64, copy=False)) if set(parts) == {0} and parts[0].dtype.kind == "i" else parts
+    return (
+        factors(parts[0].astype(np.int64, copy=False))
+        if set(parts) == {0} and parts[0].dtype.kind == "i"
+        else parts
+    )
 
 
 def _finite(parts: Parts) -> Mask | None:
     """Where a number is; None when that is everywhere."""
     numbers = parts.get(0)
-    if numbers is None or numbers.dtype.kind != "f" or not len(numbers) or (np.isfinite(numbers.max()) and np.isfinite(numbers.min())):
+    if (
+        numbers is None
+        or numbers.dtype.kind != "f"
+        or not len(numbers)
+        or (np.isfinite(numbers.max()) and np.isfinite(numbers.min()))
+    ):
         return None
     return np.isfinite(numbers)
 
@@ -72,18 +90,31 @@ def _columns(limbs: Limbs) -> Columns:
 
 
 def _add_sums(columns: Columns, groups: Groups) -> Columns:
-    totals = {suffix: sum_digits(raw(column), groups.codes, groups.size) for suffix, column in columns.items()}
+    totals = {
+        suffix: sum_digits(raw(column), groups.codes, groups.size) for suffix, column in columns.items()
+    }
     special = {suffix: pa.array(total) for suffix, total in totals.items() if suffix in SPECIAL}
-    return {**_columns(carry({int(suffix): total for suffix, total in totals.items() if suffix not in SPECIAL})), **special}
+    return {
+        **_columns(carry({int(suffix): total for suffix, total in totals.items() if suffix not in SPECIAL})),
+        **special,
+    }
 
 
 def _sum(name: str, at: int) -> State:
     columns = _DIGITS | dict.fromkeys(SPECIAL, "int64")
-    return State(name=name, columns=columns, identity=0, partial=lambda rows: _sums(rows, at), combine=_add_sums)
+    return State(
+        name=name, columns=columns, identity=0, partial=lambda rows: _sums(rows, at), combine=_add_sums
+    )
 
 
 def _product(name: str, left: int, right: int) -> State:
-    return State(name=name, columns=_DIGITS, identity=0, partial=lambda rows: _products(rows, left, right), combine=_add_sums)
+    return State(
+        name=name,
+        columns=_DIGITS,
+        identity=0,
+        partial=lambda rows: _products(rows, left, right),
+        combine=_add_sums,
+    )
 
 
 SUM, SQUARES = _sum("s", 0), _product("q", 0, 0)

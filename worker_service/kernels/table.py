@@ -11,7 +11,9 @@ from worker_service.kernels.pairs import PAIRS
 from worker_service.kernels.picks import PICKS
 from worker_service.kernels.ranked import RANKED
 
-KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (*BASIC, *MOMENTS, *PICKS, *PAIRS, *DISTRIBUTIONS, *RANKED)}
+KERNELS: dict[str, Kernel] = {
+    kernel.name: kernel for kernel in (*BASIC, *MOMENTS, *PICKS, *PAIRS, *DISTRIBUTIONS, *RANKED)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +31,9 @@ def sources(query: Query) -> dict[tuple[str, ...], Source]:
     for i, aggregate in enumerate(query.aggregates):
         if columns := aggregate.columns:
             known = found.get(columns, Source(columns, f"a{i}", ()))
-            found[columns] = Source(columns, known.prefix, tuple(dict.fromkeys((*known.states, *KERNELS[aggregate.fn].states(aggregate)))))
+            found[columns] = Source(
+                columns,
+                known.prefix,
+                tuple(dict.fromkeys((*known.states, *KERNELS[aggregate.fn].states(aggregate)))),
+            )
     return found

@@ -1,6 +1,7 @@
 """States that keep values: every distinct value of a group with how often it occurs, or only those at one end of their order.
 
-A group's values are one list of (value, count) in its row of the states, so that they are cut into pieces, stored and merged with the group.
+A group's values are one list of (value, count) in its row of the states, so that they are cut into pieces,
+stored and merged with the group.
 """
 
 import numpy as np

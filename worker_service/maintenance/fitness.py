@@ -20,7 +20,9 @@ class Fitness:
         """What lasts for a lease's time is logged, once."""
         now, patience = time.monotonic(), self._ctx.timings.lease.total_seconds()
         if now - self._last > patience:
-            log.warning("worker.cannot_work", reason="its event loop stood still", seconds=round(now - self._last, 1))
+            log.warning(
+                "worker.cannot_work", reason="its event loop stood still", seconds=round(now - self._last, 1)
+            )
         self._last = now
         lasted = now - self._able_at
         if self._runner.able:

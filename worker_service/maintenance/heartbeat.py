@@ -30,15 +30,20 @@ async def _make_room(ctx: Context, runner: Runner, store: WorkerStore) -> None:
     """Each worker comes to the same conclusion about the leases of all, and preempts its own: nobody has to tell another."""
     timings = ctx.timings
     async with _answering(ctx):
-        leases, waiting, free = await store.rivals(lease=timings.lease, state_version=STATE_VERSION, waited=timings.heartbeat)
+        leases, waiting, free = await store.rivals(
+            lease=timings.lease, state_version=STATE_VERSION, waited=timings.heartbeat
+        )
     chosen = preempted(leases, waiting=waiting, free=free, protected=timings.protected)
     runner.preempt({(lease.unit, lease.attempt) for lease in chosen if lease.worker == ctx.worker_id})
 
 
 async def leave(ctx: Context, store: WorkerStore) -> None:
-    """Sign off. What still counts as ours goes back first, uncharged: a claim or a giving back may have been cut off.
+    """Sign off.
 
-    A commit that was cut off holds its unit until Postgres ends its transaction, after a lease's time; who left before would be called dead.
+    What still counts as ours goes back first, uncharged: a claim or a giving back may have been cut off.
+
+    A commit that was cut off holds its unit until Postgres ends its transaction, after a lease's time; who
+    left before would be called dead.
     """
     async with _within(ctx.timings.lease + ctx.timings.heartbeat):
         held = await _beat(ctx, store, able=0)

@@ -12,7 +12,9 @@ from shared.errors import TransientError
 log = structlog.get_logger()
 
 
-async def every(name: str, period: timedelta, run_once: Callable[[], Awaitable[None]], wake: asyncio.Event | None = None) -> None:
+async def every(
+    name: str, period: timedelta, run_once: Callable[[], Awaitable[None]], wake: asyncio.Event | None = None
+) -> None:
     wake = wake or asyncio.Event()
     while True:
         wake.clear()
@@ -26,7 +28,10 @@ async def every(name: str, period: timedelta, run_once: Callable[[], Awaitable[N
 
 
 async def wait(wake: asyncio.Event, period: timedelta) -> None:
-    """Until the event or the end of the period. Not `asyncio.wait_for`, which loses a cancellation that meets the event."""
+    """Until the event or the end of the period.
+
+    Not `asyncio.wait_for`, which loses a cancellation that meets the event.
+    """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(period.total_seconds()):
             await wake.wait()

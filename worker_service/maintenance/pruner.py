@@ -1,4 +1,7 @@
-"""Forgets what nobody is promised any more (shared.core.retention says how long that is). Runs in every worker; none leads."""
+"""Forgets what nobody is promised any more (shared.core.retention says how long that is).
+
+Runs in every worker; none leads.
+"""
 
 import asyncio
 import time

@@ -1,4 +1,7 @@
-"""Picks up what a death left between two transactions: expired leases, lost fan-ins, jobs that never ended; ends jobs past their deadline."""
+"""Picks up what a death left between two transactions: expired leases, lost fan-ins, jobs that never ended.
+
+Ends jobs past their deadline.
+"""
 
 import time
 from contextlib import suppress
@@ -49,12 +52,22 @@ class Sweeper:
 
     async def _take_back(self, lease: Lease, *, worker_died: bool) -> None:
         units = self._ctx.units
-        log.warning("lease.expired", unit=lease.id, job=lease.job_id, worker=lease.worker, worker_died=worker_died)
+        log.warning(
+            "lease.expired", unit=lease.id, job=lease.job_id, worker=lease.worker, worker_died=worker_died
+        )
         if worker_died and may_try_again("death", lease.deaths):
             await units.give_back(lease, "death", delay=backoff(lease.deaths, self._ctx.timings))
         elif worker_died:
-            await units.fail(lease, WorkerLost(f"{lease.kind} {lease.no} was given up: its worker died {lease.deaths + 1} times").problem())
+            await units.fail(
+                lease,
+                WorkerLost(
+                    f"{lease.kind} {lease.no} was given up: its worker died {lease.deaths + 1} times"
+                ).problem(),
+            )
         elif may_try_again("crash", lease.crashes):
             await units.give_back(lease, "crash", delay=backoff(lease.crashes, self._ctx.timings))
         else:
-            await units.fail(lease, DeadlineExceeded(f"{lease.kind} {lease.no} never finished within its deadline").problem())
+            await units.fail(
+                lease,
+                DeadlineExceeded(f"{lease.kind} {lease.no} never finished within its deadline").problem(),
+            )

@@ -1,7 +1,8 @@
 """Readers: a dataset as typed Arrow frames of just the columns in use, cut into extents that are planned once.
 
-`plan` settles one schema and the extents of every chunk; `read` yields the batches of one extent. Both are plain, synchronous
-and deterministic: they depend on the bytes of the files and on the options, never on a clock, a thread or another chunk.
+`plan` settles one schema and the extents of every chunk; `read` yields the batches of one extent. Both are
+plain, synchronous and deterministic: they depend on the bytes of the files and on the options, never on a
+clock, a thread or another chunk.
 """
 
 from worker_service.readers.culprits import culprits

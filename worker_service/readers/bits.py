@@ -39,7 +39,10 @@ def parity(words: Words, odd: bool) -> Words:
 
 
 def beside(words: Words, size: int, before: bool, after: bool) -> Words:
-    """The bytes, *size* of them, next to one that has a bit; *before* and *after* are those of the bytes next to the first and to the last."""
+    """The bytes, *size* of them, next to one that has a bit.
+
+    *before* and *after* are those of the bytes next to the first and to the last.
+    """
     found, shifted = words << _ONE, np.empty_like(words)
     found |= np.right_shift(words, _ONE, out=shifted)
     found[1:] |= np.right_shift(words, _LAST, out=shifted)[:-1]

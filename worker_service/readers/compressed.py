@@ -44,7 +44,9 @@ def content(file: SourceFile, wrapped: Container, size: int) -> Iterator[bytes]:
 
 
 def _gunzip(file: SourceFile, size: int) -> Iterator[bytes]:
-    """Every member of a gzip file, one after the other, as gzip itself reads them; zero bytes after are padding.
+    """Every member of a gzip file, one after the other, as gzip itself reads them.
+
+    Zero bytes after are padding.
 
     The decompressor copies what it does not use of what it is given: so that is little where a member begins,
     or expands much.
@@ -96,7 +98,9 @@ def _drained(file: SourceFile, member: "zlib._Decompress", size: int) -> Iterato
     while not member.eof:
         data = member.decompress(b"", size)
         if not data:
-            raise CorruptFile(f"{file.uri}: the gzip data is truncated: the file ends at byte {file.size} in the middle of it")
+            raise CorruptFile(
+                f"{file.uri}: the gzip data is truncated: the file ends at byte {file.size} in the middle of it"
+            )
         yield data
 
 
@@ -123,10 +127,16 @@ def _unzip(file: SourceFile, size: int) -> Iterator[bytes]:
 
 
 def _only_member(file: SourceFile, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    found = [info for info in archive.infolist() if not info.is_dir() and not _is_clutter(PurePosixPath(info.filename))]
+    found = [
+        info
+        for info in archive.infolist()
+        if not info.is_dir() and not _is_clutter(PurePosixPath(info.filename))
+    ]
     if len(found) != 1:
         names = ", ".join(repr(info.filename[:_NAME]) for info in found[:5]) or "nothing"
-        raise CorruptFile(f"{file.uri}: a zip file has to hold exactly one CSV file; this one holds {len(found)} ({names})")
+        raise CorruptFile(
+            f"{file.uri}: a zip file has to hold exactly one CSV file; this one holds {len(found)} ({names})"
+        )
     [info] = found
     if info.flag_bits & _ENCRYPTED:
         told = f"{info.filename[:_NAME]!r} in the zip file is encrypted; write it without a password"

@@ -43,7 +43,9 @@ class Content:
         if not self.streamed:
             return pieces(self.file, start, self.file.size, size)
         stream = compressed.content(self.file, self.wrapped, size)
-        return _skipped(_as_utf8(stream, self.file.uri, self.encoding) if self.encoding in WIDE else stream, start)
+        return _skipped(
+            _as_utf8(stream, self.file.uri, self.encoding) if self.encoding in WIDE else stream, start
+        )
 
     def lines_before(self, offset: int) -> int:
         """Line feeds before *offset*, counted from the beginning: slow, but only an error asks."""
@@ -84,7 +86,9 @@ def _as_utf8(stream: Iterator[bytes], uri: str, encoding: str) -> Iterator[bytes
         except UnicodeDecodeError as error:
             at = taken - len(error.object) + error.start
             lines += error.object[: error.start].decode(codec).count("\n")
-            raise InvalidEncoding(f"{uri}: byte {at}, line {lines + 1}: not {encoding}: {error.reason}") from error
+            raise InvalidEncoding(
+                f"{uri}: byte {at}, line {lines + 1}: not {encoding}: {error.reason}"
+            ) from error
         lines += text.count("\n")
         if text:
             yield text.encode()
@@ -94,7 +98,11 @@ def _codec(start: bytes, uri: str, encoding: str) -> str:
     """The codec that knows the byte order."""
     marked = _MARKS.get(start[:2])
     if encoding == "utf-16" and not marked:
-        raise InvalidEncoding(f"{uri}: no byte order mark at the start; set csv.encoding to utf-16-le or utf-16-be")
+        raise InvalidEncoding(
+            f"{uri}: no byte order mark at the start; set csv.encoding to utf-16-le or utf-16-be"
+        )
     if marked and encoding not in {"utf-16", marked}:
-        raise InvalidEncoding(f"{uri}: the byte order mark at the start is that of {marked}; set csv.encoding to it")
+        raise InvalidEncoding(
+            f"{uri}: the byte order mark at the start is that of {marked}; set csv.encoding to it"
+        )
     return marked or encoding

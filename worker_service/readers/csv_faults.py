@@ -18,7 +18,9 @@ def bad_byte(block: Block, place: Place, at: int) -> GristmillError:
     """The error for a byte that is NUL or no text in the encoding."""
     octet, byte = block.data[at], block.offset + at
     if octet:
-        return InvalidEncoding(place.of_byte(block, at, f"byte {byte}: 0x{octet:02x} is not {place.dialect.encoding}; {CURE}"))
+        return InvalidEncoding(
+            place.of_byte(block, at, f"byte {byte}: 0x{octet:02x} is not {place.dialect.encoding}; {CURE}")
+        )
     return BadRow(place.of_byte(block, at, f"a NUL byte at byte {byte}"))
 
 
@@ -42,14 +44,18 @@ def unreadable(block: Block, place: Place, columns: Sequence[str], error: Except
     return bad_byte(block, place, start)
 
 
-def misfits(block: Block, place: Place, texts: Mapping[str, Column], fields: Sequence[Field], zone: str) -> GristmillError:
+def misfits(
+    block: Block, place: Place, texts: Mapping[str, Column], fields: Sequence[Field], zone: str
+) -> GristmillError:
     """Of *fields*, all of whose *texts* hold misfits: the first bad row of the declared ones, or what the others have to widen to."""
     declared = [field for field in fields if field.declared]
     if declared:
         return _bad_literal(block, place, texts, declared, zone)
     wider = {f.name: narrowest(texts[f.name], widenings(f.type.kind), zone) for f in fields}
     told = (_misfit(block, place, texts[f.name], f, wider[f.name], zone) for f in fields)
-    return SchemaWidened(f"{', '.join(told)} of {place.dialect.uri}", {name: str(kind) for name, kind in wider.items()})
+    return SchemaWidened(
+        f"{', '.join(told)} of {place.dialect.uri}", {name: str(kind) for name, kind in wider.items()}
+    )
 
 
 def _misfit(block: Block, place: Place, text: Column, field: Field, wider: Kind, zone: str) -> str:
@@ -65,7 +71,9 @@ def _literal(text: Column, row: int) -> str:
     return shown(text[row].as_buffer().to_pybytes(), "utf-8")
 
 
-def _bad_literal(block: Block, place: Place, texts: Mapping[str, Column], fields: Sequence[Field], zone: str) -> BadRow:
+def _bad_literal(
+    block: Block, place: Place, texts: Mapping[str, Column], fields: Sequence[Field], zone: str
+) -> BadRow:
     def first(field: Field) -> int:
         return first_misfit(texts[field.name], lambda text: literals.fits(text, field, zone)) or 0
 

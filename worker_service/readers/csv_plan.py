@@ -1,6 +1,7 @@
 """Planning CSV files: where to cut them, and a schema from samples of them.
 
-Cuts are guessed from the bytes behind them, and proven by whoever reads the chunk before; or proven at once, by a pass over the file.
+Cuts are guessed from the bytes behind them, and proven by whoever reads the chunk before; or proven at once,
+by a pass over the file.
 """
 
 from bisect import bisect_right
@@ -16,7 +17,14 @@ from shared.spec.source import SourceSpec
 from shared.spec.types import Kind, Schema, join
 from worker_service.readers import files, header, infer
 from worker_service.readers.content import content_of
-from worker_service.readers.csv_split import Block, Guess, RecordScanner, file_blocks, guessed_starts, record_starts
+from worker_service.readers.csv_split import (
+    Block,
+    Guess,
+    RecordScanner,
+    file_blocks,
+    guessed_starts,
+    record_starts,
+)
 from worker_service.readers.files import Extent, SourceFile
 from worker_service.readers.place import Place
 from worker_service.readers.read import dialect_of, place_of, streamed_blocks
@@ -34,8 +42,13 @@ GUESS_BYTES = 1024 * 1024
 """Cuts and samples nearer to each other than that are not guessed: to look around them would cost as much as the pass."""
 
 
-def plan(source_files: list[SourceFile], source: SourceSpec, chunk_bytes: int, *, guess: bool) -> tuple[Schema, list[tuple[Extent, int]]]:
-    """The schema, and every extent with its size in bytes, in file order; a file without records has no extent."""
+def plan(
+    source_files: list[SourceFile], source: SourceSpec, chunk_bytes: int, *, guess: bool
+) -> tuple[Schema, list[tuple[Extent, int]]]:
+    """The schema, and every extent with its size in bytes, in file order.
+
+    A file without records has no extent.
+    """
     places = _places(source_files, source)
     names = places[0][0].names
     infer.check_declared(names, source.types)
@@ -46,7 +59,10 @@ def plan(source_files: list[SourceFile], source: SourceSpec, chunk_bytes: int, *
         if spots:
             found = infer.sampled_kinds(cuts.samples, place)
             kinds = {name: join(kinds[name], kind) for name, kind in found.items()}
-        extents += [(Extent(i, start, end, None, cuts.guesses_in(start, end)), end - start) for start, end in cuts.ranges]
+        extents += [
+            (Extent(i, start, end, None, cuts.guesses_in(start, end)), end - start)
+            for start, end in cuts.ranges
+        ]
     return infer.settled(kinds, source.types), extents
 
 
@@ -65,7 +81,10 @@ def _spots(places: list[tuple[Place, int]]) -> Iterator[int]:
 
 
 def _places(source_files: list[SourceFile], source: SourceSpec) -> list[tuple[Place, int]]:
-    """Each file with the offset of its first record of data; raises SchemaConflict if they have not the same columns."""
+    """Each file with the offset of its first record of data.
+
+    Raises SchemaConflict if they have not the same columns.
+    """
     names: tuple[str, ...] = ()
     places: list[tuple[Place, int]] = []
     for file in source_files:
@@ -81,7 +100,10 @@ def _places(source_files: list[SourceFile], source: SourceSpec) -> list[tuple[Pl
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """The byte ranges of a file's extents and the sampled records; `guesses` are the beginnings of both but the first, if they are guessed."""
+    """The byte ranges of a file's extents and the sampled records.
+
+    `guesses` are the beginnings of both but the first, if they are guessed.
+    """
 
     ranges: list[tuple[int, int]]
     samples: list[Block]
@@ -108,17 +130,28 @@ def _cut(place: Place, start: int, chunk_bytes: int, spots: int, *, guess: bool)
                 return _cut_at([at for _, at in guesses], place, start, chunk_bytes, stride, guesses)
     scanner = RecordScanner(place.dialect, start)
     try:
-        starts = record_starts(files.pieces(file, start, file.size, _PIECE), scanner, start, (chunk_bytes, stride))
+        starts = record_starts(
+            files.pieces(file, start, file.size, _PIECE), scanner, start, (chunk_bytes, stride)
+        )
     except Fault as fault:
         raise place.broken(fault, start) from fault
     return _cut_at(starts, place, start, chunk_bytes, stride)
 
 
-def _cut_at(found: list[int], place: Place, start: int, chunk_bytes: int, stride: int, guesses: list[Guess] | None = None) -> Cuts:
+def _cut_at(
+    found: list[int],
+    place: Place,
+    start: int,
+    chunk_bytes: int,
+    stride: int,
+    guesses: list[Guess] | None = None,
+) -> Cuts:
     file = place.content.file
     starts = [start, *(at for at in found if at < file.size)]
     bounds = [*_first_in_each(starts, chunk_bytes), file.size]
-    sampled = (file_blocks(file, at, file.size, _SAMPLE, place.dialect) for at in _first_in_each(starts, stride))
+    sampled = (
+        file_blocks(file, at, file.size, _SAMPLE, place.dialect) for at in _first_in_each(starts, stride)
+    )
     return Cuts(list(pairwise(bounds)), [next(blocks) for blocks in sampled], guesses)
 
 

@@ -18,10 +18,14 @@ _SAMPLE = 1024 * 1024
 _REPEATS = 4
 """A string column is read dictionary encoded if a value occurs at least this often, on average, in the first megabyte.
 
-Encoding costs about 20 ns a value where few are distinct and 100 ns where most are; grouping by codes saves 20 to 40 ns."""
+Encoding costs about 20 ns a value where few are distinct and 100 ns where most are; grouping by codes saves
+20 to 40 ns.
+"""
 
 
-def frames(blocks: Iterator[Block], place: Place, schema: Schema, columns: list[str], zone: str) -> Iterator[pa.Table]:
+def frames(
+    blocks: Iterator[Block], place: Place, schema: Schema, columns: list[str], zone: str
+) -> Iterator[pa.Table]:
     """One frame of *columns* a block; blocks of nothing but empty lines give none."""
     fields = [schema[name] for name in columns]
     types: dict[str, pa.DataType] | None = None
@@ -34,7 +38,9 @@ def frames(blocks: Iterator[Block], place: Place, schema: Schema, columns: list[
             yield table
 
 
-def frame(block: Block, place: Place, fields: list[Field], types: dict[str, pa.DataType], zone: str) -> pa.Table:
+def frame(
+    block: Block, place: Place, fields: list[Field], types: dict[str, pa.DataType], zone: str
+) -> pa.Table:
     raw = tokenized(block, place, types)
     if not fields:
         return pa.table({"": pa.array(np.ones(raw.num_rows, bool))})
@@ -69,9 +75,17 @@ def _types(block: Block, place: Place, fields: list[Field]) -> dict[str, pa.Data
     strings = [field.name for field in fields if field.type.kind == "string"]
     size = min(block.size, _SAMPLE)
     start = block.first(size)
-    cut = size if size == block.size else last_end(start.shape, place.dialect.quote, is_odd(start.shape, place.dialect.quote, 0, size))
+    cut = (
+        size
+        if size == block.size
+        else last_end(start.shape, place.dialect.quote, is_odd(start.shape, place.dialect.quote, 0, size))
+    )
     if not strings or not cut:
         return {f.name: TEXT if f.name in strings else OCTETS for f in fields}
     sample = tokenized(start.first(cut), place, dict.fromkeys(strings, OCTETS))
-    few = {name for name in strings if pc.count_distinct(sample.column(name)).as_py() * _REPEATS <= sample.num_rows}
+    few = {
+        name
+        for name in strings
+        if pc.count_distinct(sample.column(name)).as_py() * _REPEATS <= sample.num_rows
+    }
     return {f.name: ENCODED if f.name in few else TEXT if f.name in strings else OCTETS for f in fields}

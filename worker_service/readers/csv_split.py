@@ -1,6 +1,7 @@
 """Where CSV records begin and end, exactly, without parsing: at the line ends outside quotes of the bytes' shape.
 
-Records are cut after a line feed only. A lone carriage return ends a record for the parser too, so whole lines are whole records.
+Records are cut after a line feed only. A lone carriage return ends a record for the parser too, so whole
+lines are whole records.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -19,7 +20,10 @@ MAX_RECORD = 64 * 1024 * 1024
 """A record (or a quoted field that never ends) of more bytes, its line feed included, is an error: memory is bounded."""
 
 LOOKS = 4 * 1024, 128 * 1024
-"""Bytes behind a cut to guess from: more if there is no quote among few. What they do not tell is not guessed."""
+"""Bytes behind a cut to guess from: more if there is no quote among few.
+
+What they do not tell is not guessed.
+"""
 
 _LF, _CR = b"\n\r"
 _WINDOW = 64 * 1024
@@ -34,8 +38,9 @@ Guess = tuple[int, int]
 class Block:
     """Whole records: the first `size` bytes of `data`, whose shape is `shape` (the same object where nothing is masked).
 
-    `offset` is their place in the content; `delimiters` counts those of the records that are outside quotes, and `quoted` and `doubled` are
-    whether there may be quotes among them, and two of these in a row, as in an empty field.
+    `offset` is their place in the content; `delimiters` counts those of the records that are outside quotes,
+    and `quoted` and `doubled` are whether there may be quotes among them, and two of these in a row, as in an
+    empty field.
     """
 
     offset: int
@@ -52,7 +57,9 @@ class Block:
     def first(self, size: int) -> "Block":
         """Its first *size* bytes, with nothing behind them; what was counted stays that of the whole."""
         data = self.data[:size]
-        return replace(self, data=data, shape=data if self.shape is self.data else self.shape[:size], size=size)
+        return replace(
+            self, data=data, shape=data if self.shape is self.data else self.shape[:size], size=size
+        )
 
     def exact(self) -> "Block":
         """The same without what follows the records: a copy, which only errors are worth."""
@@ -84,8 +91,8 @@ class RecordScanner(Scanner):
 def record_starts(pieces: Iterable[bytes], scanner: RecordScanner, offset: int, steps: Steps) -> list[int]:
     """The first record start at or after every multiple of every step, ascending and without repeats.
 
-    *pieces* are the bytes of the file from *offset*, a record start that is not repeated, to the end of the file, which is one too
-    if a line feed stands before it.
+    *pieces* are the bytes of the file from *offset*, a record start that is not repeated, to the end of the
+    file, which is one too if a line feed stands before it.
     """
     starts: list[int] = []
     target = _next_target(offset, steps)
@@ -138,7 +145,10 @@ def record_ends(shape: bytes, quote: bytes, inside: bool) -> Positions:
 
 
 def first_end(shape: bytes, quote: bytes, inside: bool) -> int:
-    """The position after the first line feed outside quotes; 0 if there is none. *inside*: at the start of *shape*."""
+    """The position after the first line feed outside quotes; 0 if there is none.
+
+    *inside*: at the start of *shape*.
+    """
     for at in range(0, len(shape), _WINDOW):
         window = shape[at : at + _WINDOW]
         ends = record_ends(window, quote, inside)
@@ -157,7 +167,10 @@ def first_break(shape: bytes, quote: bytes, inside: bool) -> int | None:
 
 
 def last_end(shape: bytes, quote: bytes, inside: bool) -> int:
-    """The position after the last line feed outside quotes; 0 if there is none. *inside* is the state at the end of *shape*."""
+    """The position after the last line feed outside quotes; 0 if there is none.
+
+    *inside* is the state at the end of *shape*.
+    """
     for stop in range(len(shape), 0, -_WINDOW):
         start = max(stop - _WINDOW, 0)
         window = shape[start:stop]
@@ -168,11 +181,13 @@ def last_end(shape: bytes, quote: bytes, inside: bool) -> int:
     return 0
 
 
-def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dialect, guesses: Collection[Guess] = ()) -> Iterator[Block]:
+def file_blocks(
+    file: SourceFile, start: int, end: int, size: int, dialect: Dialect, guesses: Collection[Guess] = ()
+) -> Iterator[Block]:
     """The records in the bytes [start, end), the first of which is known to begin one, in blocks of about *size* bytes.
 
-    The end of each read, a part of a record, is read again: that is cheaper than to move the rest. Raises Fault, and CutsRefuted if
-    one of *guesses* is wrong.
+    The end of each read, a part of a record, is read again: that is cheaper than to move the rest. Raises
+    Fault, and CutsRefuted if one of *guesses* is wrong.
     """
     want = size = min(size, MAX_RECORD)
     while start < end:
@@ -183,10 +198,22 @@ def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dial
             scanner.finish()
         cut = len(data) if start + len(data) == end else last_end(shape, dialect.quote, scanner.inside)
         for target, guess in guesses:
-            if start < guess <= start + cut and not (start < target and _is_first(shape, target - start, guess - start, scanner)):
-                raise CutsRefuted(f"{file.uri}: the record at or after byte {target} does not start at byte {guess}, as it was guessed")
+            if start < guess <= start + cut and not (
+                start < target and _is_first(shape, target - start, guess - start, scanner)
+            ):
+                raise CutsRefuted(
+                    f"{file.uri}: the record at or after byte {target} does not start at byte {guess}, as it was guessed"
+                )
         if cut:
-            yield Block(start, data, shape, cut, scanner.delimiters - _delimiters(shape[cut:], dialect), scanner.quoted, scanner.doubled)
+            yield Block(
+                start,
+                data,
+                shape,
+                cut,
+                scanner.delimiters - _delimiters(shape[cut:], dialect),
+                scanner.quoted,
+                scanner.doubled,
+            )
             start, want = start + cut, size
         elif len(data) == MAX_RECORD:
             raise too_long(start)
@@ -196,7 +223,10 @@ def file_blocks(file: SourceFile, start: int, end: int, size: int, dialect: Dial
 
 
 def _is_first(shape: bytes, target: int, start: int, scanner: Scanner) -> bool:
-    """Whether the first record that begins at or after *target* begins at *start*; *scanner* has scanned *shape*, which begins with a record."""
+    """Whether the first record that begins at or after *target* begins at *start*.
+
+    *scanner* has scanned *shape*, which begins with a record.
+    """
     inside = False
     if scanner.quoted and target > len(shape) // 2:
         inside = scanner.inside != is_odd(shape, scanner.quote, target - 1, len(shape))
@@ -215,7 +245,10 @@ def _delimiters(shape: bytes, dialect: Dialect) -> int:
 
 
 def stream_blocks(pieces: Iterable[bytes], dialect: Dialect, offset: int, size: int) -> Iterator[Block]:
-    """The records of a stream, from its record start at *offset* on, in blocks of at least *size* bytes, all scanned. Raises Fault."""
+    """The records of a stream, from its record start at *offset* on, in blocks of at least *size* bytes, all scanned.
+
+    Raises Fault.
+    """
     scanner = RecordScanner(dialect, offset)
     held: list[tuple[bytes, bytes]] = []
     length = counted = 0
@@ -249,7 +282,13 @@ def _joined(offset: int, held: list[tuple[bytes, bytes]], delimiters: int, scann
     data = b"".join(part for part, _ in held)
     regular = all(part is shape for part, shape in held)
     return Block(
-        offset, data, data if regular else b"".join(shape for _, shape in held), len(data), delimiters, scanner.quoted, scanner.doubled
+        offset,
+        data,
+        data if regular else b"".join(shape for _, shape in held),
+        len(data),
+        delimiters,
+        scanner.quoted,
+        scanner.doubled,
     )
 
 
@@ -280,7 +319,10 @@ class Records:
 
 
 def records(shape: bytes, dialect: Dialect, *, keep_empty: bool) -> Records:
-    """Every record of *shape*, lone carriage returns included; comments are none, nor are empty lines unless *keep_empty* (one-column files)."""
+    """Every record of *shape*, lone carriage returns included.
+
+    Comments are none, nor are empty lines unless *keep_empty* (one-column files).
+    """
     octets = np.frombuffer(shape, np.uint8)
     quotes = places(shape, dialect.quote)
 
@@ -304,7 +346,10 @@ def records(shape: bytes, dialect: Dialect, *, keep_empty: bool) -> Records:
 
 
 def comments(shape: bytes, dialect: Dialect) -> Iterator[tuple[int, int]]:
-    """The bytes [start, end) of every comment line of *shape*, which starts with a record; its line end is a part of it."""
+    """The bytes [start, end) of every comment line of *shape*, which starts with a record.
+
+    Its line end is a part of it.
+    """
     octets, found = np.frombuffer(shape, np.uint8), places(shape, dialect.comment)
     before = octets[found - 1]
     begins = (found == 0) | (before == _LF) | (before == _CR)

@@ -1,4 +1,7 @@
-"""CSV blocks as columns of raw text. pyarrow tokenizes; what the text means is decided by `literals`, so that no value is trimmed or guessed."""
+"""CSV blocks as columns of raw text.
+
+pyarrow tokenizes; what the text means is decided by `literals`, so that no value is trimmed or guessed.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,8 +18,16 @@ from worker_service.readers.shape import Dialect
 TEXT, ENCODED, OCTETS = pa.string(), pa.dictionary(pa.int32(), pa.string()), pa.binary()
 
 
-def tokenize(block: Block, names: Sequence[str], types: Mapping[str, pa.DataType], options: CsvOptions, dialect: Dialect) -> pa.Table:
-    """The columns of *types* as text, dictionary-encoded text or octets; every record is checked to have len(names) fields.
+def tokenize(
+    block: Block,
+    names: Sequence[str],
+    types: Mapping[str, pa.DataType],
+    options: CsvOptions,
+    dialect: Dialect,
+) -> pa.Table:
+    """The columns of *types* as text, dictionary-encoded text or octets.
+
+    Every record is checked to have len(names) fields.
 
     An unquoted empty field and an unquoted spelling of null are null; quoted ones are text, see `nulled`.
     Raises pa.ArrowInvalid for a ragged record and for text that is not UTF-8, and BadByte.
@@ -27,13 +38,16 @@ def tokenize(block: Block, names: Sequence[str], types: Mapping[str, pa.DataType
     return pyarrow.csv.read_csv(
         pa.BufferReader(data),
         # One block: the reader's own splitting of records is not needed and has lost bytes at block borders.
-        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=data.size + 1, column_names=list(names)),
+        read_options=pyarrow.csv.ReadOptions(
+            use_threads=False, block_size=data.size + 1, column_names=list(names)
+        ),
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=options.delimiter,
             quote_char=options.quote or False,
             escape_char=options.escape or False,
             newlines_in_values=True,
-            ignore_empty_lines=len(names) > 1,  # in a one-column file an empty line is a record: its field is null
+            ignore_empty_lines=len(names)
+            > 1,  # in a one-column file an empty line is a record: its field is null
         ),
         convert_options=pyarrow.csv.ConvertOptions(
             include_columns=list(types),

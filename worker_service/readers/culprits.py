@@ -33,7 +33,9 @@ def culprits(files: list[SourceFile], source: SourceSpec, wanted: Collection[Wan
         found = infer.sampled_texts(samples, place, columns)
         for name, text in found.items():
             texts[name].append(text)
-    told = {(name, kind): _culprit(pa.concat_arrays(texts[name]), kind) for name, kind in wanted if texts[name]}
+    told = {
+        (name, kind): _culprit(pa.concat_arrays(texts[name]), kind) for name, kind in wanted if texts[name]
+    }
     return {key: culprit for key, culprit in told.items() if culprit}
 
 
@@ -50,7 +52,10 @@ def _culprit(text: Column, kind: Kind) -> str:
         values, occurs = values.filter(others), occurs.filter(others)
     if not wrong:
         return ""
-    return ", ".join(f"{value!r} in {_share(count / len(text))}" for count, value in sorted(wrong, reverse=True)) + " of sampled rows"
+    return (
+        ", ".join(f"{value!r} in {_share(count / len(text))}" for count, value in sorted(wrong, reverse=True))
+        + " of sampled rows"
+    )
 
 
 def _share(part: float) -> str:

@@ -32,10 +32,11 @@ class SourceFile:
 class Extent:
     """A part of a file that holds whole records.
 
-    CSV: bytes [start, end), header and BOM excluded. A stream: the whole file. Parquet: row groups [start, end).
-    `file` is the index into the planned list; `rows` is the exact number of records, or None where only reading tells;
-    `guesses`, as (target, start), say where the planner thinks that the first record at or after a target starts, for the starts in
-    (start, end]; `start` is a guess too, then. None where it has proven them all.
+    CSV: bytes [start, end), header and BOM excluded. A stream: the whole file. Parquet: row groups [start,
+    end). `file` is the index into the planned list; `rows` is the exact number of records, or None where only
+    reading tells; `guesses`, as (target, start), say where the planner thinks that the first record at or
+    after a target starts, for the starts in (start, end]; `start` is a guess too, then. None where it has
+    proven them all.
     """
 
     file: int
@@ -63,7 +64,9 @@ def pread(file: SourceFile, start: int, size: int) -> bytes:
     while len(data) < size:
         more = _pread(file, start + len(data), size - len(data))
         if not more:
-            raise SourceChanged(f"{file.uri}: the file ends at byte {start + len(data)}; it had {file.size} bytes when it was planned")
+            raise SourceChanged(
+                f"{file.uri}: the file ends at byte {start + len(data)}; it had {file.size} bytes when it was planned"
+            )
         data += more
     return data
 

@@ -1,6 +1,7 @@
 """The head of a CSV file: byte order mark, empty lines, comments and the header record.
 
-What is read of it is bounded, whatever the file holds: HEAD bytes of what is no record, and MAX_RECORD of a record.
+What is read of it is bounded, whatever the file holds: HEAD bytes of what is no record, and MAX_RECORD of a
+record.
 """
 
 import codecs
@@ -65,7 +66,10 @@ def head(content: Content, dialect: Dialect, options: CsvOptions) -> Head:
 
 
 def _skipped(pieces: Iterator[bytes], content: Content, dialect: Dialect) -> tuple[int, bytes]:
-    """The offset of the first record, after the byte order mark, empty lines and comments; and the piece that it begins."""
+    """The offset of the first record, after the byte order mark, empty lines and comments.
+
+    And the piece that it begins.
+    """
     data = b""
     while len(data) < _LONGEST_MARK and (piece := next(pieces, b"")):
         data += piece
@@ -89,7 +93,9 @@ def _skipped(pieces: Iterator[bytes], content: Content, dialect: Dialect) -> tup
 
 
 def _first_record(start: int, pieces: Iterator[bytes], dialect: Dialect) -> tuple[bytes, int]:
-    """The record at *start*, where *pieces* begin, without its line end, and the offset after that; raises Fault.
+    """The record at *start*, where *pieces* begin, without its line end, and the offset after that.
+
+    Raises Fault.
 
     A fault behind the record is for the planner to tell, which knows the names.
     """
@@ -119,7 +125,9 @@ def _mark(data: bytes, dialect: Dialect) -> int:
     """The length of the byte order mark; raises InvalidEncoding for that of another encoding."""
     for encoding, mark in _MARKS.items():
         if data.startswith(mark) and encoding != dialect.encoding:
-            raise InvalidEncoding(f"{dialect.uri}: the file begins with the byte order mark of {encoding}; set csv.encoding to {encoding}")
+            raise InvalidEncoding(
+                f"{dialect.uri}: the file begins with the byte order mark of {encoding}; set csv.encoding to {encoding}"
+            )
     mark = _MARKS.get(dialect.encoding, b"")
     return len(mark) if data.startswith(mark) else 0
 
@@ -167,5 +175,7 @@ def _numbered(count: int, dialect: Dialect, names: Sequence[str] | None) -> tupl
     if names is None:
         return tuple(f"c{i}" for i in range(1, count + 1))
     if len(names) != count:
-        raise SchemaConflict(f"{dialect.uri}: the first record has {count} fields, and csv.names has {len(names)} names")
+        raise SchemaConflict(
+            f"{dialect.uri}: the first record has {count} fields, and csv.names has {len(names)} names"
+        )
     return tuple(names)

@@ -1,8 +1,9 @@
 """One schema for a dataset, inferred from samples at places that depend on nothing but the files' sizes.
 
-A column's kind is the narrowest that holds every value of every sample, by the grammar in `literals`; decimals are never inferred.
-A column without any value in the samples becomes int64: nulls are the same in every type, every aggregate accepts int64, and it can
-still widen to float64 and string where a value turns up later, which string could not.
+A column's kind is the narrowest that holds every value of every sample, by the grammar in `literals`;
+decimals are never inferred. A column without any value in the samples becomes int64: nulls are the same in
+every type, every aggregate accepts int64, and it can still widen to float64 and string where a value turns up
+later, which string could not.
 """
 
 from collections.abc import Collection, Mapping
@@ -33,7 +34,11 @@ def sampled_kinds(samples: list[Block], place: Place) -> dict[str, Kind]:
 def sampled_texts(samples: list[Block], place: Place, columns: Collection[str]) -> dict[str, Column]:
     """The texts of *columns* over all *samples*; nothing without a sample."""
     tables = [tokenized(sample, place, dict.fromkeys(columns, OCTETS)) for sample in samples]
-    return {name: nulled(pa.concat_arrays([column(t, name) for t in tables]), place.options) for name in columns if tables}
+    return {
+        name: nulled(pa.concat_arrays([column(t, name) for t in tables]), place.options)
+        for name in columns
+        if tables
+    }
 
 
 def _kind(text: Column) -> Kind:
@@ -57,5 +62,6 @@ def check_declared(names: Collection[str], types: Mapping[str, str]) -> None:
     for name in types:
         if name not in known:
             raise UnknownColumn(
-                f"the dataset has no column {quote(name)}; it has {listed(list(known))}", pointer=pointer("source", "types", name)
+                f"the dataset has no column {quote(name)}; it has {listed(list(known))}",
+                pointer=pointer("source", "types", name),
             )

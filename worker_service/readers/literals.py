@@ -10,10 +10,12 @@
 | timestamp   | date's, and `YYYY-MM-DD[ T]HH:MM[:SS[.f]]` with one to six digits of fraction |
 | timestamptz | timestamp's with a time and an offset: `Z`, `+HH:MM`, `+HHMM` or `+HH`; in a declared column also timestamp's, taken in `source.timezone` |
 
-A local time that a zone's clocks skip fits no timestamptz; one that they show twice is the earlier. A float literal past the largest
-double, and in an undeclared column an integer literal that no double holds exactly, do not fit float64.
+A local time that a zone's clocks skip fits no timestamptz; one that they show twice is the earlier. A float
+literal past the largest double, and in an undeclared column an integer literal that no double holds exactly,
+do not fit float64.
 
-Arrow's casts do the parsing; they are laxer than this grammar in a few ways, each of which is looked for in the text afterwards.
+Arrow's casts do the parsing; they are laxer than this grammar in a few ways, each of which is looked for in
+the text afterwards.
 """
 
 import math
@@ -67,7 +69,10 @@ def arrow_type(kind: DataType) -> pa.DataType:
 
 
 def convert(text: Column, field: Field, zone: str) -> Column:
-    """The column of *field*'s Arrow type; raises Misfit. *zone* is the zone of naive texts in a declared timestamptz column."""
+    """The column of *field*'s Arrow type; raises Misfit.
+
+    *zone* is the zone of naive texts in a declared timestamptz column.
+    """
     try:
         return _CONVERTERS[field.type.kind](text, field, zone)
     except pa.ArrowInvalid as error:
@@ -75,7 +80,10 @@ def convert(text: Column, field: Field, zone: str) -> Column:
 
 
 def fits(text: Column, field: Field, zone: str) -> bool:
-    """Whether `convert` accepts *text*. A cast makes an error message for each misfit, so a few values are tried before all."""
+    """Whether `convert` accepts *text*.
+
+    A cast makes an error message for each misfit, so a few values are tried before all.
+    """
     if len(text) > _FEW and not fits(text.slice(0, _FEW), field, zone):
         return False
     try:
@@ -146,7 +154,10 @@ def _check_large(text: Column, *, declared: bool) -> None:
     named = pc.is_in(lowered, value_set=_SPECIAL)
     digits = pc.filter(lowered, pc.invert(named)).to_pylist()
     _refuse(any(literal.startswith(("n", "-n")) or math.isinf(float(literal)) for literal in digits))
-    _refuse(not declared and any(int(literal) != float(literal) for literal in digits if literal.lstrip("-").isdigit()))
+    _refuse(
+        not declared
+        and any(int(literal) != float(literal) for literal in digits if literal.lstrip("-").isdigit())
+    )
 
 
 def _timestamp(text: Column, target: pa.DataType) -> Column:
@@ -159,11 +170,15 @@ def _timestamp(text: Column, target: pa.DataType) -> Column:
 
 def in_years(values: Column) -> Column:
     """Refuse what lies, in UTC, outside the years 1 to 9999, where ISO 8601 ends: dates by the day, times by the microsecond."""
-    unit, numbers = (1, values.view(pa.int32())) if pa.types.is_date32(values.type) else (_DAY, values.view(pa.int64()))
+    unit, numbers = (
+        (1, values.view(pa.int32())) if pa.types.is_date32(values.type) else (_DAY, values.view(pa.int64()))
+    )
     ends = pc.min_max(numbers)
     lowest, highest = ends["min"].as_py(), ends["max"].as_py()
     if lowest is not None and (lowest < _FIRST_DAY * unit or highest >= (_LAST_DAY + 1) * unit):
-        outside = pc.or_(pc.less(numbers, _FIRST_DAY * unit), pc.greater_equal(numbers, (_LAST_DAY + 1) * unit))
+        outside = pc.or_(
+            pc.less(numbers, _FIRST_DAY * unit), pc.greater_equal(numbers, (_LAST_DAY + 1) * unit)
+        )
         row = pc.index(outside, True).as_py()
         raise OutOfYears(f"{values.slice(row, 1).cast(pa.string())[0]} lies outside the years 1 to 9999", row)
     return values
@@ -211,5 +226,7 @@ _CONVERTERS: dict[Kind, Callable[[Column, Field, str], Column]] = {
     "float64": lambda text, field, _zone: _float(text, declared=field.declared),
     "date": lambda text, _field, _zone: in_years(pc.cast(text, pa.date32())),
     "timestamp": lambda text, _field, _zone: _timestamp(text, pa.timestamp("us")),
-    "timestamptz": lambda text, field, zone: _timestamptz(text, zone) if field.declared else _timestamp(text, _SIMPLE["timestamptz"]),
+    "timestamptz": lambda text, field, zone: (
+        _timestamptz(text, zone) if field.declared else _timestamp(text, _SIMPLE["timestamptz"])
+    ),
 }

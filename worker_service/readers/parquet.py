@@ -1,12 +1,12 @@
 """Parquet files: schema and extents from the metadata, frames by row groups.
 
-Integers become int64, half and single floats float64, timestamps of any unit microseconds; a value that would not survive (a uint64
-past 2^63-1, a nanosecond fraction) is an error, never rounded, and so is a date or time outside the years 1 to 9999.
-Columns of other types (lists, structs, maps, binary, times, durations, decimals of more than 38 digits) are left out of the schema,
-so that they are unknown to a spec.
+Integers become int64, half and single floats float64, timestamps of any unit microseconds; a value that would
+not survive (a uint64 past 2^63-1, a nanosecond fraction) is an error, never rounded, and so is a date or time
+outside the years 1 to 9999. Columns of other types (lists, structs, maps, binary, times, durations, decimals
+of more than 38 digits) are left out of the schema, so that they are unknown to a spec.
 
-The metadata of a file are its own claims. They say how to cut it; what is counted is what was decoded, and has to be
-what was claimed.
+The metadata of a file are its own claims. They say how to cut it; what is counted is what was decoded, and
+has to be what was claimed.
 """
 
 from collections import Counter
@@ -34,7 +34,9 @@ _PAGE_ROWS, _SMALLEST_PAGE = 2**31 - 1, 21
 """The rows that a page can hold, in a few bytes of run lengths, and the bytes that its header takes then."""
 
 
-def _open(file: SourceFile, dictionaries: Sequence[str] = (), metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
+def _open(
+    file: SourceFile, dictionaries: Sequence[str] = (), metadata: pq.FileMetaData | None = None
+) -> pq.ParquetFile:
     """The file, its *dictionaries* columns read dictionary-encoded; *metadata* are its own, if known."""
     _check_footer(file)
     with reading(file, WHAT):
@@ -57,7 +59,9 @@ def _check_footer(file: SourceFile) -> None:
         raise LimitExceeded(f"{file.uri}: {told}: {cure}")
 
 
-def plan(files: list[SourceFile], source: SourceSpec, chunk_bytes: int) -> tuple[Schema, list[tuple[Extent, int]]]:
+def plan(
+    files: list[SourceFile], source: SourceSpec, chunk_bytes: int
+) -> tuple[Schema, list[tuple[Extent, int]]]:
     """The schema, and every extent with its uncompressed size in bytes, in file order."""
     kinds: dict[str, DataType] = {}
     extents: list[tuple[Extent, int]] = []
@@ -85,7 +89,11 @@ def _columns(file: SourceFile, opened: pq.ParquetFile) -> dict[str, DataType]:
     with reading(file, WHAT):
         fields = list(opened.schema_arrow)
         times = Counter(field.name for field in fields)
-        return {field.name: kind for field in fields if (kind := _kind(field.type)) is not None and times[field.name] == 1}
+        return {
+            field.name: kind
+            for field in fields
+            if (kind := _kind(field.type)) is not None and times[field.name] == 1
+        }
 
 
 def _kind(arrow: pa.DataType) -> DataType | None:
@@ -93,7 +101,11 @@ def _kind(arrow: pa.DataType) -> DataType | None:
     if pa.types.is_dictionary(arrow):
         return _kind(arrow.value_type)
     if pa.types.is_decimal(arrow):
-        return DataType("decimal", arrow.precision, arrow.scale) if arrow.precision <= 38 and 0 <= arrow.scale <= arrow.precision else None
+        return (
+            DataType("decimal", arrow.precision, arrow.scale)
+            if arrow.precision <= 38 and 0 <= arrow.scale <= arrow.precision
+            else None
+        )
     if pa.types.is_timestamp(arrow):
         return DataType("timestamptz" if arrow.tz else "timestamp")
     checks = {
@@ -101,7 +113,9 @@ def _kind(arrow: pa.DataType) -> DataType | None:
         "bool": pa.types.is_boolean,
         "int64": pa.types.is_integer,
         "float64": pa.types.is_floating,
-        "string": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t),
+        "string": lambda t: (
+            pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t)
+        ),
         "date": pa.types.is_date,
     }
     return next((DataType(kind) for kind, check in checks.items() if check(arrow)), None)  # type: ignore[arg-type] # the keys are kinds
@@ -125,7 +139,9 @@ def _wider(left: DataType, right: DataType) -> DataType | None:
     return None if kind == "string" else DataType(kind)
 
 
-def _extents(index: int, file: SourceFile, metadata: pq.FileMetaData, chunk_bytes: int) -> Iterator[tuple[Extent, int]]:
+def _extents(
+    index: int, file: SourceFile, metadata: pq.FileMetaData, chunk_bytes: int
+) -> Iterator[tuple[Extent, int]]:
     """Runs of row groups of at most *chunk_bytes* together; a row group is never cut."""
     start = rows = size = 0
     for group in range(metadata.num_row_groups):
@@ -144,14 +160,20 @@ def _extents(index: int, file: SourceFile, metadata: pq.FileMetaData, chunk_byte
         yield Extent(index, start, metadata.num_row_groups, rows), size
 
 
-def read(file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, columns: list[str], batch_bytes: int) -> Iterator[pa.Table]:
+def read(
+    file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, columns: list[str], batch_bytes: int
+) -> Iterator[pa.Table]:
     """See `readers.read`; *batch_bytes* is measured in uncompressed bytes of the used columns.
 
     Row groups are read one by one, so that a lie about one does not move rows of another.
     """
     opened = _open(file)
     with reading(file, WHAT):
-        texts = [name for name in columns if schema[name].type.kind == "string" and _kind(opened.schema_arrow.field(name).type) == STRING]
+        texts = [
+            name
+            for name in columns
+            if schema[name].type.kind == "string" and _kind(opened.schema_arrow.field(name).type) == STRING
+        ]
     opened = _open(file, texts, opened.metadata)
     with reading(file, WHAT):
         leaves = {opened.schema.column(i).path: i for i in range(opened.metadata.num_columns)}
@@ -171,13 +193,19 @@ def read(file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, c
                 told = f"{claims.num_rows:,} rows and {chunk.num_values:,} values of column {quote(path)}"
                 raise CorruptFile(f"{file.uri}: row group {group} claims {told}")
         size = sum(max(chunk.total_uncompressed_size, 0) for chunk in chunks.values())
-        # Dictionary and run-length pages are smaller than what they hold: a value is counted as four bytes at least.
+        # Dictionary and run-length pages are smaller than what they hold: a value is counted as four bytes at
+        # least.
         rows = max(batch_bytes * claims.num_rows // max(size, 4 * claims.num_rows * len(chunks), 1), 1)
         found = 0
         for batch in _batches(file, opened, group, list(chunks), rows):
             if columns:
                 at = first + found
-                yield pa.table({name: _adapted(batch.column(name), schema[name], file, source.timezone, at) for name in columns})
+                yield pa.table(
+                    {
+                        name: _adapted(batch.column(name), schema[name], file, source.timezone, at)
+                        for name in columns
+                    }
+                )
             else:
                 yield pa.table({"": pa.array(np.ones(batch.num_rows, bool))})
             found += batch.num_rows
@@ -187,7 +215,9 @@ def read(file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, c
         first += found
 
 
-def _check_words(file: SourceFile, opened: pq.ParquetFile, group: int, chunks: dict[str, pq.ColumnChunkMetaData]) -> None:
+def _check_words(
+    file: SourceFile, opened: pq.ParquetFile, group: int, chunks: dict[str, pq.ColumnChunkMetaData]
+) -> None:
     """Refuse a dictionary with equal words: Arrow keeps them once, and then indexes mean other words."""
     with reading(file, WHAT):
         encoded = [path for path in chunks if _is_words(opened.schema_arrow.field(path).type)]
@@ -203,7 +233,9 @@ def _is_words(arrow: pa.DataType) -> bool:
     return pa.types.is_dictionary(arrow) and _kind(arrow) == STRING
 
 
-def _batches(file: SourceFile, opened: pq.ParquetFile, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+def _batches(
+    file: SourceFile, opened: pq.ParquetFile, group: int, columns: list[str], rows: int
+) -> Iterator[pa.RecordBatch]:
     """What is decoded of *columns* of a row group, at most *rows* at a time."""
     with reading(file, WHAT):
         batches = opened.iter_batches(batch_size=rows, row_groups=[group], columns=columns, use_threads=False)
@@ -217,7 +249,10 @@ def _batches(file: SourceFile, opened: pq.ParquetFile, group: int, columns: list
 
 
 def _adapted(values: Column, field: Field, file: SourceFile, zone: str, row: int) -> Column:
-    """*values*, the first of which is in row *row* of the file, as *field*'s type if no value changes by it; BadRow otherwise."""
+    """*values*, the first of which is in row *row* of the file, as *field*'s type if no value changes by it.
+
+    BadRow otherwise.
+    """
     try:
         return _cast(values, field, zone)
     except literals.OutOfYears as error:
@@ -225,7 +260,9 @@ def _adapted(values: Column, field: Field, file: SourceFile, zone: str, row: int
         raise BadRow(f"{file.uri}, row {row + at + 1}: column {field.name!r}: {what}") from error
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, literals.Misfit) as error:
         why = f": {error}" if str(error) else ""
-        raise BadRow(f"{file.uri}: column {field.name!r} is {values.type} in the file and does not fit {field.type}{why}") from error
+        raise BadRow(
+            f"{file.uri}: column {field.name!r} is {values.type} in the file and does not fit {field.type}{why}"
+        ) from error
 
 
 def _cast(values: Column, field: Field, zone: str) -> Column:

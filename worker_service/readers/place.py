@@ -47,7 +47,10 @@ class Place:
         return f"{self.at(offset + start)}: {f'column {name}: ' if column else ''}{reason}; the record is {text!r}"
 
     def broken(self, fault: Fault, start: int) -> BadRow:
-        """The error for *fault*. The content is read again, from its first record at *start*, to find the record and the column."""
+        """The error for *fault*.
+
+        The content is read again, from its first record at *start*, to find the record and the column.
+        """
         scanner = RecordScanner(self.dialect, start)
         for piece in _first(self.content.pieces(_PIECE, start), fault.at - start):
             scanner.feed(piece)

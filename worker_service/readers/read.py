@@ -20,12 +20,21 @@ _PIECE = 1024 * 1024
 
 
 def read(
-    file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, columns: list[str], batch_bytes: int, tally: Tally | None = None
+    file: SourceFile,
+    extent: Extent,
+    source: SourceSpec,
+    schema: Schema,
+    columns: list[str],
+    batch_bytes: int,
+    tally: Tally | None = None,
 ) -> Iterator[pa.Table]:
-    """Typed frames of *columns* of whole records in file order, about *batch_bytes* of input each; *tally* counts the records.
+    """Typed frames of *columns* of whole records in file order, about *batch_bytes* of input each.
 
-    Without columns a frame has one column of bools, named "", so that rows can be counted. Strings are dictionary-encoded where
-    that pays. Raises BadRow, SchemaWidened, InvalidEncoding, CorruptFile, SourceChanged, CutsRefuted.
+    *tally* counts the records.
+
+    Without columns a frame has one column of bools, named "", so that rows can be counted. Strings are
+    dictionary-encoded where that pays. Raises BadRow, SchemaWidened, InvalidEncoding, CorruptFile,
+    SourceChanged, CutsRefuted.
     """
     tally = tally or Tally()
     if file_format(file, source) == "parquet":
@@ -63,7 +72,9 @@ def _blocks(extent: Extent, place: Place, batch_bytes: int) -> Iterator[Block]:
     if place.content.streamed:
         start = header.head(place.content, place.dialect, place.options).start
         return streamed_blocks(place, start, batch_bytes)
-    blocks = file_blocks(place.content.file, extent.start, extent.end, batch_bytes, place.dialect, extent.guesses or ())
+    blocks = file_blocks(
+        place.content.file, extent.start, extent.end, batch_bytes, place.dialect, extent.guesses or ()
+    )
     return _explained(blocks, place, extent.start)
 
 

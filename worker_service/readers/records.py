@@ -1,7 +1,8 @@
 """How many records a block holds, told from its bytes alone: the parser's rows are checked against it, so it must not ask the parser.
 
-Every record has as many delimiters outside quotes as the header; the parser refuses one that has not. So delimiters are counted, and line
-ends, of which there are three kinds and empty ones, need no thought. Only records of a single field have no delimiter.
+Every record has as many delimiters outside quotes as the header; the parser refuses one that has not. So
+delimiters are counted, and line ends, of which there are three kinds and empty ones, need no thought. Only
+records of a single field have no delimiter.
 """
 
 from collections.abc import Iterator

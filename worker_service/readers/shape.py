@@ -1,12 +1,14 @@
 """The shape of CSV: the same bytes, in which every byte that only looks like structure is masked, so that parity of quotes is a proof.
 
-Masked are a quote inside an unquoted field (`5" pipe`: literal, as in Python's csv module), an escape character with the byte after it,
-and a comment line after its first byte. Regular bytes are their own shape: nothing is copied.
+Masked are a quote inside an unquoted field (`5" pipe`: literal, as in Python's csv module), an escape
+character with the byte after it, and a comment line after its first byte. Regular bytes are their own shape:
+nothing is copied.
 
-A byte is inside quotes if an odd number of quotes lies before it in the shape. That is a proof only while every quote that opens stands
-at the start of a field or right after the quote that it doubles, and every quote that closes stands at the end of a field or right before
-such a quote. `Scanner` checks this for every quote, so by induction from a record start the state at each boundary is known, not guessed:
-the first quote to fail the check as an opening one is a stray, and one that fails it as a closing one is a fault.
+A byte is inside quotes if an odd number of quotes lies before it in the shape. That is a proof only while
+every quote that opens stands at the start of a field or right after the quote that it doubles, and every
+quote that closes stands at the end of a field or right before such a quote. `Scanner` checks this for every
+quote, so by induction from a record start the state at each boundary is known, not guessed: the first quote
+to fail the check as an opening one is a stray, and one that fails it as a closing one is a fault.
 """
 
 import re
@@ -31,7 +33,10 @@ _NOWHERE = np.zeros(0, np.int64)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """Each of the special characters is one ASCII byte, or none where there is no such character; quotes inside quotes are doubled."""
+    """Each of the special characters is one ASCII byte, or none where there is no such character.
+
+    Quotes inside quotes are doubled.
+    """
 
     uri: str
     delimiter: bytes
@@ -61,8 +66,9 @@ def places(data: bytes, octet: bytes) -> Positions:
 class Scanner:
     """Gives the shape of a file from a record start on, piece after piece (none of them empty); raises Fault.
 
-    Told of all pieces so far: `inside`, whether they end inside quotes; `quoted`, whether there is a quote; `doubled`, whether there are two
-    in a row; `irregular`, whether there is a stray one; `delimiters`, how many there are outside quotes. To begin elsewhere, say what is there: *inside*, and the *last* byte.
+    Told of all pieces so far: `inside`, whether they end inside quotes; `quoted`, whether there is a quote;
+    `doubled`, whether there are two in a row; `irregular`, whether there is a stray one; `delimiters`, how
+    many there are outside quotes. To begin elsewhere, say what is there: *inside*, and the *last* byte.
     """
 
     def __init__(self, dialect: Dialect, offset: int, *, inside: bool = False, last: int = _LF) -> None:
@@ -133,7 +139,9 @@ class Scanner:
             self.quoted = True
             if not self._proven(shape):
                 if len(shape) > bits.RUN:  # what stray quotes cost grows with their number
-                    return b"".join(self._masked(shape[at : at + bits.RUN]) for at in range(0, len(shape), bits.RUN))
+                    return b"".join(
+                        self._masked(shape[at : at + bits.RUN]) for at in range(0, len(shape), bits.RUN)
+                    )
                 shape = self._without_strays(shape)
                 proven = self._proven(shape)
                 assert proven
@@ -154,7 +162,9 @@ class Scanner:
         if self._escaping:
             octets[0] = MASK[0]
             escapes = escapes[escapes > 0]
-        starts = np.maximum.accumulate(np.where(np.diff(escapes, prepend=-2) > 1, escapes, 0))  # of the run that each is in
+        starts = np.maximum.accumulate(
+            np.where(np.diff(escapes, prepend=-2) > 1, escapes, 0)
+        )  # of the run that each is in
         acting = escapes[(escapes - starts) % 2 == 0]
         self._escaping = bool(acting.size) and int(acting[-1]) == octets.size - 1
         octets[acting] = MASK[0]
@@ -171,7 +181,10 @@ class Scanner:
         if octets[0] == quote and not inside and before not in self._edge:
             return False
         for at in range(0, octets.size, bits.RUN):
-            run, after = octets[at : at + bits.RUN], shape[at + bits.RUN : at + bits.RUN + 1]  # b"": what follows the piece will be judged
+            run, after = (
+                octets[at : at + bits.RUN],
+                shape[at + bits.RUN : at + bits.RUN + 1],
+            )  # b"": what follows the piece will be judged
             quotes, separators = bits.places(run, quote), bits.places(run, delimiter)
             outside = bits.parity(quotes, not inside)
             stray = bits.beside(quotes, run.size, before == quote, after == self.quote)
@@ -191,17 +204,23 @@ class Scanner:
         return True
 
     def _may_open(self, octets: npt.NDArray[np.uint8], quotes: Positions) -> Flags:
-        before = octets[quotes - 1]  # of a quote at position 0 this is the last byte, replaced by the byte that truly precedes it
+        before = octets[
+            quotes - 1
+        ]  # of a quote at position 0 this is the last byte, replaced by the byte that truly precedes it
         if quotes.size and quotes[0] == 0:
             before[0] = self._last
         return self._is_edge(before)
 
     def _may_close(self, octets: npt.NDArray[np.uint8], quotes: Positions) -> Flags:
-        return self._is_edge(octets[np.minimum(quotes + 1, octets.size - 1)])  # a quote at the very end is judged with the next piece
+        return self._is_edge(
+            octets[np.minimum(quotes + 1, octets.size - 1)]
+        )  # a quote at the very end is judged with the next piece
 
     def _is_edge(self, octets: npt.NDArray[np.uint8]) -> Flags:
         delimiter, quote, line_feed, carriage_return = self._edge
-        found: Flags = (octets == delimiter) | (octets == quote) | (octets == line_feed) | (octets == carriage_return)
+        found: Flags = (
+            (octets == delimiter) | (octets == quote) | (octets == line_feed) | (octets == carriage_return)
+        )
         return found
 
     def _without_strays(self, shape: bytes) -> bytes:
@@ -213,9 +232,15 @@ class Scanner:
         return octets.tobytes()
 
     def _strays(self, quotes: Positions, cannot_open: Flags, cannot_close: Flags) -> list[int]:
-        """Which of *quotes* are strays. Each one makes the quotes after it change roles: what is wrong in either role is known beforehand."""
+        """Which of *quotes* are strays.
+
+        Each one makes the quotes after it change roles: what is wrong in either role is known beforehand.
+        """
         opens = np.arange(quotes.size) % 2 == 0
-        wrong = [np.flatnonzero(np.where(opens ^ bool(role), cannot_open, cannot_close)).tolist() for role in (0, 1)]
+        wrong = [
+            np.flatnonzero(np.where(opens ^ bool(role), cannot_open, cannot_close)).tolist()
+            for role in (0, 1)
+        ]
         touching = [*(np.diff(quotes) == 1).tolist(), False]  # the quote after it
         strays: list[int] = []
         role, at = int(self.inside), 0

@@ -66,11 +66,19 @@ def _pieces(answer: Answer) -> Iterator[Piece]:
 
 
 async def _widen(ctx: Context, lease: Lease, work: Work, widened: SchemaWidened) -> None:
-    """Give undeclared columns wider types for the whole dataset; every chunk of the job is read again with them."""
+    """Give undeclared columns wider types for the whole dataset.
+
+    Every chunk of the job is read again with them.
+    """
     assert work.plan is not None
     needed = widened.widen
     schema = Schema.from_json(work.plan["schema"])
-    wider = Schema(tuple(Field(f.name, parse_type(needed[f.name]), f.declared) if f.name in needed else f for f in schema.fields))
+    wider = Schema(
+        tuple(
+            Field(f.name, parse_type(needed[f.name]), f.declared) if f.name in needed else f
+            for f in schema.fields
+        )
+    )
     if wider == schema:
         raise LeaseLost("The schema is already as wide as that")
     culprits = dict.fromkeys(product(needed, SIMPLE), widened.detail)

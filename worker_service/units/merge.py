@@ -28,7 +28,14 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         async for data, inside in ctx.merging.pieces(lease.job_id, first, end):
             wire.write_all(pieces, data)
             found.append([len(data), inside])
-        request = {"task": "merge", "spec": work.spec, "schema": work.plan["schema"], "pieces": found, "first": first, "end": end}
+        request = {
+            "task": "merge",
+            "spec": work.spec,
+            "schema": work.plan["schema"],
+            "pieces": found,
+            "first": first,
+            "end": end,
+        }
         async with child.run(request, [pieces], lease.allowed) as answer:
             await _commit(ctx, lease, work, answer)
     finally:

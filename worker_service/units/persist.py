@@ -13,13 +13,17 @@ log = structlog.get_logger()
 
 
 async def persist(ctx: Context, commit: Callable[[], Awaitable[None]]) -> None:
-    """Commit, again and again if Postgres is away: a computed answer is never thrown away; the fence decides if it still counts."""
+    """Commit, again and again if Postgres is away: a computed answer is never thrown away.
+
+    The fence decides if it still counts.
+    """
     tries = 0
     while True:
         try:
             return await commit()
         except DatabaseUnavailable as error:
             log.warning("commit.waits", error=error.detail, tries=tries)
-            # Sooner than the sweepers begin again, which would call a unit late that only could not be committed.
+            # Sooner than the sweepers begin again, which would call a unit late that only could not be
+            # committed.
             await asyncio.sleep(min(backoff(tries, ctx.timings), ctx.timings.grace / 2).total_seconds())
             tries += 1

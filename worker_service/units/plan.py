@@ -32,7 +32,9 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     spec = JobSpec.model_validate(work.spec)
     rules = source_rules(ctx.settings)
-    locations = [locate(uri, f"#/source/uris/{no}", rules, work.tenant) for no, uri in enumerate(spec.source.uris)]
+    locations = [
+        locate(uri, f"#/source/uris/{no}", rules, work.tenant) for no, uri in enumerate(spec.source.uris)
+    ]
     request = {
         "task": "plan",
         "spec": work.spec,
@@ -47,7 +49,9 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     }
     async with reading(child, request, list(spec.source.uris), lease.allowed) as answer:
         header = answer.header
-    await _check_result(ctx, work, Schema.from_json(header["schema"]), spec, settled=header["format"] == "parquet")
+    await _check_result(
+        ctx, work, Schema.from_json(header["schema"]), spec, settled=header["format"] == "parquet"
+    )
     chunks = (
         NewUnit(no=no, payload={"extents": chunk.extents, "guessed": header["guessed"]}, bytes=chunk.bytes)
         for no, chunk in enumerate(map(_CHUNK.decode, header["chunks"]))

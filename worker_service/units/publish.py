@@ -27,7 +27,9 @@ async def run(ctx: Context, lease: Lease, work: Work) -> None:
     rows = sum(unit["rows_out"] for unit in merged)
     if rows > query.max_groups:
         raise GroupLimitExceeded(f"There are {rows:,} groups; limits.max_groups is {query.max_groups:,}")
-    await ctx.merging.build_indexes(lease.job_id, [key.name for key in query.keys], [list(index) for index in spec.output.indexes])
+    await ctx.merging.build_indexes(
+        lease.job_id, [key.name for key in query.keys], [list(index) for index in spec.output.indexes]
+    )
     version: dict[str, Any] = {
         "name": work.result_name,
         "version": work.version,
@@ -37,11 +39,19 @@ async def run(ctx: Context, lease: Lease, work: Work) -> None:
         "key_columns": len(query.keys),
     }
     software = {"gristmill": metadata.version("gristmill"), "state_version": STATE_VERSION}
-    write_receipt = partial(receipt, plan=work.plan, version=version, semantics=query.semantics, software=software)
+    write_receipt = partial(
+        receipt, plan=work.plan, version=version, semantics=query.semantics, software=software
+    )
     await persist(ctx, lambda: ctx.merging.publish(lease, version, write_receipt, work.tenant))
 
 
 def result_columns(query: Query, widened: set[str] | frozenset[str] = frozenset()) -> list[dict[str, str]]:
-    """Names and types of the result; an integer sum in *widened* is decimal(38,0), because some group needs it."""
+    """Names and types of the result.
+
+    An integer sum in *widened* is decimal(38,0), because some group needs it.
+    """
     keys = [{"name": key.name, "type": str(key.type)} for key in query.keys]
-    return keys + [{"name": a.name, "type": "decimal(38,0)" if a.name in widened else str(a.result)} for a in query.aggregates]
+    return keys + [
+        {"name": a.name, "type": "decimal(38,0)" if a.name in widened else str(a.result)}
+        for a in query.aggregates
+    ]

@@ -17,8 +17,12 @@ _NAMED = 5
 
 
 @asynccontextmanager
-async def reading(child: Child, request: dict[str, Any], uris: list[str], allowed: timedelta) -> AsyncIterator[Answer]:
-    """As `Child.run`, for a request about *uris*. Raises ReaderCrashed if native code crashed while it read them.
+async def reading(
+    child: Child, request: dict[str, Any], uris: list[str], allowed: timedelta
+) -> AsyncIterator[Answer]:
+    """As `Child.run`, for a request about *uris*.
+
+    Raises ReaderCrashed if native code crashed while it read them.
 
     The child's fault handler writes the stack of a crash to its standard error.
     """
@@ -27,7 +31,11 @@ async def reading(child: Child, request: dict[str, Any], uris: list[str], allowe
             yield answer
     except ChildDied as died:
         death = child.death
-        if death is None or death.code not in _CRASHES or not any(module in death.said for module in NATIVE_READERS):
+        if (
+            death is None
+            or death.code not in _CRASHES
+            or not any(module in death.said for module in NATIVE_READERS)
+        ):
             raise
         told = ", ".join(uris[:_NAMED]) + (f" and {len(uris) - _NAMED} more" if len(uris) > _NAMED else "")
         raise ReaderCrashed(f"{died} while it read {told}") from died

@@ -88,7 +88,9 @@ async def advance(ctx: Context, job_id: str) -> bool:
     try:
         spec = JobSpec.model_validate(row["spec"])
         columns = publish.result_columns(bind(spec, Schema.from_json(row["plan"]["schema"])))
-        return await ctx.merging.advance(job_id, columns, spec.limits.max_state_bytes, len(spec.output.indexes))
+        return await ctx.merging.advance(
+            job_id, columns, spec.limits.max_state_bytes, len(spec.output.indexes)
+        )
     except (FatalError, UsageError) as error:
         await ctx.jobs.fail(job_id, error.problem())
     except (TransientError, Interruption):
@@ -102,7 +104,10 @@ async def advance(ctx: Context, job_id: str) -> bool:
 
 
 async def ring(ctx: Context) -> bool:
-    """The dispatcher's pass: mark the units that are due, then ring for them. False if Redis takes no message: then nothing counts as rung."""
+    """The dispatcher's pass: mark the units that are due, then ring for them.
+
+    False if Redis takes no message: then nothing counts as rung.
+    """
     queued = await ctx.doorbell.turn(ctx.timings.dispatch)
     if queued is None:
         return False
@@ -127,14 +132,18 @@ def _named(lease: Lease, error: Exception) -> GristmillError:
     if isinstance(error, TimeoutError):
         return DeadlineExceeded(f"{unit} took longer than {lease.allowed}; lower options.chunk_bytes")
     if isinstance(error, OSError):
-        return StorageUnavailable(f"The worker's machine did not let {unit} go on: {(error.strerror or str(error)).lower()}")
+        return StorageUnavailable(
+            f"The worker's machine did not let {unit} go on: {(error.strerror or str(error)).lower()}"
+        )
     log.error("unit.bug", unit=lease.id, exc_info=error)
     return InternalError("A bug in Gristmill; the worker's log has the stack trace")
 
 
 async def _after(ctx: Context, lease: Lease, error: GristmillError) -> timedelta | None:
     charge = next((charge for kind, charge in CHARGES if isinstance(error, kind)), None)
-    before = {"memory": lease.ooms, "crash": lease.crashes, "error": lease.errors}.get(charge or "", lease.attempt - 1)
+    before = {"memory": lease.ooms, "crash": lease.crashes, "error": lease.errors}.get(
+        charge or "", lease.attempt - 1
+    )
     final = charge is None or not may_try_again(_limit(lease, error, charge), before)
     of_data = charge in {None, "memory"} and not isinstance(error, SourceChanged)
     if isinstance(error, CutsRefuted) or (final and of_data and lease.payload.get("guessed")):
@@ -146,7 +155,15 @@ async def _after(ctx: Context, lease: Lease, error: GristmillError) -> timedelta
         delay = ctx.timings.heartbeat  # the tenant that waits has its slot by then
     else:
         delay = timedelta() if isinstance(error, Interruption) else backoff(before, ctx.timings)
-    log.warning("unit.again", unit=lease.id, kind=lease.kind, no=lease.no, job=lease.job_id, charge=charge, error=error.detail)
+    log.warning(
+        "unit.again",
+        unit=lease.id,
+        kind=lease.kind,
+        no=lease.no,
+        job=lease.job_id,
+        charge=charge,
+        error=error.detail,
+    )
     await _settle(ctx, lambda: ctx.units.give_back(lease, charge, delay=delay, problem=error.problem()))
     return delay
 
@@ -169,13 +186,17 @@ def _final(ctx: Context, lease: Lease, error: GristmillError) -> GristmillError:
         limit, batch = ctx.settings.slot_memory_bytes, chunk.batch_bytes(ctx, lease)
         tried = f", even with batches of {batch:,} bytes" if lease.kind == "chunk" else ""
         cure = "raise GRISTMILL_SLOT_MEMORY_BYTES, or make fewer or smaller groups"
-        return OutOfMemory(f"{lease.kind} {lease.no} needs more memory than the {limit:,} bytes of a slot{tried}: {cure}")
+        return OutOfMemory(
+            f"{lease.kind} {lease.no} needs more memory than the {limit:,} bytes of a slot{tried}: {cure}"
+        )
     return error
 
 
 async def _plan_again(ctx: Context, lease: Lease, error: GristmillError) -> timedelta | None:
     """No job fails by a guess: its cuts may be wrong, or its schema, so it begins anew with a plan that is proven."""
-    log.warning("job.planned_again", unit=lease.id, no=lease.no, job=lease.job_id, code=error.code, error=error.detail)
+    log.warning(
+        "job.planned_again", unit=lease.id, no=lease.no, job=lease.job_id, code=error.code, error=error.detail
+    )
     try:
         await _settle(ctx, lambda: ctx.units.plan_again(lease, {"prove": True}))
     except (LeaseLost, TransientError) as other:
@@ -188,5 +209,13 @@ async def _settle(ctx: Context, change: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _fail(ctx: Context, lease: Lease, error: GristmillError) -> None:
-    log.warning("unit.failed", unit=lease.id, kind=lease.kind, no=lease.no, job=lease.job_id, code=error.code, error=error.detail)
+    log.warning(
+        "unit.failed",
+        unit=lease.id,
+        kind=lease.kind,
+        no=lease.no,
+        job=lease.job_id,
+        code=error.code,
+        error=error.detail,
+    )
     await _settle(ctx, lambda: ctx.units.fail(lease, error.problem()))

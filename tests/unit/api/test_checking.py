@@ -16,8 +16,12 @@ from shared.spec.admission import Ceilings
 from shared.storage.sources import SourceRules
 from tests.support.worst_specs import FAMILIES
 
-SOURCES = SourceRules(allowed=("file:///data/", "file:///more/{tenant}/", "file:///a/"), uploads="/uploads", hidden=False)
-HIGH = Ceilings(max_groups=10**9, max_bytes=10**15, max_chunks=10**6, max_state_bytes=10**12, min_chunk_bytes=1)
+SOURCES = SourceRules(
+    allowed=("file:///data/", "file:///more/{tenant}/", "file:///a/"), uploads="/uploads", hidden=False
+)
+HIGH = Ceilings(
+    max_groups=10**9, max_bytes=10**15, max_chunks=10**6, max_state_bytes=10**12, min_chunk_bytes=1
+)
 LOW = Ceilings(max_groups=100, max_bytes=100, max_chunks=100, max_state_bytes=100, min_chunk_bytes=100)
 RULES = Rules(tenant="default", sources=SOURCES, ceilings=HIGH)
 BUDGET = 450_000
@@ -85,11 +89,16 @@ class Counted(str):
 )
 def test_guesses_compare_a_bounded_number_of_letters(family, monkeypatch):
     compare = names.edits
-    monkeypatch.setattr(names, "edits", lambda left, right, most: compare([*map(Counted, left)], [*map(Counted, right)], most))
+    monkeypatch.setattr(
+        names, "edits", lambda left, right, most: compare([*map(Counted, left)], [*map(Counted, right)], most)
+    )
     Counted.compared = 0
     outcome(family(AT_ONCE_BYTES))
 
-    assert Counted.compared <= names.MAX_GUESSES * names.MAX_CANDIDATES * names.MAX_LETTERS * (2 * names.MAX_EDITS + 1) * 2
+    assert (
+        Counted.compared
+        <= names.MAX_GUESSES * names.MAX_CANDIDATES * names.MAX_LETTERS * (2 * names.MAX_EDITS + 1) * 2
+    )
 
 
 def test_a_name_is_looked_up_and_not_searched_for():
@@ -105,7 +114,9 @@ def test_a_name_is_looked_up_and_not_searched_for():
     assert Counted.compared < 20_000
 
     aggregates = [{"fn": "sum", "column": f"c{i}"} for i in range(400)]
-    spec = JobSpec.model_validate({"source": {"uris": ["upload:u"]}, "group_by": [], "aggregates": aggregates})
+    spec = JobSpec.model_validate(
+        {"source": {"uris": ["upload:u"]}, "group_by": [], "aggregates": aggregates}
+    )
     schema = Schema(tuple(Field(Counted(f"c{i}"), INT64) for i in reversed(range(10_000))))
     Counted.compared = 0
     assert len(bind(spec, schema).aggregates) == 400

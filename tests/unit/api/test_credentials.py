@@ -43,14 +43,26 @@ def test_a_header_that_holds_no_key_is_unauthorized(headers):
         bearer(headers)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:8080", "LOCALHOST", "[::1]:8080", "127.8.8.8", "gristmill.test:1"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8080", "localhost:8080", "LOCALHOST", "[::1]:8080", "127.8.8.8", "gristmill.test:1"]
+)
 def test_requests_under_the_names_of_loopback_and_the_bound_address_pass(host):
     check_own_site("POST", {"Host": host}, "gristmill.test")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
-    "host", ["", "evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", "[::1", "0.0.0.0"]
+    "host",
+    [
+        "",
+        "evil.example",
+        "evil.example:8080",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "10.0.0.1",
+        "[::1",
+        "0.0.0.0",
+    ],
 )
 def test_another_name_is_refused_whatever_the_method(host, method):
     with pytest.raises(CrossSiteRequest):
@@ -79,7 +91,10 @@ def test_a_page_of_another_site_may_read_nothing_but_changes_nothing_either(head
     check_own_site("GET", sent, "127.0.0.1")
 
 
-@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:8080"}])
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:8080"}],
+)
 def test_programs_and_the_gateways_own_pages_may_change_things(headers):
     check_own_site("POST", {"Host": "127.0.0.1:8080"} | headers, "127.0.0.1")
 

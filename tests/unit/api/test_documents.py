@@ -43,9 +43,23 @@ QUEUED = Job(
 PLAN = {"schema": [{"name": "k", "type": "string", "declared": False}]}
 SCANNING = replace(QUEUED, state="running", phase="scanning", started_at=at(1), planned_at=at(3), plan=PLAN)
 MERGING = replace(SCANNING, phase="merging", scanned_at=at(13))
-SUCCEEDED = replace(MERGING, state="succeeded", phase="publishing", merged_at=at(14), finished_at=at(14.25), result={"rows": 3})
+SUCCEEDED = replace(
+    MERGING,
+    state="succeeded",
+    phase="publishing",
+    merged_at=at(14),
+    finished_at=at(14.25),
+    result={"rows": 3},
+)
 HALF = Progress(
-    chunks_total=4, chunks_done=2, chunks_leased=1, rows_read=1000, rows_dropped=7, bytes_total=400, bytes_done=200, bytes_weighed=200
+    chunks_total=4,
+    chunks_done=2,
+    chunks_leased=1,
+    rows_read=1000,
+    rows_dropped=7,
+    bytes_total=400,
+    bytes_done=200,
+    bytes_weighed=200,
 )
 
 
@@ -79,7 +93,9 @@ def test_each_stage_lasts_to_the_next_stamp_and_the_stage_under_way_to_now():
 
 
 PUBLISHING = replace(MERGING, phase="publishing", merged_at=at(25))
-FEW = Progress(chunks_total=4, chunks_done=4, bytes_total=400, bytes_done=400, bytes_weighed=400, merges_total=2)
+FEW = Progress(
+    chunks_total=4, chunks_done=4, bytes_total=400, bytes_done=400, bytes_weighed=400, merges_total=2
+)
 MANY = replace(FEW, bytes_weighed=100)
 
 STAGES = [
@@ -102,26 +118,42 @@ STAGES = [
     (replace(PUBLISHING, state="failed", finished_at=at(31)), replace(MANY, merges_done=2), 30, 0.7358, None),
     (SUCCEEDED, replace(MANY, merges_done=2), 40, 1.0, None),
     (MERGING, Progress(merges_total=1), 14, 0.0, None),  # of files without a byte
-    (replace(MERGING, phase="publishing", merged_at=at(14)), Progress(merges_total=1, merges_done=1), 15, 0.65, 5),
+    (
+        replace(MERGING, phase="publishing", merged_at=at(14)),
+        Progress(merges_total=1, merges_done=1),
+        15,
+        0.65,
+        5,
+    ),
 ]
 
 
 @pytest.mark.parametrize(("job", "progress", "seconds", "fraction", "left"), STAGES)
-def test_each_phase_has_its_share_by_its_cost_and_an_estimate_of_its_end(job, progress, seconds, fraction, left):
+def test_each_phase_has_its_share_by_its_cost_and_an_estimate_of_its_end(
+    job, progress, seconds, fraction, left
+):
     found = shown(job, progress, seconds)["progress"]
 
     assert (found["fraction"], found["eta_seconds"]) == (fraction, left)
 
 
-@given(st.lists(st.tuples(st.integers(1, 10**9), st.floats(0.26, 1)), min_size=1, max_size=20), st.integers(1, 8))
+@given(
+    st.lists(st.tuples(st.integers(1, 10**9), st.floats(0.26, 1)), min_size=1, max_size=20), st.integers(1, 8)
+)
 def test_the_fraction_never_falls_and_is_one_only_at_success(chunks, merges):
     """Chunks of any size and cost, in any order."""
     progress = Progress(bytes_total=sum(size for size, _ in chunks), merges_total=0)
     steps = [(SCANNING, progress)]
     for size, share in chunks:
-        progress = replace(progress, bytes_done=progress.bytes_done + size, bytes_weighed=progress.bytes_weighed + int(size * share))
+        progress = replace(
+            progress,
+            bytes_done=progress.bytes_done + size,
+            bytes_weighed=progress.bytes_weighed + int(size * share),
+        )
         steps.append((SCANNING, progress))
-    steps += [(MERGING, replace(progress, merges_total=merges, merges_done=done)) for done in range(merges + 1)]
+    steps += [
+        (MERGING, replace(progress, merges_total=merges, merges_done=done)) for done in range(merges + 1)
+    ]
     steps.append((PUBLISHING, replace(progress, merges_total=merges, merges_done=merges)))
     fractions = [shown(job, progress, 30)["progress"]["fraction"] for job, progress in steps]
 
@@ -132,7 +164,10 @@ def test_the_fraction_never_falls_and_is_one_only_at_success(chunks, merges):
 
 
 def test_a_job_that_succeeded_is_in_phase_done_and_another_in_the_one_in_which_it_ended():
-    assert [shown(replace(SUCCEEDED, state=state), HALF, 20)["phase"] for state in ("succeeded", "failed", "cancelled")] == [
+    assert [
+        shown(replace(SUCCEEDED, state=state), HALF, 20)["phase"]
+        for state in ("succeeded", "failed", "cancelled")
+    ] == [
         "done",
         "publishing",
         "publishing",

@@ -68,7 +68,15 @@ def test_types_that_rows_have_not_are_refused(accept):
 
 
 @pytest.mark.parametrize(
-    ("sent", "known"), [(['W/"1"'], True), (['"1"'], True), (['"0", W/"1"'], True), (["*"], True), (['"2"'], False), ([], False)]
+    ("sent", "known"),
+    [
+        (['W/"1"'], True),
+        (['"1"'], True),
+        (['"0", W/"1"'], True),
+        (["*"], True),
+        (['"2"'], False),
+        ([], False),
+    ],
 )
 def test_tags_are_compared_weakly(sent, known):
     assert is_known(sent, 'W/"1"') is known

@@ -41,7 +41,10 @@ def test_a_problem_has_all_its_members_and_says_when_to_try_again():
         "errors": [{"pointer": "#/group_by/0", "detail": "the spec is wrong"}],
     }
     assert "Retry-After" not in response.headers
-    assert problem_response(errors.DatabaseUnavailable("x"), instance="/", request_id="r").headers["Retry-After"] == "1"
+    assert (
+        problem_response(errors.DatabaseUnavailable("x"), instance="/", request_id="r").headers["Retry-After"]
+        == "1"
+    )
 
 
 @pytest.mark.parametrize(

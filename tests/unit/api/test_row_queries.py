@@ -17,7 +17,9 @@ from shared.db.versions import Version
 from shared.errors import InvalidCursor, InvalidParameter
 from shared.spec.types import parse_result_type
 
-COLUMNS = RowColumns({"_id": "int64", "a": "int64", "b": "string", "a,b": "string", "a__gt": "int64", "-a": "int64"})
+COLUMNS = RowColumns(
+    {"_id": "int64", "a": "int64", "b": "string", "a,b": "string", "a__gt": "int64", "-a": "int64"}
+)
 
 
 JOB_IDS = st.from_regex(r"job_[0-9a-z]{26}", fullmatch=True)
@@ -64,7 +66,9 @@ def parsed(*pairs):
 
 
 def test_a_column_beats_an_operator_and_odd_names_can_be_ordered_by():
-    query = parsed(("a__gt", "1"), ("a__gt__lt", "2"), ("order_by", "a,b"), ("order_by", "-a"), ("order_by", "b,a"))
+    query = parsed(
+        ("a__gt", "1"), ("a__gt__lt", "2"), ("order_by", "a,b"), ("order_by", "-a"), ("order_by", "b,a")
+    )
 
     assert query.filters == (Filter("a__gt", "exact", 1), Filter("a__gt", "lt", 2))
     assert query.order == (Term("a,b"), Term("-a"), Term("b"), Term("a"), Term("_id"))
@@ -92,7 +96,8 @@ def test_pages_are_limited_and_streams_are_not():
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"best": "1"}, {"best__gt": "1"}, {"best__in": "{1}"}, {"best__startswith": "1"}, {"order_by": "-best"}]
+    "parameters",
+    [{"best": "1"}, {"best__gt": "1"}, {"best__in": "{1}"}, {"best__startswith": "1"}, {"order_by": "-best"}],
 )
 def test_an_array_can_only_be_asked_whether_it_is_null(parameters):
     columns = RowColumns({"_id": "int64", "best": "int64[]"})
@@ -104,7 +109,11 @@ def test_an_array_can_only_be_asked_whether_it_is_null(parameters):
 
 
 def test_an_array_is_a_column_of_its_element_type():
-    columns = [{"name": "k", "type": "int64"}, {"name": "best", "type": "decimal(18,2)[]"}, {"name": "names", "type": "string[]"}]
+    columns = [
+        {"name": "k", "type": "int64"},
+        {"name": "best", "type": "decimal(18,2)[]"},
+        {"name": "names", "type": "string[]"},
+    ]
     ddl = create_table("job_1", columns)
 
     assert "best NUMERIC(18, 2)[]" in ddl
@@ -142,12 +151,16 @@ def test_the_next_page_asks_in_proportion_to_the_order():
 
     def selects(terms: int) -> int:
         order = (*(Term(f"c{i}", descending=i % 2 == 0) for i in range(terms)), Term("_id"))
-        return page_statement(version, RowQuery(columns=("c0",), order=order, after=5, limit=10))[0].count("SELECT")
+        return page_statement(version, RowQuery(columns=("c0",), order=order, after=5, limit=10))[0].count(
+            "SELECT"
+        )
 
     assert selects(32) - selects(16) == 2 * (selects(16) - selects(8)) == 4 * (selects(8) - selects(4))
 
 
-@pytest.mark.parametrize("kind", ["bool", "int64", "float64", "decimal(38,2)", "date", "timestamp", "timestamptz"])
+@pytest.mark.parametrize(
+    "kind", ["bool", "int64", "float64", "decimal(38,2)", "date", "timestamp", "timestamptz"]
+)
 def test_a_value_that_is_no_text_has_a_bounded_length(kind):
     assert parse_literal("0" * 399 + "1", "float64") == 1.0
     with pytest.raises(ValueError, match="longer than 400 characters") as caught:

@@ -11,7 +11,13 @@ UNBALANCED = {"read": 10, "aggregated": 9, "dropped": 0, "merged": 9}
 
 @pytest.mark.parametrize(
     ("read", "aggregated", "dropped", "merged", "semantics"),
-    [(10, 10, 0, 10, "sql"), (10, 10, 0, 10, "pandas"), (10, 7, 3, 7, "pandas"), (0, 0, 0, 0, "sql"), (3, 0, 3, 0, "pandas")],
+    [
+        (10, 10, 0, 10, "sql"),
+        (10, 10, 0, 10, "pandas"),
+        (10, 7, 3, 7, "pandas"),
+        (0, 0, 0, 0, "sql"),
+        (3, 0, 3, 0, "pandas"),
+    ],
 )
 def test_rows_that_add_up_are_accepted(read, aggregated, dropped, merged, semantics):
     check({"read": read, "aggregated": aggregated, "dropped": dropped, "merged": merged}, PLAN, semantics)
@@ -28,7 +34,9 @@ def test_rows_that_add_up_are_accepted(read, aggregated, dropped, merged, semant
         (1000, 7, 993, 7, "sql", "993 rows were dropped"),
     ],
 )
-def test_rows_that_do_not_add_up_are_refused_with_the_counts(read, aggregated, dropped, merged, semantics, words):
+def test_rows_that_do_not_add_up_are_refused_with_the_counts(
+    read, aggregated, dropped, merged, semantics, words
+):
     with pytest.raises(ReceiptMismatch, match=words):
         check({"read": read, "aggregated": aggregated, "dropped": dropped, "merged": merged}, PLAN, semantics)
 
@@ -42,10 +50,16 @@ def test_a_mismatch_names_what_can_be_the_cause_and_a_file_only_where_the_format
     files = [{"uri": f"file:///data/{i}"} for i in range(9)]
     with pytest.raises(ReceiptMismatch) as caught:
         check(UNBALANCED, PLAN, "sql")
-    assert "Either partial results were changed or damaged in the database, or Gristmill has a bug" in caught.value.detail
+    assert (
+        "Either partial results were changed or damaged in the database, or Gristmill has a bug"
+        in caught.value.detail
+    )
     assert "file:" not in caught.value.detail
     with pytest.raises(ReceiptMismatch) as caught:
         check(UNBALANCED, {"format": "parquet", "files": files}, "sql")
-    assert "Either a Parquet file claims more or fewer rows than it holds (file:///data/0, " in caught.value.detail
+    assert (
+        "Either a Parquet file claims more or fewer rows than it holds (file:///data/0, "
+        in caught.value.detail
+    )
     assert "and 4 more), or partial results" in caught.value.detail
     assert "10 rows were read, but 9 were aggregated" in caught.value.detail

@@ -29,13 +29,29 @@ def kind_of(frame, name):
 
 
 def aggregate(frame, text):
-    """An aggregate spelled as its function and the parameters in their order, such as `std x 0`; the result column is the spelling."""
+    """An aggregate spelled as its function and the parameters in their order, such as `std x 0`.
+
+    The result column is the spelling.
+    """
     fn, *words = text.split()
     given = dict(zip(FUNCTIONS[fn].parameters, words, strict=False))
-    numbers = {name: float(given[name]) if name == "q" else int(given[name]) for name in ("ddof", "q", "k") if name in given}
-    inputs = tuple(Input(name, kind_of(frame, name)) for parameter, name in given.items() if parameter not in numbers)
+    numbers = {
+        name: float(given[name]) if name == "q" else int(given[name])
+        for name in ("ddof", "q", "k")
+        if name in given
+    }
+    inputs = tuple(
+        Input(name, kind_of(frame, name)) for parameter, name in given.items() if parameter not in numbers
+    )
     of = inputs[0].type if inputs else None
-    return Aggregate(fn=fn, name=text, inputs=inputs, result=FUNCTIONS[fn].result(of), may_widen=fn == "sum" and of == INT64, **numbers)
+    return Aggregate(
+        fn=fn,
+        name=text,
+        inputs=inputs,
+        result=FUNCTIONS[fn].result(of),
+        may_widen=fn == "sum" and of == INT64,
+        **numbers,
+    )
 
 
 def query(frame, keys, aggregates, semantics="sql", **limits):
@@ -52,7 +68,9 @@ def rows(frame, keys, aggregates, semantics="sql"):
     asked = query(frame, keys, aggregates, semantics)
     table = finalize(combine([partial(frame, asked)], asked), asked).table.to_pylist()
     assert all(list(row) == [*keys, *aggregates] for row in table)
-    names = {0: lambda _: None, 1: lambda row: row[keys[0]]}.get(len(keys), lambda row: tuple(row[key] for key in keys))
+    names = {0: lambda _: None, 1: lambda row: row[keys[0]]}.get(
+        len(keys), lambda row: tuple(row[key] for key in keys)
+    )
     return {names(row): {name: row[name] for name in aggregates} for row in table}
 
 

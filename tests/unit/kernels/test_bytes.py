@@ -69,9 +69,15 @@ def test_the_hash_is_the_documented_one_for_every_chunk_dictionary_and_offset():
     expected = [slow_hash(text, number, 0.5) for text, number in zip(texts, numbers, strict=True)]
     halves = pa.array([0.5] * 204)
     shuffled = pa.DictionaryArray.from_arrays(
-        pa.array(texts[::-1]).dictionary_encode().indices[::-1], pa.array(texts[::-1]).dictionary_encode().dictionary
+        pa.array(texts[::-1]).dictionary_encode().indices[::-1],
+        pa.array(texts[::-1]).dictionary_encode().dictionary,
     )
-    for strings in (pa.array(texts), pa.array(texts).dictionary_encode(), pa.array(["zz", *texts]).slice(1), shuffled):
+    for strings in (
+        pa.array(texts),
+        pa.array(texts).dictionary_encode(),
+        pa.array(["zz", *texts]).slice(1),
+        shuffled,
+    ):
         assert hash_keys([strings, pa.array(numbers), halves], 204).tolist() == expected
 
 
@@ -93,11 +99,20 @@ def test_texts_whose_hashes_meet_stay_different_groups():
     frame = pa.table({"s": pa.array([*texts, None, *texts[::-1], texts[0]])})
     asked = query(frame, ["s"], ["count"])
     states = combine([partial(frame, asked), partial(frame.slice(0, 1), asked)], asked)
-    assert dict(zip(states["k0"].to_pylist(), states["rows"].to_pylist(), strict=True)) == {texts[0]: 4, texts[1]: 2, None: 1}
+    assert dict(zip(states["k0"].to_pylist(), states["rows"].to_pylist(), strict=True)) == {
+        texts[0]: 4,
+        texts[1]: 2,
+        None: 1,
+    }
 
 
 @pytest.mark.parametrize(
-    "keys", [pa.array(np.arange(100_000)), pc.cast(pa.array(np.arange(100_000)), pa.utf8()), pa.array(np.arange(1e5) / 7)]
+    "keys",
+    [
+        pa.array(np.arange(100_000)),
+        pc.cast(pa.array(np.arange(100_000)), pa.utf8()),
+        pa.array(np.arange(1e5) / 7),
+    ],
 )
 def test_buckets_are_filled_evenly(keys):
     counts = np.bincount(buckets([keys], len(keys)), minlength=1024)
@@ -109,7 +124,11 @@ def frame():
     r = np.random.default_rng(5)
     words = np.array([f"w{i}" * (i % 4) for i in range(60)])
     return pa.table(
-        {"s": words[r.integers(0, 60, 5000)], "i": r.integers(0, 3, 5000), "x": r.random(5000) * 10.0 ** r.integers(-9, 9, 5000)}
+        {
+            "s": words[r.integers(0, 60, 5000)],
+            "i": r.integers(0, 3, 5000),
+            "x": r.random(5000) * 10.0 ** r.integers(-9, 9, 5000),
+        }
     )
 
 
@@ -127,7 +146,11 @@ def test_pieces_are_disjoint_ascending_and_hold_every_state_once(frame, piece_by
         assert piece.first_bucket == piece.last_bucket or table.nbytes <= 1.2 * piece_bytes
     assert {1: 90, 2000: 3}.get(piece_bytes, 1) <= len(pieces)
     whole, again = finalize(states, asked), finalize(combine(tables[::-1], asked), asked)
-    assert (whole.table, whole.buckets, whole.ids.tolist()) == (again.table, again.buckets, again.ids.tolist())
+    assert (whole.table, whole.buckets, whole.ids.tolist()) == (
+        again.table,
+        again.buckets,
+        again.ids.tolist(),
+    )
     apart = [finalize(combine([table], asked), asked) for table in tables]
     assert {bucket: sha for part in apart for bucket, sha in part.buckets.items()} == whole.buckets
     assert pa.concat_tables([part.table for part in apart]).combine_chunks() == whole.table.combine_chunks()
@@ -147,7 +170,9 @@ def test_an_empty_partial_has_no_piece_and_states_of_another_version_are_refused
 def test_rows_are_ordered_by_bucket_then_key_and_ids_count_within_the_bucket(frame):
     asked = query(frame, ["i", "s"], ["count"])
     result = finalize(combine([partial(frame, asked)], asked), asked)
-    order = [(slow_hash(row["i"], row["s"]) >> 54, row["i"], row["s"].encode()) for row in result.table.to_pylist()]
+    order = [
+        (slow_hash(row["i"], row["s"]) >> 54, row["i"], row["s"].encode()) for row in result.table.to_pylist()
+    ]
     assert order == sorted(order)
     seen = {}
     for (bucket, *_), found in zip(order, result.ids.tolist(), strict=True):
@@ -165,7 +190,10 @@ FULL = pa.table(
         "f": pa.array([-0.0, None, math.nan]),
         "d": pa.array([dt.date(1969, 12, 31), None, dt.date(2024, 2, 29)]),
         "t": pa.array([dt.datetime(2024, 1, 1), None, dt.datetime(1960, 1, 1)], pa.timestamp("us")),
-        "z": pa.array([dt.datetime(2024, 1, 1, tzinfo=dt.UTC), None, dt.datetime(1960, 1, 1, tzinfo=dt.UTC)], pa.timestamp("us", tz="UTC")),
+        "z": pa.array(
+            [dt.datetime(2024, 1, 1, tzinfo=dt.UTC), None, dt.datetime(1960, 1, 1, tzinfo=dt.UTC)],
+            pa.timestamp("us", tz="UTC"),
+        ),
     }
 )
 KEYS = ["s", "b", "i", "m", "f", "d", "t", "z"]
@@ -188,7 +216,9 @@ def canonical(value):
         case list():
             data = struct.pack("<I", len(value)) + b"".join(map(canonical, value))
         case dt.datetime():
-            data = struct.pack("<q", (value.replace(tzinfo=None) - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1))
+            data = struct.pack(
+                "<q", (value.replace(tzinfo=None) - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1)
+            )
         case dt.date():
             data = struct.pack("<i", (value - dt.date(1970, 1, 1)).days)
     return b"\1" + data
@@ -202,7 +232,9 @@ def test_the_digest_can_be_computed_again_from_its_description():
     for row, found in zip(result.table.to_pylist(), result.ids.tolist(), strict=True):
         rows_of.setdefault(found >> 40, hashlib.sha256()).update(b"".join(map(canonical, row.values())))
     expected = hashlib.sha256(
-        b"gristmill.digest.1\n" + json.dumps([[c["name"], c["type"]] for c in columns], separators=(",", ":")).encode() + b"\n"
+        b"gristmill.digest.1\n"
+        + json.dumps([[c["name"], c["type"]] for c in columns], separators=(",", ":")).encode()
+        + b"\n"
     )
     for bucket in sorted(rows_of):
         expected.update(struct.pack("<H", bucket) + rows_of[bucket].digest())
@@ -220,7 +252,12 @@ def test_the_digest_of_a_fixed_dataset_never_changes():
 
 def test_the_digest_of_every_aggregate_of_a_fixed_dataset_never_changes():
     frame = FULL.append_column("g", pa.array(["x", "x", "y"]))
-    texts = [*(f"{fn} f" for fn in ("sum", "mean", "median", "var", "std", "sem", "nunique")), "quantile i 0.3", "cov i i", "corr i i"]
+    texts = [
+        *(f"{fn} f" for fn in ("sum", "mean", "median", "var", "std", "sem", "nunique")),
+        "quantile i 0.3",
+        "cov i i",
+        "corr i i",
+    ]
     texts += [f"{fn} {c}" for fn in ("min", "max", "first", "last", "mode") for c in KEYS] + [
         "arg_max s i",
         "arg_min d m",
@@ -229,7 +266,10 @@ def test_the_digest_of_every_aggregate_of_a_fixed_dataset_never_changes():
     ]
     asked = query(frame, ["g"], [*texts, *(f"{fn} {c} 2" for fn in ("top", "bottom") for c in KEYS)])
     result = finalize(combine([partial(frame, asked)], asked), asked)
-    assert result_digest([], result.buckets) == "sha256:b93e6d8ab793b9d8d79875e5aa1da546a45a15d17194ebdce7dea6371451cb0a"
+    assert (
+        result_digest([], result.buckets)
+        == "sha256:b93e6d8ab793b9d8d79875e5aa1da546a45a15d17194ebdce7dea6371451cb0a"
+    )
 
 
 def test_a_widened_sum_has_the_digest_of_the_same_numbers_as_int64():
@@ -248,7 +288,9 @@ def test_the_csv_for_copy_quotes_strings_and_leaves_nulls_empty():
     asked = query(frame, ["s"], ["sum i", "sum f"])
     result = finalize(combine([partial(frame, asked)], asked), asked)
     keys = result.table["s"].to_pylist()
-    assert to_copy_csv(result).decode() == "".join(f"{i},{lines[key]}" for i, key in zip(result.ids.tolist(), keys, strict=True))
+    assert to_copy_csv(result).decode() == "".join(
+        f"{i},{lines[key]}" for i, key in zip(result.ids.tolist(), keys, strict=True)
+    )
 
 
 def test_arrays_are_written_for_copy_as_postgres_reads_them():
@@ -263,7 +305,15 @@ def test_arrays_are_written_for_copy_as_postgres_reads_them():
         }
     )
     expected = {
-        "s": [r'{"plain"}', r'{"with \"quotes\""}', r'{"back\\slash"}', '{"comma,{brace}"}', '{""}', '{"NULL"}', ""],
+        "s": [
+            r'{"plain"}',
+            r'{"with \"quotes\""}',
+            r'{"back\\slash"}',
+            '{"comma,{brace}"}',
+            '{""}',
+            '{"NULL"}',
+            "",
+        ],
         "f": ["{0.1}", "{inf}", "{-inf}", "{nan}", "{1e+300}", "{5e-324}", ""],
         "b": ["{true}", "{false}", "{true}", "{true}", "{false}", "{false}", ""],
         "m": ["{0.00}", "{-1.50}", "", "", "", "", ""],
@@ -277,7 +327,10 @@ def test_arrays_are_written_for_copy_as_postgres_reads_them():
 
 def test_doubles_are_written_so_that_they_read_back_to_the_bit():
     values = np.concatenate(
-        [np.random.default_rng(2).random(500) * 10.0 ** np.arange(-250, 250), [5e-324, 1.7976931348623157e308, 0.1 + 0.2]]
+        [
+            np.random.default_rng(2).random(500) * 10.0 ** np.arange(-250, 250),
+            [5e-324, 1.7976931348623157e308, 0.1 + 0.2],
+        ]
     )
     frame = pa.table({"i": np.arange(503), "f": values})
     asked = query(frame, ["i"], ["sum f"])

@@ -32,7 +32,9 @@ def test_quantiles_of_doubles_are_the_exact_values_rounded_once(name):
     values = HOSTILE[name](random())
     found = only(values, ["median x", *(f"quantile x {q}" for q in QS)])
     exact = values.tolist()
-    assert found == {"median x": nearest(exact_quantile(exact, 0.5))} | {f"quantile x {q}": nearest(exact_quantile(exact, q)) for q in QS}
+    assert found == {"median x": nearest(exact_quantile(exact, 0.5))} | {
+        f"quantile x {q}": nearest(exact_quantile(exact, q)) for q in QS
+    }
 
 
 def test_quantiles_of_integers_of_every_size_are_exact():
@@ -43,7 +45,9 @@ def test_quantiles_of_integers_of_every_size_are_exact():
 
 
 @pytest.mark.parametrize(("precision", "scale", "places"), [(9, 2, 8), (18, 4, 10), (30, 3, 9), (38, 3, 3)])
-def test_quantiles_of_decimals_round_half_to_even_at_six_more_digits_where_there_is_room(precision, scale, places):
+def test_quantiles_of_decimals_round_half_to_even_at_six_more_digits_where_there_is_room(
+    precision, scale, places
+):
     r = np.random.default_rng(1)
     units = [int(a) * int(b) % 10 ** (precision - 1) for a, b in r.integers(-(10**17), 10**17, (60, 2))]
     values = [Decimal(n).scaleb(-scale, Context(prec=60)) for n in units]
@@ -68,7 +72,11 @@ def test_groups_have_the_quantiles_of_pandas_or_where_nan_is_a_value_of_duckdb(c
     found = rows(frame, ["g"], [f"median {column}", f"quantile {column} 0.3"], semantics)
     if semantics == "pandas":
         grouped = frame.to_pandas().groupby("g")[column]
-        expected = dict(zip(grouped.median().index, zip(grouped.median(), grouped.quantile(0.3), strict=True), strict=True))
+        expected = dict(
+            zip(
+                grouped.median().index, zip(grouped.median(), grouped.quantile(0.3), strict=True), strict=True
+            )
+        )
     else:
         sql = f"SELECT g, quantile_cont({column}, 0.5), quantile_cont({column}, 0.3) FROM frame GROUP BY g"
         expected = {key: (a, b) for key, a, b in duckdb.sql(sql).fetchall()}
@@ -87,7 +95,9 @@ def test_nunique_counts_values_and_mode_is_the_smallest_of_the_most_frequent(col
     if semantics == "pandas":
         grouped = frame.to_pandas().astype({column: object}).groupby("g")[column]
         modes = grouped.agg(lambda values: next(iter(sorted(values.mode())), None))
-        expected = {key: [n, None if pd.isna(modes[key]) else modes[key]] for key, n in grouped.nunique().items()}
+        expected = {
+            key: [n, None if pd.isna(modes[key]) else modes[key]] for key, n in grouped.nunique().items()
+        }
         assert {key: list(row.values()) for key, row in found.items()} == expected
     else:
         distinct = dict(duckdb.sql(f"SELECT g, count(DISTINCT {column}) FROM frame GROUP BY g").fetchall())
@@ -95,13 +105,18 @@ def test_nunique_counts_values_and_mode_is_the_smallest_of_the_most_frequent(col
             SELECT g, {column}, row_number() OVER (PARTITION BY g ORDER BY count(*) DESC, {column}) AS rank
             FROM frame WHERE {column} IS NOT NULL GROUP BY g, {column}) WHERE rank = 1 GROUP BY g"""
         modes = dict(duckdb.sql(most).fetchall())
-        expected = {key: {f"nunique {column}": n, f"mode {column}": modes.get(key)} for key, n in distinct.items()}
+        expected = {
+            key: {f"nunique {column}": n, f"mode {column}": modes.get(key)} for key, n in distinct.items()
+        }
         assert asked_as_text(found) == asked_as_text(expected)
 
 
 def test_nunique_and_mode_take_every_type():
     long = [Decimal(10**37), Decimal(10**37 + 1), Decimal(10**37 + 1), None]
-    assert only(pa.array(long, pa.decimal128(38, 0)), ["nunique x", "mode x"]) == {"nunique x": 2, "mode x": Decimal(10**37 + 1)}
+    assert only(pa.array(long, pa.decimal128(38, 0)), ["nunique x", "mode x"]) == {
+        "nunique x": 2,
+        "mode x": Decimal(10**37 + 1),
+    }
     times = pa.array([5, 3, 3, 5, None], pa.timestamp("us", tz="UTC"))
     assert only(times, ["nunique x", "mode x"]) == {"nunique x": 2, "mode x": times[1].as_py()}
 

@@ -28,7 +28,9 @@ HOSTILE = {
     "huge": lambda r: r.standard_normal(300) * 1e300,
     "huge and tiny": lambda r: np.array([1e308, -1e308, 5e-324, 1e-160, 1e160, 1.0, -1e-300, 0.0]),
     "powers of two": lambda r: 2.0 ** r.integers(-1000, 1000, 300),
-    "half a unit": lambda r: np.array([1.0, 2.0**-53, 2.0**-53, 2.0**-106, 2.0**53, 1.0, 2.0**31 - 0.5, 2.0**31, -(2.0**-65)]),
+    "half a unit": lambda r: np.array(
+        [1.0, 2.0**-53, 2.0**-53, 2.0**-106, 2.0**53, 1.0, 2.0**31 - 0.5, 2.0**31, -(2.0**-65)]
+    ),
     "a mean among the denormals": lambda r: np.array([2.0**-1020, 11 * 5e-324, 0, 0, 0, 0, 0, 0]),
     "signed zeros": lambda r: np.array([-0.0, 0.0, -0.0]),
     "two values": lambda r: r.random(2),
@@ -55,7 +57,9 @@ def test_sum_mean_var_and_std_of_doubles_are_the_exact_values_rounded_once(name)
 
 def test_a_sum_is_the_one_that_fsum_gives_in_each_of_many_small_groups():
     r = random()
-    frame = pa.table({"g": r.integers(0, 2000, 9000), "x": r.standard_normal(9000) * 10.0 ** r.integers(-3, 4, 9000)})
+    frame = pa.table(
+        {"g": r.integers(0, 2000, 9000), "x": r.standard_normal(9000) * 10.0 ** r.integers(-3, 4, 9000)}
+    )
     found = rows(frame, ["g"], ["sum x", "mean x", "var x", "std x"])
     groups = {}
     for key, value in zip(*(column.to_pylist() for column in frame.columns), strict=True):
@@ -75,7 +79,10 @@ def test_no_sum_is_minus_zero():
 
 
 def test_the_variance_of_huge_values_overflows_to_infinity_and_that_of_equal_ones_is_zero():
-    assert only(np.array([1e300, -1e300]), ["var x", "std x"]) == {"var x": math.inf, "std x": nearest_root(exact_var([1e300, -1e300]))}
+    assert only(np.array([1e300, -1e300]), ["var x", "std x"]) == {
+        "var x": math.inf,
+        "std x": nearest_root(exact_var([1e300, -1e300])),
+    }
     assert only(np.full(7, 1e300), ["var x", "std x"]) == {"var x": 0.0, "std x": 0.0}
 
 
@@ -125,7 +132,11 @@ def test_random_integers_of_every_size_keep_every_digit():
     r = random()
     values = r.integers(-(2**63), LARGEST, 3000) >> r.integers(0, 63, 3000)
     found = only(values, ["sum x", "mean x", "var x"])
-    assert found == {"sum x": sum(values.tolist()), "mean x": sum(values.tolist()) / 3000, "var x": nearest(exact_var(values.tolist()))}
+    assert found == {
+        "sum x": sum(values.tolist()),
+        "mean x": sum(values.tolist()) / 3000,
+        "var x": nearest(exact_var(values.tolist())),
+    }
 
 
 def test_an_integer_sum_is_int64_until_a_group_needs_more_and_then_says_so():
@@ -140,7 +151,9 @@ def test_an_integer_sum_is_int64_until_a_group_needs_more_and_then_says_so():
 def test_decimals_are_exact_to_the_last_digit():
     r = random()
     values = [Decimal(int(n)).scaleb(-4) for n in r.integers(-(10**18) + 1, 10**18, 777)]
-    found = only(pa.array(values, pa.decimal128(18, 4)), ["sum x", "mean x", "var x", "std x", "min x", "max x"])
+    found = only(
+        pa.array(values, pa.decimal128(18, 4)), ["sum x", "mean x", "var x", "std x", "min x", "max x"]
+    )
     exact = Context(prec=80, rounding=ROUND_HALF_EVEN)
     total = Decimal(sum(int(value.scaleb(4)) for value in values)).scaleb(-4, exact)
     assert found["sum x"] == total

@@ -17,7 +17,9 @@ from worker_service.kernels import combine, finalize, partial
 def exact_cov(ys, xs):
     ys, xs = [Fraction(y) for y in ys], [Fraction(x) for x in xs]
     mean_y, mean_x = sum(ys) / len(ys), sum(xs) / len(xs)
-    return sum(((y - mean_y) * (x - mean_x) for y, x in zip(ys, xs, strict=True)), Fraction(0)) / (len(ys) - 1)
+    return sum(((y - mean_y) * (x - mean_x) for y, x in zip(ys, xs, strict=True)), Fraction(0)) / (
+        len(ys) - 1
+    )
 
 
 def check_pair(found, ys, xs):
@@ -47,7 +49,10 @@ def test_the_standard_error_is_the_root_of_the_exact_variance_over_n(name):
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name != "one value"])
-@pytest.mark.parametrize("other", ["ordinary", "24 decades", "offset", "denormals", "huge", "huge and tiny", "itself", "its opposite"])
+@pytest.mark.parametrize(
+    "other",
+    ["ordinary", "24 decades", "offset", "denormals", "huge", "huge and tiny", "itself", "its opposite"],
+)
 def test_cov_and_corr_of_doubles_are_the_exact_values_rounded_once(name, other):
     ys = HOSTILE[name](random())[-100:]
     made = {"itself": lambda: 0.75 * ys, "its opposite": lambda: -ys}
@@ -63,16 +68,27 @@ def test_the_correlation_of_a_column_with_itself_is_exactly_one():
 
 
 @pytest.mark.parametrize(
-    "kinds", [("int", "int"), ("int", "float"), ("decimal", "float"), ("decimal", "int"), ("wide", "decimal"), ("wide", "wide")]
+    "kinds",
+    [
+        ("int", "int"),
+        ("int", "float"),
+        ("decimal", "float"),
+        ("decimal", "int"),
+        ("wide", "decimal"),
+        ("wide", "wide"),
+    ],
 )
 def test_cov_and_corr_of_mixed_types_are_exact(kinds):
     r = random(7)
     make = {
         "int": lambda: pa.array(r.integers(-(2**63), 2**63 - 1, 200) >> r.integers(0, 63, 200)),
         "float": lambda: pa.array(r.standard_normal(200) * 10.0 ** r.integers(-20, 300, 200)),
-        "decimal": lambda: pa.array([Decimal(int(n)).scaleb(-4) for n in r.integers(-(10**17), 10**17, 200)], pa.decimal128(18, 4)),
+        "decimal": lambda: pa.array(
+            [Decimal(int(n)).scaleb(-4) for n in r.integers(-(10**17), 10**17, 200)], pa.decimal128(18, 4)
+        ),
         "wide": lambda: pa.array(
-            [Decimal(int(a) * int(b)).scaleb(-9) for a, b in r.integers(-(10**18), 10**18, (200, 2))], pa.decimal128(38, 9)
+            [Decimal(int(a) * int(b)).scaleb(-9) for a, b in r.integers(-(10**18), 10**18, (200, 2))],
+            pa.decimal128(38, 9),
         ),
     }
     ys, xs = make[kinds[0]](), make[kinds[1]]()
@@ -88,7 +104,11 @@ def test_only_rows_where_both_are_present_count():
 
 def test_a_nan_or_an_infinity_makes_cov_and_corr_nan_but_nan_is_missing_in_pandas():
     for value in (math.nan, math.inf, -math.inf):
-        for ys, xs in (([1.0, 2.0, value], [3.0, 4.0, 5.0]), ([3.0, 4.0, 5.0], [1.0, 2.0, value]), ([value, 1.0], [value, 1.0])):
+        for ys, xs in (
+            ([1.0, 2.0, value], [3.0, 4.0, 5.0]),
+            ([3.0, 4.0, 5.0], [1.0, 2.0, value]),
+            ([value, 1.0], [value, 1.0]),
+        ):
             assert all(math.isnan(found) for found in pair(ys, xs).values())
     assert pair([1.0, 2.0, math.nan], [1.0, 5.0, 2.0], "pandas") == {"cov y x": 2.0, "corr y x": 1.0}
 
@@ -100,7 +120,9 @@ def test_a_column_that_does_not_vary_has_a_covariance_of_zero_and_no_correlation
 
 def test_many_groups_agree_with_duckdb_and_are_exact():
     r = random(3)
-    frame = pa.table({"g": r.integers(0, 300, 6000), "y": r.standard_normal(6000) + 100, "x": r.integers(-50, 50, 6000)})
+    frame = pa.table(
+        {"g": r.integers(0, 300, 6000), "y": r.standard_normal(6000) + 100, "x": r.integers(-50, 50, 6000)}
+    )
     found = rows(frame, ["g"], ["cov y x", "corr y x", "sem y"])
     expected = duckdb.sql("SELECT g, covar_samp(y, x), corr(y, x), sem(y) FROM frame GROUP BY g").fetchall()
     columns = [column.to_pylist() for column in frame.columns]

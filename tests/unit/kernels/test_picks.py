@@ -42,7 +42,10 @@ def test_in_sql_first_and_last_are_the_values_of_the_first_and_the_last_row_null
     frame = random_frame()
     found = rows(frame, ["g"], [f"first {column}", f"last {column}"])
     sql = f"SELECT g, first({column} ORDER BY n), last({column} ORDER BY n) FROM frame GROUP BY g"
-    expected = {key: {f"first {column}": one, f"last {column}": other} for key, one, other in duckdb.sql(sql).fetchall()}
+    expected = {
+        key: {f"first {column}": one, f"last {column}": other}
+        for key, one, other in duckdb.sql(sql).fetchall()
+    }
     assert asked_as_text(found) == asked_as_text(expected)
 
 
@@ -51,7 +54,10 @@ def test_in_pandas_first_and_last_pass_over_what_is_missing(column):
     frame = random_frame()
     found = rows(frame, ["g"], [f"first {column}", f"last {column}"], "pandas")
     grouped = frame.to_pandas().astype({column: object}).groupby("g")[column]
-    expected = {key: [one, other] for key, one, other in zip(grouped.first().index, grouped.first(), grouped.last(), strict=True)}
+    expected = {
+        key: [one, other]
+        for key, one, other in zip(grouped.first().index, grouped.first(), grouped.last(), strict=True)
+    }
     assert {key: list(row.values()) for key, row in found.items()} == {
         key: [None if pd.isna(value) else value for value in row] for key, row in expected.items()
     }
@@ -62,7 +68,11 @@ def test_in_pandas_first_and_last_pass_over_what_is_missing(column):
 def test_arg_min_and_arg_max_take_the_first_row_of_a_tie_and_pass_over_rows_without_by(by, semantics):
     frame = random_frame()
     found = rows(frame, ["g"], [f"arg_min n {by}", f"arg_max n {by}", f"arg_max s {by}"], semantics)
-    key = {"s": lambda value: value.encode(), "i": int, "f": lambda value: math.inf if math.isnan(value) else value}[by]
+    key = {
+        "s": lambda value: value.encode(),
+        "i": int,
+        "f": lambda value: math.inf if math.isnan(value) else value,
+    }[by]
     groups = {}
     for row in frame.to_pylist():
         missing = row[by] is None or (semantics == "pandas" and row[by] != row[by])
@@ -71,14 +81,18 @@ def test_arg_min_and_arg_max_take_the_first_row_of_a_tie_and_pass_over_rows_with
     if semantics == "pandas":
         del groups[None]
     for group, members in groups.items():
-        lowest, highest = (pick(members, key=lambda row: key(row[by]), default=dict.fromkeys("ns")) for pick in (min, max))
+        lowest, highest = (
+            pick(members, key=lambda row: key(row[by]), default=dict.fromkeys("ns")) for pick in (min, max)
+        )
         assert list(found[group].values()) == [lowest["n"], highest["n"], highest["s"]]
     assert found.keys() == groups.keys()
 
 
 def test_arg_max_is_that_of_duckdb_where_nothing_ties():
     r = np.random.default_rng(4)
-    frame = pa.table({"g": r.integers(0, 50, 2000), "s": [f"s{i}" for i in range(2000)], "x": r.permutation(2000) / 7})
+    frame = pa.table(
+        {"g": r.integers(0, 50, 2000), "s": [f"s{i}" for i in range(2000)], "x": r.permutation(2000) / 7}
+    )
     found = rows(frame, ["g"], ["arg_max s x", "arg_min s x"])
     expected = {key: {"arg_max s x": one, "arg_min s x": other} for key, one, other in duckdb.sql(
         "SELECT g, arg_max(s, x), arg_min(s, x) FROM frame GROUP BY g"
@@ -116,10 +130,17 @@ def test_the_order_is_that_of_chunks_and_rows_however_they_are_combined():
 def test_any_and_all_pass_over_nulls(semantics, of_nothing):
     frame = pa.table({"g": [1, 1, 2, 2, 3, 4], "b": [True, None, False, True, None, False]})
     found = dict(sorted(rows(frame, ["g"], ["any b", "all b"], semantics).items()))
-    assert [list(row.values()) for row in found.values()] == [[True, True], [True, False], of_nothing, [False, False]]
+    assert [list(row.values()) for row in found.values()] == [
+        [True, True],
+        [True, False],
+        of_nothing,
+        [False, False],
+    ]
     if semantics == "sql":
         expected = duckdb.sql("SELECT g, bool_or(b), bool_and(b) FROM frame GROUP BY g ORDER BY g").fetchall()
         assert [list(row.values()) for row in found.values()] == [list(row[1:]) for row in expected]
     else:
         grouped = frame.to_pandas().groupby("g")["b"]
-        assert [list(row.values()) for row in found.values()] == [[a, b] for a, b in zip(grouped.any(), grouped.all(), strict=True)]
+        assert [list(row.values()) for row in found.values()] == [
+            [a, b] for a, b in zip(grouped.any(), grouped.all(), strict=True)
+        ]

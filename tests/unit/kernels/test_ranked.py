@@ -48,7 +48,10 @@ def test_in_pandas_nan_is_missing():
     [
         ([Decimal(10**37), Decimal(-1), Decimal(10**37 + 1)], pa.decimal128(38, 0)),
         ([dt.date(2024, 1, 2), dt.date(1901, 12, 31), dt.date(2050, 6, 1)], pa.date32()),
-        ([dt.datetime(2024, 1, 2, tzinfo=dt.UTC), dt.datetime(1999, 1, 1, tzinfo=dt.UTC)], pa.timestamp("us", tz="UTC")),
+        (
+            [dt.datetime(2024, 1, 2, tzinfo=dt.UTC), dt.datetime(1999, 1, 1, tzinfo=dt.UTC)],
+            pa.timestamp("us", tz="UTC"),
+        ),
     ],
 )
 def test_every_type_is_taken(values, kind):

@@ -13,7 +13,16 @@ from worker_service.kernels.rounding import denominator, quotient, root_of_quoti
 
 TIE = Fraction(1) + Fraction(1, 2**53)
 FAR = Fraction(1, 2**200)
-BESIDE = [TIE, TIE + FAR, TIE - FAR, -TIE, FAR - TIE, -TIE - FAR, TIE + Fraction(1, 2**52), TIE + Fraction(1, 2**52) - FAR]
+BESIDE = [
+    TIE,
+    TIE + FAR,
+    TIE - FAR,
+    -TIE,
+    FAR - TIE,
+    -TIE - FAR,
+    TIE + Fraction(1, 2**52),
+    TIE + Fraction(1, 2**52) - FAR,
+]
 LARGE = st.builds(lambda n, shift: n << shift, st.integers(-(2**200), 2**200), st.integers(0, 800))
 
 
@@ -47,7 +56,9 @@ def test_a_quotient_beside_a_tie_is_decided_exactly(number, n):
 
 
 @pytest.mark.parametrize("n", [1, 3, 10**9 + 7])
-@pytest.mark.parametrize("number", [root**2 + near for root in (TIE, TIE + Fraction(1, 2**52)) for near in (0, FAR, -FAR)])
+@pytest.mark.parametrize(
+    "number", [root**2 + near for root in (TIE, TIE + Fraction(1, 2**52)) for near in (0, FAR, -FAR)]
+)
 def test_a_root_beside_a_tie_is_decided_exactly(number, n):
     assert is_nearest_root(root_of_quotient(limbs_of(number * n), by(n))[0], number)
 
@@ -73,5 +84,9 @@ def test_products_of_limbs_are_exact_and_their_digits_carried(left, right):
 
 
 def test_carrying_makes_the_digits_unique():
-    same = [{0: np.array([5])}, {0: np.array([5 + 2**32]), 1: np.array([-1])}, {-1: np.array([2**62]), 0: np.array([5 - 2**30])}]
+    same = [
+        {0: np.array([5])},
+        {0: np.array([5 + 2**32]), 1: np.array([-1])},
+        {-1: np.array([2**62]), 0: np.array([5 - 2**30])},
+    ]
     assert [{j: digits.tolist() for j, digits in carry(limbs).items()} for limbs in same] == [{0: [5]}] * 3

@@ -25,8 +25,24 @@ FRAME = pa.table(
 def test_in_sql_null_keys_form_a_group_and_sums_of_nothing_are_null():
     assert rows(FRAME, ["s"], ["count", "count i", "sum i", "mean i", "min i", "sum f", "max f"]) == {
         "b": {"count": 2, "count i": 2, "sum i": 6, "mean i": 3.0, "min i": 1, "sum f": 1.5, "max f": 1.5},
-        "a": {"count": 1, "count i": 0, "sum i": None, "mean i": None, "min i": None, "sum f": None, "max f": None},
-        "": {"count": 1, "count i": 0, "sum i": None, "mean i": None, "min i": None, "sum f": None, "max f": None},
+        "a": {
+            "count": 1,
+            "count i": 0,
+            "sum i": None,
+            "mean i": None,
+            "min i": None,
+            "sum f": None,
+            "max f": None,
+        },
+        "": {
+            "count": 1,
+            "count i": 0,
+            "sum i": None,
+            "mean i": None,
+            "min i": None,
+            "sum f": None,
+            "max f": None,
+        },
         None: {"count": 2, "count i": 2, "sum i": 8, "mean i": 4.0, "min i": 2, "sum f": NAN, "max f": NAN},
     }
 
@@ -43,14 +59,25 @@ NAN = _Nan()
 
 @pytest.mark.parametrize("key", [["s"], ["f"], ["s", "f"], ["i", "s"]])
 def test_pandas_semantics_give_what_pandas_gives(key):
-    found = rows(FRAME, key, ["count", "count f", "sum i", "sum f", "mean f", "min f", "max i", "var f 0"], "pandas")
+    found = rows(
+        FRAME, key, ["count", "count f", "sum i", "sum f", "mean f", "min f", "max i", "var f 0"], "pandas"
+    )
     frame = FRAME.to_pandas()
     grouped = frame.assign(s=frame["s"].astype(object)).groupby(key)
     expected = grouped.agg(
-        count=("i", "size"), n=("f", "count"), i=("i", "sum"), f=("f", "sum"), mean=("f", "mean"), least=("f", "min"), most=("i", "max")
+        count=("i", "size"),
+        n=("f", "count"),
+        i=("i", "sum"),
+        f=("f", "sum"),
+        mean=("f", "mean"),
+        least=("f", "min"),
+        most=("i", "max"),
     )
     expected = expected.assign(var=grouped["f"].var(ddof=0)).astype(object)
-    expected = {k: [None if pd.isna(v) else v for v in row] for k, row in zip(expected.index, expected.to_numpy(), strict=True)}
+    expected = {
+        k: [None if pd.isna(v) else v for v in row]
+        for k, row in zip(expected.index, expected.to_numpy(), strict=True)
+    }
     assert {k: list(row.values()) for k, row in found.items()} == expected
 
 
@@ -65,8 +92,15 @@ def test_float_keys_have_one_zero_and_in_sql_one_nan():
     other_nan = np.frombuffer(np.array([0xFFF8000000000123], "<u8").tobytes(), "<f8")[0]
     frame = pa.table({"f": pa.array([0.0, -0.0, math.nan, other_nan, None, 1.0])})
     asked = query(frame, ["f"], ["count"])
-    table = finalize(combine([partial(frame.slice(0, 2), asked), partial(frame.slice(2), asked)], asked), asked).table
-    assert sorted(map(repr, zip(*table.to_pydict().values(), strict=True))) == ["(0.0, 2)", "(1.0, 1)", "(None, 1)", "(nan, 2)"]
+    table = finalize(
+        combine([partial(frame.slice(0, 2), asked), partial(frame.slice(2), asked)], asked), asked
+    ).table
+    assert sorted(map(repr, zip(*table.to_pydict().values(), strict=True))) == [
+        "(0.0, 2)",
+        "(1.0, 1)",
+        "(None, 1)",
+        "(nan, 2)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +110,10 @@ def test_float_keys_have_one_zero_and_in_sql_one_nan():
         ([True, False, True], pa.bool_()),
         ([dt.date(2024, 1, 2), dt.date(1901, 12, 31), dt.date(2050, 6, 1)], pa.date32()),
         ([dt.datetime(2024, 1, 2, 3, 4, 5, 6), dt.datetime(1899, 1, 1)], pa.timestamp("us")),
-        ([dt.datetime(2024, 1, 2, tzinfo=dt.UTC), dt.datetime(1999, 1, 1, tzinfo=dt.UTC)], pa.timestamp("us", tz="UTC")),
+        (
+            [dt.datetime(2024, 1, 2, tzinfo=dt.UTC), dt.datetime(1999, 1, 1, tzinfo=dt.UTC)],
+            pa.timestamp("us", tz="UTC"),
+        ),
         ([Decimal("-1.50"), Decimal("0.01"), Decimal("123456789012345.67")], pa.decimal128(17, 2)),
         ([2.5, -1e300, -0.5, 1e-310], pa.float64()),
         ([-5, 2**62, -(2**63)], pa.int64()),
@@ -84,7 +121,11 @@ def test_float_keys_have_one_zero_and_in_sql_one_nan():
 )
 def test_min_max_and_count_of_every_type_are_those_of_python(values, kind):
     by_bytes = (lambda text: text.encode()) if kind == pa.utf8() else None
-    expected = {"min x": min(values, key=by_bytes), "max x": max(values, key=by_bytes), "count x": len(values)}
+    expected = {
+        "min x": min(values, key=by_bytes),
+        "max x": max(values, key=by_bytes),
+        "count x": len(values),
+    }
     array = pa.array([*values, None], kind)
     assert only(array, list(expected)) == expected
     if kind == pa.utf8():
@@ -94,7 +135,9 @@ def test_min_max_and_count_of_every_type_are_those_of_python(values, kind):
 def test_strings_group_alike_whether_plain_dictionary_or_in_chunks_with_other_dictionaries():
     texts = ["x", None, "yy", "x", "", "yy"]
     expected = {"x": {"sum n": 3}, None: {"sum n": 1}, "yy": {"sum n": 7}, "": {"sum n": 4}}
-    chunks = pa.chunked_array([pa.array(texts[:2]).dictionary_encode(), pa.array(texts[2:]).dictionary_encode()])
+    chunks = pa.chunked_array(
+        [pa.array(texts[:2]).dictionary_encode(), pa.array(texts[2:]).dictionary_encode()]
+    )
     with_null = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 0, 3, 2]), pa.array(["x", None, "yy", ""]))
     repeated = pa.DictionaryArray.from_arrays(pa.array([0, None, 1, 2, 3, 1]), pa.array(["x", "yy", "x", ""]))
     sliced = pa.concat_arrays([pa.array(["no"]), pa.array(texts)]).slice(1)
@@ -104,21 +147,30 @@ def test_strings_group_alike_whether_plain_dictionary_or_in_chunks_with_other_di
 
 def test_many_wide_keys_group_as_pandas_groups_them():
     r = np.random.default_rng(3)
-    # 4,096 values in each of six keys make 2**72 combinations; rows whose first keys differ by 2048 are equal modulo 2**64
+    # 4,096 values in each of six keys make 2**72 combinations; rows whose first keys differ by 2048 are equal
+    # modulo 2**64
     columns = {f"k{i}": np.tile(np.append(r.integers(0, 2048, 2046), [0, 4095]), 4) for i in range(6)}
     columns["k0"] = (columns["k0"] + np.repeat([0, 2048, 0, 2048], 2048)) % 4096
     columns["x"] = r.integers(0, 10, 8192)
     keys = [name for name in columns if name != "x"]
     expected = pd.DataFrame(columns).groupby(keys)["x"].sum()
     assert len(expected) == 4096
-    assert {key: row["sum x"] for key, row in rows(pa.table(columns), keys, ["sum x"]).items()} == expected.to_dict()
+    assert {
+        key: row["sum x"] for key, row in rows(pa.table(columns), keys, ["sum x"]).items()
+    } == expected.to_dict()
 
 
 def test_sparse_and_fractional_numbers_group_as_pandas_groups_them():
     r = np.random.default_rng(3)
-    columns = {"a": r.integers(-9, 9, 5000) * (2**59 + 1), "b": r.integers(0, 9, 5000) / 7, "x": r.integers(0, 10, 5000)}
+    columns = {
+        "a": r.integers(-9, 9, 5000) * (2**59 + 1),
+        "b": r.integers(0, 9, 5000) / 7,
+        "x": r.integers(0, 10, 5000),
+    }
     found = rows(pa.table(columns), ["a", "b"], ["sum x"])
-    assert {key: row["sum x"] for key, row in found.items()} == pd.DataFrame(columns).groupby(["a", "b"])["x"].sum().to_dict()
+    assert {key: row["sum x"] for key, row in found.items()} == pd.DataFrame(columns).groupby(["a", "b"])[
+        "x"
+    ].sum().to_dict()
 
 
 def test_a_key_may_be_a_decimal_of_any_precision_or_a_date_or_a_boolean():
@@ -168,7 +220,9 @@ def test_every_function_has_a_kernel_of_its_name():
     assert all(name == kernel.name for name, kernel in KERNELS.items())
 
 
-@pytest.mark.parametrize(("column", "by", "types"), [("f", "i", ("double", "int64")), ("i", "f", ("int64", "double"))])
+@pytest.mark.parametrize(
+    ("column", "by", "types"), [("f", "i", ("double", "int64")), ("i", "f", ("int64", "double"))]
+)
 @pytest.mark.parametrize("name", KERNELS)
 def test_states_have_the_columns_and_types_that_their_declarations_say(name, column, by, types):
     given = {"column": column, "y": column, "by": by, "x": by, "k": "1", "q": "0.5"}
@@ -184,7 +238,9 @@ def test_states_have_the_columns_and_types_that_their_declarations_say(name, col
                 declared = state.columns[suffix] if suffix in state.columns else state.columns["<j>"]
                 assert str(field.type) == declared.replace("own", own).replace("by", second)
                 assert suffix in state.columns or int(suffix) < 40
-    assert {field.name.partition(".")[2].partition("_")[0] for field in schema} - {""} == {state.name for state in states}
+    assert {field.name.partition(".")[2].partition("_")[0] for field in schema} - {""} == {
+        state.name for state in states
+    }
 
 
 def test_too_many_groups_are_refused():

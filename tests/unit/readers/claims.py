@@ -63,8 +63,14 @@ def file(*groups, name=b"n", codec=0, padding=b"", kind=INT32):
         found.append(struct((1, _LIST, (_STRUCT, chunks)), (2, _I64, len(pages)), (3, _I64, rows)))
         data += pages or b""
     text = [(6, _I32, 0)] if kind == TEXT else []
-    columns = [struct((1, _I32, kind), (3, _I32, 0), (4, _BINARY, name), *text)] if all(pages for pages, _, _ in groups) else []
+    columns = (
+        [struct((1, _I32, kind), (3, _I32, 0), (4, _BINARY, name), *text)]
+        if all(pages for pages, _, _ in groups)
+        else []
+    )
     root = struct((4, _BINARY, b"root"), (5, _I32, len(columns)))
     rows = sum(rows for _, rows, _ in groups)
-    footer = struct((1, _I32, 2), (2, _LIST, (_STRUCT, [root, *columns])), (3, _I64, rows), (4, _LIST, (_STRUCT, found)))
+    footer = struct(
+        (1, _I32, 2), (2, _LIST, (_STRUCT, [root, *columns])), (3, _I64, rows), (4, _LIST, (_STRUCT, found))
+    )
     return data + footer + len(footer).to_bytes(4, "little") + b"PAR1"

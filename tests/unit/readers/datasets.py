@@ -34,7 +34,12 @@ def stored(data):
 
 def source(types=None, *, timezone="UTC", compression="auto", file_format="auto", **csv):
     return SourceSpec(
-        uris=("file:///data/t0",), format=file_format, compression=compression, csv=CsvOptions(**csv), types=types or {}, timezone=timezone
+        uris=("file:///data/t0",),
+        format=file_format,
+        compression=compression,
+        csv=CsvOptions(**csv),
+        types=types or {},
+        timezone=timezone,
     )
 
 

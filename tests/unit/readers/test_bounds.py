@@ -1,4 +1,7 @@
-"""Planning reads a bounded head of each file, in work that grows with the bytes and no faster; a record has one limit at every place."""
+"""Planning reads a bounded head of each file, in work that grows with the bytes and no faster.
+
+A record has one limit at every place.
+"""
 
 import csv
 import gzip
@@ -87,11 +90,14 @@ def small_records(monkeypatch):
 # fault matrix: 53
 @GUESS
 @pytest.mark.parametrize("line", [b"# a comment line\n", b"\n", b"\r\n", b"#\n"])
-def test_comments_and_empty_lines_before_the_first_record_are_read_up_to_a_bound(monkeypatch, small_records, line, guess):
+def test_comments_and_empty_lines_before_the_first_record_are_read_up_to_a_bound(
+    monkeypatch, small_records, line, guess
+):
     packed = gzip.compress(line * (4 * MIB // len(line)), 1)
     with opened(packed) as files_, metered(monkeypatch, 2 * MIB) as meter:
         with pytest.raises(
-            SourceEmpty, match=r"no record begins in the first 1,048,576 bytes of the decompressed data: .* check csv\.comment"
+            SourceEmpty,
+            match=r"no record begins in the first 1,048,576 bytes of the decompressed data: .* check csv\.comment",
         ):
             plan(files_, source(comment="#"), 1 << 25, guess=guess)
         assert meter.unpacked > MIB
@@ -106,24 +112,30 @@ def test_a_comment_that_never_ends_is_read_up_to_the_same_bound(monkeypatch, tmp
 
 @GUESS
 @pytest.mark.parametrize("start", [b"", b"a,b\n", b"a,b\n" + b"1,2\n" * 900, b'a,b\n1,"', b"#\n" * 60_000])
-def test_a_hole_of_a_terabyte_is_a_record_that_is_too_long(monkeypatch, tmp_path, small_records, start, guess):
+def test_a_hole_of_a_terabyte_is_a_record_that_is_too_long(
+    monkeypatch, tmp_path, small_records, start, guess
+):
     with sparse(tmp_path, start) as file, metered(monkeypatch, 8 * MIB):
         at = len(start) if not start.endswith(b'"') else 4
         with pytest.raises(
-            BadRow, match=rf"sparse: byte {at}, line \d+: the record at byte {at} is longer than the limit of 1,048,576 bytes"
+            BadRow,
+            match=rf"sparse: byte {at}, line \d+: the record at byte {at} is longer than the limit of 1,048,576 bytes",
         ):
             plan([file], source(comment="#"), 1 << 25, guess=guess)
 
 
 @pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])
 @pytest.mark.parametrize("before", [b"", b"\n\r\n" * 300_000, b"# c\n" * 200_000, b"\xef\xbb\xbf#\n"])
-def test_the_first_record_is_looked_at_once_and_its_limit_begins_with_its_first_byte(monkeypatch, small_records, before, packed):
+def test_the_first_record_is_looked_at_once_and_its_limit_begins_with_its_first_byte(
+    monkeypatch, small_records, before, packed
+):
     """What is before it is read again to name its place."""
     data = packed(before + b"x" * 5 * MIB + b",y\n1,2\n")
     with opened(data) as files_, metered(monkeypatch, 5 * (len(before) + MIB)) as meter:
         at = len(before)
         with pytest.raises(
-            BadRow, match=rf"t0: byte {at}( of the decompressed data)?, line \d+: the record at byte {at} is longer than the limit"
+            BadRow,
+            match=rf"t0: byte {at}( of the decompressed data)?, line \d+: the record at byte {at} is longer than the limit",
         ):
             plan(files_, source(comment="#"), 1 << 25)
         assert meter.scanned <= 2 * MIB
@@ -132,17 +144,27 @@ def test_the_first_record_is_looked_at_once_and_its_limit_begins_with_its_first_
 @pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])
 @pytest.mark.parametrize("end", [b"\n", b""], ids=["line feed", "end of file"])
 @pytest.mark.parametrize("quote", [b"", b'"'], ids=["plain text", "quoted"])
-def test_a_record_of_exactly_the_limit_is_read_at_any_batch_and_one_more_byte_is_refused(monkeypatch, small_records, packed, end, quote):
+def test_a_record_of_exactly_the_limit_is_read_at_any_batch_and_one_more_byte_is_refused(
+    monkeypatch, small_records, packed, end, quote
+):
     for size in (MIB, MIB + 1):
-        long = b"1," + quote + b"\n" * bool(quote) + b"x" * (size - 2 - len(end) - 3 * bool(quote)) + quote + end
+        long = (
+            b"1," + quote + b"\n" * bool(quote) + b"x" * (size - 2 - len(end) - 3 * bool(quote)) + quote + end
+        )
         assert len(long) == size
         data = packed(b"a,b\n0,y\n" + long)
         for batch_bytes, chunk_bytes in ((MIB // 3, 1), (5 * MIB, 1 << 25)):
-            options = {"spec": source({"b": "string"}), "batch_bytes": batch_bytes, "chunk_bytes": chunk_bytes}
+            options = {
+                "spec": source({"b": "string"}),
+                "batch_bytes": batch_bytes,
+                "chunk_bytes": chunk_bytes,
+            }
             if size == MIB:
                 assert [a for a, _ in rows(data, **options)] == [0, 1]
             else:
-                with pytest.raises(BadRow, match="the record at byte 8 is longer than the limit of 1,048,576 bytes"):
+                with pytest.raises(
+                    BadRow, match="the record at byte 8 is longer than the limit of 1,048,576 bytes"
+                ):
                     rows(data, **options)
 
 
@@ -162,7 +184,10 @@ def test_the_head_is_the_same_in_pieces_of_any_size(monkeypatch, piece):
 def test_more_columns_than_the_most_are_refused(monkeypatch):
     monkeypatch.setattr(header, "MAX_COLUMNS", 3)
     assert len(schema_of(b'a,"b,,,",c\n1,2,3\n')) == 3
-    with pytest.raises(LimitExceeded, match=r"t0: byte 1, line 2: the first record has 4 fields; the most is 3; check csv\.delimiter"):
+    with pytest.raises(
+        LimitExceeded,
+        match=r"t0: byte 1, line 2: the first record has 4 fields; the most is 3; check csv\.delimiter",
+    ):
         schema_of(b"\na,b,c,d\n1,2,3,4\n")
 
 
@@ -170,7 +195,11 @@ def test_of_many_wide_files_some_are_sampled_and_all_are_read(monkeypatch):
     sampled = []
     kinds = csv_plan.infer.sampled_kinds
     monkeypatch.setattr(csv_plan, "_SAMPLED_COLUMNS", 20)
-    monkeypatch.setattr(csv_plan.infer, "sampled_kinds", lambda samples, place: sampled.append(len(place.names)) or kinds(samples, place))
+    monkeypatch.setattr(
+        csv_plan.infer,
+        "sampled_kinds",
+        lambda samples, place: sampled.append(len(place.names)) or kinds(samples, place),
+    )
     names = ",".join(f"c{i}" for i in range(5)).encode()
     contents = [names + b"\n" + b"1,2,3,4,%d\n" % i for i in range(40)]
 
@@ -239,7 +268,9 @@ DECOMPRESSOR = zlib.decompressobj
 
 
 @pytest.mark.parametrize(
-    "data", [gzip.compress(b"") * 20_000, b"".join(gzip.compress(b"1,2\n", 1) for _ in range(9000))], ids=["empty", "short"]
+    "data",
+    [gzip.compress(b"") * 20_000, b"".join(gzip.compress(b"1,2\n", 1) for _ in range(9000))],
+    ids=["empty", "short"],
 )
 def test_many_members_cost_their_bytes_and_not_those_that_follow_them(monkeypatch, data):
     packed = gzip.compress(b"a,b\n") + data
@@ -258,7 +289,8 @@ def test_a_long_stretch_of_a_gzip_file_that_holds_nothing_is_refused(monkeypatch
     assert rows(start + tail) == [(1, 2)]
     monkeypatch.setattr(compressed, "MAX_SILENCE", 5000)
     with pytest.raises(
-        CorruptFile, match=rf"t0: the [\d,]+ bytes after byte {len(start)} of the gzip file hold no data: empty members or padding"
+        CorruptFile,
+        match=rf"t0: the [\d,]+ bytes after byte {len(start)} of the gzip file hold no data: empty members or padding",
     ):
         rows(start + tail)
 
@@ -281,6 +313,10 @@ ODD = {
 def test_odd_contents_are_errors_of_the_source(name, guess, tmp_path):
     path = tmp_path / "t0"
     path.write_bytes(ODD[name])
-    spec = {"source": {"uris": [f"file://{path}"]}, "group_by": [], "aggregates": [{"fn": "sum", "column": "b"}]}
+    spec = {
+        "source": {"uris": [f"file://{path}"]},
+        "group_by": [],
+        "aggregates": [{"fn": "sum", "column": "b"}],
+    }
     problem = tasks.answer(plan_request(spec, path, prove=not guess), [])[0]["problem"]
     assert (problem["category"], "t0" in problem["detail"]) == ("source", True)

@@ -64,7 +64,14 @@ def test_damaged_gzip_is_corrupt_not_wrong():
 
 
 def test_zip_of_one_csv_is_read_beside_folders_and_clutter():
-    data = zipped({"folder/": b"", "folder/x.csv": DATA, "__MACOSX/folder/._x.csv": b"junk", "folder/.DS_Store": b"junk"})
+    data = zipped(
+        {
+            "folder/": b"",
+            "folder/x.csv": DATA,
+            "__MACOSX/folder/._x.csv": b"junk",
+            "folder/.DS_Store": b"junk",
+        }
+    )
     assert rows(data, batch_bytes=999) == ROWS
 
 
@@ -99,13 +106,20 @@ def test_header_only_and_empty_content():
 
 def test_places_are_those_of_the_decompressed_data():
     body = b"a,b\n" + b'1,"2\n2"\n' * 3000 + b"x,3\n"
-    with pytest.raises(BadRow, match=rf"byte {len(body) - 4} of the decompressed data, line 6002: column 'a': 'x' is no int64"):
+    with pytest.raises(
+        BadRow,
+        match=rf"byte {len(body) - 4} of the decompressed data, line 6002: column 'a': 'x' is no int64",
+    ):
         rows(gzip.compress(body), spec=source({"a": "int64"}), batch_bytes=512)
 
 
 def test_quotes_are_proved_in_the_stream_too():
     with pytest.raises(BadRow, match=r"line 50002: column 'b': text after the closing quote at byte 200008;"):
-        rows(gzip.compress(b"a,b\n" + b"1,2\n" * 50_000 + b'1,"5" pipe\n'), spec=source({"b": "string"}), batch_bytes=64)
+        rows(
+            gzip.compress(b"a,b\n" + b"1,2\n" * 50_000 + b'1,"5" pipe\n'),
+            spec=source({"b": "string"}),
+            batch_bytes=64,
+        )
     with pytest.raises(BadRow, match="never closed"):
         rows(gzip.compress(b"a,b\n" + b"1,2\n" * 50_000 + b'1,"5\n'))
 

@@ -10,7 +10,10 @@ from .datasets import opened, rows, schema_of, source
 
 def extents(*contents, chunk_bytes, spec=None):
     with opened(*contents) as files:
-        return [[(e.file, e.start, e.end) for e in chunk] for chunk in plan(files, spec or source(), chunk_bytes).extents]
+        return [
+            [(e.file, e.start, e.end) for e in chunk]
+            for chunk in plan(files, spec or source(), chunk_bytes).extents
+        ]
 
 
 def test_types_are_the_narrowest_that_hold_every_sampled_value():
@@ -41,7 +44,10 @@ def test_only_the_given_spellings_are_null():
 def test_declared_types_come_first_and_have_to_name_columns():
     with opened(b"a,b\n1,2\n") as files:
         schema = plan(files, source({"b": "decimal(9,2)"}), 10).schema
-        assert [(str(f.type), f.declared) for f in schema.fields] == [("int64", False), ("decimal(9,2)", True)]
+        assert [(str(f.type), f.declared) for f in schema.fields] == [
+            ("int64", False),
+            ("decimal(9,2)", True),
+        ]
         with pytest.raises(UnknownColumn, match='no column "c"; it has "a", "b"') as caught:
             plan(files, source({"c": "int64"}), 10)
     assert caught.value.errors[0]["pointer"] == "#/source/types/c"
@@ -106,7 +112,9 @@ def test_other_encodings_are_named_with_the_place_and_the_cure():
         schema_of("a,b\n1,2\n".encode("utf-16"))
     with pytest.raises(InvalidEncoding, match=r"byte order mark of utf-8; set csv\.encoding to utf-8$"):
         schema_of("a,b\n1,2\n".encode("utf-8-sig"), spec=source(encoding="latin-1"))
-    with pytest.raises(InvalidEncoding, match=r"byte 2, in the first record: 0xe9 is not utf-8; set csv\.encoding"):
+    with pytest.raises(
+        InvalidEncoding, match=r"byte 2, in the first record: 0xe9 is not utf-8; set csv\.encoding"
+    ):
         schema_of(b"a,\xe9\n1,2\n")
 
 
@@ -129,7 +137,11 @@ def test_a_boundary_after_many_pieces_is_the_right_one(monkeypatch):
 def test_small_files_share_a_chunk_of_at_most_64_files_in_file_order():
     contents = [b"a\n1\n"] * 70
     assert [len(chunk) for chunk in extents(*contents, chunk_bytes=1000)] == [64, 6]
-    assert extents(*contents[:5], chunk_bytes=4) == [[(0, 2, 4), (1, 2, 4)], [(2, 2, 4), (3, 2, 4)], [(4, 2, 4)]]
+    assert extents(*contents[:5], chunk_bytes=4) == [
+        [(0, 2, 4), (1, 2, 4)],
+        [(2, 2, 4), (3, 2, 4)],
+        [(4, 2, 4)],
+    ]
     assert rows(b"a\n1\n", b"a\n", b"a\n2.5\n") == [(1.0,), (2.5,)]
 
 
@@ -142,7 +154,11 @@ def test_files_with_other_columns_are_a_conflict_that_names_both():
     ("body", "place", "raw"),
     [
         ('1,"a"b\n2,3\n', "byte 4, line 2: column 'y': text after the closing quote at byte 8;", '1,"a"b'),
-        ('5"x,1\n"a" ,2\n', "byte 10, line 3: column 'x': text after the closing quote at byte 12;", '"a" ,2'),
+        (
+            '5"x,1\n"a" ,2\n',
+            "byte 10, line 3: column 'x': text after the closing quote at byte 12;",
+            '"a" ,2',
+        ),
         ('1,x\n2,"a\n', "byte 8, line 3: column 'y': the quote at byte 10 is never closed;", '2,"a'),
         ('"1",x\n"2\n",y\r"a', "byte 17, line 4: column 'x': the quote at byte 17 is never closed;", '"a'),
     ],
@@ -150,7 +166,12 @@ def test_files_with_other_columns_are_a_conflict_that_names_both():
 @pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_a_quote_that_is_no_csv_is_refused_with_record_column_reason_and_text(body, place, raw, packed):
     with pytest.raises(BadRow) as caught:
-        rows(packed(("x,y\n" + body).encode()), spec=source({"x": "string", "y": "string"}), chunk_bytes=3, batch_bytes=5)
+        rows(
+            packed(("x,y\n" + body).encode()),
+            spec=source({"x": "string", "y": "string"}),
+            chunk_bytes=3,
+            batch_bytes=5,
+        )
     detail = caught.value.detail.replace(" of the decompressed data", "")
     assert detail.startswith(f"file:///data/t0: {place}")
     assert detail.endswith(f"the record is {raw!r}")
@@ -162,7 +183,8 @@ def test_text_after_a_quote_is_found_at_the_same_place_whatever_the_pieces(piece
 
     monkeypatch.setattr(csv_plan, "_PIECE", piece)
     with pytest.raises(
-        BadRow, match=r"byte 4, line 2: column 'y': text after the closing quote at byte 14; .*; the record is '\"a\\n\",\"b\"\"x\"z'"
+        BadRow,
+        match=r"byte 4, line 2: column 'y': text after the closing quote at byte 14; .*; the record is '\"a\\n\",\"b\"\"x\"z'",
     ):
         schema_of(b'x,y\n"a\n","b""x"z\n')
 
@@ -174,7 +196,9 @@ def test_a_fault_in_an_endless_record_is_named_by_its_byte_alone(monkeypatch):
     monkeypatch.setattr(place, "_PIECE", 8)
     with pytest.raises(BadRow, match=r"t0: byte 66, line 2: text after the closing quote at byte 66; double"):
         schema_of(b"x,y\n" + b"1" * 60 + b',""b\n')
-    with pytest.raises(BadRow, match=r"t0: byte 64, line 17: column 'y': text after the closing quote at byte 67; double"):
+    with pytest.raises(
+        BadRow, match=r"t0: byte 64, line 17: column 'y': text after the closing quote at byte 67; double"
+    ):
         schema_of(b"x,y\n" + b"1,2\n" * 15 + b'3,""4\n')
 
 

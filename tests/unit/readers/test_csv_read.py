@@ -21,7 +21,16 @@ def read_as(data, types, *, spec=None, columns=None, start=None, batch_bytes=1 <
     schema = Schema(tuple(Field(name, parse_type(kind), declared) for name, kind in types.items()))
     begin = data.index(b"\n") + 1 if start is None else start
     with opened(data) as [file]:
-        frames = list(read(file, Extent(0, begin, len(data), None), spec or source(), schema, columns or list(types), batch_bytes))
+        frames = list(
+            read(
+                file,
+                Extent(0, begin, len(data), None),
+                spec or source(),
+                schema,
+                columns or list(types),
+                batch_bytes,
+            )
+        )
     return [tuple(row.values()) for frame in frames for row in frame.to_pylist()]
 
 
@@ -56,7 +65,13 @@ def test_strings_are_encoded_where_values_repeat_and_plain_where_they_do_not():
 def test_an_empty_field_is_null_quoted_or_not_except_a_quoted_one_in_a_string_column():
     data = b'i,f,s\n,"",""\n"",,\n"1","2.5","NA"\nNA,"NA",NA\n,,x\n'
     spec = source(null_values=("NA",))
-    assert rows(data, spec=spec) == [(None, None, ""), (None, None, None), (1, 2.5, "NA"), (None, None, None), (None, None, "x")]
+    assert rows(data, spec=spec) == [
+        (None, None, ""),
+        (None, None, None),
+        (1, 2.5, "NA"),
+        (None, None, None),
+        (None, None, "x"),
+    ]
 
 
 def test_a_null_spelling_that_is_a_literal_is_null_quoted_or_not():
@@ -95,7 +110,8 @@ def test_a_field_larger_than_a_batch_is_read_whole():
 def test_a_record_without_an_end_is_refused_before_memory_runs_out(monkeypatch):
     monkeypatch.setattr(csv_split, "MAX_RECORD", 1000)
     with pytest.raises(
-        BadRow, match=r"byte 4, line 2: the record at byte 4 is longer than the limit of 1,000 bytes: .*; the record is '1,xxx"
+        BadRow,
+        match=r"byte 4, line 2: the record at byte 4 is longer than the limit of 1,000 bytes: .*; the record is '1,xxx",
     ):
         rows(b"a,b\n1," + b"x" * 2000 + b"\n2,y\n", batch_bytes=100, chunk_bytes=2)
     with pytest.raises(BadRow, match="the record at byte 4 is longer"):
@@ -105,7 +121,9 @@ def test_a_record_without_an_end_is_refused_before_memory_runs_out(monkeypatch):
 @pytest.mark.parametrize(("record", "count"), [(b"1", 1), (b"1,2,3", 3), (b'1,"a,b\n",', 3)])
 def test_a_ragged_record_is_named_by_offset_line_and_text(record, count):
     data = b'a,b\n1,"x\ny"\n\n' + record + b"\n2,3\n"
-    with pytest.raises(BadRow, match=rf"t0: byte 13, line 5: {count} fields instead of 2; the record is") as caught:
+    with pytest.raises(
+        BadRow, match=rf"t0: byte 13, line 5: {count} fields instead of 2; the record is"
+    ) as caught:
         rows(data)
     assert repr(record.decode()) in caught.value.detail
 
@@ -115,7 +133,10 @@ def test_a_misfit_of_a_declared_column_is_a_bad_row_with_everything_needed_to_fi
     spec = source({"b": "int64", "a": "string"})
     with pytest.raises(BadRow) as caught:
         rows(data, spec=spec, chunk_bytes=1000, batch_bytes=300)
-    assert caught.value.detail == "file:///data/t0: byte 4007, line 1003: column 'b': '007' is no int64; the record is '5,007'"
+    assert (
+        caught.value.detail
+        == "file:///data/t0: byte 4007, line 1003: column 'b': '007' is no int64; the record is '5,007'"
+    )
 
 
 def test_the_first_bad_row_is_named_and_in_it_the_first_column():
@@ -171,7 +192,9 @@ def test_bytes_that_are_not_utf8_are_named_with_the_cure():
 
 
 def test_a_nul_byte_is_refused_with_its_place():
-    with pytest.raises(BadRow, match=r"byte 8, line 3: column 'b': a NUL byte at byte 10; the record is '2,\\x00'"):
+    with pytest.raises(
+        BadRow, match=r"byte 8, line 3: column 'b': a NUL byte at byte 10; the record is '2,\\x00'"
+    ):
         rows(b"a,b\n1,2\n2,\0\n3,4\n")
 
 
@@ -186,13 +209,19 @@ def test_a_file_that_became_shorter_is_noticed():
 def test_numbers_and_strings_equal_those_of_pandas():
     rng = random.Random(5)
     words = ["", "NA", "null", "a,b", 'q"q', "l\nl", "é", " x ", "007", "1e5"]
-    table = [[rng.choice(words), rng.randrange(-(10**12), 10**12), rng.uniform(-1e9, 1e9), rng.random() < 0.5] for _ in range(3000)]
+    table = [
+        [rng.choice(words), rng.randrange(-(10**12), 10**12), rng.uniform(-1e9, 1e9), rng.random() < 0.5]
+        for _ in range(3000)
+    ]
     text = io.StringIO(newline="")
     csv.writer(text, quoting=csv.QUOTE_NONNUMERIC).writerows([["s", "i", "f", "b"], *table])
     data = text.getvalue().encode()
     oracle = pd.read_csv(io.BytesIO(data), keep_default_na=False)
     found = pa.concat_tables(
-        [t.cast(pa.schema([("s", pa.string()), *list(t.schema)[1:]])) for t in tables(data, chunk_bytes=5000, batch_bytes=999)]
+        [
+            t.cast(pa.schema([("s", pa.string()), *list(t.schema)[1:]]))
+            for t in tables(data, chunk_bytes=5000, batch_bytes=999)
+        ]
     )
     assert found.column("s").to_pylist() == oracle["s"].tolist()
     assert found.column("i").to_pylist() == oracle["i"].tolist()

@@ -13,7 +13,12 @@ from .datasets import opened, source, stored
 
 def told(*contents, spec=None, columns=("n",), kind="float64"):
     with opened(*contents) as files:
-        return {name: text for (name, _), text in culprits(files, spec or source(), [(name, kind) for name in columns]).items()}
+        return {
+            name: text
+            for (name, _), text in culprits(
+                files, spec or source(), [(name, kind) for name in columns]
+            ).items()
+        }
 
 
 def numbers(*others):
@@ -24,7 +29,9 @@ def numbers(*others):
 def test_the_few_values_that_are_no_numbers_are_named_with_how_often_they_occur():
     assert told(numbers(*["NA"] * 28).encode()) == {"n": "'NA' in 2.8% of sampled rows"}
     assert told(numbers("-", *["n/a"] * 10).encode()) == {"n": "'n/a' in 1.0%, '-' in 0.1% of sampled rows"}
-    assert told((numbers() + "1.5,\n" * 2000 + "'7,x\n").encode()) == {"n": '"\'7" in less than 0.1% of sampled rows'}
+    assert told((numbers() + "1.5,\n" * 2000 + "'7,x\n").encode()) == {
+        "n": '"\'7" in less than 0.1% of sampled rows'
+    }
 
 
 def test_empty_fields_and_given_spellings_of_null_are_no_culprits():
@@ -35,7 +42,9 @@ def test_empty_fields_and_given_spellings_of_null_are_no_culprits():
 def test_each_column_is_asked_for_what_is_wanted_of_it():
     data = ("n,s\n" + "true,1\n" * 499 + "yes,1\n").encode()
     assert told(data, kind="bool") == {"n": "'yes' in 0.2% of sampled rows"}
-    assert told(data, columns=("n", "s"), kind="float64") == {"n": "'true' in 99.8%, 'yes' in 0.2% of sampled rows"}
+    assert told(data, columns=("n", "s"), kind="float64") == {
+        "n": "'true' in 99.8%, 'yes' in 0.2% of sampled rows"
+    }
 
 
 def test_of_text_the_first_values_are_shown():
@@ -58,10 +67,22 @@ def test_many_files_compressed_and_in_other_encodings_are_sampled_together():
 @pytest.mark.parametrize(
     ("aggregate", "why"),
     [
-        ({"fn": "mean", "column": "n"}, "'NA' in 2.8% of sampled rows; set source.csv.null_values if that stands for null"),
-        ({"fn": "sum", "column": "s"}, "'x' in 100.0% of sampled rows; set source.csv.null_values if that stands for null"),
-        ({"fn": "any", "column": "s"}, "'x' in 100.0% of sampled rows; set source.csv.null_values if that stands for null"),
-        ({"fn": "all", "column": "n"}, "'0', '1', '2' and others; set source.csv.null_values if that stands for null"),
+        (
+            {"fn": "mean", "column": "n"},
+            "'NA' in 2.8% of sampled rows; set source.csv.null_values if that stands for null",
+        ),
+        (
+            {"fn": "sum", "column": "s"},
+            "'x' in 100.0% of sampled rows; set source.csv.null_values if that stands for null",
+        ),
+        (
+            {"fn": "any", "column": "s"},
+            "'x' in 100.0% of sampled rows; set source.csv.null_values if that stands for null",
+        ),
+        (
+            {"fn": "all", "column": "n"},
+            "'0', '1', '2' and others; set source.csv.null_values if that stands for null",
+        ),
     ],
 )
 def test_planning_a_job_fails_with_the_culprit_and_the_cure(aggregate, why):

@@ -1,5 +1,8 @@
-"""Stray quotes, escapes, comments and no quoting at all, at every chunk size and batch size. The csv module is the oracle; it knows no
-comments, so where there are some the records are known by construction."""
+"""Stray quotes, escapes, comments and no quoting at all, at every chunk size and batch size.
+
+The csv module is the oracle; it knows no comments, so where there are some the records are known by
+construction.
+"""
 
 import csv
 import io
@@ -42,7 +45,10 @@ def test_a_header_may_have_stray_quotes():
 
 
 def test_a_stray_quote_far_away_leaves_other_files_and_pieces_regular():
-    regular, odd = b"x,y\n" + b'"a","b\n"\n' * 50, b"x,y\n" + b'"a","b\n"\n' * 40_000 + b'5",6"\n' + b'"a","b\n"\n' * 40_000
+    regular, odd = (
+        b"x,y\n" + b'"a","b\n"\n' * 50,
+        b"x,y\n" + b'"a","b\n"\n' * 40_000 + b'5",6"\n' + b'"a","b\n"\n' * 40_000,
+    )
     assert rows(regular, odd, spec=source(STRINGS), chunk_bytes=7000, batch_bytes=3000) == (
         [("a", "b\n")] * 40_050 + [('5"', '6"')] + [("a", "b\n")] * 40_000
     )
@@ -73,7 +79,11 @@ def test_a_last_record_may_end_with_an_escaped_line_end():
 @pytest.mark.parametrize("body", ["1,a\\", '1,"a\\', "1,2\n3,\\"])
 def test_an_escape_character_at_the_end_of_the_file_is_refused_with_its_place(body):
     text = "x,y\n" + body
-    wrong = "is never closed" if '"' in body else f"column 'y': nothing follows the escape character at byte {len(text) - 1}"
+    wrong = (
+        "is never closed"
+        if '"' in body
+        else f"column 'y': nothing follows the escape character at byte {len(text) - 1}"
+    )
     for size in range(1, len(text) + 1):
         with pytest.raises(BadRow, match=wrong):
             rows(text.encode(), spec=source(STRINGS, escape="\\"), chunk_bytes=size, batch_bytes=size)
@@ -86,7 +96,11 @@ def test_an_escape_after_a_closing_quote_is_refused_with_its_place():
 
 def test_escaped_spellings_are_compared_after_the_escape_is_gone():
     spec = source({"x": "string", "y": "int64"}, escape="\\", null_values=("NA",))
-    assert rows_at_every_cut(b'x,y\nN\\A,\\1\n\\NA,NA\n"N\\A",2\n', spec=spec) == [(None, 1), (None, None), ("NA", 2)]
+    assert rows_at_every_cut(b'x,y\nN\\A,\\1\n\\NA,NA\n"N\\A",2\n', spec=spec) == [
+        (None, 1),
+        (None, None),
+        ("NA", 2),
+    ]
 
 
 COMMENTS = ["#", "#c", '#"', '#,"x', "##\\"]
@@ -94,7 +108,14 @@ COMMENTS = ["#", "#c", '#"', '#,"x', "##\\"]
 
 @pytest.mark.parametrize(
     ("fields", "final", "end"),
-    [(1, True, "\n"), (1, False, "\r\n"), (1, True, "\r"), (2, False, "\n"), (2, True, "\r\n"), (2, False, "\r")],
+    [
+        (1, True, "\n"),
+        (1, False, "\r\n"),
+        (1, True, "\r"),
+        (2, False, "\n"),
+        (2, True, "\r\n"),
+        (2, False, "\r"),
+    ],
 )
 def test_comments_are_no_records_wherever_they_stand(fields, final, end):
     records = [['a"', "#b"], ["#\n", "c"], ["", "d#"], ["x\n#y", '"']]
@@ -116,7 +137,10 @@ def test_line_ends_around_a_comment_stay_what_they_are_in_one_column(before, own
     assert rows_at_every_cut(data, spec=source(comment="#")) == [("a",), (None,), ("b",)]
 
 
-@pytest.mark.parametrize("data", [b"#c\nx,y\n", b"#c\r#d\rx,y\n#e", b"\xef\xbb\xbf#c\n\nx,y\r\n#\r\n\r\n#d\r\n", b"x,y\n" + b"#,\n" * 9])
+@pytest.mark.parametrize(
+    "data",
+    [b"#c\nx,y\n", b"#c\r#d\rx,y\n#e", b"\xef\xbb\xbf#c\n\nx,y\r\n#\r\n\r\n#d\r\n", b"x,y\n" + b"#,\n" * 9],
+)
 def test_a_file_of_a_header_and_comments_has_no_rows(data):
     assert rows_at_every_cut(data, spec=source(comment="#")) == []
     assert list(schema_of(data, spec=source(comment="#"))) == ["x", "y"]
@@ -124,12 +148,19 @@ def test_a_file_of_a_header_and_comments_has_no_rows(data):
 
 def test_comments_may_hold_bytes_that_records_may_not():
     assert rows_at_every_cut(b"x,y\n#\0\xff\n1,2\n", spec=source(comment="#")) == [(1, 2)]
-    assert rows_at_every_cut(b"x,y\n#\x81\0\n1,\xe9\n", spec=source(comment="#", encoding="cp1252")) == [(1, "é")]
+    assert rows_at_every_cut(b"x,y\n#\x81\0\n1,\xe9\n", spec=source(comment="#", encoding="cp1252")) == [
+        (1, "é")
+    ]
 
 
 def test_a_comment_character_elsewhere_is_text():
     data = b'x,y\n1#,#2\n"#3",4\n #5,6\n\\#7,8\n'
-    assert rows_at_every_cut(data, spec=source(STRINGS, comment="#", escape="\\")) == [("1#", "#2"), ("#3", "4"), (" #5", "6"), ("#7", "8")]
+    assert rows_at_every_cut(data, spec=source(STRINGS, comment="#", escape="\\")) == [
+        ("1#", "#2"),
+        ("#3", "4"),
+        (" #5", "6"),
+        ("#7", "8"),
+    ]
 
 
 def test_places_count_the_lines_of_comments():

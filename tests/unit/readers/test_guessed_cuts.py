@@ -20,7 +20,10 @@ TRAP = b'"' + b"b,2\n" * 200 + b'","1"\n'
 
 @contextmanager
 def guessing(window=64, samples=1):
-    with patch.multiple(csv_plan, GUESS_BYTES=2, _SAMPLE=100, _SAMPLES=samples), patch.object(csv_split, "LOOKS", (window, 2 * window)):
+    with (
+        patch.multiple(csv_plan, GUESS_BYTES=2, _SAMPLE=100, _SAMPLES=samples),
+        patch.object(csv_split, "LOOKS", (window, 2 * window)),
+    ):
         yield
 
 
@@ -59,7 +62,11 @@ def test_good_guesses_are_the_proven_cuts(data, options):
 
 
 def test_only_what_is_far_apart_is_guessed():
-    for lines, chunk_bytes, guessed in ((1 << 22, 1 << 20, True), (1 << 22, (1 << 20) - 1, False), (1 << 21, 1 << 20, False)):
+    for lines, chunk_bytes, guessed in (
+        (1 << 22, 1 << 20, True),
+        (1 << 22, (1 << 20) - 1, False),
+        (1 << 21, 1 << 20, False),
+    ):
         with opened(HEAD + b"a,1\n" * lines) as files:
             found = guesses(plan(files, source(), chunk_bytes, guess=True))
         assert {one is not None for one in found} == {guessed}
@@ -88,7 +95,8 @@ def test_a_wrong_cut_is_refuted_by_the_chunk_that_ends_there_and_by_no_other_bef
                 list(read(file, extent, source(), schema, ["k"], 100))
         [ending] = [extent for extent in extents if extent.end == wrong]
         with pytest.raises(
-            CutsRefuted, match=f"^file:///data/t0: the record at or after byte .* does not start at byte {wrong}, as it was guessed$"
+            CutsRefuted,
+            match=f"^file:///data/t0: the record at or after byte .* does not start at byte {wrong}, as it was guessed$",
         ):
             list(read(file, ending, source(), schema, ["k"], 100))
 
@@ -140,7 +148,9 @@ def test_a_sample_from_the_middle_of_a_record_gives_a_schema_that_fails_a_chunk_
     spec = SPEC | {"aggregates": [{"fn": "count", "as": "n"}], "limits": {"max_groups": 1}}
     with stored(data) as path, guessing(samples=8), patch.dict(SPEC, spec):
         guessed, proven = asked(path, 400, prove=False), asked(path, 400, prove=True)
-        types = [{column["name"]: column["type"] for column in plan["schema"]}["k"] for plan in (guessed, proven)]
+        types = [
+            {column["name"]: column["type"] for column in plan["schema"]}["k"] for plan in (guessed, proven)
+        ]
         assert types == ["string", "float64"]
         assert problems(guessed)[0]["code"] == "group_limit_exceeded"
         assert next(iter(answers(proven)))["rows_read"] > 0
@@ -159,12 +169,16 @@ def test_what_a_chunk_finds_wrong_is_told_alike_whether_its_cuts_were_guessed_or
 def test_a_type_that_is_too_narrow_is_widened_alike():
     data = HEAD + ROW * 100 + b'"a","1.5"\n' + ROW * 100
     with stored(data) as path, guessing():
-        found = [[one.get("widen") for one in answers(asked(path, 500, prove=prove))] for prove in (False, True)]
+        found = [
+            [one.get("widen") for one in answers(asked(path, 500, prove=prove))] for prove in (False, True)
+        ]
     assert found[0] == found[1]
     assert {"v": "float64"} in found[0]
 
 
-@pytest.mark.parametrize("body", [ROW * 100 + b'"a"b,1\n', ROW * 100 + b'"a,1\n', b"a,x\n" * 100, b"a,1\n" * 100 + b"a,1,2\n"])
+@pytest.mark.parametrize(
+    "body", [ROW * 100 + b'"a"b,1\n', ROW * 100 + b'"a,1\n', b"a,x\n" * 100, b"a,1\n" * 100 + b"a,1,2\n"]
+)
 def test_an_error_of_the_plan_is_that_of_the_proven_one(body):
     with stored(HEAD + body) as path, guessing(samples=8):
         guessed, proven = asked(path, 500, prove=False), asked(path, 500, prove=True)

@@ -60,7 +60,9 @@ def test_a_literal_of_a_type_has_its_value(kind, text):
     assert value(text, kind) == VALID[kind][text]
 
 
-@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in INVALID.items() for text in texts])
+@pytest.mark.parametrize(
+    ("kind", "text"), [(kind, text) for kind, texts in INVALID.items() for text in texts]
+)
 def test_what_is_not_a_literal_of_a_type_is_refused_alone_and_between_literals(kind, text):
     assert not accepted(text, kind)
     good = next(iter(VALID[kind]))
@@ -89,7 +91,12 @@ def test_nulls_stay_null_in_every_type():
 def test_a_naive_text_in_a_declared_timestamptz_column_is_in_the_sources_zone_beside_texts_with_offsets():
     texts = pa.array(["2024-01-02 09:00", "2024-01-02T00:00Z", None, "2024-01-02"])
     noon = datetime(2024, 1, 2, tzinfo=UTC)
-    assert convert(texts, column("timestamptz", declared=True), "Asia/Seoul").to_pylist() == [noon, noon, None, noon - timedelta(hours=9)]
+    assert convert(texts, column("timestamptz", declared=True), "Asia/Seoul").to_pylist() == [
+        noon,
+        noon,
+        None,
+        noon - timedelta(hours=9),
+    ]
 
 
 def test_a_local_time_that_the_clocks_skip_is_refused_and_one_shown_twice_is_the_earlier():
@@ -99,11 +106,23 @@ def test_a_local_time_that_the_clocks_skip_is_refused_and_one_shown_twice_is_the
 
 
 @pytest.mark.parametrize(
-    "zone", ["America/New_York", "Europe/Berlin", "Europe/Dublin", "Australia/Lord_Howe", "Asia/Seoul", "Africa/Casablanca"]
+    "zone",
+    [
+        "America/New_York",
+        "Europe/Berlin",
+        "Europe/Dublin",
+        "Australia/Lord_Howe",
+        "Asia/Seoul",
+        "Africa/Casablanca",
+    ],
 )
-def test_a_local_time_is_its_moment_in_every_year_also_after_the_last_change_that_is_listed_for_its_zone(zone):
+def test_a_local_time_is_its_moment_in_every_year_also_after_the_last_change_that_is_listed_for_its_zone(
+    zone,
+):
     texts = [
-        f"{year:04}-{month:02}-15 12:00" for year in (1, 1900, 1985, 2024, 2036, 2037, 2038, 2040, 2101, 9998) for month in range(1, 13)
+        f"{year:04}-{month:02}-15 12:00"
+        for year in (1, 1900, 1985, 2024, 2036, 2037, 2038, 2040, 2101, 9998)
+        for month in range(1, 13)
     ]
     wanted = [datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) for text in texts]
     found = convert(pa.array([*texts, None, *texts]), column("timestamptz", declared=True), zone)
@@ -120,7 +139,9 @@ def test_by_a_rule_too_a_skipped_time_is_refused_one_shown_twice_is_the_earlier_
 
 GRAMMAR = {
     "int64": re.compile(r"-?(0|[1-9][0-9]*)"),
-    "float64": re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?|-?(nan|inf|infinity)", re.IGNORECASE),
+    "float64": re.compile(
+        r"-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?|-?(nan|inf|infinity)", re.IGNORECASE
+    ),
     "decimal(38,19)": re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)"),
 }
 
@@ -128,14 +149,18 @@ GRAMMAR = {
 @pytest.mark.parametrize("kind", list(GRAMMAR))
 @given(
     st.lists(
-        st.text("0123456789.-+eExX naif", min_size=1, max_size=7) | st.integers(-99, 10**9).map(str) | st.floats(-1e6, 1e6).map(repr),
+        st.text("0123456789.-+eExX naif", min_size=1, max_size=7)
+        | st.integers(-99, 10**9).map(str)
+        | st.floats(-1e6, 1e6).map(repr),
         min_size=1,
         max_size=4,
     )
 )
 def test_a_column_of_numbers_is_accepted_exactly_if_every_text_matches_the_documented_grammar(kind, texts):
     expected = all(GRAMMAR[kind].fullmatch(text) for text in texts)
-    assert fits(pa.array(texts), column(kind, declared=True), "UTC") == (expected and all(not overflows(text, kind) for text in texts))
+    assert fits(pa.array(texts), column(kind, declared=True), "UTC") == (
+        expected and all(not overflows(text, kind) for text in texts)
+    )
 
 
 def overflows(text, kind):

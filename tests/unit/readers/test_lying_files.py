@@ -30,7 +30,9 @@ def test_a_file_written_by_hand_is_read(columns):
 @pytest.mark.parametrize("claimed", [2**40, 2**62, -5])
 def test_more_rows_than_so_many_bytes_can_hold_are_refused_when_the_file_is_planned(claimed):
     data = claims.file((PAGE, 3, 3), (PAGE, claimed, 3), padding=b"\0" * 600)
-    with pytest.raises(CorruptFile, match=rf"t0: row group 1 claims {claimed:,} rows, in a file of {len(data):,} bytes$"):
+    with pytest.raises(
+        CorruptFile, match=rf"t0: row group 1 claims {claimed:,} rows, in a file of {len(data):,} bytes$"
+    ):
         schema_of(data)
 
 
@@ -38,12 +40,19 @@ def test_more_rows_than_so_many_bytes_can_hold_are_refused_when_the_file_is_plan
 @COLUMNS
 @pytest.mark.parametrize("values", [10**9, 3])
 def test_rows_are_counted_as_they_are_decoded(columns, values):
-    message = "1,000,000,000 rows; its pages hold 3$" if values != 3 else '1,000,000,000 rows and 3 values of column "n"$'
+    message = (
+        "1,000,000,000 rows; its pages hold 3$"
+        if values != 3
+        else '1,000,000,000 rows and 3 values of column "n"$'
+    )
     data = claims.file((PAGE, 3, 3), (PAGE, 10**9, values))
     with opened(data) as [file]:
         planned = plan([file], source(), 1)
         first, second = (extent for [extent] in planned.extents)
-        assert sum(frame.num_rows for frame in read(file, first, source(), planned.schema, columns, 1 << 20)) == 3
+        assert (
+            sum(frame.num_rows for frame in read(file, first, source(), planned.schema, columns, 1 << 20))
+            == 3
+        )
         with pytest.raises(CorruptFile, match=f"t0: row group 1 claims {message}"):
             list(read(file, second, source(), planned.schema, columns, 1 << 20))
 
@@ -51,18 +60,26 @@ def test_rows_are_counted_as_they_are_decoded(columns, values):
 @COLUMNS
 def test_a_row_group_that_holds_more_than_it_claims_moves_no_row_of_another(columns):
     data = claims.file((PAGE, 2, 2), (PAGE, 3, 3))
-    assert rows(data, columns=columns, chunk_bytes=1) == rows(data, columns=columns) == rows(data, columns=columns, batch_bytes=4)
+    assert (
+        rows(data, columns=columns, chunk_bytes=1)
+        == rows(data, columns=columns)
+        == rows(data, columns=columns, batch_bytes=4)
+    )
     assert len(rows(data, columns=columns)) == 5
 
 
 @pytest.mark.parametrize(
-    ("words", "places"), [([b"a", b"a", b"b", b"c"], [0, 1, 2, 2]), ([b"a", b"b", b"b"], [0, 1, 2]), ([b"", b"", b"c"], [1, 0])]
+    ("words", "places"),
+    [([b"a", b"a", b"b", b"c"], [0, 1, 2, 2]), ([b"a", b"b", b"b"], [0, 1, 2]), ([b"", b"", b"c"], [1, 0])],
 )
 def test_a_dictionary_with_equal_words_is_refused_and_gives_no_other_words(words, places):
     pages, most = claims.dictionary(words, places), len(words)
     data = claims.file((pages, len(places), len(places)), kind=claims.TEXT)
     assert pq.read_table(io.BytesIO(data))["n"].to_pylist() == [words[place].decode() for place in places]
-    with pytest.raises(CorruptFile, match=f't0: row group 0 has a dictionary of column "n" of {most} words, some of them equal'):
+    with pytest.raises(
+        CorruptFile,
+        match=f't0: row group 0 has a dictionary of column "n" of {most} words, some of them equal',
+    ):
         rows(data)
     assert len(rows(data, columns=[])) == len(places)
 
@@ -109,7 +126,10 @@ def test_a_file_that_claims_rows_of_no_column_is_corrupt():
 def test_a_footer_that_is_too_large_is_refused_before_it_is_unpacked(monkeypatch):
     data = claims.file((PAGE, 3, 3))
     monkeypatch.setattr(parquet, "MAX_FOOTER", 40)
-    with pytest.raises(LimitExceeded, match="t0: the Parquet footer takes 57 bytes; the most is 40: write it with fewer row groups"):
+    with pytest.raises(
+        LimitExceeded,
+        match="t0: the Parquet footer takes 57 bytes; the most is 40: write it with fewer row groups",
+    ):
         schema_of(data)
 
 
@@ -123,7 +143,12 @@ def texts(data, **options):
 @pytest.mark.parametrize("kind", ["string", "int64"])
 def test_an_index_past_its_dictionary_and_text_that_is_no_unicode_are_errors_of_the_file(kind):
     sink = io.BytesIO()
-    pq.write_table(pa.table({"k": pa.array(["11", "22", "33", "22"] * 4)}), sink, compression="none", write_statistics=False)
+    pq.write_table(
+        pa.table({"k": pa.array(["11", "22", "33", "22"] * 4)}),
+        sink,
+        compression="none",
+        write_statistics=False,
+    )
     data = bytearray(sink.getvalue())
     found = texts(bytes(data.replace(b"22", b"\xff2")), spec=source({"k": kind}))
     assert "UTF8" in found
@@ -150,7 +175,9 @@ def patched(data, central, local, new):
     return bytes(out)
 
 
-@pytest.mark.parametrize("name", ["/etc/a.csv", "../a.csv", "C:\\a.csv", "é\n.csv", "a\u202e.csv", "d/" * 100 + "a.csv"])
+@pytest.mark.parametrize(
+    "name", ["/etc/a.csv", "../a.csv", "C:\\a.csv", "é\n.csv", "a\u202e.csv", "d/" * 100 + "a.csv"]
+)
 def test_a_zips_member_may_have_any_name(name):
     assert rows(zipped({name: CSV})) == [(1, 2)]
 
@@ -174,9 +201,13 @@ def test_folders_alone_and_the_same_name_twice_are_told_as_that():
 
 
 def test_what_is_encrypted_or_packed_in_an_unknown_way_is_not_supported():
-    with pytest.raises(NotSupported, match=r"t0: 'a\.csv' in the zip file is encrypted; write it without a password"):
+    with pytest.raises(
+        NotSupported, match=r"t0: 'a\.csv' in the zip file is encrypted; write it without a password"
+    ):
         rows(patched(zipped({"a.csv": CSV}), 8, 6, b"\x01"))
-    with pytest.raises(NotSupported, match="t0: the zip file cannot be read: That compression method is not supported"):
+    with pytest.raises(
+        NotSupported, match="t0: the zip file cannot be read: That compression method is not supported"
+    ):
         rows(patched(zipped({"a.csv": CSV}), 10, 8, b"\x61"))
 
 
@@ -201,7 +232,9 @@ def test_members_are_unpacked_in_bounded_pieces_whatever_packs_them(method):
 def test_a_file_that_the_machine_does_not_give_is_unreadable(tmp_path):
     with (tmp_path / "written").open("wb") as file:
         written = SourceFile(opened=file.fileno, uri="file:///data/w", size=10)
-        with pytest.raises(SourceUnreadable, match="file:///data/w: the bytes from 0 on cannot be read: Bad file descriptor"):
+        with pytest.raises(
+            SourceUnreadable, match="file:///data/w: the bytes from 0 on cannot be read: Bad file descriptor"
+        ):
             plan([written], source(), 100)
 
 
@@ -209,7 +242,11 @@ def test_a_bug_of_ours_is_still_called_one(monkeypatch, tmp_path):
     monkeypatch.setattr(parquet, "_adapted", lambda *_: {}["no such key"])
     path = tmp_path / "t0"
     path.write_bytes(claims.file((PAGE, 3, 3)))
-    spec = {"source": {"uris": [f"file://{path}"]}, "group_by": ["n"], "aggregates": [{"fn": "count", "as": "c"}]}
+    spec = {
+        "source": {"uris": [f"file://{path}"]},
+        "group_by": ["n"],
+        "aggregates": [{"fn": "count", "as": "c"}],
+    }
     planned, _ = tasks.answer(plan_request(spec, path, prove=True), [])
     found, _ = tasks.answer(chunk_request(spec, planned, 0), [])
     assert found["problem"]["code"] == "internal_error"

@@ -15,9 +15,13 @@ FAULTS = {
 def check(seed, **counts):
     asked = [str(word) for pair in counts.items() for word in pair]
     command = [sys.executable, "-m", "tests.support.mutations", str(seed), *asked]
-    for kind, found in json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout).items():
+    for kind, found in json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    ).items():
         crashed = {outcome for outcome in found if outcome.startswith("signal")}
-        assert not crashed or kind == "parquet"  # its reader is native code; what becomes of a crash: docs/reliability.md
+        assert (
+            not crashed or kind == "parquet"
+        )  # its reader is native code; what becomes of a crash: docs/reliability.md
         assert set(found) - crashed <= FAULTS | {"ok"}, found
         assert found.keys() & FAULTS, "nothing was damaged"
 

@@ -13,7 +13,10 @@ from .datasets import rows, rows_at_every_cut, schema_of, source, tables
 
 
 def by_the_csv_module(text, delimiter=","):
-    header, *found = dropwhile(not_, csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter, strict=True))
+    header, *found = dropwhile(
+        not_,
+        csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter, strict=True),
+    )
     return header, [tuple(value or None for value in row or [""]) for row in found if row or len(header) == 1]
 
 
@@ -85,16 +88,31 @@ def test_a_field_of_three_megabytes_is_read_whole_at_any_chunk_size():
         ("1,2\n3,4,5\n", r"byte 8, line 3: 3 fields instead of 2; the record is '3,4,5'"),
         ('"1\n",2\n"3,"",4"\n5', r"byte 11, line 4: 1 fields instead of 2; the record is '\"3,\"\",4\"'"),
         ("1,2\n3,4\0\n5,6\n", r"byte 8, line 3: column 'y': a NUL byte at byte 11; the record is '3,4\\x00'"),
-        ('"1\n,\0",2\n', r"byte 4, line 2: column 'x': a NUL byte at byte 8; the record is '\"1\\n,\\x00\",2'"),
+        (
+            '"1\n,\0",2\n',
+            r"byte 4, line 2: column 'x': a NUL byte at byte 8; the record is '\"1\\n,\\x00\",2'",
+        ),
     ],
 )
 def test_ragged_rows_and_nul_bytes_are_refused_alike_at_every_cut(body, message):
     data = ("x,y\n" + body).encode()
     for size in range(1, len(data) + 1):
         with pytest.raises(BadRow, match=rf"^file:///data/t0: {message}$"):
-            rows(data, spec=source({"x": "string", "y": "string"}), chunk_bytes=size, batch_bytes=len(data) - size + 1)
+            rows(
+                data,
+                spec=source({"x": "string", "y": "string"}),
+                chunk_bytes=size,
+                batch_bytes=len(data) - size + 1,
+            )
 
 
 def test_many_files_each_odd_in_its_own_way_are_one_dataset():
-    files = [b"x,y\n1,a", b"\xef\xbb\xbfx,y\r\n2,b\r\n", b'\n"x",y\r3,"c\n"\r', b"x,y\n", b'x,y\n4,5"\n\n', b"x,y\n\n\n6,e\r\r\n"]
+    files = [
+        b"x,y\n1,a",
+        b"\xef\xbb\xbfx,y\r\n2,b\r\n",
+        b'\n"x",y\r3,"c\n"\r',
+        b"x,y\n",
+        b'x,y\n4,5"\n\n',
+        b"x,y\n\n\n6,e\r\r\n",
+    ]
     assert rows_at_every_cut(*files) == [(1, "a"), (2, "b"), (3, "c\n"), (4, '5"'), (6, "e")]

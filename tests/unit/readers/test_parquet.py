@@ -39,7 +39,22 @@ def test_types_become_ours_and_the_rest_is_left_out():
         pa.int64(), pa.int64(), pa.float64(), pa.bool_(), text, text, text, pa.date32(), pa.decimal128(3, 2), pa.timestamp("us"),
         pa.timestamp("us", "UTC"), pa.int64(),
     ]  # fmt: skip
-    assert rows(data) == [(1, 1, 0.5, True, "x", "x", "x", date(2024, 1, 2), Decimal("1.50"), MOMENT, MOMENT.replace(tzinfo=UTC), None)]
+    assert rows(data) == [
+        (
+            1,
+            1,
+            0.5,
+            True,
+            "x",
+            "x",
+            "x",
+            date(2024, 1, 2),
+            Decimal("1.50"),
+            MOMENT,
+            MOMENT.replace(tzinfo=UTC),
+            None,
+        )
+    ]
 
 
 def test_rows_equal_those_that_were_written_at_any_chunk_and_batch_size():
@@ -51,7 +66,9 @@ def test_rows_equal_those_that_were_written_at_any_chunk_and_batch_size():
 
 
 def test_a_file_that_another_engine_wrote_is_read(tmp_path):
-    duckdb.sql(f"COPY (SELECT i, 'g' || i % 3 AS g, (i / 4)::decimal(9,2) AS d FROM range(1000) t(i)) TO '{tmp_path}/d.parquet'")
+    duckdb.sql(
+        f"COPY (SELECT i, 'g' || i % 3 AS g, (i / 4)::decimal(9,2) AS d FROM range(1000) t(i)) TO '{tmp_path}/d.parquet'"
+    )
     expected = duckdb.sql(f"FROM '{tmp_path}/d.parquet'").fetchall()
     assert rows((tmp_path / "d.parquet").read_bytes()) == expected
 
@@ -115,8 +132,12 @@ def test_a_nested_column_is_unknown():
 
 
 def test_declared_types_that_keep_every_value_are_obeyed():
-    data = parquet({"i": [1, None], "s": ["2024-01-02", ""], "t": [MOMENT, None], "f": [2.0, 3.0], "n": ["1.5", None]})
-    spec = source({"i": "decimal(22,2)", "t": "timestamptz", "f": "int64", "n": "decimal(5,1)"}, timezone="Asia/Seoul")
+    data = parquet(
+        {"i": [1, None], "s": ["2024-01-02", ""], "t": [MOMENT, None], "f": [2.0, 3.0], "n": ["1.5", None]}
+    )
+    spec = source(
+        {"i": "decimal(22,2)", "t": "timestamptz", "f": "int64", "n": "decimal(5,1)"}, timezone="Asia/Seoul"
+    )
     assert rows(data, spec=spec) == [
         (Decimal("1.00"), "2024-01-02", datetime(2024, 1, 1, 15, tzinfo=UTC), 2, Decimal("1.5")),
         (None, "", None, 3, None),
@@ -126,7 +147,11 @@ def test_declared_types_that_keep_every_value_are_obeyed():
 def test_a_local_time_after_the_last_listed_change_of_its_zone_is_its_moment():
     data = parquet({"t": pa.array(["2040-07-01T12:00", None, "2024-07-01T12:00"]).cast(pa.timestamp("us"))})
     spec = source({"t": "timestamptz"}, timezone="America/New_York")
-    assert rows(data, spec=spec) == [(datetime(2040, 7, 1, 16, tzinfo=UTC),), (None,), (datetime(2024, 7, 1, 16, tzinfo=UTC),)]
+    assert rows(data, spec=spec) == [
+        (datetime(2040, 7, 1, 16, tzinfo=UTC),),
+        (None,),
+        (datetime(2024, 7, 1, 16, tzinfo=UTC),),
+    ]
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"not parquet at all" * 10, b"a,b\n1,2\n"])
@@ -136,7 +161,9 @@ def test_what_is_not_parquet_is_corrupt(data):
 
 
 def test_damage_that_a_checksum_or_the_size_tells_is_noticed():
-    data = parquet({"n": list(range(100_000))}, compression="none", use_dictionary=False, write_page_checksum=True)
+    data = parquet(
+        {"n": list(range(100_000))}, compression="none", use_dictionary=False, write_page_checksum=True
+    )
     with pytest.raises(CorruptFile):
         rows(data[:1000] + b"\xff" * 1000 + data[2000:])
     with pytest.raises(CorruptFile):
@@ -175,7 +202,10 @@ def test_a_date_or_time_outside_the_years_1_to_9999_is_told_with_its_row(said, a
     kinds = {"int32": pa.int32(), "int64": pa.int64()}["int32" if arrow == pa.date32() else "int64"]
     days = [0, None, 2_932_895, -719_160, YEARS[said]]
     values = pa.array([None if day is None else day * a_day for day in days], kinds).cast(arrow)
-    data, spec = parquet({"x": values, "y": list(range(5))}, row_group_size=2), source({"x": declared} if declared else {})
+    data, spec = (
+        parquet({"x": values, "y": list(range(5))}, row_group_size=2),
+        source({"x": declared} if declared else {}),
+    )
 
     with pytest.raises(BadRow, match="row 5: column 'x': ") as raised:
         rows(data, spec=spec, chunk_bytes=1, batch_bytes=1)

@@ -24,7 +24,9 @@ def document(kind, fields, end, *, blank, final):
     """The bytes of some 600 KB of records, and how many there are by the csv module's account."""
     chance = random.Random(f"{kind}{fields}{end}")
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL if kind == "quoted" else csv.QUOTE_MINIMAL)
+    writer = csv.writer(
+        text, lineterminator=end, quoting=csv.QUOTE_ALL if kind == "quoted" else csv.QUOTE_MINIMAL
+    )
     while text.tell() < 600_000:
         writer.writerow([chance.choice(CELLS[kind]) for _ in range(fields)])
         text.write(end * (blank and chance.randrange(2)))

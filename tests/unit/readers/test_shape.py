@@ -85,8 +85,14 @@ def test_long_pieces_are_looked_at_in_runs_that_do_not_show(monkeypatch, run, di
         scanner = Scanner(dialect, 0)
         found = b"".join(scanner.feed(data[at : at + size]) for at in range(0, len(data), size))
         assert found.replace(b"\xff", b"?").decode() == expected * 37
-        plain = "".join(line for line in (expected * 37).splitlines(keepends=True) if not dialect.comment or not line.startswith("#"))
+        plain = "".join(
+            line
+            for line in (expected * 37).splitlines(keepends=True)
+            if not dialect.comment or not line.startswith("#")
+        )
         quoting = {"quotechar": '"'} if dialect.quote else {"quoting": csv.QUOTE_NONE}
-        assert scanner.delimiters == sum(max(len(row) - 1, 0) for row in csv.reader(io.StringIO(plain, newline=""), **quoting))
+        assert scanner.delimiters == sum(
+            max(len(row) - 1, 0) for row in csv.reader(io.StringIO(plain, newline=""), **quoting)
+        )
         assert scanner.doubled == (bool(dialect.quote) and '""' in expected)
         assert scanner.quoted >= (bool(dialect.quote) and '"' in expected)

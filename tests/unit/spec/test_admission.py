@@ -9,7 +9,9 @@ from shared.errors import InvalidSpec
 from shared.spec.admission import MAX_TYPES, Ceilings, check_admission
 from shared.spec.models import JobSpec
 
-CEILINGS = Ceilings(max_groups=10**8, max_bytes=10**12, max_chunks=10**5, max_state_bytes=10**11, min_chunk_bytes=10**4)
+CEILINGS = Ceilings(
+    max_groups=10**8, max_bytes=10**12, max_chunks=10**5, max_state_bytes=10**11, min_chunk_bytes=10**4
+)
 ODD = {"Factory", "localtime", "posixrules"}
 
 
@@ -33,7 +35,9 @@ def test_every_zone_of_the_iana_database_is_taken(body):
 
 @pytest.mark.parametrize("zone", ["Factory", "posixrules", "localtime", "right/UTC", "posix/Asia/Seoul"])
 def test_names_that_only_some_machines_have_are_refused(body, zone, monkeypatch):
-    monkeypatch.setattr("shared.spec.values.ZoneInfo", lambda name: type("Zone", (), {"key": name}))  # a machine that has them
+    monkeypatch.setattr(
+        "shared.spec.values.ZoneInfo", lambda name: type("Zone", (), {"key": name})
+    )  # a machine that has them
     found = refused(zoned(body, zone))
     assert list(found) == ["#/source/timezone"]
     assert f'"{zone}" is no zone of the IANA database' in found["#/source/timezone"]

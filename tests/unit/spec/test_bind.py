@@ -41,11 +41,18 @@ def test_a_spec_and_a_schema_make_a_query(body):
         {"fn": "max", "column": "day"},
     ]
     spec = spec_of(
-        body, group_by=["carrier", "month"], aggregates=aggregates, semantics="pandas", limits={"max_groups": 7, "max_state_bytes": 8}
+        body,
+        group_by=["carrier", "month"],
+        aggregates=aggregates,
+        semantics="pandas",
+        limits={"max_groups": 7, "max_state_bytes": 8},
     )
     fare, day = parse_type("decimal(18,2)"), DataType("date")
     assert bind(spec, SCHEMA) == Query(
-        keys=(Key(column="carrier", name="carrier", type=STRING), Key(column="month", name="month", type=INT64)),
+        keys=(
+            Key(column="carrier", name="carrier", type=STRING),
+            Key(column="month", name="month", type=INT64),
+        ),
         aggregates=(
             Aggregate(fn="count", name="count", inputs=(), result=INT64),
             Aggregate(fn="sum", name="m", inputs=(Input("month", INT64),), result=INT64, may_widen=True),
@@ -59,35 +66,54 @@ def test_a_spec_and_a_schema_make_a_query(body):
 
 
 def test_only_the_sum_of_integers_may_widen(body):
-    aggregates = [{"fn": fn, "column": c} for fn, c in [("sum", "distance"), ("sum", "fare"), ("max", "month"), ("count", "month")]]
+    aggregates = [
+        {"fn": fn, "column": c}
+        for fn, c in [("sum", "distance"), ("sum", "fare"), ("max", "month"), ("count", "month")]
+    ]
     assert not any(a.may_widen for a in bind(spec_of(body, aggregates=aggregates), SCHEMA).aggregates)
 
 
 def test_every_unknown_column_is_named_with_a_guess_and_the_columns_there_are(body):
     source = {"uris": ["upload:u"], "types": {"carier/x": "string"}}
-    found = problems(UnknownColumn, body, source=source, group_by=["Carrier"], aggregates=[{"fn": "sum", "column": "zzz"}])
+    found = problems(
+        UnknownColumn, body, source=source, group_by=["Carrier"], aggregates=[{"fn": "sum", "column": "zzz"}]
+    )
     assert set(found) == {"#/source/types/carier~1x", "#/group_by/0", "#/aggregates/0/column"}
     assert 'did you mean "carrier"?' in found["#/group_by/0"]
     assert '"carrier", "month", "arr_delay"' in found["#/aggregates/0/column"]
 
 
 def test_the_sum_of_a_string_names_what_helps(body):
-    found = problems(TypeMismatch, body, aggregates=[{"fn": "mean", "column": "arr_delay"}, {"fn": "sum", "column": "code"}])
+    found = problems(
+        TypeMismatch,
+        body,
+        aggregates=[{"fn": "mean", "column": "arr_delay"}, {"fn": "sum", "column": "code"}],
+    )
     assert found["#/aggregates/0/column"] == (
         'mean needs a number, and "arr_delay" is string: source.types can declare another type; '
         "a string can be given to count, min, max, first, last, arg_min, arg_max, nunique, mode, top, bottom"
     )
-    assert "source.types declares it so, and a string can be given to count, min, max" in found["#/aggregates/1/column"]
+    assert (
+        "source.types declares it so, and a string can be given to count, min, max"
+        in found["#/aggregates/1/column"]
+    )
 
 
 def test_bools_and_dates_are_no_numbers(body):
-    found = problems(TypeMismatch, body, aggregates=[{"fn": "sum", "column": "late"}, {"fn": "var", "column": "day"}])
-    assert found["#/aggregates/0/column"].startswith('sum needs a number, and "late" is bool: a bool can be given to count, min, max, any')
+    found = problems(
+        TypeMismatch, body, aggregates=[{"fn": "sum", "column": "late"}, {"fn": "var", "column": "day"}]
+    )
+    assert found["#/aggregates/0/column"].startswith(
+        'sum needs a number, and "late" is bool: a bool can be given to count, min, max, any'
+    )
     assert set(found) == {"#/aggregates/0/column", "#/aggregates/1/column"}
 
 
 def test_the_columns_of_an_aggregate_keep_the_order_of_its_parameters(body):
-    aggregates = [{"fn": "corr", "x": "month", "y": "distance"}, {"fn": "arg_max", "by": "day", "column": "code"}]
+    aggregates = [
+        {"fn": "corr", "x": "month", "y": "distance"},
+        {"fn": "arg_max", "by": "day", "column": "code"},
+    ]
     query = bind(spec_of(body, aggregates=aggregates), SCHEMA)
     assert [a.columns for a in query.aggregates] == [("distance", "month"), ("code", "day")]
     assert query.aggregates[1].result == STRING
@@ -100,7 +126,10 @@ def test_a_decimal_of_any_length_can_be_counted_and_grouped_by(body):
 
 
 def test_a_list_of_quantiles_makes_one_aggregate_each(body):
-    aggregates = [{"fn": "quantile", "column": "distance", "q": [0.5, 0.999]}, {"fn": "quantile", "column": "month", "q": 0.1}]
+    aggregates = [
+        {"fn": "quantile", "column": "distance", "q": [0.5, 0.999]},
+        {"fn": "quantile", "column": "month", "q": 0.1},
+    ]
     query = bind(spec_of(body, aggregates=aggregates), SCHEMA)
     found = [(a.name, a.q, a.columns) for a in query.aggregates]
     assert found == [

@@ -12,11 +12,25 @@ from shared.spec.models import JobSpec
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 duration = st.builds("{}{}".format, st.integers(1, 365), st.sampled_from("smhd"))
 size = st.none() | st.integers(1, 2**63 - 1)
-type_name = st.sampled_from(["bool", "int64", "float64", "string", "date", "timestamp", "timestamptz", "decimal(18, 2)", "decimal(5,5)"])
+type_name = st.sampled_from(
+    [
+        "bool",
+        "int64",
+        "float64",
+        "string",
+        "date",
+        "timestamp",
+        "timestamptz",
+        "decimal(18, 2)",
+        "decimal(5,5)",
+    ]
+)
 arguments: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(["column", "by", "y", "x"], text),
     "q": st.floats(0, 1).map(lambda q: round(q, 15))
-    | st.lists(st.integers(0, 1000), min_size=1, max_size=3, unique=True).map(lambda qs: [q / 1000 for q in qs]),
+    | st.lists(st.integers(0, 1000), min_size=1, max_size=3, unique=True).map(
+        lambda qs: [q / 1000 for q in qs]
+    ),
     "k": st.integers(1, 1000),
     "ddof": st.integers(0, 5),
 }
@@ -29,7 +43,11 @@ def some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 @st.composite
 def aggregate(draw: st.DrawFn, number: int) -> dict[str, Any]:
     function = FUNCTIONS[draw(st.sampled_from(sorted(FUNCTIONS)))]
-    filled = {name: draw(arguments[name]) for name, p in function.parameters.items() if p.required or draw(st.booleans())}
+    filled = {
+        name: draw(arguments[name])
+        for name, p in function.parameters.items()
+        if p.required or draw(st.booleans())
+    }
     return {"fn": function.name, **filled, "as": f"a{number}", **draw(some(where=text))}
 
 
@@ -50,7 +68,9 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
         timezone=st.sampled_from(["UTC", "Asia/Seoul"]),
     )
     keys = draw(st.lists(st.text("xyz", min_size=1, max_size=4), unique=True, max_size=4))
-    bucket = [{"time_bucket": draw(duration), "column": draw(text), "as": "bucket"}] if draw(st.booleans()) else []
+    bucket = (
+        [{"time_bucket": draw(duration), "column": draw(text), "as": "bucket"}] if draw(st.booleans()) else []
+    )
     computed = some(derive=st.just([{"as": "d", "expr": "1"}]), compute=st.just([{"as": "c", "expr": "1"}]))
     rest = some(
         where=st.none() | text,
@@ -63,7 +83,10 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
             indexes=st.just([[f"-{key}"] for key in keys]),
         ),
         options=some(
-            priority=st.integers(0, 9), on_bad_row=st.sampled_from(["fail", "skip"]), chunk_bytes=size, deadline=st.none() | duration
+            priority=st.integers(0, 9),
+            on_bad_row=st.sampled_from(["fail", "skip"]),
+            chunk_bytes=size,
+            deadline=st.none() | duration,
         ),
         limits=some(max_groups=st.integers(1, 10**9), max_bytes=size),
         labels=st.dictionaries(st.text("ab.-_", min_size=1, max_size=5), text, max_size=3),
@@ -99,7 +122,9 @@ def test_the_canonical_json_reads_back_to_an_equal_spec(body):
 
 @given(bodies())
 def test_the_digest_does_not_depend_on_the_order_of_keys_or_on_spacing(body):
-    assert spec_digest(JobSpec.model_validate_json(json.dumps(backwards(body), indent=3))) == spec_digest(read(body))
+    assert spec_digest(JobSpec.model_validate_json(json.dumps(backwards(body), indent=3))) == spec_digest(
+        read(body)
+    )
 
 
 @given(bodies(), st.data())
@@ -118,16 +143,26 @@ def test_specs_have_the_same_digest_exactly_when_they_are_equal(one, other):
 @given(bodies())
 def test_the_canonical_json_is_sorted_and_has_no_spaces(body):
     canonical = canonical_json(read(body))
-    assert canonical == json.dumps(json.loads(canonical), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert canonical == json.dumps(
+        json.loads(canonical), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
 
 
 def test_the_canonical_json_leaves_out_parameters_that_a_function_does_not_have(body):
-    canonical = json.loads(canonical_json(read(body(aggregates=[{"fn": "count"}, {"fn": "std", "column": "a"}]))))
-    assert canonical["aggregates"] == [{"fn": "count", "as": "count"}, {"fn": "std", "column": "a", "ddof": 1, "as": "std_a"}]
+    canonical = json.loads(
+        canonical_json(read(body(aggregates=[{"fn": "count"}, {"fn": "std", "column": "a"}])))
+    )
+    assert canonical["aggregates"] == [
+        {"fn": "count", "as": "count"},
+        {"fn": "std", "column": "a", "ddof": 1, "as": "std_a"},
+    ]
 
 
 def test_a_default_name_written_out_is_the_same_spec(body):
-    plain, named = [{"fn": "sum", "column": "a"}], [{"as": "sum_a", "where": None, "fn": "sum", "column": "a"}]
+    plain, named = (
+        [{"fn": "sum", "column": "a"}],
+        [{"as": "sum_a", "where": None, "fn": "sum", "column": "a"}],
+    )
     assert spec_digest(read(body(aggregates=plain))) == spec_digest(read(body(aggregates=named)))
 
 

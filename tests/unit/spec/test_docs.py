@@ -30,7 +30,9 @@ def test_the_first_example_is_accepted():
 
 
 def test_every_key_is_documented():
-    assert not [key for keys in KEYS.values() for key in keys if f'"{key}"' not in PAGE and f"`{key}`" not in PAGE]
+    assert not [
+        key for keys in KEYS.values() for key in keys if f'"{key}"' not in PAGE and f"`{key}`" not in PAGE
+    ]
 
 
 def test_every_function_is_documented():
@@ -39,7 +41,12 @@ def test_every_function_is_documented():
 
 
 def test_the_page_says_which_keys_are_not_wholly_built():
-    parts: list[tuple[str, type[BaseModel]]] = [("", SourceSpec), ("", CsvOptions), ("", OutputSpec), ("options.", Options)]
+    parts: list[tuple[str, type[BaseModel]]] = [
+        ("", SourceSpec),
+        ("", CsvOptions),
+        ("", OutputSpec),
+        ("options.", Options),
+    ]
     for prefix, part in parts:
         for name, info in part.model_fields.items():
             marked = any(isinstance(mark, Built) for mark in info.metadata)

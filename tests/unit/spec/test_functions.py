@@ -89,7 +89,9 @@ def test_default_names_say_what_was_computed(aggregate, name):
 def test_a_list_of_quantiles_makes_one_column_each():
     from shared.spec.models import AggregateSpec
 
-    aggregate = AggregateSpec.model_validate({"fn": "quantile", "column": "a", "q": [0, 0.5, 0.95, 0.999, 1, 0.29], "as": "x"})
+    aggregate = AggregateSpec.model_validate(
+        {"fn": "quantile", "column": "a", "q": [0, 0.5, 0.95, 0.999, 1, 0.29], "as": "x"}
+    )
     assert aggregate.result_columns == ["x_p0", "x_p50", "x_p95", "x_p99_9", "x_p100", "x_p29"]
 
 

@@ -13,16 +13,42 @@ def test_only_source_group_by_and_aggregates_are_required(accept, reject, body):
 
 
 def test_every_default_is_the_documented_one(accept):
-    spec = accept({"source": {"uris": ["upload:u"]}, "group_by": [], "aggregates": [{"fn": "std", "column": "x"}]})
-    assert (spec.semantics, spec.derive, spec.where, spec.compute, spec.having, spec.labels) == ("sql", (), None, (), None, {})
-    source, csv, output, options, limits = spec.source, spec.source.csv, spec.output, spec.options, spec.limits
+    spec = accept(
+        {"source": {"uris": ["upload:u"]}, "group_by": [], "aggregates": [{"fn": "std", "column": "x"}]}
+    )
+    assert (spec.semantics, spec.derive, spec.where, spec.compute, spec.having, spec.labels) == (
+        "sql",
+        (),
+        None,
+        (),
+        None,
+        {},
+    )
+    source, csv, output, options, limits = (
+        spec.source,
+        spec.source.csv,
+        spec.output,
+        spec.options,
+        spec.limits,
+    )
     assert (source.format, source.compression, source.types, source.timezone) == ("auto", "auto", {}, "UTC")
     assert (csv.delimiter, csv.quote, csv.escape, csv.header) == (",", '"', None, True)
     assert (csv.names, csv.encoding, csv.null_values, csv.comment) == (None, "utf-8", (), None)
-    assert (output.name, output.indexes, output.versions, output.expires, output.on_schema_change) == (None, (), 3, None, "fail")
+    assert (output.name, output.indexes, output.versions, output.expires, output.on_schema_change) == (
+        None,
+        (),
+        3,
+        None,
+        "fail",
+    )
     assert (options.priority, options.on_bad_row, options.max_bad_rows) == (5, "fail", None)
     assert (options.chunk_bytes, options.max_parallel_chunks, options.deadline) == (None, None, None)
-    assert (limits.max_groups, limits.max_bytes, limits.max_chunks, limits.max_state_bytes) == (5_000_000, None, 100_000, 8_589_934_592)
+    assert (limits.max_groups, limits.max_bytes, limits.max_chunks, limits.max_state_bytes) == (
+        5_000_000,
+        None,
+        100_000,
+        8_589_934_592,
+    )
     assert spec.aggregates[0].ddof == 1
 
 
@@ -60,9 +86,19 @@ def test_a_spec_that_is_not_an_object_is_wrong_as_a_whole(reject, whole):
 def test_all_mistakes_are_reported_at_once_each_at_its_own_place(reject):
     wrong = {
         "sauce": 1,
-        "source": {"uris": ["x"], "csv": {"delimiter": "||"}, "types": {"a/b~c": "int"}, "timezone": "Mars/Olympus"},
+        "source": {
+            "uris": ["x"],
+            "csv": {"delimiter": "||"},
+            "types": {"a/b~c": "int"},
+            "timezone": "Mars/Olympus",
+        },
         "group_by": ["ctid", {"time_bucket": "2w", "column": 5}],
-        "aggregates": [{"fn": "avg"}, {"fn": "sum"}, {"fn": "sum", "column": "x", "q": [0.5, "z"]}, {"fn": "count", "ddof": 1}],
+        "aggregates": [
+            {"fn": "avg"},
+            {"fn": "sum"},
+            {"fn": "sum", "column": "x", "q": [0.5, "z"]},
+            {"fn": "count", "ddof": 1},
+        ],
         "output": {"name": '"; DROP', "indexes": [[]], "expires": "soon"},
         "options": {"priority": 10, "chunk_bytes": 0, "deadline": "5 minutes"},
         "limits": {"max_groups": 1.5},
@@ -95,7 +131,14 @@ def test_all_mistakes_are_reported_at_once_each_at_its_own_place(reject):
 
 @pytest.mark.parametrize("at", KEYS)
 def test_an_unknown_key_is_an_error_in_every_object_of_the_spec(reject, body, at):
-    spec = body(derive=[{}], compute=[{}], group_by=[{"column": "ts", "time_bucket": "1h"}], output={}, options={}, limits={})
+    spec = body(
+        derive=[{}],
+        compute=[{}],
+        group_by=[{"column": "ts", "time_bucket": "1h"}],
+        output={},
+        options={},
+        limits={},
+    )
     place, pointer = spec, "#"
     for key in at:
         place, pointer = place.setdefault(key, {}), f"{pointer}/{key}"
@@ -109,7 +152,13 @@ def test_an_unknown_key_is_an_error_in_every_object_of_the_spec(reject, body, at
 
 @pytest.mark.parametrize(
     ("key", "hint"),
-    [("groupby", '"group_by"'), ("agg", '"aggregates"'), ("GROUP_BY", '"group_by"'), ("filter", '"where"'), ("limit", '"limits"')],
+    [
+        ("groupby", '"group_by"'),
+        ("agg", '"aggregates"'),
+        ("GROUP_BY", '"group_by"'),
+        ("filter", '"where"'),
+        ("limit", '"limits"'),
+    ],
 )
 def test_a_misspelt_key_gets_a_guess(reject, body, key, hint):
     assert hint in reject(body(**{key: 1}))[f"#/{key}"]
@@ -125,7 +174,12 @@ def test_no_error_repeats_what_the_user_sent(reject, body):
     secret = "hunter2" * 30
     problems = reject(
         body(
-            source={"uris": [f"ftp//{secret}"], "format": secret, "timezone": secret, "csv": {"quote": secret, "encoding": secret}},
+            source={
+                "uris": [f"ftp//{secret}"],
+                "format": secret,
+                "timezone": secret,
+                "csv": {"quote": secret, "encoding": secret},
+            },
             group_by=[{"time_bucket": secret, "column": [secret]}, {"x": secret}],
             aggregates=[{"fn": secret}, {"fn": "sum", "column": {"a": secret}}],
             where=[secret],
@@ -150,7 +204,9 @@ def test_only_an_integer_is_an_integer(reject, body, value):
 
 @pytest.mark.parametrize("value", [1, 0, "true", None])
 def test_only_true_and_false_are_flags(reject, body, value):
-    assert set(reject(body(source={"uris": ["upload:u"], "csv": {"header": value}}))) == {"#/source/csv/header"}
+    assert set(reject(body(source={"uris": ["upload:u"], "csv": {"header": value}}))) == {
+        "#/source/csv/header"
+    }
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED))
@@ -161,13 +217,22 @@ def test_a_name_that_every_result_table_has_is_refused_for_keys_and_aggregates(r
 
 def test_a_result_column_has_at_most_63_bytes_however_it_came_by_its_name(accept, reject, body):
     accept(body(group_by=["가" * 21], aggregates=[{"fn": "count", "as": "a" * 63}]))
-    long = [{"fn": "count", "as": "a" * 64}, {"fn": "sum", "column": "b" * 60}, {"fn": "count", "as": "a\0"}, {"fn": "count", "as": ""}]
+    long = [
+        {"fn": "count", "as": "a" * 64},
+        {"fn": "sum", "column": "b" * 60},
+        {"fn": "count", "as": "a\0"},
+        {"fn": "count", "as": ""},
+    ]
     problems = reject(body(group_by=["가" * 22], aggregates=long))
     assert set(problems) == {"#/group_by/0", *(f"#/aggregates/{i}/as" for i in range(4))}
 
 
 def test_two_result_columns_may_not_share_a_name(reject, body):
-    twice = [{"fn": "count"}, {"fn": "count", "column": "x", "as": "count"}, {"fn": "sum", "column": "x", "as": "carrier"}]
+    twice = [
+        {"fn": "count"},
+        {"fn": "count", "column": "x", "as": "count"},
+        {"fn": "sum", "column": "x", "as": "carrier"},
+    ]
     problems = reject(body(group_by=["carrier", "carrier"], aggregates=twice))
     assert set(problems) == {"#/group_by/1", "#/aggregates/1/as"}
     assert set(reject(body(aggregates=twice))) == {"#/aggregates/1/as", "#/aggregates/2/as"}
@@ -175,13 +240,20 @@ def test_two_result_columns_may_not_share_a_name(reject, body):
 
 def test_result_names_are_compared_whatever_else_is_wrong(reject, body):
     twice = [{"fn": "count"}, {"fn": "count"}]
-    assert set(reject(body(source={}, aggregates=twice, nonsense=1))) == {"#/source/uris", "#/aggregates/1/as", "#/nonsense"}
+    assert set(reject(body(source={}, aggregates=twice, nonsense=1))) == {
+        "#/source/uris",
+        "#/aggregates/1/as",
+        "#/nonsense",
+    }
 
 
 def test_there_are_zero_to_32_group_keys_and_at_least_one_aggregate(accept, reject, body):
     accept(body(group_by=[]))
     accept(body(group_by=[f"k{i}" for i in range(32)]))
-    assert set(reject(body(group_by=[f"k{i}" for i in range(33)], aggregates=[]))) == {"#/group_by", "#/aggregates"}
+    assert set(reject(body(group_by=[f"k{i}" for i in range(33)], aggregates=[]))) == {
+        "#/group_by",
+        "#/aggregates",
+    }
 
 
 def test_indexes_name_columns_of_the_result(accept, reject, body):
@@ -191,14 +263,18 @@ def test_indexes_name_columns_of_the_result(accept, reject, body):
     assert 'did you mean "carrier"?' in problems["#/output/indexes/0/0"]
 
 
-@pytest.mark.parametrize("name", ["", "A", "1a", "_a", "a-b", "a" * 49, "a\n", 'x"; DROP SCHEMA results; --', "é"])
+@pytest.mark.parametrize(
+    "name", ["", "A", "1a", "_a", "a-b", "a" * 49, "a\n", 'x"; DROP SCHEMA results; --', "é"]
+)
 def test_a_result_name_is_a_plain_identifier(reject, body, name):
     assert set(reject(body(output={"name": name}))) == {"#/output/name"}
 
 
 def test_csv_characters_are_single_and_differ(reject, body):
     for delimiter in ("", ",,", "\n", "\r", "\0", '"', 5):
-        assert set(reject(body(source={"uris": ["upload:u"], "csv": {"delimiter": delimiter}}))) == {"#/source/csv/delimiter"}
+        assert set(reject(body(source={"uris": ["upload:u"], "csv": {"delimiter": delimiter}}))) == {
+            "#/source/csv/delimiter"
+        }
     for changes, pointers in (
         ({"escape": '"'}, {"escape"}),
         ({"comment": ","}, {"comment"}),
@@ -208,7 +284,9 @@ def test_csv_characters_are_single_and_differ(reject, body):
         ({"escape": "\n"}, {"escape"}),
         ({"comment": "\r"}, {"comment"}),
     ):
-        assert set(reject(body(source={"uris": ["upload:u"], "csv": changes}))) == {f"#/source/csv/{name}" for name in pointers}
+        assert set(reject(body(source={"uris": ["upload:u"], "csv": changes}))) == {
+            f"#/source/csv/{name}" for name in pointers
+        }
 
 
 def test_an_encoding_has_one_name_and_an_unknown_one_is_told_which_there_are(accept, reject, body):
@@ -234,8 +312,13 @@ def test_a_special_character_may_not_be_a_part_of_another_one(accept, reject, bo
     def csv(**options):
         return body(source={"uris": ["upload:u"], "csv": options})
 
-    assert set(reject(csv(encoding="gbk", delimiter="|", escape="\\"))) == {"#/source/csv/delimiter", "#/source/csv/escape"}
-    assert "convert the files to UTF-8" in reject(csv(encoding="gb18030", comment="0"))["#/source/csv/comment"]
+    assert set(reject(csv(encoding="gbk", delimiter="|", escape="\\"))) == {
+        "#/source/csv/delimiter",
+        "#/source/csv/escape",
+    }
+    assert (
+        "convert the files to UTF-8" in reject(csv(encoding="gb18030", comment="0"))["#/source/csv/comment"]
+    )
     accept(csv(encoding="euc-kr", delimiter="|", escape="\\"))
     accept(csv(encoding="cp949", delimiter="|", escape="\\", comment="#"))
     accept(csv(encoding="utf-16", delimiter="|", escape="\\"))

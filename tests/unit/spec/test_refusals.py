@@ -48,7 +48,9 @@ def test_a_mistake_anywhere_wins_over_what_is_not_built(reject, body, pointer, c
 
 def test_every_function_is_accepted_with_its_parameters_and_refused_without(accept, reject, body):
     for fn, function in FUNCTIONS.items():
-        needed = {name: ARGUMENTS[name] for name, parameter in function.parameters.items() if parameter.required}
+        needed = {
+            name: ARGUMENTS[name] for name, parameter in function.parameters.items() if parameter.required
+        }
         accept(body(aggregates=[{"fn": fn, **needed}]))
         if needed:
             assert set(reject(body(aggregates=[{"fn": fn}]))) == {f"#/aggregates/0/{name}" for name in needed}
@@ -62,20 +64,44 @@ def test_everything_that_is_not_built_is_named_at_once(reject, body):
         "options": {"max_parallel_chunks": 2, "on_bad_row": "skip"},
     }
     refusal = reject(body(**changes), NotSupported)
-    assert set(refusal) == {"#/where", "#/having", "#/derive", "#/options/max_parallel_chunks", "#/options/on_bad_row"}
+    assert set(refusal) == {
+        "#/where",
+        "#/having",
+        "#/derive",
+        "#/options/max_parallel_chunks",
+        "#/options/on_bad_row",
+    }
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"derive": [], "where": None, "compute": [], "having": None},
-        {"source": source(format="csv", compression="gzip", csv={"delimiter": "\t", "quote": "'", "null_values": ["NA", ""]})},
+        {
+            "source": source(
+                format="csv",
+                compression="gzip",
+                csv={"delimiter": "\t", "quote": "'", "null_values": ["NA", ""]},
+            )
+        },
         {"source": source(format="parquet")},
         {"source": source(csv={"encoding": "UTF8"})},
         {"source": source(csv={"encoding": "latin-1", "quote": None, "escape": "\\", "comment": "#"})},
-        {"source": source(types={"a": "bool", "b": "date", "c": "decimal(38,38)", "d": "timestamp"}, timezone="Asia/Seoul")},
-        {"semantics": "pandas", "output": {"name": "a_1", "versions": 1}, "options": {"priority": 0, "chunk_bytes": 1}},
-        {"limits": {"max_groups": 1, "max_bytes": 1, "max_chunks": 1, "max_state_bytes": 1}, "labels": {"team": "성장"}},
+        {
+            "source": source(
+                types={"a": "bool", "b": "date", "c": "decimal(38,38)", "d": "timestamp"},
+                timezone="Asia/Seoul",
+            )
+        },
+        {
+            "semantics": "pandas",
+            "output": {"name": "a_1", "versions": 1},
+            "options": {"priority": 0, "chunk_bytes": 1},
+        },
+        {
+            "limits": {"max_groups": 1, "max_bytes": 1, "max_chunks": 1, "max_state_bytes": 1},
+            "labels": {"team": "성장"},
+        },
         {"options": {"on_bad_row": "fail", "max_bad_rows": None, "deadline": "15m"}},
     ],
 )

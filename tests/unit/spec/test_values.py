@@ -10,14 +10,34 @@ from shared.spec.uris import check_uri, file_path
 
 
 @pytest.mark.parametrize(
-    ("text", "length"), [("90s", {"seconds": 90}), ("15m", {"minutes": 15}), ("1h", {"hours": 1}), ("30d", {"days": 30})]
+    ("text", "length"),
+    [("90s", {"seconds": 90}), ("15m", {"minutes": 15}), ("1h", {"hours": 1}), ("30d", {"days": 30})],
 )
 def test_a_duration_is_a_number_and_a_unit(text, length):
     assert parse_duration(text) == timedelta(**length)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0s", "01h", "1", "h", "1.5h", "-1h", "1 h", "1H", "1w", "1mo", "1h30m", "PT1H", "1h\n", "9999999999d", "٣h", "3651d"]
+    "text",
+    [
+        "",
+        "0s",
+        "01h",
+        "1",
+        "h",
+        "1.5h",
+        "-1h",
+        "1 h",
+        "1H",
+        "1w",
+        "1mo",
+        "1h30m",
+        "PT1H",
+        "1h\n",
+        "9999999999d",
+        "٣h",
+        "3651d",
+    ],
 )
 def test_durations_are_written_one_way(text):
     with pytest.raises(ValueError, match="90s, 15m, 1h or 30d"):
@@ -33,7 +53,15 @@ def test_buckets_are_durations_or_calendar_units():
 
 
 @pytest.mark.parametrize(
-    "uri", ["upload:upl_01h", "file:///data/*.csv.gz", "file:///a b/한글.csv", "file:///100%25.csv", "s3://bucket/key", "https://h/x?y"]
+    "uri",
+    [
+        "upload:upl_01h",
+        "file:///data/*.csv.gz",
+        "file:///a b/한글.csv",
+        "file:///100%25.csv",
+        "s3://bucket/key",
+        "https://h/x?y",
+    ],
 )
 def test_sources_are_uris(uri):
     assert check_uri(uri) == uri
