@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, Literal, Self
 
+from shared.core.retry import Charge
 from shared.core.timings import Timings
 from shared.db.jobs import PARTIALS, end, finish_ending
 from shared.db.jobs import SQL as JOBS
@@ -17,7 +18,6 @@ from shared.fault_points import reached
 
 Kind = Literal["plan", "chunk", "merge", "publish"]
 INSERT_BATCH = 1000
-Charge = Literal["death", "crash", "error", "memory", "preemption", "nothing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,18 @@ class Lease:
     @property
     def fence(self) -> tuple[int, int, str]:
         return self.id, self.attempt, self.worker
+
+    @property
+    def counts(self) -> dict[Charge, int]:
+        """How many leases of the unit ended before this one, by charge; all, where a charge has no count."""
+        return {
+            Charge.DEATH: self.deaths,
+            Charge.CRASH: self.crashes,
+            Charge.ERROR: self.errors,
+            Charge.MEMORY: self.ooms,
+            Charge.PREEMPTION: self.attempt - 1,
+            Charge.NOTHING: self.attempt - 1,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +221,7 @@ class UnitStore:
         """Return a lease that its worker never heard of: the answer to the claim was lost."""
         async with self._pool.transaction() as tx:
             job_id = await tx.fetchval(JOBS.lock_of_unit, unit)
-            await tx.execute(SQL.give_back, unit, attempt, worker, timedelta(), None, "nothing")
+            await tx.execute(SQL.give_back, unit, attempt, worker, timedelta(), None, Charge.NOTHING)
         if job_id is not None:
             await finish_ending(self._pool, job_id)
 

@@ -1,6 +1,7 @@
 """Two of everything at once, on real Postgres: whatever meets, each unit counts once and each job ends once."""
 
 import asyncio
+import time
 from contextlib import suppress
 from datetime import timedelta
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 import asyncpg
 import pytest
 
+from shared.core.timings import Timings
 from shared.db.statements import Statements
 from shared.errors import AlreadyDone, DatabaseUnavailable, LeaseLost
 from tests.support.store import World
@@ -17,11 +19,10 @@ from worker_service.units.persist import persist
 ROUNDS = 10
 
 
-def sweeper(world, url):
+def sweeper(world, url, timings=None, clock=time.time):
     """A sweeper of a worker process of its own."""
     other = World(url)
-    ctx = SimpleNamespace(timings=world.timings, units=other.units, jobs=other.jobs, merging=other.merging)
-    return Sweeper(ctx), other
+    return Sweeper(other.jobs, other.units, other.advance, timings or world.timings, clock), other
 
 
 # fault matrix: 37
@@ -255,14 +256,11 @@ async def test_no_statement_takes_a_point_in_time_so_a_workers_clock_decides_not
 # fault matrix: 44
 @pytest.mark.parametrize("step", [-600, 600])
 async def test_a_sweepers_clock_that_steps_makes_it_wait_for_the_grace_and_expires_nothing_early(
-    world, database_url, monkeypatch, step
+    world, database_url, step
 ):
     lease = await world.leased("dead")
-    world.timings = world.timings.scaled(1)
-    sweeping, other = sweeper(world, database_url)
     clock = SimpleNamespace(at=1_000_000.0)
-    monkeypatch.setattr("worker_service.maintenance.sweeper.time", SimpleNamespace(time=lambda: clock.at))
-    sweeping._ctx.timings = type(world.timings)()
+    sweeping, other = sweeper(world, database_url, Timings(), lambda: clock.at)
 
     async def sweep(seconds):
         for _ in range(seconds):

@@ -4,7 +4,6 @@ import asyncio
 import os
 import time
 from datetime import timedelta
-from types import SimpleNamespace
 
 import asyncpg
 import psycopg
@@ -15,8 +14,9 @@ from shared.db.pool import connect
 from shared.db.pruning import BATCH, PruneStore
 from shared.db.uploads import UploadStore
 from shared.ids import new_id
+from shared.storage.uploads import UploadFiles
 from tests.support.gateway import finish_job, insert_job, publish
-from worker_service.maintenance.pruner import Pruner
+from worker_service.maintenance.pruner import Pruned, Pruner
 
 HOUR = timedelta(hours=1)
 SHORT = Retention(
@@ -37,10 +37,10 @@ class World:
         self.uploads = UploadStore(pool)
 
     def pruner(self) -> Pruner:
-        return Pruner(SimpleNamespace(pool=self.pool, settings=self.settings), SHORT)
+        return Pruner(PruneStore(self.pool), UploadFiles(self.settings.storage), SHORT)
 
-    async def prune(self) -> None:
-        await self.pruner().run_once()
+    async def prune(self) -> Pruned:
+        return await self.pruner().run_once()
 
     async def sql(self, statement, *arguments):
         async with self.pool.connection() as connection:

@@ -18,7 +18,7 @@ from shared.db.jobs import PARTIALS, UNITS
 from shared.db.jobs import SQL as JOBS
 from shared.db.pruning import SQL as PRUNING
 from shared.db.workers import SQL as WORKERS
-from tests.support.protocol import LONG_MERGE_BYTES, LONG_PUBLISH_ROWS, MERGE_BYTES, World, logical_time
+from tests.support.protocol import LONG_MERGE_BYTES, LONG_PUBLISH_ROWS, MERGE_BYTES, World
 from tests.support.rules import ProtocolMachine
 
 EXAMPLES = int(os.environ.get("GRISTMILL_HYPOTHESIS_EXAMPLES", "20"))
@@ -33,7 +33,6 @@ def world(database_url, monkeypatch, tmp_path):
     monkeypatch.setattr("shared.core.planning.LONG_PUBLISH_ROWS", LONG_PUBLISH_ROWS)
     monkeypatch.setattr("shared.core.planning.ROW_BYTES", 2**40)
     monkeypatch.setattr("shared.db.merging.PIECE_COST_BYTES", 0)
-    monkeypatch.setattr("worker_service.maintenance.sweeper.time", logical_time(world.clock))
     monkeypatch.setattr("shared.db.jobs.new_id", world.new_id)
     yield world
     world.close()

@@ -44,6 +44,10 @@ class Clock:
             connection.execute(statement)
         connection.execute("INSERT INTO clock.reading VALUES (%s, %s)", (self.now, self.started))
 
+    def seconds(self) -> float:
+        """As `time.time`."""
+        return self.now.timestamp()
+
     def advance(self, by: timedelta) -> None:
         self._set(self.now + by, self.started)
 

@@ -265,7 +265,7 @@ class ProtocolSteps(RuleBasedStateMachine):
         for worker in self.workers:
             await self.beat(worker)
         await self.workers[0].patient.sweeper.run_once()
-        await self.workers[0].stores.ring()
+        await self.workers[0].stores.dispatcher.run_once()
         mine = [(lease, stores) for lease, stores in self.leases if judge.holds(self.now, lease)]
         for lease, stores in mine:
             await self.finish(lease, stores)

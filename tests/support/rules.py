@@ -280,7 +280,7 @@ class ProtocolMachine(Wishes):
 
     @step_rule(worker=WORKER)
     def dispatch(self, worker):
-        _, before, changes = self.step(self.workers[worker].stores.ring())
+        _, before, changes = self.step(self.workers[worker].stores.dispatcher.run_once())
         rung = {key for _, key in changes}
         self.check({table for table, _ in changes} <= {"units"}, changes)
         self.check_rung(before, rung)
