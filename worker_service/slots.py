@@ -108,7 +108,7 @@ class Slots:
             self._running.pop(key, None)
         if again is not None:
             asyncio.get_running_loop().call_later(again.total_seconds(), self.new_units.set)
-        elif UnitKind(lease.kind) is UnitKind.PLAN:
+        elif lease.kind is UnitKind.PLAN:
             self.new_units.set()
 
     async def _next(self, last: Lease, *, go_on: bool) -> Lease | None:

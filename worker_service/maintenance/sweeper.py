@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from shared.core.lifecycle import UnitKind
 from shared.core.retry import GiveBack, cause_of, decide
 from shared.core.timings import Timings
 from shared.db.jobs import JobStore
-from shared.db.units import Lease, UnitStore
+from shared.db.units import LeasedUnit, UnitStore
 from shared.errors import DeadlineExceeded, GristmillError, TransientError, WorkerLost
 from shared.fault_points import reached
 from shared.loops import Report
@@ -71,12 +70,12 @@ class Sweeper:
         self._last = now
         return now - self._steady_since >= self._timings.grace.total_seconds()
 
-    async def _take_back(self, lease: Lease, *, worker_died: bool) -> str:
+    async def _take_back(self, lease: LeasedUnit, *, worker_died: bool) -> str:
         log.warning(
             "lease.expired", unit=lease.id, job=lease.job_id, worker=lease.worker, worker_died=worker_died
         )
         error = _died(lease) if worker_died else _late(lease)
-        decision = decide(UnitKind(lease.kind), lease.counts, cause_of(error), self._timings)
+        decision = decide(lease.kind, lease.counts, cause_of(error), self._timings)
         if isinstance(decision, GiveBack):
             await self._units.give_back(lease, decision.charge, delay=decision.delay)
             return "given_back"
@@ -98,9 +97,9 @@ class Sweeper:
         return None
 
 
-def _died(lease: Lease) -> GristmillError:
+def _died(lease: LeasedUnit) -> GristmillError:
     return WorkerLost(f"{lease.kind} {lease.no} was given up: its worker died {lease.deaths + 1} times")
 
 
-def _late(lease: Lease) -> GristmillError:
+def _late(lease: LeasedUnit) -> GristmillError:
     return DeadlineExceeded(f"{lease.kind} {lease.no} never finished within its deadline")

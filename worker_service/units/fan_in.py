@@ -3,11 +3,11 @@
 import structlog
 
 from shared.core.lifecycle import JobState
+from shared.core.plan import schema_of
 from shared.core.retry import Cause, exhausted
 from shared.errors import FatalError, InternalError, Interruption, TransientError, UsageError
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
-from shared.spec.types import Schema
 from worker_service.context import Context
 from worker_service.units import publish
 
@@ -22,12 +22,12 @@ async def advance(ctx: Context, job_id: str) -> bool:
     """
     if await ctx.merging.unfinished(job_id):
         return False
-    row = await ctx.units.work(job_id)
-    if row["plan"] is None or row["state"] != JobState.RUNNING:
+    row = await ctx.jobs.work(job_id)
+    if row.plan is None or row.state != JobState.RUNNING:
         return False
     try:
-        spec = JobSpec.model_validate(row["spec"])
-        columns = publish.result_columns(bind(spec, Schema.from_json(row["plan"]["schema"])))
+        spec = JobSpec.model_validate(row.spec)
+        columns = publish.result_columns(bind(spec, schema_of(row.plan.schema)))
         return await ctx.merging.advance(
             job_id, columns, spec.limits.max_state_bytes, len(spec.output.indexes)
         )
@@ -39,6 +39,6 @@ async def advance(ctx: Context, job_id: str) -> bool:
         log.exception("fan_in.bug", job=job_id)
         tries = await ctx.jobs.charge_fan_in(job_id)
         if tries and exhausted(Cause.FAN_IN_FAILED, tries - 1):
-            why = InternalError(f"The step after {row['phase']} failed {tries} times: {str(error)[:200]}")
+            why = InternalError(f"The step after {row.phase} failed {tries} times: {str(error)[:200]}")
             await ctx.jobs.fail(job_id, why.problem())
     return False

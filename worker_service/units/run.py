@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from shared.core.lifecycle import UnitKind
+from shared.core.plan import ChunkPayload, PlanPayload
 from shared.core.retry import Cause, Charge, Fail, GiveBack, PlanAgain, cause_of, decide
 from shared.db.units import Lease
 from shared.errors import (
@@ -46,7 +47,7 @@ async def run_unit(ctx: Context, lease: Lease, child: Child) -> timedelta | None
 
 async def _do(ctx: Context, lease: Lease, child: Child) -> None:
     work = await ctx.work(lease)
-    match UnitKind(lease.kind):
+    match lease.kind:
         case UnitKind.PLAN:
             await plan.run(ctx, lease, work, child)
         case UnitKind.CHUNK:
@@ -80,8 +81,8 @@ async def settle(ctx: Context, lease: Lease, error: GristmillError) -> timedelta
     Returns the time after which the unit may be claimed again; None if it was not given back.
     """
     cause = cause_of(error)
-    guessed = bool(lease.payload.get("guessed"))
-    match decide(UnitKind(lease.kind), lease.counts, cause, ctx.timings, guessed=guessed):
+    guessed = isinstance(lease.payload, ChunkPayload) and lease.payload.guessed
+    match decide(lease.kind, lease.counts, cause, ctx.timings, guessed=guessed):
         case GiveBack(charge, delay):
             log.warning("unit.again", **_about(lease), charge=charge, error=error.detail)
             await _commit(
@@ -91,7 +92,7 @@ async def settle(ctx: Context, lease: Lease, error: GristmillError) -> timedelta
         case PlanAgain():
             log.warning("job.planned_again", **_about(lease), code=error.code, error=error.detail)
             try:
-                await _commit(ctx, lambda: ctx.units.plan_again(lease, {"prove": True}))
+                await _commit(ctx, lambda: ctx.units.plan_again(lease, PlanPayload(prove=True)))
             except (LeaseLost, TransientError) as other:
                 return await settle(ctx, lease, other)
         case Fail():
@@ -115,9 +116,7 @@ def _final(ctx: Context, lease: Lease, cause: Cause, error: GristmillError) -> G
             return CorruptFile(f"{damaged}. {error.detail}")
         case Cause.OUT_OF_MEMORY:
             limit, batch = ctx.settings.slot_memory_bytes, chunk.batch_bytes(ctx, lease)
-            tried = (
-                f", even with batches of {batch:,} bytes" if UnitKind(lease.kind) is UnitKind.CHUNK else ""
-            )
+            tried = f", even with batches of {batch:,} bytes" if lease.kind is UnitKind.CHUNK else ""
             cure = "raise GRISTMILL_SLOT_MEMORY_BYTES, or make fewer or smaller groups"
             return OutOfMemory(
                 f"{lease.kind} {lease.no} needs more memory than the {limit:,} bytes of a slot{tried}: {cure}"
