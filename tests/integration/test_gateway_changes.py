@@ -12,8 +12,8 @@ PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail"
 
 
 SLOW = """
-CREATE FUNCTION referee.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1.5); RETURN NEW; END $$;
-CREATE TRIGGER slow BEFORE UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTION referee.slow();
+CREATE FUNCTION checks.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1.5); RETURN NEW; END $$;
+CREATE TRIGGER slow BEFORE UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTION checks.slow();
 """
 
 

@@ -172,16 +172,16 @@ async def test_a_job_that_is_cancelled_while_its_last_chunk_fans_in_ends_once(wo
 # --- Postgres asks to try again ---------------------------------------------------------------------------------------
 
 INJECT = """
-CREATE SEQUENCE referee.faults;
-CREATE FUNCTION referee.fault() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE SEQUENCE checks.faults;
+CREATE FUNCTION checks.fault() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF nextval('referee.faults') <= 2 THEN
+    IF nextval('checks.faults') <= 2 THEN
         RAISE EXCEPTION 'injected' USING ERRCODE = '{code}';
     END IF;
     RETURN NULL;
 END $$;
 CREATE TRIGGER fault AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.kind = '{kind}')
-EXECUTE FUNCTION referee.fault();
+EXECUTE FUNCTION checks.fault();
 """
 
 

@@ -31,7 +31,7 @@ class Injected:
         return self.begun <= ended and begun <= self.ended
 
 
-class Nemesis:
+class Injector:
     """The same seed draws the same faults in the same order with the same pauses between them."""
 
     def __init__(self, cluster: Cluster, watch: Watch, seed: int, every: float, kinds: list[str]) -> None:
@@ -42,7 +42,7 @@ class Nemesis:
         self.skipped: Counter[str] = Counter()
 
     # fault matrix: 55
-    def rage(self, until: Callable[[], bool]) -> None:
+    def inject(self, until: Callable[[], bool]) -> None:
         """Inject faults until told to stop; then heal them all.
 
         Runs in the main thread, which starts every process.

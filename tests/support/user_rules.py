@@ -13,7 +13,7 @@ MAX_JOBS = 4
 PICK = st.integers(0, 11)
 
 
-class Wishes(ProtocolSteps):
+class UserRules(ProtocolSteps):
     def job(self, pick):
         """The newest first."""
         jobs = list(self.now.jobs.values())[::-1]
