@@ -1,4 +1,4 @@
-"""Every named point of the code, met by kill, error, freeze and lost connections: every job still ends once, with the same bits.
+"""Kill, error, freeze and lost connections at every named point: each job ends once, with the same bits.
 
 `make test` runs every point with kill, and a sample of the rest that FAULT_SEED chooses. FAULT_SWEEP=full
 runs all of it.
@@ -43,7 +43,7 @@ PATIENCE = 1500.0 if FULL else 400.0
 
 
 def widening(rows: int = 80_000) -> str:
-    """Whole numbers, but for one where the plan takes no sample: every chunk is read again with the wider type."""
+    """Whole numbers but one, of which the plan takes no sample: all chunks are read again, widened."""
     lines = [f"key{i % 10},{10**9 + i}\n" for i in range(rows)]
     lines[rows // 16 * 9 - 5] = "key1,2000000000.5\n"
     return "k,v\n" + "".join(lines)

@@ -1,4 +1,4 @@
-"""Heartbeat, sign-off and sweeper while something else is stuck: no unit is charged, and nothing else waits."""
+"""Heartbeat, sign-off and sweeper while something else is stuck: nothing is charged, nothing waits."""
 
 import asyncio
 from datetime import timedelta
@@ -114,7 +114,8 @@ async def cancelled_without_an_end(world):
     lease = await world.leased()
     await world.jobs.cancel("default", lease.job_id)
     await world.value(
-        "UPDATE gristmill.units SET state = 'cancelled', finished_at = now(), deadline_at = NULL WHERE id = $1 RETURNING 1",
+        "UPDATE gristmill.units SET state = 'cancelled', finished_at = now(), deadline_at = NULL"
+        " WHERE id = $1 RETURNING 1",
         lease.id,
     )
     return lease.job_id

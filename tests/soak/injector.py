@@ -18,7 +18,10 @@ POLL = 0.02
 
 @dataclass
 class Injected:
-    """One fault: what, to whom, from when to when (seconds since the epoch), and whose unit was in the hands of a struck process."""
+    """One fault with its target. `begun` and `ended` are seconds since the epoch.
+
+    `struck` names the jobs of the units that a struck process held.
+    """
 
     kind: str
     target: str
@@ -92,9 +95,8 @@ class Injector:
 
     def _note(self, what: str, fault: Injected) -> None:
         with (self._cluster.folder / "logs" / "faults.log").open("a") as log:
-            log.write(
-                f"{time.strftime('%H:%M:%S')}.{int(time.time() % 1 * 1000):03d} {what} {fault.kind} {fault.target}\n"
-            )
+            at = f"{time.strftime('%H:%M:%S')}.{int(time.time() % 1 * 1000):03d}"
+            log.write(f"{at} {what} {fault.kind} {fault.target}\n")
 
     def revive(self) -> None:
         """A service that ended on its own is a finding, but the rest shall go on."""

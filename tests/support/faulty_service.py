@@ -1,4 +1,4 @@
-"""Services that meet their faults at named points, one after the other, and are started again when one kills them."""
+"""Services that meet faults at named points, one after the other, and are started again after a kill."""
 
 import json
 import signal
@@ -21,7 +21,10 @@ ZOMBIE_SECONDS = 3 * Timings().scaled(0.1).lease.total_seconds()
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`action` is one of the point's own, or "cut_postgres" or "cut_redis": the process stops there, loses its connections, and goes on."""
+    """`action` is one of the point's own, or "cut_postgres" or "cut_redis".
+
+    At a cut the process stops, loses its connections, and goes on.
+    """
 
     point: str
     passing: int

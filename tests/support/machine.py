@@ -1,4 +1,7 @@
-"""The part of the protocol's state machine that is no rule: one step and its judgement, what a step was expected to do, the end of a run."""
+"""The steps of the protocol's state machine: each is run, and checked against what it had to do.
+
+At the end of a run every job comes to its end.
+"""
 
 import asyncio
 from collections.abc import Coroutine
@@ -81,7 +84,7 @@ class ProtocolSteps(RuleBasedStateMachine):
         return self.world.messages
 
     def step(self, operation: Coroutine[Any, Any, Any]) -> tuple[Any, Snapshot, set[tuple[str, Any]]]:
-        """Run it and judge the database: its answer or its error, the rows before, and what changed."""
+        """Run it and check the database: its answer or its error, the rows before, and what changed."""
         try:
             answer = self.world.run(operation)
         except GristmillError as error:
@@ -132,7 +135,8 @@ class ProtocolSteps(RuleBasedStateMachine):
         )
         self.check_fair(before, unit, fit)
         note(
-            f"  {worker.id} leased {lease.kind} {lease.no} of {lease.job_id}, unit {lease.id} attempt {lease.attempt}{'' if heard else ', unheard'}"
+            f"  {worker.id} leased {lease.kind} {lease.no} of {lease.job_id}, unit {lease.id}"
+            f" attempt {lease.attempt}{'' if heard else ', unheard'}"
         )
         if heard:
             self.leases.append((lease, worker.stores))
@@ -156,7 +160,8 @@ class ProtocolSteps(RuleBasedStateMachine):
         due, again = self.may_commit(lease), invariants.done_by(before, lease)
         answer, _, changes = self.step(stores.commit(lease, chunks))
         note(
-            f"  commit of {lease.kind} {lease.no} of {lease.job_id}, attempt {lease.attempt}: {answer or 'done'}"
+            f"  commit of {lease.kind} {lease.no} of {lease.job_id}, attempt {lease.attempt}:"
+            f" {answer or 'done'}"
         )
         if answer is not None:
             refused = isinstance(answer, LeaseLost) or (lease.kind == "publish" and not due)

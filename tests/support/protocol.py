@@ -1,4 +1,6 @@
-"""The unit protocol on real Postgres with a logical clock and with work that costs nothing: states are a few bytes, and say who wrote them.
+"""The unit protocol on real Postgres, with a logical clock and with work that costs nothing.
+
+States are a few bytes, and name the unit and attempt that wrote them.
 
 A chunk has one row in each of three buckets; a merge writes a row of the result for each that lies in its
 range. So a published table shows which chunk counted, and how often.
@@ -86,7 +88,7 @@ def pieces(lease: Lease) -> list[Piece]:
 
 
 class Messages(list[tuple[int, int]]):
-    """In place of Redis: (unit, number of the ring), to be delivered in any order, any number of times, or never."""
+    """In place of Redis: (unit, number of the ring), delivered in any order, any number of times or never."""
 
     async def begin_turn(self, _period: timedelta) -> int:
         return len(self)
@@ -273,7 +275,10 @@ class World:
         return f"{prefix}_{next(self._ids):03}"
 
     def stores(self, state_version: int, *, waits: bool = False) -> Stores:
-        """Without *waits*, a statement that meets another transaction's lock gives up soon: the test's own commits may be open."""
+        """Without *waits*, a statement that meets another transaction's lock gives up soon.
+
+        The test's own commits may be open.
+        """
         return Stores(self._pools[waits], state_version, self.messages, self._storage, self.clock.seconds)
 
     def run(self, operation: Coroutine[Any, Any, Any]) -> Any:

@@ -11,7 +11,7 @@ from shared.loops import Report, Service, end, forever, wait
 
 
 async def test_a_task_that_loses_its_first_cancellation_is_ended_by_the_next():
-    """As redis-py's are on Python 3.11: a gateway once never stopped, for its doorbell was just being rung."""
+    """As redis-py's are on Python 3.11: a gateway that was just ringing its doorbell never stopped."""
     lost = []
 
     async def deaf_once():

@@ -152,7 +152,7 @@ async def test_a_unit_that_is_cancelled_goes_back_uncharged():
     assert ctx.units.charges == ["nothing"]
 
 
-async def test_each_try_after_running_out_of_memory_has_half_the_batch_and_the_last_is_the_one_that_is_named():
+async def test_each_try_after_running_out_of_memory_has_half_the_batch_and_the_last_one_is_named():
     ctx = context()
     tries = [lease(kind="chunk", ooms=ooms, attempt=ooms + 1) for ooms in range(5)]
     for one in tries:
@@ -206,7 +206,7 @@ async def test_who_cannot_plan_again_as_when_another_one_has_done_so_gives_its_u
 
 
 @pytest.mark.parametrize("kind", ["plan", "chunk"])
-async def test_a_binary_file_that_crashes_its_reader_a_second_time_is_corrupt_and_any_other_unit_has_a_third_try(
+async def test_a_binary_file_that_crashes_its_reader_twice_is_corrupt_and_any_other_unit_has_a_third_try(
     kind,
 ):
     ctx = context()

@@ -1,4 +1,4 @@
-"""The sweeper: takes back expired leases, repairs lost fan-ins and ends, and fails jobs past their deadline."""
+"""The sweeper: takes back expired leases, repairs lost fan-ins, and fails jobs past their deadline."""
 
 import time
 from collections import Counter
