@@ -153,7 +153,7 @@ Decision = GiveBack | PlanAgain | Fail
 def decide(
     kind: UnitKind, before: Mapping[Charge, int], cause: Cause, timings: Timings, *, guessed: bool = False
 ) -> Decision:
-    """What becomes of a unit of *kind*, one of whose leases has ended by *cause*.
+    """The next step of a unit of *kind*, after one of its leases has ended by *cause*.
 
     *before*: how many of its leases ended before, by charge; for a charge that has no count of its own, how
     many there were in all. *guessed*: its plan was not proven.

@@ -1,4 +1,4 @@
-"""The doorbell against a real server: what it refuses, what it leaves behind, and whom it wakes."""
+"""The doorbell against a real server: what it refuses, what it leaves behind, and which worker it wakes."""
 
 import asyncio
 import pickle

@@ -158,10 +158,10 @@ async def test_pausing_twice_and_resuming_twice_changes_nothing_more(world):
 
 
 @pytest.mark.parametrize("change", ["pause", "resume", "cancel", "retry"])
-async def test_nobody_changes_a_job_of_another_tenant(world, change):
+async def test_no_tenant_changes_a_job_of_another(world, change):
     job, _ = await world.submit()
 
-    assert await getattr(world.jobs, change)("somebody", job.id) is None
+    assert await getattr(world.jobs, change)("other", job.id) is None
     assert await world.jobs.get("default", job.id) == job
 
 

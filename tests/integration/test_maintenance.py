@@ -81,7 +81,7 @@ async def test_a_unit_past_its_deadline_stays_its_workers_until_the_sweeper_char
     lease = await world.leased()
     await world.value("UPDATE gristmill.units SET deadline_at = now() - interval '1 second' RETURNING 1")
     assert await world.beat() == {(lease.id, lease.attempt): True}, (
-        "whom it is taken from uncharged tries again for ever"
+        "a unit that is taken back uncharged would be tried for ever"
     )
 
     await sweeper(world).run_once()
@@ -90,12 +90,12 @@ async def test_a_unit_past_its_deadline_stays_its_workers_until_the_sweeper_char
     assert await world.beat() == {}, "which kills the child"
 
 
-async def test_a_job_that_somebody_holds_is_swept_later_and_the_others_now(world, monkeypatch):
+async def test_a_job_whose_row_is_locked_is_swept_later_and_the_others_now(world, monkeypatch):
     stuck = [await cancelled_without_an_end(world) for _ in range(2)]
     finish = world.jobs.finish_ending
 
     async def held(*_):
-        raise DatabaseUnavailable("somebody holds a job's row")
+        raise DatabaseUnavailable("another transaction holds a job's row")
 
     async def first_held(job_id):
         return await (held() if job_id == stuck[0] else finish(job_id))

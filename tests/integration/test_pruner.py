@@ -25,7 +25,7 @@ SHORT = Retention(
     unnamed=3 * HOUR,
     superseded=HOUR,
     uploads=3 * HOUR,
-    strays=HOUR,
+    unknown_files=HOUR,
     workers=HOUR,
 )
 SHAPE = {"k": "string"}

@@ -94,7 +94,7 @@ class ProtocolSteps(RuleBasedStateMachine):
         found = [*invariants.broken(self.now), *invariants.unlawful(before, self.now)]
         self.check(not found, "\n".join(found))
         if isinstance(answer, DatabaseUnavailable):
-            self.check(bool(self.open), f"nobody holds a lock, yet: {answer!r} {answer.__cause__!r}")
+            self.check(bool(self.open), f"no lock is held, yet: {answer!r} {answer.__cause__!r}")
             raise Blocked
         return answer, before, before.changes(self.now)
 
@@ -293,10 +293,10 @@ class ProtocolSteps(RuleBasedStateMachine):
         await stores.advance(lease.job_id)
 
     async def beat(self, worker: Worker) -> None:
-        """The heartbeat, and what it answers with: leases that nobody works on go back at the second time."""
+        """The heartbeat, and what it answers with: leases without a slot go back at the second time."""
         idle = set(await worker.beat()) - worker.known
-        strays, worker.idle = idle & worker.idle, idle
-        for unit, attempt in strays:
+        unheard, worker.idle = idle & worker.idle, idle
+        for unit, attempt in unheard:
             await worker.stores.units.give_back_stray(unit, attempt, worker.id)
 
     def teardown(self) -> None:

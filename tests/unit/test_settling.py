@@ -81,7 +81,7 @@ async def after(ctx, one, error):
 
 
 @pytest.mark.parametrize("error", [ResultLocked("held"), DatabaseUnavailable("away")])
-async def test_what_is_charged_to_nobody_is_tried_ever_more_seldom_and_without_end(error):
+async def test_what_is_not_charged_is_tried_ever_more_seldom_and_without_end(error):
     ctx = context()
     delays = [
         (await after(ctx, lease(attempt=attempt), error)).total_seconds() for attempt in (1, 2, 3, 1000)
@@ -197,7 +197,9 @@ async def test_a_file_that_changed_and_time_that_ran_out_have_nothing_to_do_with
 @pytest.mark.parametrize(
     ("other", "charge"), [(LeaseLost("another epoch"), "nothing"), (StorageUnavailable("no"), "error")]
 )
-async def test_who_cannot_plan_again_as_when_another_one_has_done_so_gives_its_unit_back(other, charge):
+async def test_a_unit_that_cannot_be_planned_again_goes_back_as_when_another_worker_has_done_so(
+    other, charge
+):
     ctx = context()
     ctx.units.other = other
     await after(ctx, lease(kind="chunk", payload=GUESSED), CutsRefuted("no"))

@@ -14,7 +14,7 @@ from worker_service.slots import Slots
 
 @dataclass(frozen=True, slots=True)
 class Rung(Report):
-    """Units that were rung for; slots that look for work themselves, for Redis takes no messages."""
+    """Units that were rung for; slots that look for work themselves, since Redis takes no messages."""
 
     units: int = 0
     slots: int = 0
@@ -25,7 +25,7 @@ class Dispatcher:
     """One in each worker; none leads.
 
     A turn is a key in Redis that lives for *period*: while it is there, the dispatchers of other workers
-    leave the ringing to the one whose turn it is. It saves work, and nothing depends on it.
+    leave the ringing to it. That saves work, and nothing depends on it.
     """
 
     def __init__(self, doorbell: Doorbell, units: UnitStore, slots: Slots, period: timedelta) -> None:

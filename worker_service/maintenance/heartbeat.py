@@ -22,7 +22,7 @@ from worker_service.slots import Held, Slots
 
 @dataclass(frozen=True, slots=True)
 class Beat(Report):
-    """Units that were stopped, that made room for another tenant, and whose claim got no answer."""
+    """Units that were stopped; units that made room for another tenant; leases whose claim got no answer."""
 
     stopped: int = 0
     preempted: int = 0

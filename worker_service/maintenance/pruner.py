@@ -54,7 +54,7 @@ class Pruner:
     async def _unknown_files(self) -> int:
         """Files that the database does not know: their uploads died between file and row."""
         await asyncio.to_thread(self._files.remove_abandoned)
-        old = await asyncio.to_thread(self._files.older_than, self._keep.strays)
+        old = await asyncio.to_thread(self._files.older_than, self._keep.unknown_files)
         unknown = await self._store.strays([upload_id for _, upload_id in old]) if old else set()
         for tenant, upload_id in old:
             if upload_id in unknown:
