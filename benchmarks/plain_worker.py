@@ -4,7 +4,7 @@ import sys
 
 from shared import log
 from shared.settings import Settings
-from worker_service.executor import Executor
+from worker_service.executors.processes.pool import ProcessExecutor
 from worker_service.worker import run
 
 RUN_BY = ("exact_cost",)
@@ -13,7 +13,7 @@ RUN_BY = ("exact_cost",)
 def main() -> None:
     settings = Settings()
     log.configure(settings)
-    run(settings, Executor(settings.slots, settings.slot_memory_bytes, sys.argv[1]))
+    run(settings, ProcessExecutor(settings.slots, settings.slot_memory_bytes, sys.argv[1]))
 
 
 if __name__ == "__main__":

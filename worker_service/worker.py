@@ -27,7 +27,7 @@ from shared.settings import Settings
 from shared.spec.version import STATE_VERSION
 from shared.tasks import end, forever
 from worker_service.context import Context
-from worker_service.executor import Executor
+from worker_service.executors.protocol import Executor
 from worker_service.maintenance.fitness import Fitness
 from worker_service.maintenance.heartbeat import beat, leave
 from worker_service.maintenance.loop import every
@@ -181,7 +181,7 @@ async def _work(ctx: Context, runner: Runner, heart: WorkerStore, stop: asyncio.
     timings, new_units = ctx.timings, runner.new_units
     loops = {
         "fitness": every("fitness", timings.heartbeat, Fitness(ctx, runner).run_once),
-        "template": every("template", timings.heartbeat, ctx.executor.tend),
+        "template": every("template", timings.heartbeat, ctx.executor.maintain),
         "heartbeat": every("heartbeat", timings.heartbeat, lambda: beat(ctx, runner, heart)),
         "dispatcher": every("dispatcher", timings.ring_again, lambda: dispatch(ctx, runner), new_units),
         "patrol": every("patrol", timings.dispatch, lambda: patrol(ctx, runner)),

@@ -24,8 +24,9 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.support.requests import chunk_request, plan_request
+from tests.support.child_tasks import chunk_task, plan_task
 from worker_service.child import tasks
+from worker_service.messages import ChunkResult, Failed, Outcome, PlanResult
 
 ROWS = 60
 SECONDS = 60
@@ -117,21 +118,20 @@ def outcomes(data: bytes, kind: str, query: dict[str, object]) -> list[str]:
         path.write_bytes(data)
         source = {"uris": [f"file://{path}"], "format": "parquet" if kind == "parquet" else "csv"}
         spec = {"source": source | ({"csv": {"comment": "#"}} if kind == "csv" else {}), **query}
-        planned, _ = tasks.answer(plan_request(spec, path, chunk_bytes=500), [])
+        planned, _ = tasks.run(plan_task(spec, path, chunk_bytes=500))
         found = [planned]
-        for no in range(len(planned.get("chunks", []))):
-            found.append(tasks.answer(chunk_request(spec, planned, no), [])[0])
-    return [_outcome(answer) for answer in found]
+        if isinstance(planned, PlanResult):
+            for no in range(len(planned.chunk_texts)):
+                found.append(tasks.run(chunk_task(spec, planned, no))[0])
+    return [_named(outcome) for outcome in found]
 
 
-def _outcome(answer: dict[str, object]) -> str:
-    if "problem" in answer:
-        return answer["problem"]["code"]
-    return (
-        "ok"
-        if answer.get("rows_read", 0) == answer.get("rows_aggregated", 0) + answer.get("rows_dropped", 0)
-        else "mismatch"
-    )
+def _named(outcome: Outcome) -> str:
+    if isinstance(outcome, Failed):
+        return outcome.problem["code"]
+    if isinstance(outcome, ChunkResult) and outcome.rows.read != outcome.rows.accounted:
+        return "mismatch"
+    return "ok"
 
 
 def apart(data: bytes, kind: str, query: dict[str, object]) -> list[str]:

@@ -7,7 +7,7 @@ from shared import log
 from shared.core.timings import Timings
 from shared.settings import Settings
 from worker_service import worker
-from worker_service.executor import Executor
+from worker_service.executors.processes.pool import ProcessExecutor
 
 SLOT_BYTES = 600 * 1024**2
 
@@ -16,7 +16,7 @@ def main() -> None:
     settings = Settings()
     log.configure(settings)
     worker.Timings = partial(Timings, unit_deadline=timedelta(seconds=60))
-    executor = Executor(settings.slots, SLOT_BYTES, "tests.support.wicked_child")
+    executor = ProcessExecutor(settings.slots, SLOT_BYTES, "tests.support.wicked_child")
     worker.run(settings, executor)
 
 

@@ -34,7 +34,7 @@ from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.types import Schema
 from worker_service.context import Context
-from worker_service.executor import Child, ChildDied
+from worker_service.executors.protocol import Child, ChildDied
 from worker_service.units import chunk, merge, plan, publish
 from worker_service.units.persist import persist
 
