@@ -28,7 +28,10 @@ KEPT_JOBS = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unplanned:
-    """A job in one epoch, as its plan unit needs it. *spec_json* is the spec as tasks carry it."""
+    """A job in one epoch, as its plan unit needs it. *spec_json* is the spec as tasks carry it.
+
+    The state and phase of *row* are as old as it is.
+    """
 
     row: JobRow
     spec: JobSpec
