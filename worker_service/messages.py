@@ -16,7 +16,7 @@ from shared.errors import Problem
 from shared.settings import Settings
 from shared.storage.sources import Location, own_folders
 
-# --- how a task ends --------------------------------------------------------------------------------------------------
+# --- how a task ends ----------------------------------------------------------------------------------------
 
 
 class PlannedChunk(Struct, frozen=True):
@@ -62,7 +62,7 @@ class ChunkResult(Struct, frozen=True, tag="chunk"):
 
 
 class MergeResult(Struct, frozen=True, tag="merge"):
-    """The body holds *rows* result rows as CSV for COPY; *rows_aggregated* rows of the dataset are in them."""
+    """The body holds *rows* result rows as CSV for COPY, made of *rows_aggregated* rows of the dataset."""
 
     rows: int
     rows_aggregated: int
@@ -87,7 +87,7 @@ Result = PlanResult | ChunkResult | MergeResult
 Outcome = Result | Failed | Widened
 R = TypeVar("R", bound=Result)
 
-# --- tasks ------------------------------------------------------------------------------------------------------------
+# --- tasks --------------------------------------------------------------------------------------------------
 
 
 class Access(Struct, frozen=True):
@@ -140,7 +140,10 @@ class PlanTask(Task[PlanResult], frozen=True, kw_only=True, tag="plan"):
 
 
 class ChunkTask(Task[ChunkResult], frozen=True, kw_only=True, tag="chunk"):
-    """Fold the extents of chunk *no* into partials of about *partial_bytes*. *files* has the file of each extent."""
+    """Fold the extents of chunk *no* into partials of about *partial_bytes*.
+
+    *files* has the file of each extent. A batch holds about *batch_bytes* of input.
+    """
 
     no: int
     schema: tuple[PlannedColumn, ...]
@@ -156,7 +159,7 @@ class ChunkTask(Task[ChunkResult], frozen=True, kw_only=True, tag="chunk"):
 
 
 class AttachedPartial(Struct, frozen=True):
-    """A partial in a merge's attachment: *size* bytes. *inside* if all of its buckets belong to the merge."""
+    """A partial of *size* bytes in a merge's attachment; *inside* if all its buckets belong to the merge."""
 
     size: int
     inside: bool

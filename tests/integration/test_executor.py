@@ -39,7 +39,7 @@ def spec(**source):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def orphans_are_nobodys_again():
+def orphans_are_not_adopted_afterwards():
     """A template makes this process adopt them."""
     yield
     ctypes.CDLL(None).prctl(36, 0)
@@ -186,7 +186,7 @@ async def test_a_killed_child_is_noticed_at_once(child, task):
 
 
 # fault matrix: 25
-async def test_work_that_nobody_waits_for_any_more_is_killed(child, task):
+async def test_work_that_is_not_waited_for_any_more_is_killed(child, task):
     os.kill(child.pid, signal.SIGSTOP)
     with pytest.raises(TimeoutError):
         async with child.run(task, timedelta(seconds=0.05)):
@@ -301,7 +301,7 @@ async def test_a_template_that_dies_takes_no_child_with_it_and_another_takes_its
 
 
 # fault matrix: 23
-async def test_a_frozen_template_keeps_nobody_from_closing():
+async def test_a_frozen_template_keeps_no_executor_from_closing():
     executor = ProcessExecutor(2, GENEROUS)
     await executor.start()
     os.kill(executor._template.pid, signal.SIGSTOP)

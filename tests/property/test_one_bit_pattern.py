@@ -1,4 +1,4 @@
-"""From a CSV file's bytes to the rows that Postgres copies: one digest and the same bytes, however the work is cut."""
+"""From a CSV file's bytes to the rows that Postgres copies: one digest, however the work is cut."""
 
 import csv
 import io
@@ -71,7 +71,10 @@ AGGREGATES = [{"fn": "count"}, *every_aggregate()]
 
 @st.composite
 def files(draw):
-    """A CSV file of up to 25 records, with every field quoted or few, either line end and perhaps no final one."""
+    """A CSV file of up to 25 records.
+
+    Every field is quoted, or few. It has either line end, and perhaps no final one.
+    """
     rows = draw(st.lists(st.tuples(*(values for _, values in COLUMNS.values())), max_size=25))
     sink, end = io.StringIO(), draw(st.sampled_from(["\n", "\r\n"]))
     csv.writer(

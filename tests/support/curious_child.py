@@ -19,7 +19,7 @@ LOADED_AT_START: set[str] = set()
 
 
 def look(task: MergeTask, _: Any) -> tasks.Answer:
-    """In the place of a merge: what it has, and how it fares with the places that the spec names.
+    """Instead of a merge: tells what it has, and whether two steps of the spec succeed.
 
     It connects to `port` of this machine and opens the files of `paths`.
     """

@@ -1,4 +1,6 @@
-"""`python -m tests.support.mutations SEED KIND COUNT KIND COUNT …`: small valid files, damaged at random, planned and read by forks.
+"""`python -m tests.support.mutations SEED KIND COUNT KIND COUNT …`: damaged files, planned and read by forks.
+
+The files are small and valid at first, and damaged at random.
 
 Prints how often each outcome was met with each kind, as JSON: `ok`, an error's code, `mismatch` (the counts
 of a receipt differ), `signal N`, or `hang`.
@@ -46,9 +48,11 @@ QUERIES = (
     },
 )
 TABLE = pa.table({
-    "k": [f"key{i % 5}" if i % 7 else None for i in range(ROWS)], "n": list(range(ROWS)), "f": [i / 3 for i in range(ROWS)],
+    "k": [f"key{i % 5}" if i % 7 else None for i in range(ROWS)],
+    "n": list(range(ROWS)), "f": [i / 3 for i in range(ROWS)],
     "b": [i % 2 == 0 for i in range(ROWS)], "d": [date(2024, 1, 1 + i % 28) for i in range(ROWS)],
-    "t": pa.array([i * 3_600_000_000 for i in range(ROWS)], pa.timestamp("us")), "x": pa.array([Decimal(i) / 100 for i in range(ROWS)], pa.decimal128(9, 2)),
+    "t": pa.array([i * 3_600_000_000 for i in range(ROWS)], pa.timestamp("us")),
+    "x": pa.array([Decimal(i) / 100 for i in range(ROWS)], pa.decimal128(9, 2)),
     "l": [[i] * (i % 3) for i in range(ROWS)], "st": [{"a": i, "s": str(i)} for i in range(ROWS)],
 })  # fmt: skip
 

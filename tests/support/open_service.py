@@ -1,4 +1,4 @@
-"""`python -m tests.support.open_service MODULE ARGUMENTS...`: a service that any process of its user may look into.
+"""`python -m tests.support.open_service MODULE ARGUMENTS...`: a service open to the processes of its user.
 
 For tests and benchmarks that read the connections or the memory of services, and do not run as root.
 """

@@ -1,4 +1,7 @@
-"""A real worker whose children do what a job's labels say (`wicked_child`), and whose units have six seconds, at a tenth."""
+"""A real worker whose children do what a job's labels say (`wicked_child`).
+
+Its units have a minute, which is six seconds at a tenth of the time scale.
+"""
 
 from datetime import timedelta
 from functools import partial

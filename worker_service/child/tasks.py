@@ -222,7 +222,7 @@ def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[ker
 
 
 def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
-    """Combine partials of many chunks, in the order given, for one range of buckets. The body is rows for COPY."""
+    """Combine partials of many chunks for one range of buckets. The body is rows for COPY."""
     assert attachment is not None
     query = _within_slot(_bound(bytes(task.spec), task.schema)[1])
     states, offset = kernels.Pending(query, MERGED_GROUPS, 1.5), 0

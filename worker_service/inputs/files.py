@@ -23,8 +23,8 @@ MAX_OPEN = 64
 class PlannedFiles:
     """Raises SourceChanged for a file that is not the *planned* one.
 
-    It does so when a file is opened and when it is closed. At the end it does so instead of any other error: a
-    file that changed explains what was found in it.
+    It does so when a file is opened and when it is closed. At the end it does so instead of any other error,
+    because a file that changed explains them.
     """
 
     def __init__(self, local: LocalFiles, planned: Sequence[DatasetFile]) -> None:
@@ -79,6 +79,7 @@ class PlannedFiles:
             if planned[name] not in {None, now}
         ]
         if changed:
+            found = ", ".join(changed)
             raise SourceChanged(
-                f"{planned['uri']} changed since the job was planned ({', '.join(changed)}); submit the job again"
+                f"{planned['uri']} changed since the job was planned ({found}); submit the job again"
             )

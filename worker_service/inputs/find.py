@@ -1,9 +1,9 @@
 """From the locations of a job to its files: one walk beneath each root for all patterns together.
 
-A folder is listed at most once, and only where a pattern needs it; a file is met once, however many
+A folder is listed at most once, and only where a pattern needs it. A file is found once, however many
 patterns it matches. A step without magic characters is looked up by its name. `**` stands for any folders;
-it and `*` pass over hidden names, over links to folders and over the service's own folders. A link that is
-named, or that would be a file of the dataset, is an error.
+it and `*` pass over hidden names, over links to folders and over the service's own folders. A link that a
+pattern names, or that would be a file of the dataset, is an error.
 """
 
 import fnmatch
@@ -22,7 +22,7 @@ from worker_service.inputs.local import LocalFiles, identity, translated
 
 MAX_FILES = 10_000
 MAX_COMPARISONS = 10_000_000
-"""Of a name with a pattern; some seconds."""
+"""Of a name with a pattern. They take some seconds."""
 MAX_WARNINGS = 100
 _MAGIC = re.compile(r"[*?[]")
 _ESCAPED = re.compile(r"[%*?[\x00-\x1f\x7f\udc80-\udcff]")
@@ -34,7 +34,7 @@ Positions = frozenset[Position]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file, and the number of the first location that means it, with that of a second one if there is any."""
+    """A file, and the numbers of the first two locations that mean it, or of the only one."""
 
     uri: str
     root: str
@@ -81,7 +81,7 @@ def fingerprint(status: os.stat_result) -> dict[str, int]:
 
 
 def uri_of(root: str, *steps: str) -> str:
-    """Of a path, with escapes for what is no text, cannot be printed, or is magic in a URI."""
+    """The URI of a path. Bytes that are no text, cannot be printed or are magic in a URI are escaped."""
     path = "/".join([root.rstrip("/"), *steps])
     return "file://" + _ESCAPED.sub(
         lambda odd: "".join(f"%{octet:02X}" for octet in os.fsencode(odd[0])), path
@@ -101,7 +101,7 @@ def _pattern(location: Location) -> tuple[str, ...]:
 
 
 class _FolderPatterns:
-    """Where the patterns stand in a folder: what its names are looked up by, or compared with."""
+    """The patterns in one folder: the names to look up, and the expressions to compare its names with."""
 
     def __init__(self, positions: Positions, patterns: list[tuple[str, ...]]) -> None:
         self.named = defaultdict[str, set[Position]](set)
@@ -210,7 +210,7 @@ class _Search:
     def _met(
         self, first: Location, steps: tuple[str, ...], folder: int, here: _FolderPatterns
     ) -> Iterator[tuple[str, bool, list[Position]]]:
-        """The names in a folder that patterns lead to, whether each is a folder, and the positions after it."""
+        """The names in a folder that patterns lead to, whether each is a folder, the positions after it."""
         uri = _uri(first, steps)
         self._spend(uri, comparisons=len(here.named))
         for name in here.named:
@@ -269,12 +269,12 @@ def _unmatched(uri: str) -> str:
 
 
 def _uri(first: Location, path: tuple[str, ...]) -> str:
-    """Nothing shows where uploads lie."""
+    """An upload's URI does not show the folder of uploads."""
     return UPLOAD + "/".join(path) if first.is_upload else uri_of(first.root, *path)
 
 
 def _status(uri: str, name: str, folder: int) -> os.stat_result | None:
-    """Of a name that is there and no link."""
+    """None if there is no such name. Raises SourceUnreadable for a link."""
     try:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

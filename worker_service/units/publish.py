@@ -1,4 +1,7 @@
-"""The publish unit: indexes and statistics first, in idempotent steps, then one short transaction that all see."""
+"""The publish unit: indexes and statistics in idempotent steps, then one short transaction.
+
+That transaction makes the result visible.
+"""
 
 from functools import partial
 from importlib import metadata

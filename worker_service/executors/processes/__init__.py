@@ -1,4 +1,4 @@
-"""Child processes: a pool of slots, the processes, the template that they are forks of, and the channel to them.
+"""Child processes: the pool of slots, the processes, the template they are forks of, the channel to them.
 
 This module imports nothing, because children import the channel from beside it.
 """

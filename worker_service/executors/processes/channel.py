@@ -1,8 +1,9 @@
-"""How a parent and a child talk over a socket pair: descriptors carry everything, bytes only say "go" and "done".
+"""How a parent and a child talk over a socket pair: by descriptors of files in memory.
 
-A parent sends `!` with three or four descriptors of files in memory: the task's message, one for the outcome's
-message, one for the answer's body, and an attachment if the task has one. The child writes two of them and
-answers `.`. No message can block, because memory files take any size.
+The bytes on the socket only say "go" and "done". A parent sends `!` with three or four descriptors: the
+task's message, a file for the outcome's message, a file for the answer's body, and an attachment if the task
+has one. The child writes the outcome and the body, and answers `.`. No message can block, because memory
+files take any size.
 """
 
 import errno

@@ -115,7 +115,7 @@ class ChildProcess:
         return text
 
     async def _raise_exit(self, uris: list[str]) -> None:
-        """Wait for the end that the socket's has announced, and raise what it means for a task that reads *uris*."""
+        """The socket has ended: wait for the process, and raise what its end means for a task about *uris*."""
         await self._ended.wait()
         assert self.exit_status is not None
         text = f"The child process ended with {self.exit_status}"

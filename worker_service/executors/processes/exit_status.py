@@ -17,8 +17,8 @@ _CRASHES = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGFPE, -s
 class ExitStatus:
     """*code* as in `subprocess`: negative for a signal.
 
-    *stderr* is the end of what the process wrote to its standard error during its last task. Its fault handler
-    writes the stack of a crash there.
+    *stderr* is the end of its standard error during its last task. Its fault handler writes the stack of a
+    crash there.
     """
 
     code: int

@@ -21,8 +21,7 @@ log = structlog.get_logger()
 class ProcessExecutor:
     """An `Executor` (see `protocol`). *module* is the program of its children; tests bring their own.
 
-    `_children` has the child of each free slot, as a future while it still starts. A slot that is taken is not
-    in it.
+    `_children` has the child of each free slot, as a future while it still starts. A taken slot is not in it.
     """
 
     def __init__(self, slots: int, memory_bytes: int, module: str = CHILD_PROGRAM) -> None:
