@@ -11,7 +11,7 @@ from shared.db.units import Lease
 from shared.errors import TransientError
 from shared.fault_points import reached
 from worker_service.context import Context
-from worker_service.executor import Child, ChildDied
+from worker_service.executors.protocol import Child, ChildDied
 from worker_service.units.fan_in import advance
 from worker_service.units.run import run_unit
 

@@ -32,7 +32,7 @@ from shared.storage.uploads import UploadFiles
 from worker_service.context import Context
 from worker_service.dispatch.pull import Puller
 from worker_service.dispatch.ring import Dispatcher
-from worker_service.executor import Executor
+from worker_service.executors.protocol import Executor
 from worker_service.maintenance.fitness import Fitness
 from worker_service.maintenance.heartbeat import Heartbeat
 from worker_service.maintenance.pruner import Pruner
@@ -80,7 +80,7 @@ def services(ctx: Context, slots: Slots, heartbeat: Heartbeat) -> tuple[Service,
     return (
         Service("heartbeat", heartbeat.run_once, periods.heartbeat),
         Service("fitness", fitness.run_once, periods.heartbeat),
-        Service("template", ctx.executor.tend, periods.heartbeat),
+        Service("template", ctx.executor.maintain, periods.heartbeat),
         Service("sweeper", sweeper.run_once, periods.sweep),
         Service("pruner", pruner.run_once, periods.prune),
         Service("dispatcher", dispatcher.run_once, periods.ring_again, wake=slots.new_units),

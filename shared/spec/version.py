@@ -3,4 +3,4 @@
 A worker claims only units of a version that it can write.
 """
 
-STATE_VERSION = 3
+STATE_VERSION = 4

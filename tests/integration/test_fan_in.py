@@ -3,7 +3,6 @@
 import asyncio
 from functools import partial
 from itertools import pairwise
-from types import SimpleNamespace
 
 from structlog.testing import capture_logs
 
@@ -14,6 +13,7 @@ from shared.db.verify import violations
 from shared.errors import DatabaseUnavailable
 from shared.spec.width import MAX_COLUMNS
 from tests.support.store import PLAN, chunks
+from worker_service.context import Context
 from worker_service.maintenance.sweeper import Sweeper
 from worker_service.units.fan_in import advance
 
@@ -22,7 +22,10 @@ LIMIT = RULES[Cause.FAN_IN_FAILED].limit
 
 
 def context(world):
-    return SimpleNamespace(units=world.units, jobs=world.jobs, merging=world.merging)
+    stores = {"jobs": world.jobs, "units": world.units, "merging": world.merging}
+    return Context(
+        settings=None, timings=world.timings, pool=world.pool, doorbell=None, executor=None, **stores
+    )
 
 
 def sweeper(world) -> Sweeper:

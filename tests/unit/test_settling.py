@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.core.lifecycle import UnitKind
-from shared.core.plan import ChunkPayload, Plan, PlanPayload, PublishPayload
+from shared.core.plan import ChunkPayload, MergeStats, PlanPayload, PublishPayload
 from shared.core.timings import Timings
 from shared.db.units import Lease
 from shared.errors import (
@@ -28,7 +28,8 @@ from shared.errors import (
     StorageUnavailable,
     TypeMismatch,
 )
-from worker_service.executor import ChildDied
+from worker_service.executors.protocol import Answer, ChildDied
+from worker_service.messages import MergeResult
 from worker_service.units import merge, run
 from worker_service.units.chunk import batch_bytes
 from worker_service.units.persist import persist
@@ -76,7 +77,7 @@ async def after(ctx, one, error):
     async def work(_):
         raise error
 
-    ctx.work = work
+    ctx.planned = ctx.unplanned = work
     return await run.run_unit(ctx, one, None)
 
 
@@ -142,7 +143,7 @@ async def test_a_unit_that_is_cancelled_goes_back_uncharged():
         begun.set()
         await asyncio.Event().wait()
 
-    ctx.work = work
+    ctx.planned = ctx.unplanned = work
     task = asyncio.create_task(run.run_unit(ctx, lease(), None))
     await begun.wait()
     task.cancel()
@@ -230,7 +231,7 @@ async def test_a_binary_file_that_crashes_its_reader_twice_is_corrupt_and_any_ot
     assert [problem["code"] for problem in ctx.units.problems] == ["corrupt_file", "child_crashed"]
 
 
-async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_to_widen_again(monkeypatch):
+async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_to_widen_again():
     calls = []
 
     class Merging:
@@ -243,14 +244,10 @@ async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_
         async def complete(self, *_):
             calls.append("complete")
 
-    monkeypatch.setattr(merge, "bind", lambda *_: SimpleNamespace(keys=[], aggregates=[]))
-    monkeypatch.setattr(merge.JobSpec, "model_validate", lambda _: None)
-    header = {"rows": 1, "rows_aggregated": 1, "widened": ["n"], "buckets": {}}
-    work = SimpleNamespace(spec={}, plan=Plan(files=(), schema=(), bytes=0))
+    job = SimpleNamespace(query=SimpleNamespace(keys=[], aggregates=[]))
+    answer = Answer(MergeResult(1, 1, MergeStats(widened=("n",))), body=None)
     ctx = context(merging=Merging(), units=Completing(), timings=Timings().scaled(0.001))
-    await merge._commit(
-        ctx, lease(kind="merge"), work, SimpleNamespace(header=header)
-    )  # beyond it is a child process
+    await merge._commit(ctx, lease(kind="merge"), job, answer)
 
     assert calls == [["n"], ["n"], ["n"], "complete"]
 

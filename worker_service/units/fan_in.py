@@ -3,11 +3,8 @@
 import structlog
 
 from shared.core.lifecycle import JobState
-from shared.core.plan import schema_of
 from shared.core.retry import Cause, exhausted
 from shared.errors import FatalError, InternalError, Interruption, TransientError, UsageError
-from shared.spec.bind import bind
-from shared.spec.models import JobSpec
 from worker_service.context import Context
 from worker_service.units import publish
 
@@ -26,10 +23,10 @@ async def advance(ctx: Context, job_id: str) -> bool:
     if row.plan is None or row.state != JobState.RUNNING:
         return False
     try:
-        spec = JobSpec.model_validate(row.spec)
-        columns = publish.result_columns(bind(spec, schema_of(row.plan.schema)))
+        job = ctx.planned_from(row)
+        columns = publish.result_columns(job.query)
         return await ctx.merging.advance(
-            job_id, columns, spec.limits.max_state_bytes, len(spec.output.indexes)
+            job_id, columns, job.spec.limits.max_state_bytes, len(job.spec.output.indexes)
         )
     except (FatalError, UsageError) as error:
         await ctx.jobs.fail(job_id, error.problem())

@@ -23,7 +23,7 @@ from shared.errors import (
     TransientError,
 )
 from worker_service.context import Context
-from worker_service.executor import Child, ChildDied
+from worker_service.executors.protocol import Child, ChildDied
 from worker_service.units import chunk, merge, plan, publish
 from worker_service.units.persist import persist
 
@@ -46,16 +46,15 @@ async def run_unit(ctx: Context, lease: Lease, child: Child) -> timedelta | None
 
 
 async def _do(ctx: Context, lease: Lease, child: Child) -> None:
-    work = await ctx.work(lease)
     match lease.kind:
         case UnitKind.PLAN:
-            await plan.run(ctx, lease, work, child)
+            await plan.run(ctx, lease, await ctx.unplanned(lease), child)
         case UnitKind.CHUNK:
-            await chunk.run(ctx, lease, work, child)
+            await chunk.run(ctx, lease, await ctx.planned(lease), child)
         case UnitKind.MERGE:
-            await merge.run(ctx, lease, work, child)
+            await merge.run(ctx, lease, await ctx.planned(lease), child)
         case UnitKind.PUBLISH:
-            await publish.run(ctx, lease, work)
+            await publish.run(ctx, lease, await ctx.planned(lease))
 
 
 def _named(lease: Lease, error: Exception) -> GristmillError:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 
 from shared.errors import BadRow, CorruptFile, LimitExceeded, SourceEmpty
-from tests.support.requests import plan_request
+from tests.support.child_tasks import plan_task
 from worker_service.child import tasks
 from worker_service.readers import SourceFile, compressed, csv_plan, csv_split, files, header, place, plan
 from worker_service.readers.shape import Scanner
@@ -318,5 +318,5 @@ def test_odd_contents_are_errors_of_the_source(name, guess, tmp_path):
         "group_by": [],
         "aggregates": [{"fn": "sum", "column": "b"}],
     }
-    problem = tasks.answer(plan_request(spec, path, prove=not guess), [])[0]["problem"]
+    problem = tasks.run(plan_task(spec, path, prove=not guess))[0].problem
     assert (problem["category"], "t0" in problem["detail"]) == ("source", True)

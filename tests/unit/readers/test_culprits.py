@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from tests.support.requests import plan_request
+from tests.support.child_tasks import plan_task
 from worker_service.child import tasks
 from worker_service.readers import culprits
 
@@ -88,6 +88,6 @@ def test_many_files_compressed_and_in_other_encodings_are_sampled_together():
 def test_planning_a_job_fails_with_the_culprit_and_the_cure(aggregate, why):
     spec = {"source": {"uris": ["file:///data/t0"]}, "group_by": [], "aggregates": [aggregate]}
     with stored(numbers(*["NA"] * 28).encode()) as path:
-        header, _ = tasks.answer(plan_request(spec, path, chunk_bytes=100), [])
-    assert header["problem"]["code"] == "type_mismatch"
-    assert f'"{aggregate["column"]}" is string: {why}' in header["problem"]["detail"]
+        outcome, _ = tasks.run(plan_task(spec, path, chunk_bytes=100))
+    assert outcome.problem["code"] == "type_mismatch"
+    assert f'"{aggregate["column"]}" is string: {why}' in outcome.problem["detail"]

@@ -6,8 +6,9 @@ from unittest.mock import patch
 import pytest
 
 from shared.errors import CutsRefuted
-from tests.support.requests import chunk_request, plan_request
+from tests.support.child_tasks import chunk_task, plan_task
 from worker_service.child import tasks
+from worker_service.messages import Failed, Widened
 from worker_service.readers import csv_plan, csv_split, plan, read
 
 from .datasets import opened, source, stored
@@ -119,16 +120,20 @@ SPEC = {
 
 
 def asked(path, chunk_bytes, *, prove):
-    return tasks.answer(plan_request(SPEC, path, chunk_bytes=chunk_bytes, prove=prove), [])[0]
+    return tasks.run(plan_task(SPEC, path, chunk_bytes=chunk_bytes, prove=prove))[0]
 
 
 def answers(planned):
-    for no, _ in enumerate(planned["chunks"]):
-        yield tasks.answer(chunk_request(SPEC, planned, no, batch_bytes=100, piece_bytes=100), [])[0]
+    for no, _ in enumerate(planned.chunks()):
+        yield tasks.run(chunk_task(SPEC, planned, no, batch_bytes=100, partial_bytes=100))[0]
+
+
+def guessed_cuts(planned):
+    return any(cut.payload.guessed for cut in planned.chunks())
 
 
 def problems(planned):
-    return [found["problem"] for found in answers(planned) if "problem" in found]
+    return [found.problem for found in answers(planned) if isinstance(found, Failed)]
 
 
 @pytest.mark.parametrize("line", [b"b,2\n", b"b,x\n", b"b,2,c\n"])
@@ -137,7 +142,7 @@ def test_what_a_wrong_guess_leads_to_is_refuted_or_an_error_and_not_there_once_c
     data = HEAD + ROW * 100 + TRAP.replace(b"b,2\n", line) + ROW * 100
     with stored(data) as path, guessing():
         guessed, proven = asked(path, 500, prove=False), asked(path, 500, prove=True)
-        assert (guessed["guessed"], proven["guessed"]) == (True, False)
+        assert (guessed_cuts(guessed), guessed_cuts(proven)) == (True, False)
         assert "cuts_refuted" in {found["code"] for found in problems(guessed)}
         assert problems(proven) == []
 
@@ -149,11 +154,11 @@ def test_a_sample_from_the_middle_of_a_record_gives_a_schema_that_fails_a_chunk_
     with stored(data) as path, guessing(samples=8), patch.dict(SPEC, spec):
         guessed, proven = asked(path, 400, prove=False), asked(path, 400, prove=True)
         types = [
-            {column["name"]: column["type"] for column in plan["schema"]}["k"] for plan in (guessed, proven)
+            {column.name: column.type for column in planned.plan.schema}["k"] for planned in (guessed, proven)
         ]
         assert types == ["string", "float64"]
         assert problems(guessed)[0]["code"] == "group_limit_exceeded"
-        assert next(iter(answers(proven)))["rows_read"] > 0
+        assert next(iter(answers(proven))).rows.read > 0
 
 
 def test_what_a_chunk_finds_wrong_is_told_alike_whether_its_cuts_were_guessed_or_proven():
@@ -170,7 +175,8 @@ def test_a_type_that_is_too_narrow_is_widened_alike():
     data = HEAD + ROW * 100 + b'"a","1.5"\n' + ROW * 100
     with stored(data) as path, guessing():
         found = [
-            [one.get("widen") for one in answers(asked(path, 500, prove=prove))] for prove in (False, True)
+            [each.types for each in answers(asked(path, 500, prove=prove)) if isinstance(each, Widened)]
+            for prove in (False, True)
         ]
     assert found[0] == found[1]
     assert {"v": "float64"} in found[0]
@@ -182,6 +188,6 @@ def test_a_type_that_is_too_narrow_is_widened_alike():
 def test_an_error_of_the_plan_is_that_of_the_proven_one(body):
     with stored(HEAD + body) as path, guessing(samples=8):
         guessed, proven = asked(path, 500, prove=False), asked(path, 500, prove=True)
-        assert "problem" in proven or problems(guessed) == problems(proven) != []
-        if "problem" in guessed:
+        assert isinstance(proven, Failed) or problems(guessed) == problems(proven) != []
+        if isinstance(guessed, Failed):
             assert guessed == proven

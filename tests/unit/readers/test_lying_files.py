@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shared.errors import CorruptFile, LimitExceeded, NotSupported, SourceUnreadable
-from tests.support.requests import chunk_request, plan_request
+from tests.support.child_tasks import chunk_task, plan_task
 from worker_service.child import tasks
 from worker_service.readers import SourceFile, Tally, parquet, plan, read
 
@@ -247,6 +247,6 @@ def test_a_bug_of_ours_is_still_called_one(monkeypatch, tmp_path):
         "group_by": ["n"],
         "aggregates": [{"fn": "count", "as": "c"}],
     }
-    planned, _ = tasks.answer(plan_request(spec, path, prove=True), [])
-    found, _ = tasks.answer(chunk_request(spec, planned, 0), [])
-    assert found["problem"]["code"] == "internal_error"
+    planned, _ = tasks.run(plan_task(spec, path, prove=True))
+    found, _ = tasks.run(chunk_task(spec, planned, 0))
+    assert found.problem["code"] == "internal_error"

@@ -2,29 +2,33 @@
 
 import os
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+import msgspec
+
+from shared.core.plan import DatasetFile
 from shared.errors import SourceChanged
 from shared.storage.sources import Location
-from worker_service.child.beneath import Beneath
-from worker_service.child.find import fingerprint
+from worker_service.inputs.find import fingerprint
+from worker_service.inputs.local import LocalFiles
 from worker_service.readers import SourceFile
 
 MAX_OPEN = 64
 """At a time, however many files a dataset has."""
 
 
-class Files:
-    """*planned* are entries of a plan. Raises SourceChanged for another file than that.
+class PlannedFiles:
+    """Raises SourceChanged for a file that is not the *planned* one.
 
-    It does so when a file is opened and when it is closed; at the end in the place of any other error, since
-    a file that changed explains whatever was found in it.
+    It does so when a file is opened and when it is closed. At the end it does so instead of any other error,
+    because a file that changed explains them.
     """
 
-    def __init__(self, beneath: Beneath, planned: list[dict[str, Any]]) -> None:
-        self._beneath, self._planned = beneath, planned
+    def __init__(self, local: LocalFiles, planned: Sequence[DatasetFile]) -> None:
+        self._local, self._planned = local, planned
         self._open: OrderedDict[int, int] = OrderedDict()
 
     def __enter__(self) -> Self:
@@ -44,7 +48,7 @@ class Files:
     def sources(self) -> list[SourceFile]:
         """The files as the readers take them."""
         return [
-            SourceFile(opened=partial(self._descriptor, no), uri=file["uri"], size=file["size"])
+            SourceFile(opened=partial(self._descriptor, no), uri=file.uri, size=file.size)
             for no, file in enumerate(self._planned)
         ]
 
@@ -55,7 +59,7 @@ class Files:
         if len(self._open) == MAX_OPEN:
             self._close(next(iter(self._open)))
         file = self._planned[no]
-        self._open[no] = self._beneath.file(Location(file["uri"], file["root"], file["below"]))
+        self._open[no] = self._local.file(Location(file.uri, file.root, file.below))
         self._check(no, self._open[no])
         return self._open[no]
 
@@ -67,15 +71,15 @@ class Files:
             os.close(descriptor)
 
     def _check(self, no: int, descriptor: int) -> None:
-        """A plan of before may lack a part of the fingerprint."""
-        file, now = self._planned[no], fingerprint(os.fstat(descriptor))
+        """A plan of an older version may lack a part of the fingerprint."""
+        planned = msgspec.structs.asdict(self._planned[no])
         changed = [
-            f"{name} {now[name]:,} instead of {file[name]:,}"
-            for name in now
-            if file.get(name, now[name]) != now[name]
+            f"{name} {now:,} instead of {planned[name]:,}"
+            for name, now in fingerprint(os.fstat(descriptor)).items()
+            if planned[name] not in {None, now}
         ]
         if changed:
-            what = ", ".join(changed)
+            found = ", ".join(changed)
             raise SourceChanged(
-                f"{file['uri']} changed since the job was planned ({what}); submit the job again"
+                f"{planned['uri']} changed since the job was planned ({found}); submit the job again"
             )

@@ -1,9 +1,9 @@
 """From the locations of a job to its files: one walk beneath each root for all patterns together.
 
-A folder is listed at most once, and only where a pattern needs it; a file is met once, however many
+A folder is listed at most once, and only where a pattern needs it. A file is found once, however many
 patterns it matches. A step without magic characters is looked up by its name. `**` stands for any folders;
-it and `*` pass over hidden names, over links to folders and over the service's own folders. A link that is
-named, or that would be a file of the dataset, is an error.
+it and `*` pass over hidden names, over links to folders and over the service's own folders. A link that a
+pattern names, or that would be a file of the dataset, is an error.
 """
 
 import fnmatch
@@ -11,69 +11,67 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
+from shared.core.plan import DatasetFile, Warned
 from shared.errors import LimitExceeded, SourceNotAllowed, SourceNotFound, SourceUnreadable
 from shared.storage.sources import UPLOAD, Location, refuse_hidden
-from worker_service.child.beneath import Beneath, identity, translated
+from worker_service.inputs.local import LocalFiles, identity, translated
 
 MAX_FILES = 10_000
 MAX_COMPARISONS = 10_000_000
-"""Of a name with a pattern; some seconds."""
+"""Of a name with a pattern. They take some seconds."""
 MAX_WARNINGS = 100
 _MAGIC = re.compile(r"[*?[]")
 _ESCAPED = re.compile(r"[%*?[\x00-\x1f\x7f\udc80-\udcff]")
 
-State = tuple[int, int]
+Position = tuple[int, int]
 """A pattern's number, and how many of its steps have been taken."""
-States = frozenset[State]
-
-
-class JobWarning(TypedDict):
-    code: str
-    detail: str
+Positions = frozenset[Position]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file, and the number of the location that means it, with that of a second one if there is any."""
+    """A file, and the numbers of the first two locations that mean it, or of the only one."""
 
     uri: str
     root: str
     below: str
     status: os.stat_result
-    by: list[int]
+    locations: list[int]
 
 
 def find(
-    beneath: Beneath, locations: list[Location], max_names: int
-) -> tuple[list[dict[str, Any]], list[JobWarning]]:
-    """The files as a plan keeps them, and warnings of those that were named more than once.
+    local: LocalFiles, locations: Sequence[Location], max_names: int
+) -> tuple[tuple[DatasetFile, ...], tuple[Warned, ...]]:
+    """The files, and warnings about those that were named more than once.
 
     The files are in the order of the locations, and then of their paths. Raises SourceNotFound for a location
-    without a file, LimitExceeded, and what opening raises.
+    without a file, LimitExceeded, and the errors of opening.
     """
-    found = sorted(_Search(beneath, locations, max_names).run(), key=lambda file: (file.by[0], file.below))
+    search = _Search(local, locations, max_names)
+    found = sorted(search.run(), key=lambda file: (file.locations[0], file.below))
     first: dict[tuple[int, int], Found] = {}
     warnings: list[str] = []
     for file in found:
         same = first.setdefault(identity(file.status), file)
         if same is not file:
             warnings.append(f"{file.uri} is the same file as {same.uri}; it is counted once")
-        elif len(file.by) > 1:
-            names = " and by ".join(locations[no].uri for no in file.by)
+        elif len(file.locations) > 1:
+            names = " and by ".join(locations[no].uri for no in file.locations)
             warnings.append(f"{file.uri} is named by {names}; it is counted once")
-    files = [
-        {"uri": file.uri, "root": file.root, "below": file.below, **fingerprint(file.status)}
+    files = (
+        DatasetFile(uri=file.uri, root=file.root, below=file.below, **fingerprint(file.status))
         for file in first.values()
-    ]
-    return files, [{"code": "duplicate_file", "detail": detail} for detail in sorted(warnings)[:MAX_WARNINGS]]
+    )
+    warned = (Warned("duplicate_file", detail) for detail in sorted(warnings)[:MAX_WARNINGS])
+    return tuple(files), tuple(warned)
 
 
 def fingerprint(status: os.stat_result) -> dict[str, int]:
-    """What has to stay the same between plan and read: bytes, inode, times of the last changes in ns."""
+    """The fingerprint in a `DatasetFile`: bytes, inode, times of the last changes in ns."""
     return {
         "size": status.st_size,
         "mtime_ns": status.st_mtime_ns,
@@ -83,7 +81,7 @@ def fingerprint(status: os.stat_result) -> dict[str, int]:
 
 
 def uri_of(root: str, *steps: str) -> str:
-    """Of a path, with escapes for what is no text, cannot be printed, or is magic in a URI."""
+    """The URI of a path. Bytes that are no text, cannot be printed or are magic in a URI are escaped."""
     path = "/".join([root.rstrip("/"), *steps])
     return "file://" + _ESCAPED.sub(
         lambda odd: "".join(f"%{octet:02X}" for octet in os.fsencode(odd[0])), path
@@ -102,18 +100,18 @@ def _pattern(location: Location) -> tuple[str, ...]:
     )
 
 
-class _Standing:
-    """Where the patterns stand in a folder: what its names are looked up by, or compared with."""
+class _FolderPatterns:
+    """The patterns in one folder: the names to look up, and the expressions to compare its names with."""
 
-    def __init__(self, states: States, patterns: list[tuple[str, ...]]) -> None:
-        self.named = defaultdict[str, set[State]](set)
-        self.anywhere = {(no, taken) for no, taken in states if patterns[no][taken] == "**"}
-        magic = defaultdict[str, set[State]](set)
-        for no, taken in states:
+    def __init__(self, positions: Positions, patterns: list[tuple[str, ...]]) -> None:
+        self.named = defaultdict[str, set[Position]](set)
+        self.anywhere = {(no, taken) for no, taken in positions if patterns[no][taken] == "**"}
+        magic = defaultdict[str, set[Position]](set)
+        for no, taken in positions:
             here = taken + ((no, taken) in self.anywhere)
             step = patterns[no][here]
             (magic if _has_magic(step) else self.named)[step].add((no, here + 1))
-        self._magic = defaultdict[str, list[tuple[Callable[[str], Any], set[State]]]](list)
+        self._magic = defaultdict[str, list[tuple[Callable[[str], Any], set[Position]]]](list)
         for step, reached in magic.items():
             beginning = _MAGIC.split(step, maxsplit=1)[0]
             self._magic[beginning].append((re.compile(fnmatch.translate(step)).match, reached))
@@ -123,35 +121,35 @@ class _Standing:
     def lists(self) -> bool:
         return bool(self._magic or self.anywhere)
 
-    def after(self, name: str, *, is_folder: bool) -> tuple[set[State], int]:
-        """The states that *name* leads to, and the number of comparisons.
+    def after(self, name: str, *, is_folder: bool) -> tuple[set[Position], int]:
+        """The positions that *name* leads to, and the number of comparisons.
 
         No pattern matches a hidden name unless it begins with the dot too.
         """
-        states = set(self.named.get(name, ()))
+        positions = set(self.named.get(name, ()))
         compared = 1
         for size in self._sizes:
             if (size or not name.startswith(".")) and size <= len(name):
                 for matches, reached in self._magic.get(name[:size], ()):
                     compared += 1
                     if matches(name):
-                        states |= reached
+                        positions |= reached
         if is_folder and not name.startswith("."):
-            states |= self.anywhere
-        return states, compared + len(states)
+            positions |= self.anywhere
+        return positions, compared + len(positions)
 
 
 class _Search:
-    def __init__(self, beneath: Beneath, locations: list[Location], max_names: int) -> None:
+    def __init__(self, local: LocalFiles, locations: Sequence[Location], max_names: int) -> None:
         for location in locations:
-            if not beneath.hidden:
+            if not local.hidden:
                 refuse_hidden(location)
-        self._beneath, self._locations, self._max_names = beneath, locations, max_names
+        self._local, self._locations, self._max_names = local, locations, max_names
         self._patterns = [_pattern(location) for location in locations]
         self._literal = {no for no, steps in enumerate(self._patterns) if not any(map(_has_magic, steps))}
         self._unmet = set(range(len(locations)))
-        self._standings: dict[States, _Standing] = {}
-        self._same: dict[States, States] = {}
+        self._pattern_sets: dict[Positions, _FolderPatterns] = {}
+        self._same: dict[Positions, Positions] = {}
         self._names = self._comparisons = 0
 
     def run(self) -> list[Found]:
@@ -177,11 +175,11 @@ class _Search:
         start: tuple[str, ...] = ()
         waiting = [(start, frozenset((no, 0) for no in numbers), True)]
         while waiting:
-            steps, states, is_named = waiting.pop()
+            steps, positions, is_named = waiting.pop()
             at = Location(_uri(first, steps) if steps else first.uri, first.root, "")
-            standing = self._standing(states, at)
+            here = self._patterns_in(positions, at)
             try:
-                folder = self._beneath.folder(at, steps)
+                folder = self._local.folder(at, steps)
             except SourceNotFound:
                 continue  # it has just gone, or never was: then nothing in it matches
             except SourceNotAllowed:
@@ -189,52 +187,52 @@ class _Search:
                     raise
                 continue
             try:
-                for name, is_folder, reached in sorted(self._met(first, steps, folder, standing)):
+                for name, is_folder, reached in sorted(self._met(first, steps, folder, here)):
                     path = (*steps, name)
                     by = sorted({no for no, taken in reached if taken == len(self._patterns[no])})
                     onward = frozenset(
                         (no, taken) for no, taken in reached if taken < len(self._patterns[no])
                     )
                     if is_folder and onward:
-                        waiting.append((path, self._same.setdefault(onward, onward), name in standing.named))
+                        waiting.append((path, self._same.setdefault(onward, onward), name in here.named))
                     if by and (not is_folder or self._literal.intersection(by)):
                         self._unmet.difference_update(by)
                         yield self._found(first, path, folder, by[:2])
             finally:
                 os.close(folder)
 
-    def _standing(self, states: States, at: Location) -> _Standing:
-        if states not in self._standings:
-            self._spend(at.uri, comparisons=len(states))
-            self._standings[states] = _Standing(states, self._patterns)
-        return self._standings[states]
+    def _patterns_in(self, positions: Positions, at: Location) -> _FolderPatterns:
+        if positions not in self._pattern_sets:
+            self._spend(at.uri, comparisons=len(positions))
+            self._pattern_sets[positions] = _FolderPatterns(positions, self._patterns)
+        return self._pattern_sets[positions]
 
     def _met(
-        self, first: Location, steps: tuple[str, ...], folder: int, standing: _Standing
-    ) -> Iterator[tuple[str, bool, list[State]]]:
-        """The names in a folder that patterns lead to, whether each is a folder, and the states after it."""
+        self, first: Location, steps: tuple[str, ...], folder: int, here: _FolderPatterns
+    ) -> Iterator[tuple[str, bool, list[Position]]]:
+        """The names in a folder that patterns lead to, whether each is a folder, the positions after it."""
         uri = _uri(first, steps)
-        self._spend(uri, comparisons=len(standing.named))
-        for name in standing.named:
+        self._spend(uri, comparisons=len(here.named))
+        for name in here.named:
             status = _status(_uri(first, (*steps, name)), name, folder)
             if status is not None:
-                yield from self._after(uri, standing, name, is_folder=stat.S_ISDIR(status.st_mode))
-        if standing.lists:
+                yield from self._after(uri, here, name, is_folder=stat.S_ISDIR(status.st_mode))
+        if here.lists:
             try:
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         self._spend(uri, names=1)
-                        if entry.name not in standing.named:
+                        if entry.name not in here.named:
                             yield from self._after(
-                                uri, standing, entry.name, is_folder=entry.is_dir(follow_symlinks=False)
+                                uri, here, entry.name, is_folder=entry.is_dir(follow_symlinks=False)
                             )
             except OSError as error:
                 raise translated(uri, error, "listed") from error
 
     def _after(
-        self, uri: str, standing: _Standing, name: str, *, is_folder: bool
-    ) -> Iterator[tuple[str, bool, list[State]]]:
-        reached, compared = standing.after(name, is_folder=is_folder)
+        self, uri: str, here: _FolderPatterns, name: str, *, is_folder: bool
+    ) -> Iterator[tuple[str, bool, list[Position]]]:
+        reached, compared = here.after(name, is_folder=is_folder)
         self._spend(uri, comparisons=compared)
         if reached:
             yield name, is_folder, sorted(reached)
@@ -271,12 +269,12 @@ def _unmatched(uri: str) -> str:
 
 
 def _uri(first: Location, path: tuple[str, ...]) -> str:
-    """Nothing shows where uploads lie."""
+    """An upload's URI does not show the folder of uploads."""
     return UPLOAD + "/".join(path) if first.is_upload else uri_of(first.root, *path)
 
 
 def _status(uri: str, name: str, folder: int) -> os.stat_result | None:
-    """Of a name that is there and no link."""
+    """None if there is no such name. Raises SourceUnreadable for a link."""
     try:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

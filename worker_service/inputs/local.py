@@ -1,4 +1,4 @@
-"""Opening what lies beneath an allowed root, one step at a time.
+"""Opening files and folders beneath an allowed root, one step at a time.
 
 Never through a symbolic link, and never into the service's own folders.
 """
@@ -21,18 +21,18 @@ from shared.errors import (
 from shared.storage.sources import Location, refuse_hidden
 
 Identity = tuple[int, int]
-"""Device and inode: what a folder has in common with all its other names."""
+"""Device and inode: the same for all names of a folder."""
 
 FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW
 FILE = os.O_NOFOLLOW | os.O_NONBLOCK  # opening a named pipe must not wait for a writer
-_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
-"""What says nothing about the file: no descriptors or memory are left, or the disk does not answer."""
+_TRANSIENT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
+"""Errors that say nothing about the file: no descriptors or memory are left, or the disk does not answer."""
 
 
-class Beneath:
-    """The way to the files of one task.
+class LocalFiles:
+    """The local files and folders of one task.
 
-    Roots stay open until its end; each other folder is left as soon as the next step is taken.
+    Roots stay open until its end. Each other folder is closed as soon as the next step is taken.
     """
 
     def __init__(self, own_folders: Sequence[str], *, hidden: bool) -> None:
@@ -58,7 +58,7 @@ class Beneath:
         *folders, name = at.steps
         folder = self.folder(at, folders)
         try:
-            descriptor = opened(at.uri, name, FILE, folder)
+            descriptor = open_file(at.uri, name, FILE, folder)
         finally:
             os.close(folder)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -68,10 +68,10 @@ class Beneath:
 
     def folder(self, at: Location, steps: Sequence[str]) -> int:
         """A descriptor of the folder that *steps* lead to from the location's root."""
-        folder = opened(at.uri, ".", FOLDER, self._root(at))
+        folder = open_file(at.uri, ".", FOLDER, self._root(at))
         try:
             for step in steps:
-                inner = opened(at.uri, step, FOLDER, folder)
+                inner = open_file(at.uri, step, FOLDER, folder)
                 os.close(folder)
                 folder = inner
                 self._refuse_own(at, folder)
@@ -85,30 +85,30 @@ class Beneath:
 
     def _refuse_own(self, at: Location, folder: int) -> None:
         if self.is_own(os.fstat(folder)) and not at.is_upload:
-            what = "leads into a folder of the service itself (uploads, data or logs), which is no source"
-            raise SourceNotAllowed(f"{at.uri!r} {what}")
+            cause = "leads into a folder of the service itself (uploads, data or logs), which is no source"
+            raise SourceNotAllowed(f"{at.uri!r} {cause}")
 
     def _root(self, at: Location) -> int:
-        """The administrator names it, so links to it are followed.
+        """The administrator names the root, so links to it are followed.
 
         It may not lie in a folder of the service.
         """
         key = at.root, at.is_upload
         if key not in self._roots:
-            root = opened(at.uri, at.root, os.O_DIRECTORY, None)
+            root = open_file(at.uri, at.root, os.O_DIRECTORY, None)
             self._open.callback(os.close, root)
             self._refuse_own_around(at, root)
             self._roots[key] = root
         return self._roots[key]
 
     def _refuse_own_around(self, at: Location, root: int) -> None:
-        """The topmost folder is the one above itself."""
+        """Refuse the root and each folder above it. The topmost folder is the one above itself."""
         with ExitStack() as climbed:
             folder, inside = root, None
             while (here := identity(os.fstat(folder))) != inside:
                 self._refuse_own(at, folder)
                 inside = here
-                folder = opened(at.uri, "..", os.O_DIRECTORY | os.O_PATH, folder)
+                folder = open_file(at.uri, "..", os.O_DIRECTORY | os.O_PATH, folder)
                 climbed.callback(os.close, folder)
 
 
@@ -117,20 +117,20 @@ def identity(status: os.stat_result) -> Identity:
 
 
 def _identities(path: str) -> Iterator[Identity]:
-    """Of a folder, and of those in it, which may be links to elsewhere, or mounted elsewhere too."""
+    """Of a folder, and of the folders in it, which may be links, or mounted in other places too."""
     try:
-        yield identity(os.stat(path))  # noqa: PTH116  # a status, not a place
+        yield identity(os.stat(path))  # noqa: PTH116  # only its status
         with suppress(PermissionError), os.scandir(path) as entries:
             yield from [identity(entry.stat()) for entry in entries if entry.is_dir()]
     except FileNotFoundError:
         return
     except OSError as error:
         raise StorageUnavailable(
-            f"A folder of the service itself cannot be looked at: {_words(error)}"
+            f"A folder of the service itself cannot be looked at: {_reason(error)}"
         ) from error
 
 
-def opened(uri: str, name: str, flags: int, folder: int | None) -> int:
+def open_file(uri: str, name: str, flags: int, folder: int | None) -> int:
     try:
         return os.open(name, os.O_RDONLY | os.O_CLOEXEC | flags, dir_fd=folder)
     except OSError as error:
@@ -138,22 +138,22 @@ def opened(uri: str, name: str, flags: int, folder: int | None) -> int:
 
 
 def translated(uri: str, error: OSError, tried: str = "opened", *, is_link: bool = False) -> GristmillError:
-    """The error in this project's words, for what *uri* names."""
+    """The error as one of this project, for the file or folder that *uri* names."""
     if isinstance(error, FileNotFoundError):
         return SourceNotFound(f"{uri} does not exist")
-    if error.errno in _PASSING:
-        return StorageUnavailable(f"{uri} cannot be {tried} now: {_words(error)}")
+    if error.errno in _TRANSIENT:
+        return StorageUnavailable(f"{uri} cannot be {tried} now: {_reason(error)}")
     return SourceUnreadable(
-        f"{uri} cannot be {tried}: {'goes through a symbolic link' if is_link else _words(error)}"
+        f"{uri} cannot be {tried}: {'goes through a symbolic link' if is_link else _reason(error)}"
     )
 
 
-def _words(error: OSError) -> str:
-    words = (error.strerror or str(error)).lower()
+def _reason(error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
     if error.errno == errno.EMFILE:
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return f"{words}; this process may have {limit:,}, so raise the worker's `ulimit -n`"
-    return words
+        return f"{reason}; this process may have {limit:,}, so raise the worker's `ulimit -n`"
+    return reason
 
 
 def _is_link(error: OSError, name: str, folder: int | None) -> bool:
