@@ -12,7 +12,6 @@ from shared.db.jobs import JobRow, JobStore
 from shared.db.merging import MergeStore
 from shared.db.pool import Pool
 from shared.db.units import Lease, UnitStore
-from shared.db.workers import WorkerStore
 from shared.doorbell import Doorbell
 from shared.errors import LeaseLost
 from shared.ids import new_id
@@ -55,11 +54,9 @@ class Context:
     jobs: JobStore
     units: UnitStore
     merging: MergeStore
-    workers: WorkerStore
     doorbell: Doorbell
     executor: Executor
     worker_id: str = field(default_factory=lambda: new_id("wrk"))
-    draining: bool = False
     _planned: OrderedDict[tuple[str, int], Planned] = field(default_factory=OrderedDict)
 
     async def unplanned(self, lease: Lease) -> Unplanned:

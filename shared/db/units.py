@@ -50,6 +50,18 @@ class LeasedUnit:
     def fence(self) -> tuple[int, int, str]:
         return self.id, self.attempt, self.worker
 
+    @property
+    def counts(self) -> dict[Charge, int]:
+        """How many leases of the unit ended before this one, by charge; all, where a charge has no count."""
+        return {
+            Charge.DEATH: self.deaths,
+            Charge.CRASH: self.crashes,
+            Charge.ERROR: self.errors,
+            Charge.MEMORY: self.ooms,
+            Charge.PREEMPTION: self.attempt - 1,
+            Charge.NOTHING: self.attempt - 1,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease(LeasedUnit):

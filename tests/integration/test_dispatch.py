@@ -1,4 +1,4 @@
-"""Who gets the next slot, and how many messages are out."""
+"""Which unit gets the next slot, and how many messages are out."""
 
 import re
 from collections import Counter
@@ -85,10 +85,10 @@ async def test_a_big_job_gives_way_to_a_newer_one_of_its_own_tenant(world):
     assert await world.units.claim("w1", job_id=big) is None
     assert (await world.claimed(after=big)).job_id == newer.id
     assert (await world.claimed(after=newer.id)).job_id == big
-    assert (await world.claimed(job_id=big)).job_id == big, "nobody waits any more"
+    assert (await world.claimed(job_id=big)).job_id == big, "no tenant waits any more"
 
 
-async def test_a_big_job_of_higher_priority_gives_way_to_nobody(world):
+async def test_a_big_job_of_higher_priority_gives_way_to_none(world):
     big = await world.planned(20, priority=9)
     first = await world.claimed(job_id=big)
     await world.submit()
@@ -116,7 +116,7 @@ async def test_a_unit_that_waits_for_its_next_try_lets_others_pass(world):
     assert (await world.claimed()).job_id == second.id
 
 
-async def test_a_job_that_somebody_holds_is_passed_over_and_not_in_the_way_of_others(world):
+async def test_a_job_whose_row_is_locked_is_passed_over_and_not_in_the_way_of_others(world):
     await world.beat()
     held, _ = await world.submit(priority=9)
     other, _ = await world.submit()
@@ -154,7 +154,7 @@ async def test_what_a_newer_worker_fans_in_stays_for_the_version_that_scanned(wo
 
 
 async def publishing(world, tenant):
-    """A job of *tenant* whose publish is long; it is paused, and so in nobody's way."""
+    """A job of *tenant* whose publish is long; it is paused, and holds up no other."""
     job_id = await world.planned(1, tenant=tenant)
     await world.commit(await world.claimed(job_id=job_id))
     await world.advance(job_id)
@@ -254,10 +254,10 @@ async def test_workers_agree_on_the_youngest_lease_of_the_tenant_with_the_most_o
     await world.beat(slots=2)
     await world.beat("w2", slots=1)
     for lease, seconds in ((old, 60), (young, 30), (other, 20)):
-        sql = "UPDATE gristmill.units SET leased_at = now() - make_interval(secs => $2) WHERE id = $1 RETURNING 1"
-        await world.value(sql, lease.id, seconds)
+        set_age = "UPDATE gristmill.units SET leased_at = now() - make_interval(secs => $2)"
+        await world.value(f"{set_age} WHERE id = $1 RETURNING 1", lease.id, seconds)
     waiting, _ = await world.submit(tenant="waiting")
-    assert await room(world) == (3, 0, 0, []), "nobody has waited for a heartbeat"
+    assert await room(world) == (3, 0, 0, []), "no tenant has waited for a heartbeat"
 
     await world.value(
         "UPDATE gristmill.units SET not_before = now() - interval '4 seconds' WHERE job_id = $1 RETURNING 1",
@@ -281,7 +281,7 @@ async def room(world):
     return len(leases), waiting, free, [lease.unit for lease in chosen]
 
 
-# --- the window -------------------------------------------------------------------------------------------------------
+# --- the window ---------------------------------------------------------------------------------------------
 
 
 async def rung_long_ago(world, seconds):
@@ -290,7 +290,7 @@ async def rung_long_ago(world, seconds):
     )
 
 
-async def test_messages_are_as_many_as_the_live_slots_however_long_nobody_answers(world):
+async def test_messages_are_as_many_as_the_live_slots_however_long_none_is_answered(world):
     await world.beat(slots=4)
     await world.beat("gone", slots=50)
     await world.value(
@@ -309,7 +309,7 @@ async def test_messages_are_as_many_as_the_live_slots_however_long_nobody_answer
 
 
 @pytest.mark.parametrize(("queued", "fresh"), [(0, 4), (3, 1), (4, 0), (9, 0)])
-async def test_messages_that_nobody_has_taken_out_of_redis_count(world, queued, fresh):
+async def test_messages_that_still_wait_in_redis_count(world, queued, fresh):
     await world.beat(slots=4)
     for _ in range(9):
         await world.submit()
@@ -339,7 +339,7 @@ async def test_units_of_a_paused_job_leave_the_room_to_others(world):
     assert len(await world.units.due()) == 1
 
 
-async def test_nobody_rings_for_a_slot_that_is_at_work_and_will_look_by_itself(world):
+async def test_no_message_is_sent_for_a_slot_that_is_at_work_and_will_look_by_itself(world):
     await world.beat(slots=2)
     for _ in range(5):
         await world.submit()
@@ -360,14 +360,17 @@ async def test_a_dead_workers_leases_do_not_count_against_the_living(world):
     assert len(await world.units.due()) == 1
 
 
-# --- plans ------------------------------------------------------------------------------------------------------------
+# --- plans --------------------------------------------------------------------------------------------------
 
 LOAD = """
-INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest) SELECT 'flood' || lpad(i::text, 5, '0'), 'flood', '{}', '' FROM generate_series(1, 3000) i;
+INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest)
+SELECT 'flood' || lpad(i::text, 5, '0'), 'flood', '{}', '' FROM generate_series(1, 3000) i;
 INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest, state) VALUES ('big', 'big', '{}', '', 'running');
-INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version) SELECT id, 'plan', 0, 1, 1 FROM gristmill.jobs WHERE tenant = 'flood';
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version)
+SELECT id, 'plan', 0, 1, 1 FROM gristmill.jobs WHERE tenant = 'flood';
 INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state)
-SELECT 'big', 'chunk', i, 1, 1, CASE WHEN i <= 15000 THEN 'done' ELSE 'pending' END FROM generate_series(1, 20000) i;
+SELECT 'big', 'chunk', i, 1, 1, CASE WHEN i <= 15000 THEN 'done' ELSE 'pending' END
+FROM generate_series(1, 20000) i;
 """
 SECONDS = "interval '10 seconds'"
 HOT = {
@@ -390,15 +393,20 @@ HOT = {
 
 
 FEW = """
-INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at) SELECT i, '{}', '', 'succeeded', now() FROM generate_series(1, 20) i;
-INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state) SELECT id, 'plan', 0, 1, 1, 'done' FROM gristmill.jobs;
+INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at)
+SELECT i, '{}', '', 'succeeded', now() FROM generate_series(1, 20) i;
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state)
+SELECT id, 'plan', 0, 1, 1, 'done' FROM gristmill.jobs;
 """
 PREPARED = {"empty": "SELECT 1", "few": FEW + "ANALYZE", "many": LOAD, "known": LOAD + "ANALYZE"}
 
 
 @pytest.mark.parametrize("when", PREPARED)
 async def test_no_step_reads_more_as_the_backlog_grows(database_url, world, when):
-    """With 3,000 jobs, and a job of 20,000 units, each reads a few dozen pages: by the plan made while the tables were *when*."""
+    """With 3,000 jobs, and a job of 20,000 units, each reads a few dozen rows.
+
+    It runs by the query plan that was made while the tables were *when*.
+    """
     await world.beat(slots=2)
     connection = await asyncpg.connect(database_url, server_settings=QUEUE)
     await connection.execute(PREPARED[when])

@@ -1,27 +1,33 @@
-"""The step to the next phase, when it fails again and again: the job ends with the cause, whoever meets it."""
+"""The step to the next phase fails again and again: the job ends with the cause, in whichever worker."""
 
 import asyncio
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
 from structlog.testing import capture_logs
 
 from shared.core.plan import Plan, PlannedColumn
-from shared.core.retry import LIMITS
+from shared.core.retry import RULES, Cause
 from shared.db.units import INSERT_BATCH
 from shared.db.verify import violations
 from shared.errors import DatabaseUnavailable
 from shared.spec.width import MAX_COLUMNS
 from tests.support.store import PLAN, chunks
 from worker_service.maintenance.sweeper import Sweeper
-from worker_service.units.run import advance
+from worker_service.units.fan_in import advance
 
 SPEC = {"source": {"uris": ["upload:u"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
+LIMIT = RULES[Cause.FAN_IN_FAILED].limit
 
 
 def context(world):
-    """What a sweeper holds; each call is another process, which remembers nothing."""
-    return SimpleNamespace(timings=world.timings, units=world.units, jobs=world.jobs, merging=world.merging)
+    return SimpleNamespace(units=world.units, jobs=world.jobs, merging=world.merging)
+
+
+def sweeper(world) -> Sweeper:
+    """Each call is another process, which remembers nothing."""
+    return Sweeper(world.jobs, world.units, partial(advance, context(world)), world.timings)
 
 
 async def scanned(world, spec=SPEC) -> str:
@@ -56,7 +62,7 @@ async def test_a_result_that_no_table_holds_fails_its_job_at_once(world):
     plan = Plan(files=(), schema=(PlannedColumn("k", "float64"),), bytes=0)
     job_id = await scanned(world, SPEC | {"aggregates": quantiles})
     await world.value("UPDATE gristmill.jobs SET plan = $2 WHERE id = $1 RETURNING 1", job_id, plan)
-    await Sweeper(context(world)).run_once()
+    await sweeper(world).run_once()
 
     state, (code, detail) = await error_of(world, job_id)
     assert (state, code) == ("failed", "too_many_columns")
@@ -67,16 +73,16 @@ async def test_an_unexpected_error_is_counted_whoever_meets_it_and_fails_the_job
     job_id = await scanned(world)
     await world.value("CREATE TABLE gristmill_results.in_the_way ()")
     await world.value(f"ALTER TABLE gristmill_results.in_the_way RENAME TO {job_id}")
-    for _ in range(LIMITS["error"] - 1):
+    for _ in range(LIMIT - 1):
         with capture_logs():
-            await Sweeper(context(world)).run_once()
+            await sweeper(world).run_once()
         assert (await error_of(world, job_id)) == ("running", None)
     with capture_logs():
         assert not await advance(context(world), job_id)
 
     state, (code, detail) = await error_of(world, job_id)
     assert (state, code) == ("failed", "internal_error")
-    assert f"failed {LIMITS['error']} times" in detail
+    assert f"failed {LIMIT} times" in detail
     assert "already exists" in detail
 
 
@@ -88,12 +94,12 @@ async def test_an_outage_is_counted_as_nothing_and_a_retry_counts_anew(world, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(world.merging, "advance", away)
-        for _ in range(LIMITS["error"] + 1):
-            await Sweeper(context(world)).run_once()
+        for _ in range(LIMIT + 1):
+            await sweeper(world).run_once()
     assert (await error_of(world, job_id)) == ("running", None)
 
     await world.jobs.charge_fan_in(job_id)
-    await Sweeper(context(world)).run_once()
+    await sweeper(world).run_once()
     assert (
         await world.value("SELECT (phase, fan_in_errors)::text FROM gristmill.jobs WHERE id = $1", job_id)
         == "(merging,0)"

@@ -1,6 +1,6 @@
 """The SQL makes every step of the tables in shared.core.lifecycle.
 
-That it makes no other is what the referee in each test's database says.
+A trigger in each test's database checks that it makes no other (tests.support.transitions).
 """
 
 import asyncpg
@@ -11,23 +11,25 @@ from shared.errors import AlreadyDone, InvalidState, LeaseLost, RetryExpired
 from tests.support.store import PLAN, PROBLEM, WIDER, chunks
 
 RECORD = """
-CREATE TABLE referee.seen (kind text, source text, target text);
-CREATE FUNCTION referee.note() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TABLE checks.seen (kind text, source text, target text);
+CREATE FUNCTION checks.note() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO referee.seen VALUES (TG_TABLE_NAME, OLD.state, NEW.state);
+    INSERT INTO checks.seen VALUES (TG_TABLE_NAME, OLD.state, NEW.state);
     RETURN NULL;
 END $$;
-CREATE TRIGGER note AFTER UPDATE ON gristmill.jobs FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
-CREATE TRIGGER note AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
+CREATE TRIGGER note AFTER UPDATE ON gristmill.jobs FOR EACH ROW WHEN (OLD.state <> NEW.state)
+EXECUTE FUNCTION checks.note();
+CREATE TRIGGER note AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (OLD.state <> NEW.state)
+EXECUTE FUNCTION checks.note();
 """
 WRITES = """
-CREATE TABLE referee.writes (id bigint);
-CREATE FUNCTION referee.count() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TABLE checks.writes (id bigint);
+CREATE FUNCTION checks.count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO referee.writes VALUES (OLD.id);
+    INSERT INTO checks.writes VALUES (OLD.id);
     RETURN NULL;
 END $$;
-CREATE TRIGGER count AFTER UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTION referee.count();
+CREATE TRIGGER count AFTER UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTION checks.count();
 """
 
 
@@ -86,7 +88,7 @@ async def test_every_step_of_the_tables_is_made(world):
         await story(world)
 
     async with world.pool.connection() as connection:
-        seen = {tuple(row) for row in await connection.fetch("SELECT * FROM referee.seen")}
+        seen = {tuple(row) for row in await connection.fetch("SELECT * FROM checks.seen")}
     tables = {"jobs": JOB, "units": UNIT}
     assert seen == {
         (kind, s.source, s.target) for kind, table in tables.items() for s in table if s.source != BEFORE
@@ -98,12 +100,13 @@ async def test_a_step_that_the_table_does_not_have_is_refused_in_every_test(worl
 
     with pytest.raises(asyncpg.RaiseError, match="the lifecycle of units has no done --> leased"):
         await world.value(
-            "UPDATE gristmill.units SET state = 'leased', deadline_at = now() WHERE job_id = $1 AND kind = 'plan'",
+            "UPDATE gristmill.units SET state = 'leased', deadline_at = now()"
+            " WHERE job_id = $1 AND kind = 'plan'",
             job_id,
         )
 
 
-# --- pause and resume -------------------------------------------------------------------------------------------------
+# --- pause and resume ---------------------------------------------------------------------------------------
 
 
 async def test_no_unit_of_a_paused_job_is_claimed_or_rung(world):
@@ -155,10 +158,10 @@ async def test_pausing_twice_and_resuming_twice_changes_nothing_more(world):
 
 
 @pytest.mark.parametrize("change", ["pause", "resume", "cancel", "retry"])
-async def test_nobody_changes_a_job_of_another_tenant(world, change):
+async def test_no_tenant_changes_a_job_of_another(world, change):
     job, _ = await world.submit()
 
-    assert await getattr(world.jobs, change)("somebody", job.id) is None
+    assert await getattr(world.jobs, change)("other", job.id) is None
     assert await world.jobs.get("default", job.id) == job
 
 
@@ -191,7 +194,7 @@ async def test_what_does_not_fit_a_jobs_state_is_refused(world, state, change, e
     assert await world.state(lease.job_id) == state
 
 
-# --- retry ------------------------------------------------------------------------------------------------------------
+# --- retry --------------------------------------------------------------------------------------------------
 
 
 async def failed_chunk(world):
@@ -234,7 +237,7 @@ async def test_a_retry_writes_each_unit_once(world):
 
     units = await world.units.of_job(job_id)
     async with world.pool.connection() as connection:
-        written = [row["id"] for row in await connection.fetch("SELECT id FROM referee.writes ORDER BY id")]
+        written = [row["id"] for row in await connection.fetch("SELECT id FROM checks.writes ORDER BY id")]
     assert written == [unit["id"] for unit in units]
     assert {unit["epoch"] for unit in units} == {2}
 

@@ -1,10 +1,9 @@
-"""What is finished goes when its time has come, and nothing that anybody is promised goes before."""
+"""The pruner deletes what is finished when its time has come, and nothing that a user is promised."""
 
 import asyncio
 import os
 import time
 from datetime import timedelta
-from types import SimpleNamespace
 
 import asyncpg
 import psycopg
@@ -15,8 +14,9 @@ from shared.db.pool import connect
 from shared.db.pruning import BATCH, PruneStore
 from shared.db.uploads import UploadStore
 from shared.ids import new_id
+from shared.storage.uploads import UploadFiles
 from tests.support.gateway import finish_job, insert_job, publish
-from worker_service.maintenance.pruner import Pruner
+from worker_service.maintenance.pruner import Pruned, Pruner
 
 HOUR = timedelta(hours=1)
 SHORT = Retention(
@@ -25,7 +25,7 @@ SHORT = Retention(
     unnamed=3 * HOUR,
     superseded=HOUR,
     uploads=3 * HOUR,
-    strays=HOUR,
+    unknown_files=HOUR,
     workers=HOUR,
 )
 SHAPE = {"k": "string"}
@@ -37,10 +37,10 @@ class World:
         self.uploads = UploadStore(pool)
 
     def pruner(self) -> Pruner:
-        return Pruner(SimpleNamespace(pool=self.pool, settings=self.settings), SHORT)
+        return Pruner(PruneStore(self.pool), UploadFiles(self.settings.storage), SHORT)
 
-    async def prune(self) -> None:
-        await self.pruner().run_once()
+    async def prune(self) -> Pruned:
+        return await self.pruner().run_once()
 
     async def sql(self, statement, *arguments):
         async with self.pool.connection() as connection:
@@ -81,7 +81,8 @@ class World:
         self.file(upload_id, hours)
         await self.uploads.insert("default", upload_id, filename=None, size=1, sha256="0")
         await self.sql(
-            "UPDATE gristmill.uploads SET created_at = now() - $2::interval, used_at = now() - $3::interval WHERE id = $1",
+            "UPDATE gristmill.uploads SET created_at = now() - $2::interval, used_at = now() - $3::interval"
+            " WHERE id = $1",
             upload_id, timedelta(hours=hours), None if used is None else timedelta(hours=used),
         )  # fmt: skip
         return upload_id
@@ -297,7 +298,8 @@ async def test_several_pruners_at_once_delete_everything_once(world):
     """
     await world.sql(
         "INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at)"
-        " SELECT 'job_' || no, '{}', '', 'failed', now() - interval '9 hours' FROM generate_series(1, 120) AS no"
+        " SELECT 'job_' || no, '{}', '', 'failed', now() - interval '9 hours'"
+        " FROM generate_series(1, 120) AS no"
     )
     await world.sql("INSERT INTO gristmill.partials SELECT id, 0, 0, 0, 9, 1, 'x' FROM gristmill.jobs")
     published = [await publish(world.settings, SHAPE, [("a",)]) for _ in range(5)]

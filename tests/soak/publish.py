@@ -20,7 +20,7 @@ def main() -> None:
         page = replaced(page, "soak", f"$ {soak['command']}\n\n{report.text(soak)}")
     if options.figures:
         page = replaced(page, "figures", figures.text(json.loads(options.figures.read_text())))
-    PAGE.write_text(rendered(page, soak and soak["faults"] | {"rage": sum(soak["faults"].values())}))
+    PAGE.write_text(rendered(page, soak and soak["faults"] | {"inject": sum(soak["faults"].values())}))
 
 
 def replaced(page: str, name: str, text: str) -> str:

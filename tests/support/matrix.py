@@ -6,7 +6,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "reliability.md"
-SOAK = {"faults.py", "nemesis.py"}
+SOAK = {"faults.py", "injector.py"}
 WITHOUT = "Not here: "
 ONLY_SOAK = "the soak"
 _CARRIED = re.compile(

@@ -1,4 +1,6 @@
-"""The unit protocol on real Postgres with a logical clock and with work that costs nothing: states are a few bytes, and say who wrote them.
+"""The unit protocol on real Postgres, with a logical clock and with work that costs nothing.
+
+States are a few bytes, and name the unit and attempt that wrote them.
 
 A chunk has one row in each of three buckets; a merge writes a row of the result for each that lies in its
 range. So a published table shows which chunk counted, and how often.
@@ -26,15 +28,18 @@ from shared.core.timings import Timings
 from shared.db.jobs import JobStore
 from shared.db.merging import MergeStore, Piece
 from shared.db.pool import Connection, Pool
+from shared.db.pruning import PruneStore
 from shared.db.units import Done, Lease, NewUnit, UnitStore
 from shared.db.workers import WorkerStore
 from shared.errors import LeaseLost
+from shared.storage.uploads import UploadFiles
 from tests.support.clock import SEARCH_PATH, Clock
 from worker_service.context import Context
+from worker_service.dispatch.ring import Dispatcher
 from worker_service.maintenance.pruner import Pruner
 from worker_service.maintenance.sweeper import Sweeper
 from worker_service.units import publish
-from worker_service.units.run import advance, ring
+from worker_service.units.fan_in import advance
 
 TIMINGS = Timings()
 TENANTS = ("default", "other")
@@ -83,9 +88,9 @@ def pieces(lease: Lease) -> list[Piece]:
 
 
 class Messages(list[tuple[int, int]]):
-    """In place of Redis: (unit, number of the ring), to be delivered in any order, any number of times, or never."""
+    """In place of Redis: (unit, number of the ring), delivered in any order, any number of times or never."""
 
-    async def turn(self, _period: timedelta) -> int:
+    async def begin_turn(self, _period: timedelta) -> int:
         return len(self)
 
     async def ring(self, due: list[tuple[int, int]]) -> None:
@@ -97,30 +102,29 @@ class Messages(list[tuple[int, int]]):
 class Stores:
     """What one worker process has: the product's stores, and its maintenance."""
 
-    def __init__(self, pool: Pool, state_version: int, messages: Messages, storage: Path) -> None:
+    def __init__(
+        self, pool: Pool, state_version: int, messages: Messages, storage: Path, clock: Callable[[], float]
+    ) -> None:
         self.jobs = JobStore(pool)
         self.units = UnitStore(pool, TIMINGS, state_version)
         self.merging = MergeStore(pool, self.units)
         self.workers = WorkerStore(pool)
         self.context = Context(
-            settings=SimpleNamespace(storage=storage),
+            settings=None,
             timings=TIMINGS,
             pool=pool,
             jobs=self.jobs,
             units=self.units,
             merging=self.merging,
-            workers=self.workers,
             doorbell=messages,
             executor=None,
         )
-        self.sweeper = Sweeper(self.context)
-        self.pruner = Pruner(self.context)
+        self.sweeper = Sweeper(self.jobs, self.units, self.advance, TIMINGS, clock)
+        self.pruner = Pruner(PruneStore(pool), UploadFiles(storage))
+        self.dispatcher = Dispatcher(messages, self.units, SimpleNamespace(free=0), TIMINGS.dispatch)
 
     async def advance(self, job_id: str) -> bool:
         return await advance(self.context, job_id)
-
-    async def ring(self) -> None:
-        await ring(self.context)
 
     async def room(self, state_version: int) -> list[Held]:
         """Which leases make room, as each worker finds out at its heartbeat."""
@@ -271,8 +275,11 @@ class World:
         return f"{prefix}_{next(self._ids):03}"
 
     def stores(self, state_version: int, *, waits: bool = False) -> Stores:
-        """Without *waits*, a statement that meets another transaction's lock gives up soon: the test's own commits may be open."""
-        return Stores(self._pools[waits], state_version, self.messages, self._storage)
+        """Without *waits*, a statement that meets another transaction's lock gives up soon.
+
+        The test's own commits may be open.
+        """
+        return Stores(self._pools[waits], state_version, self.messages, self._storage, self.clock.seconds)
 
     def run(self, operation: Coroutine[Any, Any, Any]) -> Any:
         return self._runner.run(operation)
@@ -341,12 +348,3 @@ class World:
             self.run(pool.close())
         self._runner.close()
         self._eye.close()
-
-
-def logical_time(clock: Clock) -> SimpleNamespace:
-    """In place of the module `time`, for what measures its own gaps."""
-
-    def seconds() -> float:
-        return clock.now.timestamp()
-
-    return SimpleNamespace(time=seconds, monotonic=seconds)

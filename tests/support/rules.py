@@ -7,10 +7,10 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from shared.core.plan import PlanPayload
 from shared.errors import LeaseLost, WorkerLost
-from tests.support import judge
+from tests.support import invariants
 from tests.support.machine import Worker, step_rule
 from tests.support.protocol import PLAN
-from tests.support.wishes import PICK, Wishes
+from tests.support.user_rules import PICK, UserRules
 
 UNKNOWN_UNIT = 2**40
 WORKER = st.integers(0, 2)
@@ -24,7 +24,7 @@ def has_leases(machine):
     return machine.leases
 
 
-class ProtocolMachine(Wishes):
+class ProtocolMachine(UserRules):
     def lease(self, pick, worker):
         """One that is held, claimed now if need be; or, without any, an old one."""
         if not self.held():
@@ -33,7 +33,7 @@ class ProtocolMachine(Wishes):
         return among[-1 - pick % len(among)]
 
     def held(self):
-        return [one for one in self.leases if judge.holds(self.now, one[0])]
+        return [one for one in self.leases if invariants.holds(self.now, one[0])]
 
     @initialize(chunks=CHUNKS, done=st.integers(0, 7))
     def a_job_on_its_way(self, chunks, done):
@@ -102,7 +102,7 @@ class ProtocolMachine(Wishes):
     def open_commit(self, worker, pick):
         lease, stores = self.lease(pick, worker)
         if lease.kind in {"chunk", "merge"} and all(lease.id != one.lease.id for one in self.open):
-            due = judge.holds(self.now, lease)
+            due = invariants.holds(self.now, lease)
             commit = self.world.open_commit(stores, lease)
             self.check((commit is not None) == due, f"the fence let {lease} {'in' if commit else 'out'}")
             self.open += [commit] if commit else []
@@ -114,7 +114,8 @@ class ProtocolMachine(Wishes):
         self.world.end_commit(commit, die=die)
         self.step(_nothing())
         self.check(
-            judge.done_by(self.now, commit.lease) != die, f"{commit.lease} after the commit's end: {die=}"
+            invariants.done_by(self.now, commit.lease) != die,
+            f"{commit.lease} after the commit's end: {die=}",
         )
 
     @precondition(has_leases)
@@ -167,8 +168,8 @@ class ProtocolMachine(Wishes):
         worker = self.workers[worker]
         chosen, before, changes = self.step(worker.stores.room(worker.state_version))
         need, among = (
-            judge.in_need(before, worker.state_version),
-            judge.may_make_room(before, worker.state_version),
+            invariants.in_need(before, worker.state_version),
+            invariants.may_make_room(before, worker.state_version),
         )
         self.check(not changes and len(chosen) <= max(0, need), f"{chosen} make room for {need}")
         self.check(bool(chosen) == (need > 0 and bool(among)), f"{chosen} of {among} make room for {need}")
@@ -182,7 +183,7 @@ class ProtocolMachine(Wishes):
 
     def free(self, before, lease):
         """What is just being committed is left alone."""
-        return judge.holds(before, lease) and all(lease.id != commit.lease.id for commit in self.open)
+        return invariants.holds(before, lease) and all(lease.id != commit.lease.id for commit in self.open)
 
     def fail(self, lease, stores):
         _, before, changes = self.step(stores.units.fail(lease, WorkerLost("given up").problem()))
@@ -217,7 +218,11 @@ class ProtocolMachine(Wishes):
         """The job, whose epoch has risen and which has no partials, if the lease was good for that."""
         answer, before, changes = self.step(asked)
         job, now = before.jobs[lease.job_id], self.now.jobs[lease.job_id]
-        if judge.holds(before, lease) and job.state in {"running", "paused"} and job.epoch == lease.epoch:
+        if (
+            invariants.holds(before, lease)
+            and job.state in {"running", "paused"}
+            and job.epoch == lease.epoch
+        ):
             self.check(now.epoch == job.epoch + 1, now)
             self.check(
                 not any(owner == job.id for owner, *_ in self.now.partials),
@@ -281,7 +286,7 @@ class ProtocolMachine(Wishes):
 
     @step_rule(worker=WORKER)
     def dispatch(self, worker):
-        _, before, changes = self.step(self.workers[worker].stores.ring())
+        _, before, changes = self.step(self.workers[worker].stores.dispatcher.run_once())
         rung = {key for _, key in changes}
         self.check({table for table, _ in changes} <= {"units"}, changes)
         self.check_rung(before, rung)

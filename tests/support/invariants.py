@@ -1,4 +1,7 @@
-"""What must hold of the protocol's tables, said a second time and apart from the code: over one snapshot, and over two in a row."""
+"""The invariants of the protocol's tables, written a second time and apart from the code.
+
+They hold in one snapshot (`broken`), and between two in a row (`unlawful`).
+"""
 
 import json
 from collections.abc import Iterator
@@ -57,7 +60,7 @@ def room_for_long(now: Snapshot, tenant: str) -> bool:
 
 
 def in_need(now: Snapshot, state_version: int) -> int:
-    """How many tenants have waited for a heartbeat without any lease, beyond the slots that are free for them."""
+    """How many tenants have waited for a heartbeat without any lease, beyond the free slots."""
     patient = {
         now.jobs[u.job_id].tenant
         for u in now.units.values()
@@ -69,7 +72,10 @@ def in_need(now: Snapshot, state_version: int) -> int:
 
 
 def may_make_room(now: Snapshot, state_version: int) -> set[int]:
-    """The units of which one has to make room, if a tenant is in need: of those with the most leases, what has run for its time."""
+    """The units of which one has to make room, if a tenant is in need.
+
+    They belong to the tenants with the most leases, and have run for their protected time.
+    """
     live = live_slots(now)
     leased = [
         u
@@ -182,7 +188,7 @@ def _epochs(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
 
 
 def _chunks(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
-    """Ledger and partial agree: a done chunk has its pieces, all by its last attempt, and nothing else has any."""
+    """Ledger and partials agree: a done chunk has its partials, all by its last attempt; no other has any."""
     for unit in units:
         pieces = [
             json.loads(row.data)

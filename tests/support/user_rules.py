@@ -1,4 +1,4 @@
-"""What users ask for, as rules of the protocol's state machine: submit, cancel, pause, resume, retry."""
+"""What users do, as rules of the protocol's state machine: submit, cancel, pause, resume, retry."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ MAX_JOBS = 4
 PICK = st.integers(0, 11)
 
 
-class Wishes(ProtocolSteps):
+class UserRules(ProtocolSteps):
     def job(self, pick):
         """The newest first."""
         jobs = list(self.now.jobs.values())[::-1]
@@ -53,7 +53,7 @@ class Wishes(ProtocolSteps):
             self.check(not answer[1] and made == [("plan", "pending")], (answer, made))
 
     @step_rule(what=st.sampled_from(["pause", "resume", "retry", "cancel", "retry"]), pick=PICK)
-    def wish(self, what, pick):
+    def change_job(self, what, pick):
         getattr(self, what)(self.job(pick))
 
     def cancel(self, job):

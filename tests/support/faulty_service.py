@@ -1,4 +1,4 @@
-"""Services that meet their faults at named points, one after the other, and are started again when one kills them."""
+"""Services that meet faults at named points, one after the other, and are started again after a kill."""
 
 import json
 import signal
@@ -20,8 +20,11 @@ ZOMBIE_SECONDS = 3 * Timings().scaled(0.1).lease.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """`action` is one of the point's own, or "cut_postgres" or "cut_redis": the process stops there, loses its connections, and goes on."""
+class Fault:
+    """`action` is one of the point's own, or "cut_postgres" or "cut_redis".
+
+    At a cut the process stops, loses its connections, and goes on.
+    """
 
     point: str
     passing: int
@@ -32,36 +35,36 @@ class Order:
         return f"{self.point}:{self.passing}:{self.action if self.action in ACTIONS else 'stop'}"
 
 
-class Victim:
-    """One service; each life is a process with orders of its own, taken from *lives* while there are any."""
+class FaultyService:
+    """One service; each life is a process with faults of its own, taken from *lives* while there are any."""
 
-    def __init__(self, stack: Stack, words: tuple[str, ...], lives: deque[list[Order]], **env: str) -> None:
+    def __init__(self, stack: Stack, words: tuple[str, ...], lives: deque[list[Fault]], **env: str) -> None:
         self._stack, self._words, self._lives, self._env = stack, words, lives, env
-        self.met: list[Order] = []
+        self.met: list[Fault] = []
         self.pids: list[int] = []
         self._begin()
 
     def _begin(self) -> None:
-        self._orders = self._lives.popleft() if self._lives else []
-        self._pending = {(order.point, order.passing): order for order in self._orders}
+        self._faults = self._lives.popleft() if self._lives else []
+        self._pending = {(fault.point, fault.passing): fault for fault in self._faults}
         self._read = 0
         self._stopped_at = 0.0
         self._since = time.monotonic()
-        self._last: Order | None = None
-        armed = {VARIABLE: ",".join(order.entry for order in self._orders)}
+        self._last: Fault | None = None
+        armed = {VARIABLE: ",".join(fault.entry for fault in self._faults)}
         self.process = self._stack.start("tests.support.open_service", *self._words, **self._env, **armed)
         self.pids.append(self.process.popen.pid)
 
     @property
-    def orders_left(self) -> list[Order]:
+    def faults_left(self) -> list[Fault]:
         """Of this life and of those to come."""
-        return [*self._pending.values(), *(order for orders in self._lives for order in orders)]
+        return [*self._pending.values(), *(fault for faults in self._lives for fault in faults)]
 
     def tend(self) -> None:
         """Look after the process: what it met is noted, a frozen one is thawed, a dead one replaced.
 
         Some points are passed only after a death. One that waits in vain is killed, which is one, and its
-        orders wait for their next turn.
+        faults wait for their next turn.
         """
         dead = self.process.popen.poll() is not None
         self._note()

@@ -18,7 +18,10 @@ POLL = 0.02
 
 @dataclass
 class Injected:
-    """One fault: what, to whom, from when to when (seconds since the epoch), and whose unit was in the hands of a struck process."""
+    """One fault with its target. `begun` and `ended` are seconds since the epoch.
+
+    `struck` names the jobs of the units that a struck process held.
+    """
 
     kind: str
     target: str
@@ -31,7 +34,7 @@ class Injected:
         return self.begun <= ended and begun <= self.ended
 
 
-class Nemesis:
+class Injector:
     """The same seed draws the same faults in the same order with the same pauses between them."""
 
     def __init__(self, cluster: Cluster, watch: Watch, seed: int, every: float, kinds: list[str]) -> None:
@@ -42,7 +45,7 @@ class Nemesis:
         self.skipped: Counter[str] = Counter()
 
     # fault matrix: 55
-    def rage(self, until: Callable[[], bool]) -> None:
+    def inject(self, until: Callable[[], bool]) -> None:
         """Inject faults until told to stop; then heal them all.
 
         Runs in the main thread, which starts every process.
@@ -92,9 +95,8 @@ class Nemesis:
 
     def _note(self, what: str, fault: Injected) -> None:
         with (self._cluster.folder / "logs" / "faults.log").open("a") as log:
-            log.write(
-                f"{time.strftime('%H:%M:%S')}.{int(time.time() % 1 * 1000):03d} {what} {fault.kind} {fault.target}\n"
-            )
+            at = f"{time.strftime('%H:%M:%S')}.{int(time.time() % 1 * 1000):03d}"
+            log.write(f"{at} {what} {fault.kind} {fault.target}\n")
 
     def revive(self) -> None:
         """A service that ended on its own is a finding, but the rest shall go on."""
