@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable
-from functools import partial
 
 import structlog
 
@@ -88,7 +87,7 @@ class Slots:
         ctx = self._ctx
         try:
             async with ctx.executor.child() as child:
-                lease = await ctx.units.claim(ctx.worker_id, after=self._last_job)
+                lease = await ctx.units.claim_fairest(ctx.worker_id, after=self._last_job)
                 while lease is not None:
                     await self._run(lease, child)
                     lease = await self._next(lease, go_on=child.alive and not self.draining)
@@ -113,16 +112,16 @@ class Slots:
 
     async def _next(self, last: Lease, *, go_on: bool) -> Lease | None:
         """The unit to go on with. Fan-in is only tried when none of the job is left to claim."""
-        claim = partial(self._ctx.units.claim, self._ctx.worker_id)
-        lease = await claim(job_id=last.job_id) if go_on else None
+        units, worker = self._ctx.units, self._ctx.worker_id
+        lease = await units.claim_of_job(worker, last.job_id) if go_on else None
         if lease is None and await advance(self._ctx, last.job_id):
             reached("fan_in.after")
             self.new_units.set()
-            lease = await claim(job_id=last.job_id) if go_on else None
+            lease = await units.claim_of_job(worker, last.job_id) if go_on else None
         if not go_on:
             self.new_units.set()  # no message comes for a busy slot, and this one ends without another look
             return None
-        return lease or await claim(after=last.job_id)
+        return lease or await units.claim_fairest(worker, after=last.job_id)
 
     def stop_unwanted(self, before: set[Held], wanted: set[Held]) -> int:
         """Stop the units of leases that are no longer wanted; how many.

@@ -3,7 +3,6 @@
 import asyncio
 from functools import partial
 from itertools import pairwise
-from types import SimpleNamespace
 
 from structlog.testing import capture_logs
 
@@ -14,6 +13,7 @@ from shared.db.verify import violations
 from shared.errors import DatabaseUnavailable
 from shared.spec.width import MAX_COLUMNS
 from tests.support.store import PLAN, chunks
+from worker_service.context import Context
 from worker_service.maintenance.sweeper import Sweeper
 from worker_service.units.fan_in import advance
 
@@ -22,7 +22,9 @@ LIMIT = RULES[Cause.FAN_IN_FAILED].limit
 
 
 def context(world):
-    return SimpleNamespace(units=world.units, jobs=world.jobs, merging=world.merging)
+    others = dict.fromkeys(("settings", "pool", "partials", "publishing", "doorbell", "executor"))
+    stores = {"jobs": world.jobs, "units": world.units, "fan_in": world.fan_in}
+    return Context(timings=world.timings, **stores, **others)
 
 
 def sweeper(world) -> Sweeper:
@@ -41,6 +43,9 @@ async def scanned(world, spec=SPEC) -> str:
         priority=5,
         labels={},
         result_name=None,
+        kept_versions=1,
+        uploads=[],
+        deadline=None,
         state_version=world.units._state_version,
     )
     await world.units.complete_plan(await world.claimed(job_id=job.id), PLAN, chunks(1))
@@ -93,12 +98,12 @@ async def test_an_outage_is_counted_as_nothing_and_a_retry_counts_anew(world, mo
         raise DatabaseUnavailable("Postgres is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.merging, "advance", away)
+        patch.setattr(world.fan_in, "advance", away)
         for _ in range(LIMIT + 1):
             await sweeper(world).run_once()
     assert (await error_of(world, job_id)) == ("running", None)
 
-    await world.jobs.charge_fan_in(job_id)
+    await world.fan_in.charge(job_id)
     await sweeper(world).run_once()
     assert (
         await world.value("SELECT (phase, fan_in_errors)::text FROM gristmill.jobs WHERE id = $1", job_id)
