@@ -8,9 +8,11 @@ from msgspec import Raw
 
 from shared.core.plan import Plan, schema_of
 from shared.core.timings import Timings
+from shared.db.fan_in import FanInStore
 from shared.db.jobs import JobRow, JobStore
-from shared.db.merging import MergeStore
+from shared.db.partials import PartialStore
 from shared.db.pool import Pool
+from shared.db.publishing import PublishingStore
 from shared.db.units import Lease, UnitStore
 from shared.doorbell import Doorbell
 from shared.errors import LeaseLost
@@ -53,7 +55,9 @@ class Context:
     pool: Pool
     jobs: JobStore
     units: UnitStore
-    merging: MergeStore
+    partials: PartialStore
+    fan_in: FanInStore
+    publishing: PublishingStore
     doorbell: Doorbell
     executor: Executor
     worker_id: str = field(default_factory=lambda: new_id("wrk"))

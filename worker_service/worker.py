@@ -14,12 +14,14 @@ import structlog
 import uvloop
 
 from shared.core.timings import Timings
+from shared.db.fan_in import FanInStore
 from shared.db.head import at_head
 from shared.db.jobs import JobStore
-from shared.db.merging import MergeStore
+from shared.db.partials import PartialStore
 from shared.db.pool import QUEUE as QUEUE_PLANS
 from shared.db.pool import Pool, connect
 from shared.db.pruning import PruneStore
+from shared.db.publishing import PublishingStore
 from shared.db.units import UnitStore
 from shared.db.workers import WorkerStore
 from shared.doorbell import REDIS_AWAY, Doorbell, redis_pool
@@ -42,6 +44,8 @@ from worker_service.units.fan_in import advance
 
 SECOND_SIGNAL_SECONDS = 1.5
 """How long a worker lives after a second signal, to give its units back."""
+TAKING = {"puller", "listener"}
+"""The services that take messages off Redis. While a worker drains, no slot would answer them."""
 log = structlog.get_logger()
 
 
@@ -64,7 +68,9 @@ def build(settings: Settings, executor: Executor) -> Context:
         pool=pool,
         jobs=JobStore(pool),
         units=units,
-        merging=MergeStore(pool, units),
+        partials=PartialStore(pool, units),
+        fan_in=FanInStore(pool),
+        publishing=PublishingStore(pool, units),
         doorbell=Doorbell(redis_pool(settings.redis_url)),
         executor=executor,
     )
@@ -88,10 +94,6 @@ def services(ctx: Context, slots: Slots, heartbeat: Heartbeat) -> tuple[Service,
         Service("listener", dispatcher.listen, periods.poll_idle, away=REDIS_AWAY),
         Service("puller", lambda: Puller(ctx.doorbell, slots).main(), periods.poll_idle, away=REDIS_AWAY),
     )
-
-
-TAKING = {"puller", "listener"}
-"""What takes messages off Redis. While a worker drains, no slot would answer them."""
 
 
 def run(settings: Settings, executor: Executor) -> NoReturn:

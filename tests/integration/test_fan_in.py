@@ -22,10 +22,9 @@ LIMIT = RULES[Cause.FAN_IN_FAILED].limit
 
 
 def context(world):
-    stores = {"jobs": world.jobs, "units": world.units, "merging": world.merging}
-    return Context(
-        settings=None, timings=world.timings, pool=world.pool, doorbell=None, executor=None, **stores
-    )
+    others = dict.fromkeys(("settings", "pool", "partials", "publishing", "doorbell", "executor"))
+    stores = {"jobs": world.jobs, "units": world.units, "fan_in": world.fan_in}
+    return Context(timings=world.timings, **stores, **others)
 
 
 def sweeper(world) -> Sweeper:
@@ -44,6 +43,9 @@ async def scanned(world, spec=SPEC) -> str:
         priority=5,
         labels={},
         result_name=None,
+        kept_versions=1,
+        uploads=[],
+        deadline=None,
         state_version=world.units._state_version,
     )
     await world.units.complete_plan(await world.claimed(job_id=job.id), PLAN, chunks(1))
@@ -96,12 +98,12 @@ async def test_an_outage_is_counted_as_nothing_and_a_retry_counts_anew(world, mo
         raise DatabaseUnavailable("Postgres is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.merging, "advance", away)
+        patch.setattr(world.fan_in, "advance", away)
         for _ in range(LIMIT + 1):
             await sweeper(world).run_once()
     assert (await error_of(world, job_id)) == ("running", None)
 
-    await world.jobs.charge_fan_in(job_id)
+    await world.fan_in.charge(job_id)
     assert await sweeper(world).run_once() == Swept(advanced=1)
     assert (
         await world.value("SELECT (phase, fan_in_errors)::text FROM gristmill.jobs WHERE id = $1", job_id)

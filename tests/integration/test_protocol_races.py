@@ -49,7 +49,7 @@ async def test_two_sweepers_at_once_charge_a_death_once(world, database_url):
 
     await asyncio.gather(one.run_once(), two.run_once(), *(world.units.due() for _ in range(4)))
 
-    units = [unit for lease in leases for unit in await world.units.of_job(lease.job_id)]
+    units = [unit for lease in leases for unit in await world.units_of(lease.job_id)]
     assert [(unit["state"], unit["deaths"]) for unit in units] == [("pending", 1)] * ROUNDS
     await asyncio.gather(first.pool.close(), second.pool.close())
 
@@ -241,11 +241,12 @@ async def test_no_statement_takes_a_point_in_time_so_a_workers_clock_decides_not
     connection = await asyncpg.connect(database_url)
     kinds = {}
     for table in ("jobs", "units", "workers", "partials"):
-        for name, sql in Statements(table).by_name.items():
-            kinds[table, name] = {kind.name for kind in (await connection.prepare(sql)).get_parameters()}
+        for name, statement in Statements(table).by_name.items():
+            prepared = await connection.prepare(statement.sql)
+            kinds[table, name] = {kind.name for kind in prepared.get_parameters()}
     await connection.close()
 
-    assert "interval" in kinds["units", "claim"] & kinds["units", "expired"]
+    assert "interval" in kinds["units", "claim_fairest"] & kinds["units", "expired"]
     assert [
         name
         for name, types in kinds.items()
@@ -298,7 +299,7 @@ async def test_a_claim_waits_for_no_lock(world):
             job_id,
         )
         async with asyncio.timeout(timedelta(seconds=5).total_seconds()):
-            assert await world.units.claim("w1", job_id=queued.id) is None, (
+            assert await world.units.claim_of_job("w1", queued.id) is None, (
                 "it could not be said to have begun"
             )
             assert (await world.claimed(job_id=job_id)).id > first

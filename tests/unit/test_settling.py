@@ -234,7 +234,7 @@ async def test_a_binary_file_that_crashes_its_reader_twice_is_corrupt_and_any_ot
 async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_to_widen_again():
     calls = []
 
-    class Merging:
+    class Publishing:
         async def widen_columns(self, job_id, columns):
             calls.append(columns)
             if len(calls) < 3:
@@ -246,7 +246,7 @@ async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_
 
     job = SimpleNamespace(query=SimpleNamespace(keys=[], aggregates=[]))
     answer = Answer(MergeResult(1, 1, MergeStats(widened=("n",))), body=None)
-    ctx = context(merging=Merging(), units=Completing(), timings=Timings().scaled(0.001))
+    ctx = context(publishing=Publishing(), units=Completing(), timings=Timings().scaled(0.001))
     await merge._commit(ctx, lease(kind="merge"), job, answer)
 
     assert calls == [["n"], ["n"], ["n"], "complete"]

@@ -127,7 +127,7 @@ class Executor:
 
 
 def slots_of(claim=None, executor=None):
-    units = SimpleNamespace(claim=claim)
+    units = SimpleNamespace(claim_fairest=claim)
     return Slots(SimpleNamespace(timings=FAST, worker_id="w1", executor=executor or Executor(), units=units))
 
 

@@ -6,7 +6,7 @@ from itertools import product
 import msgspec
 
 from shared.core.plan import ChunkPayload, columns_of
-from shared.db.merging import Piece
+from shared.db.partials import Partial
 from shared.db.units import Done, Lease
 from shared.errors import LeaseLost, SchemaWidened
 from shared.fault_points import reached
@@ -40,7 +40,7 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
             reached("chunk.computed")
             groups = sum(partial.groups for partial in answer.result.partials)
             done = Done(counts=answer.result.rows, rows_out=groups)
-            await persist(ctx, lambda: ctx.merging.complete_chunk(lease, done, _partials(answer)))
+            await persist(ctx, lambda: ctx.partials.commit(lease, done, _partials(answer)))
     except SchemaWidened as widened:
         await _widen(ctx, lease, job, widened)
 
@@ -50,12 +50,12 @@ def batch_bytes(ctx: Context, lease: Lease) -> int:
     return max(ctx.settings.batch_bytes >> lease.ooms, 1)
 
 
-def _partials(answer: Answer[ChunkResult]) -> Iterator[Piece]:
+def _partials(answer: Answer[ChunkResult]) -> Iterator[Partial]:
     offset = 0
-    for partial in answer.result.partials:
-        data = answer.body.read(offset, partial.size)
-        yield partial.first_bucket, partial.last_bucket, partial.groups, data
-        offset += partial.size
+    for header in answer.result.partials:
+        data = answer.body.read(offset, header.size)
+        yield Partial(header.first_bucket, header.last_bucket, header.groups, data)
+        offset += header.size
 
 
 async def _widen(ctx: Context, lease: Lease, job: Planned, widened: SchemaWidened) -> None:

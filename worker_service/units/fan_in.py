@@ -17,7 +17,7 @@ async def advance(ctx: Context, job_id: str) -> bool:
     Called after each commit, and by the sweeper for a worker that died between the two. An unexpected error
     is counted in the job's row, whichever worker meets it; in the end it fails the job.
     """
-    if await ctx.merging.unfinished(job_id):
+    if await ctx.fan_in.unfinished(job_id):
         return False
     row = await ctx.jobs.work(job_id)
     if row.plan is None or row.state != JobState.RUNNING:
@@ -25,7 +25,7 @@ async def advance(ctx: Context, job_id: str) -> bool:
     try:
         job = ctx.planned_from(row)
         columns = publish.result_columns(job.query)
-        return await ctx.merging.advance(
+        return await ctx.fan_in.advance(
             job_id, columns, job.spec.limits.max_state_bytes, len(job.spec.output.indexes)
         )
     except (FatalError, UsageError) as error:
@@ -34,7 +34,7 @@ async def advance(ctx: Context, job_id: str) -> bool:
         raise
     except Exception as error:
         log.exception("fan_in.bug", job=job_id)
-        tries = await ctx.jobs.charge_fan_in(job_id)
+        tries = await ctx.fan_in.charge(job_id)
         if tries and exhausted(Cause.FAN_IN_FAILED, tries - 1):
             why = InternalError(f"The step after {row.phase} failed {tries} times: {str(error)[:200]}")
             await ctx.jobs.fail(job_id, why.problem())

@@ -21,7 +21,7 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
     first, end = lease.payload.first, lease.payload.end
     with child.attachment() as attachment:
         attached = []
-        async for data, inside in ctx.merging.pieces(lease.job_id, first, end):
+        async for data, inside in ctx.partials.of_buckets(lease.job_id, first, end):
             attachment.write(data)
             attached.append(AttachedPartial(len(data), inside))
         task = MergeTask(
@@ -37,11 +37,11 @@ async def _commit(ctx: Context, lease: Lease, job: Planned, answer: Answer[Merge
 
     async def write(tx: Connection) -> None:
         if result.rows:
-            await ctx.merging.copy(tx, lease.job_id, columns, _slices(answer.body))
+            await ctx.publishing.copy(tx, lease.job_id, columns, _slices(answer.body))
         reached("merge.before_commit")
 
     done = Done(counts=RowCounts(aggregated=result.rows_aggregated), rows_out=result.rows, stats=result.stats)
-    await persist(ctx, lambda: ctx.merging.widen_columns(lease.job_id, list(result.stats.widened)))
+    await persist(ctx, lambda: ctx.publishing.widen_columns(lease.job_id, list(result.stats.widened)))
     await persist(ctx, lambda: ctx.units.complete(lease, done, write))
     reached("merge.after_commit")
 

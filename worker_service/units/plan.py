@@ -59,7 +59,7 @@ async def _check_result(ctx: Context, job: Unplanned, plan: Plan) -> None:
         # no value can widen a column of Parquet
         fields = () if plan.format == "parquet" else schema.fields
         undecided = _undecided(query, {field.name for field in fields if not field.declared})
-        await ctx.merging.check_columns(job.row.tenant, name, version, columns, undecided)
+        await ctx.publishing.check_columns(job.row.tenant, name, version, columns, undecided)
 
 
 def _undecided(query: Query, open_fields: set[str]) -> dict[str, set[str]]:

@@ -18,12 +18,12 @@ from worker_service.units.persist import persist
 
 async def run(ctx: Context, lease: Lease, job: Planned) -> None:
     query = job.query
-    merged = await ctx.merging.merged(lease.job_id)
+    merged = await ctx.publishing.merged(lease.job_id)
     columns = result_columns(query, {name for unit in merged for name in unit.stats.widened})
     rows = sum(unit.rows for unit in merged)
     if rows > query.max_groups:
         raise GroupLimitExceeded(f"There are {rows:,} groups; limits.max_groups is {query.max_groups:,}")
-    await ctx.merging.build_indexes(
+    await ctx.publishing.build_indexes(
         lease.job_id, [key.name for key in query.keys], [list(index) for index in job.spec.output.indexes]
     )
     digests = {bucket: digest for unit in merged for bucket, digest in unit.stats.buckets.items()}
@@ -39,7 +39,7 @@ async def run(ctx: Context, lease: Lease, job: Planned) -> None:
     write_receipt = partial(
         receipt, plan=job.plan, version=version, semantics=query.semantics, software=software
     )
-    await persist(ctx, lambda: ctx.merging.publish(lease, version, write_receipt, job.row.tenant))
+    await persist(ctx, lambda: ctx.publishing.publish(lease, version, write_receipt, job.row.tenant))
 
 
 def result_columns(query: Query, widened: set[str] | frozenset[str] = frozenset()) -> list[dict[str, str]]:
