@@ -342,7 +342,8 @@ class JobStore:
 def _overdue(row: Record) -> DeadlineExceeded:
     asked = row["spec"]["options"]["deadline"]
     return DeadlineExceeded(
-        f"The job did not end within its options.deadline of {asked}, by {row['deadline_at']:%Y-%m-%dT%H:%M:%SZ}"
+        f"The job did not end within its options.deadline of {asked}, "
+        f"by {row['deadline_at']:%Y-%m-%dT%H:%M:%SZ}"
     )
 
 

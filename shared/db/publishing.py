@@ -1,4 +1,4 @@
-"""The table of a result, from its first row to a published version: rows copied, indexes made, the view swapped."""
+"""From a result's empty table to a published version: rows copied, indexes made, the view swapped."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -191,16 +191,19 @@ class PublishingStore:
                     await tx.execute(ddl.grant_select(ddl.view_schema(tenant), name, reader))
         except asyncpg.LockNotAvailableError as error:
             raise ResultLocked(
-                f"Another session holds a lock on {ddl.relation_name(tenant, name, relation)}; publishing waits for it"
+                f"Another session holds a lock on {ddl.relation_name(tenant, name, relation)}; "
+                "publishing waits for it"
             ) from error
         except (asyncpg.WrongObjectTypeError, asyncpg.InsufficientPrivilegeError) as error:
             taken = ddl.relation_name(tenant, name, relation)
             raise OutputNameTaken(
-                f"{taken} exists and is not Gristmill's ({error.message}); rename it, or use another output.name"
+                f"{taken} exists and is not Gristmill's ({error.message}); "
+                "rename it, or use another output.name"
             ) from error
         except asyncpg.InvalidTableDefinitionError as error:
             raise OutputSchemaChanged(
-                f"The result {name!r} has other columns than this job's; use a new output.name, or the columns it has ({error.message})"
+                f"The result {name!r} has other columns than this job's; "
+                f"use a new output.name, or the columns it has ({error.message})"
             ) from error
 
 
@@ -217,6 +220,7 @@ async def _check_columns(
         return
     if wrong := misfits(published["columns"], columns, undecided):
         raise OutputSchemaChanged(
-            f"The result {name!r} has other columns than this job: {wrong}. A new version may only add columns behind those that "
-            "the result has: ask for those, in their order, or use a new output.name"
+            f"The result {name!r} has other columns than this job: {wrong}. "
+            "A new version may only add columns behind those that the result has: "
+            "ask for those, in their order, or use a new output.name"
         )

@@ -187,7 +187,7 @@ def verify(database_url, *words):
 
 def test_the_command_says_what_broke_and_where_and_whether_it_could_tell(database_url):
     assert (whole := verify(database_url)).returncode == 0
-    assert whole.stdout == f"All {len(INVARIANTS)} invariants hold: 0 jobs, 0 units, 0 pieces, 0 versions\n"
+    assert whole.stdout == f"All {len(INVARIANTS)} invariants hold: 0 jobs, 0 units, 0 partials, 0 versions\n"
 
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE gristmill_results.job_counted (_id bigint)")
@@ -200,7 +200,7 @@ def test_the_command_says_what_broke_and_where_and_whether_it_could_tell(databas
     assert deep.returncode == 1
     assert deep.stdout.splitlines() == [
         "table_miscounted: job_counted: its version has 2 rows, gristmill_results.job_counted has 0",
-        "1 violations in 0 jobs, 0 units, 0 pieces, 1 versions",
+        "1 violations in 0 jobs, 0 units, 0 partials, 1 versions",
     ]
 
     away = verify("postgresql://nobody@127.0.0.1:1/nothing")

@@ -2,9 +2,12 @@ ALTER TABLE gristmill.jobs
     ADD COLUMN deadline interval,
     ADD COLUMN kept_versions smallint,
     ADD COLUMN uploads text[];
-COMMENT ON COLUMN gristmill.jobs.deadline IS 'options.deadline: from a submit or a retry to deadline_at; null: none';
-COMMENT ON COLUMN gristmill.jobs.kept_versions IS 'output.versions; null, of a gateway of before: all';
-COMMENT ON COLUMN gristmill.jobs.uploads IS 'ids of the uploads among source.uris; null, of a gateway of before: any';
+COMMENT ON COLUMN gristmill.jobs.deadline IS
+    'options.deadline: from a submit or a retry to deadline_at; null: none';
+COMMENT ON COLUMN gristmill.jobs.kept_versions IS
+    'output.versions; null: all, because a gateway without this column has submitted the job';
+COMMENT ON COLUMN gristmill.jobs.uploads IS
+    'ids of the uploads in source.uris; null: any, because a gateway without this column has submitted the job';
 
 UPDATE gristmill.jobs
 SET deadline = (spec -> 'options' ->> 'deadline')::interval,
