@@ -1,4 +1,4 @@
-"""Who gets the next slot, and how many messages are out."""
+"""Which unit gets the next slot, and how many messages are out."""
 
 import re
 from collections import Counter
@@ -252,8 +252,11 @@ async def test_workers_agree_on_the_youngest_lease_of_the_tenant_with_the_most_o
     await world.beat(slots=2)
     await world.beat("w2", slots=1)
     for lease, seconds in ((old, 60), (young, 30), (other, 20)):
-        sql = "UPDATE gristmill.units SET leased_at = now() - make_interval(secs => $2) WHERE id = $1 RETURNING 1"
-        await world.value(sql, lease.id, seconds)
+        await world.value(
+            "UPDATE gristmill.units SET leased_at = now() - $2::interval WHERE id = $1 RETURNING 1",
+            lease.id,
+            timedelta(seconds=seconds),
+        )
     waiting, _ = await world.submit(tenant="waiting")
     assert await room(world) == (3, 0, 0, []), "nobody has waited for a heartbeat"
 
@@ -279,7 +282,7 @@ async def room(world):
     return len(leases), waiting, free, [lease.unit for lease in chosen]
 
 
-# --- the window -------------------------------------------------------------------------------------------------------
+# --- the window ---------------------------------------------------------------------------------------------
 
 
 async def rung_long_ago(world, seconds):
@@ -358,14 +361,17 @@ async def test_a_dead_workers_leases_do_not_count_against_the_living(world):
     assert len(await world.units.due()) == 1
 
 
-# --- plans ------------------------------------------------------------------------------------------------------------
+# --- plans --------------------------------------------------------------------------------------------------
 
 LOAD = """
-INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest) SELECT 'flood' || lpad(i::text, 5, '0'), 'flood', '{}', '' FROM generate_series(1, 3000) i;
+INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest)
+SELECT 'flood' || lpad(i::text, 5, '0'), 'flood', '{}', '' FROM generate_series(1, 3000) i;
 INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest, state) VALUES ('big', 'big', '{}', '', 'running');
-INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version) SELECT id, 'plan', 0, 1, 1 FROM gristmill.jobs WHERE tenant = 'flood';
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version)
+SELECT id, 'plan', 0, 1, 1 FROM gristmill.jobs WHERE tenant = 'flood';
 INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state)
-SELECT 'big', 'chunk', i, 1, 1, CASE WHEN i <= 15000 THEN 'done' ELSE 'pending' END FROM generate_series(1, 20000) i;
+SELECT 'big', 'chunk', i, 1, 1, CASE WHEN i <= 15000 THEN 'done' ELSE 'pending' END
+FROM generate_series(1, 20000) i;
 """
 SECONDS = "interval '10 seconds'"
 CLAIM = {
@@ -407,15 +413,20 @@ def execution(name):
 
 
 FEW = """
-INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at) SELECT i, '{}', '', 'succeeded', now() FROM generate_series(1, 20) i;
-INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state) SELECT id, 'plan', 0, 1, 1, 'done' FROM gristmill.jobs;
+INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at)
+SELECT i, '{}', '', 'succeeded', now() FROM generate_series(1, 20) i;
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state)
+SELECT id, 'plan', 0, 1, 1, 'done' FROM gristmill.jobs;
 """
 PREPARED = {"empty": "SELECT 1", "few": FEW + "ANALYZE", "many": LOAD, "known": LOAD + "ANALYZE"}
 
 
 @pytest.mark.parametrize("when", PREPARED)
 async def test_no_step_reads_more_as_the_backlog_grows(database_url, world, when):
-    """With 3,000 jobs, and a job of 20,000 units, each reads a few dozen pages: by the plan made while the tables were *when*."""
+    """With 3,000 jobs, and a job of 20,000 units, each reads a few dozen rows.
+
+    By the plan that was made while the tables were *when*.
+    """
     await world.beat(slots=2)
     connection = await asyncpg.connect(database_url, server_settings=QUEUE)
     await connection.execute(PREPARED[when])

@@ -1,4 +1,4 @@
-"""The step to the next phase, when it fails again and again: the job ends with the cause, whoever meets it."""
+"""The step to the next phase, when it fails again and again: the job ends with the cause."""
 
 import asyncio
 from itertools import pairwise

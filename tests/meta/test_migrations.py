@@ -1,4 +1,4 @@
-"""The services know the newest migration without Alembic, and a migration converts the rows that there are."""
+"""The services know the newest migration without Alembic; a migration converts the rows that are there."""
 
 import os
 import subprocess

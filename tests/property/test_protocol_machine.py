@@ -1,4 +1,4 @@
-"""Whatever order of claims, commits, deaths, messages and wishes: the ledger is right after every step, and every job ends.
+"""In any order of claims, commits and deaths the ledger is right after every step, and every job ends.
 
 The machine calls the product's own stores, sweeper and pruner on real Postgres; only the clock is logical and
 only the states are fake. `tests.support.rules` has the rules, `tests.support.judge` what must hold after
