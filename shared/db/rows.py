@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import asyncpg
+import msgspec
 from sqlalchemy import (
     ARRAY,
     Column,
@@ -33,10 +34,10 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.types import TypeEngine
 
+from shared.core.entities import Version
 from shared.db.pool import Pool
-from shared.db.result_tables import TABLES, changes, result_table
+from shared.db.result_tables import TABLES, TableColumn, changes, result_table
 from shared.db.statements import VERSIONS
-from shared.db.versions import Version
 from shared.errors import InvalidCursor, NotMigrated, ResultChanged, ResultExpired, RowTooLarge
 
 Operator = Literal["exact", "ne", "gt", "gte", "lt", "lte", "in", "isnull", "startswith"]
@@ -135,7 +136,8 @@ class RowStore:
                 now = await VERSIONS.shape.fetchrow(connection, job_id=version.job_id)
             if now is None:
                 raise ResultExpired(f"The rows of job {version.job_id} are kept no longer") from error
-            found = changes(version.columns, now["columns"])
+            columns = msgspec.convert(now["columns"], list[TableColumn] | None)
+            found = changes(version.columns, columns)
             if isinstance(error, asyncpg.InsufficientPrivilegeError):
                 found = ["Gristmill's role may not read it"]
             elif isinstance(error, OverflowError | ValueError):
