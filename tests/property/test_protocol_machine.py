@@ -150,8 +150,8 @@ MUTANTS = {
         "kind = 'chunk' AND state <> 'done'",
     ),
     "a new plan in the old epoch": (JOBS, "set_planning", "epoch = epoch + 1, ", ""),
-    "a fan-in that waits for nobody": (UNITS, "all_done", "AND state <> 'done'", "AND state = 'failed'"),
-    "an end that waits for nobody": (JOBS, "finish_ending", "AND state = 'leased'", "AND false"),
+    "a fan-in that waits for no unit": (UNITS, "all_done", "AND state <> 'done'", "AND state = 'failed'"),
+    "an end that waits for no unit": (JOBS, "finish_ending", "AND state = 'leased'", "AND false"),
     "an expiry without the grace": (
         UNITS,
         "expired",
