@@ -11,7 +11,7 @@ from shared.core.fairness import preempted
 from shared.core.plan import PublishPayload
 from shared.core.planning import LONG_MERGE_BYTES, merge_payloads, merge_ranges, publish_payload
 from shared.db.pool import QUEUE
-from shared.db.statements import JOBS, PARTIALS, UNITS, WORKERS
+from shared.db.statements import JOBS, PARTIALS, UNITS
 from shared.db.units import UnitStore
 from shared.spec.version import STATE_VERSION
 from tests.support.store import PLAN
@@ -393,7 +393,7 @@ HOT = {
     "claim_of_job": (UNITS.claim_of_job, CLAIM | {"job_id": "'big'", "small": "8"}),
     "claim_of_a_small_job": (UNITS.claim_of_job, CLAIM | {"job_id": "'flood00001'", "small": "8"}),
     "claim_next": (UNITS.claim_next, NEXT | {"job_id": "'big'"}),
-    "rivals": (WORKERS.rivals, {"lease": SECONDS, "state_version": "1", "waited": SECONDS}),
+    "rivals": (UNITS.rivals, {"lease": SECONDS, "state_version": "1", "waited": SECONDS}),
     "due": (UNITS.due, PERIODS | {"state_version": "1", "queued": "0"}),
     "expired": (UNITS.expired, {"lease": SECONDS, "grace": SECONDS}),
     "unfinished": (UNITS.unfinished, {"job_id": "'big'"}),
