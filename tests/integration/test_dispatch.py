@@ -11,7 +11,7 @@ from shared.core.fairness import preempted
 from shared.core.plan import PublishPayload
 from shared.core.planning import LONG_MERGE_BYTES, merge_payloads, merge_ranges, publish_payload
 from shared.db.pool import QUEUE
-from shared.db.statements import JOBS, PARTIALS, UNITS, WORKERS
+from shared.db.statements import JOBS, PARTIALS, UNITS
 from shared.db.units import UnitStore
 from shared.spec.version import STATE_VERSION
 from tests.support.store import PLAN
@@ -201,7 +201,7 @@ def test_a_merge_that_reads_many_states_is_long_and_one_that_reads_few_is_not():
     assert last > 0, "the merges of the other ranges have nothing to read"
 
 
-def test_a_piece_of_many_ranges_counts_for_each_merge_that_reads_it():
+def test_a_partial_of_many_ranges_counts_for_each_merge_that_reads_it():
     size = LONG_MERGE_BYTES + 1
     assert long_merges(size, {0: size}, {1023: size}) == [first for first, _ in merge_ranges(size)]
     assert long_merges(size, {0: size}, {500: size}) == [
@@ -209,22 +209,22 @@ def test_a_piece_of_many_ranges_counts_for_each_merge_that_reads_it():
     ]
 
 
-async def test_what_the_merges_have_to_read_is_that_of_their_pieces_and_a_little_more_for_each(world):
+async def test_the_merges_have_to_read_the_bytes_of_their_partials_and_a_little_more_for_each(world):
     job_id = await world.planned(3)
     for _ in range(3):
         await world.commit(await world.claimed(job_id=job_id))
     async with world.pool.connection() as connection:
-        pieces = await connection.fetch(
+        partials = await connection.fetch(
             "SELECT first_bucket, last_bucket, length(data) FROM gristmill.partials WHERE job_id = $1", job_id
         )
         found = await PARTIALS.sizes.fetch(connection, job_id=job_id, cost=100)
 
     for column, at in (("begun", 0), ("ended", 1)):
         expected = Counter()
-        for piece in pieces:
-            expected[piece[at]] += piece[2] + 100
+        for partial in partials:
+            expected[partial[at]] += partial[2] + 100
         assert {row["bucket"]: row[column] for row in found if row[column]} == expected
-    assert sum(row["size"] for row in found) == sum(piece[2] for piece in pieces)
+    assert sum(row["size"] for row in found) == sum(partial[2] for partial in partials)
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ HOT = {
     "claim_of_job": (UNITS.claim_of_job, CLAIM | {"job_id": "'big'", "small": "8"}),
     "claim_of_a_small_job": (UNITS.claim_of_job, CLAIM | {"job_id": "'flood00001'", "small": "8"}),
     "claim_next": (UNITS.claim_next, NEXT | {"job_id": "'big'"}),
-    "rivals": (WORKERS.rivals, {"lease": SECONDS, "state_version": "1", "waited": SECONDS}),
+    "rivals": (UNITS.rivals, {"lease": SECONDS, "state_version": "1", "waited": SECONDS}),
     "due": (UNITS.due, PERIODS | {"state_version": "1", "queued": "0"}),
     "expired": (UNITS.expired, {"lease": SECONDS, "grace": SECONDS}),
     "unfinished": (UNITS.unfinished, {"job_id": "'big'"}),

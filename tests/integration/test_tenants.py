@@ -80,6 +80,9 @@ async def test_a_named_result_of_a_new_tenant_is_published_by_a_worker(stack, te
             "priority": 5,
             "labels": {},
             "result_name": "sales",
+            "kept_versions": 3,
+            "uploads": [],
+            "deadline": None,
             "state_version": STATE_VERSION,
         }
         job, _ = await JobStore(pool).submit(tenant, spec, "d", **known)
@@ -133,7 +136,7 @@ AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
 
-async def test_whoever_makes_what_a_tenant_lacks_takes_no_lock_that_a_reader_could_keep(
+async def test_making_the_schema_of_a_tenant_takes_no_lock_that_a_reader_could_keep(
     settings, tenant, superuser
 ):
     pool = connect(settings.database_url, name="test", size=1)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
-from shared.db.statements import JOBS, PARTIALS, PRUNING, UNITS, WORKERS, Statement
+from shared.db.statements import JOBS, PARTIALS, PRUNING, UNITS, Statement
 from tests.support.protocol import LONG_MERGE_BYTES, LONG_PUBLISH_ROWS, MERGE_BYTES, World
 from tests.support.rules import ProtocolMachine
 
@@ -205,19 +205,19 @@ MUTANTS = {
         "(@charge IN ('crash', 'preemption'))",
     ),
     "room for tenants that have a slot": (
-        WORKERS,
+        UNITS,
         "rivals",
         "AND t.tenant NOT IN (SELECT tenant FROM leased)",
         "",
     ),
     "room for tenants that have only just come": (
-        WORKERS,
+        UNITS,
         "rivals",
         "u.not_before <= now() - @waited::interval",
         "@waited::interval IS NOT NULL",
     ),
     "room for paused jobs": (
-        WORKERS,
+        UNITS,
         "rivals",
         "AND j.state IN ('queued', 'running')\n",
         "AND j.state IN ('queued', 'running', 'paused')\n",
