@@ -14,7 +14,7 @@ from shared.errors import DatabaseUnavailable
 from shared.spec.width import MAX_COLUMNS
 from tests.support.store import PLAN, chunks
 from worker_service.context import Context
-from worker_service.maintenance.sweeper import Sweeper
+from worker_service.maintenance.sweeper import Sweeper, Swept
 from worker_service.units.fan_in import advance
 
 SPEC = {"source": {"uris": ["upload:u"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
@@ -104,7 +104,7 @@ async def test_an_outage_is_counted_as_nothing_and_a_retry_counts_anew(world, mo
     assert (await error_of(world, job_id)) == ("running", None)
 
     await world.fan_in.charge(job_id)
-    await sweeper(world).run_once()
+    assert await sweeper(world).run_once() == Swept(advanced=1)
     assert (
         await world.value("SELECT (phase, fan_in_errors)::text FROM gristmill.jobs WHERE id = $1", job_id)
         == "(merging,0)"

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from shared.core.timings import Timings
 from shared.errors import DatabaseUnavailable
 from worker_service.maintenance.heartbeat import Heartbeat
-from worker_service.maintenance.sweeper import Sweeper
+from worker_service.maintenance.sweeper import Sweeper, Swept
 
 TIMINGS = Timings(grace=timedelta()).scaled(0.1)
 
@@ -84,10 +84,41 @@ async def test_a_unit_past_its_deadline_stays_its_workers_until_the_sweeper_char
         "a unit that is taken back uncharged would be tried for ever"
     )
 
-    await sweeper(world).run_once()
-
+    assert await sweeper(world).run_once() == Swept(given_back=1)
     assert await unit(world, lease) == ("pending", 1)
     assert await world.beat() == {}, "which kills the child"
+
+
+@pytest.mark.parametrize(
+    ("column", "before", "cause", "code", "detail"),
+    [
+        (
+            "deaths",
+            4,
+            "worker = 'gone'",
+            "worker_lost",
+            "plan 0 was given up: its worker died 5 times",
+        ),
+        (
+            "crashes",
+            2,
+            "deadline_at = now() - interval '1 second'",
+            "deadline_exceeded",
+            "plan 0 never finished within its deadline",
+        ),
+    ],
+)
+async def test_a_unit_that_has_expired_too_often_fails_its_job_with_the_reason(
+    world, column, before, cause, code, detail
+):
+    lease = await world.leased()
+    await world.value(
+        f"UPDATE gristmill.units SET {column} = $2, {cause} WHERE id = $1 RETURNING 1", lease.id, before
+    )
+
+    assert await sweeper(world).run_once() == Swept(failed=1)
+    job = await world.jobs.get("default", lease.job_id)
+    assert (job.state, job.error["code"], job.error["detail"]) == ("failed", code, detail)
 
 
 async def test_a_job_whose_row_is_locked_is_swept_later_and_the_others_now(world, monkeypatch):
@@ -103,8 +134,9 @@ async def test_a_job_whose_row_is_locked_is_swept_later_and_the_others_now(world
     monkeypatch.setattr(world.jobs, "fail_overdue", held)
     monkeypatch.setattr(world.jobs, "finish_ending", first_held)
     with capture_logs() as logged:
-        await sweeper(world).run_once()
+        report = await sweeper(world).run_once()
 
+    assert report == Swept(ended=1)
     assert [await world.state(job_id) for job_id in stuck] == ["cancelling", "cancelled"]
     assert [line["log_level"] for line in logged] == ["info"]
 

@@ -112,7 +112,8 @@ async def test_partials_go_at_once_after_success_and_later_after_a_failure_that_
         await world.ended("cancelled", 0.5),
         await world.ended("queued", 0),
     ]
-    await world.prune()
+    assert await world.prune() == Pruned(partials=3)
+    assert not await world.prune(), "nothing is left to report"
 
     assert {job for (job,) in await world.sql("SELECT job_id FROM gristmill.partials")} == set(kept)
     assert {job for (job,) in await world.sql("SELECT id FROM gristmill.jobs")} >= set(late)

@@ -153,7 +153,7 @@ class Stores:
                 ]
                 await self.units.complete_plan(lease, PLAN, made)
             case "publish":
-                await publish.run(self.context, lease, await self.context.work(lease))
+                await publish.run(self.context, lease, await self.context.planned(lease))
             case "chunk":
                 rows = len(buckets(lease.no))
                 done = Done(counts=RowCounts(read=rows, aggregated=rows), rows_out=rows)
