@@ -14,14 +14,17 @@ from unittest.mock import patch
 from worker_service import kernels
 from worker_service.child import tasks, wire
 from worker_service.kernels import partials
-from worker_service.readers import csv_read, csv_split, literals, parquet
+from worker_service.readers import literals
+from worker_service.readers.csv import blocks as csv_blocks
+from worker_service.readers.csv import read as csv_read
+from worker_service.readers.parquet import read as parquet_read
 from worker_service.units.chunk import PIECE_BYTES
 
 RUN_BY = ("__main__",)
 STAGES: dict[str, list[tuple[Any, str]]] = {
-    "read the bytes": [(csv_split, "pread")],
+    "read the bytes": [(csv_blocks, "pread")],
     "tokenize CSV": [(csv_read, "tokenized")],
-    "decode Parquet": [(parquet, "read")],
+    "decode Parquet": [(parquet_read, "open_file"), (parquet_read, "decode"), (parquet_read, "typed")],
     "check and convert literals": [(literals, "convert")],
     "group the keys": [(partials, "group")],
     "add up the states": [(partials, "partial"), (partials, "combine"), (kernels, "combine")],

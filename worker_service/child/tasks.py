@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from shared.core.plan import Extent, Guess
 from shared.errors import (
     GristmillError,
     InternalError,
@@ -111,7 +112,7 @@ def _planned(
         _bound(spec, planned.schema, files)
     ends = {e.file: e.end for extents in planned.extents for e in extents}
 
-    def size(e: readers.Extent) -> int:
+    def size(e: Extent) -> int:
         """Bytes of input; a Parquet extent counts row groups, so it gets its share of the file."""
         whole, end = files[e.file].size, ends[e.file]
         return (
@@ -120,7 +121,10 @@ def _planned(
 
     chunks = [
         {
-            "extents": [[e.file, e.start, e.end, e.rows, e.guesses] for e in extents],
+            "extents": [
+                [e.file, e.start, e.end, e.rows, e.guesses and [[g.target, g.start] for g in e.guesses]]
+                for e in extents
+            ],
             "bytes": sum(map(size, extents)),
         }
         for extents in planned.extents
@@ -142,7 +146,7 @@ def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> No
     try:
         bind(spec, schema)
     except TypeMismatch:
-        bind(spec, schema, readers.culprits(files, spec.source, texts_wanted(spec, schema)))
+        bind(spec, schema, readers.misfits(files, spec.source, texts_wanted(spec, schema)))
         raise
 
 
@@ -153,11 +157,11 @@ def chunk(request: dict[str, Any], _: list[int]) -> Answer:
     """
     spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
     query = bind(spec, schema)
-    fold, tally = kernels.Fold(query, request["no"]), readers.Tally()
+    fold, tally = kernels.Fold(query, request["no"]), readers.RecordCount()
     pieces: list[kernels.Piece] = []
     aggregated = 0
     with _beneath(request) as beneath, Files(beneath, request["files"]) as files:
-        extents = zip(files.sources, (readers.Extent(*extent) for extent in request["extents"]), strict=True)
+        extents = zip(files.sources, map(_extent, request["extents"]), strict=True)
         frames = chain.from_iterable(
             readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally)
             for file, extent in extents
@@ -173,6 +177,13 @@ def chunk(request: dict[str, Any], _: list[int]) -> Answer:
         "pieces": [[p.first_bucket, p.last_bucket, p.groups, len(p.data)] for p in pieces],
     }
     return header, [p.data for p in pieces]
+
+
+def _extent(stored: list[Any]) -> Extent:
+    file, start, end, rows, guesses = stored
+    return Extent(
+        file, start, end, rows, None if guesses is None else tuple(Guess(*each) for each in guesses)
+    )
 
 
 def _flushed(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:

@@ -19,7 +19,7 @@ the text afterwards.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
@@ -91,6 +91,25 @@ def fits(text: Column, field: Field, zone: str) -> bool:
     except Misfit:
         return False
     return True
+
+
+def narrowest(text: Column, kinds: Sequence[Kind], zone: str) -> Kind:
+    """The first of *kinds* that holds every value; `string` holds them all."""
+    return next(kind for kind in kinds if fits(text, Field("", DataType(kind)), zone))
+
+
+def first_misfit(values: Column, accepts: Callable[[Column], bool]) -> int | None:
+    """The first row that *accepts* refuses; None if it accepts all.
+
+    Found by bisection: *accepts* refuses a range exactly if it refuses one of its values.
+    """
+    if accepts(values):
+        return None
+    low, high = 0, len(values)  # every row before low is accepted; [low, high) is refused
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if accepts(values.slice(low, middle - low)) else (low, middle)
+    return low
 
 
 def _layout(text: Column) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint8]]:

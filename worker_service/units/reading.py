@@ -9,7 +9,7 @@ from typing import Any
 from shared.errors import ReaderCrashed
 from worker_service.executor import Answer, Child, ChildDied
 
-NATIVE_READERS = ("readers/parquet.py",)
+NATIVE_READERS = ("readers/parquet/",)
 """Modules that call native code to read files. A crash below one of them is a crash of that code."""
 _CRASHES = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL}
 """How a process ends by itself; what kills it from outside says nothing of its files."""

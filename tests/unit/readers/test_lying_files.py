@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from shared.errors import CorruptFile, LimitExceeded, NotSupported, SourceUnreadable
+from tests.support import parquet_claims as claims
+from tests.support.datasets import opened, rows, schema_of, source, tables, zipped
 from tests.support.requests import chunk_request, plan_request
 from worker_service.child import tasks
-from worker_service.readers import SourceFile, Tally, parquet, plan, read
-
-from . import claims
-from .datasets import opened, rows, schema_of, source, tables
-from .test_compressed import zipped
+from worker_service.readers import RecordCount, SourceFile, plan, read
+from worker_service.readers.parquet import file as parquet_file
+from worker_service.readers.parquet import read as parquet_read
 
 THREE = struct.pack("<3i", 1, 2, 3)
 PAGE = claims.page(THREE, 3)
@@ -102,10 +102,10 @@ def test_many_rows_in_few_bytes_are_no_lie():
     data = sink.getvalue()
     assert len(data) < 3_000
     with opened(data) as [file]:
-        planned, tally = plan([file], source(), 1 << 30), Tally()
+        planned, count = plan([file], source(), 1 << 30), RecordCount()
         [[extent]] = planned.extents
-        frames = read(file, extent, source(), planned.schema, [], 1 << 20, tally)
-        assert sum(frame.num_rows for frame in frames) == tally.records == 500_000
+        frames = read(file, extent, source(), planned.schema, [], 1 << 20, count)
+        assert sum(frame.num_rows for frame in frames) == count.records == 500_000
 
 
 def test_rows_of_a_file_without_flat_columns_are_counted():
@@ -125,7 +125,7 @@ def test_a_file_that_claims_rows_of_no_column_is_corrupt():
 
 def test_a_footer_that_is_too_large_is_refused_before_it_is_unpacked(monkeypatch):
     data = claims.file((PAGE, 3, 3))
-    monkeypatch.setattr(parquet, "MAX_FOOTER", 40)
+    monkeypatch.setattr(parquet_file, "MAX_FOOTER", 40)
     with pytest.raises(
         LimitExceeded,
         match="t0: the Parquet footer takes 57 bytes; the most is 40: write it with fewer row groups",
@@ -239,7 +239,7 @@ def test_a_file_that_the_machine_does_not_give_is_unreadable(tmp_path):
 
 
 def test_a_bug_of_ours_is_still_called_one(monkeypatch, tmp_path):
-    monkeypatch.setattr(parquet, "_adapted", lambda *_: {}["no such key"])
+    monkeypatch.setattr(parquet_read, "_cast", lambda *_: {}["no such key"])
     path = tmp_path / "t0"
     path.write_bytes(claims.file((PAGE, 3, 3)))
     spec = {
