@@ -1,4 +1,4 @@
-"""Where a child's CPU time goes: a job's three tasks run in this process, with a stopwatch around the functions of each stage."""
+"""CPU seconds of a child by stage: a job's tasks run in this process, with a stopwatch around each stage."""
 
 import functools
 import json

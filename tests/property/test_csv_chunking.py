@@ -105,7 +105,7 @@ def cell(value, way, delimiter, escape, comment):
 
 @st.composite
 def documents(draw, *, comments=("#", None)):
-    """A CSV file as (its columns, how it is written, its text, its text without the comments): anything that is right in the dialect."""
+    """Any CSV file that is right in its dialect: (columns, options, text, text without the comments)."""
     columns = draw(st.integers(1, 4))
     delimiter, end = draw(st.sampled_from(",;\t|")), draw(ENDS)
     escape, comment = draw(st.sampled_from(["\\", None])), draw(st.sampled_from(comments))

@@ -1,4 +1,4 @@
-"""Parquet written by hand, in Thrift's compact protocol: one required column, whose metadata claim whatever is wanted."""
+"""Parquet written by hand, in Thrift's compact protocol: one required column with any claims."""
 
 _I32, _I64, _BINARY, _LIST, _STRUCT = 5, 6, 8, 9, 12
 RLE, PLAIN, RLE_DICTIONARY = 3, 0, 8
@@ -39,24 +39,25 @@ def page(body, values, *, encoding=PLAIN, uncompressed=None):
     return struct((1, _I32, 0), (2, _I32, size), (3, _I32, len(body)), (5, _STRUCT, header)) + body
 
 
-def dictionary(words, places):
-    """A page of *words*, which may be equal, and one of values, each of which is the word at one of the *places*, below 256."""
+def dictionary(words, indexes):
+    """A page of *words*, which may be equal, and a page of values: *indexes* of the words, below 256."""
     body = b"".join(len(word).to_bytes(4, "little") + word for word in words)
     header = struct((1, _I32, len(words)), (2, _I32, PLAIN))
     words_page = struct((1, _I32, 2), (2, _I32, len(body)), (3, _I32, len(body)), (7, _STRUCT, header)) + body
-    runs = b"".join(_varint(2) + bytes([place]) for place in places)  # each of length one
-    return words_page + page(bytes([8]) + runs, len(places), encoding=RLE_DICTIONARY)
+    runs = b"".join(_varint(2) + bytes([index]) for index in indexes)  # each of length one
+    return words_page + page(bytes([8]) + runs, len(indexes), encoding=RLE_DICTIONARY)
 
 
 def file(*groups, name=b"n", codec=0, padding=b"", kind=INT32):
-    """Each group as (pages, rows, values): the bytes of its pages, and how many rows and values of the column the footer claims.
+    """Each group as (pages, rows, values): the bytes of its pages, and the footer's claims.
 
     A group without pages, [], has no column either, and then the file has none.
     """
     data, found = b"PAR1" + padding, []
     for pages, rows, values in groups:
         meta = pages and struct(
-            (1, _I32, kind), (2, _LIST, (_I32, [PLAIN])), (3, _LIST, (_BINARY, [name])), (4, _I32, codec), (5, _I64, values),
+            (1, _I32, kind), (2, _LIST, (_I32, [PLAIN])), (3, _LIST, (_BINARY, [name])), (4, _I32, codec),
+            (5, _I64, values),
             (6, _I64, len(pages)), (7, _I64, len(pages)), (9, _I64, len(data)),
         )  # fmt: skip
         chunks = [struct((2, _I64, len(data)), (3, _STRUCT, meta))] if pages else []

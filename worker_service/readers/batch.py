@@ -23,9 +23,9 @@ class BadRow:
 
     `byte` is where the record begins, in a file that has bytes of records; `row` is its number from 1, in one
     that has numbered rows. `column` is a name, or a number from 1 beyond the known names, or None where the
-    whole record is bad. `raw` is the beginning of the record's text. `located` names the place for a
-    message; it may read the file from its beginning to count lines. *unreadable* text is no text in the
-    file's encoding.
+    whole record is bad. `raw` is the beginning of the record's text. `unreadable` text is no text in the
+    file's encoding. `located` gives file, byte and line for a message: it may read the open file from its
+    beginning, to count lines.
     """
 
     uri: str

@@ -1,4 +1,4 @@
-"""The values that keep a column from being of a kind, found in the planner's samples once that is an error."""
+"""The values that keep a column from being of a kind: for an error, from the planner's samples."""
 
 from collections.abc import Collection
 from functools import partial

@@ -31,7 +31,7 @@ def plan(
     *,
     guess: bool = False,
 ) -> PlannedDataset:
-    """Cut CSV at the first record start at or after every multiple of *chunk_bytes*, Parquet between row groups.
+    """Cut CSV at the first record start at or after every *chunk_bytes*, Parquet between row groups.
 
     Depends on the files and options only. With *guess*, the cuts of large CSV files come from the bytes
     behind them, without a pass over all. Then errors may be wrong too, and the cuts are right if `read` ends

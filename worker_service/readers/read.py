@@ -43,8 +43,8 @@ def read(
 ) -> Iterator[pa.Table]:
     """The tables of `batches`, those without rows left out; the first bad row in file order is raised.
 
-    This is the one place that decides about bad rows. *count* gets the records: those that the plan knows, else
-    those that the batches count.
+    This is the one place that decides about bad rows. *count* gets the records: those that the plan knows,
+    else those that the batches count.
     """
     count = count or RecordCount()
     count.records += extent.rows or 0

@@ -1,4 +1,4 @@
-"""The schema of a dataset, whatever its format: types of columns joined over files, and those that the spec declares."""
+"""The schema of a dataset of any format: types joined over its files, and those that the spec declares."""
 
 from collections.abc import Collection, Mapping
 

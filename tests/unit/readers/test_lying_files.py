@@ -1,4 +1,4 @@
-"""Files whose own claims are false, or which are damaged: each is an error of the file that says what was claimed and what was found."""
+"""Damaged files, and files whose own claims are false: an error of the file names claim and finding."""
 
 import io
 import struct
@@ -162,13 +162,13 @@ def test_an_index_past_its_dictionary_and_text_that_is_no_unicode_are_errors_of_
     assert refused
 
 
-# --- zip ---------------------------------------------------------------------------------------------------------------
+# --- zip ---
 
 CSV = b"a,b\n1,2\n"
 
 
 def patched(data, central, local, new):
-    """*data* with bytes of the central directory's entry and of the local header replaced, at these offsets into them."""
+    """*data* with bytes replaced at these offsets into the central directory's entry and the local header."""
     at, out = data.index(b"PK\x01\x02"), bytearray(data)
     out[at + central : at + central + len(new)] = new
     out[local : local + len(new)] = new
@@ -226,7 +226,7 @@ def test_members_are_unpacked_in_bounded_pieces_whatever_packs_them(method):
     assert len(rows(out.getvalue())) == 100_000
 
 
-# --- whatever is thrown at the readers ---------------------------------------------------------------------------------
+# --- any error while a file is read ---
 
 
 def test_a_file_that_the_machine_does_not_give_is_unreadable(tmp_path):

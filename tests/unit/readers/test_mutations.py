@@ -1,4 +1,4 @@
-"""Damaged files are errors of the file: never a bug of Gristmill, never a hang, never rows that do not add up."""
+"""A damaged file is an error of the file: never a bug of Gristmill, a hang or rows that do not add up."""
 
 import json
 import subprocess
@@ -7,7 +7,8 @@ import sys
 import pytest
 
 FAULTS = {
-    "corrupt_file", "bad_row", "invalid_encoding", "source_empty", "not_supported", "limit_exceeded", "out_of_memory",
+    "corrupt_file", "bad_row", "invalid_encoding", "source_empty", "not_supported", "limit_exceeded",
+    "out_of_memory",
     "unknown_column", "type_mismatch",
 }  # fmt: skip
 

@@ -97,9 +97,8 @@ def _drained(file: SourceFile, member: "zlib._Decompress", size: int) -> Iterato
     while not member.eof:
         data = member.decompress(b"", size)
         if not data:
-            raise CorruptFile(
-                f"{file.uri}: the gzip data is truncated: the file ends at byte {file.size} in the middle of it"
-            )
+            told = f"the file ends at byte {file.size} in the middle of it"
+            raise CorruptFile(f"{file.uri}: the gzip data is truncated: {told}")
         yield data
 
 

@@ -1,4 +1,4 @@
-"""Bytes as bits, one a byte, 64 in a word, the lowest first: a question about every byte takes a few steps a word."""
+"""Facts about bytes as bits, one for each byte, 64 in a word, the lowest first: 64 bytes take one step."""
 
 import numpy as np
 import numpy.typing as npt

@@ -3,10 +3,12 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from shared.core.plan import Guess
 from shared.errors import CutsRefuted
 from worker_service.readers.bytes.files import pread
-from worker_service.readers.csv import scan
+from worker_service.readers.csv import bits, scan
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.masked import first_end, is_odd, last_end
 from worker_service.readers.csv.scan import Scanner
@@ -146,3 +148,19 @@ def _joined(offset: int, held: list[tuple[bytes, bytes]], delimiters: int, scann
     regular = all(part is masked for part, masked in held)
     masked = data if regular else b"".join(masked for _, masked in held)
     return Block(offset, data, masked, len(data), delimiters, scanner.quoted, scanner.doubled)
+
+
+def count_records(block: Block, file: CsvFile) -> int:
+    """The number of records, from the bytes alone: the parser's rows are checked against it.
+
+    Every record has as many delimiters outside quotes as the header; the parser refuses one that has not. So
+    delimiters are counted, and the kinds of line ends and empty lines do not matter. Only records of a single
+    field have no delimiter. If a record has too few or too many fields, the number means nothing.
+    """
+    fields = len(file.names)
+    if fields > 1:
+        return block.delimiters // (fields - 1)
+    if block.quoted or file.dialect.comment or b"\r" in block:
+        return len(file.records(block.exact().masked).starts)
+    ended = block.masked[block.size - 1 : block.size] == b"\n"
+    return bits.occurrences(np.frombuffer(block.masked, np.uint8, block.size), b"\n"[0]) + (not ended)

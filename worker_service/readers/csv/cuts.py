@@ -98,7 +98,7 @@ def _first_in_each(starts: list[int], step: int) -> list[int]:
 
 
 def record_starts(file: CsvFile, start: int, steps: Steps) -> list[int]:
-    """The first record start at or after every target, ascending and without repeats, by a pass over the file.
+    """The first record start at or after every target, by a pass over the file; ascending, without repeats.
 
     *start* is a record start that is not repeated. The end of the file is one if a line feed stands before
     it. Raises MalformedCsv.
@@ -120,7 +120,7 @@ def record_starts(file: CsvFile, start: int, steps: Steps) -> list[int]:
 
 
 def guessed_starts(file: CsvFile, start: int, steps: Steps) -> tuple[Guess, ...] | None:
-    """The probable answer of `record_starts`, from the bytes behind each target; None if one allows no guess."""
+    """The probable `record_starts`, from the bytes behind each target; None if one allows no guess."""
     guesses: list[Guess] = []
     while (target := _next_target(start, steps)) < file.content.file.size:
         start = _guessed_start(file, target)
@@ -131,7 +131,10 @@ def guessed_starts(file: CsvFile, start: int, steps: Steps) -> tuple[Guess, ...]
 
 
 def _guessed_start(file: CsvFile, target: int) -> int:
-    """The first record start at or after *target*, inside quotes or not, whichever makes sense; 0 if neither."""
+    """The first record start at or after *target*; 0 if the bytes behind it allow no guess.
+
+    The target is taken to be outside quotes, then inside; the first of both that makes sense counts.
+    """
     source = file.content.file
     (last,) = pread(source, target - 2, 1)
     for size, inside in product(LOOKS, (False, True)):

@@ -1,7 +1,7 @@
-"""Where records, fields and comments lie in masked bytes (see `scan`): a line feed ends a record outside quotes.
+"""Positions of records, fields and comments in masked bytes (see `scan`).
 
-Blocks are cut after a line feed only. A lone carriage return ends a record for the parser too, so whole
-lines are whole records.
+A line feed outside quotes ends a record. Blocks are cut after a line feed only. A lone carriage return ends a
+record for the parser too, so whole lines are whole records.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,10 @@ def is_odd(masked: bytes, quote: bytes, start: int, stop: int) -> bool:
 
 
 def record_ends(masked: bytes, quote: bytes, inside: bool) -> Positions:
-    """The positions after every line feed outside quotes; *inside*: whether the first byte is inside quotes."""
+    """The positions after every line feed outside quotes.
+
+    *inside*: whether the first byte is inside quotes.
+    """
     found = positions(masked, b"\n")
     if found.size and (inside or (quote and quote in masked)):
         found = found[np.searchsorted(positions(masked, quote), found) % 2 == inside]

@@ -28,7 +28,7 @@ from worker_service.readers.schema import check_declared, settled
 _SAMPLES = 16
 """Samples of one file; of many files together as many, but one of each at least."""
 _SAMPLED_COLUMNS = 100_000
-"""Columns to sample in all files together: of many wide files only some are sampled, spread over the dataset."""
+"""Columns to sample in all files together. Of many wide files some are sampled, spread over the dataset."""
 _KINDS: list[Kind] = ["bool", "int64", "float64", "date", "timestamp", "timestamptz", "string"]
 """Each before those that hold its values."""
 

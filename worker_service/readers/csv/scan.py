@@ -69,7 +69,7 @@ class Scanner:
             raise MalformedCsv(at, f"nothing follows the escape character at byte {at}")
 
     def _spans(self, buffer: bytes) -> Iterator[bytes]:
-        """The masked bytes: a comment's first byte, the rest of its line, the bytes between comments, in turn."""
+        """The masked bytes in turn: those between comments, a comment's first byte, the rest of its line."""
         found = positions(buffer, self._dialect.comment)
         octets = np.frombuffer(buffer, np.uint8)
         candidates = found[(octets[found - 1] == _LF) | (octets[found - 1] == _CR)].tolist()
@@ -255,7 +255,8 @@ class RecordScanner(Scanner):
 def too_long(start: int) -> MalformedCsv:
     return MalformedCsv(
         start,
-        f"the record at byte {start} is longer than the limit of {MAX_RECORD:,} bytes: no line feed outside "
-        "quotes ends it; look for a quote that is never closed, and for lines that end with a carriage return alone",
+        f"the record at byte {start} is longer than the limit of {MAX_RECORD:,} bytes: "
+        "no line feed outside quotes ends it; look for a quote that is never closed, "
+        "and for lines that end with a carriage return alone",
         in_column=False,
     )

@@ -76,7 +76,7 @@ def column(table: pa.Table, name: str) -> Column:
 
 
 def nulled(text: Column, options: CsvOptions) -> Column:
-    """*text* of a column of another type than string: quoted empty fields and spellings of null are null too."""
+    """*text* of a column that is not of strings: quoted empty fields and spellings of null are null too."""
     null = pc.is_in(text, value_set=pa.array(["", *options.null_values]))
     return pc.if_else(null, pa.scalar(None, TEXT), text)
 

@@ -15,7 +15,7 @@ _HEADER = 64
 
 
 def dictionary_values(file: SourceFile, chunk: pq.ColumnChunkMetaData) -> int:
-    """The number of values of the chunk's dictionary, equal ones too; 0 if the chunk does not begin with one."""
+    """The number of values of the chunk's dictionary, equal ones too; 0 if it does not begin with one."""
     start, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset or 0
     if 0 < dictionary < start:
         start = dictionary

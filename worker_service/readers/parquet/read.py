@@ -4,8 +4,8 @@ Integers become int64, half and single floats float64, timestamps of any unit mi
 not survive (a uint64 past 2^63-1, a nanosecond fraction) is an error, never rounded, and so is a date or time
 outside the years 1 to 9999.
 
-The metadata of a file are its own claims. They say how to cut it; the rows counted are those decoded, and have
-to be those claimed.
+The metadata of a file are its own claims. They say how to cut it. The rows counted are those decoded, and
+have to be those claimed.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Planning reads a bounded head of each file, in work that grows with the bytes and no faster.
 
-A record has one limit at every place.
+A record has one limit wherever it stands.
 """
 
 import csv
@@ -28,7 +28,7 @@ GUESS = pytest.mark.parametrize("guess", [False, True])
 
 
 class Meter:
-    """Bytes that were read of files and decompressed, and bytes of CSV that were scanned, and searched for the end of the last record.
+    """Bytes read of files, decompressed, scanned, and searched for the end of the last record.
 
     More than *most* of one of them fails the test.
     """
@@ -99,7 +99,8 @@ def test_comments_and_empty_lines_before_the_first_record_are_read_up_to_a_bound
     with opened(packed) as files_, metered(monkeypatch, 2 * MIB) as meter:
         with pytest.raises(
             SourceEmpty,
-            match=r"no record begins in the first 1,048,576 bytes of the decompressed data: .* check csv\.comment",
+            match=r"no record begins in the first 1,048,576 bytes of the decompressed data: .* "
+            r"check csv\.comment",
         ):
             plan_dataset(files_, source(comment="#"), 1 << 25, guess=guess)
         assert meter.unpacked > MIB
@@ -121,7 +122,8 @@ def test_a_hole_of_a_terabyte_is_a_record_that_is_too_long(
         at = len(start) if not start.endswith(b'"') else 4
         with pytest.raises(
             BadRow,
-            match=rf"sparse: byte {at}, line \d+: the record at byte {at} is longer than the limit of 1,048,576 bytes",
+            match=rf"sparse: byte {at}, line \d+: "
+            rf"the record at byte {at} is longer than the limit of 1,048,576 bytes",
         ):
             plan_dataset([file], source(comment="#"), 1 << 25, guess=guess)
 
@@ -131,13 +133,14 @@ def test_a_hole_of_a_terabyte_is_a_record_that_is_too_long(
 def test_the_first_record_is_looked_at_once_and_its_limit_begins_with_its_first_byte(
     monkeypatch, small_records, before, packed
 ):
-    """What is before it is read again to name its place."""
+    """The bytes before it are read again to name its line."""
     data = packed(before + b"x" * 5 * MIB + b",y\n1,2\n")
     with opened(data) as files_, metered(monkeypatch, 5 * (len(before) + MIB)) as meter:
         at = len(before)
         with pytest.raises(
             BadRow,
-            match=rf"t0: byte {at}( of the decompressed data)?, line \d+: the record at byte {at} is longer than the limit",
+            match=rf"t0: byte {at}( of the decompressed data)?, line \d+: "
+            rf"the record at byte {at} is longer than the limit",
         ):
             plan_dataset(files_, source(comment="#"), 1 << 25)
         assert meter.scanned <= 2 * MIB
@@ -209,7 +212,7 @@ def test_of_many_wide_files_some_are_sampled_and_all_are_read(monkeypatch):
     assert sum(sampled) == 20
 
 
-# --- lines, quotes and their windows ------------------------------------------------------------------------------------
+# --- lines, quotes and their windows ---
 
 
 def test_ends_of_records_are_those_that_a_walk_from_byte_to_byte_finds(monkeypatch):
@@ -247,7 +250,7 @@ def test_the_record_of_a_fault_far_into_a_record_is_found_with_work_in_proportio
         plan_dataset(files_, source(), 1 << 25)
 
 
-# --- gzip ---------------------------------------------------------------------------------------------------------------
+# --- gzip ---
 
 
 class Given:
@@ -292,7 +295,8 @@ def test_a_long_stretch_of_a_gzip_file_that_holds_nothing_is_refused(monkeypatch
     monkeypatch.setattr(compressed, "MAX_WITHOUT_DATA", 5000)
     with pytest.raises(
         CorruptFile,
-        match=rf"t0: the [\d,]+ bytes after byte {len(start)} of the gzip file hold no data: empty members or padding",
+        match=rf"t0: the [\d,]+ bytes after byte {len(start)} of the gzip file hold no data: "
+        "empty members or padding",
     ):
         rows(start + tail)
 

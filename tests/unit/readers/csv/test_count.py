@@ -8,8 +8,7 @@ import pytest
 
 from tests.support.datasets import opened, source
 from worker_service.readers.csv import bits
-from worker_service.readers.csv.blocks import file_blocks
-from worker_service.readers.csv.count import count
+from worker_service.readers.csv.blocks import count_records, file_blocks
 from worker_service.readers.csv.file import csv_file
 
 NAMES = tuple("abcdefghi")
@@ -58,10 +57,10 @@ def test_what_follows_a_blocks_records_is_not_counted(record, fields):
         file = csv_file(source_file, source(), NAMES[:fields])
         block = next(file_blocks(file, 0, len(data), len(record) * 100 + 8))
         assert (block.size, len(block.data)) == (len(record) * 100, len(record) * 100 + 8)
-        assert count(block, file) == 100
+        assert count_records(block, file) == 100
 
 
 def counted(data, fields, size):
     with opened(data) as [source_file]:
         file = csv_file(source_file, source(), NAMES[:fields])
-        return sum(count(block, file) for block in file_blocks(file, 0, len(data), size))
+        return sum(count_records(block, file) for block in file_blocks(file, 0, len(data), size))

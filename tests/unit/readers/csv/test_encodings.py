@@ -11,7 +11,8 @@ from tests.support.datasets import opened, rows, rows_at_every_cut, schema_of, s
 from worker_service.readers import plan
 
 LETTERS = {
-    "iso8859-5": "Ж", "cp1251": "Ж", "koi8-r": "Ж", "iso8859-7": "λ", "cp1253": "λ", "cp949": "뷁", "euc_kr": "가", "euc_jp": "あ", "shift_jis": "ソ表",
+    "iso8859-5": "Ж", "cp1251": "Ж", "koi8-r": "Ж", "iso8859-7": "λ", "cp1253": "λ", "cp949": "뷁",
+    "euc_kr": "가", "euc_jp": "あ", "shift_jis": "ソ表",
     "cp932": "①ソ", "gbk": "亅乗", "gb18030": "亅\U0001f600", "big5": "功許",
 }  # fmt: skip
 """Some whose second byte is a backslash or a pipe."""
@@ -40,7 +41,8 @@ def test_text_is_the_same_in_every_encoding_and_at_every_cut(encoding):
     ],
 )
 def test_utf_16_is_read_as_a_stream(encoding, mark, packed):
-    text = 'ä,y\r\n"é\n""\U0001f600""",1\n5"਀,2\n\n#\n上x上,3\n\\"ഀ\\\n,4'  # two characters with the byte of a line end
+    # Two characters of it have the byte of a line end.
+    text = 'ä,y\r\n"é\n""\U0001f600""",1\n5"਀,2\n\n#\n上x上,3\n\\"ഀ\\\n,4'
     data = (mark + text).encode(encoding)
     spec = source(encoding=encoding, comment="#", escape="\\")
     found = rows_at_every_cut(packed(data), spec=spec)
@@ -113,7 +115,10 @@ def test_places_in_utf_16_are_those_of_the_text_as_utf_8():
 )
 def test_a_byte_that_the_encoding_does_not_have_is_named_with_file_byte_line_column_and_text(encoding, bad):
     data = b'x,y\n#\xff\n"a\n",b\n1,c' + bad
-    message = rf"^file:///data/t0: byte 14, line 5: column 'y': byte 17: 0x{bad[0]:02x} is not {encoding}; set csv\.encoding .* the record is '1,c\\\\"
+    message = (
+        rf"^file:///data/t0: byte 14, line 5: column 'y': byte 17: 0x{bad[0]:02x} is not {encoding}; "
+        r"set csv\.encoding .* the record is '1,c\\\\"
+    )
     for size in range(1, len(data) + 1):
         with pytest.raises(InvalidEncoding, match=message):
             rows(

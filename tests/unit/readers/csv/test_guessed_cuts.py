@@ -97,7 +97,8 @@ def test_a_wrong_cut_is_refuted_by_the_chunk_that_ends_there_and_by_no_other_bef
         [ending] = [extent for extent in extents if extent.end == wrong]
         with pytest.raises(
             CutsRefuted,
-            match=f"^file:///data/t0: the record at or after byte .* does not start at byte {wrong}, as it was guessed$",
+            match=f"^file:///data/t0: the record at or after byte .* does not start at byte {wrong}, "
+            "as it was guessed$",
         ):
             list(read(file, ending, source(), schema, ["k"], 100))
 

@@ -54,7 +54,8 @@ def test_other_delimiters(delimiter):
 
 
 NAMES = [
-    "with space", " padded ", 'a "quote"', "two\nlines", "two\r\nlines", "com,ma", "🐘", "é", "ctid", "_id", "select", "Ä" * 31 + "x", "c1",
+    "with space", " padded ", 'a "quote"', "two\nlines", "two\r\nlines", "com,ma", "🐘", "é", "ctid", "_id",
+    "select", "Ä" * 31 + "x", "c1",
     "x" * 900, "`", "a.b", "0", "#", "\\",
 ]  # fmt: skip
 

@@ -24,7 +24,8 @@ def test_types_are_the_narrowest_that_hold_every_sampled_value():
         'FALSE,,2,y,112,2024-01-03,2024-01-02 03:04:05,2024-01-02T03:04+09:00,a,2024-01-02 03:04,""\n'
     )
     assert schema_of((header + body).encode()) == {
-        "b": "bool", "i": "int64", "f": "float64", "s": "string", "zip": "string", "d": "date", "t": "timestamp",
+        "b": "bool", "i": "int64", "f": "float64", "s": "string", "zip": "string", "d": "date",
+        "t": "timestamp",
         "tz": "timestamptz", "mixed": "string", "dt": "timestamp", "q": "int64",
     }  # fmt: skip
 
@@ -181,7 +182,8 @@ def test_text_after_a_quote_is_found_at_the_same_byte_in_buffers_of_any_size(siz
     monkeypatch.setattr(cuts, "_BUFFER", size)
     with pytest.raises(
         BadRow,
-        match=r"byte 4, line 2: column 'y': text after the closing quote at byte 14; .*; the record is '\"a\\n\",\"b\"\"x\"z'",
+        match=r"byte 4, line 2: column 'y': text after the closing quote at byte 14; .*; "
+        r"the record is '\"a\\n\",\"b\"\"x\"z'",
     ):
         schema_of(b'x,y\n"a\n","b""x"z\n')
 

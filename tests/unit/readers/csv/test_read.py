@@ -42,7 +42,8 @@ def test_frames_have_the_types_of_the_schema_and_only_the_used_columns():
     [frame] = tables(data, spec=spec, columns=columns)
     assert frame.column_names == columns
     assert frame.schema.types == [
-        pa.timestamp("us", "UTC"), pa.timestamp("us"), pa.date32(), pa.decimal128(5, 2), pa.float64(), pa.int64(), pa.bool_(),
+        pa.timestamp("us", "UTC"), pa.timestamp("us"), pa.date32(), pa.decimal128(5, 2), pa.float64(),
+        pa.int64(), pa.bool_(),
     ]  # fmt: skip
     assert frame.to_pylist()[0]["tz"] == datetime(2024, 1, 2, 2, 4, tzinfo=UTC)
     assert frame.to_pylist()[0]["d"] == Decimal("1.25")
@@ -112,7 +113,8 @@ def test_a_record_without_an_end_is_refused_before_memory_runs_out(monkeypatch):
     monkeypatch.setattr(scan, "MAX_RECORD", 1000)
     with pytest.raises(
         BadRow,
-        match=r"byte 4, line 2: the record at byte 4 is longer than the limit of 1,000 bytes: .*; the record is '1,xxx",
+        match=r"byte 4, line 2: the record at byte 4 is longer than the limit of 1,000 bytes: .*; "
+        "the record is '1,xxx",
     ):
         rows(b"a,b\n1," + b"x" * 2000 + b"\n2,y\n", batch_bytes=100, chunk_bytes=2)
     with pytest.raises(BadRow, match="the record at byte 4 is longer"):
@@ -155,7 +157,8 @@ def test_undeclared_misfits_name_every_column_and_the_narrowest_kind_for_the_who
         read_as(data, types)
     assert caught.value.widen == {"i": "string", "f": "float64", "b": "string", "d": "timestamp"}
     assert caught.value.detail == (
-        "'i' has '007' in the record at byte 36, 'f' has '2.5' in the record at byte 11, 'b' has 'maybe' in the record at byte 11, "
+        "'i' has '007' in the record at byte 36, 'f' has '2.5' in the record at byte 11, "
+        "'b' has 'maybe' in the record at byte 11, "
         "'d' has '2024-01-02 03:04' in the record at byte 36 of file:///data/t0"
     )
 
@@ -187,7 +190,8 @@ def test_bytes_that_are_not_utf8_are_named_with_the_cure():
     data = b"a,b\n" + b"1,2\n" * 50 + b"3,caf\xe9\n"
     with pytest.raises(
         InvalidEncoding,
-        match=r"byte 204, line 52: column 'b': byte 209: 0xe9 is not utf-8; set csv\.encoding to .*; the record is '3,caf\\\\xe9'",
+        match=r"byte 204, line 52: column 'b': byte 209: 0xe9 is not utf-8; set csv\.encoding to .*; "
+        r"the record is '3,caf\\\\xe9'",
     ):
         read_as(data, {"a": "int64", "b": "string"}, batch_bytes=64)
 

@@ -22,20 +22,25 @@ def parquet(table, **options):
 
 def test_types_become_ours_and_the_rest_is_left_out():
     data = parquet({
-        "i8": pa.array([1], pa.int8()), "u64": pa.array([1], pa.uint64()), "f32": pa.array([0.5], pa.float32()), "b": [True],
-        "s": ["x"], "ls": pa.array(["x"], pa.large_string()), "ds": pa.array(["x"]).dictionary_encode(), "d": [date(2024, 1, 2)],
+        "i8": pa.array([1], pa.int8()), "u64": pa.array([1], pa.uint64()),
+        "f32": pa.array([0.5], pa.float32()), "b": [True],
+        "s": ["x"], "ls": pa.array(["x"], pa.large_string()), "ds": pa.array(["x"]).dictionary_encode(),
+            "d": [date(2024, 1, 2)],
         "dec": [Decimal("1.50")], "ts": pa.array([MOMENT], pa.timestamp("ns")),
         "tz": pa.array([MOMENT], pa.timestamp("ms", "Asia/Seoul")), "null": pa.nulls(1),
-        "list": [[1]], "struct": [{"a": 1}], "binary": [b"x"], "time": pa.array([1], pa.time32("s")), "wide": pa.array([Decimal(1)], pa.decimal256(50, 2)),
+        "list": [[1]], "struct": [{"a": 1}], "binary": [b"x"], "time": pa.array([1], pa.time32("s")),
+        "wide": pa.array([Decimal(1)], pa.decimal256(50, 2)),
     })  # fmt: skip
     assert schema_of(data) == {
-        "i8": "int64", "u64": "int64", "f32": "float64", "b": "bool", "s": "string", "ls": "string", "ds": "string", "d": "date",
+        "i8": "int64", "u64": "int64", "f32": "float64", "b": "bool", "s": "string", "ls": "string",
+        "ds": "string", "d": "date",
         "dec": "decimal(3,2)", "ts": "timestamp", "tz": "timestamptz", "null": "int64",
     }  # fmt: skip
     [frame] = tables(data)
     text = pa.dictionary(pa.int32(), pa.string())
     assert frame.schema.types == [
-        pa.int64(), pa.int64(), pa.float64(), pa.bool_(), text, text, text, pa.date32(), pa.decimal128(3, 2), pa.timestamp("us"),
+        pa.int64(), pa.int64(), pa.float64(), pa.bool_(), text, text, text, pa.date32(), pa.decimal128(3, 2),
+        pa.timestamp("us"),
         pa.timestamp("us", "UTC"), pa.int64(),
     ]  # fmt: skip
     assert rows(data) == [
@@ -66,7 +71,8 @@ def test_rows_equal_those_that_were_written_at_any_chunk_and_batch_size():
 
 def test_a_file_that_another_engine_wrote_is_read(tmp_path):
     duckdb.sql(
-        f"COPY (SELECT i, 'g' || i % 3 AS g, (i / 4)::decimal(9,2) AS d FROM range(1000) t(i)) TO '{tmp_path}/d.parquet'"
+        "COPY (SELECT i, 'g' || i % 3 AS g, (i / 4)::decimal(9,2) AS d FROM range(1000) t(i)) "
+        f"TO '{tmp_path}/d.parquet'"
     )
     expected = duckdb.sql(f"FROM '{tmp_path}/d.parquet'").fetchall()
     assert rows((tmp_path / "d.parquet").read_bytes()) == expected
