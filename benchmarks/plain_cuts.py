@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker_service.child.__main__ import main
-from worker_service.readers.bytes.files import pread
+from worker_service.readers.bytes.local import pread
 from worker_service.readers.csv import bits, plan, read
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import Cuts

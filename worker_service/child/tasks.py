@@ -157,13 +157,13 @@ def chunk(request: dict[str, Any], _: list[int]) -> Answer:
     """
     spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
     query = bind(spec, schema)
-    fold, tally = kernels.Fold(query, request["no"]), readers.RecordCount()
+    fold, count = kernels.Fold(query, request["no"]), readers.RecordCount()
     pieces: list[kernels.Piece] = []
     aggregated = 0
     with _beneath(request) as beneath, Files(beneath, request["files"]) as files:
         extents = zip(files.sources, map(_extent, request["extents"]), strict=True)
         frames = chain.from_iterable(
-            readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally)
+            readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], count)
             for file, extent in extents
         )
         for states in _flushed(fold, frames):
@@ -171,7 +171,7 @@ def chunk(request: dict[str, Any], _: list[int]) -> Answer:
             aggregated += kernels.rows_in(states)
             del states
     header = {
-        "rows_read": tally.records,
+        "rows_read": count.records,
         "rows_aggregated": aggregated,
         "rows_dropped": fold.rows_dropped_null_key,
         "pieces": [[p.first_bucket, p.last_bucket, p.groups, len(p.data)] for p in pieces],

@@ -6,7 +6,7 @@ options, never on a clock, a thread or another chunk.
 """
 
 from worker_service.readers.batch import BadRow, Batch
-from worker_service.readers.bytes.files import SourceFile
+from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.misfits import misfits
 from worker_service.readers.plan import PlannedDataset, plan
 from worker_service.readers.read import RecordCount, batches, read

@@ -1,4 +1,4 @@
-"""What a reader yields: batches, each with its typed table and the bad rows found in it."""
+"""Batches, as readers yield them: each has its typed table and the bad rows found in it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,8 +24,8 @@ class BadRow:
     `byte` is where the record begins, in a file that has bytes of records; `row` is its number from 1, in one
     that has numbered rows. `column` is a name, or a number from 1 beyond the known names, or None where the
     whole record is bad. `raw` is the beginning of the record's text. `unreadable` text is no text in the
-    file's encoding. `located` gives file, byte and line for a message: it may read the open file from its
-    beginning, to count lines.
+    file's encoding. `located` names the file and the position for a message. It may read the open file
+    from its beginning, to count lines.
     """
 
     uri: str

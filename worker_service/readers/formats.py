@@ -11,7 +11,7 @@ from shared.core.plan import Extent
 from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
 from worker_service.readers.batch import Batch
-from worker_service.readers.bytes.files import SourceFile, pread
+from worker_service.readers.bytes.local import SourceFile, pread
 from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
 from worker_service.readers.csv.read import read as read_csv

@@ -10,7 +10,7 @@ from shared.spec.source import SourceSpec
 from shared.spec.types import DataType, Field, Kind
 from worker_service.readers import literals
 from worker_service.readers.batch import shown
-from worker_service.readers.bytes.files import SourceFile
+from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.formats import format_of
 from worker_service.readers.literals import Column, first_misfit
 

@@ -7,7 +7,7 @@ from shared.core.plan import Extent
 from shared.errors import LimitExceeded, SchemaConflict
 from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
-from worker_service.readers.bytes.files import SourceFile
+from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.formats import format_of
 
 _MAX_EXTENTS = 64

@@ -69,19 +69,19 @@ def test_a_row_group_that_holds_more_than_it_claims_moves_no_row_of_another(colu
 
 
 @pytest.mark.parametrize(
-    ("words", "places"),
+    ("words", "indexes"),
     [([b"a", b"a", b"b", b"c"], [0, 1, 2, 2]), ([b"a", b"b", b"b"], [0, 1, 2]), ([b"", b"", b"c"], [1, 0])],
 )
-def test_a_dictionary_with_equal_words_is_refused_and_gives_no_other_words(words, places):
-    pages, most = claims.dictionary(words, places), len(words)
-    data = claims.file((pages, len(places), len(places)), kind=claims.TEXT)
-    assert pq.read_table(io.BytesIO(data))["n"].to_pylist() == [words[place].decode() for place in places]
+def test_a_dictionary_with_equal_words_is_refused_and_gives_no_other_words(words, indexes):
+    pages, most = claims.dictionary(words, indexes), len(words)
+    data = claims.file((pages, len(indexes), len(indexes)), kind=claims.TEXT)
+    assert pq.read_table(io.BytesIO(data))["n"].to_pylist() == [words[index].decode() for index in indexes]
     with pytest.raises(
         CorruptFile,
         match=f't0: row group 0 has a dictionary of column "n" of {most} words, some of them equal',
     ):
         rows(data)
-    assert len(rows(data, columns=[])) == len(places)
+    assert len(rows(data, columns=[])) == len(indexes)
 
 
 def test_a_dictionary_of_different_words_is_read_whichever_of_them_occur():

@@ -20,9 +20,8 @@ def check(seed, **counts):
         subprocess.run(command, check=True, capture_output=True, text=True).stdout
     ).items():
         crashed = {outcome for outcome in found if outcome.startswith("signal")}
-        assert (
-            not crashed or kind == "parquet"
-        )  # its reader is native code; what becomes of a crash: docs/reliability.md
+        # The Parquet reader is native code; docs/reliability.md says how a crash ends.
+        assert not crashed or kind == "parquet"
         assert set(found) - crashed <= FAULTS | {"ok"}, found
         assert found.keys() & FAULTS, "nothing was damaged"
 

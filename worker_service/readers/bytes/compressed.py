@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from shared.errors import CorruptFile, NotSupported
-from worker_service.readers.bytes import files
-from worker_service.readers.bytes.files import RandomAccess, SourceFile, pread
+from worker_service.readers.bytes import local
 from worker_service.readers.bytes.library import library_errors
+from worker_service.readers.bytes.local import RandomAccess, SourceFile, pread
 
 Compression = Literal["none", "gzip", "zip"]
 
@@ -40,7 +40,7 @@ def compression_of(file: SourceFile, declared: str) -> Compression:
 def buffers(file: SourceFile, compression: Compression, size: int) -> Iterator[bytes]:
     """The data from the beginning, in buffers of at most *size* bytes, none of them empty."""
     if compression == "none":
-        return files.buffers(file, 0, file.size, size)
+        return local.buffers(file, 0, file.size, size)
     return _gunzip(file, size) if compression == "gzip" else _unzip(file, size)
 
 

@@ -1,4 +1,4 @@
-"""Errors of the libraries that decode files, translated at one place."""
+"""Translates the errors of the libraries that decode files."""
 
 import lzma
 import struct
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from shared.errors import CorruptFile, NotSupported
-from worker_service.readers.bytes.files import SourceFile
+from worker_service.readers.bytes.local import SourceFile
 
 _ERRORS = (
     pa.ArrowException,
@@ -25,7 +25,7 @@ _ERRORS = (
     ArithmeticError,
     RuntimeError,
 )
-"""What a library raises about the bytes of a file. Others (TypeError, say) tell of a wrong call: a bug."""
+"""Errors of libraries about the bytes of a file. Others (TypeError, say) tell of a wrong call: a bug."""
 _SHOWN = 500
 """Characters of a library's own message."""
 

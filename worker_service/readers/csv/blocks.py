@@ -7,7 +7,7 @@ import numpy as np
 
 from shared.core.plan import Guess
 from shared.errors import CutsRefuted
-from worker_service.readers.bytes.files import pread
+from worker_service.readers.bytes.local import pread
 from worker_service.readers.csv import bits, scan
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.masked import first_end, is_odd, last_end

@@ -12,9 +12,9 @@ from itertools import chain
 from shared.errors import InvalidEncoding
 from shared.spec.encodings import WIDE
 from shared.spec.source import SourceSpec
-from worker_service.readers.bytes import compressed, files
+from worker_service.readers.bytes import compressed, local
 from worker_service.readers.bytes.compressed import Compression, compression_of
-from worker_service.readers.bytes.files import SourceFile
+from worker_service.readers.bytes.local import SourceFile
 
 _BUFFER = 1024 * 1024
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -34,7 +34,7 @@ class Content:
 
     @property
     def offsets(self) -> str:
-        """What offsets count, as messages say it; empty where they count the bytes of the file."""
+        """The unit of offsets, for messages; empty where they count the bytes of the file."""
         if self.encoding in WIDE:
             return " of the text as UTF-8"
         return " of the decompressed data" if self.compression != "none" else ""
@@ -42,7 +42,7 @@ class Content:
     def buffers(self, size: int, start: int = 0) -> Iterator[bytes]:
         """The content from *start* on, in buffers of about *size* bytes, none of them empty."""
         if not self.streamed:
-            return files.buffers(self.file, start, self.file.size, size)
+            return local.buffers(self.file, start, self.file.size, size)
         stream = compressed.buffers(self.file, self.compression, size)
         if self.encoding in WIDE:
             stream = _as_utf8(stream, self.file.uri, self.encoding)

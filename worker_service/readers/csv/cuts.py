@@ -12,7 +12,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from shared.core.plan import Guess
-from worker_service.readers.bytes.files import pread
+from worker_service.readers.bytes.local import pread
 from worker_service.readers.csv.blocks import Block, file_blocks, stream_blocks
 from worker_service.readers.csv.dialect import MalformedCsv
 from worker_service.readers.csv.faults import explained, malformed

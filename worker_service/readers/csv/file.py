@@ -1,10 +1,10 @@
-"""A CSV file with its dialect and its columns: what splitting, parsing and error messages all work with."""
+"""A CSV file with its dialect and its columns: the context of splitting, parsing and error messages."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shared.spec.source import CsvOptions, SourceSpec
-from worker_service.readers.bytes.files import SourceFile
+from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.content import Content, content_of
 from worker_service.readers.csv.dialect import Dialect, dialect_of
 from worker_service.readers.csv.masked import Records, records

@@ -1,8 +1,8 @@
 """Plans CSV files: one schema from samples of them, and the extents of each.
 
 A column's kind is the narrowest that holds every value of every sample, by the grammar in `literals`;
-decimals are never inferred. Where the samples are depends on nothing but the files' sizes and bytes. What
-they miss widens a column later, when it is read.
+decimals are never inferred. The samples depend on the files' bytes and on nothing else. A value that they
+miss widens its column later, when it is read.
 """
 
 from collections.abc import Collection, Iterator
@@ -15,7 +15,7 @@ from shared.errors import SchemaConflict
 from shared.spec.names import listed
 from shared.spec.source import SourceSpec
 from shared.spec.types import DataType, Kind, Schema, join
-from worker_service.readers.bytes.files import SourceFile
+from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
 from worker_service.readers.csv.faults import BadRecord, tokenized

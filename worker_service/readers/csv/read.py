@@ -12,7 +12,7 @@ from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema
 from worker_service.readers import literals
 from worker_service.readers.batch import Batch
-from worker_service.readers.bytes.files import SourceFile
+from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block, count_records, file_blocks, stream_blocks
 from worker_service.readers.csv.faults import BadRecord, explained, misfit, tokenized
 from worker_service.readers.csv.file import CsvFile, csv_file

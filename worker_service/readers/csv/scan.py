@@ -104,7 +104,7 @@ class Scanner:
         if self.quote and self.quote in masked:
             self.quoted = True
             if not self._proven(masked):
-                if len(masked) > bits.RUN:  # what stray quotes cost grows with their number
+                if len(masked) > bits.RUN:  # the cost of stray quotes grows with their number
                     return b"".join(
                         self._without_strays(masked[at : at + bits.RUN])
                         for at in range(0, len(masked), bits.RUN)

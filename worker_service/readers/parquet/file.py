@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from shared.errors import LimitExceeded
 from shared.spec.types import DataType
-from worker_service.readers.bytes.files import RandomAccess, SourceFile, pread
 from worker_service.readers.bytes.library import library_errors
+from worker_service.readers.bytes.local import RandomAccess, SourceFile, pread
 
 MAGIC = b"PAR1"
 KIND = "Parquet file"

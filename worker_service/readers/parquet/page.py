@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow.parquet as pq
 
-from worker_service.readers.bytes.files import SourceFile, pread
+from worker_service.readers.bytes.local import SourceFile, pread
 
 _DICTIONARY = 2
 _TYPE, _VALUES = (1,), (7, 1)

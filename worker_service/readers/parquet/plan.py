@@ -9,7 +9,7 @@ from shared.errors import CorruptFile, SchemaConflict
 from shared.spec.names import quote
 from shared.spec.source import SourceSpec
 from shared.spec.types import DataType, Schema
-from worker_service.readers.bytes.files import SourceFile
+from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.parquet.file import columns_of, open_file
 from worker_service.readers.schema import check_declared, settled, wider
 

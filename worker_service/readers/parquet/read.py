@@ -22,8 +22,8 @@ from shared.spec.source import SourceSpec
 from shared.spec.types import STRING, Field, Schema
 from worker_service.readers import literals
 from worker_service.readers.batch import BadRow, Batch
-from worker_service.readers.bytes.files import SourceFile
 from worker_service.readers.bytes.library import library_errors
+from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.literals import Column
 from worker_service.readers.parquet import page
 from worker_service.readers.parquet.file import KIND, open_file, type_of

@@ -19,7 +19,7 @@ from tests.support.requests import plan_request
 from worker_service.child import tasks
 from worker_service.readers import SourceFile
 from worker_service.readers import plan as plan_dataset
-from worker_service.readers.bytes import compressed, files
+from worker_service.readers.bytes import compressed, local
 from worker_service.readers.csv import blocks, faults, head, masked, plan, read, scan
 from worker_service.readers.csv.scan import Scanner
 
@@ -36,9 +36,9 @@ class Meter:
     def __init__(self, most):
         self.most, self.read, self.unpacked, self.scanned, self.searched = most, 0, 0, 0, 0
 
-    def add(self, what, count):
-        setattr(self, what, getattr(self, what) + count)
-        assert getattr(self, what) <= self.most, f"{what} more than {self.most:,} bytes"
+    def add(self, kind, count):
+        setattr(self, kind, getattr(self, kind) + count)
+        assert getattr(self, kind) <= self.most, f"{kind} more than {self.most:,} bytes"
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def metered(monkeypatch, most):
         return last_end(data, quote, inside)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "pread", metered_pread)
+        patch.setattr(local.os, "pread", metered_pread)
         patch.setattr(compressed, "buffers", metered_buffers)
         patch.setattr(Scanner, "feed", metered_feed)
         for module in (blocks, read, scan):
@@ -84,7 +84,7 @@ def sparse(tmp_path, start, size=1 << 40):
 
 @pytest.fixture
 def small_records(monkeypatch):
-    """Records, and what stands before the first, of at most a megabyte."""
+    """Records, and the bytes before the first, are limited to a megabyte."""
     monkeypatch.setattr(scan, "MAX_RECORD", MIB)
     monkeypatch.setattr(head, "HEAD", MIB)
 
@@ -219,19 +219,19 @@ def test_ends_of_records_are_those_that_a_walk_from_byte_to_byte_finds(monkeypat
     monkeypatch.setattr(masked, "_WINDOW", 7)
     chance = random.Random(5)
     for _ in range(400):
-        shape = bytes(chance.choice(b'ab"\n\r') for _ in range(chance.randrange(40)))
+        data = bytes(chance.choice(b'ab"\n\r') for _ in range(chance.randrange(40)))
         inside = began = bool(chance.randrange(2))
         ends, breaks = [], []
-        for at, octet in enumerate(shape):
+        for at, octet in enumerate(data):
             inside ^= octet == ord('"')
             if octet in b"\n\r" and not inside:
                 breaks.append(at)
             if octet == ord("\n") and not inside:
                 ends.append(at + 1)
-        assert masked.record_ends(shape, b'"', began).tolist() == ends
-        assert masked.first_end(shape, b'"', began) == (ends[0] if ends else 0)
-        assert masked.last_end(shape, b'"', inside) == (ends[-1] if ends else 0)
-        assert masked.first_break(shape, b'"', began) == (breaks[0] if breaks else None)
+        assert masked.record_ends(data, b'"', began).tolist() == ends
+        assert masked.first_end(data, b'"', began) == (ends[0] if ends else 0)
+        assert masked.last_end(data, b'"', inside) == (ends[-1] if ends else 0)
+        assert masked.first_break(data, b'"', began) == (breaks[0] if breaks else None)
 
 
 @pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])
@@ -254,7 +254,7 @@ def test_the_record_of_a_fault_far_into_a_record_is_found_with_work_in_proportio
 
 
 class Given:
-    """A decompressor that counts what it is given."""
+    """A decompressor that counts the bytes given to it."""
 
     total = 0
 
