@@ -26,8 +26,9 @@ def batches(
     """The records of *extent* in file order, with *columns* typed as *schema* says.
 
     A batch takes about *batch_bytes* of input. Strings are dictionary-encoded where that pays. A bad row is a
-    value of its batch. Raises SchemaWidened, CorruptFile, SourceChanged, CutsRefuted; and BadRow or
-    InvalidEncoding where no record end can be proven, or no single row is at fault.
+    value of its batch, and reading can go on behind it. Raises SchemaWidened, CorruptFile, SourceChanged,
+    CutsRefuted; and errors.BadRow or InvalidEncoding where no record end can be proven, or no single row is
+    at fault.
     """
     return format_of(file, source).read(file, extent, source, schema, columns, batch_bytes)
 

@@ -53,13 +53,11 @@ def read(
         records = count_records(block, file)
         try:
             types = types or _types(block, file, fields)
-            table = _typed(block, file, fields, types, source.timezone)
+            batch = Batch(_typed(block, file, fields, types, source.timezone), records)
         except BadRecord as found:
-            yield Batch(pa.table({}), records, (found.row,))
-        else:
-            yield Batch(table, records)
-            del table
-        del block  # or it would stay in memory while the next one is read
+            batch = Batch(pa.table({}), records, (found.row,))
+        yield batch
+        del block, batch  # or they would stay in memory while the next block is read
 
 
 def _typed(

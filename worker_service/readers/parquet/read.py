@@ -38,17 +38,10 @@ def read(
     """See `readers.batches`; *batch_bytes* are uncompressed bytes of the used columns.
 
     Row groups are read one by one, so that a wrong claim about one does not move rows of another. A value
-    outside the years 1 to 9999 makes a bad row. Raises BadRow where a column as a whole does not fit, because
+    outside the years 1 to 9999 makes a bad row. Raises errors.BadRow where a column as a whole does not fit:
     then no row is known.
     """
-    opened = open_file(file)
-    with library_errors(file, KIND):
-        texts = [
-            name
-            for name in columns
-            if schema[name].type.kind == "string" and type_of(opened.schema_arrow.field(name).type) == STRING
-        ]
-    opened = open_file(file, texts, opened.metadata)
+    opened = _open(file, schema, columns)
     with library_errors(file, KIND):
         leaves = {opened.schema.column(i).path: i for i in range(opened.metadata.num_columns)}
         flat = {path: i for path, i in leaves.items() if not opened.schema.column(i).max_repetition_level}
@@ -58,11 +51,11 @@ def read(
         with library_errors(file, KIND):
             claims = opened.metadata.row_group(group)
             chunks = {path: claims.column(leaves[path]) for path in columns or flat or leaves}
-        if not columns:  # rows have to be counted, in the column that takes the fewest bytes
+        if columns:
+            _check_dictionaries(file, opened, group, chunks)
+        else:  # rows have to be counted, in the column that takes the fewest bytes
             path = min(chunks, key=lambda path: chunks[path].total_compressed_size)
             chunks = {path: chunks[path]}
-        else:
-            _check_dictionaries(file, opened, group, chunks)
         _check_values(file, group, claims.num_rows, {path: chunks[path] for path in chunks if path in flat})
         found = 0
         for decoded in decode(file, opened, group, list(chunks), _batch_rows(chunks, claims, batch_bytes)):
@@ -72,6 +65,18 @@ def read(
             claim = f"row group {group} claims {claims.num_rows:,} rows"
             raise CorruptFile(f"{file.uri}: {claim}; its pages hold {found:,}")
         first += found
+
+
+def _open(file: SourceFile, schema: Schema, columns: list[str]) -> pq.ParquetFile:
+    """The file, its columns of text read dictionary-encoded where the schema has text too."""
+    opened = open_file(file)
+    with library_errors(file, KIND):
+        texts = [
+            name
+            for name in columns
+            if schema[name].type.kind == "string" and type_of(opened.schema_arrow.field(name).type) == STRING
+        ]
+    return open_file(file, texts, opened.metadata)
 
 
 def _batch_rows(chunks: Chunks, claims: pq.RowGroupMetaData, batch_bytes: int) -> int:
@@ -127,7 +132,7 @@ def decode(
 def typed(decoded: pa.RecordBatch, fields: list[Field], file: SourceFile, zone: str, row: int) -> Batch:
     """*decoded*, whose first row is row *row* of the file, counted from 0, as the types of *fields*.
 
-    No value changes by it. Raises BadRow for a column that does not fit.
+    No value changes by it. Raises errors.BadRow for a column that does not fit.
     """
     rows = decoded.num_rows
     if not fields:
