@@ -7,8 +7,8 @@ from shared.spec.functions import FUNCTIONS
 from shared.spec.query import Aggregate
 from shared.spec.signature import Function
 from shared.spec.types import FLOAT64
-from worker_service.kernels.declaration import State
-from worker_service.kernels.table import KERNELS
+from worker_service.kernels.aggregates.declaration import State
+from worker_service.kernels.aggregates.table import KERNELS
 
 _INTRODUCTION = """# Aggregates
 

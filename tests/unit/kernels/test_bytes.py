@@ -277,7 +277,7 @@ def test_a_widened_sum_has_the_digest_of_the_same_numbers_as_int64():
     asked = query(frame, [], ["sum x"])
     narrow = finalize(combine([partial(frame, asked)], asked), asked)
     wide = narrow.table.cast(pa.schema({"sum x": pa.decimal128(38, 0)}))
-    from worker_service.kernels.digest import bucket_digests
+    from worker_service.kernels.engine.digest import bucket_digests
 
     assert bucket_digests(wide, narrow.ids >> 40) == narrow.buckets
 

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.kernels.queries import is_nearest_root, nearest
-from worker_service.kernels.exact import carry, multiply
-from worker_service.kernels.rounding import denominator, quotient, root_of_quotient, rounded
+from worker_service.kernels.exact.limbs import carry, multiply
+from worker_service.kernels.exact.rounding import denominator, quotient, root_of_quotient, rounded
 
 TIE = Fraction(1) + Fraction(1, 2**53)
 FAR = Fraction(1, 2**200)
