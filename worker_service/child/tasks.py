@@ -19,7 +19,7 @@ from shared.errors import (
     SchemaWidened,
     TypeMismatch,
 )
-from shared.spec.bind import bind, texts_wanted
+from shared.spec.bind import bind, needed_kinds
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema
@@ -142,7 +142,7 @@ def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> No
     try:
         bind(spec, schema)
     except TypeMismatch:
-        bind(spec, schema, readers.culprits(files, spec.source, texts_wanted(spec, schema)))
+        bind(spec, schema, readers.culprits(files, spec.source, needed_kinds(spec, schema)))
         raise
 
 

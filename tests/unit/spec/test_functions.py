@@ -1,7 +1,6 @@
 import pytest
 
-from shared.spec.functions import FUNCTIONS
-from shared.spec.synonyms import SYNONYMS
+from shared.spec.functions import FUNCTIONS, SYNONYMS
 from shared.spec.types import FLOAT64, INT64, STRING, TIMESTAMPTZ, DataType
 
 

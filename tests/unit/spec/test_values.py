@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.spec.durations import check_bucket, parse_duration
+from shared.spec.faults import pointer
 from shared.spec.names import closest, quote
-from shared.spec.pointers import pointer
 from shared.spec.uris import check_uri, file_path
+from shared.spec.values import check_bucket, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def _lists(values: Array, groups: Groups, distinct: Groups, counts: Ints) -> Arr
 
 
 def as_lists(values: Array, counts: Ints, owners: Ints, size: int) -> Array:
-    """One list of (value, count) for each of *size* groups; *owners* is the group of each value, ascending."""
+    """One list of (value, count) for each of *size* groups; *owners*, the groups of the values, ascend."""
     entries = pa.StructArray.from_arrays([without_dictionary(values), pa.array(counts)], ["value", "count"])
     return pa.ListArray.from_arrays(pa.array(group_bounds(owners, size), pa.int32()), entries)
 

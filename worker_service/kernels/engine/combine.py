@@ -34,7 +34,8 @@ def combine(states: Sequence[pa.Table], query: Query) -> pa.Table:
     groups = group(keys, table.num_rows)
     if groups.size > query.max_groups:
         raise GroupLimitExceeded(
-            f"there are more than {query.max_groups} groups; raise limits.max_groups or group by fewer columns"
+            f"there are more than {query.max_groups} groups; "
+            "raise limits.max_groups or group by fewer columns"
         )
     rows = sums_by_group(numbers_of(as_array(table["rows"])), groups.codes, groups.size)
     columns = key_columns(keys, groups) | {"rows": pa.array(rows)}

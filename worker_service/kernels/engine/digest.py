@@ -1,4 +1,4 @@
-"""Result rows as canonical bytes, the same for every chunking, worker count and machine, and their SHA-256."""
+"""The SHA-256 of result rows as canonical bytes, the same for every chunking, worker count and machine."""
 
 import hashlib
 from itertools import pairwise
@@ -59,7 +59,7 @@ def _canonical(array: Array) -> list["pa.LargeBinaryArray"]:
 
 
 def _record(array: Array) -> "np.dtype[np.void]":
-    """Little-endian, without gaps: integers and decimals 16 bytes, doubles and timestamps 8, dates 4, bools 1."""
+    """Little-endian, no gaps: integers and decimals 16 bytes, doubles and timestamps 8, dates 4, bools 1."""
     if pa.types.is_decimal(array.type) or pa.types.is_int64(array.type):
         return _INTEGER
     kind = "<f8" if pa.types.is_floating(array.type) else f"<i{max(array.type.bit_width // 8, 1)}"

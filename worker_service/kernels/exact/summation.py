@@ -3,10 +3,10 @@
 Theory of operation. Integers are added in int64, in two halves where a sum could overflow. Doubles are cut
 into slices on a fixed, absolute grid, and each slice is added on its own:
 
-1. `_slices` takes the top *bits* bits of every number at once: adding and subtracting 1.5 * 2**(u + 52) rounds
-   a double to a multiple of 2**u, and what is left over is exact. This is the error-free extraction of Rump,
-   Ogita and Oishi, "Accurate floating-point summation", 2008. The grid makes it independent of the data, as in
-   Demmel and Nguyen, "Fast reproducible floating-point summation", 2013.
+1. `_slices` takes the top bits of every number at once: adding and subtracting 1.5 * 2**(u + 52) rounds a
+   double to a multiple of 2**u, and the rest is exact. This is the error-free extraction of Rump, Ogita and
+   Oishi, "Accurate floating-point summation", 2008. The grid is absolute, as in Demmel and Nguyen, "Fast
+   reproducible floating-point summation", 2013.
 2. A slice has so few bits that as many slices as there are rows add up in a double without an error. So
    `numpy.bincount`, which adds doubles, may add them.
 3. `_digits` moves the sums of a slice onto the grid of `limbs`. Slices are taken until nothing is left.
@@ -111,7 +111,7 @@ def _double(part: NDArray[Any]) -> Floats:
 
 
 def _halves(numbers: Ints) -> tuple[Ints, Ints]:
-    """(low, high) of low + high * 2**32, both at most 2**31 in size, so that a product of two fits 64 bits."""
+    """(low, high) of low + high * 2**32, both at most 2**31 in size: a product of two fits 64 bits."""
     high = (numbers >> BITS) + ((numbers >> (BITS - 1)) & 1)
     return numbers - (high << BITS), high
 
