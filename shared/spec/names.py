@@ -25,7 +25,7 @@ def quote(text: str, limit: int = 40) -> str:
 
 
 def result_name_fault(name: str) -> str | None:
-    """What is wrong with *name* as a result column, or None."""
+    """The message if *name* cannot be a result column, else None."""
     if not name or "\0" in name:
         return "a result column needs a name without NUL"
     if len(name.encode()) > MAX_NAME_BYTES:

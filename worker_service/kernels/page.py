@@ -81,7 +81,7 @@ def _section(function: Function) -> Iterator[str]:
     yield f"- Result: {function.result_text}"
     yield f"- Exactness: {function.exactness}"
     yield f"- Nulls and NaN: {function.nulls}"
-    yield f"- Kept of a group: {'; '.join(map(_described, _states(function)))}"
+    yield f"- State: {'; '.join(map(_described, _states(function)))}"
     yield ""
 
 

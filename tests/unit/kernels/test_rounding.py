@@ -28,14 +28,14 @@ LARGE = st.builds(lambda n, shift: n << shift, st.integers(-(2**200), 2**200), s
 
 def limbs_of(number):
     """The carried digits of a Fraction whose denominator is a power of two, for one group."""
-    scaled, place, digits = number * 2**1088, -34, {}
+    scaled, index, digits = number * 2**1088, -34, {}
     assert scaled.denominator == 1
     left = scaled.numerator
     while left:
         digit = (left + 2**31) % 2**32 - 2**31
         if digit:
-            digits[place] = np.array([digit])
-        left, place = (left - digit) >> 32, place + 1
+            digits[index] = np.array([digit])
+        left, index = (left - digit) >> 32, index + 1
     return digits
 
 

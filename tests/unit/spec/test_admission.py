@@ -1,4 +1,4 @@
-"""What a new job has to keep to, and a stored one need not."""
+"""The checks of a new job's spec that a stored one need not pass."""
 
 import json
 from zoneinfo import available_timezones
@@ -60,11 +60,11 @@ def test_names_that_only_some_machines_have_are_refused(body, zone, monkeypatch)
         "UTC\n",
     ],
 )
-def test_what_is_no_zone_anywhere_is_refused_by_the_spec_itself(reject, body, zone):
+def test_a_name_of_no_zone_is_refused_by_the_spec_itself(reject, body, zone):
     assert list(reject(zoned(body, zone))) == ["#/source/timezone"]
 
 
-def test_a_stored_spec_is_read_whatever_is_taken_today(body):
+def test_a_stored_spec_is_read_even_past_the_ceilings_of_today(body):
     """Its limits are above every ceiling, its chunks below the floor, its zone an odd one."""
     spec = body(
         limits={"max_chunks": 10**12, "max_groups": 2**62},

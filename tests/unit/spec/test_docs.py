@@ -40,7 +40,7 @@ def test_every_function_is_documented():
     assert not [row_of(name) for name in FUNCTIONS if "**Not yet**" in row_of(name)]
 
 
-def test_the_page_says_which_keys_are_not_wholly_built():
+def test_the_page_marks_the_keys_that_are_not_fully_supported():
     parts: list[tuple[str, type[BaseModel]]] = [
         ("", SourceSpec),
         ("", CsvOptions),

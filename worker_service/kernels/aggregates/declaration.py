@@ -54,7 +54,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class State:
-    """What is kept of some inputs' values in each group, so that any two such states can be combined.
+    """A running value of each group, made of some inputs, of which any two can be combined.
 
     *columns* maps the suffix of each column, which is named `<name>` or `<name>_<suffix>`, to its dtype:
     "own" is that of the first input, "by" that of the second; `<j>` stands for any number of grid indexes.

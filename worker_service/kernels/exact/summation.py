@@ -195,7 +195,7 @@ def _slices(terms: list[Floats], codes: Ints, size: int) -> Limbs:
             rest = rest - cut
             total = add(total, _digits(np.bincount(rows, cut, size), unit))
             left = np.count_nonzero(rest != 0.0)
-            top = unit - 1  # of what a cut leaves
+            top = unit - 1  # of the rest after a cut
             if left and 4 * left < len(rest):
                 some = np.flatnonzero(rest)
                 rest, rows = rest[some], rows[some]
