@@ -6,10 +6,9 @@ They may differ between servers and releases, so a stored spec is not checked ag
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from shared.errors import Detail, InvalidSpec
-from shared.spec.faults import MAX_FAULTS, Location, pointer, summary
+from shared.spec.faults import Location, pointer, refuse
 from shared.spec.functions import FUNCTIONS
 from shared.spec.grouping import TimeBucket
 from shared.spec.models import JobSpec
@@ -37,8 +36,7 @@ class Ceilings:
 
 def check_admission(spec: JobSpec, ceilings: Ceilings) -> None:
     """Raises InvalidSpec with all faults, else TooManyColumns."""
-    if details := list(islice(_faults(spec, ceilings), MAX_FAULTS)):
-        raise InvalidSpec(summary(details), errors=details)
+    refuse(InvalidSpec, _faults(spec, ceilings))
     narrow = [narrowest(FUNCTIONS[a.fn]) for a in spec.aggregates for _ in a.quantiles]
     check_width([NARROWEST_KEY] * len(spec.group_by) + narrow)
 

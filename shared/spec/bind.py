@@ -1,11 +1,10 @@
 """Bind a spec to the schema of its dataset: find every column, check every type."""
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from types import MappingProxyType
 
-from shared.errors import Detail, TypeMismatch, UnknownColumn, UsageError
-from shared.spec.faults import MAX_FAULTS, Location, pointer, summary
+from shared.errors import Detail, TypeMismatch, UnknownColumn
+from shared.spec.faults import Location, pointer, refuse
 from shared.spec.functions import FUNCTIONS, Function, Parameter
 from shared.spec.grouping import AggregateSpec, TimeBucket
 from shared.spec.models import JobSpec
@@ -22,8 +21,8 @@ def bind(spec: JobSpec, schema: Schema, misfits: MisfitValues = MappingProxyType
 
     *misfits* makes the messages of TypeMismatch more helpful.
     """
-    _refuse(UnknownColumn, _unknown_columns(spec, schema))
-    _refuse(TypeMismatch, _mismatches(spec, schema, misfits))
+    refuse(UnknownColumn, _unknown_columns(spec, schema))
+    refuse(TypeMismatch, _mismatches(spec, schema, misfits))
     keys = (key.column if isinstance(key, TimeBucket) else key for key in spec.group_by)
     return Query(
         keys=tuple(Key(column=name, name=name, type=schema[name].type) for name in keys),
@@ -44,11 +43,6 @@ def needed_kinds(spec: JobSpec, schema: Schema) -> set[tuple[str, Kind]]:
         and not field.declared
         and parameter.accepts.parsed_as != "string"
     }
-
-
-def _refuse(error: type[UsageError], found: Iterator[Detail]) -> None:
-    if details := list(islice(found, MAX_FAULTS)):
-        raise error(summary(details), errors=details)
 
 
 def _named_columns(spec: JobSpec) -> Iterator[tuple[Location, str]]:

@@ -9,7 +9,7 @@ from itertools import islice
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from shared.errors import Detail
+from shared.errors import Detail, UsageError
 from shared.spec.names import quote
 
 MAX_FAULTS = 100
@@ -33,6 +33,12 @@ def summary(details: list[Detail]) -> str:
     """One sentence for all of them: the first, and how many more there are."""
     first = f"{details[0].get('pointer', '#')}: {details[0]['detail']}"
     return first if len(details) == 1 else f"{first} (and {len(details) - 1} more)"
+
+
+def refuse(error: type[UsageError], details: Iterable[Detail]) -> None:
+    """Raise *error* with all *details*, if there are any."""
+    if found := list(islice(details, MAX_FAULTS)):
+        raise error(summary(found), errors=found)
 
 
 def written(loc: Location) -> Location:

@@ -3,14 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from shared.errors import Detail, InvalidSpec, MalformedJson, NotSupported
-from shared.spec.faults import MAX_FAULTS, pointer, summary, written
+from shared.spec.faults import MAX_FAULTS, pointer, refuse, summary, written
 from shared.spec.models import JobSpec
 from shared.spec.names import did_you_mean, quote
 from shared.spec.objects import unsupported_fields
@@ -26,8 +25,7 @@ def parse_spec(body: bytes) -> JobSpec:
             _explain(fault) for fault in error.errors(include_url=False, include_input=False)[:MAX_FAULTS]
         ]
         raise InvalidSpec(summary(details), errors=details) from None
-    if details := list(islice(unsupported_fields(spec), MAX_FAULTS)):
-        raise NotSupported(summary(details), errors=details)
+    refuse(NotSupported, unsupported_fields(spec))
     return spec
 
 

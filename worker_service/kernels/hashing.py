@@ -1,8 +1,8 @@
 """The 64-bit hash of a group's keys, version 1; its top ten bits are the group's bucket.
 
-The hash never changes: by it the states of a group from different workers, releases and machines get to the
-same merge, and the digest of a result is built on the buckets. It depends on values only, never on the order
-of a dictionary, the layout of chunks or the byte order. Its quality matters for balance only.
+The hash never changes. By it the states of a group get to the same merge, also those of different workers,
+releases and machines. The digest of a result is built on the buckets. The hash depends on values only, never
+on the order of a dictionary, the layout of chunks or the byte order. Its quality matters for balance only.
 """
 
 from collections.abc import Sequence

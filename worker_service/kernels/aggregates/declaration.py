@@ -1,8 +1,8 @@
 """An aggregate function is declared as data: a `Kernel`.
 
 A kernel names the states that it needs of its inputs, and the function that finalizes them: that makes the
-result column of the combined states. A `State` says which columns it keeps of a group, how they come from
-rows (`partial`) and how those of many chunks become those of all (`combine`). Kernels share states: sum, mean
+result column of the combined states. A `State` says which columns it keeps of a group. Its `partial` makes
+them from rows, its `combine` makes those of many chunks into those of all. Kernels share states: sum, mean
 and var of one column keep its sum once. The engine runs any kernel by its declaration alone.
 """
 

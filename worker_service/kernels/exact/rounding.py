@@ -3,8 +3,11 @@
 Theory of operation. A sum is rounded without doubt: its leading digits are added so that only the last
 addition rounds (`rounded`). A quotient, or the root of one, is computed in double-double arithmetic, to a
 relative error below 2**-76, which is proven. Nearly always every number within that error rounds to the same
-double (Ziv's test, "Fast evaluation of elementary mathematical functions with correctly rounded last bit",
-1991). Where not, the group is computed again with Python's integers, whose true division rounds correctly.
+double; this is Ziv's test. Where not, the group is computed again with Python's integers, whose true division
+rounds correctly.
+
+Source of the test: A. Ziv, "Fast evaluation of elementary mathematical functions with correctly rounded last
+bit", 1991.
 """
 
 import math
