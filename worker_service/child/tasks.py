@@ -31,7 +31,7 @@ from shared.errors import (
     SchemaWidened,
     TypeMismatch,
 )
-from shared.spec.bind import bind, texts_wanted
+from shared.spec.bind import bind, needed_kinds
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema
@@ -170,7 +170,7 @@ def _check_types(spec: JobSpec, schema: Schema, files: list[readers.SourceFile])
     try:
         bind(spec, schema)
     except TypeMismatch:
-        bind(spec, schema, readers.misfits(files, spec.source, texts_wanted(spec, schema)))
+        bind(spec, schema, readers.misfits(files, spec.source, needed_kinds(spec, schema)))
         raise
 
 
@@ -179,7 +179,7 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     spec = _spec(bytes(task.spec))
     schema, query = _bound(bytes(task.spec), task.schema)
     fold, count = kernels.Fold(query, task.no), readers.RecordCount()
-    partials: list[kernels.Piece] = []
+    partials: list[kernels.Partial] = []
     aggregated = 0
     with _local_files(task.access) as local, PlannedFiles(local, task.files) as files:
         frames = chain.from_iterable(
@@ -205,7 +205,7 @@ def _flushed(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Tabl
     yield fold.flush()
 
 
-def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[kernels.Piece]:
+def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[kernels.Partial]:
     """At most about MAX_PARTIALS of them, so that large states are not cut into crumbs."""
     return kernels.encode(states, query, max(partial_bytes, states.nbytes // MAX_PARTIALS))
 
@@ -214,7 +214,7 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     """Combine partials of many chunks for one range of buckets. The body is rows for COPY."""
     assert attachment is not None
     query = _within_slot(_bound(bytes(task.spec), task.schema)[1])
-    states, offset = kernels.Pending(query, MERGED_GROUPS, 1.5), 0
+    states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5), 0
     for attached in task.partials:
         partial = kernels.decode(attachment.read(offset, attached.size))
         states.add(partial if attached.inside else kernels.in_buckets(partial, query, task.first, task.end))

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 
 from shared.errors import UnknownColumn
+from shared.spec.faults import pointer
 from shared.spec.names import listed, quote
-from shared.spec.pointers import pointer
 from shared.spec.types import INT64, NULL, DataType, Field, Schema, join, parse_type
 
 

@@ -20,6 +20,7 @@ from shared.errors import CorruptFile
 from shared.spec.names import listed, quote
 from shared.spec.source import SourceSpec
 from shared.spec.types import STRING, Field, Schema
+from worker_service.arrow import arrow_type
 from worker_service.readers import literals
 from worker_service.readers.batch import BadRow, Batch
 from worker_service.readers.bytes.library import library_errors
@@ -160,7 +161,7 @@ def _bad_row(file: SourceFile, row: int, column: str, reason: str) -> BadRow:
 
 def _cast(values: Column, field: Field, zone: str) -> Column:
     found = type_of(values.type)
-    target = literals.arrow_type(field.type)
+    target = arrow_type(field.type)
     if found == STRING:
         if field.type.kind == "string":
             return values if pa.types.is_dictionary(values.type) else values.cast(target)
