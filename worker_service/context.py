@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Raw
 
+from shared.core.entities import JobRow
 from shared.core.plan import Plan, schema_of
 from shared.core.timings import Timings
 from shared.db.fan_in import FanInStore
-from shared.db.jobs import JobRow, JobStore
+from shared.db.jobs import JobStore
 from shared.db.partials import PartialStore
 from shared.db.pool import Pool
 from shared.db.publishing import PublishingStore

@@ -15,8 +15,8 @@ from worker_service.units.fan_in import advance
 from worker_service.units.run import run_unit
 
 END_SECONDS = 5.0
-Held = tuple[int, int]
-"""A lease, as (unit, attempt)."""
+LeaseKey = tuple[int, int]
+"""A lease of this worker: (unit, attempt)."""
 log = structlog.get_logger()
 
 
@@ -30,9 +30,9 @@ class Slots:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._tasks: set[asyncio.Task[None]] = set()
-        self._running: dict[Held, tuple[asyncio.Task[None], Child]] = {}
+        self._running: dict[LeaseKey, tuple[asyncio.Task[None], Child]] = {}
         self._last_job: str | None = None
-        self._unheard: set[Held] = set()
+        self._unheard: set[LeaseKey] = set()
         self._stopped = False
         self.new_units = asyncio.Event()
         self.draining = False
@@ -51,7 +51,7 @@ class Slots:
         return min(self.count, len(self._tasks) + self._ctx.executor.ready)
 
     @property
-    def leases(self) -> set[Held]:
+    def leases(self) -> set[LeaseKey]:
         """The leases that are at work now."""
         return set(self._running)
 
@@ -123,7 +123,7 @@ class Slots:
             return None
         return lease or await units.claim_fairest(worker, after=last.job_id)
 
-    def stop_unwanted(self, before: set[Held], wanted: set[Held]) -> int:
+    def stop_unwanted(self, before: set[LeaseKey], wanted: set[LeaseKey]) -> int:
         """Stop the units of leases that are no longer wanted; how many.
 
         *before*: the leases that were at work before the heartbeat. *wanted*: those that Postgres calls ours
@@ -136,14 +136,14 @@ class Slots:
             task.cancel()
         return len(unwanted)
 
-    def preempt(self, leases: Iterable[Held]) -> int:
+    def preempt(self, leases: Iterable[LeaseKey]) -> int:
         """Kill the children that compute these leases; how many. What is being committed goes on."""
         killed = [key for key in leases if key in self._running and self._running[key][1].preempt()]
         for unit, attempt in killed:
             log.info("unit.preempted", unit=unit, attempt=attempt)
         return len(killed)
 
-    def unheard(self, before: set[Held], held: set[Held]) -> set[Held]:
+    def unheard(self, before: set[LeaseKey], held: set[LeaseKey]) -> set[LeaseKey]:
         """Leases whose claim got no answer.
 
         Postgres calls them ours and no slot works on them, at two heartbeats in a row.

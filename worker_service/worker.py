@@ -44,6 +44,8 @@ from worker_service.units.fan_in import advance
 
 SECOND_SIGNAL_SECONDS = 1.5
 """How long a worker lives after a second signal, to give its units back."""
+TAKING = {"puller", "listener"}
+"""The services that take messages off Redis. While a worker drains, no slot would answer them."""
 log = structlog.get_logger()
 
 
@@ -92,10 +94,6 @@ def services(ctx: Context, slots: Slots, heartbeat: Heartbeat) -> tuple[Service,
         Service("listener", dispatcher.listen, periods.poll_idle, away=REDIS_AWAY),
         Service("puller", lambda: Puller(ctx.doorbell, slots).main(), periods.poll_idle, away=REDIS_AWAY),
     )
-
-
-TAKING = {"puller", "listener"}
-"""What takes messages off Redis. While a worker drains, no slot would answer them."""
 
 
 def run(settings: Settings, executor: Executor) -> NoReturn:

@@ -14,7 +14,7 @@ from api_service.services.jobs import Watched
 from api_service.wire import parameters
 from api_service.wire.documents import etag, job_document, job_summary
 from api_service.wire.headers import idempotency_key, is_known, preferred_wait
-from shared.db.jobs import Job, Progress
+from shared.core.entities import Job, Progress
 from shared.errors import TransientError
 
 

@@ -8,7 +8,7 @@ from api_service.keys import RESULTS, TENANT
 from api_service.wire.cursors import Cursor, decode_cursor
 from api_service.wire.parameters import invalid, single
 from api_service.wire.row_queries import RowColumns, format_of, parse_row_query, version_number
-from shared.db.versions import Version
+from shared.core.entities import Version
 
 
 async def of_job(request: web.Request) -> web.StreamResponse:

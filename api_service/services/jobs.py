@@ -9,7 +9,8 @@ import msgspec
 
 from api_service.services.checking import SpecChecker
 from api_service.services.watching import LookOut, Remembered
-from shared.db.jobs import Job, JobStore, Progress
+from shared.core.entities import Job, Progress
+from shared.db.jobs import JobStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
 from shared.errors import Detail, NotFound, SourceNotFound

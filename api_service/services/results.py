@@ -10,9 +10,10 @@ from typing import Any
 
 from api_service.services.turns import Turns
 from api_service.wire.cursors import Cursor, encode_cursor, fingerprint
+from shared.core.entities import Version
 from shared.db.jobs import JobStore
 from shared.db.rows import RowQuery, RowStore
-from shared.db.versions import Version, VersionStore
+from shared.db.versions import VersionStore
 from shared.errors import CursorExpired, InvalidCursor, NoResult, NotFound, NotReady, ResultExpired
 
 

@@ -8,10 +8,8 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from shared.db.jobs import Job, Progress
+from shared.core.entities import Job, Progress, Upload, Version
 from shared.db.result_tables import relation_name
-from shared.db.uploads import Upload
-from shared.db.versions import Version
 
 _MOST, _MERGING = 0.98, 0.65
 """The most that scanning has of a job, and what merging has of the rest; publishing has the rest of that."""

@@ -1,4 +1,4 @@
-"""How a job's merge is divided: contiguous ranges of the 1,024 hash buckets; and which units of it are long."""
+"""How a job's merge is divided into ranges of the 1,024 hash buckets, and which units of it are long."""
 
 from shared.core.plan import MergePayload, PublishPayload
 
@@ -24,7 +24,7 @@ ROW_BYTES = 256
 
 
 def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:
-    """Ranges [first, end) of buckets, a power of two of them, such that each holds about MERGE_BYTES of states."""
+    """Ranges [first, end) of buckets, each with about MERGE_BYTES of states; a power of two of them."""
     count = 1
     while count < BUCKETS and state_bytes > count * MERGE_BYTES:
         count *= 2

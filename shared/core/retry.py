@@ -159,7 +159,7 @@ def decide(
     many there were in all. *guessed*: its plan was not proven.
     """
     rule = RULES[cause]
-    guessed = guessed or cause is Cause.CUTS_REFUTED
+    guessed = guessed or cause is Cause.CUTS_REFUTED  # only guessed cuts can be refuted
     if exhausted(cause, before[rule.charge], kind):
         return PlanAgain() if guessed and rule.after_guess else Fail()
     return GiveBack(rule.charge, rule.delay(before[rule.charge], timings))

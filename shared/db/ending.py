@@ -1,4 +1,7 @@
-"""How a live job ends early, cancelled or failed: its pending units at once, the job when no unit is at work."""
+"""The early end of a live job, cancelled or failed.
+
+Its pending units end at once, the job itself when none of its units is leased any more.
+"""
 
 from shared.db.pool import Connection, Pool
 from shared.db.result_tables import drop_table

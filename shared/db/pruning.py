@@ -12,10 +12,10 @@ from shared.db.result_tables import drop_table
 from shared.db.statements import PRUNING
 
 BATCH = 50
-"""Rows whose deletion may take long are locked so many at a time."""
+"""The most rows that are locked at a time where a deletion may take long."""
 
 _IN_USE = (asyncpg.LockNotAvailableError, asyncpg.DependentObjectsStillExistError)
-"""A reader holds the table, or a view of the user's own shows it."""
+"""A reader holds the table, or a user's own view shows it."""
 
 
 class PruneStore:
@@ -23,7 +23,7 @@ class PruneStore:
         self._pool = pool
 
     async def partials(self, retried: timedelta) -> int:
-        """Those of succeeded jobs, whose own deleter died, and of others *retried* after their end."""
+        """Those of succeeded jobs, if the publishing worker died, and of others *retried* after the end."""
         async with self._pool.connection() as connection:
             return int(await PRUNING.partials.fetchval(connection, retried=retried, most=BATCH))
 
@@ -49,7 +49,7 @@ class PruneStore:
             return int(await PRUNING.jobs.fetchval(connection, kept=age, most=BATCH))
 
     async def uploads(self, unused: timedelta, retried: timedelta) -> list[tuple[str, str]]:
-        """The tenant and id of uploads whose rows are gone; their files are the caller's to delete."""
+        """The tenant and id of uploads that are deleted from the table; the caller deletes their files."""
         async with self._pool.connection() as connection:
             rows = await PRUNING.uploads.fetch(connection, unused=unused, retried=retried, most=BATCH)
         return [(row["tenant"], row["id"]) for row in rows]

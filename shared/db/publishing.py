@@ -1,16 +1,16 @@
-"""The table of a result, from its first row to a published version: rows copied, indexes made, the view swapped."""
+"""From a result's empty table to a published version: rows copied, indexes made, the view swapped."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import asyncpg
 import msgspec
 
 from shared.core.columns import Undecided, misfits
+from shared.core.entities import Document, NewVersion
 from shared.core.plan import MergeStats
-from shared.core.receipt import Ledger, NewVersion
+from shared.core.receipt import Ledger
 from shared.db import result_tables as ddl
 from shared.db import tenants
 from shared.db.pool import Connection, Pool
@@ -128,7 +128,7 @@ class PublishingStore:
         self,
         lease: Lease,
         version: NewVersion,
-        write_receipt: Callable[[Ledger], dict[str, Any]],
+        write_receipt: Callable[[Ledger], Document],
         tenant: str,
     ) -> None:
         """The one short transaction that makes a result visible and the job succeeded.
@@ -154,9 +154,7 @@ class PublishingStore:
         async with self._pool.connection() as connection:
             await PARTIALS.delete.execute(connection, job_id=lease.job_id)
 
-    async def store_version(
-        self, tx: Connection, job_id: str, version: NewVersion, tenant: str
-    ) -> dict[str, Any]:
+    async def store_version(self, tx: Connection, job_id: str, version: NewVersion, tenant: str) -> Document:
         """Make the table of a job a version that readers see; the `result` of its job document."""
         name, number, columns = version.name, version.version, version.columns
         await VERSIONS.insert.execute(tx, job_id=job_id, tenant=tenant, relation=job_id, **asdict(version))
@@ -191,16 +189,19 @@ class PublishingStore:
                     await tx.execute(ddl.grant_select(ddl.view_schema(tenant), name, reader))
         except asyncpg.LockNotAvailableError as error:
             raise ResultLocked(
-                f"Another session holds a lock on {ddl.relation_name(tenant, name, relation)}; publishing waits for it"
+                f"Another session holds a lock on {ddl.relation_name(tenant, name, relation)}; "
+                "publishing waits for it"
             ) from error
         except (asyncpg.WrongObjectTypeError, asyncpg.InsufficientPrivilegeError) as error:
             taken = ddl.relation_name(tenant, name, relation)
             raise OutputNameTaken(
-                f"{taken} exists and is not Gristmill's ({error.message}); rename it, or use another output.name"
+                f"{taken} exists and is not Gristmill's ({error.message}); "
+                "rename it, or use another output.name"
             ) from error
         except asyncpg.InvalidTableDefinitionError as error:
             raise OutputSchemaChanged(
-                f"The result {name!r} has other columns than this job's; use a new output.name, or the columns it has ({error.message})"
+                f"The result {name!r} has other columns than this job's; "
+                f"use a new output.name, or the columns it has ({error.message})"
             ) from error
 
 
@@ -217,6 +218,7 @@ async def _check_columns(
         return
     if wrong := misfits(published["columns"], columns, undecided):
         raise OutputSchemaChanged(
-            f"The result {name!r} has other columns than this job: {wrong}. A new version may only add columns behind those that "
-            "the result has: ask for those, in their order, or use a new output.name"
+            f"The result {name!r} has other columns than this job: {wrong}. "
+            "A new version may only add columns behind those that the result has: "
+            "ask for those, in their order, or use a new output.name"
         )

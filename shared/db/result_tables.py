@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -55,8 +56,16 @@ def result_table(relation: str, columns: Iterable[dict[str, str]]) -> Table:
     return Table(relation, MetaData(schema=TABLES), Column("_id", BigInteger, nullable=False), *made)
 
 
-def changes(columns: Iterable[dict[str, str]], now: list[dict[str, Any]] | None) -> list[str]:
-    """What became of a version's table since it was made with *columns*.
+class TableColumn(msgspec.Struct, frozen=True):
+    """A column of a version's table as it is now."""
+
+    name: str
+    type: str
+    dropped: bool
+
+
+def changes(columns: Iterable[dict[str, str]], now: list[TableColumn] | None) -> list[str]:
+    """The changes of a version's table since it was made with *columns*.
 
     *now* are its columns today in the order in which they were made, those that were dropped included; None:
     there is no table.
@@ -67,14 +76,14 @@ def changes(columns: Iterable[dict[str, str]], now: list[dict[str, Any]] | None)
     return [said for was, became in zip(made, now, strict=False) if (said := _change(was, became))]
 
 
-def _change(was: dict[str, str], became: dict[str, Any]) -> str | None:
+def _change(was: dict[str, str], became: TableColumn) -> str | None:
     name, made = was["name"], sql_type(parse_result_type(was["type"])).compile(dialect=_DIALECT).lower()
     made = made.partition(" collate")[0].replace(", ", ",")
-    if became["dropped"]:
+    if became.dropped:
         return f"its column {name!r} was dropped"
-    if became["name"] != name:
-        return f"its column {name!r} is now named {became['name']!r}"
-    return None if became["type"] == made else f"its column {name!r} is now {became['type']}, and was {made}"
+    if became.name != name:
+        return f"its column {name!r} is now named {became.name!r}"
+    return None if became.type == made else f"its column {name!r} is now {became.type}, and was {made}"
 
 
 def _compiled(ddl: schema.ExecutableDDLElement) -> str:
@@ -94,13 +103,14 @@ def widen_column(relation: str, column: str) -> str:
 
 
 def primary_key(relation: str) -> str:
-    return f"ALTER TABLE {TABLES}.{_QUOTE(relation)} ADD CONSTRAINT {_QUOTE(relation + '_pkey')} PRIMARY KEY (_id)"
+    name = _QUOTE(relation + "_pkey")
+    return f"ALTER TABLE {TABLES}.{_QUOTE(relation)} ADD CONSTRAINT {name} PRIMARY KEY (_id)"
 
 
 def key_index(relation: str, keys: list[str]) -> str:
     """Group keys may be null, so they cannot be a primary key; two null keys are the same group."""
-    names = ", ".join(_QUOTE(key) for key in keys)
-    return f"CREATE UNIQUE INDEX {_QUOTE(relation + '_key')} ON {TABLES}.{_QUOTE(relation)} ({names}) NULLS NOT DISTINCT"
+    name, columns = _QUOTE(relation + "_key"), ", ".join(_QUOTE(key) for key in keys)
+    return f"CREATE UNIQUE INDEX {name} ON {TABLES}.{_QUOTE(relation)} ({columns}) NULLS NOT DISTINCT"
 
 
 def extra_index(relation: str, no: int, columns: list[str]) -> str:
@@ -129,16 +139,20 @@ def view_schema(tenant: str) -> str:
 def replace_view(tenant: str, name: str, relation: str, columns: Iterable[dict[str, str]]) -> str:
     """Same columns only; Postgres refuses others, and grants on the view survive."""
     names = ", ".join(_QUOTE(c) for c in ["_id", *(c["name"] for c in columns)])
-    return f"CREATE OR REPLACE VIEW {_QUOTE(view_schema(tenant))}.{_QUOTE(name)} AS SELECT {names} FROM {TABLES}.{_QUOTE(relation)}"  # noqa: S608  # every identifier is quoted
+    rows = f"SELECT {names} FROM {TABLES}.{_QUOTE(relation)}"  # noqa: S608  # every identifier is quoted
+    return f"CREATE OR REPLACE VIEW {_QUOTE(view_schema(tenant))}.{_QUOTE(name)} AS {rows}"
 
 
 def relation_name(tenant: str, name: str | None, relation: str) -> str:
-    """What one types into SQL to read a result."""
+    """The quoted name under which SQL reads a result."""
     return f"{_QUOTE(view_schema(tenant))}.{_QUOTE(name)}" if name else f"{TABLES}.{_QUOTE(relation)}"
 
 
 def reader(tenant: str) -> str:
-    """The role whose members may read the tenant's results. A tenant has at most 40 characters, a role 63."""
+    """The role of the readers of a tenant's results.
+
+    A tenant has at most 40 characters, a role 63.
+    """
     return f"gristmill_reader_{tenant}"
 
 

@@ -12,11 +12,9 @@ INVARIANTS = {
 
 
 async def violations(pool: Pool, *, deep: bool = False) -> list[str]:
-    """What is wrong with the database, as `invariant: what and where`.
+    """Every violation in the database, as `invariant: where`.
 
-    Nothing is locked, and all statements see one moment.
-
-    *deep* also counts the rows of every result table.
+    Nothing is locked, and all statements see one moment. *deep* also counts the rows of every result table.
     """
     async with (
         pool.connection() as connection,
@@ -31,7 +29,7 @@ async def violations(pool: Pool, *, deep: bool = False) -> list[str]:
 
 
 async def counts(pool: Pool) -> dict[str, int]:
-    """How much there is to be right."""
+    """The numbers of jobs, units, partials and versions that were checked."""
     async with pool.connection() as connection:
         row = await VERIFY.counts.fetchrow(connection)
     assert row is not None
@@ -49,6 +47,7 @@ async def _miscounted(pool: Pool) -> list[str]:
                 continue  # pruned since, or `version_without_table` has said so
             if counted != rows:
                 found.append(
-                    f"table_miscounted: {job_id}: its version has {rows} rows, gristmill_results.{relation} has {counted}"
+                    f"table_miscounted: {job_id}: its version has {rows} rows, "
+                    f"gristmill_results.{relation} has {counted}"
                 )
     return found

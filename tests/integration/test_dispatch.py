@@ -252,8 +252,11 @@ async def test_workers_agree_on_the_youngest_lease_of_the_tenant_with_the_most_o
     await world.beat(slots=2)
     await world.beat("w2", slots=1)
     for lease, seconds in ((old, 60), (young, 30), (other, 20)):
-        set_age = "UPDATE gristmill.units SET leased_at = now() - make_interval(secs => $2)"
-        await world.value(f"{set_age} WHERE id = $1 RETURNING 1", lease.id, seconds)
+        await world.value(
+            "UPDATE gristmill.units SET leased_at = now() - $2::interval WHERE id = $1 RETURNING 1",
+            lease.id,
+            timedelta(seconds=seconds),
+        )
     waiting, _ = await world.submit(tenant="waiting")
     assert await room(world) == (3, 0, 0, []), "no tenant has waited for a heartbeat"
 

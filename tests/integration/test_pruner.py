@@ -83,8 +83,10 @@ class World:
         await self.sql(
             "UPDATE gristmill.uploads SET created_at = now() - $2::interval, used_at = now() - $3::interval"
             " WHERE id = $1",
-            upload_id, timedelta(hours=hours), None if used is None else timedelta(hours=used),
-        )  # fmt: skip
+            upload_id,
+            timedelta(hours=hours),
+            None if used is None else timedelta(hours=used),
+        )
         return upload_id
 
     def file(self, name, hours) -> None:

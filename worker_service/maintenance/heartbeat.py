@@ -17,7 +17,7 @@ from shared.db.workers import WorkerStore
 from shared.errors import DatabaseUnavailable
 from shared.loops import Report
 from shared.spec.version import STATE_VERSION
-from worker_service.slots import Held, Slots
+from worker_service.slots import LeaseKey, Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Heartbeat:
                     await asyncio.sleep(self._timings.poll_idle.total_seconds())
             await self._workers.leave(self._worker)
 
-    async def _beat(self, *, able: int) -> dict[Held, bool]:
+    async def _beat(self, *, able: int) -> dict[LeaseKey, bool]:
         async with self._answering():
             return await self._workers.beat(
                 self._worker,
@@ -91,7 +91,7 @@ class Heartbeat:
         own = [(lease.unit, lease.attempt) for lease in chosen if lease.worker == self._worker]
         return self._slots.preempt(own)
 
-    async def _give_back(self, leases: set[Held]) -> None:
+    async def _give_back(self, leases: set[LeaseKey]) -> None:
         """Over the connections of the work, one of which may be dead: the next heartbeat must not wait."""
         async with _within(self._timings.heartbeat):
             for unit, attempt in leases:

@@ -6,7 +6,8 @@ That transaction makes the result visible.
 from functools import partial
 from importlib import metadata
 
-from shared.core.receipt import NewVersion, receipt
+from shared.core.entities import NewVersion
+from shared.core.receipt import receipt
 from shared.db.units import Lease
 from shared.errors import GroupLimitExceeded
 from shared.spec.digests import result_digest
