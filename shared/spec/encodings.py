@@ -11,7 +11,7 @@ _ASCII_APART = (
     *("utf-8", "iso8859-1", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-9", "iso8859-15", "cp1250"),
     *("cp1251", "cp1252", "cp1253", "cp1254", "koi8-r", "euc_kr", "euc_jp"),
 )
-"""Whose other characters have no byte of an ASCII character."""
+"""Encodings whose other characters contain no byte of an ASCII character."""
 
 SHARED: dict[str, str] = {
     **dict.fromkeys(_ASCII_APART, ""),
