@@ -11,9 +11,10 @@ To lose, double or forge one costs nothing but time. The keys in Redis:
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import structlog
@@ -47,7 +48,8 @@ BLOCK_SECONDS = 2.0
 It is less than SOCKET_SECONDS, after which a silent Redis counts as away.
 """
 REDIS_AWAY = (RedisError, OSError, TimeoutError)
-REFUSED = "refused"
+WORK, REFUSED = "work", "refused"
+"""The names of the arq functions. No message in Redis may name the second: `deserialize` does."""
 
 log = structlog.get_logger()
 
@@ -57,17 +59,17 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True):
 
     f: Literal["work"]
     a: tuple[Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]]
-    k: Annotated[dict[str, Any], msgspec.Meta(max_length=0)]
+    k: Annotated[dict[str, None], msgspec.Meta(max_length=0)]
     t: None
     et: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
-def serialize(message: dict[str, Any]) -> bytes:
+def serialize(message: Mapping[str, object]) -> bytes:
     """JSON. arq serializes failures too, with the exception, and throws them away: hence the `repr`."""
     return msgspec.json.encode(message, enc_hook=repr)
 
 
-def deserialize(data: bytes) -> dict[str, Any]:
+def deserialize(data: bytes) -> dict[str, object]:
     """The message; a call of `refused` if it is not exactly one of ours.
 
     arq's own errors would each write a stack trace. Only JSON is read: arq's default is pickle, which would
@@ -134,7 +136,7 @@ class Doorbell:
                 if ring > 1:
                     pipe.zrem(QUEUE, f"u{unit}.{ring - 1}")
                     pipe.delete(f"{job_key_prefix}u{unit}.{ring - 1}")
-                message = serialize_job("work", (unit,), {}, None, now, serializer=serialize)
+                message = serialize_job(WORK, (unit,), {}, None, now, serializer=serialize)
                 pipe.set(f"{job_key_prefix}u{unit}.{ring}", message, px=MESSAGE_LIFE)
                 pipe.zadd(QUEUE, {f"u{unit}.{ring}": now})
             await pipe.execute()

@@ -1,31 +1,15 @@
-"""How messages reach the slots: the arq functions, and arq's worker with another way to take messages."""
+"""How messages reach the slots: arq's worker, with another way to take messages, and its two functions."""
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from arq.worker import Worker, func
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
-from shared.doorbell import QUEUE, Doorbell, deserialize, serialize
+from shared.doorbell import QUEUE, REFUSED, WORK, Doorbell, deserialize, serialize
 from worker_service.slots import Slots
 
 UNLIMITED_TRIES = 1_000_000
 HAND_OVER_SECONDS = 30
-
-
-async def work(ctx: dict[str, Any], unit_id: int) -> None:  # noqa: ARG001  # the message's shape
-    """There may be work, such as unit *unit_id*; the slot takes the fairest unit.
-
-    It only hands over. No unit ever runs inside an arq job, so none of arq's timeouts, retries or
-    cancellations can reach one, and a message leaves Redis as soon as it is heard.
-    """
-    slots: Slots = ctx["slots"]
-    slots.start_one()
-
-
-async def refused(ctx: dict[str, Any], reason: str) -> None:
-    """Stands in for a message that no dispatcher has sent."""
-    doorbell: Doorbell = ctx["doorbell"]
-    await doorbell.refuse(reason)
 
 
 class Puller(Worker):
@@ -34,12 +18,17 @@ class Puller(Worker):
     arq's own loop reads the first ids of the queue again and again, those in progress included, and asks for
     each whether it is free: with many workers they spend their time on each other's messages. This one takes
     each id off the queue (docs/reliability.md). One that met a Redis error is thrown away.
+
+    The functions only hand over. No unit ever runs inside an arq job, so none of arq's timeouts, retries or
+    cancellations can reach one, and a message leaves Redis as soon as it is heard.
     """
 
     def __init__(self, doorbell: Doorbell, slots: Slots) -> None:
+        self._doorbell, self._slots = doorbell, slots
         super().__init__(
             functions=[
-                func(function, keep_result=0, max_tries=UNLIMITED_TRIES) for function in (work, refused)
+                func(function, name=name, keep_result=0, max_tries=UNLIMITED_TRIES)
+                for name, function in ((WORK, self._work), (REFUSED, self._refused))
             ],
             queue_name=QUEUE,
             redis_pool=doorbell.redis,
@@ -50,9 +39,7 @@ class Puller(Worker):
             job_serializer=serialize,
             job_deserializer=deserialize,
             log_results=False,
-            ctx={"slots": slots, "doorbell": doorbell},
         )
-        self._doorbell, self._slots = doorbell, slots
 
     async def main(self) -> NoReturn:
         while True:
@@ -67,3 +54,11 @@ class Puller(Worker):
             raise
         except ResponseError as error:  # one of arq's own keys is of another type than arq made it
             await self._doorbell.refuse(str(error), message.encode())
+
+    async def _work(self, ctx: object, unit_id: int) -> None:  # noqa: ARG002  # arq gives both
+        """There may be work, such as this unit; the slot takes the fairest unit."""
+        self._slots.start_one()
+
+    async def _refused(self, ctx: object, reason: str) -> None:  # noqa: ARG002  # arq gives both
+        """Stands in for a message that no dispatcher has sent."""
+        await self._doorbell.refuse(reason)
