@@ -100,8 +100,8 @@ def _first_in_each(starts: list[int], step: int) -> list[int]:
 def record_starts(file: CsvFile, start: int, steps: Steps) -> list[int]:
     """The first record start at or after every target, by a pass over the file; ascending, without repeats.
 
-    *start* is a record start that is not repeated. The end of the file is one if a line feed stands before
-    it. Raises MalformedCsv.
+    *start* is a record start; the answer leaves it out. The end of the file counts as one if a line feed
+    stands before it. Raises MalformedCsv.
     """
     scanner = file.record_scanner(start)
     starts: list[int] = []
