@@ -120,7 +120,8 @@ def _result(task: Task[R], body: MemoryFile) -> Result:
             return ChunkResult(RowCounts(read=1, aggregated=1), (PartialHeader(0, 1023, 1, len(PARTIAL)),))
         case MergeTask():
             return MergeResult(0, len(task.partials), MergeStats())
-    raise TypeError(task)
+        case _:
+            raise TypeError(task)
 
 
 def _plan(at: Location) -> PlanResult:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.plain_worker MODULE`: a worker whose child processes run MODULE, not the product's."""
+"""`python -m benchmarks.plain_worker MODULE`: a worker whose children run MODULE, not the product's."""
 
 import sys
 

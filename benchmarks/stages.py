@@ -1,7 +1,4 @@
-"""Where a child's CPU time goes: a job's three tasks run in this process.
-
-A stopwatch is around the functions of each stage.
-"""
+"""CPU seconds of a child by stage: a job's tasks run in this process, with a stopwatch around each stage."""
 
 import functools
 import json
@@ -19,7 +16,7 @@ from shared.storage.sources import Location
 from worker_service import kernels
 from worker_service.child import tasks
 from worker_service.executors.processes.channel import MemoryFile
-from worker_service.kernels import partials
+from worker_service.kernels.engine import combine, fold, partial
 from worker_service.messages import (
     Access,
     AnyTask,
@@ -30,17 +27,20 @@ from worker_service.messages import (
     MergeTask,
     PlanTask,
 )
-from worker_service.readers import csv_read, csv_split, literals, parquet
+from worker_service.readers import literals
+from worker_service.readers.csv import blocks as csv_blocks
+from worker_service.readers.csv import read as csv_read
+from worker_service.readers.parquet import read as parquet_read
 from worker_service.units.chunk import PARTIAL_BYTES
 
 RUN_BY = ("__main__",)
 STAGES: dict[str, list[tuple[Any, str]]] = {
-    "read the bytes": [(csv_split, "pread")],
+    "read the bytes": [(csv_blocks, "pread")],
     "tokenize CSV": [(csv_read, "tokenized")],
-    "decode Parquet": [(parquet, "read")],
+    "decode Parquet": [(parquet_read, "open_file"), (parquet_read, "decode"), (parquet_read, "typed")],
     "check and convert literals": [(literals, "convert")],
-    "group the keys": [(partials, "group")],
-    "add up the states": [(partials, "partial"), (partials, "combine"), (kernels, "combine")],
+    "group the keys": [(partial, "group"), (combine, "group")],
+    "add up the states": [(fold, "partial"), (combine, "combine"), (kernels, "combine")],
     "encode and decode states": [(tasks, "_encoded"), (kernels, "decode")],
     "round, order and digest": [(kernels, "finalize")],
     "write the rows for COPY": [(kernels, "to_copy_csv")],

@@ -14,8 +14,8 @@ from shared.db.jobs import JobStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
 from shared.errors import Detail, NotFound, SourceNotFound
-from shared.spec.durations import parse_duration
-from shared.spec.part import MAX_FAULTS
+from shared.spec.faults import MAX_FAULTS
+from shared.spec.values import parse_duration
 from shared.spec.version import STATE_VERSION
 from shared.storage.sources import UPLOAD
 

@@ -14,7 +14,7 @@ from psycopg.types.json import Json
 
 from shared.db.head import head
 from shared.db.migrate import config, upgrade_blocking
-from shared.spec.durations import parse_duration
+from shared.spec.values import parse_duration
 from tests.support.databases import with_database
 
 

@@ -14,7 +14,7 @@ from shared.db.pool import QUEUE, Connection, Record, connect
 from shared.db.publishing import PublishingStore
 from shared.db.units import Done, Lease, NewUnit, UnitStore
 from shared.db.workers import WorkerStore
-from shared.spec.durations import parse_duration
+from shared.spec.values import parse_duration
 from shared.spec.version import STATE_VERSION
 
 PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail": "x", "errors": []}

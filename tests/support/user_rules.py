@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from shared.errors import AlreadyDone, IdempotencyKeyReused, InvalidState, RetryExpired
-from shared.spec.durations import parse_duration
+from shared.spec.values import parse_duration
 from tests.support.machine import ProtocolSteps, step_rule
 from tests.support.protocol import TENANTS, spec
 

@@ -17,7 +17,7 @@ import msgspec
 from worker_service.child import __main__ as child
 from worker_service.child import tasks
 from worker_service.messages import ChunkTask, MergeTask, PlanTask
-from worker_service.readers import parquet
+from worker_service.readers.parquet import file as parquet_file
 
 
 def _fill() -> None:
@@ -44,7 +44,7 @@ def _spin() -> None:
 
 def _abort_in_parquet() -> None:
     """What Arrow may do with a crafted file: the next Parquet file that is opened ends the process."""
-    parquet.pq.ParquetFile = lambda *_, **__: os.abort()
+    parquet_file.pq.ParquetFile = lambda *_, **__: os.abort()
 
 
 FAULTS = {

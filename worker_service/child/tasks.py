@@ -16,7 +16,6 @@ from shared.core.plan import (
     ChunkPayload,
     DatasetFile,
     Extent,
-    Guess,
     MergeStats,
     Plan,
     PlannedColumn,
@@ -32,7 +31,7 @@ from shared.errors import (
     SchemaWidened,
     TypeMismatch,
 )
-from shared.spec.bind import bind, texts_wanted
+from shared.spec.bind import bind, needed_kinds
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema
@@ -133,7 +132,9 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
     return PlanResult(settled, tuple(msgspec.Raw(encode(cut)) for cut in _chunks(planned, found))), []
 
 
-def _guessed_or_proven(task: PlanTask, spec: JobSpec, files: list[readers.SourceFile]) -> readers.Planned:
+def _guessed_or_proven(
+    task: PlanTask, spec: JobSpec, files: list[readers.SourceFile]
+) -> readers.PlannedDataset:
     if not task.prove:
         # an error that follows from a guess counts for nothing
         with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):
@@ -145,11 +146,11 @@ def _guessed_or_proven(task: PlanTask, spec: JobSpec, files: list[readers.Source
     return planned
 
 
-def _chunks(planned: readers.Planned, files: tuple[DatasetFile, ...]) -> Iterator[PlannedChunk]:
+def _chunks(planned: readers.PlannedDataset, files: tuple[DatasetFile, ...]) -> Iterator[PlannedChunk]:
     ends = {extent.file: extent.end for extents in planned.extents for extent in extents}
     guessed = any(extent.guesses is not None for extents in planned.extents for extent in extents)
 
-    def size(extent: readers.Extent) -> int:
+    def size(extent: Extent) -> int:
         """Bytes of input. A Parquet extent counts row groups, so it gets its share of the file."""
         if planned.format != "parquet":
             return extent.end - extent.start
@@ -157,18 +158,8 @@ def _chunks(planned: readers.Planned, files: tuple[DatasetFile, ...]) -> Iterato
         return whole * extent.end // end - whole * extent.start // end
 
     for extents in planned.extents:
-        payload = ChunkPayload(tuple(_stored(extent) for extent in extents), guessed)
+        payload = ChunkPayload(tuple(extents), guessed)
         yield PlannedChunk(payload, sum(map(size, extents)))
-
-
-def _stored(extent: readers.Extent) -> Extent:
-    guesses = None if extent.guesses is None else tuple(Guess(*guess) for guess in extent.guesses)
-    return Extent(extent.file, extent.start, extent.end, extent.rows, guesses)
-
-
-def _for_reader(extent: Extent) -> readers.Extent:
-    guesses = None if extent.guesses is None else [(guess.target, guess.start) for guess in extent.guesses]
-    return readers.Extent(extent.file, extent.start, extent.end, extent.rows, guesses)
 
 
 def _check_types(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
@@ -179,7 +170,7 @@ def _check_types(spec: JobSpec, schema: Schema, files: list[readers.SourceFile])
     try:
         bind(spec, schema)
     except TypeMismatch:
-        bind(spec, schema, readers.culprits(files, spec.source, texts_wanted(spec, schema)))
+        bind(spec, schema, readers.misfits(files, spec.source, needed_kinds(spec, schema)))
         raise
 
 
@@ -187,21 +178,19 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     """Fold the extents into partials, which are the body."""
     spec = _spec(bytes(task.spec))
     schema, query = _bound(bytes(task.spec), task.schema)
-    fold, tally = kernels.Fold(query, task.no), readers.Tally()
-    partials: list[kernels.Piece] = []
+    fold, count = kernels.Fold(query, task.no), readers.RecordCount()
+    partials: list[kernels.Partial] = []
     aggregated = 0
     with _local_files(task.access) as local, PlannedFiles(local, task.files) as files:
         frames = chain.from_iterable(
-            readers.read(
-                file, _for_reader(extent), spec.source, schema, query.columns, task.batch_bytes, tally
-            )
+            readers.read(file, extent, spec.source, schema, query.columns, task.batch_bytes, count)
             for file, extent in zip(files.sources, task.extents, strict=True)
         )
         for states in _flushed(fold, frames):
             partials += _encoded(states, query, task.partial_bytes)
             aggregated += kernels.rows_in(states)
             del states
-    rows = RowCounts(read=tally.records, aggregated=aggregated, dropped_null_key=fold.rows_dropped_null_key)
+    rows = RowCounts(read=count.records, aggregated=aggregated, dropped_null_key=fold.rows_dropped_null_key)
     headers = (PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
     return ChunkResult(rows, tuple(headers)), [partial.data for partial in partials]
 
@@ -216,7 +205,7 @@ def _flushed(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Tabl
     yield fold.flush()
 
 
-def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[kernels.Piece]:
+def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[kernels.Partial]:
     """At most about MAX_PARTIALS of them, so that large states are not cut into crumbs."""
     return kernels.encode(states, query, max(partial_bytes, states.nbytes // MAX_PARTIALS))
 
@@ -225,7 +214,7 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     """Combine partials of many chunks for one range of buckets. The body is rows for COPY."""
     assert attachment is not None
     query = _within_slot(_bound(bytes(task.spec), task.schema)[1])
-    states, offset = kernels.Pending(query, MERGED_GROUPS, 1.5), 0
+    states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5), 0
     for attached in task.partials:
         partial = kernels.decode(attachment.read(offset, attached.size))
         states.add(partial if attached.inside else kernels.in_buckets(partial, query, task.first, task.end))

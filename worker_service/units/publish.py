@@ -10,7 +10,7 @@ from shared.core.entities import NewVersion
 from shared.core.receipt import receipt
 from shared.db.units import Lease
 from shared.errors import GroupLimitExceeded
-from shared.spec.digest import result_digest
+from shared.spec.digests import result_digest
 from shared.spec.query import Query
 from shared.spec.version import STATE_VERSION
 from worker_service.context import Context, Planned

@@ -115,7 +115,7 @@ class ChildProcess:
         return text
 
     async def _raise_exit(self, uris: list[str]) -> None:
-        """The socket has ended: wait for the process, and raise what its end means for a task about *uris*."""
+        """The socket has ended: wait for the process, and raise what that means for a task about *uris*."""
         await self._ended.wait()
         assert self.exit_status is not None
         text = f"The child process ended with {self.exit_status}"
