@@ -1,6 +1,6 @@
-"""Whatever one tenant submits, a neighbour's small job starts within 20 s.
+"""A neighbour's small job starts within 20 s, whatever one tenant submits.
 
-And whatever others submit, every unit ends.
+Every unit ends, whatever others submit.
 
 The claims, heartbeats and commits are the product's own, on real Postgres; only the clock is logical, and a
 unit's work is a number of seconds.
@@ -27,7 +27,7 @@ BOUND = 20
 PROTECTED = timedelta(seconds=10)
 EXAMPLES = int(os.environ.get("GRISTMILL_HYPOTHESIS_EXAMPLES", "4"))
 
-# --- the decision -----------------------------------------------------------------------------------------------------
+# --- the decision -------------------------------------------------------------------------------------------
 
 LEASES = st.lists(
     st.builds(
@@ -83,7 +83,7 @@ def test_the_only_lease_of_a_tenant_is_let_alone_twice_as_long_each_time(preempt
     )
 
 
-# --- a cluster in logical time ----------------------------------------------------------------------------------------
+# --- a cluster in logical time ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
