@@ -65,7 +65,7 @@ bench: $(DEV_READY) ## the benchmarks of docs/benchmarks.md
 
 MINUTES := 30
 SEED := 1
-soak: $(DEV_READY) ## jobs under faults for MINUTES with a SEED: the report of docs/reliability.md
+soak: $(DEV_READY) ## jobs under faults for MINUTES with a SEED: the report of docs/soak.md
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) --report soak.json
 
 clean: ## remove what make and the demo made
