@@ -77,7 +77,7 @@ class Settings(DatabaseSettings):
     protected_folders: Annotated[
         Folders,
         Field(
-            description="URLs of folders, beside GRISTMILL_STORAGE, that no source may lead into; comma-separated"
+            description="URLs of folders that no source may lead into, beside the uploads; comma-separated"
         ),
     ] = []
     max_listed_names: Annotated[

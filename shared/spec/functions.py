@@ -1,7 +1,7 @@
-"""The table of aggregate functions: for each its parameters, the types it accepts, its result type and default name, and what the docs say.
+"""The table of aggregate functions: parameters, accepted types, result type, default name, and documentation.
 
-How a function is computed is declared beside the kernels of the worker. Adding a function here and a kernel
-there is all that a new one needs; `python -m worker_service.kernels.page` writes docs/aggregates.md anew.
+The kernels of the worker declare how a function is computed. A new function needs a row here and a kernel
+there; `python -m worker_service.kernels.page` then writes docs/aggregates.md anew.
 """
 
 from shared.spec.signature import (
@@ -37,7 +37,10 @@ _SKIPPED = "nulls are passed over; null for a group without values"
 _ORDERED = f"{_SKIPPED}. NaN is above all numbers"
 _FEW = "nulls are passed over; null for a group of `ddof` values or fewer"
 _NOT_FINITE = "A NaN or an infinity makes NaN"
-_BY = "rows where `by` is null are passed over, not those where `column` is; null for a group without rows. NaN is above all numbers"
+_BY = (
+    "rows where `by` is null are passed over; a null `column` is a value. Null for a group without rows. "
+    "NaN is above all numbers"
+)
 _BOTH = "rows where one of the two is null are passed over"
 
 _TABLE = (
@@ -54,13 +57,16 @@ _TABLE = (
         name="sum",
         parameters=_NUMBERS,
         result=total,
-        result_text="bigint, or numeric when a group needs it; double precision; of decimals numeric with their scale",
+        result_text=(
+            "bigint, or numeric when a group needs it; double precision; of decimals numeric with their scale"
+        ),
         may_widen=frozenset({"int64"}),
         what="The sum.",
         exact="integers and decimals exact; of doubles the exact sum, rounded once to the nearest double",
         missing=(
-            "nulls are passed over; a group without values has null under `sql` and 0 under `pandas`. A NaN, or both infinities, "
-            "make NaN; one infinity makes that infinity. More than 38 digits fail the job"
+            "nulls are passed over; a group without values has null under `sql` and 0 under `pandas`. A "
+            "NaN, or both infinities, make NaN; one infinity makes that infinity. More than 38 digits fail "
+            "the job"
         ),
     ),
     Function(
@@ -140,9 +146,12 @@ _TABLE = (
         parameters=_ANY,
         result=own,
         result_text=_OWN,
-        what="The value of the first row. Rows are in the order of their files, as the job lists them, and of their places in the file.",
+        what="The value of the first row: by file, as the job lists the files, then by position in the file.",
         exact=_EXACT,
-        missing="under `sql` the value of the first row, null or not; under `pandas` the first value that is not missing",
+        missing=(
+            "under `sql` the value of the first row, null or not; under `pandas` the first value that is "
+            "not missing"
+        ),
     ),
     Function(
         name="last",
@@ -160,7 +169,8 @@ _TABLE = (
         result_text="the type of `column`",
         default_name="{fn}_{column}_by_{by}",
         what=(
-            "The value of `column` in the row where `by` is smallest, in the order of `min`; where several rows tie, of the first of them."
+            "The value of `column` in the row where `by` is smallest, in the order of `min`. Of several "
+            "such rows the first one counts."
         ),
         exact=_EXACT,
         missing=_BY,
@@ -171,7 +181,10 @@ _TABLE = (
         result=own,
         result_text="the type of `column`",
         default_name="{fn}_{column}_by_{by}",
-        what="The value of `column` in the row where `by` is largest; where several rows tie, of the first of them.",
+        what=(
+            "The value of `column` in the row where `by` is largest, in the order of `min`. Of several "
+            "such rows the first one counts."
+        ),
         exact=_EXACT,
         missing=_BY,
     ),
@@ -189,7 +202,7 @@ _TABLE = (
         parameters=_ANY,
         result=own,
         result_text=_OWN,
-        what="The most frequent value; where several tie, the smallest of them in the order of `min`.",
+        what="The most frequent value. Of several such values it is the smallest, in the order of `min`.",
         exact=_EXACT,
         missing=_ORDERED,
     ),
@@ -208,19 +221,25 @@ _TABLE = (
         result=average,
         result_text=_AVERAGE,
         what=(
-            "The value at place (n - 1) q of the n sorted values, counted from 0, and between two places the point on the straight "
-            "line. `q` is taken as the decimal number that it is written as, with at most 18 places; a list of `q` makes a column "
-            "each."
+            "The value at position (n - 1) q of the n sorted values, counted from 0. Between two positions "
+            "it is the point on the straight line. `q` is read as the decimal number that is written, "
+            "with at most 18 decimal places. A list of `q` makes one column each."
         ),
         exact=_AVERAGED,
-        missing=f"{_ORDERED}; a line to an infinity is that infinity, to NaN or between both infinities NaN",
+        missing=(
+            f"{_ORDERED}. A line to an infinity is that infinity; to NaN, or between both infinities, it "
+            "is NaN"
+        ),
     ),
     Function(
         name="top",
         parameters=_RANKED,
         result=several,
         result_text="an array of the column's type",
-        what="The `k` largest values (1 to 1,000), largest first; one that occurs several times stands there as often.",
+        what=(
+            "The `k` largest values (1 to 1,000), largest first. A value that occurs several times is "
+            "listed as often."
+        ),
         exact=_EXACT,
         missing=_ORDERED,
     ),
@@ -229,7 +248,10 @@ _TABLE = (
         parameters=_RANKED,
         result=several,
         result_text="an array of the column's type",
-        what="The `k` smallest values (1 to 1,000), smallest first; one that occurs several times stands there as often.",
+        what=(
+            "The `k` smallest values (1 to 1,000), smallest first. A value that occurs several times is "
+            "listed as often."
+        ),
         exact=_EXACT,
         missing=_ORDERED,
     ),
@@ -241,7 +263,7 @@ _TABLE = (
         default_name="{fn}_{y}_{x}",
         what="The covariance of two columns, divided by the number of rows less one.",
         exact=_ROUNDED,
-        missing=f"{_BOTH}; null for fewer than two. {_NOT_FINITE}",
+        missing=f"{_BOTH}. Null for fewer than two. {_NOT_FINITE}",
     ),
     Function(
         name="corr",
@@ -250,8 +272,11 @@ _TABLE = (
         result_text=_DOUBLE,
         default_name="{fn}_{y}_{x}",
         what="The correlation of two columns (Pearson's), never outside [-1, 1].",
-        exact="the covariance divided by the root of the product of the variances, all of them exact, rounded once to the nearest double",
-        missing=f"{_BOTH}; null for fewer than two, or where a column does not vary. {_NOT_FINITE}",
+        exact=(
+            "the covariance divided by the root of the product of the variances, all exact, rounded once "
+            "to the nearest double"
+        ),
+        missing=f"{_BOTH}. Null for fewer than two, or if a column has one distinct value. {_NOT_FINITE}",
     ),
 )
 

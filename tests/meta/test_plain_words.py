@@ -2,7 +2,8 @@
 
 How a page is read: fenced and indented code and HTML comments are left out. A paragraph, a list item and a table
 cell are each a block. A block is cut into sentences at `.`, `!` and `?`; a table cell also at `;`, because a cell
-holds notes. A code span counts as one word, and so does a list of code spans ("`a`, `b` and `c`").
+holds notes. A code span counts as one word, and so does a list of code spans, each followed by at most one word
+("`a`, `b` and `c`", "`n` int64; `min` int32").
 """
 
 import re
@@ -31,7 +32,7 @@ _RULE = re.compile(r"^\|[-:| ]+\|$")
 _ITEM = re.compile(r"^\s*(?:[-*]|\d+\.)\s+")
 _CELL = re.compile(r"(?<!\\)\|")
 _SPAN = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
-_SPANS = re.compile(r"\bCODE(?:(?:,| and| or|, and|, or) CODE)+\b")
+_SPANS = re.compile(r"\bCODE(?: \w+)?(?:(?:[,;]| and| or|, and|, or) CODE(?: \w+)?)+\b")
 
 
 class Block(NamedTuple):
