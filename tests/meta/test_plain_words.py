@@ -103,7 +103,9 @@ def test_no_sentence_has_more_than_24_words_and_one_in_ten_more_than_20(page):
     long = [(each.line, f"{each.words} words: {each.text}") for each in found if each.words > MOST_WORDS]
 
     assert not long, listed(page, long)
-    assert words_at_p90(found) <= P90_WORDS, f"{page.name}: one sentence in ten is longer than {P90_WORDS} words"
+    assert words_at_p90(found) <= P90_WORDS, (
+        f"{page.name}: one sentence in ten is longer than {P90_WORDS} words"
+    )
 
 
 def test_no_sentence_has_a_banned_word(page):
