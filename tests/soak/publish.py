@@ -1,7 +1,7 @@
 """Bring the documents up to date with the tests and with the reports of a soak.
 
-`python -m tests.soak.publish [--soak soak.json] [--figures figures.json]` writes the report to docs/soak.md, the
-figures to docs/reliability.md, and tests and counts to docs/fault-matrix.md.
+`python -m tests.soak.publish [--soak soak.json] [--figures figures.json]` writes the report to docs/soak.md,
+the figures to docs/reliability.md, and tests and counts to docs/fault-matrix.md.
 """
 
 import argparse
