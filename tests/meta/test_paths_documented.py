@@ -17,22 +17,43 @@ FOLDERS = "shared|api_service|worker_service|gristmill|tests|benchmarks|examples
 _PATH = re.compile(rf"`(?!benchmarks/out/)((?:{FOLDERS})/[\w./-]*)`")
 _NAMED = re.compile(rf"((?:`\w+`(?:,| and)? )+)in `((?:{FOLDERS})/[\w./-]+\.\w+)`")
 NOT_YET = {
+    "RULES in shared/core/retry.py",
+    "advance in worker_service/units/fan_in.py",
+    "api_service/auth/",
+    "api_service/commands/",
     "claim_fairest in shared/db/queries/units.sql",
     "claim_of_job in shared/db/queries/units.sql",
     "decide in shared/core/retry.py",
-    "shared/db/fan_in.py",
+    "gristmill/launcher/",
+    "gristmill/launcher/roles.sql",
+    "gristmill/launcher/tether.py",
+    "services in worker_service/worker.py",
     "shared/db/partials.py",
     "shared/db/publishing.py",
+    "shared/loops.py",
     "worker_service/dispatch/",
+    "worker_service/dispatch/pull.py",
+    "worker_service/dispatch/ring.py",
     "worker_service/executors/",
-    "worker_service/executors/processes/",
+    "worker_service/executors/processes/channel.py",
+    "worker_service/executors/processes/child.py",
+    "worker_service/executors/processes/pool.py",
+    "worker_service/executors/processes/template.py",
+    "worker_service/executors/protocol.py",
+    "worker_service/inputs/",
+    "worker_service/inputs/files.py",
+    "worker_service/inputs/local.py",
     "worker_service/kernels/aggregates/",
-    "worker_service/kernels/engine/",
+    "worker_service/kernels/aggregates/declaration.py",
+    "worker_service/kernels/engine/combine.py",
+    "worker_service/kernels/engine/finalize.py",
+    "worker_service/kernels/engine/fold.py",
     "worker_service/kernels/exact/",
     "worker_service/messages.py",
     "worker_service/readers/csv/",
     "worker_service/readers/formats.py",
     "worker_service/slots.py",
+    "worker_service/units/fan_in.py",
 }
 """Promises that the documents may make before the code keeps them."""
 
@@ -44,7 +65,7 @@ def broken(page: str) -> Iterator[str]:
             yield path
     for names, path in _NAMED.findall(page):
         for name in re.findall(r"`(\w+)`", names):
-            if not (ROOT / path).exists() or name not in (ROOT / path).read_text():
+            if not (ROOT / path).exists() or not re.search(rf"\b{name}\b", (ROOT / path).read_text()):
                 yield f"{name} in {path}"
 
 
