@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "deploy/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 FOLDERS = "shared|api_service|worker_service|gristmill|tests|benchmarks|examples|deploy"

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "deploy/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 MOST_WORDS = 24
@@ -95,7 +95,7 @@ def p90(words: list[int]) -> int:
     return sorted(words)[int(0.9 * (len(words) - 1))]
 
 
-@pytest.fixture(params=PAGES, ids=lambda path: path.name)
+@pytest.fixture(params=PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def path(request) -> Path:
     return request.param
 
