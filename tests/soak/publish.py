@@ -24,7 +24,7 @@ def main() -> None:
     if options.soak:
         soak = json.loads(options.soak.read_text())
         replace(DOCS / "soak.md", "soak", f"$ {soak['command']}\n\n{report.text(soak)}")
-        injected = soak["faults"] | {"rage": sum(soak["faults"].values())}
+        injected = soak["faults"] | {matrix.EVERY: sum(soak["faults"].values())}
     if options.figures:
         replace(DOCS / "reliability.md", "figures", figures.text(json.loads(options.figures.read_text())))
     matrix.PAGE.write_text(matrix.rendered(matrix.PAGE.read_text(), injected))

@@ -13,6 +13,8 @@ TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "fault-matrix.md"
 ONLY_SOAK = "only the soak"
 WITHOUT = "not tested here, because "
+EVERY = "every fault"
+"""The kind of fault of a function in tests/soak, but not in its `faults.py`: it injects them all."""
 _CARRIED = re.compile(
     r"^[ \t]*# fault matrix: ([\d, ]+)$(?:\n(?![ \t]*(?:async )?def ).*)*\n[ \t]*(?:async )?def (\w+)",
     re.MULTILINE,
@@ -37,7 +39,7 @@ def carried() -> dict[int, Carriers]:
         for numbers, function in _CARRIED.findall(path.read_text()):
             for row in map(int, numbers.split(",")):
                 if path.parent.name == "soak":
-                    found[row].faults.add(function)
+                    found[row].faults.add(function if path.stem == "faults" else EVERY)
                 else:
                     found[row].tests.add(f"{path.name}::{function}")
     return found
