@@ -18,7 +18,7 @@ from benchmarks.stack import start_no_kernel, warm_stack
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
 from shared.doorbell import Doorbell, redis_pool
-from shared.spec.canonical import canonical_json
+from shared.spec.digests import canonical_json
 from shared.spec.parse import parse_spec
 from shared.spec.version import STATE_VERSION
 from tests.support.stack import Stack

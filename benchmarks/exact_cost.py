@@ -1,4 +1,4 @@
-"""What being exact costs: the same job with exact and with plain float sums, and with quote-safe and with plain cuts of the CSV.
+"""The cost of exactness: one job with exact and with plain sums, one with quote-safe and with plain cuts.
 
 `python -m benchmarks.exact_cost [--rows N] [--runs N]` prints a table and writes it, and the figures as JSON,
 to benchmarks/out/. The product and one whose children are plain (benchmarks.plain_*) answer in turns, and
@@ -32,7 +32,11 @@ from tests.support.stack import Stack
 
 @dataclass(frozen=True)
 class Case:
-    """`aggregates` by `key` of a file, `plain` is the module of the other side's children, `bar` the most that the product may take of its time, if there is one."""
+    """`aggregates` by `key` of a file.
+
+    `plain` is the module of the other side's children. `bar`, if there is one, is the largest ratio of the
+    product's time to theirs that is accepted.
+    """
 
     title: str
     file: str
@@ -112,7 +116,10 @@ def spec(case: Case, file: Path) -> dict[str, Any]:
 
 
 def run(stack: Stack, file: Path, case: Case) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Seconds from submit to success by Postgres' clock (a client hears up to 0.25 s later), CPU seconds of the workers and their children, and the phases; and the answer."""
+    """Seconds from submit to success, CPU seconds of the workers and their children, the phases, the answer.
+
+    The time is that of Postgres' clock; a client hears of success up to 0.25 s later.
+    """
     workers = [process.popen.pid for process in stack.processes[1:]]
     before = cpu_seconds(workers)
     job = run_job(stack, spec(case, file))
@@ -180,7 +187,10 @@ def _again(file: Path) -> Path:
 
 
 def ratios(sides: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
-    """The product's time, and its CPU time, over the plain one's of the same turn: the median, because a machine's pace changes within minutes."""
+    """The median ratio of the product's time, and of its CPU time, to the plain one's of the same turn.
+
+    Within a turn, because the pace of a machine changes within minutes.
+    """
     turns = list(zip(sides["product"], sides["plain"], strict=True))
     return {
         what: statistics.median(product[what] / plain[what] for product, plain in turns)
@@ -199,10 +209,11 @@ def shown(found: list[dict[str, Any]]) -> list[str]:
     ]
     for case in found:
         plain, product = case["runs"]["plain"], case["runs"]["product"]
-        wall = f"{_median(plain, 'wall'):.2f} | {_median(product, 'wall'):.2f} | {case['wall']:.3f} | {case['bar'] or ''}"
-        lines.append(
-            f"| {case['title']} | {wall} | {_median(plain, 'cpu'):.2f} | {_median(product, 'cpu'):.2f} | {case['cpu']:.3f} |"
+        wall, cpu = (
+            f"{_median(plain, clock):.2f} | {_median(product, clock):.2f} | {case[clock]:.3f}"
+            for clock in ("wall", "cpu")
         )
+        lines.append(f"| {case['title']} | {wall} | {case['bar'] or ''} | {cpu} |")
     return lines
 
 

@@ -1,6 +1,6 @@
-"""A child process whose sum, var and std of doubles are what others compute: plain float additions, and a variance from two moments.
+"""A child process that computes sum, var and std of doubles with plain float additions, as others do.
 
-Swapped in by benchmarks.exact_cost only; everything else is the product's.
+The variance comes from two moments. Only benchmarks.exact_cost runs it; everything else is the product's.
 """
 
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from worker_service.arrow import Array, Floats, from_numbers, numbers_of
 from worker_service.child.__main__ import main
-from worker_service.kernels.arrays import Array, Floats, build, raw
-from worker_service.kernels.basic import COUNT
-from worker_service.kernels.declaration import Columns, Ending, Kernel, Rows, State, keeps
+from worker_service.kernels.aggregates.declaration import Columns, Combined, Kernel, Rows, State, keeps
+from worker_service.kernels.aggregates.sums import COUNT, counts_of
+from worker_service.kernels.aggregates.table import KERNELS
 from worker_service.kernels.grouping import Groups
-from worker_service.kernels.table import KERNELS
 
 RUN_BY = ("exact_cost",)
 
@@ -24,10 +24,10 @@ def _added(numbers: Floats, groups: Groups) -> Columns:
 
 def _moment(name: str, terms: Callable[[Floats], Floats]) -> State:
     def partial(rows: Rows) -> Columns:
-        return _added(terms(raw(rows.values[0])), rows.groups)
+        return _added(terms(numbers_of(rows.values[0])), rows.groups)
 
     def combine(columns: Columns, groups: Groups) -> Columns:
-        return _added(raw(columns[""]), groups)
+        return _added(numbers_of(columns[""]), groups)
 
     return State(name=name, columns={"": "float64"}, identity=0, partial=partial, combine=combine)
 
@@ -35,23 +35,24 @@ def _moment(name: str, terms: Callable[[Floats], Floats]) -> State:
 SUM, SQUARES = _moment("s", lambda x: x), _moment("q", lambda x: x * x)
 
 
-def _end_sum(ending: Ending) -> Array:
-    return build(pa.float64(), raw(ending.states["s"][""]), raw(ending.states["n"][""]) > 0)
+def _finalize_sum(combined: Combined) -> Array:
+    return from_numbers(pa.float64(), numbers_of(combined.column(SUM)), counts_of(combined) > 0)
 
 
-def _end_spread(finish: Callable[[Floats], Floats]) -> Callable[[Ending], Array]:
-    def end(ending: Ending) -> Array:
-        n, ddof = raw(ending.states["n"][""]), ending.aggregate.ddof
-        total, squares = (raw(ending.states[name][""]) for name in ("s", "q"))
-        return build(pa.float64(), finish((squares - total * total / n) / np.maximum(n - ddof, 1)), n > ddof)
+def _spread(finish: Callable[[Floats], Floats]) -> Callable[[Combined], Array]:
+    def finalize(combined: Combined) -> Array:
+        n, ddof = counts_of(combined), combined.aggregate.ddof
+        total, squares = (numbers_of(combined.column(state)) for state in (SUM, SQUARES))
+        variance = (squares - total * total / n) / np.maximum(n - ddof, 1)
+        return from_numbers(pa.float64(), finish(variance), n > ddof)
 
-    return end
+    return finalize
 
 
 PLAIN = (
-    Kernel(name="sum", states=keeps(COUNT, SUM), finalize=_end_sum),
-    Kernel(name="var", states=keeps(COUNT, SUM, SQUARES), finalize=_end_spread(lambda variance: variance)),
-    Kernel(name="std", states=keeps(COUNT, SUM, SQUARES), finalize=_end_spread(np.sqrt)),
+    Kernel(name="sum", states=keeps(COUNT, SUM), finalize=_finalize_sum),
+    Kernel(name="var", states=keeps(COUNT, SUM, SQUARES), finalize=_spread(lambda variance: variance)),
+    Kernel(name="std", states=keeps(COUNT, SUM, SQUARES), finalize=_spread(np.sqrt)),
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Where a child's CPU time goes: a job's three tasks run in this process, with a stopwatch around the functions of each stage."""
+"""The CPU time of a child by stage.
+
+The three tasks of a job run in this process, with a stopwatch around the functions of each stage.
+"""
 
 import functools
 import json
@@ -13,7 +16,7 @@ from unittest.mock import patch
 
 from worker_service import kernels
 from worker_service.child import tasks, wire
-from worker_service.kernels import partials
+from worker_service.kernels.engine import combine, fold, partial
 from worker_service.readers import csv_read, csv_split, literals, parquet
 from worker_service.units.chunk import PIECE_BYTES
 
@@ -23,8 +26,8 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "tokenize CSV": [(csv_read, "tokenized")],
     "decode Parquet": [(parquet, "read")],
     "check and convert literals": [(literals, "convert")],
-    "group the keys": [(partials, "group")],
-    "add up the states": [(partials, "partial"), (partials, "combine"), (kernels, "combine")],
+    "group the keys": [(partial, "group"), (combine, "group")],
+    "add up the states": [(fold, "partial"), (combine, "combine"), (kernels, "combine")],
     "encode and decode states": [(tasks, "_pieces"), (kernels, "decode")],
     "round, order and digest": [(kernels, "finalize")],
     "write the rows for COPY": [(kernels, "to_copy_csv")],

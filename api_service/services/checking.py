@@ -14,7 +14,7 @@ from api_service.services.turns import Turns
 from shared.errors import GristmillError, SpecCheckBusy, from_problem
 from shared.settings import Settings
 from shared.spec.admission import Ceilings, check_admission
-from shared.spec.canonical import canonical_json, spec_digest
+from shared.spec.digests import canonical_json, spec_digest
 from shared.spec.parse import parse_spec
 from shared.storage.sources import UPLOAD, SourceRules, locate, source_rules
 

@@ -13,7 +13,7 @@ from shared.db.jobs import Job, JobStore, Progress
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
 from shared.errors import Detail, NotFound, SourceNotFound
-from shared.spec.part import MAX_FAULTS
+from shared.spec.faults import MAX_FAULTS
 from shared.spec.version import STATE_VERSION
 from shared.storage.sources import UPLOAD
 

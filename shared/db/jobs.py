@@ -22,7 +22,7 @@ from shared.errors import (
 )
 from shared.fault_points import reached
 from shared.ids import new_id
-from shared.spec.durations import parse_duration
+from shared.spec.values import parse_duration
 
 SQL = Statements("jobs")
 UNITS = Statements("units")

@@ -1,1 +1,1 @@
-"""The job spec: what a user asks for, checked as far as it can be without and then with the data. Pure."""
+"""The job spec: its models, its checks without the data, and its binding to the data's schema. Pure."""

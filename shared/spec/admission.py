@@ -1,22 +1,23 @@
-"""What a new job has to keep to beside being valid. Stored jobs keep what they were checked with."""
+"""The checks of a new job's spec beside validity: the server's ceilings, time zones, the width of the result.
+
+They may differ between servers and releases, so a stored spec is not checked again.
+"""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from shared.errors import Detail, InvalidSpec
+from shared.spec.faults import Location, pointer, refuse
 from shared.spec.functions import FUNCTIONS
 from shared.spec.grouping import TimeBucket
 from shared.spec.models import JobSpec
 from shared.spec.names import quote
-from shared.spec.part import MAX_FAULTS
-from shared.spec.pointers import Location, pointer, summary
 from shared.spec.width import NARROWEST_KEY, check_width, narrowest
 
 MAX_TYPES = 10_000
 _ZONE = re.compile(r"(?!Factory$)[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*")
-"""The names of the IANA database. Some machines have files of other names too: `posixrules`, `right/…`."""
+"""The names of the IANA database. Some machines have other files beside them: `posixrules`, `right/…`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +35,8 @@ class Ceilings:
 
 
 def check_admission(spec: JobSpec, ceilings: Ceilings) -> None:
-    """Raises InvalidSpec with all that is wrong, else TooManyColumns."""
-    if details := list(islice(_faults(spec, ceilings), MAX_FAULTS)):
-        raise InvalidSpec(summary(details), errors=details)
+    """Raises InvalidSpec with all faults, else TooManyColumns."""
+    refuse(InvalidSpec, _faults(spec, ceilings))
     narrow = [narrowest(FUNCTIONS[a.fn]) for a in spec.aggregates for _ in a.quantiles]
     check_width([NARROWEST_KEY] * len(spec.group_by) + narrow)
 
@@ -48,10 +48,10 @@ def _faults(spec: JobSpec, ceilings: Ceilings) -> Iterator[Detail]:
         for i, key in enumerate(spec.group_by)
         if isinstance(key, TimeBucket) and key.tz
     ]
-    for place, zone in zones:
+    for location, zone in zones:
         if not _ZONE.fullmatch(zone):
             yield Detail(
-                pointer=pointer(*place),
+                pointer=pointer(*location),
                 detail=f'{quote(zone)} is no zone of the IANA database, such as "Asia/Seoul" or "UTC"',
             )
     if (declared := len(spec.source.types)) > MAX_TYPES:
@@ -74,5 +74,5 @@ def _faults(spec: JobSpec, ceilings: Ceilings) -> Iterator[Detail]:
             )
 
 
-def _beyond(part: str, name: str, what: str, setting: str) -> Detail:
-    return Detail(pointer=pointer(part, name), detail=f"{what} (GRISTMILL_{setting.upper()})")
+def _beyond(key: str, name: str, fault: str, setting: str) -> Detail:
+    return Detail(pointer=pointer(key, name), detail=f"{fault} (GRISTMILL_{setting.upper()})")

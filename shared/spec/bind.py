@@ -1,27 +1,28 @@
-"""A spec meets the dataset's schema: every column found, every type accepted."""
+"""Bind a spec to the schema of its dataset: find every column, check every type."""
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from types import MappingProxyType
 
-from shared.errors import Detail, TypeMismatch, UnknownColumn, UsageError
+from shared.errors import Detail, TypeMismatch, UnknownColumn
+from shared.spec.faults import Location, pointer, refuse
 from shared.spec.functions import FUNCTIONS, Function, Parameter
 from shared.spec.grouping import AggregateSpec, TimeBucket
 from shared.spec.models import JobSpec
 from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
-from shared.spec.part import MAX_FAULTS
-from shared.spec.pointers import Location, pointer, summary
 from shared.spec.query import Aggregate, Input, Key, Query
 from shared.spec.types import Field, Kind, Schema
 
-Culprits = Mapping[tuple[str, Kind], str]
-"""A column, and as which kind it was to be read -> which values made it a string."""
+MisfitValues = Mapping[tuple[str, Kind], str]
+"""(column, kind that an aggregate needs) -> a sentence that names the values that are not of the kind."""
 
 
-def bind(spec: JobSpec, schema: Schema, culprits: Culprits = MappingProxyType({})) -> Query:
-    """Raises UnknownColumn, else TypeMismatch, each with all of its kind at once."""
-    _refuse(UnknownColumn, _unknown_columns(spec, schema))
-    _refuse(TypeMismatch, _mismatches(spec, schema, culprits))
+def bind(spec: JobSpec, schema: Schema, misfits: MisfitValues = MappingProxyType({})) -> Query:
+    """Raises UnknownColumn for all such columns at once, else TypeMismatch for all such parameters at once.
+
+    *misfits* makes the messages of TypeMismatch more helpful.
+    """
+    refuse(UnknownColumn, _unknown_columns(spec, schema))
+    refuse(TypeMismatch, _mismatches(spec, schema, misfits))
     keys = (key.column if isinstance(key, TimeBucket) else key for key in spec.group_by)
     return Query(
         keys=tuple(Key(column=name, name=name, type=schema[name].type) for name in keys),
@@ -32,25 +33,20 @@ def bind(spec: JobSpec, schema: Schema, culprits: Culprits = MappingProxyType({}
     )
 
 
-def texts_wanted(spec: JobSpec, schema: Schema) -> set[tuple[str, Kind]]:
-    """Undeclared string columns that aggregates take as something else, and as which kind."""
+def needed_kinds(spec: JobSpec, schema: Schema) -> set[tuple[str, Kind]]:
+    """Undeclared string columns that an aggregate needs as another kind, with that kind."""
     return {
-        (field.name, parameter.accepts.reads)
+        (field.name, parameter.accepts.parsed_as)
         for _, _, parameter, field in _arguments(spec, schema)
         if parameter.accepts is not None
         and field.type.kind == "string"
         and not field.declared
-        and parameter.accepts.reads != "string"
+        and parameter.accepts.parsed_as != "string"
     }
 
 
-def _refuse(error: type[UsageError], found: Iterator[Detail]) -> None:
-    if details := list(islice(found, MAX_FAULTS)):
-        raise error(summary(details), errors=details)
-
-
 def _named_columns(spec: JobSpec) -> Iterator[tuple[Location, str]]:
-    """Every place of the spec that names a column of the dataset."""
+    """The location and the name wherever the spec names a column of the dataset."""
     yield from ((("source", "types", name), name) for name in spec.source.types)
     for i, key in enumerate(spec.group_by):
         yield (
@@ -71,41 +67,42 @@ def _unknown_columns(spec: JobSpec, schema: Schema) -> Iterator[Detail]:
 
 
 def _arguments(spec: JobSpec, schema: Schema) -> Iterator[tuple[str, Function, Parameter, Field]]:
-    """Every column that an aggregate is given: the pointer to it, who takes it, as which parameter, and the column."""
+    """Every column that an aggregate is given: (pointer, function, parameter, column)."""
     for i, aggregate in enumerate(spec.aggregates):
         function = FUNCTIONS[aggregate.fn]
         for parameter, name in aggregate.columns.items():
             yield pointer("aggregates", i, parameter), function, function.parameters[parameter], schema[name]
 
 
-def _mismatches(spec: JobSpec, schema: Schema, culprits: Culprits) -> Iterator[Detail]:
+def _mismatches(spec: JobSpec, schema: Schema, misfits: MisfitValues) -> Iterator[Detail]:
     for at, function, parameter, field in _arguments(spec, schema):
         if parameter.accepts is not None and field.type.kind not in parameter.accepts.kinds:
-            why = _cure(field, culprits.get((field.name, parameter.accepts.reads)))
-            yield {
-                "pointer": at,
-                "detail": f"{function.name} needs {parameter.accepts.what}, and {quote(field.name)} is {field.type}: {why}",
-            }
+            advice = _advice(field, misfits.get((field.name, parameter.accepts.parsed_as)))
+            detail = (
+                f"{function.name} needs {parameter.accepts.name}, "
+                f"and {quote(field.name)} is {field.type}: {advice}"
+            )
+            yield {"pointer": at, "detail": detail}
 
 
-def _cure(field: Field, culprit: str | None) -> str:
+def _advice(field: Field, misfit: str | None) -> str:
     takers = ", ".join(
         name for name, function in FUNCTIONS.items() if field.type.kind in function.first_accepts.kinds
     )
     if field.declared:
         return f"source.types declares it so, and a {field.type} can be given to {takers}"
     if field.type.kind == "string":
-        cure = (
-            f"{culprit}; set source.csv.null_values if that stands for null"
-            if culprit
+        advice = (
+            f"{misfit}; set source.csv.null_values if that stands for null"
+            if misfit
             else "source.types can declare another type"
         )
-        return f"{cure}; a string can be given to {takers}"
+        return f"{advice}; a string can be given to {takers}"
     return f"a {field.type} can be given to {takers}"
 
 
 def _aggregates(aggregate: AggregateSpec, schema: Schema) -> Iterator[Aggregate]:
-    """One for each column that it makes: a list of `q` makes several."""
+    """One for each result column: a list of `q` makes several."""
     function = FUNCTIONS[aggregate.fn]
     inputs = tuple(Input(name, schema[name].type) for name in aggregate.columns.values())
     of = inputs[0].type if inputs else None

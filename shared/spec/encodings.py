@@ -1,43 +1,44 @@
-"""The encodings that text files are read in, as a table: a name is any that Python's codecs know, the key is the one that is kept."""
+"""The encodings in which text files are read.
+
+A spec may use any name that Python's codecs know; the names of these tables are the ones that are kept.
+"""
 
 import codecs
 from string import ascii_letters, digits
 
 _ABOVE_AT = "@" + ascii_letters + "[\\]^_`{|}~"
+_ASCII_APART = (
+    *("utf-8", "iso8859-1", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-9", "iso8859-15", "cp1250"),
+    *("cp1251", "cp1252", "cp1253", "cp1254", "koi8-r", "euc_kr", "euc_jp"),
+)
+"""Whose other characters have no byte of an ASCII character."""
 
 SHARED: dict[str, str] = {
-    **dict.fromkeys(
-        (
-            "utf-8", "iso8859-1", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-9", "iso8859-15", "cp1250", "cp1251", "cp1252", "cp1253",
-            "cp1254", "koi8-r", "euc_kr", "euc_jp",
-        ),
-        "",
-    ),
+    **dict.fromkeys(_ASCII_APART, ""),
     "cp949": ascii_letters,
     "shift_jis": _ABOVE_AT,
     "cp932": _ABOVE_AT,
     "gbk": _ABOVE_AT,
     "gb18030": _ABOVE_AT + digits,
     "big5": _ABOVE_AT,
-}  # fmt: skip
-"""Encodings in which every ASCII character is its own byte, so that such files are split as bytes: for each the ASCII characters whose byte can also be a part of another character.
+}
+"""Encodings in which every ASCII character is a byte of its own, so that their files are split as bytes.
 
-A line end never can.
+The value holds the ASCII characters whose byte can also be a part of another character. A line end never can.
 """
 
 WIDE = ("utf-16", "utf-16-le", "utf-16-be")
 """Encodings whose files are decoded from the beginning, as a stream.
 
-Plain `utf-16` is told by its byte order mark.
+The byte order of plain `utf-16` is told by its byte order mark.
 """
 
 
 def normal_encoding(name: str) -> str:
     """The table's name of the encoding *name*; raises ValueError if there is none."""
     try:
-        found = codecs.lookup(name).name.removesuffix(
-            "-sig"
-        )  # a byte order mark before UTF-8 is dropped anyway
+        # a byte order mark before UTF-8 is dropped anyway
+        found = codecs.lookup(name).name.removesuffix("-sig")
     except (ValueError, LookupError):
         found = ""
     if found not in SHARED and found not in WIDE:

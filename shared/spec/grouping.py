@@ -1,7 +1,7 @@
 """`group_by` and `aggregates`: the keys and the values of the result.
 
-A field that depends on others stands after them, because a validator sees only what was read before its own
-field. So every field is judged by itself, and one wrong parameter does not hide another.
+A field that depends on others stands after them, because a validator sees only the fields before its own.
+So every field is checked by itself, and one wrong parameter does not hide another.
 """
 
 from decimal import Decimal
@@ -19,16 +19,16 @@ from pydantic import (
 )
 
 from shared.spec import values as v
-from shared.spec.built import NOT_YET, Built
+from shared.spec.faults import fault
 from shared.spec.functions import FUNCTIONS
 from shared.spec.names import result_name_fault
-from shared.spec.part import Part
+from shared.spec.objects import UNSUPPORTED, SpecObject, Supported
 
 
-class TimeBucket(Part):
+class TimeBucket(SpecObject):
     """A group key that cuts a time column into buckets of one width."""
 
-    time_bucket: Annotated[v.BucketWidth, Built(lambda _: False, "time buckets are not supported yet")]
+    time_bucket: Annotated[v.BucketWidth, Supported(lambda _: False, "time buckets are not supported yet")]
     column: v.ColumnName
     tz: v.TimeZone | None = None
     as_: Annotated[v.ResultColumn | None, Field(alias="as", validate_default=True)] = None
@@ -66,7 +66,7 @@ Quantiles = Annotated[
 COLUMN_PARAMETERS = ("column", "by", "y", "x")
 
 
-class AggregateSpec(Part):
+class AggregateSpec(SpecObject):
     """One entry of `aggregates`.
 
     Parameters that its function does not have are None, and are left out of the JSON.
@@ -80,7 +80,7 @@ class AggregateSpec(Part):
     q: Annotated[Quantiles | None, Field(validate_default=True)] = None
     k: Annotated[v.Integer | None, Field(validate_default=True, ge=1, le=1000)] = None
     ddof: Annotated[v.Integer | None, Field(validate_default=True, ge=0, le=1_000_000)] = None
-    where: Annotated[v.Expression | None, NOT_YET] = None
+    where: Annotated[v.Expression | None, UNSUPPORTED] = None
     as_: Annotated[str | None, Field(alias="as", validate_default=True)] = None
 
     @field_validator("column", "by", "y", "x", "q", "k", "ddof")
@@ -90,7 +90,7 @@ class AggregateSpec(Part):
         if function is None or info.field_name is None:
             return value
         if wrong := function.fault(info.field_name, given=value is not None):
-            raise v.fault(wrong)
+            raise fault(wrong)
         declared = function.parameters.get(info.field_name)
         return declared.default if declared is not None and value is None else value
 
@@ -99,14 +99,14 @@ class AggregateSpec(Part):
     def _name(cls, name: str | None, info: ValidationInfo) -> str | None:
         function = FUNCTIONS.get(info.data.get("fn", ""))
         if function is None or any(parameter not in info.data for parameter in function.parameters):
-            return name  # what the name depends on is wrong already
+            return name  # a parameter that the name depends on is wrong already
         chosen = (
             function.name_for({p: info.data[p] for p in COLUMN_PARAMETERS if info.data.get(p) is not None})
             if name is None
             else name
         )
         if wrong := next(filter(None, map(result_name_fault, _columns(chosen, info.data.get("q")))), None):
-            raise v.fault(f"{wrong}; choose another with as")
+            raise fault(f"{wrong}; choose another with as")
         return chosen
 
     @model_serializer(mode="wrap")

@@ -1,6 +1,6 @@
-"""The job spec as pydantic models: every key, every default, every rule that needs no data.
+"""The job spec as pydantic models: all keys, all defaults, and all rules that need no data.
 
-The marks `Built`, `only` and `NOT_YET` say what this version does not do yet.
+The marks of `objects` say which values this version does not support yet.
 """
 
 from collections.abc import Iterator
@@ -9,11 +9,10 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from shared.spec import values as v
-from shared.spec.built import NOT_YET, only
+from shared.spec.faults import Location, raise_faults, repeated
 from shared.spec.grouping import AggregateSpec, GroupKey, TimeBucket, key_name
 from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
-from shared.spec.part import Part, raise_faults, repeated
-from shared.spec.pointers import Location
+from shared.spec.objects import UNSUPPORTED, SpecObject, supports_only
 from shared.spec.query import Semantics
 from shared.spec.source import CsvOptions, SourceSpec
 
@@ -29,10 +28,10 @@ __all__ = [
 ]
 
 MAX_KEYS = 32
-"""As many columns as a Postgres index may have."""
+"""A Postgres index has at most so many columns."""
 
 
-class Computed(Part):
+class Computed(SpecObject):
     """A column made by an expression: of the dataset in `derive`, of the result in `compute`."""
 
     expr: v.Expression
@@ -43,43 +42,43 @@ Index = Annotated[tuple[str, ...], v.at_most(MAX_KEYS), v.NOT_EMPTY]
 """Result columns, each with an optional leading "-" for descending."""
 
 
-class OutputSpec(Part):
+class OutputSpec(SpecObject):
     name: v.ResultName | None = None
     indexes: Annotated[tuple[Index, ...], v.at_most(16)] = ()
     versions: Annotated[v.Integer, Field(ge=1, le=100)] = 3
-    expires: Annotated[v.Duration | None, NOT_YET] = None
-    on_schema_change: Annotated[Literal["fail", "replace"], only("fail")] = "fail"
+    expires: Annotated[v.Duration | None, UNSUPPORTED] = None
+    on_schema_change: Annotated[Literal["fail", "replace"], supports_only("fail")] = "fail"
 
 
-class Options(Part):
+class Options(SpecObject):
     priority: Annotated[v.Integer, Field(ge=0, le=9)] = 5
-    on_bad_row: Annotated[Literal["fail", "skip", "quarantine"], only("fail")] = "fail"
-    max_bad_rows: Annotated[v.Count | None, NOT_YET] = None
+    on_bad_row: Annotated[Literal["fail", "skip", "quarantine"], supports_only("fail")] = "fail"
+    max_bad_rows: Annotated[v.Count | None, UNSUPPORTED] = None
     chunk_bytes: v.Size | None = None
-    max_parallel_chunks: Annotated[v.Size | None, NOT_YET] = None
+    max_parallel_chunks: Annotated[v.Size | None, UNSUPPORTED] = None
     deadline: v.Duration | None = None
 
 
-class Limits(Part):
+class Limits(SpecObject):
     max_groups: v.Size = 5_000_000
     max_bytes: v.Size | None = None
     max_chunks: v.Size = 100_000
     max_state_bytes: v.Size = 8 * 1024**3
 
 
-class JobSpec(Part):
+class JobSpec(SpecObject):
     """A whole, valid spec with all defaults filled in.
 
-    One that exists may still ask for what is not built yet.
+    It may still hold values that are not supported yet (see `unsupported_fields`).
     """
 
     source: SourceSpec
-    derive: Annotated[tuple[Computed, ...], v.at_most(1000), only(())] = ()
-    where: Annotated[v.Expression | None, NOT_YET] = None
+    derive: Annotated[tuple[Computed, ...], v.at_most(1000), supports_only(())] = ()
+    where: Annotated[v.Expression | None, UNSUPPORTED] = None
     group_by: Annotated[tuple[GroupKey, ...], v.at_most(MAX_KEYS)]
     aggregates: Annotated[tuple[AggregateSpec, ...], v.at_most(400), v.NOT_EMPTY]
-    compute: Annotated[tuple[Computed, ...], v.at_most(400), only(())] = ()
-    having: Annotated[v.Expression | None, NOT_YET] = None
+    compute: Annotated[tuple[Computed, ...], v.at_most(400), supports_only(())] = ()
+    having: Annotated[v.Expression | None, UNSUPPORTED] = None
     semantics: Semantics = "sql"
     output: OutputSpec = OutputSpec()
     options: Options = Options()

@@ -1,14 +1,14 @@
-"""Names: which ones a result column may have, and the guess at what a misspelt one was meant to be."""
+"""Names: valid ones of a result column, names in messages, and the guess at a misspelt one."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 MAX_NAME_BYTES = 63
-"""Postgres cuts longer identifiers off without a word."""
+"""Postgres cuts longer identifiers off without an error."""
 
 MAX_GUESSES = 8
-"""Of one request, so many misspelt names get a guess."""
+"""So many misspelt names of a request get a guess."""
 MAX_CANDIDATES = 128
 """A guess is made among so many names."""
 MAX_LETTERS = 40
@@ -25,22 +25,23 @@ def quote(text: str, limit: int = 40) -> str:
 
 
 def result_name_fault(name: str) -> str | None:
-    """What is wrong with *name* as a result column, or None."""
+    """The message if *name* cannot be a result column, else None."""
     if not name or "\0" in name:
         return "a result column needs a name without NUL"
     if len(name.encode()) > MAX_NAME_BYTES:
-        return f"{quote(name)} is longer than {MAX_NAME_BYTES} bytes of UTF-8, which is all a Postgres column name may have"
+        return (
+            f"{quote(name)} is longer than {MAX_NAME_BYTES} bytes of UTF-8, "
+            "which is all a Postgres column name may have"
+        )
     if name in RESERVED:
         return f"{quote(name)} is a column that every result table already has"
     return None
 
 
 def closest(word: str, candidates: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str | None:
-    """The candidate that *word* was probably meant to be, by synonym first, then by spelling.
+    """The candidate that *word* probably means, by synonym first, then by spelling; None if none is near.
 
-    None if none is near.
-
-    Looks at MAX_CANDIDATES candidates, and at names of at most MAX_LETTERS letters.
+    Looks at MAX_CANDIDATES candidates, and at words of at most MAX_LETTERS letters.
     """
     known, folded = list(islice(candidates, MAX_CANDIDATES)), word[: MAX_LETTERS + 1].lower()
     if (meant := (synonyms or {}).get(folded)) in known:
@@ -55,10 +56,11 @@ def closest(word: str, candidates: Iterable[str], synonyms: Mapping[str, str] | 
 
 
 def edits(left: str, right: str, most: int) -> int:
-    """How many letters to insert, drop, replace or swap with their neighbour make *right* of *left*.
+    """The least number of edits from *left* to *right*, or *most* + 1 if it is more than *most*.
 
-    *most* + 1 if it is more than *most*. Only the cells near the diagonal are computed: the cost is
-    len(left) * (2 * most + 1), whatever the names; difflib's is cubic at the worst.
+    An edit inserts, drops or replaces a letter, or swaps two neighbours (the distance of Damerau and
+    Levenshtein, optimal string alignment). Only the cells near the diagonal are computed: the cost is
+    len(left) * (2 * most + 1) for any names; difflib's is cubic in the worst case.
     """
     if abs(len(left) - len(right)) > most:
         return most + 1
@@ -79,7 +81,7 @@ def edits(left: str, right: str, most: int) -> int:
 
 
 def did_you_mean(word: str, candidates: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
-    """`; did you mean "mean"?`, or nothing, to be put behind a sentence."""
+    """`; did you mean "mean"?`, or the empty string, to follow a sentence."""
     meant = closest(word, candidates, synonyms)
     return f"; did you mean {quote(meant)}?" if meant else ""
 

@@ -1,24 +1,22 @@
-"""From the bytes of a request to a valid spec, or to every mistake in them at once."""
+"""From the body of a request to a valid spec, or to all mistakes in it at once."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from shared.errors import Detail, InvalidSpec, MalformedJson, NotSupported
-from shared.spec.built import refusals
+from shared.spec.faults import MAX_FAULTS, pointer, refuse, summary, written
 from shared.spec.models import JobSpec
 from shared.spec.names import did_you_mean, quote
-from shared.spec.part import MAX_FAULTS
-from shared.spec.pointers import pointer, summary, written
+from shared.spec.objects import unsupported_fields
 
 
 def parse_spec(body: bytes) -> JobSpec:
-    """Raises MalformedJson, InvalidSpec for what is wrong, or else NotSupported for what is right but not built yet."""
+    """Raises MalformedJson, InvalidSpec, or for values that are valid but not supported yet NotSupported."""
     _check_json(body)
     try:
         spec = JobSpec.model_validate_json(body)
@@ -27,13 +25,12 @@ def parse_spec(body: bytes) -> JobSpec:
             _explain(fault) for fault in error.errors(include_url=False, include_input=False)[:MAX_FAULTS]
         ]
         raise InvalidSpec(summary(details), errors=details) from None
-    if details := list(islice(refusals(spec), MAX_FAULTS)):
-        raise NotSupported(summary(details), errors=details)
+    refuse(NotSupported, unsupported_fields(spec))
     return spec
 
 
 def _check_json(body: bytes) -> None:
-    """What pydantic's own reading of JSON lets pass: NaN, and a key that stands twice in an object (the last one would win)."""
+    """Refuse what pydantic's own reading of JSON accepts: NaN, and a key that an object has twice."""
     try:
         from_json(body, allow_inf_nan=False)
     except ValueError as error:
@@ -49,28 +46,23 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_PLAINER = {
-    "missing": "required, but missing",
-}
-"""pydantic's error type -> our words, where pydantic's speak of fields."""
+_PLAINER = {"missing": "required, but missing"}
+"""pydantic's error type -> the message, where pydantic's own speaks of fields."""
 
 
 def _explain(error: ErrorDetails) -> Detail:
     loc = written(error["loc"])
     if error["type"] == "extra_forbidden":
         loc = (*loc[:-1], error["loc"][-1])
-        detail = _unknown_key(tuple(part for part in loc[:-1] if isinstance(part, str)), str(loc[-1]))
+        detail = _unknown_key(tuple(key for key in loc[:-1] if isinstance(key, str)), str(loc[-1]))
     else:
         plainer = _PLAINER.get(error["type"])
         detail = plainer.format(**error.get("ctx", {})) if plainer else error["msg"]
     return {"pointer": pointer(*loc), "detail": detail}
 
 
-# --- unknown keys -----------------------------------------------------------------------------------------------------
-
-
 def _objects(model: type[BaseModel], *at: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Every object of the spec: the keys that lead to it, without array indexes, and the keys that it has."""
+    """Every object of the spec: its path of keys, without array indexes, and its own keys."""
     yield at, [info.alias or name for name, info in model.model_fields.items()]
     for name, info in model.model_fields.items():
         for child in _models(info.annotation):

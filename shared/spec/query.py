@@ -1,4 +1,4 @@
-"""A spec bound to a schema: what the workers compute, every name resolved and every type known."""
+"""A spec bound to a schema: the computation itself, with all names resolved and all types known."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +19,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A column of the dataset that an aggregate looks at."""
+    """A column of the dataset that an aggregate reads."""
 
     column: str
     type: DataType
@@ -27,12 +27,10 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregate:
-    """One aggregate, which makes one column.
+    """One aggregate, which makes one result column.
 
-    `inputs` are in the order of the function's parameters; a bare count has none.
-
-    `result` is the result column's type; where `may_widen` is true it is int64 unless some group needs
-    decimal(38,0).
+    `inputs` are in the order of the function's parameters; a count of rows has none. `result` is the type of
+    the result column; where `may_widen` is true it is int64 unless some group needs decimal(38,0).
     """
 
     fn: str

@@ -1,4 +1,4 @@
-"""What the signature of an aggregate function is made of: parameters, accepted types, rules for the result's type."""
+"""The signature of an aggregate function: parameters, accepted types, and rules for the result's type."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,11 +8,11 @@ from shared.spec.types import FLOAT64, DataType, Kind
 
 @dataclass(frozen=True, slots=True)
 class Accepts:
-    """A set of column kinds, how a message calls it, and the kind as which the text of such a column reads."""
+    """A set of column kinds and its name in messages; strings of such a column must parse as *parsed_as*."""
 
-    what: str
+    name: str
     kinds: frozenset[Kind]
-    reads: Kind = "string"
+    parsed_as: Kind = "string"
 
 
 NUMBER = Accepts("a number", frozenset({"int64", "float64", "decimal"}), "float64")
@@ -57,12 +57,12 @@ def several(of: DataType | None) -> DataType:
 
 
 def total(of: DataType | None) -> DataType:
-    """int64 stays int64 (and may widen), decimals get every digit there is, floats stay floats."""
+    """int64 stays int64 (and may widen), decimals get 38 digits, floats stay floats."""
     return DataType("decimal", 38, of.scale) if of and of.kind == "decimal" else own(of)
 
 
 def average(of: DataType | None) -> DataType:
-    """Decimals get six more places, as far as 38 digits have room for them beside those of the column."""
+    """Decimals get six more decimal places, or as many as fit in 38 digits beside those of the column."""
     return (
         DataType("decimal", 38, of.scale + min(6, 38 - of.precision))
         if of and of.kind == "decimal"
@@ -75,29 +75,30 @@ class Function:
     """A signature. `result` gets the type of the first column parameter, None where it is not given.
 
     `default_name` is a template over the parameters. `may_widen` holds the kinds for which an int64 result
-    becomes decimal(38,0) when a group needs it. The texts are for the docs: *what* it is, how *exact*, what
-    it makes of *missing* and odd values.
+    becomes decimal(38,0) when a group needs it. `also_called` are names in other tools, for guesses. The
+    texts are for the docs; `nulls` is about null, NaN and infinities.
     """
 
     name: str
     parameters: Mapping[str, Parameter]
     result: Rule
     result_text: str
-    what: str
-    exact: str
-    missing: str
+    summary: str
+    nulls: str
+    exactness: str = "exact"
+    also_called: str = ""
     default_name: str = "{fn}_{column}"
     may_widen: frozenset[Kind] = field(default_factory=frozenset)
 
     @property
     def first_accepts(self) -> Accepts:
-        """What may be given as the first parameter, which names a column in every function."""
+        """The accepted types of the first parameter, which names a column in every function."""
         first = next(iter(self.parameters.values()))
         assert first.accepts is not None, "every function begins with a column"
         return first.accepts
 
     def fault(self, parameter: str, *, given: bool) -> str | None:
-        """What is wrong with giving, or not giving, *parameter*."""
+        """The message if *parameter* must not be given, or must be; else None."""
         declared = self.parameters.get(parameter)
         if given and declared is None:
             return f"{self.name} has no parameter {parameter}; it takes {', '.join(self.parameters)}"

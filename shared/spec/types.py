@@ -1,4 +1,4 @@
-"""The column types of a dataset and of a result, and the order in which a column may widen."""
+"""The column types of datasets and results, and the types to which a column may widen."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ _DECIMAL = re.compile(r"decimal\((\d{1,2}),\s?(\d{1,2})\)")
 
 @dataclass(frozen=True, slots=True)
 class DataType:
-    """One column type; `precision` and `scale` are decimal digits and mean something for decimals only.
+    """One column type; `precision` and `scale` are decimal digits, of decimals only.
 
     Columns of a dataset are never arrays; a column of a result may be one, of elements that are not null.
     """
@@ -56,7 +56,7 @@ def parse_result_type(text: str) -> DataType:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column of the dataset; `declared` means that the spec named its type, so it never widens."""
+    """A column of the dataset; `declared` means that the spec gives its type, so that it never widens."""
 
     name: str
     type: DataType
@@ -65,7 +65,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The one schema of a dataset: its columns in file order."""
+    """The schema of a whole dataset: its columns in file order."""
 
     fields: tuple[Field, ...]
     _by_name: dict[str, Field] = field(init=False, repr=False, compare=False)
@@ -115,6 +115,6 @@ def widenings(kind: Kind) -> list[Kind]:
 
 
 def join(left: Kind, right: Kind) -> Kind:
-    """The narrowest kind that holds the values of both; at the worst `string`."""
+    """The narrowest kind that holds the values of both; `string` holds everything."""
     options = [left, *widenings(left)]
     return next(kind for kind in options if kind in {right, *widenings(right)})

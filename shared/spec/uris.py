@@ -1,4 +1,4 @@
-"""The URIs of `source.uris`: their shape, and the path that a file URI stands for."""
+"""The URIs of `source.uris`: their syntax, and the path that a file URI names."""
 
 import re
 from urllib.parse import unquote
@@ -11,11 +11,12 @@ _ESCAPED_MAGIC = re.compile(r"%(?:2a|3f|5b)", re.IGNORECASE)
 
 
 def check_uri(uri: str) -> str:
-    """Return *uri*; raises ValueError saying what is wrong, without repeating it (it may hold a password)."""
+    """Return *uri*. Raises ValueError, without repeating the URI, which may hold a password."""
     found = _URI.fullmatch(uri)
     if len(uri) > MAX_URI or _CONTROL.search(uri) or not found:
         raise ValueError(
-            f"a source is upload:<id> or file:///<path>, without control characters, at most {MAX_URI} characters"
+            "a source is upload:<id> or file:///<path>, without control characters, "
+            f"at most {MAX_URI} characters"
         )
     if found[1] == "file":
         file_path(uri)
@@ -44,10 +45,7 @@ def file_path(uri: str) -> str:
 
 
 def file_pattern(uri: str) -> str:
-    """The same path as a pattern, in which an escaped `*`, `?` or `[` stands for itself.
-
-    Raises ValueError.
-    """
+    """The same path as a pattern, where an escaped `*`, `?` or `[` stands for itself. Raises ValueError."""
     return file_path(_ESCAPED_MAGIC.sub(r"[\g<0>]", uri))
 
 

@@ -1,37 +1,33 @@
-"""The kinds of value that a spec is made of, each with its one check.
+"""The kinds of value in a spec, each with its one check.
 
-No message repeats a value wholesale.
+No message repeats a value that may be long or secret.
 """
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
-from pydantic_core import PydanticCustomError
 
-from shared.spec.durations import check_bucket, parse_duration
 from shared.spec.encodings import normal_encoding
-from shared.spec.functions import FUNCTIONS
+from shared.spec.faults import fault
+from shared.spec.functions import FUNCTIONS, SYNONYMS
 from shared.spec.names import did_you_mean, quote, result_name_fault
-from shared.spec.synonyms import SYNONYMS
 from shared.spec.types import SIMPLE, parse_type
 from shared.spec.uris import check_uri
 
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,63}")
-_PLACES = 18
-"""So many decimal places make a denominator that 64-bit integers hold."""
+_DECIMAL_PLACES = 18
+"""With so many the denominator of a decimal fraction fits 64-bit integers."""
 RESULT_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
-
-def fault(detail: str) -> PydanticCustomError:
-    """An error whose message is *detail* as it stands.
-
-    Pydantic would put "Value error, " before a ValueError's.
-    """
-    return PydanticCustomError("spec", "{detail}", {"detail": detail})
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])")
+_CALENDAR_BUCKETS = frozenset({"1w", "1mo", "1q", "1y"})
+_LONGEST = timedelta(days=3650)
 
 
 def checked(check: Callable[[str], str]) -> AfterValidator:
@@ -86,8 +82,31 @@ def _type(text: str) -> str:
         ) from error
 
 
+def parse_duration(text: str) -> timedelta:
+    """Read `90s`, `15m`, `1h` or `30d`. Raises ValueError with the accepted spellings."""
+    found = _DURATION.fullmatch(text)
+    length = timedelta(seconds=int(found[1]) * _SECONDS[found[2]]) if found else _LONGEST * 2
+    if length > _LONGEST:
+        raise ValueError(
+            "a duration is a whole number and one of s, m, h, d, such as 90s, 15m, 1h or 30d, up to 3650d"
+        )
+    return length
+
+
 def _duration(text: str) -> str:
     parse_duration(text)
+    return text
+
+
+def check_bucket(text: str) -> str:
+    """Return the width of a time bucket as it is written. Raises ValueError with the accepted spellings."""
+    if text not in _CALENDAR_BUCKETS:
+        try:
+            parse_duration(text)
+        except ValueError as error:
+            raise ValueError(
+                "a time bucket is a duration such as 15m, 1h or 7d, or one of 1w, 1mo, 1q, 1y"
+            ) from error
     return text
 
 
@@ -108,15 +127,15 @@ def _character(text: str) -> str:
 def _fraction(number: float) -> float:
     """Abs, because -0.0 equals 0.0 and so must not change the digest.
 
-    The digits that JSON shows are computed with.
+    The decimal digits that JSON shows count, for kernels compute with them.
     """
-    if number and -int(Decimal(repr(number)).as_tuple().exponent) > _PLACES:
-        raise fault(f"at most {_PLACES} decimal places")
+    if number and -int(Decimal(repr(number)).as_tuple().exponent) > _DECIMAL_PLACES:
+        raise fault(f"at most {_DECIMAL_PLACES} decimal places")
     return abs(number)
 
 
 def at_most(most: int) -> BeforeValidator:
-    """At most so many elements; those of an array that is too long are not looked at."""
+    """At most so many elements; the elements of an array that is too long are not checked."""
 
     def check(items: object) -> object:
         if isinstance(items, list | tuple | dict) and len(items) > most:
@@ -133,7 +152,7 @@ def _not_empty(items: tuple[object, ...]) -> tuple[object, ...]:
 
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=1000), checked(_plain)]
-"""A column of the dataset; whatever its header says."""
+"""A column of the dataset: any name that its header has."""
 ResultColumn = Annotated[str, checked(_result_column)]
 ResultName = Annotated[str, checked(_result_name)]
 Expression = Annotated[str, Field(min_length=1, max_length=10_000), checked(_plain)]
@@ -149,8 +168,8 @@ NullValue = Annotated[str, Field(max_length=1000), checked(_plain)]
 LabelKey = Annotated[str, checked(_label)]
 LabelValue = Annotated[str, Field(max_length=256), checked(_plain)]
 
-# Strict: neither "5" nor 5.0 nor true is an integer. Text needs no such care, pydantic never makes text of
-# anything else.
+# Strict: neither "5" nor 5.0 nor true is an integer. Strings need no such care: pydantic never makes a string
+# of anything else.
 Flag = Annotated[bool, Strict()]
 Integer = Annotated[int, Strict()]
 Count = Annotated[Integer, Field(ge=0, le=2**63 - 1)]
@@ -158,4 +177,4 @@ Size = Annotated[Integer, Field(ge=1, le=2**63 - 1)]
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1), AfterValidator(_fraction)]
 
 NOT_EMPTY = AfterValidator(_not_empty)
-"""Instead of `min_length`, which counts only the elements that are right and so would report twice."""
+"""Instead of `min_length`, which counts only valid elements and so would report one mistake twice."""

@@ -1,6 +1,6 @@
-"""The version of the plans and states that units write.
+"""The version of stored plans, unit payloads and states.
 
-A worker claims only units of a version that it can write.
+A worker claims only units of its own version. Raise it with any change of these formats.
 """
 
 STATE_VERSION = 3

@@ -1,8 +1,8 @@
 """How wide a row of a result may get, and how many columns a Postgres table holds.
 
-A heap tuple has at most 8,160 bytes. What is fixed in size stays inside. A longer value moves out and leaves
-a pointer of 18 bytes, but one of 24 bytes or fewer never moves: 24 are the most that a text or an array
-takes. A number has an odd size, so 23 are the most of it.
+A heap tuple has at most 8,160 bytes. Values of fixed size stay inside. A longer value moves out (TOAST) and
+leaves a pointer of 18 bytes, but a value of 24 bytes or fewer never moves. So a text or an array takes at
+most 24 bytes. The size of a numeric is odd, so it takes at most 23.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _INLINE = 24
 _FIXED: dict[Kind, int] = {"bool": 1, "int64": 8, "float64": 8, "date": 4, "timestamp": 8, "timestamptz": 8}
 """Bytes of the kinds of fixed size, each of which begins at a multiple of its size."""
 _NARROW = (*map(DataType, SIMPLE), DataType("decimal", 1, 0))
-_CURE = "leave out aggregates or elements of q, or make several jobs with the same group_by"
+_ADVICE = "leave out aggregates or elements of q, or make several jobs with the same group_by"
 
 
 def value_bytes(of: DataType) -> int:
@@ -32,7 +32,7 @@ def value_bytes(of: DataType) -> int:
 
 
 def row_bytes(types: Sequence[DataType]) -> int:
-    """The most that a row of `_id` and then *types* takes, whatever its values are and if one of them is null."""
+    """The most that a row of `_id` and then *types* takes, for any values, null or not."""
     end = 0
     for of in (INT64, *types):
         size = value_bytes(of)
@@ -45,7 +45,7 @@ def _aligned(offset: int, to: int) -> int:
 
 
 def narrowest(function: Function) -> DataType:
-    """The result type of *function* that takes the least, while the type of its column is not known."""
+    """The smallest result type of *function*, for a column whose type is not known yet."""
     accepts = function.first_accepts.kinds
     return min((function.result(of) for of in _NARROW if of.kind in accepts), key=value_bytes)
 
@@ -54,16 +54,17 @@ NARROWEST_KEY = DataType("bool")
 
 
 def check_width(types: Sequence[DataType]) -> None:
-    """Raise TooManyColumns if Postgres has no room for the result's columns, which are of *types*, and `_id`."""
+    """Raise TooManyColumns if Postgres has no room for result columns of *types* beside `_id`."""
     columns = len(types) + 1
     if columns > MAX_COLUMNS:
         raise TooManyColumns(
-            f"The result has {columns:,} columns with _id; a Postgres table has at most {MAX_COLUMNS:,}: {_CURE}",
+            f"The result has {columns:,} columns with _id; "
+            f"a Postgres table has at most {MAX_COLUMNS:,}: {_ADVICE}",
             pointer="#/aggregates",
         )
     if (size := row_bytes(types)) > MAX_ROW_BYTES:
         raise TooManyColumns(
-            f"A row of the result takes up to {size:,} bytes in its {columns:,} columns; Postgres keeps at most {MAX_ROW_BYTES:,} "
-            f"in a row: {_CURE}",
+            f"A row of the result takes up to {size:,} bytes in its {columns:,} columns; "
+            f"Postgres keeps at most {MAX_ROW_BYTES:,} in a row: {_ADVICE}",
             pointer="#/aggregates",
         )

@@ -21,9 +21,9 @@ def every_aggregate():
     for name, function in FUNCTIONS.items():
         given = {parameter: GIVEN[parameter] for parameter in function.parameters if parameter in GIVEN}
         yield {"fn": name, **given, **({"column": "b"} if name in {"any", "all"} else {})}
-        if "column" in given and function.first_accepts.what == "any type":
+        if "column" in given and function.first_accepts.name == "any type":
             yield from ({"fn": name, **given, "column": column} for column in ("s", "b", "price", "d"))
-        elif "column" in given and function.first_accepts.what == "a number":
+        elif "column" in given and function.first_accepts.name == "a number":
             yield from ({"fn": name, **given, "column": column} for column in ("n", "price"))
 
 

@@ -16,7 +16,7 @@ from tests.unit.kernels.queries import exact_var, nearest, query, rows
 from worker_service.kernels import (
     KERNELS,
     Fold,
-    Pending,
+    PendingStates,
     combine,
     decode,
     encode,
@@ -25,7 +25,7 @@ from worker_service.kernels import (
     partial,
     rows_in,
 )
-from worker_service.kernels.declaration import place
+from worker_service.kernels.aggregates.declaration import row_ordinal
 
 EXACT = Context(prec=60)
 DOUBLES = st.one_of(
@@ -123,8 +123,8 @@ def frames(draw, max_size=40):
     )
 
 
-def cut(frame, places):
-    bounds = [0, *sorted(place % (frame.num_rows + 1) for place in places), frame.num_rows]
+def cut(frame, rows_at):
+    bounds = [0, *sorted(row % (frame.num_rows + 1) for row in rows_at), frame.num_rows]
     return [frame.slice(start, stop - start) for start, stop in pairwise(bounds)]
 
 
@@ -150,26 +150,26 @@ def outcome(states, asked):
 @settings(max_examples=100, deadline=None)
 @given(frames(), KEYS, SEMANTICS, SOME, st.lists(st.integers(0, 1000), max_size=6), st.integers(0, 2**32))
 def test_chunked_is_whole_bit_for_bit_in_any_order_and_any_tree(
-    frame, keys, semantics, aggregates, places, seed
+    frame, keys, semantics, aggregates, cuts, seed
 ):
     asked, choice = query(frame, keys, aggregates, semantics), random.Random(seed)
     whole = outcome(combine([partial(frame, asked)], asked), asked)
-    chunks = [partial(part, asked, place(no, 0)) for no, part in enumerate(cut(frame, places))]
+    chunks = [partial(part, asked, row_ordinal(no, 0)) for no, part in enumerate(cut(frame, cuts))]
     assert outcome(combine_at_random(chunks, asked, choice), asked) == whole
     stored = [
-        decode(piece.data)
+        decode(encoded.data)
         for chunk in chunks
-        for piece in encode(chunk, asked, choice.choice([1, 500, 1 << 20]))
+        for encoded in encode(chunk, asked, choice.choice([1, 500, 1 << 20]))
     ]
     if stored or keys:
         assert outcome(combine_at_random(stored or chunks, asked, choice), asked) == whole
-    pending = Pending(asked, choice.randint(0, 10), 1.5)
+    pending = PendingStates(asked, choice.randint(0, 10), 1.5)
     for states in choice.sample(stored or chunks, len(stored or chunks)):
         pending.add(states)
     if stored or keys:
         assert outcome(pending.combined(), asked) == whole
     fold = Fold(asked, 5)
-    for part in cut(frame, places):
+    for part in cut(frame, cuts):
         fold.add(part)
     assert outcome(fold.finish(), asked) == whole
     assert rows_in(fold.finish()) + fold.rows_dropped_null_key == frame.num_rows
@@ -199,7 +199,7 @@ def test_a_large_dataset_cut_into_hundreds_of_chunks_is_whole():
     )
     asked = query(frame, ["k"], ["sum x", "sem x", "corr x y", "median x", "nunique y", "last y"])
     parts = [
-        partial(part, asked, place(no, 0))
+        partial(part, asked, row_ordinal(no, 0))
         for no, part in enumerate(cut(frame, [choice.randrange(20_000) for _ in range(300)]))
     ]
     assert outcome(combine_at_random(parts, asked, choice), asked) == outcome(
@@ -216,10 +216,10 @@ def test_a_large_dataset_cut_into_hundreds_of_chunks_is_whole():
     SEMANTICS,
     SOME,
 )
-def test_a_fold_that_is_flushed_now_and_then_is_whole(frame, places, flushed, keys, semantics, aggregates):
+def test_a_fold_that_is_flushed_now_and_then_is_whole(frame, cuts, flushed, keys, semantics, aggregates):
     asked = query(frame, keys, aggregates, semantics)
     fold, states = Fold(asked), []
-    for part, flush in zip(cut(frame, places), flushed, strict=False):
+    for part, flush in zip(cut(frame, cuts), flushed, strict=False):
         fold.add(part)
         if flush:
             states.append(fold.flush())
@@ -236,10 +236,10 @@ def test_a_fold_that_is_flushed_now_and_then_is_whole(frame, places, flushed, ke
     st.sampled_from([["k"], ["j"], ["d", "i", "k"]]),
     SOME,
 )
-def test_the_ranges_of_buckets_together_hold_every_group_once(frame, places, keys, aggregates):
+def test_the_ranges_of_buckets_together_hold_every_group_once(frame, cuts, keys, aggregates):
     asked = query(frame, keys, aggregates)
     states = combine([partial(frame, asked)], asked)
-    bounds = [0, *sorted(places), 1024]
+    bounds = [0, *sorted(cuts), 1024]
 
     whole = finalize(states, asked)
     parts = [finalize(in_buckets(states, asked, first, end), asked) for first, end in pairwise(bounds)]

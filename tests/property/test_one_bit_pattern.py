@@ -1,4 +1,4 @@
-"""From a CSV file's bytes to the rows that Postgres copies: one digest and the same bytes, however the work was cut, and whoever did it when."""
+"""From a CSV file to the rows that Postgres copies: one digest, the same bytes, for any cuts of the work."""
 
 import base64
 import csv
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from shared.core.planning import BUCKETS
 from shared.spec.bind import bind
-from shared.spec.digest import result_digest
+from shared.spec.digests import result_digest
 from shared.spec.functions import FUNCTIONS
 from shared.spec.models import JobSpec
 from shared.spec.types import Schema
@@ -70,7 +70,7 @@ AGGREGATES = [{"fn": "count"}, *every_aggregate()]
 
 @st.composite
 def files(draw):
-    """A CSV file of up to 25 records, with every field quoted or few, either line end and perhaps no final one."""
+    """A CSV file of up to 25 records: all or few fields quoted, either line end, perhaps no final one."""
     rows = draw(st.lists(st.tuples(*(values for _, values in COLUMNS.values())), max_size=25))
     sink, end = io.StringIO(), draw(st.sampled_from(["\n", "\r\n"]))
     csv.writer(

@@ -1,4 +1,4 @@
-"""Every aggregate of random columns is what a few lines of plain Python, with exact fractions, say that it is."""
+"""Every aggregate of random columns equals that of a few lines of plain Python with exact fractions."""
 
 import math
 from collections import Counter

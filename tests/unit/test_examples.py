@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shared.spec.digest import result_digest
+from shared.spec.digests import result_digest
 from shared.spec.functions import FUNCTIONS
 from shared.spec.signature import ANYTHING
 from tests.unit.kernels.queries import kind_of, query

@@ -19,7 +19,7 @@ from shared.errors import (
     SchemaWidened,
     TypeMismatch,
 )
-from shared.spec.bind import bind, texts_wanted
+from shared.spec.bind import bind, needed_kinds
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema
@@ -142,7 +142,7 @@ def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> No
     try:
         bind(spec, schema)
     except TypeMismatch:
-        bind(spec, schema, readers.culprits(files, spec.source, texts_wanted(spec, schema)))
+        bind(spec, schema, readers.culprits(files, spec.source, needed_kinds(spec, schema)))
         raise
 
 
@@ -154,7 +154,7 @@ def chunk(request: dict[str, Any], _: list[int]) -> Answer:
     spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
     query = bind(spec, schema)
     fold, tally = kernels.Fold(query, request["no"]), readers.Tally()
-    pieces: list[kernels.Piece] = []
+    pieces: list[kernels.Partial] = []
     aggregated = 0
     with _beneath(request) as beneath, Files(beneath, request["files"]) as files:
         extents = zip(files.sources, (readers.Extent(*extent) for extent in request["extents"]), strict=True)
@@ -185,7 +185,7 @@ def _flushed(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Tabl
     yield fold.flush()
 
 
-def _pieces(states: pa.Table, query: Query, piece_bytes: int) -> Iterator[kernels.Piece]:
+def _pieces(states: pa.Table, query: Query, piece_bytes: int) -> Iterator[kernels.Partial]:
     """At most about MAX_PIECES of them, so that large states are not cut into crumbs."""
     return kernels.encode(states, query, max(piece_bytes, states.nbytes // MAX_PIECES))
 
@@ -194,7 +194,7 @@ def merge(request: dict[str, Any], descriptors: list[int]) -> Answer:
     """Combine pieces of many chunks, in the order given, for one range of buckets; the body is rows for COPY."""
     query = _within_slot(bind(JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])))
     (pieces,) = descriptors
-    states, offset = kernels.Pending(query, MERGED_GROUPS, 1.5), 0
+    states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5), 0
     for size, inside in request["pieces"]:
         piece = kernels.decode(wire.read_exactly(pieces, size, offset))
         states.add(piece if inside else kernels.in_buckets(piece, query, request["first"], request["end"]))

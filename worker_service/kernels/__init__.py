@@ -1,22 +1,27 @@
-"""The aggregates, as pure functions over numpy, pandas and pyarrow: partial -> combine -> finalize.
+"""Group-by aggregation as pure functions over numpy, pandas and pyarrow: no I/O, no clock.
 
-No I/O, no clock.
+Rows become states (`partial`), states of many chunks become fewer (`combine`), and the states of all become
+result rows (`finalize`). `Fold` does the first two over a stream of frames. States travel between processes
+as partials (`encode`, `decode`).
 """
 
-from worker_service.kernels.codec import Piece, decode, encode, in_buckets
-from worker_service.kernels.copy import to_copy_csv
-from worker_service.kernels.finalize import Finalized, finalize
+from worker_service.kernels.aggregates.table import KERNELS
+from worker_service.kernels.engine.codec import Partial, decode, encode, in_buckets
+from worker_service.kernels.engine.combine import PendingStates, combine
+from worker_service.kernels.engine.copy_csv import to_copy_csv
+from worker_service.kernels.engine.finalize import Finalized, finalize
+from worker_service.kernels.engine.fold import Fold
+from worker_service.kernels.engine.partial import partial
+from worker_service.kernels.engine.states import rows_in
 from worker_service.kernels.hashing import GLOBAL_BUCKET
-from worker_service.kernels.partials import Fold, Pending, combine, partial, rows_in
-from worker_service.kernels.table import KERNELS
 
 __all__ = [
     "GLOBAL_BUCKET",
     "KERNELS",
     "Finalized",
     "Fold",
-    "Pending",
-    "Piece",
+    "Partial",
+    "PendingStates",
     "combine",
     "decode",
     "encode",

@@ -1,4 +1,4 @@
-"""Rows to dense group codes: the one place that looks at the values of group keys."""
+"""Rows to dense group codes, by the values of their group keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,28 +9,29 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker_service.kernels.arrays import (
+from worker_service.arrow import (
     Array,
     Floats,
     Ints,
     Mask,
-    dictionary,
     is_string,
     is_wide,
-    raw,
-    text,
-    valid,
+    numbers_of,
+    string_bytes,
+    validity,
+    with_dictionary,
 )
 from worker_service.kernels.hashing import hash_strings
 
-_WIDEST = 1 << 62
+_MAX_RADIX = 1 << 62
+"""Codes of several keys together are below it, so that they fit an int64."""
 _LONG = 256
-"""Octets; longer strings are not hashed, because that takes a round for every 8 of them."""
+"""Bytes; longer strings are not hashed, because that takes a round for every 8 of them."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """The group of each row, dense: 0 <= code < size. A group may have no rows."""
+    """The group of each row, as a code: 0 <= code < size. A group may have no rows."""
 
     codes: Ints
     size: int
@@ -42,13 +43,13 @@ class Groups:
 
     @cached_property
     def members(self) -> Ints:
-        """Some row of each group; meaningless for a group without rows."""
+        """One of the rows of each group; 0 for a group without rows."""
         members = np.zeros(self.size, np.int64)
         members[self.codes] = np.arange(len(self.codes))
         return members
 
     def only(self, rows: Mask) -> "Groups":
-        """The same groups, some of their rows."""
+        """The same groups with some of their rows."""
         return Groups(self.codes[rows], self.size)
 
 
@@ -57,7 +58,7 @@ def group(keys: Sequence[Array], rows: int) -> Groups:
     codes, radix = np.zeros(rows, np.int64), 1
     for key in keys:
         more, size = _codes(key)
-        if radix * size >= _WIDEST:
+        if radix * size >= _MAX_RADIX:
             codes, radix = _factorized(codes)
         codes = more if radix == 1 else codes * size + more
         radix *= size
@@ -66,47 +67,43 @@ def group(keys: Sequence[Array], rows: int) -> Groups:
 
 def _codes(key: Array) -> tuple[Ints, int]:
     """A code for each row and a bound on them; nulls have the largest."""
-    present = valid(key)
+    present = validity(key)
     if pa.types.is_string(key.type):
         codes, size = _string_codes(key, present)
     elif is_string(key) or is_wide(key):
         codes, size = _encoded(key)
     else:
-        codes, size = _number_codes(raw(key), present)
+        codes, size = _number_codes(numbers_of(key), present)
     if present is None:
         return codes, max(size, 1)
     return np.where(present, codes, size), size + 1
 
 
 def _encoded(key: Array) -> tuple[Ints, int]:
-    encoded = dictionary(key)
-    return raw(encoded.indices), len(encoded.dictionary)
+    encoded = with_dictionary(key)
+    return numbers_of(encoded.indices), len(encoded.dictionary)
 
 
 def _string_codes(key: Array, present: Mask | None) -> tuple[Ints, int]:
-    """Strings by their 64-bit hashes, each compared with one string of its group.
+    """Strings by their 64-bit hashes; each is then compared with one string of its group.
 
-    Where two meet in a hash, by a table of strings.
-
-    Where most strings differ this takes half the time of the table.
+    Where two different strings have one hash, by a table of strings instead. Where most strings differ,
+    hashes take half the time of the table.
     """
     if present is not None:
         codes = np.zeros(len(key), np.int64)
         codes[present], size = _string_codes(key.drop_null(), None)
         return codes, size
-    if not len(key) or np.diff(text(key)[0]).max() > _LONG:
+    if not len(key) or np.diff(string_bytes(key)[0]).max() > _LONG:
         return _encoded(key)
     codes, size = _factorized(hash_strings(key).view(np.int64))
-    some = pa.array(Groups(codes, size).members)
-    return (
-        (codes, size)
-        if pc.all(pc.equal(key, key.take(some).take(pa.array(codes)))).as_py() is not False
-        else _encoded(key)
-    )
+    members = pa.array(Groups(codes, size).members)
+    same = pc.all(pc.equal(key, key.take(members).take(pa.array(codes)))).as_py()
+    return _encoded(key) if same is False else (codes, size)
 
 
 def _number_codes(numbers: Ints | Floats, present: Mask | None) -> tuple[Ints, int]:
-    """Numbers in a narrow range are codes already, counted from the least; others go through a hash table."""
+    """Numbers in a narrow range are codes already, less the least; others go through a hash table."""
     whole: Ints = numbers.view(np.int64)
     seen = whole if present is None else whole[present]
     if not len(seen):
@@ -123,7 +120,7 @@ def _factorized(numbers: Ints) -> tuple[Ints, int]:
 
 
 def _dense(codes: Ints, radix: int) -> Groups:
-    """Codes without gaps."""
+    """Renumber the codes without gaps; *radix* is above all of them."""
     if radix > max(4 * len(codes), 1024):
         return Groups(*_factorized(codes)) if len(codes) else Groups(codes, 0)
     counts = np.bincount(codes, minlength=radix)

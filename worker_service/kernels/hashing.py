@@ -1,8 +1,8 @@
-"""Our own 64-bit hash of a group's keys, version 1; its top ten bits are the group's bucket.
+"""The 64-bit hash of a group's keys, version 1; its top ten bits are the group's bucket.
 
-It never changes: partials of different workers, releases and machines meet by it, and the digest of a result
-is built on the buckets. It looks at values only, never at dictionary order, chunk layout or byte order.
-Nothing but balance depends on its quality.
+The hash never changes. By it the states of a group get to the same merge, also those of different workers,
+releases and machines. The digest of a result is built on the buckets. The hash depends on values only, never
+on the order of a dictionary, the layout of chunks or the byte order. Its quality matters for balance only.
 """
 
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from worker_service.kernels.arrays import (
+from worker_service.arrow import (
     Array,
     canonical_floats,
+    int128_words,
     is_string,
     is_wide,
-    plain,
-    raw,
-    text,
-    valid,
-    words,
+    numbers_of,
+    string_bytes,
+    validity,
+    without_dictionary,
 )
 
 Hashes: TypeAlias = NDArray[np.uint64]
@@ -29,12 +29,12 @@ Hashes: TypeAlias = NDArray[np.uint64]
 _SEED, _NULL = np.uint64(0x6772697374_6D696C), np.uint64(0x6E756C6C)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _WORD = 8
-_KEPT = np.array([(1 << 8 * octets) - 1 for octets in range(_WORD + 1)], np.uint64)
-"""By how many octets of a string a word holds: which of its bits are the string's."""
+_KEPT = np.array([(1 << 8 * size) - 1 for size in range(_WORD + 1)], np.uint64)
+"""Number of bytes of a string in a word -> mask of the bits that are the string's."""
 
 
 def hash_keys(keys: Sequence[Array], rows: int) -> Hashes:
-    """Hash = mix(hash * 0x9E37... + hash of the key), from the seed, key after key."""
+    """From the seed, for each key: hash = mix(hash * 0x9E37... + hash of the key)."""
     hashes = np.full(rows, _SEED)
     for key in keys:
         hashes = _mix(hashes * _STEP + _hash(key))
@@ -46,16 +46,16 @@ def buckets(keys: Sequence[Array], rows: int) -> NDArray[np.int64]:
 
 
 def _hash(key: Array) -> Hashes:
-    present = valid(key)
+    present = validity(key)
     if is_string(key):
-        hashes = hash_strings(plain(key))
+        hashes = hash_strings(without_dictionary(key))
     elif pa.types.is_floating(key.type):
-        hashes = _mix(canonical_floats(raw(key)).view(np.uint64))
+        hashes = _mix(canonical_floats(numbers_of(key)).view(np.uint64))
     elif is_wide(key):
-        low, high = words(key)
+        low, high = int128_words(key)
         hashes = _mix(_mix(low) + high.view(np.uint64))
     else:
-        hashes = _mix(raw(key).view(np.uint64))
+        hashes = _mix(numbers_of(key).view(np.uint64))
     return hashes if present is None else np.where(present, hashes, _NULL)
 
 
@@ -68,18 +68,17 @@ def _mix(x: Hashes) -> Hashes:
 
 
 def hash_strings(strings: Array) -> Hashes:
-    """The length in octets.
+    """From the length in bytes, for each word of 8 bytes: hash = mix(hash * 0x9E37... + word).
 
-    Then, for every 8 octets of UTF-8 as a little-endian word (the last filled up with zeros), mix(hash *
-    0x9E37... + word).
-
-    Each round takes the next word of all strings that are long enough. Arbitrary below a null.
+    Words are of UTF-8, little-endian, the last one filled up with zeros. Each round takes the next word of
+    all strings that are long enough. Arbitrary below a null.
     """
-    places, data = text(strings)
-    first, last = int(places[0]), int(places[-1])
+    bounds, data = string_bytes(strings)
+    offsets = bounds.astype(np.int64)
+    first, last = int(offsets[0]), int(offsets[-1])
     padded = np.append(data[first:last], np.zeros(_WORD, np.uint8))
     words_at: Hashes = np.ndarray(len(padded) - _WORD + 1, "<u8", padded, strides=(1,))
-    starts, left = places[:-1] - first, np.diff(places)
+    starts, left = offsets[:-1] - first, np.diff(offsets)
     hashes = left.astype(np.uint64)
     rows: slice | NDArray[np.int64] = slice(None)
     while left.max(initial=0) > 0:

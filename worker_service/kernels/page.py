@@ -1,6 +1,6 @@
-"""docs/aggregates.md, from the table of functions and their kernels.
+"""docs/aggregates.md, written from the table of functions and their kernels.
 
-`python -m worker_service.kernels.page > docs/aggregates.md` writes it.
+`python -m worker_service.kernels.page > docs/aggregates.md`
 """
 
 import sys
@@ -10,8 +10,8 @@ from shared.spec.functions import FUNCTIONS
 from shared.spec.query import Aggregate
 from shared.spec.signature import Function
 from shared.spec.types import FLOAT64
-from worker_service.kernels.declaration import State
-from worker_service.kernels.table import KERNELS
+from worker_service.kernels.aggregates.declaration import State
+from worker_service.kernels.aggregates.table import KERNELS
 
 _INTRODUCTION = """# Aggregates
 
@@ -64,34 +64,34 @@ def _overview(functions: Iterable[Function]) -> Iterator[str]:
             f"[{name}]" if not parameter.required else name for name, parameter in function.parameters.items()
         )
         state = "grows" if any(state.growing for state in _states(function)) else "bounded"
-        call, accepts = f"{function.name}({parameters})", function.first_accepts.what
-        yield f"| `{call}` | {accepts} | {function.result_text} | {state} |"
+        call, accepts = f"`{function.name}({parameters})`", function.first_accepts.name
+        yield f"| {call} | {accepts} | {function.result_text} | {state} |"
 
 
 def _states(function: Function) -> tuple[State, ...]:
-    """Of an aggregate like any other of the function."""
+    """Of an aggregate of the function without parameters."""
     some = Aggregate(fn=function.name, name="", inputs=(), result=FLOAT64)
     return KERNELS[function.name].states(some)
 
 
 def _section(function: Function) -> Iterator[str]:
-    yield from (f"## {function.name}", "", function.what, "")
+    yield from (f"## {function.name}", "", function.summary, "")
     yield f"- Parameters: {', '.join(_parameters(function))}"
     yield f"- Result: {function.result_text}"
-    yield f"- Exactness: {function.exact}"
-    yield f"- Nulls and NaN: {function.missing}"
-    yield f"- Kept of a group: {'; '.join(map(_kept, _states(function)))}"
+    yield f"- Exactness: {function.exactness}"
+    yield f"- Nulls and NaN: {function.nulls}"
+    yield f"- State: {'; '.join(map(_described, _states(function)))}"
     yield ""
 
 
 def _parameters(function: Function) -> Iterator[str]:
     for name, parameter in function.parameters.items():
-        of = f" ({parameter.accepts.what})" if parameter.accepts else ""
+        accepts = f" ({parameter.accepts.name})" if parameter.accepts else ""
         default = "optional" if parameter.default is None else f"{parameter.default} by default"
-        yield f"`{name}`{of}{'' if parameter.required else f', {default}'}"
+        yield f"`{name}`{accepts}{'' if parameter.required else f', {default}'}"
 
 
-def _kept(state: State) -> str:
+def _described(state: State) -> str:
     columns = ", ".join(
         f"`{state.name}{'_' if suffix else ''}{suffix}` {dtype}" for suffix, dtype in state.columns.items()
     )

@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 import pyarrow as pa
 
 from shared.errors import UnknownColumn
+from shared.spec.faults import pointer
 from shared.spec.names import listed, quote
-from shared.spec.pointers import pointer
 from shared.spec.types import INT64, DataType, Field, Kind, Schema, parse_type
 from worker_service.readers.csv_faults import narrowest
 from worker_service.readers.csv_read import tokenized

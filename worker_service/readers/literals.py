@@ -21,7 +21,7 @@ the text afterwards.
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -30,18 +30,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.spec.types import DataType, Field, Kind
+from worker_service.arrow import Array, arrow_type, string_bytes
 
-Column: TypeAlias = "pa.Array[Any]"
+Column: TypeAlias = Array
 
-_SIMPLE: dict[str, pa.DataType] = {
-    "bool": pa.bool_(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "string": pa.string(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us"),
-    "timestamptz": pa.timestamp("us", tz="UTC"),
-}
+_INSTANT = pa.timestamp("us", tz="UTC")
 _SPECIAL = pa.array(["nan", "-nan", "inf", "-inf", "infinity", "-infinity"])
 _NO_TEXT = pa.scalar(None, pa.string())
 _EXACT = 2.0**53
@@ -62,10 +55,6 @@ class Misfit(Exception):
 
 class OutOfYears(Misfit):
     """What lies outside the years 1 to 9999, and in which row, counted from 0."""
-
-
-def arrow_type(kind: DataType) -> pa.DataType:
-    return pa.decimal128(kind.precision, kind.scale) if kind.kind == "decimal" else _SIMPLE[kind.kind]
 
 
 def convert(text: Column, field: Field, zone: str) -> Column:
@@ -94,14 +83,13 @@ def fits(text: Column, field: Field, zone: str) -> bool:
 
 
 def _layout(text: Column) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
-    """Start and length of every text (length 0 where null), and the bytes they point into, padded so that every start is valid."""
-    _, offsets, data = text.buffers()
-    if offsets is None or not len(text):
-        return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(1, np.uint8)
-    bounds = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
-    octets = np.frombuffer(data if data is not None else b"", np.uint8)[bounds[0] : bounds[-1]]
-    lengths = np.diff(bounds)
-    padded = octets if lengths[-1] else np.append(octets, np.uint8(0))
+    """Start and length of every text (length 0 where null), and the bytes that they point into.
+
+    The bytes are padded, so that every start is valid.
+    """
+    bounds, octets = string_bytes(text)
+    octets, lengths = octets[bounds[0] : bounds[-1]], np.diff(bounds)
+    padded = octets if len(lengths) and lengths[-1] else np.append(octets, np.uint8(0))
     return bounds[:-1] - bounds[0], lengths, padded
 
 
@@ -186,7 +174,7 @@ def in_years(values: Column) -> Column:
 
 def _timestamptz(text: Column, zone: str) -> Column:
     zoned = pc.match_substring_regex(text, _ZONED)
-    aware = _timestamp(pc.if_else(zoned, text, _NO_TEXT), _SIMPLE["timestamptz"])
+    aware = _timestamp(pc.if_else(zoned, text, _NO_TEXT), _INSTANT)
     naive = _timestamp(pc.if_else(zoned, _NO_TEXT, text), pa.timestamp("us"))
     return in_years(pc.coalesce(aware, in_zone(naive, zone)))
 
@@ -208,7 +196,7 @@ def in_zone(naive: Column, zone: str) -> Column:
 
 def _listed(naive: Column, zone: str) -> Column:
     local = pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="raise")
-    return pc.cast(local, _SIMPLE["timestamptz"])
+    return pc.cast(local, _INSTANT)
 
 
 def _moment(local: datetime, zone: ZoneInfo) -> int:
@@ -227,6 +215,6 @@ _CONVERTERS: dict[Kind, Callable[[Column, Field, str], Column]] = {
     "date": lambda text, _field, _zone: in_years(pc.cast(text, pa.date32())),
     "timestamp": lambda text, _field, _zone: _timestamp(text, pa.timestamp("us")),
     "timestamptz": lambda text, field, zone: (
-        _timestamptz(text, zone) if field.declared else _timestamp(text, _SIMPLE["timestamptz"])
+        _timestamptz(text, zone) if field.declared else _timestamp(text, _INSTANT)
     ),
 }

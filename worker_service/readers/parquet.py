@@ -20,6 +20,7 @@ from shared.errors import BadRow, CorruptFile, LimitExceeded, SchemaConflict
 from shared.spec.names import listed, quote
 from shared.spec.source import SourceSpec
 from shared.spec.types import INT64, NULL, STRING, DataType, Field, Schema, join, parse_type
+from worker_service.arrow import arrow_type
 from worker_service.readers import infer, literals, parquet_page
 from worker_service.readers.border import reading
 from worker_service.readers.files import Extent, RandomAccess, SourceFile, pread
@@ -267,7 +268,7 @@ def _adapted(values: Column, field: Field, file: SourceFile, zone: str, row: int
 
 def _cast(values: Column, field: Field, zone: str) -> Column:
     found = _kind(values.type)
-    target = literals.arrow_type(field.type)
+    target = arrow_type(field.type)
     if found == STRING:
         if field.type.kind == "string":
             return values if pa.types.is_dictionary(values.type) else values.cast(target)

@@ -8,7 +8,7 @@ from shared.core.receipt import receipt
 from shared.db.units import Lease
 from shared.errors import GroupLimitExceeded
 from shared.spec.bind import bind
-from shared.spec.digest import result_digest
+from shared.spec.digests import result_digest
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema

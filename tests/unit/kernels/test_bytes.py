@@ -1,5 +1,5 @@
-# ruff: noqa: DTZ001  (naive timestamps are what is tested)
-"""States, hashes, digests and CSV: what leaves the kernels as bytes."""
+# ruff: noqa: DTZ001  (naive timestamps are tested)
+"""The bytes that leave the kernels: states, hashes, digests and CSV."""
 
 import csv
 import datetime as dt
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pytest
 
 from shared.errors import InternalError
-from shared.spec.digest import result_digest
+from shared.spec.digests import result_digest
 from tests.unit.kernels.queries import query
 from worker_service.kernels import GLOBAL_BUCKET, combine, decode, encode, finalize, partial, to_copy_csv
 from worker_service.kernels.hashing import buckets, hash_keys
@@ -54,7 +54,8 @@ def slow_hash(*keys):
 def test_the_hash_never_changes():
     texts = pa.array(["", "a", "KR", "né", None, "twelve bytes", "8 octets"])
     assert [f"{h:016x}" for h in hash_keys([texts], 7).tolist()] == [
-        "b9e443e9ff68dc1c", "f56ebce98e03eaa5", "ed4bd7fb9bacf0e4", "790d439818dcea57", "3cf68b4daa54dac7", "b9e5b7a6b3e2f0df", "e70dc618ffab0cec",
+        "b9e443e9ff68dc1c", "f56ebce98e03eaa5", "ed4bd7fb9bacf0e4", "790d439818dcea57",
+        "3cf68b4daa54dac7", "b9e5b7a6b3e2f0df", "e70dc618ffab0cec",
     ]  # fmt: skip
     pairs = [pa.array([0, -1, 2**63 - 1, None]), pa.array([0.5, -0.0, math.nan, None])]
     assert [f"{h:016x}" for h in hash_keys(pairs, 4).tolist()] == [
@@ -81,7 +82,7 @@ def test_the_hash_is_the_documented_one_for_every_chunk_dictionary_and_offset():
         assert hash_keys([strings, pa.array(numbers), halves], 204).tolist() == expected
 
 
-def test_texts_whose_hashes_meet_stay_different_groups():
+def test_strings_with_equal_hashes_stay_different_groups():
     step, first = 0x9E3779B97F4A7C15, b"collide0"
     after = mix((16 * step + int.from_bytes(first, "little")) & MASK)
 
@@ -132,19 +133,19 @@ def frame():
     )
 
 
-@pytest.mark.parametrize("piece_bytes", [1, 2000, 1 << 25])
-def test_pieces_are_disjoint_ascending_and_hold_every_state_once(frame, piece_bytes):
+@pytest.mark.parametrize("partial_bytes", [1, 2000, 1 << 25])
+def test_partials_are_disjoint_ascending_and_hold_every_state_once(frame, partial_bytes):
     asked = query(frame, ["s", "i"], ["count", "mean x", "std x", "max s"])
     states = combine([partial(frame, asked)], asked)
-    pieces = list(encode(states, asked, piece_bytes))
-    assert all(a.first_bucket <= a.last_bucket < b.first_bucket for a, b in pairwise(pieces))
-    tables = [decode(piece.data) for piece in pieces]
-    for piece, table in zip(pieces, tables, strict=True):
+    partials = list(encode(states, asked, partial_bytes))
+    assert all(a.first_bucket <= a.last_bucket < b.first_bucket for a, b in pairwise(partials))
+    tables = [decode(encoded.data) for encoded in partials]
+    for encoded, table in zip(partials, tables, strict=True):
         found = buckets([table["k0"].combine_chunks(), table["k1"].combine_chunks()], table.num_rows)
-        assert (found.min() >= piece.first_bucket) & (found.max() <= piece.last_bucket)
-        assert piece.groups == table.num_rows
-        assert piece.first_bucket == piece.last_bucket or table.nbytes <= 1.2 * piece_bytes
-    assert {1: 90, 2000: 3}.get(piece_bytes, 1) <= len(pieces)
+        assert (found.min() >= encoded.first_bucket) & (found.max() <= encoded.last_bucket)
+        assert encoded.groups == table.num_rows
+        assert encoded.first_bucket == encoded.last_bucket or table.nbytes <= 1.2 * partial_bytes
+    assert {1: 90, 2000: 3}.get(partial_bytes, 1) <= len(partials)
     whole, again = finalize(states, asked), finalize(combine(tables[::-1], asked), asked)
     assert (whole.table, whole.buckets, whole.ids.tolist()) == (
         again.table,
@@ -157,7 +158,7 @@ def test_pieces_are_disjoint_ascending_and_hold_every_state_once(frame, piece_by
     assert [i for part in apart for i in part.ids.tolist()] == whole.ids.tolist()
 
 
-def test_an_empty_partial_has_no_piece_and_states_of_another_version_are_refused(frame):
+def test_no_states_make_no_partial_and_states_of_another_version_are_refused(frame):
     asked = query(frame, ["s"], ["sum x"])
     assert list(encode(partial(frame.slice(0, 0), asked), asked, 1000)) == []
     sink = pa.BufferOutputStream()
@@ -277,7 +278,7 @@ def test_a_widened_sum_has_the_digest_of_the_same_numbers_as_int64():
     asked = query(frame, [], ["sum x"])
     narrow = finalize(combine([partial(frame, asked)], asked), asked)
     wide = narrow.table.cast(pa.schema({"sum x": pa.decimal128(38, 0)}))
-    from worker_service.kernels.digest import bucket_digests
+    from worker_service.kernels.engine.digest import bucket_digests
 
     assert bucket_digests(wide, narrow.ids >> 40) == narrow.buckets
 

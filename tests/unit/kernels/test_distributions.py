@@ -160,7 +160,7 @@ def test_a_value_may_occur_more_often_than_32_bits_count():
     assert found == {"median x": 2.0, "quantile x 0.9": 7.0, "mode x": 2.0, "nunique x": 3}
 
 
-def test_values_past_the_limit_are_refused_with_what_can_be_done():
+def test_values_past_the_limit_are_refused_with_advice():
     frame = pa.table({"x": np.arange(1000) / 7})
     asked = query(frame, [], ["median x"], max_state_bytes=10_000)
     fold = Fold(asked)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.kernels.queries import exact_sum, exact_var, is_nearest_root, nearest, only, query, rows
 from worker_service.kernels import combine, finalize, partial
-from worker_service.kernels.exact import sum_floats
+from worker_service.kernels.exact.summation import sum_floats
 
 LARGEST = 2**63 - 1
 

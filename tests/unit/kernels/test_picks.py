@@ -50,7 +50,7 @@ def test_in_sql_first_and_last_are_the_values_of_the_first_and_the_last_row_null
 
 
 @pytest.mark.parametrize("column", ["i", "f", "s"])
-def test_in_pandas_first_and_last_pass_over_what_is_missing(column):
+def test_in_pandas_first_and_last_pass_over_missing_values(column):
     frame = random_frame()
     found = rows(frame, ["g"], [f"first {column}", f"last {column}"], "pandas")
     grouped = frame.to_pandas().astype({column: object}).groupby("g")[column]
@@ -106,7 +106,7 @@ def test_the_value_beside_the_largest_may_be_null_and_a_group_without_by_has_non
     assert rows(frame, ["g"], ["arg_min v by"]) == {1: {"arg_min v by": 5}, 2: {"arg_min v by": None}}
 
 
-def test_zeros_tie_whatever_their_sign_and_are_given_back_without_one():
+def test_zeros_of_both_signs_tie_and_are_returned_without_a_sign():
     frame = pa.table({"v": [-0.0, 1.0], "by": [0.0, -0.0]})
     found = rows(frame, [], ["arg_min v by", "arg_max v by", "first v"])[None]
     assert [math.copysign(1.0, value) for value in found.values()] == [1.0] * 3

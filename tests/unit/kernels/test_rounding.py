@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.kernels.queries import is_nearest_root, nearest
-from worker_service.kernels.exact import carry, multiply
-from worker_service.kernels.rounding import denominator, quotient, root_of_quotient, rounded
+from worker_service.kernels.exact.limbs import carry, multiply
+from worker_service.kernels.exact.rounding import denominator, quotient, root_of_quotient, rounded
 
 TIE = Fraction(1) + Fraction(1, 2**53)
 FAR = Fraction(1, 2**200)
@@ -28,14 +28,14 @@ LARGE = st.builds(lambda n, shift: n << shift, st.integers(-(2**200), 2**200), s
 
 def limbs_of(number):
     """The carried digits of a Fraction whose denominator is a power of two, for one group."""
-    scaled, place, digits = number * 2**1088, -34, {}
+    scaled, index, digits = number * 2**1088, -34, {}
     assert scaled.denominator == 1
     left = scaled.numerator
     while left:
         digit = (left + 2**31) % 2**32 - 2**31
         if digit:
-            digits[place] = np.array([digit])
-        left, place = (left - digit) >> 32, place + 1
+            digits[index] = np.array([digit])
+        left, index = (left - digit) >> 32, index + 1
     return digits
 
 

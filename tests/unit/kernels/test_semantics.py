@@ -1,4 +1,4 @@
-# ruff: noqa: DTZ001  (naive timestamps are what is tested)
+# ruff: noqa: DTZ001  (naive timestamps are tested)
 import datetime as dt
 import math
 from decimal import Decimal
@@ -58,7 +58,7 @@ NAN = _Nan()
 
 
 @pytest.mark.parametrize("key", [["s"], ["f"], ["s", "f"], ["i", "s"]])
-def test_pandas_semantics_give_what_pandas_gives(key):
+def test_pandas_semantics_give_the_results_of_pandas(key):
     found = rows(
         FRAME, key, ["count", "count f", "sum i", "sum f", "mean f", "min f", "max i", "var f 0"], "pandas"
     )

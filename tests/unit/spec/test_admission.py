@@ -1,4 +1,4 @@
-"""What a new job has to keep to, and a stored one need not."""
+"""The checks of a new job's spec that a stored one need not pass."""
 
 import json
 from zoneinfo import available_timezones
@@ -60,11 +60,11 @@ def test_names_that_only_some_machines_have_are_refused(body, zone, monkeypatch)
         "UTC\n",
     ],
 )
-def test_what_is_no_zone_anywhere_is_refused_by_the_spec_itself(reject, body, zone):
+def test_a_name_of_no_zone_is_refused_by_the_spec_itself(reject, body, zone):
     assert list(reject(zoned(body, zone))) == ["#/source/timezone"]
 
 
-def test_a_stored_spec_is_read_whatever_is_taken_today(body):
+def test_a_stored_spec_is_read_even_past_the_ceilings_of_today(body):
     """Its limits are above every ceiling, its chunks below the floor, its zone an odd one."""
     spec = body(
         limits={"max_chunks": 10**12, "max_groups": 2**62},
@@ -81,11 +81,14 @@ def test_all_that_a_server_does_not_take_is_told_at_once_with_both_numbers(body)
         limits={"max_groups": 10**9, "max_bytes": 10**13, "max_chunks": 10**6, "max_state_bytes": 10**12},
         options={"chunk_bytes": 9_999},
     )
+    least, most = "the least that this server takes", "the most that this server takes"
     assert refused(spec) == {
         "#/source/types": "at most 10,000 columns, not 10,001",
-        "#/options/chunk_bytes": "9,999 is less than 10,000, the least that this server takes (GRISTMILL_MIN_CHUNK_BYTES)",
-        "#/limits/max_groups": "1,000,000,000 is more than 100,000,000, the most that this server takes (GRISTMILL_MAX_GROUPS)",
-        "#/limits/max_bytes": "10,000,000,000,000 is more than 1,000,000,000,000, the most that this server takes (GRISTMILL_MAX_BYTES)",
-        "#/limits/max_chunks": "1,000,000 is more than 100,000, the most that this server takes (GRISTMILL_MAX_CHUNKS)",
-        "#/limits/max_state_bytes": "1,000,000,000,000 is more than 100,000,000,000, the most that this server takes (GRISTMILL_MAX_STATE_BYTES)",
+        "#/options/chunk_bytes": f"9,999 is less than 10,000, {least} (GRISTMILL_MIN_CHUNK_BYTES)",
+        "#/limits/max_groups": f"1,000,000,000 is more than 100,000,000, {most} (GRISTMILL_MAX_GROUPS)",
+        "#/limits/max_bytes": f"{10**13:,} is more than 1,000,000,000,000, {most} (GRISTMILL_MAX_BYTES)",
+        "#/limits/max_chunks": f"1,000,000 is more than 100,000, {most} (GRISTMILL_MAX_CHUNKS)",
+        "#/limits/max_state_bytes": (
+            f"1,000,000,000,000 is more than 100,000,000,000, {most} (GRISTMILL_MAX_STATE_BYTES)"
+        ),
     }

@@ -83,7 +83,7 @@ def test_every_unknown_column_is_named_with_a_guess_and_the_columns_there_are(bo
     assert '"carrier", "month", "arr_delay"' in found["#/aggregates/0/column"]
 
 
-def test_the_sum_of_a_string_names_what_helps(body):
+def test_the_error_for_a_sum_of_strings_names_a_remedy(body):
     found = problems(
         TypeMismatch,
         body,

@@ -1,4 +1,4 @@
-"""What the table of encodings says of each codec, proved by asking the codec for every sequence of bytes that could refute it."""
+"""The table of encodings, proved by asking each codec for every sequence of bytes that could refute it."""
 
 import codecs
 from itertools import product
@@ -11,7 +11,7 @@ ASCII = bytes(range(128))
 
 
 def grown(encoding, starts):
-    """Of all sequences of one byte more than *starts*: the whole characters, and what can still become one."""
+    """Of all sequences of one byte more than *starts*: whole characters, and those that can become one."""
     whole, begun = [], []
     for start, octet in product(starts, range(256)):
         octets = start + bytes([octet])
@@ -24,7 +24,7 @@ def grown(encoding, starts):
 
 
 def parts_of_characters(encoding):
-    """The ASCII bytes in characters of more than one byte, of which all short ones and a sample of the long ones are tried."""
+    """The ASCII bytes in characters of several bytes: of all short ones and a sample of the long ones."""
     found = set()
     _, begun = grown(encoding, [b""])
     while begun:

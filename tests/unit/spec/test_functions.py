@@ -1,7 +1,6 @@
 import pytest
 
-from shared.spec.functions import FUNCTIONS
-from shared.spec.synonyms import SYNONYMS
+from shared.spec.functions import FUNCTIONS, SYNONYMS
 from shared.spec.types import FLOAT64, INT64, STRING, TIMESTAMPTZ, DataType
 
 
@@ -80,7 +79,7 @@ def test_other_names_never_hide_a_function():
         ({"fn": "sum", "column": "a", "as": None}, "sum_a"),
     ],
 )
-def test_default_names_say_what_was_computed(aggregate, name):
+def test_default_names_say_function_and_columns(aggregate, name):
     from shared.spec.models import AggregateSpec
 
     assert AggregateSpec.model_validate(aggregate).name == name

@@ -68,7 +68,7 @@ def test_every_default_is_the_documented_one(accept):
         b"9" * 5000,
     ],
 )
-def test_what_is_not_json_is_malformed(broken):
+def test_a_body_that_is_not_json_is_malformed(broken):
     with pytest.raises(MalformedJson):
         parse_spec(broken)
 
@@ -139,12 +139,12 @@ def test_an_unknown_key_is_an_error_in_every_object_of_the_spec(reject, body, at
         options={},
         limits={},
     )
-    place, pointer = spec, "#"
+    found, pointer = spec, "#"
     for key in at:
-        place, pointer = place.setdefault(key, {}), f"{pointer}/{key}"
-        if isinstance(place, list):
-            place, pointer = place[0], f"{pointer}/0"
-    place["zzzzz"] = "secret"
+        found, pointer = found.setdefault(key, {}), f"{pointer}/{key}"
+        if isinstance(found, list):
+            found, pointer = found[0], f"{pointer}/0"
+    found["zzzzz"] = "secret"
     problems = reject(spec)
     assert "unknown key" in problems[f"{pointer}/zzzzz"]
     assert "secret" not in json.dumps(problems)
@@ -170,7 +170,7 @@ def test_a_key_in_the_wrong_object_is_told_where_it_belongs(reject, body):
     assert problems["#/chunk_bytes"].endswith("it belongs in #/options")
 
 
-def test_no_error_repeats_what_the_user_sent(reject, body):
+def test_no_error_repeats_the_input(reject, body):
     secret = "hunter2" * 30
     problems = reject(
         body(
@@ -238,7 +238,7 @@ def test_two_result_columns_may_not_share_a_name(reject, body):
     assert set(reject(body(aggregates=twice))) == {"#/aggregates/1/as", "#/aggregates/2/as"}
 
 
-def test_result_names_are_compared_whatever_else_is_wrong(reject, body):
+def test_result_names_are_compared_even_if_something_else_is_wrong(reject, body):
     twice = [{"fn": "count"}, {"fn": "count"}]
     assert set(reject(body(source={}, aggregates=twice, nonsense=1))) == {
         "#/source/uris",

@@ -1,4 +1,4 @@
-"""What is right but not built yet is refused with its pointer, and only once everything is right."""
+"""A value that is valid but not supported yet is refused with its pointer, once all else is valid."""
 
 import pytest
 
@@ -37,12 +37,12 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("pointer", "changes"), REFUSED)
-def test_what_is_not_built_is_refused_at_its_place(reject, body, pointer, changes):
+def test_an_unsupported_value_is_refused_at_its_pointer(reject, body, pointer, changes):
     assert list(reject(body(**changes), NotSupported)) == [pointer]
 
 
 @pytest.mark.parametrize(("pointer", "changes"), REFUSED)
-def test_a_mistake_anywhere_wins_over_what_is_not_built(reject, body, pointer, changes):
+def test_a_mistake_anywhere_is_reported_before_unsupported_values(reject, body, pointer, changes):
     assert list(reject(body(**changes, nonsense=1))) == ["#/nonsense"]
 
 
@@ -105,5 +105,5 @@ def test_everything_that_is_not_built_is_named_at_once(reject, body):
         {"options": {"on_bad_row": "fail", "max_bad_rows": None, "deadline": "15m"}},
     ],
 )
-def test_what_is_built_is_accepted(accept, body, changes):
+def test_supported_values_are_accepted(accept, body, changes):
     accept(body(**changes))

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.spec.durations import check_bucket, parse_duration
+from shared.spec.faults import pointer
 from shared.spec.names import closest, quote
-from shared.spec.pointers import pointer
 from shared.spec.uris import check_uri, file_path
+from shared.spec.values import check_bucket, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_sources_are_uris(uri):
         "file:///" + "a" * 5000,
     ],
 )
-def test_what_is_no_source_is_refused_without_repeating_it(uri):
+def test_a_uri_of_no_source_is_refused_without_repeating_it(uri):
     with pytest.raises(ValueError) as caught:
         check_uri(uri)
     assert len(uri) < 14 or uri not in str(caught.value)
@@ -116,7 +116,7 @@ def test_guesses_go_by_other_names_first_then_by_spelling():
     assert closest("altogether", ["month", "carrier"]) is None
 
 
-def test_pointers_escape_what_would_change_their_meaning():
+def test_pointers_escape_characters_that_would_change_their_meaning():
     assert pointer("types", "a/b~c", 0) == "#/types/a~1b~0c/0"
     assert pointer() == "#"
 

@@ -1,4 +1,4 @@
-"""States as bytes: Arrow IPC streams in pieces of ascending, disjoint bucket ranges."""
+"""States as bytes: partials, which are Arrow IPC streams of ascending, disjoint bucket ranges."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ from shared.core.planning import BUCKETS
 from shared.errors import InternalError
 from shared.spec.query import Query
 from shared.spec.version import STATE_VERSION
-from worker_service.kernels.arrays import Array, Ints, is_string, one, text
+from worker_service.arrow import Array, Ints, as_array, is_string, string_bytes
+from worker_service.kernels.engine.states import keys_of
 from worker_service.kernels.hashing import buckets
 
 _VERSION = b"gristmill.state"
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """The states of all groups of the buckets first_bucket..last_bucket."""
+class Partial:
+    """The states of all groups of the buckets first_bucket..last_bucket; *data* is for `decode`."""
 
     first_bucket: int
     last_bucket: int
@@ -27,24 +28,27 @@ class Piece:
     data: bytes
 
 
-def encode(states: pa.Table, query: Query, piece_bytes: int) -> Iterator[Piece]:
-    """Cut at bucket borders; a piece is larger than *piece_bytes* only if one bucket is."""
-    keys = [one(states[f"k{i}"]) for i in range(len(query.keys))]
-    found = buckets(keys, states.num_rows)
+def encode(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[Partial]:
+    """Cut *states* where a bucket ends.
+
+    A partial takes more than *partial_bytes*, before compression, only where one bucket does.
+    """
+    found = buckets(keys_of(states, query), states.num_rows)
     order = np.argsort(found, kind="stable")
     ordered = states.take(pa.array(order)).replace_schema_metadata({_VERSION: str(STATE_VERSION)})
     rows = np.searchsorted(found[order], np.arange(BUCKETS + 1))
     sizes = np.concatenate([[0], np.cumsum(_row_bytes(ordered))])[rows]
     first = 0
     while first < BUCKETS and rows[first] < len(order):
-        last = max(int(np.searchsorted(sizes, sizes[first] + piece_bytes, "right")) - 2, first)
+        last = max(int(np.searchsorted(sizes, sizes[first] + partial_bytes, "right")) - 2, first)
         if rows[last + 1] > rows[first]:
-            part = ordered.slice(rows[first], rows[last + 1] - rows[first])
-            yield Piece(first, last, part.num_rows, _serialized(part))
+            chosen = ordered.slice(rows[first], rows[last + 1] - rows[first])
+            yield Partial(first, last, chosen.num_rows, _serialized(chosen))
         first = last + 1
 
 
 def decode(data: bytes) -> pa.Table:
+    """Raises InternalError for states of another STATE_VERSION."""
     table = pa.ipc.open_stream(data).read_all()
     if (version := (table.schema.metadata or {}).get(_VERSION)) != str(STATE_VERSION).encode():
         raise InternalError(f"states of version {version!r} cannot be read; this is version {STATE_VERSION}")
@@ -52,8 +56,8 @@ def decode(data: bytes) -> pa.Table:
 
 
 def in_buckets(states: pa.Table, query: Query, first: int, end: int) -> pa.Table:
-    """The states of the buckets [first, end): a piece may reach over the border of a merge unit's range."""
-    found = buckets([one(states[f"k{i}"]) for i in range(len(query.keys))], states.num_rows)
+    """The states of the buckets [first, end): a partial may reach beyond the range of a merge."""
+    found = buckets(keys_of(states, query), states.num_rows)
     inside = (found >= first) & (found < end)
     return states if inside.all() else states.filter(pa.array(inside))
 
@@ -62,7 +66,7 @@ def _row_bytes(table: pa.Table) -> Ints:
     """About the bytes of each row, before compression."""
     total = np.zeros(table.num_rows, np.int64)
     for column in table.columns:
-        total += _bytes(one(column))
+        total += _bytes(as_array(column))
     return total
 
 
@@ -73,14 +77,10 @@ def _bytes(array: Array) -> Ints:
         sizes: Ints = np.diff(inside[ends])
         return sizes + 5
     if pa.types.is_struct(array.type):
-        together: Ints = np.sum([_bytes(field) for field in array.flatten()], axis=0)
-        return together
-    lengths: Ints = (
-        np.diff(text(array)[0])
-        if is_string(array)
-        else np.full(len(array), (array.type.bit_width + 7) // 8 - 4)
-    )
-    return lengths + 5
+        return np.array(np.sum([_bytes(field) for field in array.flatten()], axis=0))
+    if is_string(array):
+        return np.diff(string_bytes(array)[0]).astype(np.int64) + 5
+    return np.full(len(array), (array.type.bit_width + 7) // 8 + 1)
 
 
 def _serialized(table: pa.Table) -> bytes:

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.spec.canonical import canonical_json, spec_digest
+from shared.spec.digests import canonical_json, spec_digest
 from shared.spec.functions import FUNCTIONS
 from shared.spec.models import JobSpec
 

@@ -1,4 +1,9 @@
-"""Arrow arrays as numpy numbers and back, without a copy where the layouts agree."""
+"""Arrow arrays as numpy arrays and back, without a copy where the memory layouts agree.
+
+Kernels compute with numpy, readers and results are Arrow. A number goes over as it lies in memory: a bool, an
+integer, a date (days) and a time (microseconds) as int64, a double as float64, a decimal as its scaled
+integer. Nulls go over beside the numbers, as a mask; a number below a null is arbitrary.
+"""
 
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -32,29 +37,35 @@ def arrow_type(kind: DataType) -> "pa.DataType":
     return pa.decimal128(kind.precision, kind.scale) if kind.kind == "decimal" else _ARROW[kind.kind]
 
 
-def one(column: "pa.ChunkedArray[Any]") -> Array:
+def as_array(column: "pa.ChunkedArray[Any]") -> Array:
     """The whole column as one array; chunks with different dictionaries get a common one."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def is_string(array: Array) -> bool:
+    """Strings, plain or dictionary-encoded: no other type comes with a dictionary."""
     return bool(pa.types.is_dictionary(array.type) or pa.types.is_string(array.type))
 
 
-def dictionary(array: Array) -> "pa.DictionaryArray[Any, Any]":
-    """*array* of strings, dictionary-encoded, with no null among the dictionary's own values."""
+def is_wide(array: Array) -> bool:
+    """Decimals that may need more than 64 bits, for which `numbers_of` has no room."""
+    return bool(pa.types.is_decimal(array.type) and array.type.precision > 18)
+
+
+def with_dictionary(array: Array) -> "pa.DictionaryArray[Any, Any]":
+    """The same values, dictionary-encoded; the dictionary itself holds no null."""
     if isinstance(array, pa.DictionaryArray) and array.dictionary.null_count:
         array = array.dictionary_decode()
     return array if isinstance(array, pa.DictionaryArray) else array.dictionary_encode()
 
 
-def plain(array: Array) -> Array:
+def without_dictionary(array: Array) -> Array:
     """Strings as utf8, the one form in which states and results hold them; other arrays as they are."""
     return array.cast(pa.utf8()) if pa.types.is_dictionary(array.type) else array
 
 
-def valid(array: Array) -> Mask | None:
-    """True where a value is; None when there is no null.
+def validity(array: Array) -> Mask | None:
+    """True where a value is not null; None when there is no null.
 
     A null among a dictionary's values counts as null.
     """
@@ -63,29 +74,24 @@ def valid(array: Array) -> Mask | None:
     return np.asarray(array.is_valid().to_numpy(zero_copy_only=False), np.bool_) if array.null_count else None
 
 
-def raw(array: Array) -> Any:
-    """The numbers of *array*: float64 as it is, all else int64 (days, microseconds, decimals scaled).
+def numbers_of(array: Array) -> Any:
+    """float64 of doubles, int64 of all else; arbitrary below a null.
 
-    Arbitrary below a null.
+    Raises InternalError for decimals that are wide (see `is_wide`).
     """
     kind = array.type
     if pa.types.is_boolean(kind):
-        return raw(array.cast(pa.int8()))
+        return numbers_of(array.cast(pa.int8()))
     if pa.types.is_decimal(kind):
         if is_wide(array):
             raise InternalError(f"{kind} does not fit the 64-bit kernels")
-        return words(array)[0].view(np.int64)
+        return int128_words(array)[0].view(np.int64)
     if pa.types.is_floating(kind):
         return _view(array, np.dtype("<f8"))
     return _view(array, np.dtype(f"<i{kind.bit_width // 8}")).astype(np.int64, copy=False)
 
 
-def is_wide(array: Array) -> bool:
-    """Decimals that may need more than 64 bits: they are summed by their `words` and compared by rank."""
-    return bool(pa.types.is_decimal(array.type) and array.type.precision > 18)
-
-
-def words(array: Array) -> tuple[NDArray[np.uint64], Ints]:
+def int128_words(array: Array) -> tuple[NDArray[np.uint64], Ints]:
     """The scaled integers of decimals as (low, high) 64-bit words of their two's complement."""
     pairs = _view(array, np.dtype([("low", "<u8"), ("high", "<i8")]))
     return np.ascontiguousarray(pairs["low"]), np.ascontiguousarray(pairs["high"])
@@ -98,34 +104,33 @@ def _view(array: Array, dtype: "np.dtype[Any]") -> Any:
     return np.frombuffer(data, dtype, len(array), array.offset * dtype.itemsize)
 
 
-def text(array: Array) -> tuple[Ints, NDArray[np.uint8]]:
-    """Where each string of a utf8 *array* starts in the bytes (one offset more than strings), and all bytes.
+def string_bytes(array: Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Offsets and bytes of a utf8 array: string i is bytes[offsets[i]:offsets[i + 1]].
 
-    Nulls may cover bytes.
+    There is one offset more than strings. A null may cover bytes.
     """
     _, offsets, data = array.buffers()
     if offsets is None or not len(array):
-        return np.zeros(len(array) + 1, np.int64), np.empty(0, np.uint8)
-    places = np.frombuffer(offsets, "<i4", len(array) + 1, array.offset * 4).astype(np.int64)
-    return places, np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+        return np.zeros(len(array) + 1, np.int32), np.empty(0, np.uint8)
+    bounds = np.frombuffer(offsets, "<i4", len(array) + 1, array.offset * 4)
+    return bounds, np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
 
 
-def build(kind: "pa.DataType", numbers: NDArray[Any], present: Mask | None = None) -> Array:
-    """The inverse of `raw`: an array of type *kind*, null where *present* is False."""
+def from_numbers(kind: "pa.DataType", numbers: NDArray[Any], present: Mask | None = None) -> Array:
+    """The inverse of `numbers_of`: an array of type *kind*, null where *present* is False."""
     if pa.types.is_boolean(kind):
         return pa.array(numbers.astype(np.bool_), mask=None if present is None else ~present)
     if pa.types.is_decimal(kind):
-        return build_wide(
-            kind, numbers.astype(np.int64).view(np.uint64), numbers.astype(np.int64) >> 63, present
-        )
+        whole = numbers.astype(np.int64)
+        return from_int128_words(kind, whole.view(np.uint64), whole >> 63, present)
     width = np.dtype("<f8") if pa.types.is_floating(kind) else np.dtype(f"<i{kind.bit_width // 8}")
     return _from_buffer(kind, np.ascontiguousarray(numbers, width), len(numbers), present)
 
 
-def build_wide(
+def from_int128_words(
     kind: "pa.DataType", low: NDArray[np.uint64], high: Ints, present: Mask | None = None
 ) -> Array:
-    """Decimals of the 128-bit scaled integers high * 2**64 + low."""
+    """The inverse of `int128_words`: decimals of the scaled integers high * 2**64 + low."""
     words = np.empty((len(low), 2), "<u8")
     words[:, 0], words[:, 1] = low, high.view(np.uint64)
     return _from_buffer(kind, words, len(low), present)
@@ -137,12 +142,10 @@ def _from_buffer(kind: "pa.DataType", data: NDArray[Any], rows: int, present: Ma
 
 
 def canonical(array: Array) -> Array:
-    """The same values; of doubles with one zero and one NaN."""
-    return (
-        build(array.type, canonical_floats(raw(array)), valid(array))
-        if pa.types.is_floating(array.type)
-        else array
-    )
+    """The same values; doubles with one zero and one NaN."""
+    if not pa.types.is_floating(array.type):
+        return array
+    return from_numbers(array.type, canonical_floats(numbers_of(array)), validity(array))
 
 
 def canonical_floats(numbers: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Rows as canonical bytes: the same for every chunking, worker count and machine."""
+"""The SHA-256 of result rows as canonical bytes, the same for every chunking, worker count and machine."""
 
 import hashlib
 from itertools import pairwise
@@ -8,17 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from worker_service.kernels.arrays import (
+from worker_service.arrow import (
     Array,
     Ints,
     Mask,
     canonical_floats,
+    int128_words,
     is_string,
-    plain,
-    raw,
-    text,
-    valid,
-    words,
+    numbers_of,
+    string_bytes,
+    validity,
+    without_dictionary,
 )
 
 _INTEGER = np.dtype([("tag", "u1"), ("low", "<u8"), ("high", "<i8")])
@@ -28,36 +28,38 @@ def bucket_digests(table: pa.Table, buckets: Ints) -> dict[int, bytes]:
     """SHA-256 of the canonical bytes of each bucket's rows; *buckets* is the ascending bucket of each row."""
     if not len(buckets):
         return {}
-    rows = joined([part for column in table.columns for part in _canonical(column.chunk(0))])
+    rows = _joined([part for column in table.columns for part in _canonical(column.chunk(0))])
     _, offsets, data = rows.buffers()
-    places, bounds = np.frombuffer(offsets, "<i8"), np.flatnonzero(np.diff(buckets, prepend=-1, append=-1))
+    starts, bounds = np.frombuffer(offsets, "<i8"), np.flatnonzero(np.diff(buckets, prepend=-1, append=-1))
     view = memoryview(data)
     return {
-        int(buckets[start]): hashlib.sha256(view[places[start] : places[stop]]).digest()
+        int(buckets[start]): hashlib.sha256(view[starts[start] : starts[stop]]).digest()
         for start, stop in pairwise(bounds)
     }
 
 
 def _canonical(array: Array) -> list["pa.LargeBinaryArray"]:
-    """One tag byte, 0 for null and 1 for a value, then the value; in one or two binary columns."""
-    present = valid(array)
+    """A tag byte, 0 for null and 1 for a value, then the value: as one or two columns to be joined."""
+    present = validity(array)
     if pa.types.is_list(array.type):
         return _arrays(array, present)
     if is_string(array):
-        return _strings(plain(array), present)
+        return _strings(without_dictionary(array), present)
     records = np.zeros(len(array), _record(array))
     records["tag"] = 1 if present is None else present
     if pa.types.is_decimal(array.type):
-        records["low"], records["high"] = words(array)
+        records["low"], records["high"] = int128_words(array)
     elif pa.types.is_int64(array.type):
-        records["low"], records["high"] = raw(array).view(np.uint64), raw(array) >> 63
+        records["low"], records["high"] = numbers_of(array).view(np.uint64), numbers_of(array) >> 63
     else:
-        records["value"] = canonical_floats(raw(array)) if pa.types.is_floating(array.type) else raw(array)
+        records["value"] = (
+            canonical_floats(numbers_of(array)) if pa.types.is_floating(array.type) else numbers_of(array)
+        )
     return [_packed(records, present)]
 
 
 def _record(array: Array) -> "np.dtype[np.void]":
-    """Packed, little-endian: integers and decimals of any type 16 bytes, doubles and timestamps 8, dates 4, booleans 1."""
+    """Little-endian, no gaps: integers and decimals 16 bytes, doubles and timestamps 8, dates 4, bools 1."""
     if pa.types.is_decimal(array.type) or pa.types.is_int64(array.type):
         return _INTEGER
     kind = "<f8" if pa.types.is_floating(array.type) else f"<i{max(array.type.bit_width // 8, 1)}"
@@ -65,7 +67,7 @@ def _record(array: Array) -> "np.dtype[np.void]":
 
 
 def _packed(records: "NDArray[np.void]", present: Mask | None) -> "pa.LargeBinaryArray":
-    """The records' bytes; of a null only the tag."""
+    """The records' bytes; for a null only the tag."""
     width, size = records.dtype.itemsize, len(records)
     data = records.view(np.uint8).reshape(size, width)
     if present is None:
@@ -79,7 +81,7 @@ def _strings(strings: Array, present: Mask | None) -> list["pa.LargeBinaryArray"
     """Tag, length (4 bytes), then the UTF-8 bytes."""
     records = np.zeros(len(strings), np.dtype([("tag", "u1"), ("length", "<u4")]))
     records["tag"] = 1 if present is None else present
-    records["length"] = np.diff(text(strings)[0])
+    records["length"] = np.diff(string_bytes(strings)[0])
     return [_packed(records, present), strings.fill_null("").cast(pa.large_binary())]
 
 
@@ -90,7 +92,7 @@ def _arrays(arrays: Array, present: Mask | None) -> list["pa.LargeBinaryArray"]:
     records["length"] = pc.list_value_length(arrays).fill_null(0)
     if not records["length"].any():
         return [_packed(records, present)]
-    _, offsets, data = joined(_canonical(arrays.flatten())).buffers()
+    _, offsets, data = _joined(_canonical(arrays.flatten())).buffers()
     ends = np.concatenate([[0], np.cumsum(records["length"], dtype=np.int64)])
     return [
         _packed(records, present),
@@ -98,7 +100,7 @@ def _arrays(arrays: Array, present: Mask | None) -> list["pa.LargeBinaryArray"]:
     ]
 
 
-def joined(parts: list["pa.LargeBinaryArray"]) -> "pa.LargeBinaryArray":
+def _joined(parts: list["pa.LargeBinaryArray"]) -> "pa.LargeBinaryArray":
     return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
 
 

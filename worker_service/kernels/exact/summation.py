@@ -1,14 +1,18 @@
-"""Exact sums: integers and doubles as balanced digits in base 2**32 on one fixed grid, so that they add in any order.
+"""Exact sums by group, as limbs: they are the same for any order of rows and any cut into chunks.
 
-`Limbs` maps a grid index j to one int64 digit a group; a group's value is the sum of digit * 2**(32 * j).
-After `carry` every digit lies in [-2**31, 2**31), which makes the digits unique and lets a state store them
-as int32; an absent index is zero.
+Theory of operation. Integers are added in int64, in two halves where a sum could overflow. Doubles are cut
+into slices on a fixed, absolute grid, and each slice is added on its own:
 
-Doubles are cut by the error-free extraction of Rump, Ogita and Oishi ("Accurate floating-point summation",
-2008) with the fixed, absolute grid of Demmel and Nguyen's reproducible summation: adding and subtracting 1.5
-* 2**(u + 52) rounds a double to a multiple of 2**u, the rest is exact. A slice is as wide as the number of
-rows lets it be: as many slices add up without an error in a double, so `numpy.bincount` may add them, and
-their sums are moved onto the grid.
+1. `_slices` takes the top bits of every number at once: adding and subtracting 1.5 * 2**(u + 52) rounds a
+   double to a multiple of 2**u, and the rest is exact. This is the error-free extraction of Rump, Ogita and
+   Oishi, "Accurate floating-point summation", 2008. The grid is absolute, as in Demmel and Nguyen, "Fast
+   reproducible floating-point summation", 2013.
+2. A slice has so few bits that as many slices as there are rows add up in a double without an error. So
+   `numpy.bincount`, which adds doubles, may add them.
+3. `_digits` moves the sums of a slice onto the grid of `limbs`. Slices are taken until nothing is left.
+
+A product of doubles is first made a sum of two doubles, without an error (`two_product`). Huge and tiny
+numbers are scaled by a power of two before, so that no step overflows or rounds (`_ranges`).
 """
 
 import math
@@ -18,23 +22,26 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from worker_service.kernels.arrays import Floats, Ints, Mask
+from worker_service.arrow import Floats, Ints
+from worker_service.kernels.exact.double_double import two_product
+from worker_service.kernels.exact.limbs import BITS, HALF, Limbs, add, carry
 
-BITS = 32
 ROWS = 1 << 20
 """At most so many rows are summed at once, so that a slice has 33 bits or more."""
 HUGE, TINY, SHIFT = 2.0**480, 2.0**-480, 20
-"""Beyond these a double is first scaled by 2**(32 * SHIFT), which is exact, so that neither its square nor a slice leaves the range."""
-_HALF, _MASK, _BLOCK = 1 << (BITS - 1), (1 << BITS) - 1, 1 << 15
-_EXACT, _WIDEST, _LEAST = 53, 51, -1074
-"""Bits that a double holds; those of a slice that two additions can cut off.
+"""A double beyond these is first scaled by 2**(32 * SHIFT), which is exact.
 
-The exponent of the least double.
+So neither its square nor a slice of it leaves the range of doubles.
 """
+_MASK, _BLOCK = (1 << BITS) - 1, 1 << 15
+_DOUBLE_BITS = 53
+_WIDEST_SLICE = 51
+"""Bits that the two additions can cut off."""
+_LEAST_EXPONENT = -1074
+"""Of the smallest double."""
 _FACTOR = 3_037_000_499
 """The largest integer whose square fits 63 bits."""
 
-Limbs: TypeAlias = dict[int, Ints]
 Parts: TypeAlias = Mapping[int, NDArray[Any]]
 """Numbers, one a row: the sum of part * 2**(32 * j).
 
@@ -42,70 +49,21 @@ Doubles are one part; integers are one or, where they are large, several.
 """
 
 
-def add(left: Limbs, right: Limbs, shift: int = 0) -> Limbs:
-    """Left + right * 2**(32 * shift), not carried."""
-    total = dict(left)
-    for j, digits in right.items():
-        total[j + shift] = total[j + shift] + digits if j + shift in total else digits
-    return total
-
-
-def negate(limbs: Limbs) -> Limbs:
-    return {j: -digits for j, digits in limbs.items()}
-
-
-def nonzero(limbs: Limbs, size: int) -> Mask:
-    """Which carried sums are not zero."""
-    return np.array(
-        np.logical_or.reduce([np.zeros(size, np.bool_), *(digits != 0 for digits in limbs.values())])
-    )
-
-
-def carry(limbs: Limbs) -> Limbs:
-    """Bring every digit into [-2**31, 2**31) and drop the indexes that are zero in every group.
-
-    Digits may be up to 2**62 before.
-    """
-    done: Limbs = {}
-    pending = dict(limbs)
-    while pending:
-        j = min(pending)
-        digits = pending.pop(j)
-        over = (digits + _HALF) >> BITS
-        if over.any():
-            digits = digits - (over << BITS)
-            pending[j + 1] = pending[j + 1] + over if j + 1 in pending else over
-        if digits.any():
-            done[j] = digits
-    return done
-
-
-def multiply(left: Limbs, right: Limbs) -> Limbs:
-    """The product of two carried numbers, carried.
-
-    Every product of digits is cut in two before it is added, so nothing overflows.
-    """
-    total: Limbs = {}
-    for i, a in left.items():
-        for j, b in right.items():
-            product = a * b
-            over = (product + _HALF) >> BITS
-            total = add(total, {i + j: product - (over << BITS), i + j + 1: over})
-    return carry(total)
-
-
 def sum_ints(numbers: Ints, codes: Ints, size: int) -> Limbs:
     """Sums by group of any int64 numbers, carried."""
     if not len(numbers):
         return {}
     if max(int(numbers.max()), -int(numbers.min())) * len(numbers) < 1 << 62:
-        return carry({0: _add_at(numbers, codes, size)})
+        return carry({0: sums_by_group(numbers, codes, size)})
     low, high = _halves(numbers)
-    return carry({0: _add_at(low, codes, size), 1: _add_at(high, codes, size)})
+    return carry({0: sums_by_group(low, codes, size), 1: sums_by_group(high, codes, size)})
 
 
 def factors(numbers: Ints) -> Parts:
-    """Integers in parts so small that the product of any two of them fits 64 bits and is exact in double arithmetic."""
+    """Integers in parts so small that the product of any two fits 64 bits.
+
+    Such a product is exact in double arithmetic too (as a double and its error).
+    """
     if not len(numbers) or max(int(numbers.max()), -int(numbers.min())) < _FACTOR:
         return {0: numbers}
     return dict(enumerate(_halves(numbers)))
@@ -113,10 +71,10 @@ def factors(numbers: Ints) -> Parts:
 
 def quarters(low: NDArray[np.uint64], high: Ints) -> Parts:
     """The integers high * 2**64 + low in parts of 32 bits."""
-    unsigned, mask = low, np.uint64(_MASK)
+    mask = np.uint64(_MASK)
     found = (
-        (unsigned & mask).view(np.int64),
-        (unsigned >> np.uint64(BITS)).view(np.int64),
+        (low & mask).view(np.int64),
+        (low >> np.uint64(BITS)).view(np.int64),
         high & _MASK,
         high >> BITS,
     )
@@ -153,17 +111,13 @@ def _double(part: NDArray[Any]) -> Floats:
 
 
 def _halves(numbers: Ints) -> tuple[Ints, Ints]:
-    """Low and high of low + high * 2**32, both at most 2**31 in size, so that every product of two of them fits."""
+    """(low, high) of low + high * 2**32, both at most 2**31 in size: a product of two fits 64 bits."""
     high = (numbers >> BITS) + ((numbers >> (BITS - 1)) & 1)
     return numbers - (high << BITS), high
 
 
-def sum_digits(digits: Ints, codes: Ints, size: int) -> Ints:
-    """Sums by group of carried digits or counts; exact below 2**31 rows."""
-    return _add_at(digits, codes, size)
-
-
-def _add_at(numbers: Ints, codes: Ints, size: int) -> Ints:
+def sums_by_group(numbers: Ints, codes: Ints, size: int) -> Ints:
+    """Plain int64 sums; of counts and of carried digits they are exact below 2**31 rows."""
     total = np.zeros(size, np.int64)
     np.add.at(total, codes, numbers)
     return total
@@ -184,7 +138,10 @@ def _sum_float_products(left: Floats, right: Floats, codes: Ints, size: int) -> 
 def _sum_blocks(
     columns: list[Floats], codes: Ints, size: int, terms: Callable[..., list[Floats]], power: int = 1
 ) -> Limbs:
-    """Sum terms(*columns), of degree *power* in each, in blocks that stay in the cache yet are long beside the number of groups."""
+    """Sum terms(*columns), of degree *power* in each.
+
+    In blocks that stay in the cache, and are long compared with the number of groups.
+    """
     total: Limbs = {}
     step = min(max(_BLOCK, 4 * size), ROWS)
     for start in range(0, len(codes), step):
@@ -197,7 +154,10 @@ def _sum_blocks(
 
 
 def _ranges(columns: list[Floats]) -> list[tuple[list[Floats], Ints | None, int]]:
-    """The columns with huge and tiny numbers scaled to an ordinary size: (columns, their rows or None for all, grid shift of their product)."""
+    """The columns with huge and tiny numbers scaled to an ordinary size.
+
+    Each range is (columns, their rows or None for all, grid shift of the product of the columns).
+    """
     shifts = [_shifts(numbers) for numbers in columns]
     if all(shift is None for shift in shifts):
         return [(columns, None, 0)]
@@ -209,7 +169,7 @@ def _ranges(columns: list[Floats]) -> list[tuple[list[Floats], Ints | None, int]
 
 
 def _shifts(numbers: Floats) -> Ints | None:
-    """By how many grid indexes each number is to be scaled down; None where that is zero for all."""
+    """By how many grid indexes each number must be scaled down; None where that is zero for all."""
     sizes = np.abs(numbers)
     huge, tiny = sizes > HUGE, sizes < TINY
     if not huge.any() and not (tiny.any() and numbers[tiny].any()):
@@ -217,43 +177,25 @@ def _shifts(numbers: Floats) -> Ints | None:
     return SHIFT * (huge.astype(np.int64) - (tiny & (sizes > 0.0)))
 
 
-def two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """The rounded sum and its exact error (Knuth)."""
-    total = a + b
-    shadow = total - a
-    return total, (a - (total - shadow)) + (b - shadow)
-
-
-def two_product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """The rounded product and its exact error, for products within [2**-960, 2**960] (Dekker, Veltkamp)."""
-    product = a * b
-    a_high, a_low = _split(a)
-    b_high, b_low = (a_high, a_low) if a is b else _split(b)
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
-
-
-def _split(a: Floats) -> tuple[Floats, Floats]:
-    scaled = 134217729.0 * a
-    high = scaled - (scaled - a)
-    return high, a - high
-
-
 def _slices(terms: list[Floats], codes: Ints, size: int) -> Limbs:
-    """Sums by group of all *terms*, arrays of equal length and at most ROWS long: slice after slice until nothing is left."""
+    """Sums by group of all *terms*, arrays of equal length and at most ROWS long, not carried.
+
+    Takes slice after slice until nothing is left.
+    """
     total: Limbs = {}
     for term in terms:
         rest, rows, top = term, codes, _top(term)
-        bits = min(_EXACT - (len(term) - 1).bit_length(), _WIDEST)
+        bits = min(_DOUBLE_BITS - (len(term) - 1).bit_length(), _WIDEST_SLICE)
         left = np.count_nonzero(rest != 0.0)
         while left:
-            unit = max(top - bits, _LEAST)
+            unit = max(top - bits, _LEAST_EXPONENT)
             sigma = 1.5 * 2.0 ** (unit + 52)
             cut = rest + sigma
             cut -= sigma
             rest = rest - cut
             total = add(total, _digits(np.bincount(rows, cut, size), unit))
             left = np.count_nonzero(rest != 0.0)
-            top = unit - 1  # of what a cut leaves
+            top = unit - 1  # of the rest after a cut
             if left and 4 * left < len(rest):
                 some = np.flatnonzero(rest)
                 rest, rows = rest[some], rows[some]
@@ -262,16 +204,16 @@ def _slices(terms: list[Floats], codes: Ints, size: int) -> Limbs:
 
 
 def _top(numbers: Floats) -> int:
-    """The least e with every number at most 2**e in size."""
+    """The least e for which every number is at most 2**e in size."""
     return math.frexp(max(float(numbers.max()), -float(numbers.min())))[1] if len(numbers) else 0
 
 
 def _digits(sums: NDArray[Any], unit: int) -> Limbs:
-    """Sums of at most 2**53 multiples of 2**unit as digits.
+    """Sums, each a multiple of 2**unit that a double holds exactly, as digits.
 
-    `ldexp` is slow and needed only where the power itself is no double.
+    `ldexp` is slow, and needed only where the power itself is no double.
     """
     j, shift = divmod(unit, BITS)
     whole: Ints = (sums * 2.0**-unit if unit > -1000 else np.ldexp(sums, -unit)).astype(np.int64)
-    over = (whole + (_HALF >> shift)) >> (BITS - shift)
+    over = (whole + (HALF >> shift)) >> (BITS - shift)
     return {j: (whole - (over << (BITS - shift))) << shift, j + 1: over}

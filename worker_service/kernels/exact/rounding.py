@@ -1,32 +1,41 @@
-"""From exact limbs to doubles with ONE correct rounding (to nearest, ties to even): sums, quotients and square roots of quotients.
+"""From exact limbs to doubles with one correct rounding: to nearest, ties to even.
 
-Sums are rounded without a doubt in three floating-point steps. Quotients are computed in double-double
-arithmetic with a proven error; where that error could change the last bit (Ziv's test) the group is computed
-again with Python's integers, whose true division rounds correctly.
+Theory of operation. A sum is rounded without doubt: its leading digits are added so that only the last
+addition rounds (`rounded`). A quotient, or the root of one, is computed in double-double arithmetic, to a
+relative error below 2**-76, which is proven. Nearly always every number within that error rounds to the same
+double; this is Ziv's test. Where not, the group is computed again with Python's integers, whose true division
+rounds correctly.
+
+Source of the test: A. Ziv, "Fast evaluation of elementary mathematical functions with correctly rounded last
+bit", 1991.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
 
 import numpy as np
 
-from worker_service.kernels.arrays import Floats, Ints, Mask
-from worker_service.kernels.exact import BITS, Limbs, two_product, two_sum
+from worker_service.arrow import Floats, Ints, Mask
+from worker_service.kernels.exact.double_double import (
+    DoubleDouble,
+    divided,
+    multiplied,
+    square_root,
+    two_sum,
+)
+from worker_service.kernels.exact.limbs import BITS, Limbs, exact_integer
 
 _DOUBT = 2.0**-76
-"""More than the relative error of a quotient: 2**-84 from dropped digits, 2**-100 from double-double arithmetic."""
-Double: TypeAlias = tuple[Floats, Floats]
-"""A doubled double: high + low, where low is at most half a unit in the last place of high."""
+"""More than the relative error of a quotient: 2**-84 of dropped digits and 2**-100 of the arithmetic."""
 _SMALLEST = -1021
-"""Below this exponent results may be subnormal, where scaling at the end would round a second time."""
+"""Results of a smaller exponent may be subnormal, where scaling at the end would round a second time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Denominator:
-    """high + low, one a group, is the denominator to 2**-100; exact(group) is the very integer."""
+    """One a group: high + low to a relative error of 2**-100, and exact(group) as an integer."""
 
     high: Floats
     low: Floats
@@ -38,7 +47,7 @@ def denominator(counts: Sequence[Ints], factor: int = 1) -> Denominator:
     size = len(counts[0])
     value = (np.full(size, float(factor)), np.full(size, float(factor - int(float(factor)))))
     for count in counts:
-        value = _times(value, (count.astype(np.float64), np.zeros(size)))
+        value = multiplied(value, (count.astype(np.float64), np.zeros(size)))
     return Denominator(*value, lambda group: math.prod(int(count[group]) for count in counts) * factor)
 
 
@@ -57,23 +66,23 @@ def rounded(limbs: Limbs, size: int) -> Floats:
 def quotient(limbs: Limbs, by: Denominator) -> Floats:
     """The nearest double to each carried sum divided by *by*."""
     value, bottom = _leading(limbs, len(by.high))
-    result, sure = _settle(_over(value, (by.high, by.low)))
+    result, sure = _settle(divided(value, (by.high, by.low)))
     return _scaled(result, sure, BITS * bottom, lambda group: _exact_quotient(limbs, by, group))
 
 
 def root_of_quotient(limbs: Limbs, by: Denominator) -> Floats:
     """The nearest double to the square root of each carried sum, none of them negative, divided by *by*."""
     value, bottom = _leading(limbs, len(by.high))
-    result, sure = _settle(_root(_over(value, (by.high, by.low))))
+    result, sure = _settle(square_root(divided(value, (by.high, by.low))))
     return _scaled(result, sure, BITS // 2 * bottom, lambda group: _exact_root(_ratio(limbs, by, group)))
 
 
 def correlation(covariance: Limbs, left: Limbs, right: Limbs, size: int) -> Floats:
     """The nearest double to covariance / sqrt(left * right), carried sums; 0 where one of those is 0."""
     (c, i), (v, j), (w, k) = (_leading(limbs, size) for limbs in (covariance, left, right))
-    by = _times(v, w)
+    by = multiplied(v, w)
     varies, sign = by[0] > 0.0, np.sign(c[0])
-    high, low = _root(_over(_times(c, c), (np.where(varies, by[0], 1.0), by[1])))
+    high, low = square_root(divided(multiplied(c, c), (np.where(varies, by[0], 1.0), by[1])))
     result, sure = _settle((varies * sign * high, varies * sign * low))
     return _scaled(
         result,
@@ -83,27 +92,21 @@ def correlation(covariance: Limbs, left: Limbs, right: Limbs, size: int) -> Floa
     )
 
 
-def integer(limbs: Limbs, group: int) -> tuple[int, int]:
-    """(n, j): the sum of *group* is exactly n * 2**(32 * j), with j at most 0."""
-    bottom = min([*limbs, 0])
-    return sum(int(digits[group]) << (BITS * (j - bottom)) for j, digits in limbs.items()), bottom
-
-
 def _window(limbs: Limbs, size: int, width: int) -> tuple[list[Floats], Ints]:
-    """Each sum's *width* digits from its leading one down, then the sign of all that follows.
+    """Each sum's *width* digits from its leading one down and the sign of all that follows, as doubles.
 
-    And the grid index of the last of them.
+    Second comes the grid index of the last of these digits.
     """
-    places = sorted(limbs, reverse=True)
-    top = np.full(size, places[0] if places else 0, np.int64)
+    indexes = sorted(limbs, reverse=True)
+    top = np.full(size, indexes[0] if indexes else 0, np.int64)
     unseen = np.ones(size, np.bool_)
-    for j in places:
+    for j in indexes:
         top[unseen] = j
         unseen &= limbs[j] == 0
     bottom = top - (width - 1)
     window = [np.zeros(size) for _ in range(width)]
     rest = np.zeros(size)
-    for j in reversed(places):
+    for j in reversed(indexes):
         for k in range(width):
             np.copyto(window[k], limbs[j], where=top - k == j, casting="same_kind")
         below = (bottom > j) & (limbs[j] != 0)
@@ -111,33 +114,15 @@ def _window(limbs: Limbs, size: int, width: int) -> tuple[list[Floats], Ints]:
     return [*window, rest], bottom
 
 
-def _leading(limbs: Limbs, size: int) -> tuple[Double, Ints]:
-    """The sums as doubled doubles times 2**(32 * index), to a relative error of 2**-84."""
+def _leading(limbs: Limbs, size: int) -> tuple[DoubleDouble, Ints]:
+    """(value, index): the sums are value * 2**(32 * index), to a relative error of 2**-84."""
     (a, b, c, d, _), bottom = _window(limbs, size, 4)
     high, low = two_sum(a * 2.0**96, b * 2.0**64)
     return two_sum(high, (low + c * 2.0**32) + d), bottom
 
 
-def _times(left: Double, right: Double) -> Double:
-    product, error = two_product(left[0], right[0])
-    return two_sum(product, error + (left[0] * right[1] + left[1] * right[0]))
-
-
-def _over(value: Double, by: Double) -> Double:
-    first = value[0] / by[0]
-    product, error = two_product(first, by[0])
-    return two_sum(first, ((((value[0] - product) - error) + value[1]) - first * by[1]) / by[0])
-
-
-def _root(value: Double) -> Double:
-    root = np.sqrt(value[0])
-    square, error = two_product(root, root)
-    rest = ((value[0] - square) - error) + value[1]
-    return root, np.divide(rest, 2.0 * root, out=np.zeros_like(root), where=root != 0.0)
-
-
-def _settle(value: Double) -> tuple[Floats, Mask]:
-    """The value rounded, and whether it is sure: both ends of the interval of doubt round to the same double."""
+def _settle(value: DoubleDouble) -> tuple[Floats, Mask]:
+    """The value rounded, and whether that is sure: both ends of the interval of error round to one double."""
     high, low = value
     doubt = np.abs(high) * _DOUBT
     result = high + (low - doubt)
@@ -145,7 +130,7 @@ def _settle(value: Double) -> tuple[Floats, Mask]:
 
 
 def _scaled(result: Floats, sure: Mask, exponent: Ints, exactly: Callable[[int], float]) -> Floats:
-    """Result * 2**exponent where it is sure and no subnormal, else computed exactly."""
+    """Result * 2**exponent where it is sure and not subnormal; elsewhere computed exactly."""
     sure = sure & ((result == 0.0) | (np.frexp(result)[1] + exponent > _SMALLEST))
     with np.errstate(over="ignore", under="ignore"):
         scaled = np.ldexp(result, exponent) + 0.0
@@ -155,7 +140,7 @@ def _scaled(result: Floats, sure: Mask, exponent: Ints, exactly: Callable[[int],
 
 
 def _exact_quotient(limbs: Limbs, by: Denominator, group: int) -> float:
-    number, bottom = integer(limbs, group)
+    number, bottom = exact_integer(limbs, group)
     try:
         return number / (by.exact(group) << (-BITS * bottom))
     except OverflowError:
@@ -163,18 +148,18 @@ def _exact_quotient(limbs: Limbs, by: Denominator, group: int) -> float:
 
 
 def _ratio(limbs: Limbs, by: Denominator, group: int) -> Fraction:
-    number, bottom = integer(limbs, group)
+    number, bottom = exact_integer(limbs, group)
     return Fraction(number, by.exact(group) << (-BITS * bottom))
 
 
 def _exact_correlation(covariance: Limbs, left: Limbs, right: Limbs, group: int) -> float:
-    (c, i), (v, j), (w, k) = (integer(limbs, group) for limbs in (covariance, left, right))
+    (c, i), (v, j), (w, k) = (exact_integer(limbs, group) for limbs in (covariance, left, right))
     ratio = Fraction(c * c, v * w) * Fraction(2) ** (BITS * (2 * i - j - k))
     return math.copysign(_exact_root(ratio), c)
 
 
 def _exact_root(ratio: Fraction) -> float:
-    """The root to 64 bits or more, the last of them set if anything is left, then rounded once."""
+    """The root of *ratio*, rounded once: from 64 bits or more, the last of them set if anything is left."""
     shift = max(0, 130 - ratio.numerator.bit_length() + ratio.denominator.bit_length() + 1) // 2
     whole, left = divmod(ratio.numerator << (2 * shift), ratio.denominator)
     root = math.isqrt(whole)

@@ -1,40 +1,56 @@
-"""The exact sums that moments are made of, as states (see `exact`)."""
+"""States of power sums: the count, and the exact sums of values and of products of two values.
+
+A sum is kept as limbs (see `exact.limbs`), one int32 column for each grid index. NaN and infinities have no
+limbs: how many of them there are is counted in columns of their own.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 
-from worker_service.kernels.arrays import Array, Floats, Mask, is_wide, raw, words
-from worker_service.kernels.declaration import Columns, Rows, State
-from worker_service.kernels.exact import (
-    Limbs,
+from worker_service.arrow import Array, Floats, Ints, Mask, int128_words, is_wide, numbers_of
+from worker_service.kernels.aggregates.declaration import Columns, Combined, Rows, State
+from worker_service.kernels.exact.limbs import Limbs, carry
+from worker_service.kernels.exact.summation import (
     Parts,
-    carry,
     factors,
     quarters,
-    sum_digits,
     sum_parts,
     sum_products,
+    sums_by_group,
 )
 from worker_service.kernels.grouping import Groups
 
 SPECIAL: dict[str, Callable[[Floats], Mask]] = {"nan": np.isnan, "pinf": np.isposinf, "ninf": np.isneginf}
-"""Counted apart from the limbs, under these suffixes."""
+"""Suffix of a count beside the limbs -> which values it counts."""
 _DIGITS = {"<j>": "int32"}
 
 
+def _count(rows: Rows) -> Columns:
+    return {"": pa.array(rows.groups.counts)}
+
+
+def _add_counts(columns: Columns, groups: Groups) -> Columns:
+    return {"": pa.array(sums_by_group(numbers_of(columns[""]), groups.codes, groups.size))}
+
+
+def counts_of(combined: Combined) -> Ints:
+    counts: Ints = numbers_of(combined.column(COUNT))
+    return counts
+
+
 def limbs_of(columns: Columns) -> Limbs:
-    return {int(suffix): raw(column) for suffix, column in columns.items() if suffix not in SPECIAL}
+    return {int(suffix): numbers_of(column) for suffix, column in columns.items() if suffix not in SPECIAL}
 
 
-def of_special(columns: Columns, size: int, name: str) -> Mask:
-    """Where a value of the kind *name* went into the sum."""
-    return raw(columns[name]) > 0 if name in columns else np.zeros(size, np.bool_)
+def has_special(columns: Columns, size: int, name: str) -> Mask:
+    """Which groups have a value of the kind *name* in SPECIAL in their sum."""
+    return numbers_of(columns[name]) > 0 if name in columns else np.zeros(size, np.bool_)
 
 
 def _sums(rows: Rows, at: int) -> Columns:
-    """The sum of one input's finite values, and how many of the others there are."""
+    """The sum of one input's finite values, and how many there are of each kind in SPECIAL."""
     parts, codes, size = parts_of(rows.values[at]), rows.groups.codes, rows.groups.size
     finite = _finite(parts)
     if finite is None:
@@ -56,11 +72,12 @@ def _products(rows: Rows, left: int, right: int) -> Columns:
 
 
 def parts_of(values: Array) -> Parts:
-    return quarters(*words(values)) if is_wide(values) else {0: raw(values)}
+    """The scaled integers of decimals; other numbers as they are."""
+    return quarters(*int128_words(values)) if is_wide(values) else {0: numbers_of(values)}
 
 
 def _small(parts: Parts) -> Parts:
-    """Parts that may be multiplied; those of doubles and of long decimals may as they are."""
+    """Parts that may be multiplied; those of doubles and of wide decimals may as they are."""
     return (
         factors(parts[0].astype(np.int64, copy=False))
         if set(parts) == {0} and parts[0].dtype.kind == "i"
@@ -69,7 +86,7 @@ def _small(parts: Parts) -> Parts:
 
 
 def _finite(parts: Parts) -> Mask | None:
-    """Where a number is; None when that is everywhere."""
+    """Which values are finite; None when all are."""
     numbers = parts.get(0)
     if (
         numbers is None
@@ -91,7 +108,8 @@ def _columns(limbs: Limbs) -> Columns:
 
 def _add_sums(columns: Columns, groups: Groups) -> Columns:
     totals = {
-        suffix: sum_digits(raw(column), groups.codes, groups.size) for suffix, column in columns.items()
+        suffix: sums_by_group(numbers_of(column), groups.codes, groups.size)
+        for suffix, column in columns.items()
     }
     special = {suffix: pa.array(total) for suffix, total in totals.items() if suffix in SPECIAL}
     return {
@@ -117,5 +135,6 @@ def _product(name: str, left: int, right: int) -> State:
     )
 
 
+COUNT = State(name="n", columns={"": "int64"}, identity=0, partial=_count, combine=_add_counts)
 SUM, SQUARES = _sum("s", 0), _product("q", 0, 0)
 SECOND_SUM, SECOND_SQUARES, CROSS = _sum("s2", 1), _product("q2", 1, 1), _product("p", 0, 1)

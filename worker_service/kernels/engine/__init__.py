@@ -1,0 +1,1 @@
+"""Rows to states, states to fewer states, states to result rows: for any list of aggregates."""

@@ -1,0 +1,89 @@
+"""The second step of an aggregation: the states of many frames or chunks to fewer, each group once."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from shared.errors import GroupLimitExceeded, StateTooLarge
+from shared.spec.query import Query
+from worker_service.arrow import as_array, numbers_of
+from worker_service.kernels.aggregates.table import shared_states
+from worker_service.kernels.engine.partial import no_states
+from worker_service.kernels.engine.states import (
+    key_columns,
+    keys_of,
+    named_columns,
+    size_of,
+    state_columns,
+)
+from worker_service.kernels.exact.summation import sums_by_group
+from worker_service.kernels.grouping import group
+
+PENDING_GROUPS = 1 << 18
+
+
+def combine(states: Sequence[pa.Table], query: Query) -> pa.Table:
+    """The states of all groups of *states*, each group once; of no table, those of an empty dataset.
+
+    Associative and commutative, up to the order of rows and the presence of columns that are zero everywhere.
+    Raises GroupLimitExceeded, and StateTooLarge where the values that growing states keep take more than the
+    query's max_state_bytes.
+    """
+    table = pa.concat_tables(states or [no_states(query)], promote_options="default")
+    keys = keys_of(table, query)
+    groups = group(keys, table.num_rows)
+    if groups.size > query.max_groups:
+        raise GroupLimitExceeded(
+            f"there are more than {query.max_groups} groups; "
+            "raise limits.max_groups or group by fewer columns"
+        )
+    rows = sums_by_group(numbers_of(as_array(table["rows"])), groups.codes, groups.size)
+    columns = key_columns(keys, groups) | {"rows": pa.array(rows)}
+    for shared in shared_states(query).values():
+        for state in shared.states:
+            combined = state.combine(state_columns(table, shared, state), groups)
+            columns |= named_columns(shared, state, combined)
+    result = pa.table(columns)
+    _check_size(result, query.max_state_bytes)
+    return result
+
+
+def _check_size(states: pa.Table, most: int) -> None:
+    kept: int = sum(column.nbytes for column in states.columns if pa.types.is_list(column.type))
+    if kept > most:
+        raise StateTooLarge(
+            f"the distinct values of some groups take {kept:,} bytes, and {most:,} may be held at once: "
+            "the lesser of limits.max_state_bytes and a sixteenth of GRISTMILL_SLOT_MEMORY_BYTES. "
+            "Raise it, group by more columns, or round the values of median, quantile, mode and nunique"
+        )
+
+
+class PendingStates:
+    """States that wait to be combined, so that few combinations do the work of many.
+
+    They are combined once there are more than *limit* groups and *factor* times as many as there were after
+    the last combination; a group counts once for each of its states. `size` is at least the number of groups,
+    and of the values that are kept of them.
+    """
+
+    def __init__(self, query: Query, limit: int = PENDING_GROUPS, factor: float = 3.0) -> None:
+        self._query, self._least, self._factor = query, limit, factor
+        self._limit = limit
+        self._states: list[pa.Table] = []
+        self.size = 0
+
+    def add(self, states: pa.Table) -> None:
+        self._states.append(states)
+        self.size += size_of(states)
+        if self.size > self._limit:
+            self.combined()
+            self._limit = max(int(self._factor * self.size), self._least)
+
+    def combined(self) -> pa.Table:
+        """The states of all groups so far; more may follow."""
+        self._states = [combine(self._states, self._query)]
+        self.size = size_of(self._states[0])
+        return self._states[0]
+
+    def clear(self) -> None:
+        self._states, self._limit, self.size = [], self._least, 0

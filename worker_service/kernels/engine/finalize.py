@@ -1,0 +1,81 @@
+"""The last step of an aggregation: combined states to result rows, in the one order that every run gives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.errors import ValueOutOfRange
+from shared.spec.query import Query
+from worker_service.arrow import Array, Ints, as_array, is_string, string_bytes
+from worker_service.kernels.aggregates.declaration import Combined
+from worker_service.kernels.aggregates.table import KERNELS, shared_states
+from worker_service.kernels.engine.digest import bucket_digests
+from worker_service.kernels.engine.states import keys_of, state_columns
+from worker_service.kernels.hashing import buckets
+
+_NUMBER_BITS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Finalized:
+    """The result's columns, keys first, one row a group.
+
+    Rows are ordered by bucket, then by keys, ascending: strings by their UTF-8 bytes, NaN after numbers, null
+    last. *ids* are bucket << 40 | number in the bucket, from 1. *buckets* are the SHA-256 of the canonical
+    rows of each bucket that has rows. *widened* names the columns that are decimal(38,0) here because an
+    integer sum does not fit 64 bits.
+    """
+
+    table: pa.Table
+    ids: Ints
+    buckets: dict[int, bytes]
+    widened: list[str]
+
+
+def finalize(states: pa.Table, query: Query) -> Finalized:
+    """The results of combined *states*. Raises ValueOutOfRange for a string that Postgres cannot store."""
+    keys = keys_of(states, query)
+    found = buckets(keys, states.num_rows)
+    order = _order(found, keys)
+    columns = {key.name: column for key, column in zip(query.keys, keys, strict=True)}
+    table = pa.table(
+        {name: column.take(order) for name, column in (columns | _results(states, query)).items()}
+    )
+    for name in table.column_names:
+        _check_storable(name, as_array(table[name]))
+    found = found[np.asarray(order)]
+    firsts = np.searchsorted(found, found, "left")
+    ids = (found << _NUMBER_BITS) | (np.arange(len(found)) - firsts + 1)
+    widened = [a.name for a in query.aggregates if a.may_widen and pa.types.is_decimal(table[a.name].type)]
+    return Finalized(table, ids, bucket_digests(table, found), widened)
+
+
+def _results(states: pa.Table, query: Query) -> dict[str, Array]:
+    """The result column of each aggregate, by its name, in the order of *states*."""
+    rows, shared = as_array(states["rows"]), shared_states(query)
+    results: dict[str, Array] = {}
+    for aggregate in query.aggregates:
+        kernel, columns = KERNELS[aggregate.fn], {}
+        if aggregate.columns:
+            inputs = shared[aggregate.columns]
+            columns = {state: state_columns(states, inputs, state) for state in kernel.states(aggregate)}
+        results[aggregate.name] = kernel.finalize(Combined(aggregate, query.semantics, rows, columns))
+    return results
+
+
+def _order(found: Ints, keys: Sequence[Array]) -> "pa.UInt64Array":
+    table = pa.table({"bucket": found} | {str(i): key for i, key in enumerate(keys)})
+    return pc.sort_indices(table, [(name, "ascending", "at_end") for name in table.column_names])
+
+
+def _check_storable(name: str, column: Array) -> None:
+    column = column.flatten() if pa.types.is_list(column.type) else column
+    if is_string(column):
+        offsets, data = string_bytes(column)
+        if (data[offsets[0] : offsets[-1]] == 0).any():
+            raise ValueOutOfRange(
+                f"a value of {name!r} holds the character NUL, which Postgres cannot store in a text"
+            )
