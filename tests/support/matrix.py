@@ -1,7 +1,7 @@
 """docs/fault-matrix.md: the tests that carry the number of a row, and the count of its faults in the soak.
 
-A function carries a row when a comment `# fault matrix: 3, 17` stands above it. The functions of tests/soak are
-kinds of fault; every other one is a test.
+A function carries a row when a comment `# fault matrix: 3, 17` stands above it. The functions of tests/soak
+are kinds of fault; every other one is a test.
 """
 
 import re
@@ -56,7 +56,7 @@ def notes(page: str) -> dict[int, str]:
 
 
 def rendered(page: str, injected: dict[str, int] | None = None) -> str:
-    """The page with its tests brought up to date; with new counts if *injected* has them, by kind of fault."""
+    """The page with its tests brought up to date, and with the counts of *injected*, by kind of fault."""
     known = carried()
 
     def row(found: re.Match[str]) -> str:
