@@ -31,9 +31,9 @@ from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
 from shared.doorbell import Doorbell, redis_pool
 from shared.errors import StorageUnavailable, TooManyExports
+from shared.loops import Service, end, forever
 from shared.settings import Settings
 from shared.storage.uploads import UploadFiles
-from shared.tasks import end, forever
 
 END_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
@@ -86,7 +86,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         )
         app[RESULTS] = ResultService(jobs, versions, RowStore(pool, streams), pages=pages, exports=exports)
         app[RECEIPTS] = ReceiptService(ReceiptStore(pool))
-        loops = forever("nudger", nudger.run), forever("lookout", app[JOBS].lookout.run)
+        loops = (forever(Service("nudger", nudger.run)), forever(Service("lookout", app[JOBS].lookout.run)))
         for work in (_tidy(files), readiness.announce(), *loops):
             closing.push_async_callback(_ended, asyncio.create_task(work))
         yield

@@ -72,7 +72,14 @@ class Tenants:
         parsed = parse_spec(msgspec.json.encode(spec))
         body, known = (
             msgspec.json.decode(canonical_json(parsed)),
-            {"idempotency_key": None, "labels": {}, "result_name": None},
+            {
+                "idempotency_key": None,
+                "labels": {},
+                "result_name": None,
+                "kept_versions": 1,
+                "uploads": [],
+                "deadline": None,
+            },
         )
         job, _ = await self.jobs.submit(
             tenant, body, "sha256:0", priority=priority, state_version=STATE_VERSION, **known
@@ -95,7 +102,7 @@ async def one_job(stack: Stack, chunks: int) -> float:
     """Seconds from the first chunk's lease to the last one's commit."""
     tenants = Tenants(stack)
     job = await tenants.submit("default", no_kernel.spec(stack.write(f"units-{chunks}", b"k" * chunks)))
-    await tenants.doorbell.nudge()
+    await tenants.doorbell.request_dispatch()
     await tenants.ended("SELECT finished_at IS NOT NULL FROM gristmill.jobs WHERE id = $1", job)
     span = await tenants.value(
         "SELECT max(finished_at) - min(leased_at) FROM gristmill.units WHERE job_id = $1 AND kind = 'chunk'",
@@ -111,7 +118,7 @@ async def small_jobs(stack: Stack, count: int) -> float:
     for _ in range(count):
         await tenants.submit("default", spec)
     start = time.perf_counter()
-    await tenants.doorbell.nudge()
+    await tenants.doorbell.request_dispatch()
     await tenants.ended("SELECT NOT EXISTS (SELECT FROM gristmill.jobs WHERE finished_at IS NULL)")
     await tenants.close()
     return time.perf_counter() - start
@@ -145,7 +152,7 @@ async def start_delays(stack: Stack, tenants: Tenants, visits: int) -> list[floa
     spec, delays = no_kernel.spec(stack.write("visit", b"k")), []
     for _ in range(visits):
         job = await tenants.submit("visitor", spec)
-        await tenants.doorbell.nudge()
+        await tenants.doorbell.request_dispatch()
         await tenants.ended("SELECT finished_at IS NOT NULL FROM gristmill.jobs WHERE id = $1", job)
         delay = await tenants.value("SELECT started_at - created_at FROM gristmill.jobs WHERE id = $1", job)
         delays.append(delay.total_seconds())
@@ -165,7 +172,7 @@ async def flood(stack: Stack, size: Size) -> None:
         "INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version) SELECT id, 'plan', 0, 1, 1 FROM made",
         *(template, size.flood),
     )
-    await tenants.doorbell.nudge()
+    await tenants.doorbell.request_dispatch()
     await tenants.ended("SELECT count(*) > 4 FROM gristmill.units WHERE kind = 'chunk' AND state = 'done'")
     delays = await start_delays(stack, tenants, size.visits)
     p95 = await tenants.value(

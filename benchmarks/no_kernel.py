@@ -7,22 +7,40 @@ a job of n chunks.
 """
 
 import asyncio
-import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from msgspec import Raw
 
 from shared import log
+from shared.core.plan import ChunkPayload, DatasetFile, Extent, MergeStats, Plan, PlannedColumn
+from shared.core.row_counts import RowCounts
 from shared.settings import Settings
-from worker_service.child import wire
-from worker_service.executor import Answer, Child, Executor
+from shared.storage.sources import Location
+from worker_service.executors.processes.channel import MemoryFile
+from worker_service.executors.protocol import Answer, Blob, Child
+from worker_service.messages import (
+    ChunkResult,
+    ChunkTask,
+    MergeResult,
+    MergeTask,
+    PartialHeader,
+    PlannedChunk,
+    PlanResult,
+    PlanTask,
+    R,
+    Result,
+    Task,
+    encode,
+)
 from worker_service.worker import run
 
 RUN_BY = ("control_plane", "worker_processes")
-PIECE = bytes(200)
+PARTIAL = bytes(200)
 
 
 def spec(uri: str) -> dict[str, Any]:
@@ -35,91 +53,85 @@ def spec(uri: str) -> dict[str, Any]:
     }
 
 
-class NoChild(Child):
-    """Sleeps instead of computing, and answers what its parent wants to hear."""
+class NoChild:
+    """A `Child` that sleeps instead of computing, and answers what its parent wants to hear."""
+
+    alive = True
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    @property
-    def alive(self) -> bool:
-        return True
-
-    @property
-    def pid(self) -> int:
-        return os.getpid()
+    @contextmanager
+    def attachment(self) -> Iterator[MemoryFile]:
+        file = MemoryFile.create("attachment")
+        try:
+            yield file
+        finally:
+            file.close()
 
     @asynccontextmanager
     async def run(
-        self, request: dict[str, Any], files: list[int], allowed: timedelta
-    ) -> AsyncIterator[Answer]:
-        if self._seconds and request["task"] == "chunk":
+        self,
+        task: Task[R],
+        allowed: timedelta,
+        attachment: Blob | None = None,  # noqa: ARG002
+    ) -> AsyncIterator[Answer[R]]:
+        if self._seconds and isinstance(task, ChunkTask):
             async with asyncio.timeout(allowed.total_seconds()):
                 await asyncio.sleep(self._seconds)
-        answered = wire.memory_file("answer")
-        try:
-            header, body = ANSWERS[request["task"]](request, files)
-            wire.write_answer(answered, header, body)
-            yield Answer(*_opened(answered))
-        finally:
-            os.close(answered)
+        with self.attachment() as body:
+            yield Answer(cast("R", _result(task, body)), body)
 
-    async def stop(self) -> None:
-        """There is no process."""
+    def preempt(self) -> bool:
+        return False
 
 
-class NoKernel(Executor):
-    """Slots without processes; *seconds* is how long a chunk takes."""
+class NoKernel:
+    """An `Executor` of slots without processes; *seconds* is how long a chunk takes."""
 
-    def __init__(self, slots: int, seconds: float = 0.0) -> None:
-        super().__init__(slots, 0)
+    ready: int
+    rights: dict[str, str] = {}  # noqa: RUF012
+
+    def __init__(self, slots: int, seconds: float) -> None:
+        self.slots = self.ready = slots
+        self.child_ready = asyncio.Event()
         self._child = NoChild(seconds)
 
     async def start(self) -> None:
-        """Nothing to start."""
-
-    @property
-    def ready(self) -> int:
-        return self.slots
+        """Nothing has to start."""
 
     @asynccontextmanager
     async def child(self) -> AsyncIterator[Child]:
         yield self._child
 
+    async def maintain(self) -> None:
+        """Nothing can break."""
 
-def _opened(answered: int) -> tuple[dict[str, Any], int, int]:
-    header, offset = wire.read_header(answered)
-    return header, answered, offset
-
-
-def _plan(request: dict[str, Any], _: list[int]) -> tuple[dict[str, Any], list[bytes]]:
-    uri, root, below = request["locations"][0]
-    file = Path(root, below).stat()
-    named = {
-        "uri": uri,
-        "root": root,
-        "below": below,
-        "size": file.st_size,
-        "mtime_ns": file.st_mtime_ns,
-        "inode": file.st_ino,
-    }
-    chunks = [{"extents": [[0, start, start + 1, 0]], "bytes": 1} for start in range(file.st_size)]
-    schema = [{"name": "k", "type": "string", "declared": False}]
-    found = {"files": [named], "bytes": file.st_size, "warnings": [], "format": "csv"}
-    return {**found, "schema": schema, "chunks": chunks, "guessed": False}, []
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
-def _chunk(_: dict[str, Any], __: list[int]) -> tuple[dict[str, Any], list[bytes]]:
-    return {"rows_read": 1, "rows_aggregated": 1, "rows_dropped": 0, "pieces": [[0, 1023, 1, len(PIECE)]]}, [
-        PIECE
-    ]
+def _result(task: Task[R], body: MemoryFile) -> Result:
+    match task:
+        case PlanTask():
+            return _plan(task.locations[0])
+        case ChunkTask():
+            body.write(PARTIAL)
+            return ChunkResult(RowCounts(read=1, aggregated=1), (PartialHeader(0, 1023, 1, len(PARTIAL)),))
+        case MergeTask():
+            return MergeResult(0, len(task.partials), MergeStats())
+    raise TypeError(task)
 
 
-def _merge(request: dict[str, Any], _: list[int]) -> tuple[dict[str, Any], list[bytes]]:
-    return {"rows": 0, "rows_aggregated": len(request["pieces"]), "widened": [], "buckets": {}}, []
-
-
-ANSWERS = {"plan": _plan, "chunk": _chunk, "merge": _merge}
+def _plan(at: Location) -> PlanResult:
+    status = Path(at.root, at.below).stat()
+    file = DatasetFile(
+        uri=at.uri, root=at.root, below=at.below, size=status.st_size, mtime_ns=status.st_mtime_ns
+    )
+    plan = Plan(files=(file,), format="csv", schema=(PlannedColumn("k", "string"),), bytes=status.st_size)
+    extents = (Extent(0, start, start + 1, 0) for start in range(status.st_size))
+    cuts = (PlannedChunk(ChunkPayload((extent,)), 1) for extent in extents)
+    return PlanResult(plan, tuple(Raw(encode(cut)) for cut in cuts))
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""`python -m benchmarks.plain_worker MODULE`: a worker whose child processes run MODULE in the place of the product's."""
+"""`python -m benchmarks.plain_worker MODULE`: a worker whose child processes run MODULE, not the product's."""
 
 import sys
 
 from shared import log
 from shared.settings import Settings
-from worker_service.executor import Executor
+from worker_service.executors.processes.pool import ProcessExecutor
 from worker_service.worker import run
 
 RUN_BY = ("exact_cost",)
@@ -13,7 +13,7 @@ RUN_BY = ("exact_cost",)
 def main() -> None:
     settings = Settings()
     log.configure(settings)
-    run(settings, Executor(settings.slots, settings.slot_memory_bytes, sys.argv[1]))
+    run(settings, ProcessExecutor(settings.slots, settings.slot_memory_bytes, sys.argv[1]))
 
 
 if __name__ == "__main__":

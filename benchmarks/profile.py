@@ -12,7 +12,7 @@ from benchmarks.groupby import SETTINGS, question_spec
 from benchmarks.processes import cpu_seconds
 from benchmarks.stack import run_job, warm_stack
 from tests.support.stack import Stack
-from worker_service.template import child_environment
+from worker_service.executors.processes.template import child_environment
 
 QUESTIONS = ("q1", "q3")
 

@@ -1,34 +1,47 @@
-"""The CPU time of a child by stage.
-
-The three tasks of a job run in this process, with a stopwatch around the functions of each stage.
-"""
+"""CPU seconds of a child by stage: a job's tasks run in this process, with a stopwatch around each stage."""
 
 import functools
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
+
+from shared.storage.sources import Location
 from worker_service import kernels
-from worker_service.child import tasks, wire
+from worker_service.child import tasks
+from worker_service.executors.processes.channel import MemoryFile
 from worker_service.kernels.engine import combine, fold, partial
-from worker_service.readers import csv_read, csv_split, literals, parquet
-from worker_service.units.chunk import PIECE_BYTES
+from worker_service.messages import (
+    Access,
+    AnyTask,
+    AttachedPartial,
+    ByteLimit,
+    ChunkTask,
+    Failed,
+    MergeTask,
+    PlanTask,
+)
+from worker_service.readers import literals
+from worker_service.readers.csv import blocks as csv_blocks
+from worker_service.readers.csv import read as csv_read
+from worker_service.readers.parquet import read as parquet_read
+from worker_service.units.chunk import PARTIAL_BYTES
 
 RUN_BY = ("__main__",)
 STAGES: dict[str, list[tuple[Any, str]]] = {
-    "read the bytes": [(csv_split, "pread")],
+    "read the bytes": [(csv_blocks, "pread")],
     "tokenize CSV": [(csv_read, "tokenized")],
-    "decode Parquet": [(parquet, "read")],
+    "decode Parquet": [(parquet_read, "open_file"), (parquet_read, "decode"), (parquet_read, "typed")],
     "check and convert literals": [(literals, "convert")],
     "group the keys": [(partial, "group"), (combine, "group")],
     "add up the states": [(fold, "partial"), (combine, "combine"), (kernels, "combine")],
-    "encode and decode states": [(tasks, "_pieces"), (kernels, "decode")],
+    "encode and decode states": [(tasks, "_encoded"), (kernels, "decode")],
     "round, order and digest": [(kernels, "finalize")],
     "write the rows for COPY": [(kernels, "to_copy_csv")],
 }
@@ -83,40 +96,44 @@ class Stopwatch:
 
 def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, float]]:
     """CPU seconds of the plan, of all chunks and of all merges of a job over one *file*, by stage."""
-    reach = {"own_folders": [], "hidden": True}
-    place = {"locations": [[f"file://{file}", str(file.parent), file.name]], "max_names": 1, **reach}
-    sizes = {
-        "max_bytes": [1 << 40, "limits.max_bytes"],
-        "chunk_bytes": 32 << 20,
-        "max_chunks": 10_000,
-        "prove": False,
-    }
-    planned, plan = _watched([{"task": "plan", "spec": spec, **place, **sizes}])
-    schema, files = planned[0][0]["schema"], planned[0][0]["files"]
-    chunk = {
-        "task": "chunk",
-        "spec": spec,
-        "schema": schema,
-        "batch_bytes": 8 << 20,
-        "piece_bytes": PIECE_BYTES,
-        **reach,
-    }
-    chunks = [(no, found["extents"]) for no, found in enumerate(planned[0][0]["chunks"])]
-    partial, scan = _watched(
-        [chunk | {"no": no, "extents": extents, "files": files * len(extents)} for no, extents in chunks]
+    text, access = msgspec.Raw(msgspec.json.encode(spec)), Access(own_folders=(), hidden=True)
+    task = PlanTask(
+        spec=text,
+        locations=(Location(f"file://{file}", str(file.parent), file.name),),
+        access=access,
+        max_names=1,
+        max_bytes=ByteLimit(1 << 40, "limits.max_bytes"),
+        chunk_bytes=32 << 20,
+        max_chunks=10_000,
+        prove=False,
     )
-    pieces = wire.memory_file("pieces", b"".join(part for _, body in partial for part in body))
-    listed = [[piece[3], True] for header, _ in partial for piece in header["pieces"]]
-    _, merge = _watched(
-        [{"task": "merge", "spec": spec, "schema": schema, "pieces": listed, "first": 0, "end": 1024}], pieces
-    )
-    os.close(pieces)
+    [(planned, _)], plan = _watched([task])
+    files, schema = planned.plan.files, planned.plan.schema
+    chunks = [
+        ChunkTask(
+            spec=text,
+            no=no,
+            schema=schema,
+            files=files * len(cut.payload.extents),
+            extents=cut.payload.extents,
+            access=access,
+            batch_bytes=8 << 20,
+            partial_bytes=PARTIAL_BYTES,
+        )
+        for no, cut in enumerate(planned.chunks())
+    ]
+    scanned, scan = _watched(chunks)
+    attachment = MemoryFile.create("attachment", b"".join(data for _, body in scanned for data in body))
+    partials = tuple(AttachedPartial(len(data), inside=True) for _, body in scanned for data in body)
+    merge_task = MergeTask(spec=text, schema=schema, partials=partials, first=0, end=1024)
+    _, merge = _watched([merge_task], attachment)
+    attachment.close()
     return {"plan": plan, "chunks": scan, "merges": merge}
 
 
 def _watched(
-    requests: list[dict[str, Any]], *descriptors: int
-) -> tuple[list[tasks.Answer], dict[str, float]]:
+    asked: Sequence[AnyTask], attachment: MemoryFile | None = None
+) -> tuple[list[tuple[Any, list[bytes]]], dict[str, float]]:
     watch = Stopwatch()
     with ExitStack() as stack:
         for name, functions in STAGES.items():
@@ -124,8 +141,8 @@ def _watched(
                 stack.enter_context(
                     patch.object(module, function, watch.timed(name, getattr(module, function)))
                 )
-        answers = [tasks.answer(request, [*descriptors]) for request in requests]
-    problems = [header["problem"] for header, _ in answers if "problem" in header]
+        answers = [tasks.run(task, attachment) for task in asked]
+    problems = [outcome.problem for outcome, _ in answers if isinstance(outcome, Failed)]
     assert not problems, problems
     return answers, watch.finish()
 

@@ -1,8 +1,11 @@
-"""The doorbell: arq messages that say "there may be work". Losing, doubling or forging one costs nothing but time.
+"""The doorbell: arq messages that say "there may be work".
 
-Redis keys: `gristmill:queue` (arq's sorted set of message ids; a worker takes ids off it, so that it holds
-nothing in progress and wakes one worker a message), `arq:job:u<unit>.<ring>` (arq's message),
-`gristmill:nudge` ("look for due units"; taken by one worker) and `gristmill:turn` (a dispatcher is at it).
+To lose, double or forge one costs nothing but time. The keys in Redis:
+- `gristmill:queue`: arq's sorted set of message ids. A worker takes ids off it, so that it holds nothing in
+  progress, and a message wakes one worker.
+- `arq:job:u<unit>.<ring>`: arq's message.
+- `gristmill:nudge`: a request to look for due units, which one worker takes.
+- `gristmill:turn`: a dispatcher is at work. It expires with the dispatcher's turn.
 """
 
 import asyncio
@@ -27,17 +30,23 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from shared.fault_points import reached
 
 QUEUE = "gristmill:queue"
-NUDGE = "gristmill:nudge"
+REQUEST = "gristmill:nudge"
 TURN = "gristmill:turn"
 MAX_MESSAGE_BYTES = 4096
 MESSAGE_LIFE = timedelta(minutes=10)
-"""Every unit that is still pending has been rung for again by then."""
+"""By then every unit that is still pending has been rung for again."""
 MAX_QUEUED = 1024
-"""More messages than slots were never rung: then the queue is thrown away, and each slot looks for itself until it is sound again."""
+"""Far more messages than there are slots, so dispatchers did not send them.
+
+Then the queue is thrown away, and each free slot looks for work itself until the queue is short again.
+"""
 SOCKET_SECONDS = 3.0
 BLOCK_SECONDS = 2.0
-"""How long a worker waits inside Redis; less than SOCKET_SECONDS, after which a silent Redis counts as away."""
-AWAY = (RedisError, OSError, TimeoutError)
+"""How long a worker waits inside Redis.
+
+It is less than SOCKET_SECONDS, after which a silent Redis counts as away.
+"""
+REDIS_AWAY = (RedisError, OSError, TimeoutError)
 REFUSED = "refused"
 
 log = structlog.get_logger()
@@ -54,18 +63,15 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def serialize(message: dict[str, Any]) -> bytes:
-    return msgspec.json.encode(
-        message, enc_hook=repr
-    )  # arq serializes failures too, with the exception, and throws them away
+    """JSON. arq serializes failures too, with the exception, and throws them away: hence the `repr`."""
+    return msgspec.json.encode(message, enc_hook=repr)
 
 
 def deserialize(data: bytes) -> dict[str, Any]:
-    """The message.
+    """The message; a call of `refused` if it is not exactly one of ours.
 
-    Whatever is not exactly one of ours becomes a call of `refused`, for arq's own errors would each write a
-    stack trace.
-
-    JSON only: arq's default is pickle, which would run whatever someone writes into Redis.
+    arq's own errors would each write a stack trace. Only JSON is read: arq's default is pickle, which would
+    run any program that is written into Redis.
     """
     try:
         return msgspec.structs.asdict(msgspec.json.decode(data, type=_Message))
@@ -74,7 +80,10 @@ def deserialize(data: bytes) -> dict[str, Any]:
 
 
 def redis_pool(url: str) -> ArqRedis:
-    """Make what arq's own pool lacks: it has no socket timeouts and does not retry OSError, so that a blip kills and a freeze hangs it."""
+    """A pool of connections with socket timeouts, which retries an OSError.
+
+    arq's own pool has neither: a short outage ends it, and a frozen Redis holds it for ever.
+    """
     connections = BlockingConnectionPool.from_url(
         url,
         max_connections=16,
@@ -95,23 +104,27 @@ def redis_pool(url: str) -> ArqRedis:
 
 
 class Doorbell:
-    """`ring`, `nudge`, `quiet` and `turn` never raise because Redis is away: Postgres holds the work, and the dispatcher rings again."""
+    """Messages, requests and turns.
+
+    What dispatchers and gateways call never raises because Redis is away: Postgres holds the work, and a
+    dispatcher rings again. What takes messages and requests off raises REDIS_AWAY.
+    """
 
     def __init__(self, redis: ArqRedis) -> None:
         self.redis = redis
         self.refused = 0
 
     async def ring(self, units: list[tuple[int, int]]) -> None:
-        """One message for each (unit, ring).
+        """Send one message for each (unit, number of the ring).
 
         The one of the ring before is removed, so that messages cannot pile up.
         """
-        half = (len(units) + 1) // 2
+        middle = (len(units) + 1) // 2
         try:
-            for part in (units[:half], units[half:]):
-                await self._send(part)
+            for half in (units[:middle], units[middle:]):
+                await self._send(half)
                 reached("ring.between")
-        except AWAY as error:
+        except REDIS_AWAY as error:
             log.warning("doorbell.away", error=str(error))
 
     async def _send(self, units: list[tuple[int, int]]) -> None:
@@ -126,37 +139,35 @@ class Doorbell:
                 pipe.zadd(QUEUE, {f"u{unit}.{ring}": now})
             await pipe.execute()
 
-    async def nudge(self) -> None:
-        """Ask one dispatcher to look now; as often as it is asked before one looks, it is one look."""
+    async def request_dispatch(self) -> None:
+        """Ask one dispatcher to look now. Any number of requests before one looks are one."""
         try:
-            await self.redis.zadd(NUDGE, {"look": 0})
-        except AWAY as error:
+            await self.redis.zadd(REQUEST, {"look": 0})
+        except REDIS_AWAY as error:
             log.warning("doorbell.away", error=str(error))
 
-    async def nudged(self) -> bool:
-        """Wait a while for a nudge that nobody else has taken."""
-        return await self._block(NUDGE) is not None
+    async def dispatch_requested(self) -> bool:
+        """Wait a while for a request that no other worker has taken."""
+        return await self._block(REQUEST) is not None
 
-    async def quiet(self) -> bool:
-        """Whether nobody dispatches just now."""
+    async def turn_is_free(self) -> bool:
+        """Whether no dispatcher is at work now, or Redis does not tell."""
         try:
             async with asyncio.timeout(SOCKET_SECONDS):
                 return not await self.redis.exists(TURN)
-        except AWAY:
+        except REDIS_AWAY:
             return True
 
-    async def turn(self, period: timedelta) -> int | None:
-        """Begin a dispatcher's turn of *period*: how many messages wait.
+    async def begin_turn(self, period: timedelta) -> int | None:
+        """Begin a dispatcher's turn of *period*, which answers every request so far.
 
-        Or None if Redis is of no use: away, full, read-only, flooded.
-
-        Every nudge so far is answered by this turn. A frozen Redis is not tried again as other commands are:
-        the slots look for themselves.
+        Returns how many messages wait. None if Redis is of no use: away, full, read-only or flooded. A frozen
+        Redis is not tried again as other commands are: the slots look for work themselves.
         """
         try:
             async with asyncio.timeout(SOCKET_SECONDS), self.redis.pipeline(transaction=False) as pipe:
                 pipe.set(TURN, b"1", px=period)
-                pipe.unlink(NUDGE)
+                pipe.unlink(REQUEST)
                 pipe.zcard(QUEUE)
                 count = int((await pipe.execute())[-1])
                 if count > MAX_QUEUED:
@@ -164,13 +175,13 @@ class Doorbell:
                     log.warning("doorbell.flooded", messages=count, most=MAX_QUEUED)
                     return None
                 return count
-        except AWAY as error:
+        except REDIS_AWAY as error:
             log.warning("doorbell.away", error=str(error))
-            await self._heal(error, QUEUE)
+            await self._drop_other_type(error, QUEUE)
             return None
 
     async def give_up_turn(self) -> None:
-        with suppress(*AWAY):
+        with suppress(*REDIS_AWAY):
             await self.redis.delete(TURN)
 
     async def take(self, most: int) -> list[str]:
@@ -178,55 +189,52 @@ class Doorbell:
         try:
             found = await self.redis.zpopmin(QUEUE, most)
         except ResponseError as error:
-            await self._heal(error, QUEUE)
+            await self._drop_other_type(error, QUEUE)
             raise
-        return await self._sound([message for message, _ in found])
+        return await self._fetchable([message for message, _ in found])
 
     async def take_one(self) -> list[str]:
         """Wait a while for a message."""
         found = await self._block(QUEUE)
-        return [] if found is None else await self._sound([found])
+        return [] if found is None else await self._fetchable([found])
 
     async def _block(self, key: str) -> bytes | None:
         try:
             found = await self.redis.bzpopmin(key, BLOCK_SECONDS)
         except ResponseError as error:
-            await self._heal(error, key)
+            await self._drop_other_type(error, key)
             raise
         return None if found is None else found[1]
 
-    async def _sound(self, ids: list[bytes]) -> list[str]:
-        """Those whose message may be fetched: a forged one could be of any size and type."""
+    async def _fetchable(self, ids: list[bytes]) -> list[str]:
+        """Those whose message may be fetched. A forged one could be of any size and type, and is refused."""
         async with self.redis.pipeline(transaction=False) as pipe:
-            for one in ids:
-                pipe.strlen(job_key_prefix.encode() + one)
+            for message_id in ids:
+                pipe.strlen(job_key_prefix.encode() + message_id)
             sizes = await pipe.execute(raise_on_error=False) if ids else []
-        sound = []
-        for one, size in zip(ids, sizes, strict=True):
-            if (
-                not re.fullmatch(rb"u\d{1,19}\.\d{1,9}", one)
-                or not isinstance(size, int)
-                or size > MAX_MESSAGE_BYTES
-            ):
-                await self.refuse(f"message {one[:40]!r} of size {size}", one)
+        found = []
+        for message_id, size in zip(ids, sizes, strict=True):
+            ours = re.fullmatch(rb"u\d{1,19}\.\d{1,9}", message_id) is not None
+            if not ours or not isinstance(size, int) or size > MAX_MESSAGE_BYTES:
+                await self.refuse(f"message {message_id[:40]!r} of size {size}", message_id)
             elif size > 0:  # else it was taken back
-                sound.append(one.decode())
-        return sound
+                found.append(message_id.decode())
+        return found
 
     async def refuse(self, reason: str, message_id: bytes = b"") -> None:
-        """Count what no dispatcher has sent, and forget it."""
+        """Count a message that no dispatcher has sent, and delete it."""
         self.refused += 1
         log.warning("doorbell.refused", reason=reason, total=self.refused)
         if message_id:
             prefixes = job_key_prefix, retry_key_prefix, in_progress_key_prefix
             await self.redis.unlink(*(prefix.encode() + message_id for prefix in prefixes))
 
-    async def _heal(self, error: BaseException, key: str) -> None:
-        """A key that somebody gave another type would be in the way for ever.
+    async def _drop_other_type(self, error: BaseException, key: str) -> None:
+        """Delete a key that is no sorted set: it would be in the way for ever.
 
-        If Redis goes away meanwhile, the next error asks for it again.
+        If Redis goes away meanwhile, the next error leads here again.
         """
-        with suppress(*AWAY):
+        with suppress(*REDIS_AWAY):
             if isinstance(error, ResponseError) and await self.redis.type(key) not in {b"zset", b"none"}:
                 await self.redis.unlink(key)
                 await self.refuse(f"{key} was no sorted set")
@@ -234,7 +242,7 @@ class Doorbell:
     async def connected(self) -> bool:
         try:
             return bool(await self.redis.ping())
-        except AWAY:
+        except REDIS_AWAY:
             return False
 
     async def close(self) -> None:

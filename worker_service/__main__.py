@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from shared import log
 from shared.process import harden
 from shared.settings import Settings
-from worker_service.executor import Executor
+from worker_service.executors.processes.pool import ProcessExecutor
 
 SOME_FILES = 256
 FILES_A_SLOT = 12
@@ -25,7 +25,7 @@ def main() -> int:
         return 2
     log.configure(settings)
     _allow_many_files(settings.slots)
-    executor = Executor(settings.slots, settings.slot_memory_bytes)
+    executor = ProcessExecutor(settings.slots, settings.slot_memory_bytes)
     executor.prepare()
     from worker_service.worker import run  # noqa: PLC0415  # it takes as long as the template, which loads meanwhile
 

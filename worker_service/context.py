@@ -2,21 +2,50 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any
 
+import msgspec
+from msgspec import Raw
+
+from shared.core.plan import Plan, schema_of
 from shared.core.timings import Timings
-from shared.db.jobs import JobStore
-from shared.db.merging import MergeStore
+from shared.db.fan_in import FanInStore
+from shared.db.jobs import JobRow, JobStore
+from shared.db.partials import PartialStore
 from shared.db.pool import Pool
+from shared.db.publishing import PublishingStore
 from shared.db.units import Lease, UnitStore
-from shared.db.workers import WorkerStore
 from shared.doorbell import Doorbell
 from shared.errors import LeaseLost
 from shared.ids import new_id
 from shared.settings import Settings
-from worker_service.executor import Executor
+from shared.spec.bind import bind
+from shared.spec.models import JobSpec
+from shared.spec.query import Query
+from shared.spec.types import Schema
+from worker_service.executors.protocol import Executor
 
-REMEMBERED_JOBS = 32
+KEPT_JOBS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unplanned:
+    """A job in one epoch, as its plan unit needs it. *spec_json* is the spec as tasks carry it.
+
+    The state and phase of *row* are as old as it is.
+    """
+
+    row: JobRow
+    spec: JobSpec
+    spec_json: Raw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned(Unplanned):
+    """A job in one epoch, as its other units need it. *query* is the spec, bound to *schema*."""
+
+    plan: Plan
+    schema: Schema
+    query: Query
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,43 +55,48 @@ class Context:
     pool: Pool
     jobs: JobStore
     units: UnitStore
-    merging: MergeStore
-    workers: WorkerStore
+    partials: PartialStore
+    fan_in: FanInStore
+    publishing: PublishingStore
     doorbell: Doorbell
     executor: Executor
     worker_id: str = field(default_factory=lambda: new_id("wrk"))
-    draining: bool = False
-    _works: OrderedDict[tuple[str, int], "Work"] = field(default_factory=OrderedDict)
+    _planned: OrderedDict[tuple[str, int], Planned] = field(default_factory=OrderedDict)
 
-    async def work(self, lease: Lease) -> "Work":
-        """What the lease's job is about.
+    async def unplanned(self, lease: Lease) -> Unplanned:
+        """The job of a plan unit. Raises LeaseLost if the job has moved to another epoch."""
+        row = await self._row(lease)
+        return Unplanned(row=row, spec=JobSpec.model_validate(row.spec), spec_json=_json(row))
 
-        Remembered, since a plan of many files is large and its chunks are many.
+    async def planned(self, lease: Lease) -> Planned:
+        """The job of any other unit; raises as `unplanned`.
+
+        Kept, since a spec takes time to bind, a plan of many files is large, and a job's chunks are many.
         """
-        known = self._works.get((lease.job_id, lease.epoch))
-        if known is not None:
-            return known
-        row = await self.units.work(lease.job_id)
-        if row["epoch"] != lease.epoch:
-            raise LeaseLost("The job has moved to another epoch")
-        work = Work(
-            **{"job_id": row["id"], **{name: row[name] for name in Work.__slots__ if name != "job_id"}}
+        kept = self._planned.get((lease.job_id, lease.epoch))
+        return kept or self.planned_from(await self._row(lease))
+
+    def planned_from(self, row: JobRow) -> Planned:
+        """Raises LeaseLost if the job has no plan: it is being planned anew."""
+        if (kept := self._planned.get((row.id, row.epoch))) is not None:
+            return kept
+        if row.plan is None:
+            raise LeaseLost(f"Job {row.id} is being planned anew")
+        spec, schema = JobSpec.model_validate(row.spec), schema_of(row.plan.schema)
+        planned = Planned(
+            row=row, spec=spec, spec_json=_json(row), plan=row.plan, schema=schema, query=bind(spec, schema)
         )
-        if work.plan is not None:
-            self._works[lease.job_id, lease.epoch] = work
-            while len(self._works) > REMEMBERED_JOBS:
-                self._works.popitem(last=False)
-        return work
+        self._planned[row.id, row.epoch] = planned
+        while len(self._planned) > KEPT_JOBS:
+            self._planned.popitem(last=False)
+        return planned
+
+    async def _row(self, lease: Lease) -> JobRow:
+        row = await self.jobs.work(lease.job_id)
+        if row.epoch != lease.epoch:
+            raise LeaseLost("The job has moved to another epoch")
+        return row
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """The part of a job that its units need, of one epoch."""
-
-    job_id: str
-    tenant: str
-    epoch: int
-    spec: dict[str, Any]
-    plan: dict[str, Any] | None
-    result_name: str | None
-    version: int | None
+def _json(row: JobRow) -> Raw:
+    return Raw(msgspec.json.encode(row.spec))

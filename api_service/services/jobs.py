@@ -14,6 +14,7 @@ from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
 from shared.errors import Detail, NotFound, SourceNotFound
 from shared.spec.faults import MAX_FAULTS
+from shared.spec.values import parse_duration
 from shared.spec.version import STATE_VERSION
 from shared.storage.sources import UPLOAD
 
@@ -62,7 +63,8 @@ class JobService:
         if checked.refusal is not None:
             raise checked.refusal
         spec: dict[str, Any] = msgspec.json.decode(checked.canonical)
-        await self._check_uploads(tenant, spec["source"]["uris"])
+        uris, deadline = spec["source"]["uris"], spec["options"]["deadline"]
+        await self._check_uploads(tenant, uris)
         job, replayed = await self._jobs.submit(
             tenant,
             spec,
@@ -71,6 +73,9 @@ class JobService:
             priority=spec["options"]["priority"],
             labels=spec["labels"],
             result_name=spec["output"]["name"],
+            kept_versions=spec["output"]["versions"],
+            uploads=[uri.removeprefix(UPLOAD) for uri in uris if uri.startswith(UPLOAD)],
+            deadline=parse_duration(deadline) if deadline else None,
             state_version=STATE_VERSION,
         )
         self._nudge()

@@ -83,4 +83,4 @@ class Nudger:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            await self._doorbell.nudge()
+            await self._doorbell.request_dispatch()

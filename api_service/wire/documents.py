@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import asdict
+
 from shared.db.jobs import Job, Progress
 from shared.db.result_tables import relation_name
 from shared.db.uploads import Upload
@@ -61,8 +63,8 @@ def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) 
         "revision": job.revision,
         "progress": _progress(job, progress, now),
         "timing": _timing(job, now),
-        "schema": columns_document(job.plan["schema"]) if job.plan else None,
-        "warnings": job.plan.get("warnings", []) if job.plan else [],
+        "schema": [{"name": c.name, "type": c.type} for c in job.plan.schema] if job.plan else None,
+        "warnings": [asdict(warned) for warned in job.plan.warnings] if job.plan else [],
         "result": {**job.result, "current": current} if job.result else None,
         "error": job.error,
         "labels": job.labels,
@@ -95,15 +97,9 @@ def _progress(job: Job, progress: Progress, now: datetime) -> dict[str, Any]:
             "leased": progress.chunks_leased,
             "failed": progress.chunks_failed,
         },
-        "rows": {
-            "read": progress.rows_read,
-            "filtered": 0,
-            "dropped_null_key": progress.rows_dropped,
-            "quarantined": 0,
-            "skipped": 0,
-        },
+        "rows": {name: count for name, count in asdict(progress.rows).items() if name != "aggregated"},
         "bytes": {"total": progress.bytes_total, "done": progress.bytes_done},
-        "rows_per_second": int(progress.rows_read / seconds) if seconds > 0 else None,
+        "rows_per_second": int(progress.rows.read / seconds) if seconds > 0 else None,
         "eta_seconds": _seconds_left(job, stage, now) if job.state == "running" else None,
     }
 

@@ -13,6 +13,8 @@ PREEMPTIBLE = {"plan", "chunk"}
 
 What a merge or a publish has copied or indexed is not thrown away.
 """
+SMALL_JOB_UNITS = 8
+"""A job of more units gives way to any other job that has work; a smaller one only to a tenant without any lease."""
 MOST_DOUBLINGS = 12
 """A run of 10 s becomes 11 h: longer than any unit may take."""
 

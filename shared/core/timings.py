@@ -4,6 +4,9 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Self
 
+BYTE_DEADLINE = timedelta(microseconds=1)
+"""Added to a unit's deadline for each byte of its input; a property of machines, so no test scales it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
@@ -13,6 +16,9 @@ class Timings:
     grace: timedelta = timedelta(seconds=10)
     """Nothing expires so soon after Postgres' start or the sweeper's own reconnect: an outage charges nobody."""
     unit_deadline: timedelta = timedelta(minutes=15)
+    """The longest that a unit may take, beside BYTE_DEADLINE for each byte of its input."""
+    plan_deadline: timedelta = timedelta(hours=6)
+    """The longest that a plan may take: it may list and prove many large files."""
     sweep: timedelta = timedelta(seconds=2)
     dispatch: timedelta = timedelta(seconds=1)
     ring_again: timedelta = timedelta(seconds=5)

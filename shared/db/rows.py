@@ -35,7 +35,7 @@ from sqlalchemy.types import TypeEngine
 
 from shared.db.pool import Pool
 from shared.db.result_tables import TABLES, changes, result_table
-from shared.db.versions import SQL as VERSIONS
+from shared.db.statements import VERSIONS
 from shared.db.versions import Version
 from shared.errors import InvalidCursor, NotMigrated, ResultChanged, ResultExpired, RowTooLarge
 
@@ -126,7 +126,7 @@ class RowStore:
             yield
         except (NotMigrated, *_ODD) as error:
             async with self._pool.connection() as connection:
-                now = await connection.fetchrow(VERSIONS.shape, version.job_id)
+                now = await VERSIONS.shape.fetchrow(connection, job_id=version.job_id)
             if now is None:
                 raise ResultExpired(f"The rows of job {version.job_id} are kept no longer") from error
             found = changes(version.columns, now["columns"])

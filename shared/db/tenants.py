@@ -12,10 +12,9 @@ import structlog
 
 from shared.db import result_tables as ddl
 from shared.db.pool import Connection, Pool, Record
-from shared.db.statements import Statements
+from shared.db.statements import TENANTS
 from shared.errors import OutputNotPermitted
 
-SQL = Statements("tenants")
 log = structlog.get_logger()
 
 
@@ -26,10 +25,10 @@ async def prepare(tx: Connection, tenant: str, *, named: bool) -> str | None:
     or used.
     """
     reader, schema = ddl.reader(tenant), ddl.view_schema(tenant)
-    [found] = await tx.fetch(SQL.places, reader, schema)
+    [found] = await TENANTS.rights.fetch(tx, role=reader, schema=schema)
     if _lacks(found, named=named):
-        await tx.execute(SQL.lock)
-        [found] = await tx.fetch(SQL.places, reader, schema)
+        await TENANTS.lock.execute(tx)
+        [found] = await TENANTS.rights.fetch(tx, role=reader, schema=schema)
     if named:
         _check_permitted(found, schema)
     made = named and not found["schema"]
@@ -77,13 +76,16 @@ def _tell(reader: str, me: str) -> None:
 async def open_all(pool: Pool) -> None:
     """Let the readers of every tenant read what was published before they could, or before a restore."""
     async with pool.transaction() as tx:
-        await tx.execute(SQL.lock)
-        await tx.execute(SQL.let_in)
-        for row in await tx.fetch(SQL.known):
+        await TENANTS.lock.execute(tx)
+        await TENANTS.let_in.execute(tx)
+        for row in await TENANTS.known.fetch(tx):
             tenant = row["tenant"]
             if reader := await prepare(tx, tenant, named=False):
-                await tx.execute(SQL.hold, tenant)
-                for schema, relation in await tx.fetch(SQL.unread, tenant, reader, ddl.view_schema(tenant)):
+                await TENANTS.hold.execute(tx, tenant=tenant)
+                unread = await TENANTS.unread.fetch(
+                    tx, tenant=tenant, role=reader, schema=ddl.view_schema(tenant)
+                )
+                for schema, relation in unread:
                     with suppress(asyncpg.UndefinedTableError):  # pruned since
                         async with tx.transaction():
                             await tx.execute(ddl.grant_select(schema, relation, reader))

@@ -4,10 +4,11 @@ import asyncpg
 
 from shared.db.pool import Pool
 from shared.db.result_tables import count_rows
-from shared.db.statements import Statements
+from shared.db.statements import VERIFY
 
-SQL = Statements("verify")
-INVARIANTS = {name: statement for name, statement in SQL.by_name.items() if name not in {"counts", "tables"}}
+INVARIANTS = {
+    name: statement for name, statement in VERIFY.by_name.items() if name not in {"counts", "tables"}
+}
 
 
 async def violations(pool: Pool, *, deep: bool = False) -> list[str]:
@@ -24,7 +25,7 @@ async def violations(pool: Pool, *, deep: bool = False) -> list[str]:
         found = [
             f"{name}: {row[0]}"
             for name, statement in INVARIANTS.items()
-            for row in await connection.fetch(statement)
+            for row in await statement.fetch(connection)
         ]
     return found + (await _miscounted(pool) if deep else [])
 
@@ -32,14 +33,14 @@ async def violations(pool: Pool, *, deep: bool = False) -> list[str]:
 async def counts(pool: Pool) -> dict[str, int]:
     """How much there is to be right."""
     async with pool.connection() as connection:
-        row = await connection.fetchrow(SQL.counts)
+        row = await VERIFY.counts.fetchrow(connection)
     assert row is not None
     return dict(row)
 
 
 async def _miscounted(pool: Pool) -> list[str]:
     async with pool.connection() as connection:
-        tables = await connection.fetch(SQL.tables)
+        tables = await VERIFY.tables.fetch(connection)
         found = []
         for job_id, relation, rows in tables:
             try:

@@ -1,4 +1,7 @@
-"""Children crash, hang and run out of memory: their unit runs again, their neighbour never notices, and none is ever left behind."""
+"""Children crash, hang and run out of memory.
+
+Their unit runs again, their neighbour never notices, and none is left behind.
+"""
 
 import itertools
 import os
@@ -134,9 +137,7 @@ def test_a_unit_that_always_kills_its_child_fails_its_job_with_the_reason_and_no
 
 
 # fault matrix: 27
-def test_a_parquet_file_that_crashes_its_reader_twice_fails_its_job_as_corrupt_and_one_that_crashes_it_once_does_not(
-    stack,
-):
+def test_a_parquet_file_that_crashes_its_reader_twice_is_corrupt_and_one_that_crashes_it_once_is_not(stack):
     pq.write_table(pa.table({"k": ["a"], "v": [1]}), stack.data / "crash.parquet")
     marks = stack.folder / "marks-parquet"
     marks.mkdir()

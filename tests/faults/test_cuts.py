@@ -1,4 +1,7 @@
-"""The network between a worker and Postgres fails at chosen moments: nothing is lost, nothing is counted twice, nobody is charged."""
+"""The network between a worker and Postgres fails at chosen moments.
+
+Nothing is lost, nothing is counted twice, and no unit is charged.
+"""
 
 import asyncio
 import signal
@@ -49,9 +52,10 @@ def healed(proxy):
 
 def backends(stack, *, end=False) -> int:
     """How many backends the workers have; ends them if asked to."""
-    what = "count(pg_terminate_backend(pid))" if end else "count(*)"
+    counted = "count(pg_terminate_backend(pid))" if end else "count(*)"
     return stack.sql(
-        f"SELECT {what} FROM pg_stat_activity WHERE application_name = 'gristmill-worker' AND datname = current_database()"
+        f"SELECT {counted} FROM pg_stat_activity"
+        " WHERE application_name = 'gristmill-worker' AND datname = current_database()"
     )[0][0]
 
 

@@ -1,4 +1,4 @@
-"""Every named point of the code, met by kill, error, freeze and lost connections: every job still ends once, with the same bits.
+"""Kill, error, freeze and lost connections at every named point: each job ends once, with the same bits.
 
 `make test` runs every point with kill, and a sample of the rest that FAULT_SEED chooses. FAULT_SWEEP=full
 runs all of it.
@@ -21,8 +21,8 @@ import pytest
 
 from shared.fault_points import POINTS
 from tests.support import plain_job, trap
+from tests.support.faulty_service import Fault, FaultyService, children_of
 from tests.support.stack import Stack, eventually
-from tests.support.victims import Order, Victim, children_of
 
 FULL = os.environ.get("FAULT_SWEEP") == "full"
 SEED = int(os.environ.get("FAULT_SEED", "1"))
@@ -43,7 +43,7 @@ PATIENCE = 1500.0 if FULL else 400.0
 
 
 def widening(rows: int = 80_000) -> str:
-    """Whole numbers, but for one where the plan takes no sample: every chunk is read again with the wider type."""
+    """Whole numbers but one, of which the plan takes no sample: all chunks are read again, widened."""
     lines = [f"key{i % 10},{10**9 + i}\n" for i in range(rows)]
     lines[rows // 16 * 9 - 5] = "key1,2000000000.5\n"
     return "k,v\n" + "".join(lines)
@@ -120,7 +120,7 @@ class Client:
         raise AssertionError(f"{method} {path} was never answered")
 
 
-def long_life(points: list[str], dice: random.Random) -> list[Order]:
+def long_life(points: list[str], dice: random.Random) -> list[Fault]:
     """All that a process may meet and live on, each at another passing of its point."""
     asked: dict[str, list[str]] = {name: [] for name in points}
     for action in OTHER:
@@ -128,28 +128,28 @@ def long_life(points: list[str], dice: random.Random) -> list[Order]:
         for name in dice.sample(points, count):
             asked[name].append(action)
     return [
-        Order(name, passing, action)
+        Fault(name, passing, action)
         for name, actions in asked.items()
         for passing, action in enumerate(actions, 1)
     ]
 
 
-def lives(points: list[str], dice: random.Random) -> deque[list[Order]]:
+def lives(points: list[str], dice: random.Random) -> deque[list[Fault]]:
     killed = dice.sample(points, len(points))
-    return deque([long_life(points, dice), *([Order(name, 1, "kill")] for name in killed)])
+    return deque([long_life(points, dice), *([Fault(name, 1, "kill")] for name in killed)])
 
 
-def drive(client: Client, victims: list[Victim], finished: Callable[[list[str]], set[str]]) -> None:
-    """Ask and ask until every order was met, then until every job has ended."""
+def drive(client: Client, services: list[FaultyService], finished: Callable[[list[str]], set[str]]) -> None:
+    """Ask and ask until every fault was met, then until every job has ended."""
     end = time.monotonic() + PATIENCE
     running: list[Future[str]] = []
     with ThreadPoolExecutor(AT_ONCE) as threads:
         while True:
-            for victim in victims:
-                victim.tend()
+            for service in services:
+                service.tend()
             done = finished([one.result() for one in running if one.done()])
             running = [one for one in running if not one.done() or one.result() not in done]
-            waiting = [order for victim in victims for order in victim.orders_left]
+            waiting = [fault for service in services for fault in service.faults_left]
             if not waiting and not running:
                 return
             assert time.monotonic() < end, (waiting, [one.result() for one in running if one.done()])
@@ -174,10 +174,10 @@ def test_whatever_happens_at_a_named_point_every_job_ends_once_with_the_same_bit
     gateway.stop()
     worker.stop()
     client, of_workers = Client(stack, questions), lives(OF_WORKERS, dice)
-    victims = [
-        Victim(stack, ("api_service", "serve"), lives(list(OF_GATEWAY), dice)),
-        Victim(stack, ("worker_service",), of_workers, GRISTMILL_SLOTS="1"),
-        Victim(stack, ("worker_service",), of_workers, GRISTMILL_SLOTS="1"),
+    services = [
+        FaultyService(stack, ("api_service", "serve"), lives(list(OF_GATEWAY), dice)),
+        FaultyService(stack, ("worker_service",), of_workers, GRISTMILL_SLOTS="1"),
+        FaultyService(stack, ("worker_service",), of_workers, GRISTMILL_SLOTS="1"),
     ]
     with psycopg.connect(stack.database_url, autocommit=True) as connection:
 
@@ -187,12 +187,12 @@ def test_whatever_happens_at_a_named_point_every_job_ends_once_with_the_same_bit
             )
             return {job_id for (job_id,) in rows}
 
-        drive(client, victims, finished)
+        drive(client, services, finished)
     check(stack, client, questions)
-    assert {order.point for victim in victims for order in victim.met if order.action == "kill"} == set(
+    assert {fault.point for service in services for fault in service.met if fault.action == "kill"} == set(
         POINTS
     )
-    pids = [pid for victim in victims for pid in victim.pids]
+    pids = [pid for service in services for pid in service.pids]
     eventually(lambda: children_of(pids), "a child")
     stack.close()
     eventually(lambda: not children_of(pids), "the end of every child")

@@ -1,4 +1,4 @@
-"""Sources that change, that are too many, that have odd names, or that nobody may read: what becomes of the job."""
+"""How a job ends whose sources change, are too many, have odd names, or may not be read."""
 
 import os
 import resource

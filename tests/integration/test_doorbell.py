@@ -1,4 +1,4 @@
-"""The doorbell against a real server: what it refuses, what it leaves behind, and whom it wakes."""
+"""The doorbell against a real server: what it refuses, what it leaves behind, and which worker it wakes."""
 
 import asyncio
 import pickle
@@ -10,10 +10,10 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.core.timings import Timings
-from shared.doorbell import MAX_QUEUED, NUDGE, QUEUE, Doorbell, redis_pool, serialize
-from shared.tasks import end
-from worker_service.puller import Puller
-from worker_service.worker import dispatch
+from shared.doorbell import MAX_QUEUED, QUEUE, REQUEST, Doorbell, redis_pool, serialize
+from shared.loops import end
+from worker_service.dispatch.pull import Puller
+from worker_service.dispatch.ring import Dispatcher
 
 SOON = 20.0
 
@@ -26,12 +26,17 @@ class Bomb:
 
 
 class Slots:
-    """In place of a Runner: any number of free slots; counts what it is given."""
+    """In place of the worker's slots: *free* of them, always; counts how many had to look for work."""
 
     def __init__(self, free: int = 4) -> None:
-        self.free, self.taken, self.slot_freed = free, 0, asyncio.Event()
+        self.free, self.taken = free, 0
 
-    def take(self) -> None:
+    async def until_free(self) -> int:
+        if self.free == 0:
+            await asyncio.Event().wait()
+        return self.free
+
+    def start_one(self) -> None:
         self.taken += 1
 
 
@@ -44,7 +49,7 @@ async def doorbell(redis_url):
 
 @asynccontextmanager
 async def pulling(doorbell, slots):
-    task = asyncio.create_task(Puller(SimpleNamespace(doorbell=doorbell), slots).main())
+    task = asyncio.create_task(Puller(doorbell, slots).main())
     yield task
     alive = not task.done()
     assert not await end([task], 5)
@@ -118,11 +123,11 @@ async def test_a_key_of_another_type_is_refused_and_gone(doorbell, prefix):
 
 
 # fault matrix: 14
-@pytest.mark.parametrize("key", [QUEUE, NUDGE])
+@pytest.mark.parametrize("key", [QUEUE, REQUEST])
 async def test_a_queue_of_another_type_is_thrown_away(doorbell, key):
     await doorbell.redis.set(key, "x")
     with pytest.raises(Exception, match="WRONGTYPE"):
-        await (doorbell.take(1) if key == QUEUE else doorbell.nudged())
+        await (doorbell.take(1) if key == QUEUE else doorbell.dispatch_requested())
 
     assert await doorbell.redis.type(key) == b"none"
     assert doorbell.refused == 1
@@ -164,9 +169,7 @@ async def test_a_message_wakes_one_of_many_workers_and_none_asks_twice(doorbell,
     """arq's own workers would all read the same ids, again and again."""
     others = [Doorbell(redis_pool(redis_url)) for _ in range(5)]
     fleet = [(other, Slots(free=1)) for other in others]
-    tasks = [
-        asyncio.create_task(Puller(SimpleNamespace(doorbell=other), slots).main()) for other, slots in fleet
-    ]
+    tasks = [asyncio.create_task(Puller(other, slots).main()) for other, slots in fleet]
     before = (await doorbell.redis.info("commandstats")).get("cmdstat_get", {"calls": 0})["calls"]
     await doorbell.ring([(unit, 1) for unit in range(1, 51)])
     await until(lambda: sum(slots.taken for _, slots in fleet) == 50)
@@ -190,10 +193,10 @@ async def test_a_worker_without_a_free_slot_leaves_the_messages_to_others(doorbe
 
 async def test_many_nudges_before_one_looks_are_one_look(doorbell):
     for _ in range(100):
-        await doorbell.nudge()
+        await doorbell.request_dispatch()
 
-    assert await doorbell.nudged()
-    assert await doorbell.redis.zcard(NUDGE) == 0
+    assert await doorbell.dispatch_requested()
+    assert await doorbell.redis.zcard(REQUEST) == 0
 
 
 # fault matrix: 11
@@ -206,11 +209,11 @@ async def test_a_redis_that_takes_no_writes_gets_no_ring(doorbell, trouble):
     else:
         await server.execute_command("REPLICAOF", "127.0.0.1", "1")
     try:
-        assert await doorbell.turn(timedelta(seconds=1)) is None
+        assert await doorbell.begin_turn(timedelta(seconds=1)) is None
     finally:
         await server.config_set("maxmemory", "0")
         await server.execute_command("REPLICAOF", "NO", "ONE")
-    assert await doorbell.turn(timedelta(seconds=1)) == 0
+    assert await doorbell.begin_turn(timedelta(seconds=1)) == 0
 
 
 async def test_a_redis_that_goes_away_while_a_queue_is_mended_is_away_and_no_error(doorbell, monkeypatch):
@@ -220,7 +223,7 @@ async def test_a_redis_that_goes_away_while_a_queue_is_mended_is_away_and_no_err
     await doorbell.redis.set(QUEUE, b"no sorted set")
     monkeypatch.setattr(doorbell.redis, "type", gone)
 
-    assert await doorbell.turn(timedelta(seconds=1)) is None
+    assert await doorbell.begin_turn(timedelta(seconds=1)) is None
 
 
 async def orphans(doorbell, count, *, key=QUEUE, score=0.0):
@@ -243,20 +246,19 @@ async def test_a_queue_full_of_orphans_is_thrown_away_by_one_command_and_the_slo
     async def due(_):
         pytest.fail("with so many messages there is no telling what is rung for")
 
-    context = SimpleNamespace(doorbell=doorbell, timings=Timings(), units=SimpleNamespace(due=due))
-    await dispatch(context, slots)
+    report = await Dispatcher(doorbell, SimpleNamespace(due=due), slots, Timings().dispatch).run_once()
 
     after = await doorbell.redis.info("stats")
-    assert slots.taken == slots.free
+    assert slots.taken == report.slots == slots.free
     assert await doorbell.redis.zcard(QUEUE) == 0
     assert after["total_commands_processed"] - before["total_commands_processed"] <= 6
-    assert await doorbell.turn(timedelta(seconds=1)) == 0, "and from then on it is of use again"
+    assert await doorbell.begin_turn(timedelta(seconds=1)) == 0, "and from then on it is of use again"
 
 
 async def test_a_queue_that_is_no_longer_than_a_clusters_slots_is_let_alone(doorbell):
     await orphans(doorbell, MAX_QUEUED)
 
-    assert await doorbell.turn(timedelta(seconds=1)) == MAX_QUEUED
+    assert await doorbell.begin_turn(timedelta(seconds=1)) == MAX_QUEUED
 
 
 # fault matrix: 14
@@ -269,10 +271,10 @@ async def test_a_pass_reads_no_more_ids_than_there_are_free_slots(doorbell):
 
 # fault matrix: 14
 async def test_nudges_without_number_are_answered_by_one_turn(doorbell):
-    await orphans(doorbell, 300_000, key=NUDGE)
-    await doorbell.turn(timedelta(seconds=1))
+    await orphans(doorbell, 300_000, key=REQUEST)
+    await doorbell.begin_turn(timedelta(seconds=1))
 
-    assert await doorbell.redis.exists(NUDGE) == 0
+    assert await doorbell.redis.exists(REQUEST) == 0
 
 
 # fault matrix: 14

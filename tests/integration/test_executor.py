@@ -12,14 +12,19 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from shared.errors import CorruptFile, OutOfMemory, Preempted
-from tests.support.requests import plan_request
-from worker_service.child import wire
-from worker_service.executor import Child, ChildDied, Executor
-from worker_service.template import FROZEN_SECONDS, LOAD_SECONDS, Template
+from shared.core.plan import ChunkPayload, DatasetFile, Extent, Guess, Plan, PlannedColumn
+from shared.errors import CorruptFile, OutOfMemory, Preempted, ReaderCrashed
+from tests.support.child_tasks import merge_task, plan_task, raw
+from worker_service.executors.processes import channel
+from worker_service.executors.processes.child import ChildProcess
+from worker_service.executors.processes.pool import ProcessExecutor
+from worker_service.executors.processes.template import FROZEN_SECONDS, LOAD_SECONDS, Template
+from worker_service.executors.protocol import ChildDied
+from worker_service.messages import AttachedPartial, PlannedChunk, PlanResult, decode_outcome, encode
 
 GENEROUS = 4 * 1024**3
 AMPLE = timedelta(minutes=1)
@@ -34,7 +39,7 @@ def spec(**source):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def orphans_are_nobodys_again():
+def orphans_are_not_adopted_afterwards():
     """A template makes this process adopt them."""
     yield
     ctypes.CDLL(None).prctl(36, 0)
@@ -49,7 +54,7 @@ def template():
 
 @pytest.fixture
 async def child(template):
-    child = await Child.start(template)
+    child = await ChildProcess.start(template)
     yield child
     await child.stop()
 
@@ -65,40 +70,41 @@ def curious():
 
 
 async def told(child, *, port=0, paths=()):
-    async with child.run({"task": "look", "port": port, "paths": list(paths)}, [], AMPLE) as answer:
-        return answer.header
+    task = merge_task({"port": port, "paths": list(paths)}, (), [])
+    async with child.run(task, AMPLE) as answer:
+        return json.loads(answer.body.read(0, answer.body.size))
 
 
 @pytest.fixture
-def asked(tmp_path):
+def task(tmp_path):
     """A plan of a small file."""
     path = tmp_path / "data.csv"
     path.write_bytes(b"k,v\na,1\nb,2\n")
-    return plan_request(spec(), path)
+    return plan_task(spec(), path)
 
 
-async def test_a_child_answers_one_request_after_the_other(child, asked):
+async def test_a_child_answers_one_task_after_the_other(child, task):
     for _ in range(3):
-        async with child.run(asked, [], AMPLE) as answer:
-            assert [column["name"] for column in answer.header["schema"]] == ["k", "v"]
+        async with child.run(task, AMPLE) as answer:
+            assert [column.name for column in answer.result.plan.schema] == ["k", "v"]
 
 
-async def test_an_error_in_the_child_arrives_as_itself_and_the_child_lives(child, asked):
+async def test_an_error_in_the_child_arrives_as_itself_and_the_child_lives(child, task):
     with pytest.raises(CorruptFile):
-        async with child.run(asked | {"spec": spec(format="parquet")}, [], AMPLE):
+        async with child.run(msgspec.structs.replace(task, spec=raw(spec(format="parquet"))), AMPLE):
             pass
     assert child.alive
 
 
-async def test_descriptors_do_not_pile_up(curious, asked):
-    child = await Child.start(curious)
+async def test_descriptors_do_not_pile_up(curious, task):
+    child = await ChildProcess.start(curious)
 
     async def open_files():
         return (await told(child))["descriptors"], len(descriptors())
 
     before = await open_files()
     for _ in range(20):
-        async with child.run(asked, [], AMPLE):
+        async with child.run(task, AMPLE):
             pass
 
     assert await open_files() == before
@@ -106,7 +112,7 @@ async def test_descriptors_do_not_pile_up(curious, asked):
 
 
 async def test_a_child_knows_no_credentials(curious):
-    child = await Child.start(curious)
+    child = await ChildProcess.start(curious)
     environment = (await told(child))["environment"]
     await child.stop()
 
@@ -116,7 +122,7 @@ async def test_a_child_knows_no_credentials(curious):
 
 
 async def test_a_child_reaches_no_network(curious):
-    child = await Child.start(curious)
+    child = await ChildProcess.start(curious)
     with socket.create_server(("127.0.0.1", 0)) as server:
         found = await told(child, port=server.getsockname()[1])
     await child.stop()
@@ -127,7 +133,7 @@ async def test_a_child_reaches_no_network(curious):
 
 
 async def test_a_child_reads_nothing_of_its_neighbour_nor_of_the_template(curious):
-    child, neighbour = await Child.start(curious), await Child.start(curious)
+    child, neighbour = await ChildProcess.start(curious), await ChildProcess.start(curious)
     paths = [
         f"/proc/{pid}/{what}" for pid in (neighbour.pid, curious.pid) for what in ("environ", "mem", "maps")
     ]
@@ -144,7 +150,7 @@ async def test_children_of_root_open_files_of_other_users_and_have_no_other_righ
     theirs.write_text("k")
     os.chown(theirs, 65534, 65534)
     theirs.chmod(0o600)
-    child = await Child.start(curious)
+    child = await ChildProcess.start(curious)
     found = await told(child, paths=[str(theirs)])
     held = {int(status(child.pid)[name], 16) for name in ("CapPrm", "CapEff")}
     await child.stop()
@@ -165,7 +171,7 @@ def status(pid: int) -> dict[str, str]:
 
 
 # fault matrix: 23
-async def test_a_killed_child_is_noticed_at_once(child, asked):
+async def test_a_killed_child_is_noticed_at_once(child, task):
     os.kill(child.pid, signal.SIGSTOP)
 
     async def kill():
@@ -173,17 +179,17 @@ async def test_a_killed_child_is_noticed_at_once(child, asked):
 
     killer = asyncio.ensure_future(kill())
     with pytest.raises(ChildDied, match="signal 9"):
-        async with child.run(asked, [], AMPLE):
+        async with child.run(task, AMPLE):
             pass
     await killer
     assert not child.alive
 
 
 # fault matrix: 25
-async def test_work_that_nobody_waits_for_any_more_is_killed(child, asked):
+async def test_work_that_is_not_waited_for_any_more_is_killed(child, task):
     os.kill(child.pid, signal.SIGSTOP)
     with pytest.raises(TimeoutError):
-        async with child.run(asked, [], timedelta(seconds=0.05)):
+        async with child.run(task, timedelta(seconds=0.05)):
             pass
 
     assert not child.alive
@@ -192,27 +198,23 @@ async def test_work_that_nobody_waits_for_any_more_is_killed(child, asked):
 # fault matrix: 24
 async def test_too_little_memory_is_an_error_that_costs_the_child():
     template = Template(600 * 1024**2)
-    child = await Child.start(template)
-    descriptor = wire.memory_file("data", b'k,v\n"' + b"x" * (1 << 20) + b'",1\n')
-    request = {"task": "merge", "spec": spec(), "pieces": [[1 << 40, True]], "first": 0, "end": 1024}
+    child = await ChildProcess.start(template)
+    task = merge_task(spec(), (PlannedColumn("k", "string"),), [AttachedPartial(1 << 40, inside=True)])
     try:
-        with pytest.raises(OutOfMemory):
-            async with child.run(
-                request | {"schema": [{"name": "k", "type": "string", "declared": False}]},
-                [descriptor],
-                AMPLE,
-            ):
-                pass
+        with child.attachment() as attachment:
+            attachment.write(b"x" * (1 << 20))
+            with pytest.raises(OutOfMemory):
+                async with child.run(task, AMPLE, attachment):
+                    pass
         assert not child.alive
     finally:
-        os.close(descriptor)
         await child.stop()
         template.close()
 
 
 # fault matrix: 25
 async def test_a_slot_gets_a_new_child_after_a_death():
-    executor = Executor(1, GENEROUS)
+    executor = ProcessExecutor(1, GENEROUS)
     await executor.start()
     async with executor.child() as first:
         os.kill(first.pid, signal.SIGKILL)
@@ -224,34 +226,34 @@ async def test_a_slot_gets_a_new_child_after_a_death():
 
 
 # fault matrix: 25
-async def test_a_child_that_was_killed_is_never_lent_again_however_slowly_it_goes(asked):
-    executor = Executor(1, GENEROUS)
+async def test_a_child_that_was_killed_is_never_lent_again_however_slowly_it_goes(task):
+    executor = ProcessExecutor(1, GENEROUS)
     await executor.start()
     async with executor.child() as first:
         os.kill(first.pid, signal.SIGSTOP)
-        task = asyncio.create_task(_ask(first, asked))
+        running = asyncio.create_task(_run(first, task))
         await asyncio.sleep(0)
-        task.cancel()
+        running.cancel()
         await asyncio.sleep(0)
-        task.cancel()  # in the middle of the waiting for its end
+        running.cancel()  # in the middle of the waiting for its end
         with pytest.raises(asyncio.CancelledError):
-            await task
-    async with executor.child() as second, second.run(asked, [], AMPLE) as answer:
-        assert answer.header["schema"]
+            await running
+    async with executor.child() as second, second.run(task, AMPLE) as answer:
+        assert answer.result.plan.schema
     await executor.close()
     assert not Path(f"/proc/{first.pid}").exists()
 
 
-async def _ask(child, asked):
-    async with child.run(asked, [], AMPLE):
+async def _run(child, task):
+    async with child.run(task, AMPLE):
         pass
 
 
-async def test_what_a_child_writes_to_its_standard_error_is_logged_and_forgotten(template, asked):
-    child = await Child.start(template)
+async def test_what_a_child_writes_to_its_standard_error_is_logged_and_forgotten(template, task):
+    child = await ChildProcess.start(template)
     os.kill(child.pid, signal.SIGSEGV)
     with capture_logs() as logged, pytest.raises(ChildDied, match="signal 11"):
-        async with child.run(asked, [], AMPLE):
+        async with child.run(task, AMPLE):
             pass
     assert any("Segmentation fault" in line.get("text", "") for line in logged)
     await child.stop()
@@ -261,12 +263,12 @@ def exhausted(*_, **__):
     raise OSError(errno.EMFILE, "Too many open files")
 
 
-@pytest.mark.parametrize(("place", "step"), [(wire, "memory_file"), (os, "pidfd_open"), (os, "pipe")])
-async def test_a_child_that_cannot_be_made_leaves_nothing_behind(template, monkeypatch, place, step):
+@pytest.mark.parametrize(("module", "step"), [(os, "memfd_create"), (os, "pidfd_open"), (os, "pipe")])
+async def test_a_child_that_cannot_be_made_leaves_nothing_behind(template, monkeypatch, module, step):
     before = descriptors(), children()
-    monkeypatch.setattr(place, step, exhausted)
+    monkeypatch.setattr(module, step, exhausted)
     with pytest.raises(OSError, match="Too many"):
-        await Child.start(template)
+        await ChildProcess.start(template)
 
     assert (descriptors(), children()) == before
 
@@ -281,26 +283,26 @@ def test_a_template_that_cannot_be_made_leaves_nothing_behind(monkeypatch):
 
 
 # fault matrix: 23
-async def test_a_template_that_dies_takes_no_child_with_it_and_another_takes_its_place(asked):
-    executor = Executor(2, GENEROUS)
+async def test_a_template_that_dies_takes_no_child_with_it_and_another_takes_its_place(task):
+    executor = ProcessExecutor(2, GENEROUS)
     await executor.start()
     before = executor._template.pid
     os.kill(before, signal.SIGKILL)
     async with executor.child() as first, executor.child() as second:
-        async with first.run(asked, [], AMPLE) as answer:
-            assert answer.header["schema"]
+        async with first.run(task, AMPLE) as answer:
+            assert answer.result.plan.schema
         os.kill(second.pid, signal.SIGKILL)
         await second.stop()
     for _ in range(2):
-        async with executor.child() as one, one.run(asked, [], AMPLE) as answer:
-            assert answer.header["schema"]
+        async with executor.child() as one, one.run(task, AMPLE) as answer:
+            assert answer.result.plan.schema
     assert executor._template.pid != before
     await executor.close()
 
 
 # fault matrix: 23
-async def test_a_frozen_template_keeps_nobody_from_closing():
-    executor = Executor(2, GENEROUS)
+async def test_a_frozen_template_keeps_no_executor_from_closing():
+    executor = ProcessExecutor(2, GENEROUS)
     await executor.start()
     os.kill(executor._template.pid, signal.SIGSTOP)
     async with executor.child() as child:
@@ -314,18 +316,18 @@ async def test_a_frozen_template_keeps_nobody_from_closing():
 
 
 # fault matrix: 42
-async def test_a_sigterm_to_all_of_a_group_leaves_the_drain_to_the_parent(template, child, asked):
+async def test_a_sigterm_to_all_of_a_group_leaves_the_drain_to_the_parent(template, child, task):
     for pid in (template.pid, child.pid):
         os.kill(pid, signal.SIGTERM)
 
-    async with child.run(asked, [], AMPLE) as answer:
-        assert answer.header["schema"]
+    async with child.run(task, AMPLE) as answer:
+        assert answer.result.plan.schema
     assert template.alive
 
 
-async def test_a_child_is_born_with_everything_that_its_template_has_loaded(curious):
-    child = await Child.start(curious)
-    loaded = (await told(child))["born_with"]
+async def test_a_child_starts_with_everything_that_its_template_has_loaded(curious):
+    child = await ChildProcess.start(curious)
+    loaded = (await told(child))["loaded_at_start"]
     await child.stop()
 
     assert {"pandas", "pyarrow", "worker_service.kernels"} <= set(loaded)
@@ -338,22 +340,22 @@ async def test_a_child_whose_socket_ends_is_gone_and_makes_no_more_of_its_kind(t
     child._sock.close()
     await asyncio.wait_for(child._ended.wait(), 10)
 
-    assert child.death.code == 0
+    assert child.exit_status.code == 0
 
 
-async def test_a_request_that_cannot_be_made_leaves_nothing_behind(child, asked, monkeypatch):
-    make, made = wire.memory_file, []
+async def test_a_task_that_cannot_be_sent_leaves_nothing_behind(child, task, monkeypatch):
+    make, made = os.memfd_create, []
 
-    def exhausted(name, data=b""):
+    def exhausted(name, flags):
         made.append(name)
         if len(made) > 1:
             raise OSError(errno.EMFILE, "Too many open files")
-        return make(name, data)
+        return make(name, flags)
 
     before = descriptors()
-    monkeypatch.setattr(wire, "memory_file", exhausted)
+    monkeypatch.setattr(os, "memfd_create", exhausted)
     with pytest.raises(OSError, match="Too many"):
-        async with child.run(asked, [], AMPLE):
+        async with child.run(task, AMPLE):
             pass
 
     assert descriptors() == before
@@ -370,18 +372,18 @@ def children() -> str:
 
 # fault matrix: 57
 async def test_a_template_that_does_not_answer_is_known_as_frozen_and_replaced_before_a_slot_needs_it():
-    executor = Executor(1, GENEROUS)
+    executor = ProcessExecutor(1, GENEROUS)
     await executor.start()
     template = executor._template
-    await executor.tend()
-    while template._unanswered():
+    await executor.maintain()
+    while template.unanswered():
         await asyncio.sleep(0)
     os.kill(template.pid, signal.SIGSTOP)
 
     assert template.answers(time.monotonic()), "it has answered all that it was asked; now it is asked again"
     assert not template.answers(time.monotonic() + FROZEN_SECONDS + 1)
-    template._since -= FROZEN_SECONDS + 1
-    await executor.tend()
+    template._asked_at -= FROZEN_SECONDS + 1
+    await executor.maintain()
     assert executor._template is not template
     assert executor._template.alive
     assert not template.alive
@@ -401,34 +403,41 @@ async def test_a_template_that_still_loads_is_given_its_time(template):
 
 
 # fault matrix: 56
-async def test_a_child_that_computes_is_preempted_and_one_that_has_answered_is_not(child, asked):
-    async with child.run(asked, [], AMPLE) as answer:
+async def test_a_child_that_computes_is_preempted_and_one_that_has_answered_is_not(child, task):
+    async with child.run(task, AMPLE) as answer:
         assert not child.preempt(), "its unit is being committed"
-        assert answer.header["schema"]
+        assert answer.result.plan.schema
     os.kill(child.pid, signal.SIGSTOP)
-    asking = asyncio.create_task(_ask(child, asked))
+    running = asyncio.create_task(_run(child, task))
     while not child.preempt():
         await asyncio.sleep(0)
 
     with pytest.raises(Preempted):
-        await asking
+        await running
     assert not child.alive
 
 
-def test_a_header_comes_back_as_it_was_with_its_long_lists_as_text():
+def test_a_message_comes_back_as_it_was_and_its_chunks_one_by_one():
     """Reading 100,000 chunks as objects would keep the parent's event loop from its heartbeat."""
-    header = {
-        "schema": [{"name": "\ud800 가"}],
-        "chunks": [{"extents": [[0, 1, 2, None, [[3, 4]]]], "bytes": 5}] * 2,
-        "guessed": True,
-    }
-    answered = wire.memory_file("answer")
-    wire.write_answer(answered, header, [b"body"])
-    found, offset = wire.read_header(answered)
-    os.close(answered)
+    file = DatasetFile(uri="file:///가", root="/", below="가", size=5, mtime_ns=1)
+    plan = Plan(files=(file,), format="csv", schema=(PlannedColumn("가", "string"),), bytes=5)
+    cut = PlannedChunk(ChunkPayload((Extent(0, 1, 2, None, (Guess(3, 4),)),), guessed=True), 5)
+    found = decode_outcome(encode(PlanResult(plan, (msgspec.Raw(encode(cut)),) * 2)))
 
-    assert {**found, "chunks": [json.loads(chunk) for chunk in found["chunks"]]} == header
-    assert offset > 8
+    assert found.plan == plan
+    assert list(found.chunks()) == [cut, cut]
+
+
+@pytest.mark.parametrize(("uris", "error"), [(["file:///x"], ReaderCrashed), ([], ChildDied)])
+async def test_a_crash_in_native_code_that_reads_files_names_the_files_of_the_task(template, uris, error):
+    child = await ChildProcess.start(template)
+    child._stderr.write(b'File "worker_service/readers/parquet.py", line 1 in read')
+    os.kill(child.pid, signal.SIGABRT)
+
+    with pytest.raises(error, match="signal 6") as raised:
+        await child._raise_exit(uris)
+    assert ("while it read file:///x" in str(raised.value)) == bool(uris)
+    await child.stop()
 
 
 def test_a_parent_that_goes_without_reading_an_answer_is_no_error():
@@ -436,4 +445,4 @@ def test_a_parent_that_goes_without_reading_an_answer_is_no_error():
     theirs.send(b".")
     ours.close()
     with theirs:
-        assert wire.receive_descriptors(theirs) is None
+        assert channel.receive_descriptors(theirs) is None

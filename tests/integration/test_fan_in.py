@@ -1,26 +1,35 @@
-"""The step to the next phase, when it fails again and again: the job ends with the cause, whoever meets it."""
+"""The step to the next phase fails again and again: the job ends with the cause, in whichever worker."""
 
 import asyncio
+from functools import partial
 from itertools import pairwise
-from types import SimpleNamespace
 
 from structlog.testing import capture_logs
 
-from shared.core.retry import LIMITS
-from shared.db.units import INSERT_BATCH, NewUnit
+from shared.core.plan import Plan, PlannedColumn
+from shared.core.retry import RULES, Cause
+from shared.db.units import INSERT_BATCH
 from shared.db.verify import violations
 from shared.errors import DatabaseUnavailable
 from shared.spec.width import MAX_COLUMNS
-from worker_service.maintenance.sweeper import Sweeper
-from worker_service.units.run import advance
+from tests.support.store import PLAN, chunks
+from worker_service.context import Context
+from worker_service.maintenance.sweeper import Sweeper, Swept
+from worker_service.units.fan_in import advance
 
 SPEC = {"source": {"uris": ["upload:u"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
-PLAN = {"schema": [{"name": "k", "type": "string", "declared": False}]}
+LIMIT = RULES[Cause.FAN_IN_FAILED].limit
 
 
 def context(world):
-    """What a sweeper holds; each call is another process, which remembers nothing."""
-    return SimpleNamespace(timings=world.timings, units=world.units, jobs=world.jobs, merging=world.merging)
+    others = dict.fromkeys(("settings", "pool", "partials", "publishing", "doorbell", "executor"))
+    stores = {"jobs": world.jobs, "units": world.units, "fan_in": world.fan_in}
+    return Context(timings=world.timings, **stores, **others)
+
+
+def sweeper(world) -> Sweeper:
+    """Each call is another process, which remembers nothing."""
+    return Sweeper(world.jobs, world.units, partial(advance, context(world)), world.timings)
 
 
 async def scanned(world, spec=SPEC) -> str:
@@ -34,11 +43,12 @@ async def scanned(world, spec=SPEC) -> str:
         priority=5,
         labels={},
         result_name=None,
+        kept_versions=1,
+        uploads=[],
+        deadline=None,
         state_version=world.units._state_version,
     )
-    await world.units.complete_plan(
-        await world.claimed(job_id=job.id), PLAN, [NewUnit(no=0, payload={}, bytes=1)]
-    )
+    await world.units.complete_plan(await world.claimed(job_id=job.id), PLAN, chunks(1))
     await world.commit(await world.claimed(job_id=job.id))
     return job.id
 
@@ -54,12 +64,10 @@ async def test_a_result_that_no_table_holds_fails_its_job_at_once(world):
         {"fn": "quantile", "column": "k", "q": [no / 1000 for no in range(100)], "as": f"a{i}"}
         for i in range(17)
     ]
-    plan = [{"name": "k", "type": "float64", "declared": False}]
+    plan = Plan(files=(), schema=(PlannedColumn("k", "float64"),), bytes=0)
     job_id = await scanned(world, SPEC | {"aggregates": quantiles})
-    await world.value(
-        "UPDATE gristmill.jobs SET plan = $2 WHERE id = $1 RETURNING 1", job_id, {"schema": plan}
-    )
-    await Sweeper(context(world)).run_once()
+    await world.value("UPDATE gristmill.jobs SET plan = $2 WHERE id = $1 RETURNING 1", job_id, plan)
+    await sweeper(world).run_once()
 
     state, (code, detail) = await error_of(world, job_id)
     assert (state, code) == ("failed", "too_many_columns")
@@ -70,16 +78,16 @@ async def test_an_unexpected_error_is_counted_whoever_meets_it_and_fails_the_job
     job_id = await scanned(world)
     await world.value("CREATE TABLE gristmill_results.in_the_way ()")
     await world.value(f"ALTER TABLE gristmill_results.in_the_way RENAME TO {job_id}")
-    for _ in range(LIMITS["error"] - 1):
+    for _ in range(LIMIT - 1):
         with capture_logs():
-            await Sweeper(context(world)).run_once()
+            await sweeper(world).run_once()
         assert (await error_of(world, job_id)) == ("running", None)
     with capture_logs():
         assert not await advance(context(world), job_id)
 
     state, (code, detail) = await error_of(world, job_id)
     assert (state, code) == ("failed", "internal_error")
-    assert f"failed {LIMITS['error']} times" in detail
+    assert f"failed {LIMIT} times" in detail
     assert "already exists" in detail
 
 
@@ -90,13 +98,13 @@ async def test_an_outage_is_counted_as_nothing_and_a_retry_counts_anew(world, mo
         raise DatabaseUnavailable("Postgres is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.merging, "advance", away)
-        for _ in range(LIMITS["error"] + 1):
-            await Sweeper(context(world)).run_once()
+        patch.setattr(world.fan_in, "advance", away)
+        for _ in range(LIMIT + 1):
+            await sweeper(world).run_once()
     assert (await error_of(world, job_id)) == ("running", None)
 
-    await world.jobs.charge_fan_in(job_id)
-    await Sweeper(context(world)).run_once()
+    await world.fan_in.charge(job_id)
+    assert await sweeper(world).run_once() == Swept(advanced=1)
     assert (
         await world.value("SELECT (phase, fan_in_errors)::text FROM gristmill.jobs WHERE id = $1", job_id)
         == "(merging,0)"
@@ -129,12 +137,12 @@ async def test_many_units_are_inserted_in_batches_between_which_others_have_thei
     lease = await world.leased()
     made = []
 
-    def chunks():
-        for no in range(5 * INSERT_BATCH + 1):
-            made.append(no)
-            yield NewUnit(no=no, payload={"no": no})
+    def one_by_one():
+        for unit in chunks(5 * INSERT_BATCH + 1):
+            made.append(unit)
+            yield unit
 
-    adding = asyncio.ensure_future(world.units.complete_plan(lease, {"schema": 1}, chunks()))
+    adding = asyncio.ensure_future(world.units.complete_plan(lease, PLAN, one_by_one()))
     seen = [0]
     while not adding.done():
         await asyncio.sleep(0)

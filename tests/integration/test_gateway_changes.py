@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from api_service import app
-from shared.doorbell import NUDGE
+from shared.doorbell import REQUEST
 from tests.support.gateway import database, finish_job, gateway, insert_job, problem_of, publish, spec_for
 from tests.support.transitions import UNCHECKED
 
@@ -12,8 +12,8 @@ PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail"
 
 
 SLOW = """
-CREATE FUNCTION referee.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1.5); RETURN NEW; END $$;
-CREATE TRIGGER slow BEFORE UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTION referee.slow();
+CREATE FUNCTION checks.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1.5); RETURN NEW; END $$;
+CREATE TRIGGER slow BEFORE UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTION checks.slow();
 """
 
 
@@ -145,7 +145,7 @@ async def test_a_job_that_goes_on_is_heard_by_the_doorbell(settings, what):
         await finish_job(settings, job_id, state="failed", phase="planning", error=PROBLEM)
     async with Redis.from_url(settings.redis_url) as redis, gateway(settings) as http:
         assert (await change(http, job_id, what))[0] == 202
-        assert await redis.bzpopmin(NUDGE, timeout=5)
+        assert await redis.bzpopmin(REQUEST, timeout=5)
 
 
 async def test_a_deadline_is_shown_as_the_moment_it_passes(settings):

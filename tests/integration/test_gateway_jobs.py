@@ -7,7 +7,7 @@ import json
 import pytest
 from redis.asyncio import Redis
 
-from shared.doorbell import NUDGE
+from shared.doorbell import REQUEST
 from tests.support.gateway import (
     SPEC,
     database,
@@ -76,7 +76,7 @@ async def test_a_submit_is_heard_by_the_doorbell(settings):
         gateway(settings) as http,
         http.post("/v1/jobs", json=spec_for(settings)),
     ):
-        assert await redis.bzpopmin(NUDGE, timeout=5)
+        assert await redis.bzpopmin(REQUEST, timeout=5)
 
 
 @pytest.mark.parametrize(

@@ -1,34 +1,35 @@
 """The SQL makes every step of the tables in shared.core.lifecycle.
 
-That it makes no other is what the referee in each test's database says.
+A trigger in each test's database checks that it makes no other (tests.support.transitions).
 """
 
 import asyncpg
 import pytest
 
 from shared.core.lifecycle import BEFORE, JOB, UNIT
-from shared.db.units import NewUnit
 from shared.errors import AlreadyDone, InvalidState, LeaseLost, RetryExpired
-from tests.support.store import PROBLEM
+from tests.support.store import PLAN, PROBLEM, WIDER, chunks
 
 RECORD = """
-CREATE TABLE referee.seen (kind text, source text, target text);
-CREATE FUNCTION referee.note() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TABLE checks.seen (kind text, source text, target text);
+CREATE FUNCTION checks.note() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO referee.seen VALUES (TG_TABLE_NAME, OLD.state, NEW.state);
+    INSERT INTO checks.seen VALUES (TG_TABLE_NAME, OLD.state, NEW.state);
     RETURN NULL;
 END $$;
-CREATE TRIGGER note AFTER UPDATE ON gristmill.jobs FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
-CREATE TRIGGER note AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
+CREATE TRIGGER note AFTER UPDATE ON gristmill.jobs FOR EACH ROW WHEN (OLD.state <> NEW.state)
+EXECUTE FUNCTION checks.note();
+CREATE TRIGGER note AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (OLD.state <> NEW.state)
+EXECUTE FUNCTION checks.note();
 """
 WRITES = """
-CREATE TABLE referee.writes (id bigint);
-CREATE FUNCTION referee.count() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TABLE checks.writes (id bigint);
+CREATE FUNCTION checks.count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO referee.writes VALUES (OLD.id);
+    INSERT INTO checks.writes VALUES (OLD.id);
     RETURN NULL;
 END $$;
-CREATE TRIGGER count AFTER UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTION referee.count();
+CREATE TRIGGER count AFTER UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTION checks.count();
 """
 
 
@@ -54,7 +55,7 @@ async def running_jobs_end(world):
     second = await world.claimed(job_id=job_id)
     await world.units.give_back(second, "nothing")
     second = await world.claimed(job_id=job_id)
-    await world.units.widen(second, {"schema": 2})
+    await world.units.widen(second, WIDER)
     first, second = await world.claimed(job_id=job_id), await world.claimed(job_id=job_id)
     await world.units.fail(first, PROBLEM)
     await world.units.give_back(second, "nothing")
@@ -87,7 +88,7 @@ async def test_every_step_of_the_tables_is_made(world):
         await story(world)
 
     async with world.pool.connection() as connection:
-        seen = {tuple(row) for row in await connection.fetch("SELECT * FROM referee.seen")}
+        seen = {tuple(row) for row in await connection.fetch("SELECT * FROM checks.seen")}
     tables = {"jobs": JOB, "units": UNIT}
     assert seen == {
         (kind, s.source, s.target) for kind, table in tables.items() for s in table if s.source != BEFORE
@@ -99,20 +100,21 @@ async def test_a_step_that_the_table_does_not_have_is_refused_in_every_test(worl
 
     with pytest.raises(asyncpg.RaiseError, match="the lifecycle of units has no done --> leased"):
         await world.value(
-            "UPDATE gristmill.units SET state = 'leased', deadline_at = now() WHERE job_id = $1 AND kind = 'plan'",
+            "UPDATE gristmill.units SET state = 'leased', deadline_at = now()"
+            " WHERE job_id = $1 AND kind = 'plan'",
             job_id,
         )
 
 
-# --- pause and resume -------------------------------------------------------------------------------------------------
+# --- pause and resume ---------------------------------------------------------------------------------------
 
 
 async def test_no_unit_of_a_paused_job_is_claimed_or_rung(world):
     job_id = await world.planned(2)
     await world.jobs.pause("default", job_id)
 
-    assert await world.units.claim("w1", job_id=job_id) is None
-    assert await world.units.claim("w1") is None
+    assert await world.units.claim_of_job("w1", job_id) is None
+    assert await world.units.claim_fairest("w1") is None
     assert await world.units.due() == []
 
     await world.jobs.resume("default", job_id)
@@ -123,7 +125,7 @@ async def test_what_is_leased_when_its_job_is_paused_may_finish_and_the_fan_in_w
     plan = await world.leased()
     await world.jobs.pause("default", plan.job_id)
     assert await world.beat() == {(plan.id, plan.attempt): True}, "it is still wanted"
-    await world.units.complete_plan(plan, {}, [NewUnit(no=0, payload={})])
+    await world.units.complete_plan(plan, PLAN, chunks(1))
     await world.jobs.resume("default", plan.job_id)
     chunk = await world.claimed(job_id=plan.job_id)
     await world.jobs.pause("default", plan.job_id)
@@ -144,7 +146,7 @@ async def test_a_unit_that_is_given_back_to_a_paused_job_waits(world):
     await world.units.give_back(chunk, "nothing")
 
     assert await world.states(chunk.job_id, "plan") == ["pending"]
-    assert await world.units.claim("w1", unit_id=chunk.id) is None
+    assert await world.units.claim_of_job("w1", chunk.job_id) is None
 
 
 async def test_pausing_twice_and_resuming_twice_changes_nothing_more(world):
@@ -156,10 +158,10 @@ async def test_pausing_twice_and_resuming_twice_changes_nothing_more(world):
 
 
 @pytest.mark.parametrize("change", ["pause", "resume", "cancel", "retry"])
-async def test_nobody_changes_a_job_of_another_tenant(world, change):
+async def test_no_tenant_changes_a_job_of_another(world, change):
     job, _ = await world.submit()
 
-    assert await getattr(world.jobs, change)("somebody", job.id) is None
+    assert await getattr(world.jobs, change)("other", job.id) is None
     assert await world.jobs.get("default", job.id) == job
 
 
@@ -192,7 +194,7 @@ async def test_what_does_not_fit_a_jobs_state_is_refused(world, state, change, e
     assert await world.state(lease.job_id) == state
 
 
-# --- retry ------------------------------------------------------------------------------------------------------------
+# --- retry --------------------------------------------------------------------------------------------------
 
 
 async def failed_chunk(world):
@@ -201,7 +203,7 @@ async def failed_chunk(world):
     await world.commit(await world.claimed(job_id=job_id))
     lease = await world.claimed(job_id=job_id)
     await world.units.give_back(lease, "crash")
-    await world.units.fail(await world.claimed(unit_id=lease.id), PROBLEM)
+    await world.units.fail(await world.claimed(job_id=job_id), PROBLEM)
     assert await world.states(job_id) == ["done", "failed", "cancelled"]
     return job_id
 
@@ -212,7 +214,7 @@ async def test_a_retry_keeps_what_is_finished_and_begins_the_rest_with_fresh_cou
     after = await world.jobs.retry("default", job_id)
 
     assert await world.states(job_id) == ["done", "pending", "pending"]
-    assert {u["crashes"] for u in await world.units.of_job(job_id)} == {0}
+    assert {u["crashes"] for u in await world.units_of(job_id)} == {0}
     assert (before.state, after.state, after.error, after.finished_at, after.version) == (
         "failed",
         "running",
@@ -233,9 +235,9 @@ async def test_a_retry_writes_each_unit_once(world):
         await connection.execute(WRITES)
     await world.jobs.retry("default", job_id)
 
-    units = await world.units.of_job(job_id)
+    units = await world.units_of(job_id)
     async with world.pool.connection() as connection:
-        written = [row["id"] for row in await connection.fetch("SELECT id FROM referee.writes ORDER BY id")]
+        written = [row["id"] for row in await connection.fetch("SELECT id FROM checks.writes ORDER BY id")]
     assert written == [unit["id"] for unit in units]
     assert {unit["epoch"] for unit in units} == {2}
 
@@ -270,7 +272,7 @@ async def test_a_retry_fences_off_whoever_held_a_unit_before(world):
     with pytest.raises(LeaseLost):
         await world.commit(zombie)
     with pytest.raises(LeaseLost):
-        await world.units.widen(other, {"schema": 2})
+        await world.units.widen(other, WIDER)
 
 
 async def test_a_job_whose_partials_are_gone_is_not_retried(world):

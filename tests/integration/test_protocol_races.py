@@ -1,6 +1,7 @@
-"""Two of everything at once, on real Postgres: whatever meets, each unit counts once and each job ends once."""
+"""Two of everything at once, on real Postgres: each unit counts once and each job ends once."""
 
 import asyncio
+import time
 from contextlib import suppress
 from datetime import timedelta
 from types import SimpleNamespace
@@ -8,7 +9,9 @@ from types import SimpleNamespace
 import asyncpg
 import pytest
 
+from shared.core.timings import Timings
 from shared.db.statements import Statements
+from shared.db.units import Done
 from shared.errors import AlreadyDone, DatabaseUnavailable, LeaseLost
 from tests.support.store import World
 from worker_service.maintenance.sweeper import Sweeper
@@ -17,11 +20,10 @@ from worker_service.units.persist import persist
 ROUNDS = 10
 
 
-def sweeper(world, url):
+def sweeper(world, url, timings=None, clock=time.time):
     """A sweeper of a worker process of its own."""
     other = World(url)
-    ctx = SimpleNamespace(timings=world.timings, units=other.units, jobs=other.jobs, merging=other.merging)
-    return Sweeper(ctx), other
+    return Sweeper(other.jobs, other.units, other.advance, timings or world.timings, clock), other
 
 
 # fault matrix: 37
@@ -47,7 +49,7 @@ async def test_two_sweepers_at_once_charge_a_death_once(world, database_url):
 
     await asyncio.gather(one.run_once(), two.run_once(), *(world.units.due() for _ in range(4)))
 
-    units = [unit for lease in leases for unit in await world.units.of_job(lease.job_id)]
+    units = [unit for lease in leases for unit in await world.units_of(lease.job_id)]
     assert [(unit["state"], unit["deaths"]) for unit in units] == [("pending", 1)] * ROUNDS
     await asyncio.gather(first.pool.close(), second.pool.close())
 
@@ -58,9 +60,7 @@ async def test_a_worker_that_froze_in_its_commit_does_not_hold_up_the_sweeper(wo
     await world.value("UPDATE gristmill.workers SET seen_at = now() - interval '1 hour' RETURNING 1")
     sweeping, other = sweeper(world, database_url)
     async with world.units.fenced(frozen) as tx:
-        await world.units.finish(
-            tx, frozen, SimpleNamespace(rows_read=0, rows_aggregated=0, rows_dropped=0, rows_out=0, stats={})
-        )
+        await world.units.finish(tx, frozen, Done())
         await sweeping.run_once()
 
         assert (await world.states(frozen.job_id, "plan"), await world.states(dead.job_id, "plan")) == (
@@ -169,19 +169,20 @@ async def test_a_job_that_is_cancelled_while_its_last_chunk_fans_in_ends_once(wo
         assert set(await world.states(job_id, "merge")) <= {"cancelled"}
 
 
-# --- Postgres asks to try again ---------------------------------------------------------------------------------------
+# --- Postgres asks to try again -----------------------------------------------------------------------------
 
 INJECT = """
-CREATE SEQUENCE referee.faults;
-CREATE FUNCTION referee.fault() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE SEQUENCE checks.faults;
+CREATE FUNCTION checks.fault() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF nextval('referee.faults') <= 2 THEN
+    IF nextval('checks.faults') <= 2 THEN
         RAISE EXCEPTION 'injected' USING ERRCODE = '{code}';
     END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER fault AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.kind = '{kind}')
-EXECUTE FUNCTION referee.fault();
+CREATE TRIGGER fault AFTER UPDATE ON gristmill.units FOR EACH ROW
+WHEN (NEW.state = 'done' AND NEW.kind = '{kind}')
+EXECUTE FUNCTION checks.fault();
 """
 
 
@@ -231,7 +232,7 @@ async def test_a_fan_in_that_postgres_takes_back_is_made_by_the_sweeper(world):
     assert await world.advance(job_id)
 
 
-# --- clocks -----------------------------------------------------------------------------------------------------------
+# --- clocks -------------------------------------------------------------------------------------------------
 
 
 # fault matrix: 44
@@ -240,11 +241,12 @@ async def test_no_statement_takes_a_point_in_time_so_a_workers_clock_decides_not
     connection = await asyncpg.connect(database_url)
     kinds = {}
     for table in ("jobs", "units", "workers", "partials"):
-        for name, sql in Statements(table).by_name.items():
-            kinds[table, name] = {kind.name for kind in (await connection.prepare(sql)).get_parameters()}
+        for name, statement in Statements(table).by_name.items():
+            prepared = await connection.prepare(statement.sql)
+            kinds[table, name] = {kind.name for kind in prepared.get_parameters()}
     await connection.close()
 
-    assert "interval" in kinds["units", "claim"] & kinds["units", "expired"]
+    assert "interval" in kinds["units", "claim_fairest"] & kinds["units", "expired"]
     assert [
         name
         for name, types in kinds.items()
@@ -255,14 +257,11 @@ async def test_no_statement_takes_a_point_in_time_so_a_workers_clock_decides_not
 # fault matrix: 44
 @pytest.mark.parametrize("step", [-600, 600])
 async def test_a_sweepers_clock_that_steps_makes_it_wait_for_the_grace_and_expires_nothing_early(
-    world, database_url, monkeypatch, step
+    world, database_url, step
 ):
     lease = await world.leased("dead")
-    world.timings = world.timings.scaled(1)
-    sweeping, other = sweeper(world, database_url)
     clock = SimpleNamespace(at=1_000_000.0)
-    monkeypatch.setattr("worker_service.maintenance.sweeper.time", SimpleNamespace(time=lambda: clock.at))
-    sweeping._ctx.timings = type(world.timings)()
+    sweeping, other = sweeper(world, database_url, Timings(), lambda: clock.at)
 
     async def sweep(seconds):
         for _ in range(seconds):
@@ -282,7 +281,7 @@ async def test_a_sweepers_clock_that_steps_makes_it_wait_for_the_grace_and_expir
 async def test_a_unit_of_a_job_that_ended_is_given_back_by_a_worker_that_never_heard_of_it(world):
     stray = await world.leased()
     await world.jobs.cancel("default", stray.job_id)
-    assert await world.beat() == {(stray.id, stray.attempt): False}, "still ours, though nobody wants it"
+    assert await world.beat() == {(stray.id, stray.attempt): False}, "still ours, though no longer wanted"
 
     await world.units.give_back_stray(stray.id, stray.attempt, stray.worker)
 
@@ -295,11 +294,12 @@ async def test_a_claim_waits_for_no_lock(world):
     async with world.pool.transaction() as tx:
         await tx.execute("SELECT FROM gristmill.jobs WHERE id = $1 FOR UPDATE", queued.id)
         first = await tx.fetchval(
-            "SELECT id FROM gristmill.units WHERE job_id = $1 AND state = 'pending' ORDER BY id LIMIT 1 FOR UPDATE",
+            "SELECT id FROM gristmill.units WHERE job_id = $1 AND state = 'pending'"
+            " ORDER BY id LIMIT 1 FOR UPDATE",
             job_id,
         )
         async with asyncio.timeout(timedelta(seconds=5).total_seconds()):
-            assert await world.units.claim("w1", job_id=queued.id) is None, (
+            assert await world.units.claim_of_job("w1", queued.id) is None, (
                 "it could not be said to have begun"
             )
             assert (await world.claimed(job_id=job_id)).id > first

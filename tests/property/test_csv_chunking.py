@@ -16,7 +16,8 @@ from shared.errors import BadRow, CutsRefuted, SchemaWidened
 from shared.spec.encodings import SHARED
 from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.types import Field, Schema, parse_type
-from worker_service.readers import SourceFile, Tally, csv_plan, csv_split, plan, read
+from worker_service.readers import RecordCount, SourceFile, plan, read
+from worker_service.readers.csv import cuts as csv_cuts
 
 # Few characters, so that quotes, line ends and delimiters meet often.
 FIELD = st.text('ab"\n\r,;×\\# \ufeff', max_size=6)
@@ -50,12 +51,12 @@ def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
     """Every row through plan and read; null as None. The splitter's own count is checked on the way."""
     planned = plan([file], spec, chunk_bytes, guess=guess)
     names = planned.schema.names
-    found, tally = [], Tally()
+    found, count = [], RecordCount()
     for extents in planned.extents:
         for extent in extents:
-            for frame in read(file, extent, spec, planned.schema, names, batch_bytes, tally):
+            for frame in read(file, extent, spec, planned.schema, names, batch_bytes, count):
                 found += list(zip(*(frame.column(name).to_pylist() for name in names), strict=True))
-    assert tally.records == len(found)
+    assert count.records == len(found)
     return found
 
 
@@ -63,12 +64,9 @@ def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
 def guesses_in(window, sample=10_000):
     """Guesses also where all is small, from so many bytes.
 
-    Samples of many places find out early that a guess is wrong.
+    Many samples find out early that a guess is wrong.
     """
-    with (
-        patch.multiple(csv_plan, GUESS_BYTES=2, _SAMPLE=sample),
-        patch.object(csv_split, "LOOKS", (window, 2 * window)),
-    ):
+    with patch.multiple(csv_cuts, GUESS_BYTES=2, SAMPLE_BYTES=sample, LOOKS=(window, 2 * window)):
         yield
 
 
@@ -107,7 +105,7 @@ def cell(value, way, delimiter, escape, comment):
 
 @st.composite
 def documents(draw, *, comments=("#", None)):
-    """A CSV file as (its columns, how it is written, its text, its text without the comments): anything that is right in the dialect."""
+    """Any CSV file that is right in its dialect: (columns, options, text, text without the comments)."""
     columns = draw(st.integers(1, 4))
     delimiter, end = draw(st.sampled_from(",;\t|")), draw(ENDS)
     escape, comment = draw(st.sampled_from(["\\", None])), draw(st.sampled_from(comments))

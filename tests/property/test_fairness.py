@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from shared.core.fairness import PREEMPTIBLE, Held, preempted
 from shared.db.workers import WorkerStore
 from shared.spec.version import STATE_VERSION
-from tests.support.protocol import LONG_PUBLISH_ROWS, World, logical_time, spec
-from worker_service.maintenance.heartbeat import beat
+from tests.support.protocol import LONG_PUBLISH_ROWS, World, spec
+from worker_service.maintenance.heartbeat import Heartbeat
 
 BOUND = 20
 PROTECTED = timedelta(seconds=10)
@@ -160,6 +160,9 @@ class Cluster:
             "priority": demand.priority,
             "labels": {},
             "result_name": None,
+            "kept_versions": 1,
+            "uploads": [],
+            "deadline": None,
             "state_version": STATE_VERSION,
         }
         job, _ = await self.stores.jobs.submit(demand.tenant, spec(None, None), "d", **known)
@@ -172,14 +175,14 @@ class Cluster:
             return
         while True:
             if lease is None:
-                lease = await units.claim(slot.worker, after=self.served.get(slot.worker))
+                lease = await units.claim_fairest(slot.worker, after=self.served.get(slot.worker))
             else:
                 await self.stores.commit(lease, self.jobs[lease.job_id].chunks)
                 last, lease = lease.job_id, None
-                lease = await units.claim(slot.worker, job_id=last)
+                lease = await units.claim_of_job(slot.worker, last)
                 if lease is None and await self.stores.advance(last):
-                    lease = await units.claim(slot.worker, job_id=last)
-                lease = lease or await units.claim(slot.worker, after=last)
+                    lease = await units.claim_of_job(slot.worker, last)
+                lease = lease or await units.claim_fairest(slot.worker, after=last)
             slot.lease = lease
             if lease is None:
                 return
@@ -197,24 +200,22 @@ class Cluster:
             if slot.worker == worker and slot.lease
         }
         chosen: set[tuple[int, int]] = set()
-        runner = SimpleNamespace(
+
+        def preempt(leases):
+            chosen.update(leases)
+            return len(chosen)
+
+        count, ctx = self.slots[int(worker[1:])], self.stores.context
+        slots = SimpleNamespace(
             leases=set(mine),
-            able=self.slots[int(worker[1:])],
-            preempt=chosen.update,
-            stop_lost=lambda *_: None,
-            strays=lambda *_: set(),
+            able=count,
+            count=count,
+            draining=False,
+            preempt=preempt,
+            stop_unwanted=lambda *_: 0,
+            unheard=lambda *_: set(),
         )
-        ctx = self.stores.context
-        executor = SimpleNamespace(slots=runner.able)
-        known = {
-            "worker_id": worker,
-            "timings": ctx.timings,
-            "executor": executor,
-            "draining": False,
-            "units": ctx.units,
-            "pool": ctx.pool,
-        }
-        await beat(SimpleNamespace(**known), runner, WorkerStore(ctx.pool))
+        await Heartbeat(worker, WorkerStore(ctx.pool), ctx.units, ctx.pool, slots, ctx.timings).run_once()
         for slot in (mine[key] for key in chosen):
             await self.stores.units.give_back(slot.lease, "preemption", delay=ctx.timings.heartbeat)
             slot.lease = None
@@ -228,8 +229,7 @@ def world(postgres, tmp_path_factory):
         world = World(dsn, tmp_path_factory.mktemp("fairness"))
         patch.setattr("shared.core.planning.LONG_PUBLISH_ROWS", LONG_PUBLISH_ROWS)
         patch.setattr("shared.core.planning.ROW_BYTES", 2**40)
-        patch.setattr("shared.db.merging.PIECE_COST_BYTES", 0)
-        patch.setattr("worker_service.maintenance.sweeper.time", logical_time(world.clock))
+        patch.setattr("shared.db.fan_in.PARTIAL_COST_BYTES", 0)
         patch.setattr("shared.db.jobs.new_id", world.new_id)
         yield world
         world.close()

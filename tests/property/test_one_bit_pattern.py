@@ -1,10 +1,8 @@
 """From a CSV file to the rows that Postgres copies: one digest, the same bytes, for any cuts of the work."""
 
-import base64
 import csv
 import io
 import math
-import os
 import random
 import tempfile
 from decimal import Decimal
@@ -16,14 +14,17 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from shared.core.plan import schema_of
 from shared.core.planning import BUCKETS
+from shared.core.row_counts import RowCounts
 from shared.spec.bind import bind
 from shared.spec.digests import result_digest
 from shared.spec.functions import FUNCTIONS
 from shared.spec.models import JobSpec
-from shared.spec.types import Schema
-from tests.support.requests import chunk_request, plan_request
-from worker_service.child import tasks, wire
+from tests.support.child_tasks import chunk_task, merge_task, plan_task
+from worker_service.child import tasks
+from worker_service.executors.processes.channel import MemoryFile
+from worker_service.messages import AttachedPartial, Failed, Widened, decode_outcome, encode
 from worker_service.units.publish import result_columns
 
 PARTS, MAX_EXAMPLES = 4, 8
@@ -98,32 +99,33 @@ class Work:
     def shuffled(self, things):
         return self.choice.sample(things, len(things)) if self.choice else things
 
-    def ask(self, request, *descriptors):
+    def ask(self, task, attachment=None):
         """One unit; what its child holds before it flushes or combines is any number of groups."""
         limits = {
             "RESIDENT_GROUPS": self.any_of(1 << 18, 0, 1, 5),
             "MERGED_GROUPS": self.any_of(1 << 21, 0, 3),
         }
         with patch.multiple(tasks, **limits):
-            header, body = tasks.answer(request, [*descriptors])
-        assert not header.keys() & {"problem", "widen"}, header
-        return header, body
+            message, body = tasks.answer(encode(task), attachment)
+        outcome = decode_outcome(message)
+        assert not isinstance(outcome, Failed | Widened), outcome
+        return outcome, body
 
     def result(self, data):
         """The digest, and the rows as Postgres gets them."""
         with tempfile.NamedTemporaryFile() as file:
             file.write(data)
             file.flush()
-            plan, _ = self.ask(
-                plan_request(self.spec, Path(file.name), chunk_bytes=self.size(len(data)), max_chunks=10**6)
+            planned, _ = self.ask(
+                plan_task(self.spec, Path(file.name), chunk_bytes=self.size(len(data)), max_chunks=10**6)
             )
-            chunks = {
-                no: self.chunk(plan, no, len(data)) for no in self.shuffled([*range(len(plan["chunks"]))])
-            }
-        pieces = [
-            (*listed[:2], part)
-            for _, (header, body) in self.shuffled([*chunks.items()])
-            for listed, part in zip(header["pieces"], body, strict=True)
+            numbers = [*range(len(planned.chunk_texts))]
+            chunks = {no: self.chunk(planned, no, len(data)) for no in self.shuffled(numbers)}
+        schema = planned.plan.schema
+        partials = [
+            (header.first_bucket, header.last_bucket, data)
+            for _, (result, body) in self.shuffled([*chunks.items()])
+            for header, data in zip(result.partials, body, strict=True)
         ]
         borders = sorted(
             {
@@ -133,49 +135,34 @@ class Work:
             }
         )
         merges = {
-            first: self.merge(plan["schema"], first, end, pieces)
+            first: self.merge(schema, first, end, partials)
             for first, end in self.shuffled([*pairwise(borders)])
         }
-        return self.checked(plan["schema"], [*chunks.values()], [merges[first] for first in borders[:-1]])
+        return self.checked(schema, [*chunks.values()], [merges[first] for first in borders[:-1]])
 
-    def chunk(self, plan, no, size):
-        return self.ask(
-            chunk_request(self.spec, plan, no, batch_bytes=self.size(size), piece_bytes=self.size(1 << 20))
-        )
+    def chunk(self, planned, no, size):
+        sizes = {"batch_bytes": self.size(size), "partial_bytes": self.size(1 << 20)}
+        return self.ask(chunk_task(self.spec, planned, no, **sizes))
 
-    def merge(self, schema, first, end, pieces):
+    def merge(self, schema, first, end, partials):
         touching = [
-            (part, low >= first and high < end) for low, high, part in pieces if high >= first and low < end
+            (data, low >= first and high < end) for low, high, data in partials if high >= first and low < end
         ]
-        listed = [[len(part), inside] for part, inside in touching]
-        descriptor = wire.memory_file("pieces", b"".join(part for part, _ in touching))
-        request = {
-            "task": "merge",
-            "spec": self.spec,
-            "schema": schema,
-            "first": first,
-            "end": end,
-            "pieces": listed,
-        }
+        attached = [AttachedPartial(len(data), inside) for data, inside in touching]
+        attachment = MemoryFile.create("attachment", b"".join(data for data, _ in touching))
         try:
-            return self.ask(request, descriptor)
+            return self.ask(merge_task(self.spec, schema, attached, first, end), attachment)
         finally:
-            os.close(descriptor)
+            attachment.close()
 
     def checked(self, schema, chunks, merges):
-        read, aggregated, dropped = (
-            sum(header[name] for header, _ in chunks)
-            for name in ("rows_read", "rows_aggregated", "rows_dropped")
-        )
-        assert read - dropped == aggregated == sum(header["rows_aggregated"] for header, _ in merges)
-        digests = [
-            (int(no), base64.b64decode(text))
-            for header, _ in merges
-            for no, text in header["buckets"].items()
-        ]
+        rows = sum((result.rows for result, _ in chunks), RowCounts())
+        merged = sum(result.rows_aggregated for result, _ in merges)
+        assert rows.read - rows.dropped_null_key == rows.aggregated == merged
+        digests = [pair for result, _ in merges for pair in result.stats.buckets.items()]
         assert len(dict(digests)) == len(digests), "a bucket that two merges have"
-        widened = {name for header, _ in merges for name in header["widened"]}
-        columns = result_columns(bind(JobSpec.model_validate(self.spec), Schema.from_json(schema)), widened)
+        widened = {name for result, _ in merges for name in result.stats.widened}
+        columns = result_columns(bind(JobSpec.model_validate(self.spec), schema_of(schema)), widened)
         return result_digest(columns, dict(digests)), b"".join(part for _, body in merges for part in body)
 
 

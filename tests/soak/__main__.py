@@ -15,8 +15,8 @@ from typing import Any
 from tests.soak import figures, report
 from tests.soak.cluster import Cluster
 from tests.soak.findings import of_cluster, of_processes
+from tests.soak.injector import Injector
 from tests.soak.load import Load, prepared
-from tests.soak.nemesis import Nemesis
 from tests.soak.watch import Watch
 
 READY_SECONDS = 60.0
@@ -84,9 +84,9 @@ def soak(options: argparse.Namespace, folder: Path) -> bool:
             cluster.urls, known, seed=options.seed, in_flight=options.in_flight, patience=options.patience
         )
         watch = Watch(cluster, load.spent)
-        nemesis = Nemesis(cluster, watch, options.seed, options.every, options.only)
+        injector = Injector(cluster, watch, options.seed, options.every, options.only)
         begun = time.monotonic()
-        fight(load, watch, nemesis, begun + 60 * options.minutes)
+        fight(load, watch, injector, begun + 60 * options.minutes)
         seconds = time.monotonic() - begun
         findings = [
             *(("bug", words) for words in (*load.bugs, *load.odd)),
@@ -98,7 +98,7 @@ def soak(options: argparse.Namespace, folder: Path) -> bool:
         options,
         load.lives,
         load,
-        nemesis,
+        injector,
         watch,
         cluster.nodes,
         [*findings, *of_processes(cluster.mark)],
@@ -108,14 +108,14 @@ def soak(options: argparse.Namespace, folder: Path) -> bool:
     return not outcome.findings
 
 
-def fight(load: Load, watch: Watch, nemesis: Nemesis, end: float) -> None:
+def fight(load: Load, watch: Watch, injector: Injector, end: float) -> None:
     """Faults until the time is over; then every job has its patience to end in peace."""
     watch.start()
     load.start()
-    nemesis.rage(lambda: time.monotonic() > end)
+    injector.inject(lambda: time.monotonic() > end)
     load.stop()
     while load.is_alive():
-        nemesis.revive()
+        injector.revive()
         load.join(0.1)
     watch.stop()
 

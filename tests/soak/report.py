@@ -12,9 +12,9 @@ from typing import Any
 
 from tests.soak.cluster import Node
 from tests.soak.findings import KINDS, Finding
+from tests.soak.injector import Injector
 from tests.soak.life import Life
 from tests.soak.load import Load
-from tests.soak.nemesis import Nemesis
 from tests.soak.watch import Watch, level
 
 
@@ -60,7 +60,7 @@ class Report:
     options: argparse.Namespace
     lives: list[Life]
     load: Load
-    nemesis: Nemesis
+    injector: Injector
     watch: Watch
     nodes: list[Node]
     findings: list[Finding]
@@ -79,8 +79,8 @@ class Report:
             "violations": {
                 kind: [words for found, words in self.findings if found == kind] for kind in KINDS
             },
-            "faults": dict(Counter(fault.kind for fault in self.nemesis.injected).most_common()),
-            "faults_skipped": dict(self.nemesis.skipped),
+            "faults": dict(Counter(fault.kind for fault in self.injector.injected).most_common()),
+            "faults_skipped": dict(self.injector.skipped),
             "units": self._units(),
             "recovery_seconds": {what: spread(times) for what, times in self.watch.recovered.items()},
             "job_seconds": spread([life.ended - life.begun for life in self.lives]),
@@ -90,7 +90,7 @@ class Report:
         }
 
     def _jobs(self) -> dict[str, Any]:
-        faults = self.nemesis.injected
+        faults = self.injector.injected
         met = [[fault for fault in faults if fault.touched(life.begun, life.ended)] for life in self.lives]
         struck = [
             any(fault.struck & {"*", life.job_id} for fault in found)

@@ -10,7 +10,7 @@ from random import Random
 import psycopg
 import redis
 
-from shared.core.retry import LIMITS
+from shared.core.retry import RULES, Cause
 from tests.soak.cluster import Cluster, Node
 from tests.soak.watch import Held, Watch, held_by
 
@@ -73,7 +73,9 @@ class Stage:
             leases = self._catch(worker)
             # A job that fails for being unlucky would hide one that fails for a bug.
             if any(
-                held.deaths > LIMITS["death"] - 3 or held.crashes > LIMITS["crash"] - 3 for held in leases
+                held.deaths > RULES[Cause.WORKER_DIED].limit - 3
+                or held.crashes > RULES[Cause.CHILD_CRASHED].limit - 3
+                for held in leases
             ):
                 raise NoTarget
             self.struck |= {held.job for held in leases}

@@ -1,4 +1,4 @@
-"""Postgres' clock in a test's hand: the product's SQL, as it is, reads the time from a row that only the test moves.
+"""A logical clock for Postgres: the product's SQL reads the time from a row that only the test changes.
 
 `now()` is an ordinary function that is found through the search path. A connection whose path names schema
 `clock` before `pg_catalog` calls ours; the defaults of columns were bound when the tables were made, so they
@@ -22,7 +22,8 @@ _INSTALL = """
 CREATE SCHEMA clock;
 CREATE TABLE clock.reading (now timestamptz NOT NULL, started timestamptz NOT NULL);
 CREATE FUNCTION clock.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT now FROM clock.reading';
-CREATE FUNCTION clock.pg_postmaster_start_time() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT started FROM clock.reading';
+CREATE FUNCTION clock.pg_postmaster_start_time() RETURNS timestamptz LANGUAGE sql STABLE
+AS 'SELECT started FROM clock.reading';
 """
 
 _DEFAULTS = """
@@ -43,6 +44,10 @@ class Clock:
         for (statement,) in connection.execute(_DEFAULTS).fetchall():
             connection.execute(statement)
         connection.execute("INSERT INTO clock.reading VALUES (%s, %s)", (self.now, self.started))
+
+    def seconds(self) -> float:
+        """As `time.time`."""
+        return self.now.timestamp()
 
     def advance(self, by: timedelta) -> None:
         self._set(self.now + by, self.started)

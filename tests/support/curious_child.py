@@ -1,29 +1,37 @@
 """A real child process that tells about itself: no other process may read what it holds."""
 
+import json
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from shared.core.plan import MergeStats
 from worker_service.child import __main__ as child
 from worker_service.child import tasks
+from worker_service.messages import MergeResult, MergeTask
 
-BORN_WITH: set[str] = set()
+LOADED_AT_START: set[str] = set()
 
 
-def look(request: dict[str, Any], _: list[int]) -> tasks.Answer:
-    """What it has.
+def look(task: MergeTask, _: Any) -> tasks.Answer:
+    """Instead of a merge: tells what it has, and whether two steps of the spec succeed.
 
-    And how it fares when it connects to `port` of this machine and opens the files of `paths`.
+    It connects to `port` of this machine and opens the files of `paths`.
     """
-    return {
+    asked = msgspec.json.decode(task.spec)
+    found = {
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "environment": dict(os.environ),
-        "born_with": sorted(BORN_WITH),
-        "connected": _tried(lambda: socket.create_connection(("127.0.0.1", request["port"]), 10)),
-        "opened": {path: _tried(lambda path=path: Path(path).open("rb")) for path in request["paths"]},
-    }, []
+        "loaded_at_start": sorted(LOADED_AT_START),
+        "connected": _tried(lambda: socket.create_connection(("127.0.0.1", asked["port"]), 10)),
+        "opened": {path: _tried(partial(Path(path).open, "rb")) for path in asked["paths"]},
+    }
+    return MergeResult(0, 0, MergeStats()), [json.dumps(found).encode()]
 
 
 def _tried(step: Any) -> str:
@@ -34,12 +42,12 @@ def _tried(step: Any) -> str:
         return error.strerror
 
 
-def live(*arguments: Any) -> None:
-    BORN_WITH.update(sys.modules)
+def run_child(*arguments: Any) -> None:
+    LOADED_AT_START.update(sys.modules)
     honest(*arguments)
 
 
 if __name__ == "__main__":
-    honest, child.live = child.live, live
-    tasks.TASKS["look"] = look
+    honest, child.run_child = child.run_child, run_child
+    tasks.TASKS[MergeTask] = look
     child.main()

@@ -13,7 +13,7 @@ def main() -> None:
     from shared.settings import Settings
     from shared.storage.uploads import UploadFiles
     from worker_service import worker
-    from worker_service.executor import Executor
+    from worker_service.executors.processes.pool import ProcessExecutor
 
     def hang(_):
         Path(os.environ[HANGS]).touch()
@@ -22,7 +22,7 @@ def main() -> None:
     UploadFiles.remove_abandoned = hang
     settings = Settings()
     log.configure(settings)
-    worker.run(settings, Executor(settings.slots, settings.slot_memory_bytes))
+    worker.run(settings, ProcessExecutor(settings.slots, settings.slot_memory_bytes))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The part of the protocol's state machine that is no rule: one step and its judgement, what a step was expected to do, the end of a run."""
+"""The steps of the protocol's state machine: each is run, and checked against what it had to do.
+
+At the end of a run every job comes to its end.
+"""
 
 import asyncio
 from collections.abc import Coroutine
@@ -13,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from shared.db.units import Lease
 from shared.db.verify import violations
 from shared.errors import DatabaseUnavailable, GristmillError, LeaseLost
-from tests.support import judge
+from tests.support import invariants
 from tests.support.protocol import OpenCommit, Snapshot, Stores, World, keys
 
 GRACE = timedelta(seconds=10)
@@ -81,17 +84,17 @@ class ProtocolSteps(RuleBasedStateMachine):
         return self.world.messages
 
     def step(self, operation: Coroutine[Any, Any, Any]) -> tuple[Any, Snapshot, set[tuple[str, Any]]]:
-        """Run it and judge the database: its answer or its error, the rows before, and what changed."""
+        """Run it and check the database: its answer or its error, the rows before, and what changed."""
         try:
             answer = self.world.run(operation)
         except GristmillError as error:
             answer = error
         before = replace(self.now, now=self.world.clock.now, started=self.world.clock.started)
         self.now = self.world.look()
-        found = [*judge.broken(self.now), *judge.unlawful(before, self.now)]
+        found = [*invariants.broken(self.now), *invariants.unlawful(before, self.now)]
         self.check(not found, "\n".join(found))
         if isinstance(answer, DatabaseUnavailable):
-            self.check(bool(self.open), f"nobody holds a lock, yet: {answer!r} {answer.__cause__!r}")
+            self.check(bool(self.open), f"no lock is held, yet: {answer!r} {answer.__cause__!r}")
             raise Blocked
         return answer, before, before.changes(self.now)
 
@@ -103,17 +106,19 @@ class ProtocolSteps(RuleBasedStateMachine):
     # What a step must do, predicted from the rows before it.
 
     def claim(self, worker: Worker, *, heard: bool = True, **asked: Any) -> Lease | None:
-        """Of a unit, of a job, or of whatever is fairest, as *asked*."""
-        lease, before, changes = self.step(worker.stores.units.claim(worker.id, **asked))
-        able = judge.alive(before, worker.id)
+        """Of a job, or of the fairest, as *asked*."""
+        lease, before, changes = self.step(_claim(worker, **asked))
+        able = invariants.alive(before, worker.id)
         fit = [
             u
             for u in before.units.values()
-            if able and judge.claimable(before, u, worker.state_version) and _asked(u, **asked)
+            if able and invariants.claimable(before, u, worker.state_version) and _asked(u, **asked)
         ]
         if lease is None:
             others = [
-                u for u in before.units.values() if judge.ready(before, u) and u.job_id != asked.get("job_id")
+                u
+                for u in before.units.values()
+                if invariants.ready(before, u) and u.job_id != asked.get("job_id")
             ]
             self.check(
                 not changes and (not fit or ("job_id" in asked and others)),
@@ -125,10 +130,13 @@ class ProtocolSteps(RuleBasedStateMachine):
         self.check(
             unit in fit and changes == {("units", lease.id)} | started, f"{lease} of {unit} changed {changes}"
         )
-        self.check(judge.holds(self.now, lease) and lease.attempt == unit.attempt + 1, f"{lease} is not held")
+        self.check(
+            invariants.holds(self.now, lease) and lease.attempt == unit.attempt + 1, f"{lease} is not held"
+        )
         self.check_fair(before, unit, fit)
         note(
-            f"  {worker.id} leased {lease.kind} {lease.no} of {lease.job_id}, unit {lease.id} attempt {lease.attempt}{'' if heard else ', unheard'}"
+            f"  {worker.id} leased {lease.kind} {lease.no} of {lease.job_id}, unit {lease.id}"
+            f" attempt {lease.attempt}{'' if heard else ', unheard'}"
         )
         if heard:
             self.leases.append((lease, worker.stores))
@@ -138,7 +146,7 @@ class ProtocolSteps(RuleBasedStateMachine):
     def check_fair(self, before: Snapshot, unit: Any, fit: list[Any]) -> None:
         """The tenant with the fewest leases first, then the highest priority."""
         job, others = before.jobs[unit.job_id], [before.jobs[u.job_id] for u in fit]
-        held = {tenant: judge.leases_of(before, tenant) for tenant in {j.tenant for j in others}}
+        held = {tenant: invariants.leases_of(before, tenant) for tenant in {j.tenant for j in others}}
         self.check(
             held[job.tenant] == min(held.values()), f"{job} before another tenant's, leases are {held}"
         )
@@ -149,10 +157,11 @@ class ProtocolSteps(RuleBasedStateMachine):
 
     def commit(self, lease: Lease, stores: Stores, chunks: int) -> bool:
         before = self.now
-        due, again = self.may_commit(lease), judge.done_by(before, lease)
+        due, again = self.may_commit(lease), invariants.done_by(before, lease)
         answer, _, changes = self.step(stores.commit(lease, chunks))
         note(
-            f"  commit of {lease.kind} {lease.no} of {lease.job_id}, attempt {lease.attempt}: {answer or 'done'}"
+            f"  commit of {lease.kind} {lease.no} of {lease.job_id}, attempt {lease.attempt}:"
+            f" {answer or 'done'}"
         )
         if answer is not None:
             refused = isinstance(answer, LeaseLost) or (lease.kind == "publish" and not due)
@@ -164,7 +173,7 @@ class ProtocolSteps(RuleBasedStateMachine):
         if again:
             self.check(not changes, f"the same commit again changed {changes}")
             return True
-        self.check(due and judge.done_by(self.now, lease), f"{lease} was let in")
+        self.check(due and invariants.done_by(self.now, lease), f"{lease} was let in")
         if lease.kind == "publish":
             self.check_result(lease.job_id)
         return True
@@ -174,7 +183,7 @@ class ProtocolSteps(RuleBasedStateMachine):
         wanted = lease.kind in {"chunk", "merge"} or (
             job is not None and job.state in {"running", "paused"} and job.epoch == lease.epoch
         )
-        return judge.holds(self.now, lease) and wanted
+        return invariants.holds(self.now, lease) and wanted
 
     def check_result(self, job_id: str) -> None:
         """Each chunk counted once, in the table that the job published."""
@@ -187,9 +196,9 @@ class ProtocolSteps(RuleBasedStateMachine):
         slots = sum(
             max(0, w.slots - sum((u.state, u.worker) == ("leased", w.id) for u in before.units.values()))
             for w in before.workers.values()
-            if judge.alive(before, w.id) and not w.draining
+            if invariants.alive(before, w.id) and not w.draining
         )
-        ready = {u.id: u for u in before.units.values() if judge.ready(before, u)}
+        ready = {u.id: u for u in before.units.values() if invariants.ready(before, u)}
         self.check(rung <= ready.keys(), f"rang for {rung} of {ready}")
         first = {unit for unit in rung if before.units[unit].rung_at is None}
         out = sum(u.rung_at is not None for u in ready.values())
@@ -207,7 +216,7 @@ class ProtocolSteps(RuleBasedStateMachine):
         What they take back must have expired, and after a steady while they leave nothing.
         """
         now = self.world.clock.now
-        if now - self.last_sweep > judge.LEASE:
+        if now - self.last_sweep > invariants.LEASE:
             self.steady_since = now
         self.last_sweep = now
         steady = now - self.steady_since >= GRACE and self.now.started < now - GRACE
@@ -221,7 +230,7 @@ class ProtocolSteps(RuleBasedStateMachine):
             self.check_sweep(before, steady=steady)
 
     def check_sweep(self, before: Snapshot, *, steady: bool) -> None:
-        late = {u.id: u for u in judge.expired(before)} if steady else {}
+        late = {u.id: u for u in invariants.expired(before)} if steady else {}
         for unit in before.units.values():
             after = self.now.units[unit.id]
             if unit.state == "leased" and unit.id not in late:
@@ -230,14 +239,14 @@ class ProtocolSteps(RuleBasedStateMachine):
                     f"{unit} was taken back early: {after}",
                 )
         for unit in late.values():
-            after, died = self.now.units[unit.id], not judge.alive(before, unit.worker)
+            after, died = self.now.units[unit.id], not invariants.alive(before, unit.worker)
             self.check(after.state != "leased", f"{unit} was not taken back")
             charged = (after.deaths - unit.deaths, after.crashes - unit.crashes, after.errors - unit.errors)
             self.check(
                 charged == ((1, 0, 0) if died else (0, 1, 0)) or after.state == "failed",
                 f"{unit} was charged {charged}",
             )
-        self.check(not judge.stuck(self.now), f"left stuck: {judge.stuck(self.now)}")
+        self.check(not invariants.stuck(self.now), f"left stuck: {invariants.stuck(self.now)}")
 
     def settle(self) -> None:
         """From any state, with workers that live and nothing in their way, every job comes to its end."""
@@ -252,7 +261,7 @@ class ProtocolSteps(RuleBasedStateMachine):
             self.world.clock.advance(timedelta(seconds=6))
             self.world.run(self._calm_round())
         found = [
-            *judge.broken(self.now),
+            *invariants.broken(self.now),
             *self.world.run(violations(self.workers[0].stores.context.pool, deep=True)),
         ]
         self.check(not found, "\n".join(found))
@@ -265,14 +274,14 @@ class ProtocolSteps(RuleBasedStateMachine):
         for worker in self.workers:
             await self.beat(worker)
         await self.workers[0].patient.sweeper.run_once()
-        await self.workers[0].stores.ring()
-        mine = [(lease, stores) for lease, stores in self.leases if judge.holds(self.now, lease)]
+        await self.workers[0].stores.dispatcher.run_once()
+        mine = [(lease, stores) for lease, stores in self.leases if invariants.holds(self.now, lease)]
         for lease, stores in mine:
             await self.finish(lease, stores)
         while self.messages:
             self.messages.pop(0)
             for worker in self.workers:
-                while (lease := await worker.stores.units.claim(worker.id)) is not None:
+                while (lease := await worker.stores.units.claim_fairest(worker.id)) is not None:
                     await self.finish(lease, worker.stores)
 
     async def finish(self, lease: Lease, stores: Stores) -> None:
@@ -284,10 +293,10 @@ class ProtocolSteps(RuleBasedStateMachine):
         await stores.advance(lease.job_id)
 
     async def beat(self, worker: Worker) -> None:
-        """The heartbeat, and what it answers with: leases that nobody works on go back at the second time."""
+        """The heartbeat, and what it answers with: leases without a slot go back at the second time."""
         idle = set(await worker.beat()) - worker.known
-        strays, worker.idle = idle & worker.idle, idle
-        for unit, attempt in strays:
+        unheard, worker.idle = idle & worker.idle, idle
+        for unit, attempt in unheard:
             await worker.stores.units.give_back_stray(unit, attempt, worker.id)
 
     def teardown(self) -> None:
@@ -297,10 +306,13 @@ class ProtocolSteps(RuleBasedStateMachine):
             self.settle()
 
 
-def _asked(
-    unit: Any, unit_id: int | None = None, job_id: str | None = None, after: str | None = None
-) -> bool:
-    return unit_id in {None, unit.id} and job_id in {None, unit.job_id}
+def _asked(unit: Any, job_id: str | None = None) -> bool:
+    return job_id in {None, unit.job_id}
+
+
+async def _claim(worker: Worker, job_id: str | None = None) -> Lease | None:
+    units = worker.stores.units
+    return await (units.claim_of_job(worker.id, job_id) if job_id else units.claim_fairest(worker.id))
 
 
 async def _together(*operations: Coroutine[Any, Any, Any]) -> None:

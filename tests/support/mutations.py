@@ -1,4 +1,6 @@
-"""`python -m tests.support.mutations SEED KIND COUNT KIND COUNT …`: small valid files, damaged at random, planned and read by forks.
+"""`python -m tests.support.mutations SEED KIND COUNT KIND COUNT …`: damaged files, planned and read by forks.
+
+The files are small and valid at first, and damaged at random.
 
 Prints how often each outcome was met with each kind, as JSON: `ok`, an error's code, `mismatch` (the counts
 of a receipt differ), `signal N`, or `hang`.
@@ -24,8 +26,9 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.support.requests import chunk_request, plan_request
+from tests.support.child_tasks import chunk_task, plan_task
 from worker_service.child import tasks
+from worker_service.messages import ChunkResult, Failed, Outcome, PlanResult
 
 ROWS = 60
 SECONDS = 60
@@ -45,9 +48,11 @@ QUERIES = (
     },
 )
 TABLE = pa.table({
-    "k": [f"key{i % 5}" if i % 7 else None for i in range(ROWS)], "n": list(range(ROWS)), "f": [i / 3 for i in range(ROWS)],
+    "k": [f"key{i % 5}" if i % 7 else None for i in range(ROWS)],
+    "n": list(range(ROWS)), "f": [i / 3 for i in range(ROWS)],
     "b": [i % 2 == 0 for i in range(ROWS)], "d": [date(2024, 1, 1 + i % 28) for i in range(ROWS)],
-    "t": pa.array([i * 3_600_000_000 for i in range(ROWS)], pa.timestamp("us")), "x": pa.array([Decimal(i) / 100 for i in range(ROWS)], pa.decimal128(9, 2)),
+    "t": pa.array([i * 3_600_000_000 for i in range(ROWS)], pa.timestamp("us")),
+    "x": pa.array([Decimal(i) / 100 for i in range(ROWS)], pa.decimal128(9, 2)),
     "l": [[i] * (i % 3) for i in range(ROWS)], "st": [{"a": i, "s": str(i)} for i in range(ROWS)],
 })  # fmt: skip
 
@@ -117,21 +122,20 @@ def outcomes(data: bytes, kind: str, query: dict[str, object]) -> list[str]:
         path.write_bytes(data)
         source = {"uris": [f"file://{path}"], "format": "parquet" if kind == "parquet" else "csv"}
         spec = {"source": source | ({"csv": {"comment": "#"}} if kind == "csv" else {}), **query}
-        planned, _ = tasks.answer(plan_request(spec, path, chunk_bytes=500), [])
+        planned, _ = tasks.run(plan_task(spec, path, chunk_bytes=500))
         found = [planned]
-        for no in range(len(planned.get("chunks", []))):
-            found.append(tasks.answer(chunk_request(spec, planned, no), [])[0])
-    return [_outcome(answer) for answer in found]
+        if isinstance(planned, PlanResult):
+            for no in range(len(planned.chunk_texts)):
+                found.append(tasks.run(chunk_task(spec, planned, no))[0])
+    return [_named(outcome) for outcome in found]
 
 
-def _outcome(answer: dict[str, object]) -> str:
-    if "problem" in answer:
-        return answer["problem"]["code"]
-    return (
-        "ok"
-        if answer.get("rows_read", 0) == answer.get("rows_aggregated", 0) + answer.get("rows_dropped", 0)
-        else "mismatch"
-    )
+def _named(outcome: Outcome) -> str:
+    if isinstance(outcome, Failed):
+        return outcome.problem["code"]
+    if isinstance(outcome, ChunkResult) and outcome.rows.read != outcome.rows.accounted:
+        return "mismatch"
+    return "ok"
 
 
 def apart(data: bytes, kind: str, query: dict[str, object]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m tests.support.open_service MODULE ARGUMENTS...`: a service that any process of its user may look into.
+"""`python -m tests.support.open_service MODULE ARGUMENTS...`: a service open to the processes of its user.
 
 For tests and benchmarks that read the connections or the memory of services, and do not run as root.
 """
@@ -8,10 +8,10 @@ import sys
 from functools import partial
 
 from shared import process
-from worker_service import executor
+from worker_service.executors.processes import pool
 
 if __name__ == "__main__":
     process.harden = dict
-    executor.Executor = partial(executor.Executor, module="tests.support.open_child")
+    pool.ProcessExecutor = partial(pool.ProcessExecutor, module="tests.support.open_child")
     sys.argv = sys.argv[1:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -1,4 +1,6 @@
-"""The unit protocol on real Postgres with a logical clock and with work that costs nothing: states are a few bytes, and say who wrote them.
+"""The unit protocol on real Postgres, with a logical clock and with work that costs nothing.
+
+States are a few bytes, and name the unit and attempt that wrote them.
 
 A chunk has one row in each of three buckets; a merge writes a row of the result for each that lies in its
 range. So a published table shows which chunk counted, and how often.
@@ -20,24 +22,31 @@ from psycopg.rows import namedtuple_row
 from psycopg.types.json import set_json_loads
 
 from shared.core.fairness import Held, preempted
+from shared.core.plan import ChunkPayload, MergeStats, Plan, PlannedColumn
+from shared.core.row_counts import RowCounts
 from shared.core.timings import Timings
+from shared.db.fan_in import FanInStore
 from shared.db.jobs import JobStore
-from shared.db.merging import MergeStore, Piece
+from shared.db.partials import Partial, PartialStore
 from shared.db.pool import Connection, Pool
+from shared.db.pruning import PruneStore
+from shared.db.publishing import PublishingStore
 from shared.db.units import Done, Lease, NewUnit, UnitStore
 from shared.db.workers import WorkerStore
 from shared.errors import LeaseLost
+from shared.storage.uploads import UploadFiles
 from tests.support.clock import SEARCH_PATH, Clock
 from worker_service.context import Context
+from worker_service.dispatch.ring import Dispatcher
 from worker_service.maintenance.pruner import Pruner
 from worker_service.maintenance.sweeper import Sweeper
 from worker_service.units import publish
-from worker_service.units.run import advance, ring
+from worker_service.units.fan_in import advance
 
 TIMINGS = Timings()
 TENANTS = ("default", "other")
 COLUMNS = ["k", "count"]
-PLAN = {"files": [], "bytes": 0, "schema": [{"name": "k", "type": "string", "declared": True}]}
+PLAN = Plan(files=(), schema=(PlannedColumn("k", "string", declared=True),), bytes=0)
 CHUNK_BYTES = 1_000_000
 LONG_MERGE_BYTES = 250
 LONG_PUBLISH_ROWS = 10
@@ -66,24 +75,24 @@ def keys(chunk: int, first: int = 0, end: int = 1024) -> list[str]:
 
 
 def ranges(chunk: int) -> list[tuple[int, int]]:
-    """The buckets of a chunk's pieces; by turns one, which is committed in another way than several."""
+    """The buckets of a chunk's partials; by turns one, which is committed in another way than several."""
     return [(0, 511), (512, 1023)] if chunk % 2 else [(0, 1023)]
 
 
-def pieces(lease: Lease) -> list[Piece]:
-    """The partial of a chunk: who made it, and where its rows lie."""
+def partials(lease: Lease) -> list[Partial]:
+    """The partials of a chunk: which lease made them, and where its rows lie."""
     found = []
     for first, last in ranges(lease.no):
         inside = [bucket for bucket in buckets(lease.no) if first <= bucket <= last]
         state = {"unit": lease.id, "attempt": lease.attempt, "chunk": lease.no, "buckets": inside}
-        found.append((first, last, len(inside), json.dumps(state).encode()))
+        found.append(Partial(first, last, len(inside), json.dumps(state).encode()))
     return found
 
 
 class Messages(list[tuple[int, int]]):
-    """In place of Redis: (unit, number of the ring), to be delivered in any order, any number of times, or never."""
+    """In place of Redis: (unit, number of the ring), delivered in any order, any number of times or never."""
 
-    async def turn(self, _period: timedelta) -> int:
+    async def begin_turn(self, _period: timedelta) -> int:
         return len(self)
 
     async def ring(self, due: list[tuple[int, int]]) -> None:
@@ -95,30 +104,32 @@ class Messages(list[tuple[int, int]]):
 class Stores:
     """What one worker process has: the product's stores, and its maintenance."""
 
-    def __init__(self, pool: Pool, state_version: int, messages: Messages, storage: Path) -> None:
+    def __init__(
+        self, pool: Pool, state_version: int, messages: Messages, storage: Path, clock: Callable[[], float]
+    ) -> None:
         self.jobs = JobStore(pool)
         self.units = UnitStore(pool, TIMINGS, state_version)
-        self.merging = MergeStore(pool, self.units)
+        self.partials = PartialStore(pool, self.units)
+        self.publishing = PublishingStore(pool, self.units)
         self.workers = WorkerStore(pool)
         self.context = Context(
-            settings=SimpleNamespace(storage=storage),
+            settings=None,
             timings=TIMINGS,
             pool=pool,
             jobs=self.jobs,
             units=self.units,
-            merging=self.merging,
-            workers=self.workers,
+            partials=self.partials,
+            fan_in=FanInStore(pool),
+            publishing=self.publishing,
             doorbell=messages,
             executor=None,
         )
-        self.sweeper = Sweeper(self.context)
-        self.pruner = Pruner(self.context)
+        self.sweeper = Sweeper(self.jobs, self.units, self.advance, TIMINGS, clock)
+        self.pruner = Pruner(PruneStore(pool), UploadFiles(storage))
+        self.dispatcher = Dispatcher(messages, self.units, SimpleNamespace(free=0), TIMINGS.dispatch)
 
     async def advance(self, job_id: str) -> bool:
         return await advance(self.context, job_id)
-
-    async def ring(self) -> None:
-        await ring(self.context)
 
     async def room(self, state_version: int) -> list[Held]:
         """Which leases make room, as each worker finds out at its heartbeat."""
@@ -136,27 +147,28 @@ class Stores:
         """
         match lease.kind:
             case "plan":
-                made = [NewUnit(no=no, payload={"extents": []}, bytes=CHUNK_BYTES) for no in range(chunks)]
+                made = [
+                    NewUnit(no=no, payload=ChunkPayload(extents=()), bytes=CHUNK_BYTES)
+                    for no in range(chunks)
+                ]
                 await self.units.complete_plan(lease, PLAN, made)
             case "publish":
-                await publish.run(self.context, lease, await self.context.work(lease))
+                await publish.run(self.context, lease, await self.context.planned(lease))
             case "chunk":
                 rows = len(buckets(lease.no))
-                done = Done(rows_read=rows, rows_aggregated=rows, rows_out=rows)
+                done = Done(counts=RowCounts(read=rows, aggregated=rows), rows_out=rows)
                 if before_end is None:
-                    await self.merging.complete_chunk(lease, done, iter(pieces(lease)))
+                    await self.partials.commit(lease, done, iter(partials(lease)))
                 else:
                     await self._commit(
                         lease,
                         done,
-                        lambda tx: self.merging.save_partial(tx, lease, pieces(lease)),
+                        lambda tx: self.partials.save(tx, lease, partials(lease)),
                         before_end,
                     )
             case "merge":
                 found = await self._merged(lease)
-                done = Done(
-                    rows_aggregated=len(found), rows_out=len(found), stats={"widened": [], "buckets": {}}
-                )
+                done = Done(counts=RowCounts(aggregated=len(found)), rows_out=len(found), stats=MergeStats())
                 await self._commit(lease, done, self._rows(lease, found), before_end)
 
     async def _commit(
@@ -170,8 +182,8 @@ class Stores:
         await self.units.complete(lease, done, write_and_wait)
 
     async def _merged(self, lease: Lease) -> list[str]:
-        first, end = lease.payload["first"], lease.payload["end"]
-        states = [json.loads(data) async for data, _ in self.merging.pieces(lease.job_id, first, end)]
+        first, end = lease.payload.first, lease.payload.end
+        states = [json.loads(data) async for data, _ in self.partials.of_buckets(lease.job_id, first, end)]
         return [
             f"{state['chunk']}@{bucket}"
             for state in states
@@ -185,7 +197,7 @@ class Stores:
                 yield f"{lease.no * 1000 + no},{key},1\n".encode()
 
         async def write(tx: Connection) -> None:
-            await self.merging.copy(tx, lease.job_id, COLUMNS, lines())
+            await self.publishing.copy(tx, lease.job_id, COLUMNS, lines())
 
         return write
 
@@ -268,8 +280,11 @@ class World:
         return f"{prefix}_{next(self._ids):03}"
 
     def stores(self, state_version: int, *, waits: bool = False) -> Stores:
-        """Without *waits*, a statement that meets another transaction's lock gives up soon: the test's own commits may be open."""
-        return Stores(self._pools[waits], state_version, self.messages, self._storage)
+        """Without *waits*, a statement that meets another transaction's lock gives up soon.
+
+        The test's own commits may be open.
+        """
+        return Stores(self._pools[waits], state_version, self.messages, self._storage, self.clock.seconds)
 
     def run(self, operation: Coroutine[Any, Any, Any]) -> Any:
         return self._runner.run(operation)
@@ -338,12 +353,3 @@ class World:
             self.run(pool.close())
         self._runner.close()
         self._eye.close()
-
-
-def logical_time(clock: Clock) -> SimpleNamespace:
-    """In place of the module `time`, for what measures its own gaps."""
-
-    def seconds() -> float:
-        return clock.now.timestamp()
-
-    return SimpleNamespace(time=seconds, monotonic=seconds)

@@ -5,13 +5,14 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
+from shared.core.plan import PlanPayload
 from shared.errors import LeaseLost, WorkerLost
-from tests.support import judge
+from tests.support import invariants
 from tests.support.machine import Worker, step_rule
 from tests.support.protocol import PLAN
-from tests.support.wishes import PICK, Wishes
+from tests.support.user_rules import PICK, UserRules
 
-UNKNOWN_UNIT = 2**40
+UNKNOWN_JOB = "job_unknown"
 WORKER = st.integers(0, 2)
 CHUNKS = st.sampled_from([2, 1, 0, 3, 5])
 MINUTE, HOUR = 60, 3600
@@ -23,7 +24,7 @@ def has_leases(machine):
     return machine.leases
 
 
-class ProtocolMachine(Wishes):
+class ProtocolMachine(UserRules):
     def lease(self, pick, worker):
         """One that is held, claimed now if need be; or, without any, an old one."""
         if not self.held():
@@ -32,7 +33,7 @@ class ProtocolMachine(Wishes):
         return among[-1 - pick % len(among)]
 
     def held(self):
-        return [one for one in self.leases if judge.holds(self.now, one[0])]
+        return [one for one in self.leases if invariants.holds(self.now, one[0])]
 
     @initialize(chunks=CHUNKS, done=st.integers(0, 7))
     def a_job_on_its_way(self, chunks, done):
@@ -57,17 +58,12 @@ class ProtocolMachine(Wishes):
     @step_rule(
         worker=WORKER,
         pick=PICK,
-        of=st.sampled_from(["job", "unit", "all"]),
+        of=st.sampled_from(["job", "unknown job", "all"]),
         heard=st.sampled_from([True, True, True, False]),
     )
     def claim_one(self, worker, pick, of, heard):
         # fault matrix: 16
-        units = [*self.now.units, UNKNOWN_UNIT]
-        asked = {
-            "job": {"job_id": self.job(pick).id},
-            "unit": {"unit_id": units[-1 - pick % len(units)]},
-            "all": {},
-        }
+        asked = {"job": {"job_id": self.job(pick).id}, "unknown job": {"job_id": UNKNOWN_JOB}, "all": {}}
         self.claim(self.workers[worker], heard=heard, **asked[of])
 
     @precondition(has_leases)
@@ -93,7 +89,7 @@ class ProtocolMachine(Wishes):
         # fault matrix: 21
         lease, stores = self.lease(pick, worker)
         self.give_back_lease(lease, stores, "nothing")
-        self.claim(self.workers[other], unit_id=lease.id)
+        self.claim(self.workers[other], job_id=lease.job_id)
         self.settle_lease(lease, stores, how)
 
     @precondition(lambda self: self.leases and len(self.open) < 2)
@@ -101,7 +97,7 @@ class ProtocolMachine(Wishes):
     def open_commit(self, worker, pick):
         lease, stores = self.lease(pick, worker)
         if lease.kind in {"chunk", "merge"} and all(lease.id != one.lease.id for one in self.open):
-            due = judge.holds(self.now, lease)
+            due = invariants.holds(self.now, lease)
             commit = self.world.open_commit(stores, lease)
             self.check((commit is not None) == due, f"the fence let {lease} {'in' if commit else 'out'}")
             self.open += [commit] if commit else []
@@ -113,7 +109,8 @@ class ProtocolMachine(Wishes):
         self.world.end_commit(commit, die=die)
         self.step(_nothing())
         self.check(
-            judge.done_by(self.now, commit.lease) != die, f"{commit.lease} after the commit's end: {die=}"
+            invariants.done_by(self.now, commit.lease) != die,
+            f"{commit.lease} after the commit's end: {die=}",
         )
 
     @precondition(has_leases)
@@ -166,8 +163,8 @@ class ProtocolMachine(Wishes):
         worker = self.workers[worker]
         chosen, before, changes = self.step(worker.stores.room(worker.state_version))
         need, among = (
-            judge.in_need(before, worker.state_version),
-            judge.may_make_room(before, worker.state_version),
+            invariants.in_need(before, worker.state_version),
+            invariants.may_make_room(before, worker.state_version),
         )
         self.check(not changes and len(chosen) <= max(0, need), f"{chosen} make room for {need}")
         self.check(bool(chosen) == (need > 0 and bool(among)), f"{chosen} of {among} make room for {need}")
@@ -181,7 +178,7 @@ class ProtocolMachine(Wishes):
 
     def free(self, before, lease):
         """What is just being committed is left alone."""
-        return judge.holds(before, lease) and all(lease.id != commit.lease.id for commit in self.open)
+        return invariants.holds(before, lease) and all(lease.id != commit.lease.id for commit in self.open)
 
     def fail(self, lease, stores):
         _, before, changes = self.step(stores.units.fail(lease, WorkerLost("given up").problem()))
@@ -205,7 +202,7 @@ class ProtocolMachine(Wishes):
     def plan_again(self, lease, stores):
         if lease.kind != "chunk":
             return
-        if job := self.begun_again(lease, stores.units.plan_again(lease, {"prove": True})):
+        if job := self.begun_again(lease, stores.units.plan_again(lease, PlanPayload(prove=True))):
             [plan] = self.now.of_job(job.id)
             self.check(
                 (plan.kind, plan.state, job.phase, job.plan) == ("plan", "pending", "planning", None),
@@ -216,7 +213,11 @@ class ProtocolMachine(Wishes):
         """The job, whose epoch has risen and which has no partials, if the lease was good for that."""
         answer, before, changes = self.step(asked)
         job, now = before.jobs[lease.job_id], self.now.jobs[lease.job_id]
-        if judge.holds(before, lease) and job.state in {"running", "paused"} and job.epoch == lease.epoch:
+        if (
+            invariants.holds(before, lease)
+            and job.state in {"running", "paused"}
+            and job.epoch == lease.epoch
+        ):
             self.check(now.epoch == job.epoch + 1, now)
             self.check(
                 not any(owner == job.id for owner, *_ in self.now.partials),
@@ -254,16 +255,15 @@ class ProtocolMachine(Wishes):
     @step_rule(pick=PICK, worker=WORKER, copies=st.sampled_from([1, 1, 1, 2, 100]), heard=st.booleans())
     def deliver(self, pick, worker, copies, heard):
         # fault matrix: 15
-        unit_id, _ = self.messages.pop(pick % len(self.messages))
+        self.messages.pop(pick % len(self.messages))
         worker = self.workers[worker]
         if copies < 100:
             for _ in range(copies):
                 self.claim(worker, heard=heard)
             return
-        self.claim(worker, unit_id=unit_id)
-        answers, _, changes = self.step(
-            _each(lambda: worker.stores.units.claim(worker.id, unit_id=unit_id), 99)
-        )
+        while self.claim(worker, heard=heard) is not None:
+            pass
+        answers, _, changes = self.step(_each(lambda: worker.stores.units.claim_fairest(worker.id), 99))
         self.check(answers == [None] * 99 and not changes, f"a message doubled did {changes}")
 
     @rule(what=st.sampled_from(["flush", "forged", "double", "reverse"]))
@@ -272,7 +272,7 @@ class ProtocolMachine(Wishes):
             case "flush":
                 self.messages.clear()
             case "forged":
-                self.messages.extend((unit, 1) for unit in [UNKNOWN_UNIT, *self.now.units])
+                self.messages.extend((unit, 1) for unit in [2**40, *self.now.units])
             case "double":
                 self.messages.extend(list(self.messages)[:20])
             case "reverse":
@@ -280,7 +280,7 @@ class ProtocolMachine(Wishes):
 
     @step_rule(worker=WORKER)
     def dispatch(self, worker):
-        _, before, changes = self.step(self.workers[worker].stores.ring())
+        _, before, changes = self.step(self.workers[worker].stores.dispatcher.run_once())
         rung = {key for _, key in changes}
         self.check({table for table, _ in changes} <= {"units"}, changes)
         self.check_rung(before, rung)

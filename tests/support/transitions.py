@@ -1,4 +1,4 @@
-"""A referee inside every test's database: a change of state that the tables of shared.core.lifecycle do not have raises."""
+"""A trigger in each test's database: a step that the tables of shared.core.lifecycle do not have raises."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from shared.core.lifecycle import JOB, UNIT, Transition
 UNCHECKED = "SET gristmill.unchecked = 'on'"
 """For a session that puts a state in place by hand."""
 
-_REFEREE = """
-CREATE SCHEMA referee;
-CREATE FUNCTION referee.judge() RETURNS trigger LANGUAGE plpgsql AS $$
+_CHECKS = """
+CREATE SCHEMA checks;
+CREATE FUNCTION checks.step() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     step text := OLD.state || ' --> ' || NEW.state;
 BEGIN
@@ -27,9 +27,9 @@ def _trigger(table: str, steps: tuple[Transition, ...]) -> str:
     allowed = ", ".join(sorted({f"'{step.source} --> {step.target}'" for step in steps}))
     return f"""
         CREATE TRIGGER step BEFORE UPDATE ON gristmill.{table} FOR EACH ROW WHEN (OLD.state <> NEW.state)
-        EXECUTE FUNCTION referee.judge({allowed});
+        EXECUTE FUNCTION checks.step({allowed});
     """
 
 
 def install(connection: psycopg.Connection[Any]) -> None:
-    connection.execute(_REFEREE + _trigger("jobs", JOB) + _trigger("units", UNIT))
+    connection.execute(_CHECKS + _trigger("jobs", JOB) + _trigger("units", UNIT))

@@ -1,4 +1,7 @@
-"""A real child process that does what the job's labels say: `fault: segfault` with `marks: <folder>`, once for each file in the folder."""
+"""A real child process that does what the job's labels say.
+
+`fault: segfault` with `marks: <folder>` is a segmentation fault for each file in the folder, once.
+"""
 
 import ctypes
 import itertools
@@ -9,9 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from worker_service.child import __main__ as child
 from worker_service.child import tasks
-from worker_service.readers import parquet
+from worker_service.messages import ChunkTask, MergeTask, PlanTask
+from worker_service.readers.parquet import file as parquet_file
 
 
 def _fill() -> None:
@@ -38,7 +44,7 @@ def _spin() -> None:
 
 def _abort_in_parquet() -> None:
     """What Arrow may do with a crafted file: the next Parquet file that is opened ends the process."""
-    parquet.pq.ParquetFile = lambda *_, **__: os.abort()
+    parquet_file.pq.ParquetFile = lambda *_, **__: os.abort()
 
 
 FAULTS = {
@@ -48,9 +54,7 @@ FAULTS = {
     "abort_in_parquet": _abort_in_parquet,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "loop": _spin,
-    "c_loop": lambda: sum(
-        itertools.repeat(0)
-    ),  # never comes back to the interpreter and never lets go of its lock
+    "c_loop": lambda: sum(itertools.repeat(0)),  # never comes back to the interpreter, and keeps its lock
     "sleep": lambda: time.sleep(3600),
     "fill": _fill,
     "fill_and_abort": _fill_and_abort,
@@ -68,21 +72,24 @@ def _spend(folder: str) -> bool:
     return False
 
 
-def wicked(task: str, honest: Any) -> Any:
-    def run(request: dict[str, Any], files: list[int]) -> tasks.Answer:
-        labels = request["spec"].get("labels", {})
-        if labels.get("task", "chunk") == task:
-            if request.get("batch_bytes", 0) > int(labels.get("fits", 1 << 60)):
+KINDS = {"plan": PlanTask, "chunk": ChunkTask, "merge": MergeTask}
+
+
+def wicked(honest: Any) -> Any:
+    def run(task: Any, attachment: Any) -> tasks.Answer:
+        labels = msgspec.json.decode(task.spec).get("labels", {})
+        if isinstance(task, KINDS[labels.get("task", "chunk")]):
+            if isinstance(task, ChunkTask) and task.batch_bytes > int(labels.get("fits", 1 << 60)):
                 _fill()
             if "fault" in labels and _spend(labels["marks"]):
                 FAULTS[labels["fault"]]()
             time.sleep(float(labels.get("seconds", 0)))
-        return honest(request, files)
+        return honest(task, attachment)
 
     return run
 
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    tasks.TASKS.update({task: wicked(task, honest) for task, honest in tasks.TASKS.items()})
+    tasks.TASKS.update({kind: wicked(honest) for kind, honest in tasks.TASKS.items()})
     child.main()

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.planning import BUCKETS, MERGE_BYTES, merge_ranges
-from shared.core.retry import backoff, may_try_again
 from shared.core.timings import Timings
 from shared.ids import new_id
 from shared.spec.types import SIMPLE, join, parse_type, widenings
@@ -21,18 +20,6 @@ def test_merge_ranges_cover_every_bucket_once(state_bytes):
 
 def test_a_small_job_has_one_merge():
     assert merge_ranges(0) == [(0, 1024)]
-
-
-def test_backoff_doubles_up_to_its_limit():
-    timings = Timings()
-
-    assert [backoff(n, timings).total_seconds() for n in range(4)] == [0.2, 0.4, 0.8, 1.6]
-    assert backoff(1000, timings) == timings.retry_limit
-
-
-@pytest.mark.parametrize(("charge", "leases"), [("death", 5), ("crash", 3), ("error", 12), ("memory", 5)])
-def test_the_last_try_is_the_last(charge, leases):
-    assert [may_try_again(charge, before) for before in range(leases)] == [True] * (leases - 1) + [False]
 
 
 def test_periods_shrink_together():

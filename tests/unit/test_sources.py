@@ -1,4 +1,4 @@
-"""Which URIs are allowed, which files they mean, and that no file outside the allowed folders can be found or opened."""
+"""Which URIs are allowed, which files they mean, and that no other file can be found or opened."""
 
 import errno
 import os
@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
+from shared.core.plan import Warned
 from shared.errors import (
     LimitExceeded,
     SourceChanged,
@@ -19,8 +21,8 @@ from shared.errors import (
 )
 from shared.settings import Settings
 from shared.storage.sources import Location, locate, own_folders, source_rules
-from worker_service.child import files, find
-from worker_service.child.beneath import Beneath
+from worker_service.inputs import files, find
+from worker_service.inputs.local import LocalFiles
 
 POINTER = "#/source/uris/0"
 
@@ -54,20 +56,19 @@ def found(data, *uris, max_names=1000, tenant="default", **others):
     """What a worker makes of the URIs: the files of the plan, and the warnings."""
     known = settings(data, **others)
     locations = [locate(uri, POINTER, source_rules(known), tenant) for uri in uris]
-    with Beneath(own_folders(known), hidden=known.allow_hidden_sources) as beneath:
-        return find.find(beneath, locations, max_names)
+    with LocalFiles(own_folders(known), hidden=known.allow_hidden_sources) as local:
+        return find.find(local, locations, max_names)
 
 
 def below(data, *patterns, **others):
     return [
-        file["below"]
-        for file in found(data, *(f"file://{data}/{pattern}" for pattern in patterns), **others)[0]
+        file.below for file in found(data, *(f"file://{data}/{pattern}" for pattern in patterns), **others)[0]
     ]
 
 
 def read(root, name, *, own=(), hidden=False):
-    with Beneath(own, hidden=hidden) as beneath:
-        descriptor = beneath.file(Location(f"file://{root}/{name}", str(root), name))
+    with LocalFiles(own, hidden=hidden) as local:
+        descriptor = local.file(Location(f"file://{root}/{name}", str(root), name))
         try:
             return os.read(descriptor, 100).decode()
         finally:
@@ -103,7 +104,7 @@ def test_an_escaped_character_of_a_pattern_stands_for_itself(data, name):
         (data / other).write_text("n")
     assert below(data, quote(name)) == below(data, quote(name).lower()) == [name]
     [file] = found(data, f"file://{data}/{quote(name)}")[0]
-    assert [again["below"] for again in found(data, file["uri"])[0]] == [name]
+    assert [again.below for again in found(data, file.uri)[0]] == [name]
 
 
 def test_a_pattern_that_meets_no_file_says_how_to_write_such_a_name(data):
@@ -310,9 +311,9 @@ def test_no_file_of_the_data_folder_can_be_read_by_any_name(data, installed):
         settled = settings(data).model_copy(update=known)
         with (
             pytest.raises((SourceNotAllowed, SourceNotFound, SourceUnreadable)),
-            Beneath(own_folders(settled), hidden=True) as beneath,
+            LocalFiles(own_folders(settled), hidden=True) as local,
         ):
-            find.find(beneath, [locate(uri, POINTER, source_rules(settled), "default")], 1000)
+            find.find(local, [locate(uri, POINTER, source_rules(settled), "default")], 1000)
     assert len(tried) >= 40
     for secret in (path for path in installed.rglob("*") if path.is_file()):
         with pytest.raises(SourceNotAllowed, match="folder of the service itself"):
@@ -345,11 +346,11 @@ def test_an_upload_is_read_from_the_folder_that_no_source_leads_into(data, insta
     known = settings(data, protected_folders=[installed]).model_copy(
         update={"storage": installed / "storage"}
     )
-    with Beneath(own_folders(known), hidden=False) as beneath:
-        [file], _ = find.find(beneath, [locate("upload:upl_1", POINTER, source_rules(known), "other")], 1000)
-        os.close(beneath.file(Location(file["uri"], file["root"], file["below"])))
+    with LocalFiles(own_folders(known), hidden=False) as local:
+        [file], _ = find.find(local, [locate("upload:upl_1", POINTER, source_rules(known), "other")], 1000)
+        os.close(local.file(Location(file.uri, file.root, file.below)))
         with pytest.raises(SourceNotFound, match=r"^upload:upl_2 does not exist$"):
-            find.find(beneath, [locate("upload:upl_2", POINTER, source_rules(known), "other")], 1000)
+            find.find(local, [locate("upload:upl_2", POINTER, source_rules(known), "other")], 1000)
 
 
 BOUND = """
@@ -359,18 +360,20 @@ inside, source, target = sys.argv[1:]
 uid = os.getuid()
 if libc.unshare(0x00020000 | (0x10000000 if uid else 0)):
     sys.exit(77)
-if libc.mount(b"none", b"/", None, 0x4000 | 0x40000, None) or libc.mount(source.encode(), target.encode(), None, 0x1000, None):
+if libc.mount(b"none", b"/", None, 0x4000 | 0x40000, None):
+    sys.exit(77)
+if libc.mount(source.encode(), target.encode(), None, 0x1000, None):
     sys.exit(77)
 sys.path.insert(0, inside)
 from shared.errors import SourceNotAllowed
 from shared.storage.sources import Location
-from worker_service.child.beneath import Beneath
+from worker_service.inputs.local import LocalFiles
 root, name = os.path.split(target)
 assert os.path.exists(os.path.join(target, "password")) or os.path.exists(os.path.join(target, "postgres"))
 for root, below in ((root, f"{name}/password"), (target, "password")):
-    with Beneath([os.environ["OWN"]], hidden=False) as beneath:
+    with LocalFiles([os.environ["OWN"]], hidden=False) as local:
         try:
-            beneath.file(Location("file:///x", root, below))
+            local.file(Location("file:///x", root, below))
         except SourceNotAllowed:
             continue
         sys.exit(1)
@@ -495,24 +498,23 @@ def test_a_file_that_several_uris_name_is_counted_once_and_the_warning_names_bot
     os.link(data / "a.csv", data / "in ner" / "z.csv")
     planned, warnings = found(data, f"file://{data}/b.csv", f"file://{data}/*.csv", f"file://{data}/**/*.csv")
 
-    assert [file["below"] for file in planned] == ["b.csv", "a.csv", "in ner/c.csv"]
-    assert warnings == [
-        {"code": "duplicate_file", "detail": detail}
+    assert [file.below for file in planned] == ["b.csv", "a.csv", "in ner/c.csv"]
+    root = f"file://{data}"
+    assert warnings == tuple(
+        Warned("duplicate_file", f"{detail}; it is counted once")
         for detail in [
-            f"file://{data}/a.csv is named by file://{data}/*.csv and by file://{data}/**/*.csv; it is counted once",
-            f"file://{data}/b.csv is named by file://{data}/b.csv and by file://{data}/*.csv; it is counted once",
-            f"file://{data}/in ner/z.csv is the same file as file://{data}/a.csv; it is counted once",
+            f"{root}/a.csv is named by {root}/*.csv and by {root}/**/*.csv",
+            f"{root}/b.csv is named by {root}/b.csv and by {root}/*.csv",
+            f"{root}/in ner/z.csv is the same file as {root}/a.csv",
         ]
-    ]
+    )
 
 
 def test_there_are_at_most_a_hundred_warnings_and_always_the_same(data):
     for no in range(150):
         (data / f"x{no:03}.csv").touch()
     _, warnings = found(data, f"file://{data}/x*.csv", f"file://{data}/x*")
-    assert [warning["detail"].split("/x", 1)[1][:3] for warning in warnings] == [
-        f"{no:03}" for no in range(100)
-    ]
+    assert [warning.detail.split("/x", 1)[1][:3] for warning in warnings] == [f"{no:03}" for no in range(100)]
 
 
 # Names of every kind.
@@ -530,9 +532,9 @@ def test_the_uri_of_a_file_that_a_pattern_found_can_be_submitted(data):
         (data / "in ner" / name).write_text(name)
     planned, _ = found(data, f"file://{data}/in ner/*")
     for file in planned:
-        if "\n" not in file["below"]:  # which no spec may name
-            assert [one["below"] for one in found(data, file["uri"])[0]] == [file["below"]]
-    assert f"file://{data}/in ner/two%0Alines.csv" in [file["uri"] for file in planned]
+        if "\n" not in file.below:  # which no spec may name
+            assert [one.below for one in found(data, file.uri)[0]] == [file.below]
+    assert f"file://{data}/in ner/two%0Alines.csv" in [file.uri for file in planned]
 
 
 # Reading what was planned.
@@ -550,7 +552,7 @@ def test_however_many_files_there_are_few_are_open(planned):
         return len(list(Path("/proc/self/fd").iterdir()))
 
     before = descriptors()
-    with Beneath([], hidden=False) as beneath, files.Files(beneath, planned) as opened:
+    with LocalFiles([], hidden=False) as local, files.PlannedFiles(local, planned) as opened:
         for no, file in enumerate(opened.sources):
             assert os.pread(file.fd, 10, 0).decode() == str(no)
             assert descriptors() <= before + files.MAX_OPEN + 2
@@ -568,7 +570,7 @@ def test_a_file_that_was_rewritten_in_place_with_its_time_restored_has_changed(d
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     def reading():
-        with Beneath([], hidden=False) as beneath, files.Files(beneath, planned) as opened:
+        with LocalFiles([], hidden=False) as local, files.PlannedFiles(local, planned) as opened:
             if when == "before it is opened":
                 rewrite()
             _ = opened.sources[0].fd
@@ -583,7 +585,7 @@ def test_a_file_that_was_rewritten_in_place_with_its_time_restored_has_changed(d
 
 
 def test_a_plan_of_before_is_compared_by_what_it_has(data, planned):
-    old = [{name: value for name, value in planned[0].items() if name != "ctime_ns"}]
+    old = [msgspec.structs.replace(planned[0], ctime_ns=None)]
     (data / "n000.csv").chmod(0o600)
-    with Beneath([], hidden=False) as beneath, files.Files(beneath, old) as opened:
+    with LocalFiles([], hidden=False) as local, files.PlannedFiles(local, old) as opened:
         assert os.pread(opened.sources[0].fd, 10, 0) == b"0"

@@ -1,4 +1,4 @@
-"""What runs in a child process: no credentials, no connections.
+"""The program of a child process: no credentials, no connections.
 
 Files come in and answers go out as descriptors.
 """

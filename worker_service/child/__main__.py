@@ -4,10 +4,10 @@ It forks a child of PARENT whenever FD, a socket, asks it to.
 
 Descriptor RIGHTS is a file in which it tells what it and its children have given up.
 
-It answers each request with a byte; one without descriptors asks for nothing else.
+It answers each message with a byte. A message without descriptors asks for nothing else.
 
-A child gets a socket, a pipe that ends with its parent, and a file for its standard error. It serves requests
-on the socket until the parent is gone.
+A child gets a socket, a pipe that ends with its parent, and a file for its standard error. It runs the tasks
+that come over the socket until the parent is gone.
 """
 
 import faulthandler
@@ -26,7 +26,7 @@ from importlib import import_module
 from pathlib import Path
 
 from shared.process import PR_SET_NAME, PR_SET_PDEATHSIG, isolate, prctl
-from worker_service.child import wire
+from worker_service.executors.processes.channel import DONE, MemoryFile, receive_descriptors
 
 TASKS = "worker_service.child.tasks"
 NAME = "gristmill-child"
@@ -44,13 +44,13 @@ def die_with_parent(parent: int) -> None:
 
 
 def limit(memory_bytes: int) -> None:
-    """Bound the data segment, so that a greedy unit gets MemoryError and the kernel never has to choose a victim."""
+    """Bound the data segment: a greedy task gets MemoryError, and the kernel never has to choose a victim."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def watch_parent(descriptor: int) -> None:
-    """A second guard: the pipe ends when the parent does, and PDEATHSIG follows the thread that forked, not the process."""
+    """A second guard: the pipe ends when the parent does. PDEATHSIG follows the thread that forked."""
 
     def watch() -> None:
         os.read(descriptor, 1)
@@ -59,8 +59,11 @@ def watch_parent(descriptor: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def beget(sock: socket.socket, descriptors: list[int], parent: int, memory_bytes: int) -> None:
-    """Fork twice: a child whose own parent has ended is given to *parent*, which has asked the kernel for orphans, and can wait for it."""
+def fork_child(sock: socket.socket, descriptors: list[int], parent: int, memory_bytes: int) -> None:
+    """Fork twice: a child whose own parent has ended is given to *parent*, which can wait for it.
+
+    *parent* has asked the kernel for orphans.
+    """
     between = os.fork()
     if between:
         os.waitpid(between, 0)
@@ -75,15 +78,15 @@ def beget(sock: socket.socket, descriptors: list[int], parent: int, memory_bytes
             os._exit(1)
         time.sleep(0.001)
     sock.close()
-    live(descriptors, parent, memory_bytes)
+    run_child(descriptors, parent, memory_bytes)
 
 
-def live(descriptors: list[int], parent: int, memory_bytes: int) -> None:
-    """A child's life, from its birth to its end."""
-    sock_fd, pipe_fd, words_fd = descriptors
+def run_child(descriptors: list[int], parent: int, memory_bytes: int) -> None:
+    """A child's whole life. It ends the process."""
+    sock_fd, pipe_fd, stderr_fd = descriptors
     prctl(PR_SET_NAME, NAME.encode())
     die_with_parent(parent)
-    os.dup2(words_fd, sys.stderr.fileno())  # the parent logs the last words
+    os.dup2(stderr_fd, sys.stderr.fileno())  # the parent reads it
     try:
         watch_parent(pipe_fd)
         limit(memory_bytes)
@@ -99,42 +102,44 @@ def live(descriptors: list[int], parent: int, memory_bytes: int) -> None:
 def serve(sock: socket.socket) -> None:
     from worker_service.child import tasks  # noqa: PLC0415  # the template has loaded it
 
-    sock.send(b".")
-    while (descriptors := wire.receive_descriptors(sock)) is not None:
-        request, answer, *files = descriptors
+    sock.send(DONE)
+    while (descriptors := receive_descriptors(sock)) is not None:
+        task, outcome, body, *attachment = map(MemoryFile, descriptors)
         try:
-            size = os.fstat(request).st_size
-            header, body = tasks.answer(json.loads(wire.read_exactly(request, size, 0)), files)
-            wire.write_answer(answer, header, body)
-            del header, body
+            message, parts = tasks.answer(task.read_all(), *attachment)
+            outcome.write(message)
+            for part in parts:
+                body.write(part)
+            del message, parts
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        sock.send(b".")
+        sock.send(DONE)
 
 
 def main() -> None:
     sock_fd, rights_fd, parent, memory_bytes = (int(text) for text in sys.argv[1:])
     faulthandler.enable()
-    Path("/proc/self/oom_score_adj").write_text(
-        "1000"
-    )  # of the template and its forks, the kernel takes the largest first
-    wire.write_all(rights_fd, json.dumps(isolate()).encode())
+    # of the template and its forks, the kernel takes the largest first
+    Path("/proc/self/oom_score_adj").write_text("1000")
+    MemoryFile(rights_fd).write(json.dumps(isolate()).encode())
     os.close(rights_fd)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # sent to all of a group, they are the parent's to handle
     die_with_parent(parent)
     import_module(TASKS)  # a second, in which the parent may die
+    # The modules stay for good. Without this, every full collection walks them, for tens of milliseconds, and
+    # unshares their pages.
     gc.collect()
-    gc.freeze()  # the modules stay for good; without this every full collection walks them, for tens of milliseconds, and unshares their pages
+    gc.freeze()
     sock = socket.socket(fileno=sock_fd)
-    while (descriptors := wire.receive_descriptors(sock)) is not None:
+    while (descriptors := receive_descriptors(sock)) is not None:
         if descriptors:
-            beget(sock, descriptors, parent, memory_bytes)
+            fork_child(sock, descriptors, parent, memory_bytes)
         for descriptor in descriptors:
             os.close(descriptor)
         with suppress(BrokenPipeError, ConnectionResetError):  # the parent has gone; the next look tells
-            sock.send(b".")  # no one else tells the parent that this process is not frozen
+            sock.send(DONE)  # nothing else tells the parent that this process is not frozen
 
 
 if __name__ == "__main__":

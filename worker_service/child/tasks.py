@@ -1,16 +1,28 @@
-"""The three things a child process does: find and plan a dataset, fold a chunk into states, merge states into rows."""
+"""The three tasks of a child: plan a dataset, fold a chunk into states, merge states into rows."""
 
-import base64
 import resource
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
+from shared.core.plan import (
+    ChunkPayload,
+    DatasetFile,
+    Extent,
+    MergeStats,
+    Plan,
+    PlannedColumn,
+    columns_of,
+    schema_of,
+)
+from shared.core.row_counts import RowCounts
 from shared.errors import (
     GristmillError,
     InternalError,
@@ -23,12 +35,28 @@ from shared.spec.bind import bind, needed_kinds
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema
-from shared.storage.sources import Location
 from worker_service import kernels, readers
-from worker_service.child import wire
-from worker_service.child.beneath import Beneath
-from worker_service.child.files import Files
-from worker_service.child.find import find
+from worker_service.executors.processes.channel import MemoryFile
+from worker_service.inputs.files import PlannedFiles
+from worker_service.inputs.find import find
+from worker_service.inputs.local import LocalFiles
+from worker_service.messages import (
+    Access,
+    AnyTask,
+    ChunkResult,
+    ChunkTask,
+    Failed,
+    MergeResult,
+    MergeTask,
+    Outcome,
+    PartialHeader,
+    PlannedChunk,
+    PlanResult,
+    PlanTask,
+    Widened,
+    decode_task,
+    encode,
+)
 
 RESIDENT_GROUPS = 1 << 18
 """Groups that a chunk holds before it writes them out and begins anew.
@@ -38,141 +66,133 @@ Bounds a slot's memory, whatever the data.
 
 MERGED_GROUPS = 1 << 21
 """Groups, or values kept of them, that a merge holds before it combines what it has so far."""
-MAX_PIECES = 256
+MAX_PARTIALS = 256
 
-Answer = tuple[dict[str, Any], list[bytes]]
+Answer = tuple[Outcome, list[bytes]]
+"""How the task ended, and the parts of the body."""
 
 pa.set_cpu_count(1)
 pa.set_io_thread_count(1)
 
 
-def answer(request: dict[str, Any], files: list[int]) -> Answer:
-    """Run one request; every error becomes an answer too, so that only a crash is silent."""
+def answer(message: bytes, attachment: MemoryFile | None = None) -> tuple[bytes, list[bytes]]:
+    """Run the task of a message. The outcome is a message too."""
+    outcome, body = run(decode_task(message), attachment)
+    return encode(outcome), body
+
+
+def run(task: AnyTask, attachment: MemoryFile | None = None) -> Answer:
+    """Every error becomes an outcome, so that only a crash is silent."""
     try:
-        return TASKS[request["task"]](request, files)
+        return TASKS[type(task)](task, attachment)
     except SchemaWidened as widened:
-        return {"widen": widened.widen, "detail": widened.detail}, []
+        return Widened(widened.detail, widened.widen), []
     except GristmillError as error:
-        return {"problem": error.problem()}, []
+        return Failed(error.problem()), []
     except (MemoryError, pa.ArrowMemoryError):
-        return {
-            "problem": OutOfMemory(
-                "The unit needs more memory than GRISTMILL_SLOT_MEMORY_BYTES allows"
-            ).problem()
-        }, []
-    except Exception:  # noqa: BLE001  # the edge of the child: a bug must reach the job's error, not kill the slot
-        text = traceback.format_exc()
-        return {
-            "problem": InternalError("A bug in Gristmill; the worker's log has the stack trace").problem(),
-            "traceback": text,
-        }, []
+        full = OutOfMemory("The unit needs more memory than GRISTMILL_SLOT_MEMORY_BYTES allows")
+        return Failed(full.problem()), []
+    except Exception:  # noqa: BLE001  # a bug must reach the job's error, and not end the child
+        bug = InternalError("A bug in Gristmill; the worker's log has the stack trace")
+        return Failed(bug.problem(), traceback.format_exc()), []
 
 
-def _beneath(request: dict[str, Any]) -> Beneath:
-    return Beneath(request["own_folders"], hidden=request["hidden"])
+@lru_cache(maxsize=1)
+def _spec(text: bytes) -> JobSpec:
+    """Kept, because tasks of one job follow each other."""
+    return JobSpec.model_validate(msgspec.json.decode(text))
 
 
-def plan(request: dict[str, Any], _: list[int]) -> Answer:
+@lru_cache(maxsize=1)
+def _bound(text: bytes, columns: tuple[PlannedColumn, ...]) -> tuple[Schema, Query]:
+    schema = schema_of(columns)
+    return schema, bind(_spec(text), schema)
+
+
+def _local_files(access: Access) -> LocalFiles:
+    return LocalFiles(access.own_folders, hidden=access.hidden)
+
+
+def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
     """The files, the schema, and the extents of every chunk.
 
-    These are guessed where the request allows it and nothing speaks against it.
+    These are guessed where the task allows it and nothing speaks against it.
     """
-    spec = JobSpec.model_validate(request["spec"])
-    with _beneath(request) as beneath:
-        found, warnings = find(
-            beneath, [Location(*parts) for parts in request["locations"]], request["max_names"]
-        )
-        size, (most, whose) = sum(file["size"] for file in found), request["max_bytes"]
-        if size > most:
-            raise LimitExceeded(f"The source has {size:,} bytes; {whose} is {most:,}")
-        with Files(beneath, found) as files:
-            header = _guessed_or_proven(request, spec, files.sources)
-    return {"files": found, "bytes": size, "warnings": warnings, **header}, []
+    spec = _spec(bytes(task.spec))
+    with _local_files(task.access) as local:
+        found, warnings = find(local, task.locations, task.max_names)
+        size, most = sum(file.size for file in found), task.max_bytes
+        if size > most.bytes:
+            raise LimitExceeded(f"The source has {size:,} bytes; {most.setting} is {most.bytes:,}")
+        with PlannedFiles(local, found) as files:
+            planned = _guessed_or_proven(task, spec, files.sources)
+    settled = Plan(
+        files=found, format=planned.format, schema=columns_of(planned.schema), bytes=size, warnings=warnings
+    )
+    return PlanResult(settled, tuple(msgspec.Raw(encode(cut)) for cut in _chunks(planned, found))), []
 
 
 def _guessed_or_proven(
-    request: dict[str, Any], spec: JobSpec, files: list[readers.SourceFile]
-) -> dict[str, Any]:
-    if not request["prove"]:
-        with suppress(
-            GristmillError, MemoryError, pa.ArrowMemoryError
-        ):  # what a guess leads to counts for nothing
-            return _planned(request, spec, files, guess=True)
-    return _planned(request, spec, files, guess=False)
+    task: PlanTask, spec: JobSpec, files: list[readers.SourceFile]
+) -> readers.PlannedDataset:
+    if not task.prove:
+        # an error that follows from a guess counts for nothing
+        with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):
+            planned = readers.plan(files, spec.source, task.chunk_bytes, task.max_chunks, guess=True)
+            bind(spec, planned.schema)
+            return planned
+    planned = readers.plan(files, spec.source, task.chunk_bytes, task.max_chunks, guess=False)
+    _check_types(spec, planned.schema, files)
+    return planned
 
 
-def _planned(
-    request: dict[str, Any], spec: JobSpec, files: list[readers.SourceFile], *, guess: bool
-) -> dict[str, Any]:
-    planned = readers.plan(files, spec.source, request["chunk_bytes"], request["max_chunks"], guess=guess)
-    if guess:
-        bind(spec, planned.schema)
-    else:
-        _bound(spec, planned.schema, files)
-    ends = {e.file: e.end for extents in planned.extents for e in extents}
+def _chunks(planned: readers.PlannedDataset, files: tuple[DatasetFile, ...]) -> Iterator[PlannedChunk]:
+    ends = {extent.file: extent.end for extents in planned.extents for extent in extents}
+    guessed = any(extent.guesses is not None for extents in planned.extents for extent in extents)
 
-    def size(e: readers.Extent) -> int:
-        """Bytes of input; a Parquet extent counts row groups, so it gets its share of the file."""
-        whole, end = files[e.file].size, ends[e.file]
-        return (
-            whole * e.end // end - whole * e.start // end if planned.format == "parquet" else e.end - e.start
-        )
+    def size(extent: Extent) -> int:
+        """Bytes of input. A Parquet extent counts row groups, so it gets its share of the file."""
+        if planned.format != "parquet":
+            return extent.end - extent.start
+        whole, end = files[extent.file].size, ends[extent.file]
+        return whole * extent.end // end - whole * extent.start // end
 
-    chunks = [
-        {
-            "extents": [[e.file, e.start, e.end, e.rows, e.guesses] for e in extents],
-            "bytes": sum(map(size, extents)),
-        }
-        for extents in planned.extents
-    ]
-    guessed = any(e.guesses is not None for extents in planned.extents for e in extents)
-    return {
-        "schema": planned.schema.to_json(),
-        "format": planned.format,
-        "chunks": chunks,
-        "guessed": guessed,
-    }
+    for extents in planned.extents:
+        payload = ChunkPayload(tuple(extents), guessed)
+        yield PlannedChunk(payload, sum(map(size, extents)))
 
 
-def _bound(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
+def _check_types(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
     """Raises what `bind` raises.
 
-    Names the few values that keep a column from what is wanted, which takes another look.
+    Names the few values that keep a column from the type it needs, which takes another look at the files.
     """
     try:
         bind(spec, schema)
     except TypeMismatch:
-        bind(spec, schema, readers.culprits(files, spec.source, needed_kinds(spec, schema)))
+        bind(spec, schema, readers.misfits(files, spec.source, needed_kinds(spec, schema)))
         raise
 
 
-def chunk(request: dict[str, Any], _: list[int]) -> Answer:
-    """Fold the extents into one partial; the body is its pieces, one after the other.
-
-    A group may be in several of them.
-    """
-    spec, schema = JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])
-    query = bind(spec, schema)
-    fold, tally = kernels.Fold(query, request["no"]), readers.Tally()
-    pieces: list[kernels.Partial] = []
+def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
+    """Fold the extents into partials, which are the body."""
+    spec = _spec(bytes(task.spec))
+    schema, query = _bound(bytes(task.spec), task.schema)
+    fold, count = kernels.Fold(query, task.no), readers.RecordCount()
+    partials: list[kernels.Partial] = []
     aggregated = 0
-    with _beneath(request) as beneath, Files(beneath, request["files"]) as files:
-        extents = zip(files.sources, (readers.Extent(*extent) for extent in request["extents"]), strict=True)
+    with _local_files(task.access) as local, PlannedFiles(local, task.files) as files:
         frames = chain.from_iterable(
-            readers.read(file, extent, spec.source, schema, query.columns, request["batch_bytes"], tally)
-            for file, extent in extents
+            readers.read(file, extent, spec.source, schema, query.columns, task.batch_bytes, count)
+            for file, extent in zip(files.sources, task.extents, strict=True)
         )
         for states in _flushed(fold, frames):
-            pieces += _pieces(states, query, request["piece_bytes"])
+            partials += _encoded(states, query, task.partial_bytes)
             aggregated += kernels.rows_in(states)
             del states
-    header = {
-        "rows_read": tally.records,
-        "rows_aggregated": aggregated,
-        "rows_dropped": fold.rows_dropped_null_key,
-        "pieces": [[p.first_bucket, p.last_bucket, p.groups, len(p.data)] for p in pieces],
-    }
-    return header, [p.data for p in pieces]
+    rows = RowCounts(read=count.records, aggregated=aggregated, dropped_null_key=fold.rows_dropped_null_key)
+    headers = (PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
+    return ChunkResult(rows, tuple(headers)), [partial.data for partial in partials]
 
 
 def _flushed(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -185,47 +205,41 @@ def _flushed(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Tabl
     yield fold.flush()
 
 
-def _pieces(states: pa.Table, query: Query, piece_bytes: int) -> Iterator[kernels.Partial]:
-    """At most about MAX_PIECES of them, so that large states are not cut into crumbs."""
-    return kernels.encode(states, query, max(piece_bytes, states.nbytes // MAX_PIECES))
+def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[kernels.Partial]:
+    """At most about MAX_PARTIALS of them, so that large states are not cut into crumbs."""
+    return kernels.encode(states, query, max(partial_bytes, states.nbytes // MAX_PARTIALS))
 
 
-def merge(request: dict[str, Any], descriptors: list[int]) -> Answer:
-    """Combine pieces of many chunks, in the order given, for one range of buckets; the body is rows for COPY."""
-    query = _within_slot(bind(JobSpec.model_validate(request["spec"]), Schema.from_json(request["schema"])))
-    (pieces,) = descriptors
+def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
+    """Combine partials of many chunks for one range of buckets. The body is rows for COPY."""
+    assert attachment is not None
+    query = _within_slot(_bound(bytes(task.spec), task.schema)[1])
     states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5), 0
-    for size, inside in request["pieces"]:
-        piece = kernels.decode(wire.read_exactly(pieces, size, offset))
-        states.add(piece if inside else kernels.in_buckets(piece, query, request["first"], request["end"]))
-        offset += size
+    for attached in task.partials:
+        partial = kernels.decode(attachment.read(offset, attached.size))
+        states.add(partial if attached.inside else kernels.in_buckets(partial, query, task.first, task.end))
+        offset += attached.size
     combined = states.combined()
     if not query.keys:  # the one group is there even without rows, but in one bucket's range only
-        combined = kernels.in_buckets(combined, query, request["first"], request["end"])
+        combined = kernels.in_buckets(combined, query, task.first, task.end)
     finalized = kernels.finalize(combined, query)
-    header = {
-        "rows": finalized.table.num_rows,
-        "rows_aggregated": kernels.rows_in(combined),
-        "widened": finalized.widened,
-        "buckets": {
-            str(bucket): base64.b64encode(digest).decode() for bucket, digest in finalized.buckets.items()
-        },
-    }
-    return header, [kernels.to_copy_csv(finalized)]
-
-
-def _within_slot(query: Query) -> Query:
-    """Values that are kept, the ones that median needs say, are held about four times while they are merged."""
-    memory, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    stats = MergeStats(tuple(finalized.widened), finalized.buckets)
     return (
-        query
-        if memory == resource.RLIM_INFINITY
-        else replace(query, max_state_bytes=min(query.max_state_bytes, memory // 16))
+        MergeResult(finalized.table.num_rows, kernels.rows_in(combined), stats),
+        [kernels.to_copy_csv(finalized)],
     )
 
 
-TASKS: dict[str, Callable[[dict[str, Any], list[int]], Answer]] = {
-    "plan": plan,
-    "chunk": chunk,
-    "merge": merge,
+def _within_slot(query: Query) -> Query:
+    """Values that are kept, for `median` say, are held about four times while they are merged."""
+    memory, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if memory == resource.RLIM_INFINITY:
+        return query
+    return replace(query, max_state_bytes=min(query.max_state_bytes, memory // 16))
+
+
+TASKS: dict[type, Callable[[Any, MemoryFile | None], Answer]] = {
+    PlanTask: plan,
+    ChunkTask: chunk,
+    MergeTask: merge,
 }

@@ -1,36 +1,41 @@
-"""Notices that this worker cannot take work, says so, and takes none meanwhile: others should have it."""
+"""Notices that this worker cannot take work, and says so. It takes none meanwhile: others should have it."""
 
 import time
+from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 
-from worker_service.context import Context
-from worker_service.runner import Runner
+from shared.loops import Report
+from worker_service.slots import Slots
 
 log = structlog.get_logger()
 
 
 class Fitness:
-    def __init__(self, ctx: Context, runner: Runner) -> None:
-        self._ctx, self._runner = ctx, runner
-        self._last = self._able_at = time.monotonic()
-        self._said = False
+    def __init__(
+        self, slots: Slots, patience: timedelta, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """*patience*: how long a trouble lasts before it is logged, once."""
+        self._slots, self._patience, self._clock = slots, patience.total_seconds(), clock
+        self._last = self._able_at = clock()
+        self._warned = False
 
-    async def run_once(self) -> None:
-        """What lasts for a lease's time is logged, once."""
-        now, patience = time.monotonic(), self._ctx.timings.lease.total_seconds()
-        if now - self._last > patience:
+    async def run_once(self) -> Report:
+        """Warn of a trouble, with its reason. There is nothing to count."""
+        now = self._clock()
+        if now - self._last > self._patience:
             log.warning(
                 "worker.cannot_work", reason="its event loop stood still", seconds=round(now - self._last, 1)
             )
         self._last = now
-        lasted = now - self._able_at
-        if self._runner.able:
+        unable = now - self._able_at
+        if self._slots.able:
             self._able_at = now
-            if self._said:
-                log.info("worker.can_work", after=round(lasted, 1))
-                self._runner.slot_freed.set()
-            self._said = False
-        elif lasted >= patience and not self._said:
-            log.warning("worker.cannot_work", reason="no child process starts", seconds=round(lasted, 1))
-            self._said = True
+            if self._warned:
+                log.info("worker.can_work", after=round(unable, 1))
+            self._warned = False
+        elif unable >= self._patience and not self._warned:
+            log.warning("worker.cannot_work", reason="no child process starts", seconds=round(unable, 1))
+            self._warned = True
+        return Report()

@@ -1,89 +1,111 @@
-"""Says that this worker lives, hears which of its units are no longer wanted, and makes room for tenants that wait."""
+"""The heartbeat: this worker lives. Its answer says which units are still wanted, and which make room."""
 
 import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 
 from shared.core.fairness import preempted
+from shared.core.timings import Timings
+from shared.db.pool import Pool
+from shared.db.units import UnitStore
 from shared.db.workers import WorkerStore
 from shared.errors import DatabaseUnavailable
+from shared.loops import Report
 from shared.spec.version import STATE_VERSION
-from worker_service.context import Context
-from worker_service.runner import Runner
+from worker_service.slots import Held, Slots
 
 
-async def beat(ctx: Context, runner: Runner, store: WorkerStore) -> None:
-    """*store* has a connection of its own: a heartbeat never queues behind the work."""
-    before = runner.leases
-    held = await _beat(ctx, store, able=runner.able)
-    runner.stop_lost(before, {key for key, wanted in held.items() if wanted})
-    if before:
-        await _make_room(ctx, runner, store)
-    await _give_back(ctx, runner.strays(before, set(held)))
+@dataclass(frozen=True, slots=True)
+class Beat(Report):
+    """Units that were stopped; units that made room for another tenant; leases whose claim got no answer."""
+
+    stopped: int = 0
+    preempted: int = 0
+    unheard: int = 0
 
 
-async def _make_room(ctx: Context, runner: Runner, store: WorkerStore) -> None:
-    """Each worker comes to the same conclusion about the leases of all, and preempts its own: nobody has to tell another."""
-    timings = ctx.timings
-    async with _answering(ctx):
-        leases, waiting, free = await store.rivals(
-            lease=timings.lease, state_version=STATE_VERSION, waited=timings.heartbeat
-        )
-    chosen = preempted(leases, waiting=waiting, free=free, protected=timings.protected)
-    runner.preempt({(lease.unit, lease.attempt) for lease in chosen if lease.worker == ctx.worker_id})
+class Heartbeat:
+    def __init__(
+        self, worker: str, workers: WorkerStore, units: UnitStore, pool: Pool, slots: Slots, timings: Timings
+    ) -> None:
+        """*workers* has a connection of its own, so that no heartbeat waits behind the work.
 
+        *pool* is the one of the work, which *units* uses too.
+        """
+        self._worker, self._workers, self._units = worker, workers, units
+        self._pool, self._slots, self._timings = pool, slots, timings
 
-async def leave(ctx: Context, store: WorkerStore) -> None:
-    """Sign off.
+    async def run_once(self) -> Beat:
+        before = self._slots.leases
+        held = await self._beat(able=self._slots.able)
+        stopped = self._slots.stop_unwanted(before, {lease for lease, wanted in held.items() if wanted})
+        made_room = await self._make_room() if before else 0
+        unheard = self._slots.unheard(before, set(held))
+        await self._give_back(unheard)
+        return Beat(stopped=stopped, preempted=made_room, unheard=len(unheard))
 
-    What still counts as ours goes back first, uncharged: a claim or a giving back may have been cut off.
+    async def leave(self) -> None:
+        """Sign off, after the drain.
 
-    A commit that was cut off holds its unit until Postgres ends its transaction, after a lease's time; who
-    left before would be called dead.
-    """
-    async with _within(ctx.timings.lease + ctx.timings.heartbeat):
-        held = await _beat(ctx, store, able=0)
-        while held:
-            with suppress(DatabaseUnavailable):  # somebody holds its job's row
-                await _give_back(ctx, set(held))
-            if held := await _beat(ctx, store, able=0):
-                await asyncio.sleep(ctx.timings.poll_idle.total_seconds())
-        await store.leave(ctx.worker_id)
+        What still counts as ours goes back first, uncharged: a claim or a giving back may have been cut off.
+        A commit that was cut off holds its unit until Postgres ends its transaction, after a lease's time. A
+        worker that left before would be taken for dead.
+        """
+        async with _within(self._timings.lease + self._timings.heartbeat):
+            held = await self._beat(able=0)
+            while held:
+                with suppress(DatabaseUnavailable):  # another transaction holds its job's row
+                    await self._give_back(set(held))
+                if held := await self._beat(able=0):
+                    await asyncio.sleep(self._timings.poll_idle.total_seconds())
+            await self._workers.leave(self._worker)
 
+    async def _beat(self, *, able: int) -> dict[Held, bool]:
+        async with self._answering():
+            return await self._workers.beat(
+                self._worker,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                version=version("gristmill"),
+                slots=self._slots.count,
+                able=able,
+                draining=self._slots.draining,
+            )
 
-async def _give_back(ctx: Context, strays: set[tuple[int, int]]) -> None:
-    """Over the connections of the work, one of which may be dead: the next heartbeat must not wait for it."""
-    async with _within(ctx.timings.heartbeat):
-        for unit, attempt in strays:
-            await ctx.units.give_back_stray(unit, attempt, ctx.worker_id)
+    async def _make_room(self) -> int:
+        """Preempt the own leases among those that make room.
 
+        All workers come to the same conclusion about the leases of all, so none has to tell another.
+        """
+        timings = self._timings
+        async with self._answering():
+            leases, waiting, free = await self._workers.rivals(
+                lease=timings.lease, state_version=STATE_VERSION, waited=timings.heartbeat
+            )
+        chosen = preempted(leases, waiting=waiting, free=free, protected=timings.protected)
+        own = [(lease.unit, lease.attempt) for lease in chosen if lease.worker == self._worker]
+        return self._slots.preempt(own)
 
-async def _beat(ctx: Context, store: WorkerStore, *, able: int) -> dict[tuple[int, int], bool]:
-    async with _answering(ctx):
-        return await store.beat(
-            ctx.worker_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            version=version("gristmill"),
-            slots=ctx.executor.slots,
-            able=able,
-            draining=ctx.draining,
-        )
+    async def _give_back(self, leases: set[Held]) -> None:
+        """Over the connections of the work, one of which may be dead: the next heartbeat must not wait."""
+        async with _within(self._timings.heartbeat):
+            for unit, attempt in leases:
+                await self._units.give_back_stray(unit, attempt, self._worker)
 
-
-@asynccontextmanager
-async def _answering(ctx: Context) -> AsyncIterator[None]:
-    """A Postgres that lets a heartbeat wait for longer than a lease will not answer what else waits for it either."""
-    try:
-        async with asyncio.timeout(ctx.timings.lease.total_seconds()):
-            yield
-    except TimeoutError as error:
-        ctx.pool.abort()
-        raise DatabaseUnavailable("Postgres does not answer the heartbeat") from error
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[None]:
+        """Abort the pool if a heartbeat waits for a lease's time: then nothing else is answered either."""
+        try:
+            async with asyncio.timeout(self._timings.lease.total_seconds()):
+                yield
+        except TimeoutError as error:
+            self._pool.abort()
+            raise DatabaseUnavailable("Postgres does not answer the heartbeat") from error
 
 
 @asynccontextmanager

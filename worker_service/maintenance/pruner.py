@@ -1,40 +1,48 @@
-"""Forgets what nobody is promised any more (shared.core.retention says how long that is).
-
-Runs in every worker; none leads.
-"""
+"""The pruner: deletes what no user is promised any more (shared.core.retention says how long that is)."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from shared.core.retention import Retention
 from shared.db.pruning import BATCH, PruneStore
 from shared.fault_points import reached
+from shared.loops import Report
 from shared.storage.uploads import UploadFiles
-from worker_service.context import Context
 
 LOOK_SECONDS = 3600.0
 """Between two looks at the whole upload folder, which may be large and far away."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pruned(Report):
+    """Jobs whose partials were deleted; jobs; uploads; files among the uploads that had no row."""
+
+    partials: int = 0
+    jobs: int = 0
+    uploads: int = 0
+    files: int = 0
+
+
 class Pruner:
-    def __init__(self, ctx: Context, retention: Retention | None = None) -> None:
-        self._keep = retention or Retention()
-        self._store = PruneStore(ctx.pool)
-        self._files = UploadFiles(ctx.settings.storage)
+    def __init__(self, store: PruneStore, files: UploadFiles, keep: Retention | None = None) -> None:
+        self._store, self._files, self._keep = store, files, keep or Retention()
         self._look_at = 0.0
 
-    async def run_once(self) -> None:
+    async def run_once(self) -> Pruned:
         keep, store = self._keep, self._store
-        await _repeated(lambda: store.partials(keep.partials))
+        partials = await _repeated(lambda: store.partials(keep.partials))
         reached("prune.between")
         await store.versions(keep.superseded, keep.unnamed)
-        await _repeated(lambda: store.jobs(keep.jobs))
-        await _repeated(self._uploads)
+        jobs = await _repeated(lambda: store.jobs(keep.jobs))
+        uploads = await _repeated(self._uploads)
         await store.workers(keep.workers)
+        files = 0
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_SECONDS
-            await self._strays()
+            files = await self._unknown_files()
+        return Pruned(partials=partials, jobs=jobs, uploads=uploads, files=files)
 
     async def _uploads(self) -> int:
         """The row first: a file without a row is found again, a row without a file would fail a job."""
@@ -43,16 +51,22 @@ class Pruner:
             await self._files.delete(tenant, upload_id)
         return len(gone)
 
-    async def _strays(self) -> None:
+    async def _unknown_files(self) -> int:
+        """Files that the database does not know: their uploads died between file and row."""
         await asyncio.to_thread(self._files.remove_abandoned)
-        found = await asyncio.to_thread(self._files.older_than, self._keep.strays)
-        strays = await self._store.strays([upload_id for _, upload_id in found]) if found else set()
-        for tenant, upload_id in found:
-            if upload_id in strays:
+        old = await asyncio.to_thread(self._files.older_than, self._keep.unknown_files)
+        unknown = await self._store.strays([upload_id for _, upload_id in old]) if old else set()
+        for tenant, upload_id in old:
+            if upload_id in unknown:
                 await self._files.delete(tenant, upload_id)
+        return len(unknown)
 
 
-async def _repeated(step: Callable[[], Awaitable[int]]) -> None:
-    """Until a batch is not full."""
-    while await step() == BATCH:
-        continue
+async def _repeated(step: Callable[[], Awaitable[int]]) -> int:
+    """Repeat a step until its batch is not full. Returns the sum of the batches."""
+    total = 0
+    while True:
+        count = await step()
+        total += count
+        if count < BATCH:
+            return total

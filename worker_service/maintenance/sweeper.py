@@ -1,73 +1,105 @@
-"""Picks up what a death left between two transactions: expired leases, lost fan-ins, jobs that never ended.
-
-Ends jobs past their deadline.
-"""
+"""The sweeper: takes back expired leases, repairs lost fan-ins, and fails jobs past their deadline."""
 
 import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import structlog
 
-from shared.core.retry import backoff, may_try_again
-from shared.db.units import Lease
-from shared.errors import DeadlineExceeded, TransientError, WorkerLost
+from shared.core.retry import GiveBack, cause_of, decide
+from shared.core.timings import Timings
+from shared.db.jobs import JobStore
+from shared.db.units import LeasedUnit, UnitStore
+from shared.errors import DeadlineExceeded, GristmillError, TransientError, WorkerLost
 from shared.fault_points import reached
-from worker_service.context import Context
-from worker_service.units.run import advance
+from shared.loops import Report
 
 log = structlog.get_logger()
 
 
-class Sweeper:
-    def __init__(self, ctx: Context) -> None:
-        self._ctx = ctx
-        self._reached_since = self._last = 0.0
+@dataclass(frozen=True, slots=True)
+class Swept(Report):
+    """Units that were given back or failed; jobs that were brought to an end or to their next phase."""
 
-    async def run_once(self) -> None:
-        """Nothing expires soon after a gap in this sweeper's own answers: an outage, a freeze or a sleeping laptop charges nobody."""
-        expired = await self._ctx.units.expired()
-        now, timings = time.time(), self._ctx.timings
-        if not 0 <= now - self._last <= timings.lease.total_seconds():
-            self._reached_since = now
-        self._last = now
-        if now - self._reached_since >= timings.grace.total_seconds():
+    given_back: int = 0
+    failed: int = 0
+    ended: int = 0
+    advanced: int = 0
+
+
+class Sweeper:
+    def __init__(
+        self,
+        jobs: JobStore,
+        units: UnitStore,
+        advance: Callable[[str], Awaitable[bool]],
+        timings: Timings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """*advance* tries a job's fan-in. *clock* gives seconds, and goes on while the machine sleeps."""
+        self._jobs, self._units, self._advance = jobs, units, advance
+        self._timings, self._clock = timings, clock
+        self._steady_since = self._last = 0.0
+
+    async def run_once(self) -> Swept:
+        found: Counter[str] = Counter()
+        expired = await self._units.expired()
+        if self._steady():
             for lease, worker_died in expired:
                 reached("sweep.found")
-                with suppress(TransientError):  # somebody holds its job's row; the next sweep sees it again
-                    await self._take_back(lease, worker_died=worker_died)
+                # While another transaction holds its job's row, a lease waits for the next sweep.
+                with suppress(TransientError):
+                    found[await self._take_back(lease, worker_died=worker_died)] += 1
         with suppress(TransientError):
-            await self._ctx.jobs.fail_overdue()
-        for job_id in await self._ctx.jobs.stalled():
-            await self._repair(job_id)
+            await self._jobs.fail_overdue()
+        for job_id in await self._jobs.stalled():
+            if (step := await self._repair(job_id)) is not None:
+                found[step] += 1
+        return Swept(**found)
 
-    async def _repair(self, job_id: str) -> None:
-        """One job that cannot go on must not keep the others."""
+    def _steady(self) -> bool:
+        """Whether Postgres has answered this sweeper without a gap for the time of grace.
+
+        A gap is an outage, a freeze or a laptop that slept, and must be charged to no unit.
+        """
+        now = self._clock()
+        if not 0 <= now - self._last <= self._timings.lease.total_seconds():
+            self._steady_since = now
+        self._last = now
+        return now - self._steady_since >= self._timings.grace.total_seconds()
+
+    async def _take_back(self, lease: LeasedUnit, *, worker_died: bool) -> str:
+        log.warning(
+            "lease.expired", unit=lease.id, job=lease.job_id, worker=lease.worker, worker_died=worker_died
+        )
+        error = _died(lease) if worker_died else _late(lease)
+        decision = decide(lease.kind, lease.counts, cause_of(error), self._timings)
+        if isinstance(decision, GiveBack):
+            await self._units.give_back(lease, decision.charge, delay=decision.delay)
+            return "given_back"
+        await self._units.fail(lease, error.problem())
+        return "failed"
+
+    async def _repair(self, job_id: str) -> str | None:
+        """End a job, or bring it to its next phase. One that cannot go on must not hold up the others."""
         try:
-            if not await self._ctx.jobs.finish_ending(job_id) and await advance(self._ctx, job_id):
+            if await self._jobs.finish_ending(job_id):
+                return "ended"
+            if await self._advance(job_id):
                 log.info("fan_in.repaired", job=job_id)
+                return "advanced"
         except TransientError as error:
             log.info("fan_in.waits", job=job_id, error=error.detail)
         except Exception:
             log.exception("fan_in.bug", job=job_id)
+        return None
 
-    async def _take_back(self, lease: Lease, *, worker_died: bool) -> None:
-        units = self._ctx.units
-        log.warning(
-            "lease.expired", unit=lease.id, job=lease.job_id, worker=lease.worker, worker_died=worker_died
-        )
-        if worker_died and may_try_again("death", lease.deaths):
-            await units.give_back(lease, "death", delay=backoff(lease.deaths, self._ctx.timings))
-        elif worker_died:
-            await units.fail(
-                lease,
-                WorkerLost(
-                    f"{lease.kind} {lease.no} was given up: its worker died {lease.deaths + 1} times"
-                ).problem(),
-            )
-        elif may_try_again("crash", lease.crashes):
-            await units.give_back(lease, "crash", delay=backoff(lease.crashes, self._ctx.timings))
-        else:
-            await units.fail(
-                lease,
-                DeadlineExceeded(f"{lease.kind} {lease.no} never finished within its deadline").problem(),
-            )
+
+def _died(lease: LeasedUnit) -> GristmillError:
+    return WorkerLost(f"{lease.kind} {lease.no} was given up: its worker died {lease.deaths + 1} times")
+
+
+def _late(lease: LeasedUnit) -> GristmillError:
+    return DeadlineExceeded(f"{lease.kind} {lease.no} never finished within its deadline")

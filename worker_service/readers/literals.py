@@ -4,11 +4,14 @@
 |-------------|----------|
 | bool        | `true`, `false` in any case |
 | int64       | `-?(0|[1-9][0-9]*)` within 64 bits: no `+`, no leading zeros, no hexadecimal, no spaces |
-| float64     | int64's, and with a point (`1.5`, `.5`, `5.`) or exponent (`1e5`, `1E-05`); `nan`, `inf`, `infinity` in any case, with an optional `-` |
-| decimal(p,s)| as float64, without exponent or names; the value must fit without rounding (`1.500` fits scale 2, `1.505` does not) |
+| float64     | int64's, and with a point (`1.5`, `.5`, `5.`) or exponent (`1e5`, `1E-05`); |
+|             | `nan`, `inf`, `infinity` in any case, with an optional `-` |
+| decimal(p,s)| as float64, without exponent or names; the value must fit without rounding |
+|             | (`1.500` fits scale 2, `1.505` does not) |
 | date        | `YYYY-MM-DD`, years 0001 to 9999 |
 | timestamp   | date's, and `YYYY-MM-DD[ T]HH:MM[:SS[.f]]` with one to six digits of fraction |
-| timestamptz | timestamp's with a time and an offset: `Z`, `+HH:MM`, `+HHMM` or `+HH`; in a declared column also timestamp's, taken in `source.timezone` |
+| timestamptz | timestamp's with a time and an offset: `Z`, `+HH:MM`, `+HHMM` or `+HH`; |
+|             | in a declared column also timestamp's, taken in `source.timezone` |
 
 A local time that a zone's clocks skip fits no timestamptz; one that they show twice is the earlier. A float
 literal past the largest double, and in an undeclared column an integer literal that no double holds exactly,
@@ -19,7 +22,7 @@ the text afterwards.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
@@ -50,11 +53,11 @@ _ZONED = r".{10}[ T].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
 
 class Misfit(Exception):
-    """Some text of the column is not a literal of the type."""
+    """Some text of the column is no literal of the type."""
 
 
 class OutOfYears(Misfit):
-    """What lies outside the years 1 to 9999, and in which row, counted from 0."""
+    """A value outside the years 1 to 9999. The arguments: a message, and the row, counted from 0."""
 
 
 def convert(text: Column, field: Field, zone: str) -> Column:
@@ -82,6 +85,25 @@ def fits(text: Column, field: Field, zone: str) -> bool:
     return True
 
 
+def narrowest(text: Column, kinds: Sequence[Kind], zone: str) -> Kind:
+    """The first of *kinds* that holds every value; `string` holds them all."""
+    return next(kind for kind in kinds if fits(text, Field("", DataType(kind)), zone))
+
+
+def first_misfit(values: Column, accepts: Callable[[Column], bool]) -> int | None:
+    """The first row that *accepts* refuses; None if it accepts all.
+
+    Found by bisection: *accepts* refuses a range exactly if it refuses one of its values.
+    """
+    if accepts(values):
+        return None
+    low, high = 0, len(values)  # every row before low is accepted; [low, high) is refused
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if accepts(values.slice(low, middle - low)) else (low, middle)
+    return low
+
+
 def _layout(text: Column) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
     """Start and length of every text (length 0 where null), and the bytes that they point into.
 
@@ -99,7 +121,7 @@ def _refuse(bad: npt.NDArray[np.bool_] | np.bool_ | bool) -> None:
 
 
 def _check_digits(text: Column) -> None:
-    """Refuse what Arrow's number casts take and the grammar does not: a plus sign, leading zeros, hexadecimal."""
+    """Refuse a plus sign, leading zeros and hexadecimal: Arrow's casts take them, the grammar does not."""
     starts, lengths, octets = _layout(text)
     first = octets[starts]
     odd = np.flatnonzero(first <= ord("0"))  # a sign, a point, a zero; the few that are worth a closer look
@@ -137,7 +159,10 @@ def _float(text: Column, *, declared: bool) -> Column:
 
 
 def _check_large(text: Column, *, declared: bool) -> None:
-    """Refuse literals past the largest double, oddly spelt names and, unless *declared*, integers that would be rounded."""
+    """Refuse literals past the largest double, and names that Arrow takes and the grammar does not.
+
+    Unless the column is *declared*, refuse integers that would be rounded.
+    """
     lowered = pc.ascii_lower(text)
     named = pc.is_in(lowered, value_set=_SPECIAL)
     digits = pc.filter(lowered, pc.invert(named)).to_pylist()
@@ -157,7 +182,10 @@ def _timestamp(text: Column, target: pa.DataType) -> Column:
 
 
 def in_years(values: Column) -> Column:
-    """Refuse what lies, in UTC, outside the years 1 to 9999, where ISO 8601 ends: dates by the day, times by the microsecond."""
+    """Refuse dates and times, in UTC, outside the years 1 to 9999, where ISO 8601 ends.
+
+    *values* are date32, or timestamps in microseconds. Raises OutOfYears.
+    """
     unit, numbers = (
         (1, values.view(pa.int32())) if pa.types.is_date32(values.type) else (_DAY, values.view(pa.int64()))
     )

@@ -1,15 +1,26 @@
-"""Planning a dataset: one schema, and chunks of about equal size whose extents hold whole records."""
+"""Plans a dataset: one schema, and chunks of about equal size whose extents hold whole records."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from shared.core.plan import Extent
 from shared.errors import LimitExceeded, SchemaConflict
 from shared.spec.source import SourceSpec
-from worker_service.readers import csv_plan, parquet
-from worker_service.readers.files import Extent, Planned, SourceFile
-from worker_service.readers.read import file_format
+from shared.spec.types import Schema
+from worker_service.readers.bytes.local import SourceFile
+from worker_service.readers.formats import format_of
 
 _MAX_EXTENTS = 64
-"""Small files that share a chunk at most."""
+"""Most small files that share a chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDataset:
+    """The schema and, for each chunk, its extents in file order; a dataset without records has no chunk."""
+
+    schema: Schema
+    extents: list[list[Extent]]
+    format: str
 
 
 def plan(
@@ -19,37 +30,36 @@ def plan(
     max_chunks: int = 100_000,
     *,
     guess: bool = False,
-) -> Planned:
-    """Cut CSV at the first record start at or after every multiple of *chunk_bytes*, and Parquet between row groups.
+) -> PlannedDataset:
+    """Cut CSV at the first record start at or after every *chunk_bytes*, Parquet between row groups.
 
-    Depends on the files and options only. With *guess*, the cuts of large CSV files are told from the bytes
-    behind them, without a pass over all: then the errors may be wrong too, and the cuts are right if `read`
-    ends for every extent. Raises SourceEmpty, SchemaConflict, UnknownColumn, BadRow, InvalidEncoding,
-    CorruptFile, LimitExceeded.
+    Depends on the files and options only. With *guess*, the cuts of large CSV files come from the bytes
+    behind them, without a pass over all. Then errors may be wrong too, and the cuts are right if `read` ends
+    for every extent. Raises SourceEmpty, SchemaConflict, UnknownColumn, BadRow, InvalidEncoding, CorruptFile,
+    LimitExceeded.
     """
-    formats = [file_format(file, source) for file in files]
+    formats = [format_of(file, source) for file in files]
+    first = formats[0]
     for file, found in zip(files, formats, strict=True):
-        if found != formats[0]:
-            raise SchemaConflict(
-                f"{file.uri} is {found}, and {files[0].uri} is {formats[0]}: a dataset has one format"
-            )
-    if formats[0] == "parquet":
-        schema, extents = parquet.plan(files, source, chunk_bytes)
-    else:
-        schema, extents = csv_plan.plan(files, source, chunk_bytes, guess=guess)
-    return Planned(schema, packed(extents, chunk_bytes, max_chunks), formats[0])
+        if found != first:
+            told = f"{file.uri} is {found.name}, and {files[0].uri} is {first.name}"
+            raise SchemaConflict(f"{told}: a dataset has one format")
+    schema, extents = first.plan(files, source, chunk_bytes, guess=guess)
+    return PlannedDataset(schema, packed(extents, chunk_bytes, max_chunks), first.name)
 
 
 def packed(extents: Iterable[tuple[Extent, int]], chunk_bytes: int, max_chunks: int) -> list[list[Extent]]:
-    """Group extents, each given with its size, into chunks of at most *chunk_bytes* where one extent is not larger by itself."""
+    """Group extents, each given with its size in bytes, into chunks.
+
+    A chunk has at most *chunk_bytes*, or one extent that is larger by itself.
+    """
     chunks: list[list[Extent]] = []
     room = 0
     for extent, size in extents:
         if not chunks or size > room or len(chunks[-1]) == _MAX_EXTENTS:
             if len(chunks) == max_chunks:
-                raise LimitExceeded(
-                    f"the plan has more than {max_chunks:,} chunks; raise options.chunk_bytes or limits.max_chunks"
-                )
+                told = f"the plan has more than {max_chunks:,} chunks"
+                raise LimitExceeded(f"{told}; raise options.chunk_bytes or limits.max_chunks")
             chunks.append([])
             room = chunk_bytes
         chunks[-1].append(extent)

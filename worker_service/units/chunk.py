@@ -1,48 +1,48 @@
-"""The chunk unit: read its extents, fold them into a partial, commit partial and ledger together."""
+"""The chunk unit: read its extents, fold them into partials, commit partials and ledger together."""
 
 from collections.abc import Iterator
 from itertools import product
 
-from shared.db.merging import Piece
+import msgspec
+
+from shared.core.plan import ChunkPayload, columns_of
+from shared.db.partials import Partial
 from shared.db.units import Done, Lease
 from shared.errors import LeaseLost, SchemaWidened
 from shared.fault_points import reached
 from shared.spec.bind import bind
-from shared.spec.models import JobSpec
 from shared.spec.types import SIMPLE, Field, Schema, parse_type
 from shared.spec.width import check_width
-from shared.storage.sources import own_folders
-from worker_service.context import Context, Work
-from worker_service.executor import Answer, Child
+from worker_service.context import Context, Planned
+from worker_service.executors.protocol import Answer, Child
+from worker_service.messages import Access, ChunkResult, ChunkTask
 from worker_service.units.persist import persist
-from worker_service.units.reading import reading
 
-PIECE_BYTES = 64 * 1024
-"""Small against a merge unit's share of states, so that a piece seldom belongs to several merges, which would all decode it."""
+PARTIAL_BYTES = 64 * 1024
+"""Small against a merge unit's share of states. A partial that touches several merges is decoded by each."""
 
 
-async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
-    assert work.plan is not None
-    extents = lease.payload["extents"]
-    files = [work.plan["files"][extent[0]] for extent in extents]
-    request = {
-        "task": "chunk",
-        "no": lease.no,
-        "spec": work.spec,
-        "schema": work.plan["schema"],
-        "files": files,
-        "extents": extents,
-        "own_folders": own_folders(ctx.settings),
-        "hidden": ctx.settings.allow_hidden_sources,
-        "batch_bytes": batch_bytes(ctx, lease),
-        "piece_bytes": PIECE_BYTES,
-    }
+async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
+    assert isinstance(lease.payload, ChunkPayload)
+    extents = lease.payload.extents
+    task = ChunkTask(
+        spec=job.spec_json,
+        no=lease.no,
+        schema=job.plan.schema,
+        files=tuple(job.plan.files[extent.file] for extent in extents),
+        extents=extents,
+        access=Access.of(ctx.settings),
+        batch_bytes=batch_bytes(ctx, lease),
+        partial_bytes=PARTIAL_BYTES,
+    )
     try:
-        async with reading(child, request, [file["uri"] for file in files], lease.allowed) as answer:
+        async with child.run(task, lease.allowed) as answer:
             reached("chunk.computed")
-            await _commit(ctx, lease, answer)
+            groups = sum(partial.groups for partial in answer.result.partials)
+            done = Done(counts=answer.result.rows, rows_out=groups)
+            await persist(ctx, lambda: ctx.partials.commit(lease, done, _partials(answer)))
     except SchemaWidened as widened:
-        await _widen(ctx, lease, work, widened)
+        await _widen(ctx, lease, job, widened)
 
 
 def batch_bytes(ctx: Context, lease: Lease) -> int:
@@ -50,38 +50,29 @@ def batch_bytes(ctx: Context, lease: Lease) -> int:
     return max(ctx.settings.batch_bytes >> lease.ooms, 1)
 
 
-async def _commit(ctx: Context, lease: Lease, answer: Answer) -> None:
-    header = answer.header
-    groups = sum(piece[2] for piece in header["pieces"])
-    counts = {name: header[name] for name in ("rows_read", "rows_aggregated", "rows_dropped")}
-    done = Done(**counts, rows_out=groups)
-    await persist(ctx, lambda: ctx.merging.complete_chunk(lease, done, _pieces(answer)))
-
-
-def _pieces(answer: Answer) -> Iterator[Piece]:
+def _partials(answer: Answer[ChunkResult]) -> Iterator[Partial]:
     offset = 0
-    for first, last, groups, size in answer.header["pieces"]:
-        yield first, last, groups, answer.body(offset, size)
-        offset += size
+    for header in answer.result.partials:
+        data = answer.body.read(offset, header.size)
+        yield Partial(header.first_bucket, header.last_bucket, header.groups, data)
+        offset += header.size
 
 
-async def _widen(ctx: Context, lease: Lease, work: Work, widened: SchemaWidened) -> None:
+async def _widen(ctx: Context, lease: Lease, job: Planned, widened: SchemaWidened) -> None:
     """Give undeclared columns wider types for the whole dataset.
 
     Every chunk of the job is read again with them.
     """
-    assert work.plan is not None
     needed = widened.widen
-    schema = Schema.from_json(work.plan["schema"])
     wider = Schema(
         tuple(
             Field(f.name, parse_type(needed[f.name]), f.declared) if f.name in needed else f
-            for f in schema.fields
+            for f in job.schema.fields
         )
     )
-    if wider == schema:
+    if wider == job.schema:
         raise LeaseLost("The schema is already as wide as that")
-    culprits = dict.fromkeys(product(needed, SIMPLE), widened.detail)
-    query = bind(JobSpec.model_validate(work.spec), wider, culprits)
+    causes = dict.fromkeys(product(needed, SIMPLE), widened.detail)
+    query = bind(job.spec, wider, causes)
     check_width([*(key.type for key in query.keys), *(aggregate.result for aggregate in query.aggregates)])
-    await ctx.units.widen(lease, {**work.plan, "schema": wider.to_json()})
+    await ctx.units.widen(lease, msgspec.structs.replace(job.plan, schema=columns_of(wider)))

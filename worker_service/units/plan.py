@@ -1,84 +1,72 @@
-"""The plan unit: from URIs to files, one schema, type-checked aggregates and chunk boundaries, which are proven if its payload says so."""
+"""The plan unit: from URIs to files, one schema, type-checked aggregates and chunk boundaries.
 
-from dataclasses import astuple, replace
+The boundaries are proven if the unit's payload says so.
+"""
 
-import msgspec
+from dataclasses import replace
 
+from shared.core.plan import Plan, PlanPayload, schema_of
 from shared.db.units import Lease, NewUnit
 from shared.fault_points import reached
 from shared.settings import Settings
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
-from shared.spec.types import Schema, parse_result_type, widenings
+from shared.spec.types import parse_result_type, widenings
 from shared.spec.width import check_width
-from shared.storage.sources import locate, own_folders, source_rules
-from worker_service.context import Context, Work
-from worker_service.executor import Child
-from worker_service.units import publish
-from worker_service.units.reading import reading
+from shared.storage.sources import locate, source_rules
+from worker_service.context import Context, Unplanned
+from worker_service.executors.protocol import Child
+from worker_service.messages import Access, ByteLimit, PlanTask
+from worker_service.units.publish import result_columns
 
 
-class _Chunk(msgspec.Struct):
-    """Of the child's answer; the extents are stored as they came."""
-
-    extents: msgspec.Raw
-    bytes: int
-
-
-_CHUNK = msgspec.json.Decoder(_Chunk)
-
-
-async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
-    spec = JobSpec.model_validate(work.spec)
-    rules = source_rules(ctx.settings)
-    locations = [
-        locate(uri, f"#/source/uris/{no}", rules, work.tenant) for no, uri in enumerate(spec.source.uris)
-    ]
-    request = {
-        "task": "plan",
-        "spec": work.spec,
-        "locations": [astuple(location) for location in locations],
-        "own_folders": own_folders(ctx.settings),
-        "hidden": rules.hidden,
-        "max_names": ctx.settings.max_listed_names,
-        "max_bytes": _max_bytes(spec, ctx.settings),
-        "chunk_bytes": spec.options.chunk_bytes or ctx.settings.chunk_bytes,
-        "max_chunks": spec.limits.max_chunks,
-        "prove": lease.payload.get("prove", False),
-    }
-    async with reading(child, request, list(spec.source.uris), lease.allowed) as answer:
-        header = answer.header
-    await _check_result(
-        ctx, work, Schema.from_json(header["schema"]), spec, settled=header["format"] == "parquet"
+async def run(ctx: Context, lease: Lease, job: Unplanned, child: Child) -> None:
+    assert isinstance(lease.payload, PlanPayload)
+    spec, rules = job.spec, source_rules(ctx.settings)
+    task = PlanTask(
+        spec=job.spec_json,
+        locations=tuple(
+            locate(uri, f"#/source/uris/{no}", rules, job.row.tenant)
+            for no, uri in enumerate(spec.source.uris)
+        ),
+        access=Access.of(ctx.settings),
+        max_names=ctx.settings.max_listed_names,
+        max_bytes=_max_bytes(spec, ctx.settings),
+        chunk_bytes=spec.options.chunk_bytes or ctx.settings.chunk_bytes,
+        max_chunks=spec.limits.max_chunks,
+        prove=lease.payload.prove,
     )
+    async with child.run(task, lease.allowed) as answer:
+        result = answer.result
+    await _check_result(ctx, job, result.plan)
     chunks = (
-        NewUnit(no=no, payload={"extents": chunk.extents, "guessed": header["guessed"]}, bytes=chunk.bytes)
-        for no, chunk in enumerate(map(_CHUNK.decode, header["chunks"]))
+        NewUnit(no=no, payload=chunk.payload, bytes=chunk.bytes) for no, chunk in enumerate(result.chunks())
     )
     reached("plan.before_insert")
-    settled = {name: header[name] for name in ("files", "format", "schema", "bytes", "warnings")}
-    await ctx.units.complete_plan(lease, settled, chunks)
+    await ctx.units.complete_plan(lease, result.plan, chunks)
     reached("plan.after_commit")
 
 
-async def _check_result(ctx: Context, work: Work, schema: Schema, spec: JobSpec, *, settled: bool) -> None:
-    """What would keep the result from being stored or published is found before the scan.
-
-    *settled*: no value can widen a column.
-    """
-    query = bind(spec, schema)
-    columns = publish.result_columns(query)
+async def _check_result(ctx: Context, job: Unplanned, plan: Plan) -> None:
+    """Raises before the scan what would keep the result from being stored or published."""
+    schema = schema_of(plan.schema)
+    query = bind(job.spec, schema)
+    columns = result_columns(query)
     check_width([parse_result_type(column["type"]) for column in columns])
-    if work.result_name is not None:
-        assert work.version is not None
-        open_fields = set() if settled else {field.name for field in schema.fields if not field.declared}
-        undecided = _undecided(query, open_fields)
-        await ctx.merging.check_columns(work.tenant, work.result_name, work.version, columns, undecided)
+    name, version = job.row.result_name, job.row.version
+    if name is not None and version is not None:
+        # no value can widen a column of Parquet
+        fields = () if plan.format == "parquet" else schema.fields
+        undecided = _undecided(query, {field.name for field in fields if not field.declared})
+        await ctx.publishing.check_columns(job.row.tenant, name, version, columns, undecided)
 
 
 def _undecided(query: Query, open_fields: set[str]) -> dict[str, set[str]]:
-    """Result column -> the types that it gets if a value widens one of *open_fields*, or if an integer sum is large."""
+    """Result column -> the types that it may yet get.
+
+    A value may widen one of *open_fields*. An integer sum may become too large.
+    """
     found: dict[str, set[str]] = {}
     made = [(key.name, key.type, {key.column}) for key in query.keys]
     made += [(each.name, each.result, set(each.columns)) for each in query.aggregates]
@@ -91,7 +79,7 @@ def _undecided(query: Query, open_fields: set[str]) -> dict[str, set[str]]:
     return found
 
 
-def _max_bytes(spec: JobSpec, settings: Settings) -> tuple[int, str]:
-    """The most bytes of the source, and the name of what says so."""
-    chosen = spec.limits.max_bytes
-    return (settings.max_bytes, "GRISTMILL_MAX_BYTES") if chosen is None else (chosen, "limits.max_bytes")
+def _max_bytes(spec: JobSpec, settings: Settings) -> ByteLimit:
+    if spec.limits.max_bytes is None:
+        return ByteLimit(settings.max_bytes, "GRISTMILL_MAX_BYTES")
+    return ByteLimit(spec.limits.max_bytes, "limits.max_bytes")

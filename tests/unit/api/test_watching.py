@@ -8,7 +8,7 @@ import pytest
 from api_service.services.turns import Turns
 from api_service.services.watching import LookOut, Remembered
 from shared.errors import DatabaseUnavailable, TooManyExports
-from shared.tasks import end
+from shared.loops import end
 
 JOB = ("default", "job_1")
 

@@ -1,4 +1,4 @@
-"""Files whose own claims are false, or which are damaged: each is an error of the file that says what was claimed and what was found."""
+"""Damaged files, and files whose own claims are false: an error of the file names claim and finding."""
 
 import io
 import struct
@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from shared.errors import CorruptFile, LimitExceeded, NotSupported, SourceUnreadable
-from tests.support.requests import chunk_request, plan_request
+from tests.support import parquet_claims as claims
+from tests.support.child_tasks import chunk_task, plan_task
+from tests.support.datasets import opened, rows, schema_of, source, tables, zipped
 from worker_service.child import tasks
-from worker_service.readers import SourceFile, Tally, parquet, plan, read
-
-from . import claims
-from .datasets import opened, rows, schema_of, source, tables
-from .test_compressed import zipped
+from worker_service.readers import RecordCount, SourceFile, plan, read
+from worker_service.readers.parquet import file as parquet_file
+from worker_service.readers.parquet import read as parquet_read
 
 THREE = struct.pack("<3i", 1, 2, 3)
 PAGE = claims.page(THREE, 3)
@@ -69,19 +69,19 @@ def test_a_row_group_that_holds_more_than_it_claims_moves_no_row_of_another(colu
 
 
 @pytest.mark.parametrize(
-    ("words", "places"),
+    ("words", "indexes"),
     [([b"a", b"a", b"b", b"c"], [0, 1, 2, 2]), ([b"a", b"b", b"b"], [0, 1, 2]), ([b"", b"", b"c"], [1, 0])],
 )
-def test_a_dictionary_with_equal_words_is_refused_and_gives_no_other_words(words, places):
-    pages, most = claims.dictionary(words, places), len(words)
-    data = claims.file((pages, len(places), len(places)), kind=claims.TEXT)
-    assert pq.read_table(io.BytesIO(data))["n"].to_pylist() == [words[place].decode() for place in places]
+def test_a_dictionary_with_equal_words_is_refused_and_gives_no_other_words(words, indexes):
+    pages, most = claims.dictionary(words, indexes), len(words)
+    data = claims.file((pages, len(indexes), len(indexes)), kind=claims.TEXT)
+    assert pq.read_table(io.BytesIO(data))["n"].to_pylist() == [words[index].decode() for index in indexes]
     with pytest.raises(
         CorruptFile,
         match=f't0: row group 0 has a dictionary of column "n" of {most} words, some of them equal',
     ):
         rows(data)
-    assert len(rows(data, columns=[])) == len(places)
+    assert len(rows(data, columns=[])) == len(indexes)
 
 
 def test_a_dictionary_of_different_words_is_read_whichever_of_them_occur():
@@ -102,10 +102,10 @@ def test_many_rows_in_few_bytes_are_no_lie():
     data = sink.getvalue()
     assert len(data) < 3_000
     with opened(data) as [file]:
-        planned, tally = plan([file], source(), 1 << 30), Tally()
+        planned, count = plan([file], source(), 1 << 30), RecordCount()
         [[extent]] = planned.extents
-        frames = read(file, extent, source(), planned.schema, [], 1 << 20, tally)
-        assert sum(frame.num_rows for frame in frames) == tally.records == 500_000
+        frames = read(file, extent, source(), planned.schema, [], 1 << 20, count)
+        assert sum(frame.num_rows for frame in frames) == count.records == 500_000
 
 
 def test_rows_of_a_file_without_flat_columns_are_counted():
@@ -125,7 +125,7 @@ def test_a_file_that_claims_rows_of_no_column_is_corrupt():
 
 def test_a_footer_that_is_too_large_is_refused_before_it_is_unpacked(monkeypatch):
     data = claims.file((PAGE, 3, 3))
-    monkeypatch.setattr(parquet, "MAX_FOOTER", 40)
+    monkeypatch.setattr(parquet_file, "MAX_FOOTER", 40)
     with pytest.raises(
         LimitExceeded,
         match="t0: the Parquet footer takes 57 bytes; the most is 40: write it with fewer row groups",
@@ -162,13 +162,13 @@ def test_an_index_past_its_dictionary_and_text_that_is_no_unicode_are_errors_of_
     assert refused
 
 
-# --- zip ---------------------------------------------------------------------------------------------------------------
+# --- zip ---
 
 CSV = b"a,b\n1,2\n"
 
 
 def patched(data, central, local, new):
-    """*data* with bytes of the central directory's entry and of the local header replaced, at these offsets into them."""
+    """*data* with bytes replaced at these offsets into the central directory's entry and the local header."""
     at, out = data.index(b"PK\x01\x02"), bytearray(data)
     out[at + central : at + central + len(new)] = new
     out[local : local + len(new)] = new
@@ -226,7 +226,7 @@ def test_members_are_unpacked_in_bounded_pieces_whatever_packs_them(method):
     assert len(rows(out.getvalue())) == 100_000
 
 
-# --- whatever is thrown at the readers ---------------------------------------------------------------------------------
+# --- any error while a file is read ---
 
 
 def test_a_file_that_the_machine_does_not_give_is_unreadable(tmp_path):
@@ -239,7 +239,7 @@ def test_a_file_that_the_machine_does_not_give_is_unreadable(tmp_path):
 
 
 def test_a_bug_of_ours_is_still_called_one(monkeypatch, tmp_path):
-    monkeypatch.setattr(parquet, "_adapted", lambda *_: {}["no such key"])
+    monkeypatch.setattr(parquet_read, "_cast", lambda *_: {}["no such key"])
     path = tmp_path / "t0"
     path.write_bytes(claims.file((PAGE, 3, 3)))
     spec = {
@@ -247,6 +247,6 @@ def test_a_bug_of_ours_is_still_called_one(monkeypatch, tmp_path):
         "group_by": ["n"],
         "aggregates": [{"fn": "count", "as": "c"}],
     }
-    planned, _ = tasks.answer(plan_request(spec, path, prove=True), [])
-    found, _ = tasks.answer(chunk_request(spec, planned, 0), [])
-    assert found["problem"]["code"] == "internal_error"
+    planned, _ = tasks.run(plan_task(spec, path, prove=True))
+    found, _ = tasks.run(chunk_task(spec, planned, 0))
+    assert found.problem["code"] == "internal_error"

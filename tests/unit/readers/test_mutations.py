@@ -1,4 +1,4 @@
-"""Damaged files are errors of the file: never a bug of Gristmill, never a hang, never rows that do not add up."""
+"""A damaged file is an error of the file: never a bug of Gristmill, a hang or rows that do not add up."""
 
 import json
 import subprocess
@@ -7,7 +7,8 @@ import sys
 import pytest
 
 FAULTS = {
-    "corrupt_file", "bad_row", "invalid_encoding", "source_empty", "not_supported", "limit_exceeded", "out_of_memory",
+    "corrupt_file", "bad_row", "invalid_encoding", "source_empty", "not_supported", "limit_exceeded",
+    "out_of_memory",
     "unknown_column", "type_mismatch",
 }  # fmt: skip
 
@@ -19,9 +20,8 @@ def check(seed, **counts):
         subprocess.run(command, check=True, capture_output=True, text=True).stdout
     ).items():
         crashed = {outcome for outcome in found if outcome.startswith("signal")}
-        assert (
-            not crashed or kind == "parquet"
-        )  # its reader is native code; what becomes of a crash: docs/reliability.md
+        # The Parquet reader is native code; docs/reliability.md says how a crash ends.
+        assert not crashed or kind == "parquet"
         assert set(found) - crashed <= FAULTS | {"ok"}, found
         assert found.keys() & FAULTS, "nothing was damaged"
 

@@ -1,0 +1,222 @@
+"""The table of a result, from its first row to a published version: rows copied, indexes made, the view swapped."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from shared.core.columns import Undecided, misfits
+from shared.core.plan import MergeStats
+from shared.core.receipt import Ledger, NewVersion
+from shared.db import result_tables as ddl
+from shared.db import tenants
+from shared.db.pool import Connection, Pool
+from shared.db.records import read_counts, read_row
+from shared.db.statements import JOBS, PARTIALS, RECEIPTS, UNITS, VERSIONS
+from shared.db.units import Done, Lease, UnitStore
+from shared.errors import (
+    DatabaseUnavailable,
+    GroupKeyTooLong,
+    OutputNameTaken,
+    OutputSchemaChanged,
+    ResultLocked,
+    TooManyColumns,
+    ValueOutOfRange,
+)
+from shared.fault_points import reached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What a merge unit of a job has written: rows of the result, and what it reports."""
+
+    rows: int
+    stats: MergeStats
+
+
+@contextmanager
+def _rows_that_fit() -> Iterator[None]:
+    """Postgres' own limits of a table, met by the result's."""
+    try:
+        yield
+    except asyncpg.TooManyColumnsError as error:
+        raise TooManyColumns(
+            f"Postgres cannot make the result's table: {error.message}; leave out aggregates"
+        ) from error
+    except asyncpg.ProgramLimitExceededError as error:
+        if error.message.startswith("row is too big"):
+            raise TooManyColumns(
+                f"Postgres cannot store a row of the result: {error.message}; leave out aggregates"
+            ) from error
+        raise ValueOutOfRange(f"Postgres cannot store a row of the result: {error.message}") from error
+
+
+async def create_table(tx: Connection, job_id: str, columns: list[dict[str, str]]) -> None:
+    """Raises TooManyColumns."""
+    with _rows_that_fit():
+        await tx.execute(ddl.create_table(job_id, columns))
+
+
+class PublishingStore:
+    def __init__(self, pool: Pool, units: UnitStore) -> None:
+        self._pool = pool
+        self._units = units
+
+    async def widen_columns(self, job_id: str, columns: list[str]) -> None:
+        """Make integer sums numeric.
+
+        In a transaction of its own: it waits for other merges' COPY, and holds nothing itself.
+        """
+        for column in columns:
+            async with self._pool.connection() as connection:
+                with _rows_that_fit():
+                    await connection.execute(ddl.widen_column(job_id, column))
+
+    async def copy(self, tx: Connection, job_id: str, columns: list[str], rows: AsyncIterator[bytes]) -> None:
+        try:
+            with _rows_that_fit():
+                await tx.copy_to_table(
+                    job_id, schema_name=ddl.TABLES, columns=["_id", *columns], source=rows, format="csv"
+                )
+        except asyncpg.DataError as error:
+            raise ValueOutOfRange(f"Postgres cannot store a value of the result: {error.message}") from error
+
+    async def merged(self, job_id: str) -> list[Merged]:
+        """What each merge unit reports, in their order."""
+        async with self._pool.connection() as connection:
+            rows = await UNITS.merged.fetch(connection, job_id=job_id)
+        return [
+            Merged(rows=row["rows_out"], stats=msgspec.convert(row["stats"] or {}, MergeStats, str_keys=True))
+            for row in rows
+        ]
+
+    async def check_columns(
+        self, tenant: str, name: str, version: int, columns: list[dict[str, str]], undecided: Undecided
+    ) -> None:
+        """Raise OutputSchemaChanged if *version* of a result cannot follow the published one."""
+        async with self._pool.connection() as connection:
+            await _check_columns(connection, tenant, name, version, columns, undecided)
+
+    async def build_indexes(self, job_id: str, keys: list[str], indexes: list[list[str]]) -> None:
+        """Each step is idempotent: a publish unit that died half-way is run again from the start."""
+        statements = [ddl.primary_key(job_id)]
+        statements += [ddl.key_index(job_id, keys)] if keys else []
+        statements += [ddl.extra_index(job_id, no, columns) for no, columns in enumerate(indexes)]
+        async with self._pool.connection() as connection:
+            for statement in statements:
+                try:
+                    await connection.execute(statement)
+                except (asyncpg.DuplicateTableError, asyncpg.InvalidTableDefinitionError):
+                    continue  # made by an earlier attempt
+                except asyncpg.UniqueViolationError as error:
+                    if error.constraint_name != "pg_class_relname_nsp_index":
+                        raise
+                    raise DatabaseUnavailable(
+                        "Another attempt has just made this index; try again"
+                    ) from error
+                except asyncpg.ProgramLimitExceededError as error:
+                    raise GroupKeyTooLong(
+                        f"The values of one row are too long for an index: {error.message}"
+                    ) from error
+                reached("publish.indexed")
+            await connection.execute(ddl.analyze(job_id))
+
+    async def publish(
+        self,
+        lease: Lease,
+        version: NewVersion,
+        write_receipt: Callable[[Ledger], dict[str, Any]],
+        tenant: str,
+    ) -> None:
+        """The one short transaction that makes a result visible and the job succeeded.
+
+        *write_receipt* may refuse it.
+        """
+        async with self._units.fenced(lease) as tx:
+            await tx.execute("SET LOCAL lock_timeout = '200ms'")
+            await self._units.lock_wanted(tx, lease)
+            await self._units.finish(tx, lease, Done())
+            ledger = await RECEIPTS.ledger.fetchrow(tx, job_id=lease.job_id)
+            assert ledger is not None
+            receipt = write_receipt(read_row(Ledger, ledger, rows=read_counts(ledger)))
+            try:
+                result = await self.store_version(tx, lease.job_id, version, tenant)
+            except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedObjectError) as error:
+                raise DatabaseUnavailable(
+                    f"Another session is dropping what tenant {tenant} has ({error.message}); try again"
+                ) from error
+            await JOBS.set_succeeded.execute(tx, id=lease.job_id, result=result, receipt=receipt)
+            reached("publish.swapped")
+        reached("publish.after_commit")
+        async with self._pool.connection() as connection:
+            await PARTIALS.delete.execute(connection, job_id=lease.job_id)
+
+    async def store_version(
+        self, tx: Connection, job_id: str, version: NewVersion, tenant: str
+    ) -> dict[str, Any]:
+        """Make the table of a job a version that readers see; the `result` of its job document."""
+        name, number, columns = version.name, version.version, version.columns
+        await VERSIONS.insert.execute(tx, job_id=job_id, tenant=tenant, relation=job_id, **asdict(version))
+        current = True
+        reader = await tenants.prepare(tx, tenant, named=name is not None)
+        if reader:
+            await tx.execute(ddl.grant_select(ddl.TABLES, job_id, reader))
+        if name is not None and number is not None:
+            shown = await VERSIONS.lock_result.fetchval(tx, tenant=tenant, name=name)
+            # an earlier job never replaces a later one's view
+            if current := shown is None or number > shown:
+                await _check_columns(tx, tenant, name, number, columns)
+                await self._swap(tx, tenant, name, job_id, columns, reader)
+                await VERSIONS.set_current.execute(tx, tenant=tenant, name=name, version=number)
+        relation = ddl.relation_name(tenant, name if current else None, job_id)
+        stored = {key: value for key, value in asdict(version).items() if key != "key_columns"}
+        return stored | {"current": current, "relation": relation}
+
+    async def _swap(
+        self,
+        tx: Connection,
+        tenant: str,
+        name: str,
+        relation: str,
+        columns: list[dict[str, str]],
+        reader: str | None,
+    ) -> None:
+        try:
+            async with tx.transaction():
+                await tx.execute(ddl.replace_view(tenant, name, relation, columns))
+                if reader:
+                    await tx.execute(ddl.grant_select(ddl.view_schema(tenant), name, reader))
+        except asyncpg.LockNotAvailableError as error:
+            raise ResultLocked(
+                f"Another session holds a lock on {ddl.relation_name(tenant, name, relation)}; publishing waits for it"
+            ) from error
+        except (asyncpg.WrongObjectTypeError, asyncpg.InsufficientPrivilegeError) as error:
+            taken = ddl.relation_name(tenant, name, relation)
+            raise OutputNameTaken(
+                f"{taken} exists and is not Gristmill's ({error.message}); rename it, or use another output.name"
+            ) from error
+        except asyncpg.InvalidTableDefinitionError as error:
+            raise OutputSchemaChanged(
+                f"The result {name!r} has other columns than this job's; use a new output.name, or the columns it has ({error.message})"
+            ) from error
+
+
+async def _check_columns(
+    connection: Connection,
+    tenant: str,
+    name: str,
+    version: int,
+    columns: list[dict[str, str]],
+    undecided: Undecided | None = None,
+) -> None:
+    published = await VERSIONS.current.fetchrow(connection, tenant=tenant, name=name)
+    if published is None or published["version"] > version:
+        return
+    if wrong := misfits(published["columns"], columns, undecided):
+        raise OutputSchemaChanged(
+            f"The result {name!r} has other columns than this job: {wrong}. A new version may only add columns behind those that "
+            "the result has: ask for those, in their order, or use a new output.name"
+        )

@@ -1,0 +1,1 @@
+"""The files of a dataset: finding, opening and fingerprinting them. Only children do this."""

@@ -1,0 +1,180 @@
+"""The messages between a parent and its child: three kinds of task, and how a task ends.
+
+A message travels as JSON. What the service also stores about a job (plans, extents, statistics) has its types
+in `shared.core.plan`.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Self, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from shared.core.plan import ChunkPayload, DatasetFile, Extent, MergeStats, Plan, PlannedColumn
+from shared.core.row_counts import RowCounts
+from shared.errors import Problem
+from shared.settings import Settings
+from shared.storage.sources import Location, own_folders
+
+# --- how a task ends ----------------------------------------------------------------------------------------
+
+
+class PlannedChunk(Struct, frozen=True):
+    """A chunk that a planner has cut; *bytes* are those of its extents."""
+
+    payload: ChunkPayload
+    bytes: int
+
+
+_PLANNED_CHUNK = msgspec.json.Decoder(PlannedChunk)
+
+
+class PlanResult(Struct, frozen=True, tag="plan"):
+    """The plan, and its chunks as JSON texts.
+
+    Objects of 100,000 chunks at once would delay the parent's heartbeat, so `chunks` makes them one by one.
+    """
+
+    plan: Plan
+    chunk_texts: tuple[Raw, ...]
+
+    def chunks(self) -> Iterator[PlannedChunk]:
+        return map(_PLANNED_CHUNK.decode, self.chunk_texts)
+
+
+class PartialHeader(Struct, frozen=True):
+    """A partial holds all groups of a chunk's states that are in the hash buckets [first, last].
+
+    *size* is in bytes.
+    """
+
+    first_bucket: int
+    last_bucket: int
+    groups: int
+    size: int
+
+
+class ChunkResult(Struct, frozen=True, tag="chunk"):
+    """The body holds the partials one after the other. A group may be in several of them."""
+
+    rows: RowCounts
+    partials: tuple[PartialHeader, ...]
+
+
+class MergeResult(Struct, frozen=True, tag="merge"):
+    """The body holds *rows* result rows as CSV for COPY, made of *rows_aggregated* rows of the dataset."""
+
+    rows: int
+    rows_aggregated: int
+    stats: MergeStats
+
+
+class Failed(Struct, frozen=True, tag="failed"):
+    """An error ended the task. *traceback* is there if it is a bug."""
+
+    problem: Problem
+    traceback: str | None = None
+
+
+class Widened(Struct, frozen=True, tag="widened"):
+    """A value does not fit its column: *types* has the type that each such column needs."""
+
+    detail: str
+    types: dict[str, str]
+
+
+Result = PlanResult | ChunkResult | MergeResult
+Outcome = Result | Failed | Widened
+R = TypeVar("R", bound=Result)
+
+# --- tasks --------------------------------------------------------------------------------------------------
+
+
+class Access(Struct, frozen=True):
+    """Which files a task may open: none in *own_folders*, which are the service's; *hidden* ones or not."""
+
+    own_folders: tuple[str, ...]
+    hidden: bool
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(tuple(own_folders(settings)), settings.allow_hidden_sources)
+
+
+class ByteLimit(Struct, frozen=True):
+    """The most bytes that a dataset may have, and the name of the setting that says so."""
+
+    bytes: int
+    setting: str
+
+
+class Task(Struct, Generic[R], frozen=True, kw_only=True):
+    """*spec* is the job's spec as JSON. A child knows by its bytes that it has bound this spec before."""
+
+    spec: Raw
+
+    @property
+    def uris(self) -> list[str]:
+        """The files that the task reads, or the patterns that it finds files by."""
+        return []
+
+
+class PlanTask(Task[PlanResult], frozen=True, kw_only=True, tag="plan"):
+    """Find the dataset's files, settle its schema, cut its chunks.
+
+    With *prove*, cuts and schema are not guessed. *max_names* bounds the names of files and folders that the
+    search may meet.
+    """
+
+    locations: tuple[Location, ...]
+    access: Access
+    max_names: int
+    max_bytes: ByteLimit
+    chunk_bytes: int
+    max_chunks: int
+    prove: bool
+
+    @property
+    def uris(self) -> list[str]:
+        return [location.uri for location in self.locations]
+
+
+class ChunkTask(Task[ChunkResult], frozen=True, kw_only=True, tag="chunk"):
+    """Fold the extents of chunk *no* into partials of about *partial_bytes*.
+
+    *files* has the file of each extent. A batch holds about *batch_bytes* of input.
+    """
+
+    no: int
+    schema: tuple[PlannedColumn, ...]
+    files: tuple[DatasetFile, ...]
+    extents: tuple[Extent, ...]
+    access: Access
+    batch_bytes: int
+    partial_bytes: int
+
+    @property
+    def uris(self) -> list[str]:
+        return [file.uri for file in self.files]
+
+
+class AttachedPartial(Struct, frozen=True):
+    """A partial of *size* bytes in a merge's attachment; *inside* if all its buckets belong to the merge."""
+
+    size: int
+    inside: bool
+
+
+class MergeTask(Task[MergeResult], frozen=True, kw_only=True, tag="merge"):
+    """Combine the attached partials, in the order given, for the hash buckets [first, end)."""
+
+    schema: tuple[PlannedColumn, ...]
+    partials: tuple[AttachedPartial, ...]
+    first: int
+    end: int
+
+
+AnyTask = PlanTask | ChunkTask | MergeTask
+encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+decode_task: Callable[[bytes], AnyTask] = msgspec.json.Decoder(AnyTask).decode
+decode_outcome: Callable[[bytes], Outcome] = msgspec.json.Decoder(Outcome).decode

@@ -1,0 +1,88 @@
+"""Files by descriptor: positioned reads only, so that the offset of a shared descriptor never matters."""
+
+import errno
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from typing_extensions import Buffer
+
+from shared.errors import SourceChanged, SourceUnreadable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A regular file; `size` is in bytes, as it was when the file was fingerprinted.
+
+    `opened` gives a descriptor that is good for one read.
+    """
+
+    opened: Callable[[], int]
+    uri: str
+    size: int
+
+    @property
+    def fd(self) -> int:
+        return self.opened()
+
+
+def pread(file: SourceFile, start: int, size: int) -> bytes:
+    """Exactly the bytes [start, start + size) that lie inside the file's recorded size."""
+    if start > file.size:
+        raise SourceChanged(f"{file.uri}: the file has {file.size} bytes; it was longer when it was planned")
+    size = min(size, file.size - start)
+    data = _pread(file, start, size)
+    while len(data) < size:
+        more = _pread(file, start + len(data), size - len(data))
+        if not more:
+            end = start + len(data)
+            told = f"the file ends at byte {end}; it had {file.size} bytes when it was planned"
+            raise SourceChanged(f"{file.uri}: {told}")
+        data += more
+    return data
+
+
+def _pread(file: SourceFile, start: int, size: int) -> bytes:
+    try:
+        return os.pread(file.fd, size, start)
+    except OSError as error:
+        told = f"the bytes from {start:,} on cannot be read: {error.strerror or error}"
+        raise SourceUnreadable(f"{file.uri}: {told}") from error
+
+
+def buffers(file: SourceFile, start: int, end: int, size: int) -> Iterator[bytes]:
+    """The bytes [start, end), *size* at a time."""
+    for at in range(start, end, size):
+        yield pread(file, at, min(size, end - at))
+
+
+class RandomAccess(io.RawIOBase):
+    """A seekable file object over a shared descriptor, for libraries that want one."""
+
+    def __init__(self, file: SourceFile) -> None:
+        self._file = file
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._file.size}[whence]
+        if base + offset < 0:
+            raise OSError(errno.EINVAL, "seek to before the start of the file")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer).cast("B")
+        data = pread(self._file, self._at, len(view)) if self._at < self._file.size else b""
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)

@@ -1,0 +1,166 @@
+"""The content of a CSV file as blocks of whole records, cut exactly and without parsing."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from shared.core.plan import Guess
+from shared.errors import CutsRefuted
+from worker_service.readers.bytes.local import pread
+from worker_service.readers.csv import bits, scan
+from worker_service.readers.csv.file import CsvFile
+from worker_service.readers.csv.masked import first_end, is_odd, last_end
+from worker_service.readers.csv.scan import Scanner
+
+_BUFFER = 1024 * 1024
+"""Bytes of a stream to take at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Whole records: the first `size` bytes of `data`.
+
+    `masked` are the masked bytes of `data`: the same object where none is masked. `offset` is that of the
+    first byte. `delimiters` counts those of the records outside quotes. `quoted` and `doubled` say whether
+    the records may hold quotes, and two quotes in a row, as an empty field has.
+    """
+
+    offset: int
+    data: bytes
+    masked: bytes
+    size: int
+    delimiters: int
+    quoted: bool
+    doubled: bool
+
+    def __contains__(self, octet: bytes) -> bool:
+        return self.masked.find(octet, 0, self.size) >= 0
+
+    def first(self, size: int) -> "Block":
+        """Its first *size* bytes, with nothing behind them; the counts stay those of the whole."""
+        data = self.data[:size]
+        masked = data if self.masked is self.data else self.masked[:size]
+        return replace(self, data=data, masked=masked, size=size)
+
+    def exact(self) -> "Block":
+        """The same without the bytes behind the records: a copy, for errors only."""
+        return self.first(self.size)
+
+
+def file_blocks(
+    file: CsvFile, start: int, end: int, size: int, guesses: Collection[Guess] = ()
+) -> Iterator[Block]:
+    """The records in the bytes [start, end) of an unstreamed file, in blocks of about *size* bytes.
+
+    *start* is a record start. The end of each read, a part of a record, is read again: that is cheaper than
+    to move the rest. Raises MalformedCsv, and CutsRefuted if one of *guesses* is wrong.
+    """
+    source, quote = file.content.file, file.dialect.quote
+    want = size = min(size, scan.MAX_RECORD)
+    while start < end:
+        data = pread(source, start, min(want, end - start))
+        scanner = file.scanner(start)
+        masked = scanner.feed(data)
+        if start + len(data) == source.size:
+            scanner.finish()
+        cut = len(data) if start + len(data) == end else last_end(masked, quote, scanner.inside)
+        for guess in guesses:
+            if start < guess.start <= start + cut and not (
+                start < guess.target and _is_first(masked, guess.target - start, guess.start - start, scanner)
+            ):
+                told = f"the record at or after byte {guess.target} does not start at byte {guess.start}"
+                raise CutsRefuted(f"{file.uri}: {told}, as it was guessed")
+        if cut:
+            delimiters = scanner.delimiters - _delimiters(masked[cut:], file)
+            yield Block(start, data, masked, cut, delimiters, scanner.quoted, scanner.doubled)
+            start, want = start + cut, size
+        elif len(data) == scan.MAX_RECORD:
+            raise scan.too_long(start)
+        else:
+            want = min(4 * want, scan.MAX_RECORD)
+        del data, masked  # or they would stay in memory while the next ones are read
+
+
+def _is_first(masked: bytes, target: int, start: int, scanner: Scanner) -> bool:
+    """Whether the first record that begins at or after *target* begins at *start*.
+
+    *masked* begins with a record; *scanner* is at its end.
+    """
+    inside = False
+    if scanner.quoted and target > len(masked) // 2:
+        inside = scanner.inside != is_odd(masked, scanner.quote, target - 1, len(masked))
+    elif scanner.quoted:
+        inside = is_odd(masked, scanner.quote, 0, target - 1)
+    near = masked[target - 1 : start]
+    return first_end(near, scanner.quote, inside) == len(near)
+
+
+def stream_blocks(file: CsvFile, start: int, size: int) -> Iterator[Block]:
+    """The records of a stream from the record start *start* on, in blocks of at least *size* bytes.
+
+    Raises MalformedCsv.
+    """
+    return _joined_blocks(file.buffers(min(size, _BUFFER), start), file, start, size)
+
+
+def _joined_blocks(buffers: Iterable[bytes], file: CsvFile, offset: int, size: int) -> Iterator[Block]:
+    """*buffers*, the first of which is at *offset*, joined into blocks."""
+    scanner = file.record_scanner(offset)
+    held: list[tuple[bytes, bytes]] = []
+    length = counted = 0
+    for buffer in buffers:
+        at = offset + length
+        masked = scanner.feed(buffer)
+        held.append((buffer, masked))
+        length += len(buffer)
+        cut = scanner.record - at
+        if length < size or cut <= 0:
+            continue
+        held[-1] = _slice(buffer, masked, 0, cut)
+        delimiters = scanner.delimiters - _delimiters(masked[cut:], file) - counted
+        block = _joined(offset, held, delimiters, scanner)
+        held, length = [_slice(buffer, masked, cut, len(buffer))], len(buffer) - cut
+        yield block
+        offset += block.size
+        counted += delimiters
+        del block
+    scanner.finish()
+    if length:
+        yield _joined(offset, held, scanner.delimiters - counted, scanner)
+
+
+def _delimiters(masked: bytes, file: CsvFile) -> int:
+    """The delimiters outside quotes; *masked* begins with a record."""
+    scanner = file.scanner()
+    if masked:
+        scanner.feed(masked)
+    return scanner.delimiters
+
+
+def _slice(data: bytes, masked: bytes, start: int, stop: int) -> tuple[bytes, bytes]:
+    part = data[start:stop]
+    return part, part if masked is data else masked[start:stop]
+
+
+def _joined(offset: int, held: list[tuple[bytes, bytes]], delimiters: int, scanner: Scanner) -> Block:
+    data = b"".join(part for part, _ in held)
+    regular = all(part is masked for part, masked in held)
+    masked = data if regular else b"".join(masked for _, masked in held)
+    return Block(offset, data, masked, len(data), delimiters, scanner.quoted, scanner.doubled)
+
+
+def count_records(block: Block, file: CsvFile) -> int:
+    """The number of records, from the bytes alone: the parser's rows are checked against it.
+
+    Every record has as many delimiters outside quotes as the header; the parser refuses one that has not. So
+    delimiters are counted, and the kinds of line ends and empty lines do not matter. Only records of a single
+    field have no delimiter. If a record has too few or too many fields, the number means nothing.
+    """
+    fields = len(file.names)
+    if fields > 1:
+        return block.delimiters // (fields - 1)
+    if block.quoted or file.dialect.comment or b"\r" in block:
+        return len(file.records(block.exact().masked).starts)
+    ended = block.masked[block.size - 1 : block.size] == b"\n"
+    return bits.occurrences(np.frombuffer(block.masked, np.uint8, block.size), b"\n"[0]) + (not ended)

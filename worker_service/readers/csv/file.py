@@ -1,0 +1,59 @@
+"""A CSV file with its dialect and its columns: the context of splitting, parsing and error messages."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shared.spec.source import CsvOptions, SourceSpec
+from worker_service.readers.bytes.local import SourceFile
+from worker_service.readers.csv.content import Content, content_of
+from worker_service.readers.csv.dialect import Dialect, dialect_of
+from worker_service.readers.csv.masked import Records, records
+from worker_service.readers.csv.scan import RecordScanner, Scanner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvFile:
+    """`names` are those of the columns; empty until the head is read.
+
+    Offsets, here and in all of `csv`, count the bytes of `content`.
+    """
+
+    content: Content
+    dialect: Dialect
+    options: CsvOptions
+    names: tuple[str, ...] = ()
+
+    @property
+    def uri(self) -> str:
+        return self.content.file.uri
+
+    def buffers(self, size: int, start: int = 0) -> Iterator[bytes]:
+        """See `Content.buffers`."""
+        return self.content.buffers(size, start)
+
+    def scanner(self, start: int = 0) -> Scanner:
+        """A scanner from the record start at *start* on."""
+        return Scanner(self.dialect, start)
+
+    def guessing_scanner(self, start: int, *, inside: bool, last: int) -> Scanner:
+        """A scanner from *start* on, if it is *inside* quotes or not and the byte before it is *last*."""
+        return Scanner(self.dialect, start, inside=inside, last=last)
+
+    def record_scanner(self, start: int) -> RecordScanner:
+        """A scanner from the record start at *start* on that keeps the start of the record it is in."""
+        return RecordScanner(self.dialect, start)
+
+    def records(self, masked: bytes) -> Records:
+        """The records of *masked* bytes, as the parser sees them."""
+        return records(masked, self.dialect, keep_empty=len(self.names) == 1)
+
+    def located(self, offset: int) -> str:
+        """File, byte and line of *offset* for a message; reads the file from its beginning."""
+        line = self.content.lines_before(offset) + 1
+        return f"{self.uri}: byte {offset}{self.content.offsets}, line {line}"
+
+
+def csv_file(file: SourceFile, source: SourceSpec, names: tuple[str, ...] = ()) -> CsvFile:
+    return CsvFile(
+        content=content_of(file, source), dialect=dialect_of(source.csv), options=source.csv, names=names
+    )

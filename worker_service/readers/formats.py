@@ -1,0 +1,82 @@
+"""The table of formats: how the spec and a file's first bytes name each, and the functions that read it.
+
+A new format is a package beside `csv` and `parquet`, and one entry here.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.core.plan import Extent
+from shared.spec.source import SourceSpec
+from shared.spec.types import Schema
+from worker_service.readers.batch import Batch
+from worker_service.readers.bytes.local import SourceFile, pread
+from worker_service.readers.csv.plan import plan as plan_csv
+from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
+from worker_service.readers.csv.read import read as read_csv
+from worker_service.readers.literals import Column
+from worker_service.readers.parquet.file import MAGIC as PARQUET
+from worker_service.readers.parquet.plan import plan as plan_parquet
+from worker_service.readers.parquet.read import read as read_parquet
+
+
+class Planner(Protocol):
+    """Settles the schema of *files* and cuts them.
+
+    Returns the schema, and every extent with its size in uncompressed bytes, in file order.
+    """
+
+    def __call__(
+        self, files: list[SourceFile], source: SourceSpec, chunk_bytes: int, /, *, guess: bool
+    ) -> tuple[Schema, list[tuple[Extent, int]]]: ...
+
+
+class Reader(Protocol):
+    """Yields the batches of one extent; see `readers.batches`."""
+
+    def __call__(
+        self,
+        file: SourceFile,
+        extent: Extent,
+        source: SourceSpec,
+        schema: Schema,
+        columns: list[str],
+        batch_bytes: int,
+        /,
+    ) -> Iterator[Batch]: ...
+
+
+Samples = Callable[[list[SourceFile], SourceSpec, Collection[str]], Iterator[dict[str, Column]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """`magic` are the first bytes of every file, empty where a format has none.
+
+    `sampled_texts` yields the texts that types were inferred from, by column; None where files declare types.
+    """
+
+    name: str
+    magic: bytes = b""
+    plan: Planner
+    read: Reader
+    sampled_texts: Samples | None = None
+
+
+FORMATS = {
+    found.name: found
+    for found in (
+        Format(name="parquet", magic=PARQUET, plan=plan_parquet, read=read_parquet),
+        Format(name="csv", plan=plan_csv, read=read_csv, sampled_texts=sampled_csv_texts),
+    )
+}
+"""By the name in the spec. A format without magic comes last: it is the answer if no other is."""
+
+
+def format_of(file: SourceFile, source: SourceSpec) -> Format:
+    """The format that the spec names; for `auto` the one that the first bytes show."""
+    if source.format != "auto":
+        return FORMATS[source.format]
+    start = pread(file, 0, max(len(found.magic) for found in FORMATS.values()))
+    return next(found for found in FORMATS.values() if start.startswith(found.magic))

@@ -1,0 +1,172 @@
+"""The slots of a worker: a free one claims a unit, runs it, and goes on while there is something to do."""
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+
+from shared.core.lifecycle import UnitKind
+from shared.db.units import Lease
+from shared.errors import TransientError
+from shared.fault_points import reached
+from worker_service.context import Context
+from worker_service.executors.protocol import Child, ChildDied
+from worker_service.units.fan_in import advance
+from worker_service.units.run import run_unit
+
+END_SECONDS = 5.0
+Held = tuple[int, int]
+"""A lease, as (unit, attempt)."""
+log = structlog.get_logger()
+
+
+class Slots:
+    """One asyncio task for each busy slot.
+
+    `new_units` is set whenever there may be units to ring for. The executor's `child_ready` is set whenever a
+    slot may have become free. While `draining` no slot takes anything.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: dict[Held, tuple[asyncio.Task[None], Child]] = {}
+        self._last_job: str | None = None
+        self._unheard: set[Held] = set()
+        self._stopped = False
+        self.new_units = asyncio.Event()
+        self.draining = False
+
+    @property
+    def count(self) -> int:
+        return self._ctx.executor.slots
+
+    @property
+    def free(self) -> int:
+        return 0 if self.draining else min(self.count - len(self._tasks), self._ctx.executor.ready)
+
+    @property
+    def able(self) -> int:
+        """How many slots are at work or can begin."""
+        return min(self.count, len(self._tasks) + self._ctx.executor.ready)
+
+    @property
+    def leases(self) -> set[Held]:
+        """The leases that are at work now."""
+        return set(self._running)
+
+    async def until_free(self) -> int:
+        """Wait for a free slot. Returns how many there are."""
+        ready = self._ctx.executor.child_ready
+        while self.free == 0:
+            ready.clear()
+            await ready.wait()
+        return self.free
+
+    def start_one(self) -> None:
+        """Have a free slot look for work.
+
+        With none free it does nothing: a busy slot looks for more work before it rests.
+        """
+        if self.free > 0:
+            task = asyncio.create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._freed)
+
+    def _freed(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._ctx.executor.child_ready.set()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("slot.failed", exc_info=error)
+        if error is not None or task.cancelled():
+            self.new_units.set()  # no message comes for a busy slot, and this one ended without another look
+
+    async def _work(self) -> None:
+        """Run units while there are any: of the same job while it is this job's turn, else the fairest."""
+        ctx = self._ctx
+        try:
+            async with ctx.executor.child() as child:
+                lease = await ctx.units.claim_fairest(ctx.worker_id, after=self._last_job)
+                while lease is not None:
+                    await self._run(lease, child)
+                    lease = await self._next(lease, go_on=child.alive and not self.draining)
+        except (TransientError, ChildDied, OSError) as error:
+            log.warning("slot.waits", error=str(error))
+            asyncio.get_running_loop().call_later(ctx.timings.dispatch.total_seconds(), self.start_one)
+
+    async def _run(self, lease: Lease, child: Child) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        key = lease.id, lease.attempt
+        self._running[key] = task, child
+        self._last_job = lease.job_id
+        try:
+            again = await run_unit(self._ctx, lease, child)
+        finally:
+            self._running.pop(key, None)
+        if again is not None:
+            asyncio.get_running_loop().call_later(again.total_seconds(), self.new_units.set)
+        elif lease.kind is UnitKind.PLAN:
+            self.new_units.set()
+
+    async def _next(self, last: Lease, *, go_on: bool) -> Lease | None:
+        """The unit to go on with. Fan-in is only tried when none of the job is left to claim."""
+        units, worker = self._ctx.units, self._ctx.worker_id
+        lease = await units.claim_of_job(worker, last.job_id) if go_on else None
+        if lease is None and await advance(self._ctx, last.job_id):
+            reached("fan_in.after")
+            self.new_units.set()
+            lease = await units.claim_of_job(worker, last.job_id) if go_on else None
+        if not go_on:
+            self.new_units.set()  # no message comes for a busy slot, and this one ends without another look
+            return None
+        return lease or await units.claim_fairest(worker, after=last.job_id)
+
+    def stop_unwanted(self, before: set[Held], wanted: set[Held]) -> int:
+        """Stop the units of leases that are no longer wanted; how many.
+
+        *before*: the leases that were at work before the heartbeat. *wanted*: those that Postgres calls ours
+        and wanted.
+        """
+        # Each only once: a second cancellation would interrupt the giving back.
+        unwanted = [(key, self._running.pop(key)) for key in before - wanted if key in self._running]
+        for (unit, attempt), (task, _) in unwanted:
+            log.info("unit.stopped", unit=unit, attempt=attempt)
+            task.cancel()
+        return len(unwanted)
+
+    def preempt(self, leases: Iterable[Held]) -> int:
+        """Kill the children that compute these leases; how many. What is being committed goes on."""
+        killed = [key for key in leases if key in self._running and self._running[key][1].preempt()]
+        for unit, attempt in killed:
+            log.info("unit.preempted", unit=unit, attempt=attempt)
+        return len(killed)
+
+    def unheard(self, before: set[Held], held: set[Held]) -> set[Held]:
+        """Leases whose claim got no answer.
+
+        Postgres calls them ours and no slot works on them, at two heartbeats in a row.
+        """
+        idle = held - before - self.leases
+        found, self._unheard = idle & self._unheard, idle
+        return found
+
+    async def drain(self, patience: float) -> None:
+        """Let running units finish for *patience* seconds, then stop them.
+
+        They go back to pending, uncharged. With Postgres away they cannot be given back: then the sweepers of
+        other workers take them back.
+        """
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=patience)
+        self.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=END_SECONDS)
+
+    def stop(self) -> None:
+        """Stop the running units, only once: a second cancellation would interrupt the giving back."""
+        if not self._stopped:
+            self._stopped = True
+            for task in self._tasks:
+                task.cancel()
