@@ -15,7 +15,7 @@ COPY shared shared
 COPY api_service api_service
 COPY worker_service worker_service
 COPY gristmill gristmill
-# What only building and testing need goes again.
+# Packages that only building and testing need are removed again.
 RUN /opt/gristmill/bin/pip install --no-deps --no-build-isolation --no-index . \
  && /opt/gristmill/bin/pip uninstall -y hatchling pathspec pluggy trove-classifiers pip \
  && rm -rf /opt/gristmill/lib/python3.*/site-packages/*/tests /opt/gristmill/lib/python3.*/site-packages/setuptools* \

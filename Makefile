@@ -39,7 +39,7 @@ SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 test: $(DEV_READY) ## the tests, on embedded Postgres and Valkey, two files at a time
 	@$(PYTEST) $(SIDE_BY_SIDE) -m 'not full'
 
-test-all: $(DEV_READY) ## make test, and what is slow or heavy as well
+test-all: $(DEV_READY) ## make test, and the slow and heavy tests
 	@$(PYTEST) $(SIDE_BY_SIDE)
 
 test-fast: $(DEV_READY) ## the pure tests only, in seconds
@@ -56,7 +56,7 @@ lint: $(DEV_READY) ## ruff and the import rules
 types: $(DEV_READY) ## mypy --strict
 	@$(BIN)/mypy
 
-format: $(DEV_READY) ## format the code and mend what can be mended
+format: $(DEV_READY) ## format the code and apply safe fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
@@ -65,9 +65,9 @@ bench: $(DEV_READY) ## the benchmarks of docs/benchmarks.md
 
 MINUTES := 30
 SEED := 1
-soak: $(DEV_READY) ## jobs under faults for MINUTES with a SEED: the report of docs/reliability.md
+soak: $(DEV_READY) ## jobs under faults for MINUTES with a SEED: the report of docs/soak.md
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) --report soak.json
 
-clean: ## remove what make and the demo made
+clean: ## remove the files of make and the demo
 	rm -rf $(VENV) .gristmill .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

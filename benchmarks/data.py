@@ -1,4 +1,4 @@
-"""The groupby data of db-benchmark (h2oai, duckdblabs), with the same columns and distributions and a seed of its own."""
+"""The groupby data of db-benchmark (h2oai, duckdblabs): its columns and distributions, with another seed."""
 
 import tempfile
 from pathlib import Path

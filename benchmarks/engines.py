@@ -1,4 +1,4 @@
-"""`python -m benchmarks.engines ENGINE QUESTION FILE OUT`: one engine answers one question, from file to Parquet, and ends."""
+"""`python -m benchmarks.engines ENGINE QUESTION FILE OUT`: one engine answers one question into Parquet."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor

@@ -67,12 +67,12 @@ def gristmill(stack: Stack, question: str, file: Path) -> tuple[dict[str, Any], 
     return figures, pd.DataFrame(rows, columns=["_id", *keys, *measures]).drop(columns="_id")
 
 
-def check(question: str, answer: pd.DataFrame, expected: pd.DataFrame, who: str) -> None:
+def check(question: str, answer: pd.DataFrame, expected: pd.DataFrame, engine: str) -> None:
     keys, measures = QUESTIONS[question]
     answer, expected = (
         frame.sort_values(keys).reset_index(drop=True)[[*keys, *measures]] for frame in (answer, expected)
     )
-    pd.testing.assert_frame_equal(answer, expected, check_dtype=False, rtol=1e-9, obj=who)
+    pd.testing.assert_frame_equal(answer, expected, check_dtype=False, rtol=1e-9, obj=engine)
 
 
 def _runs(
@@ -124,6 +124,7 @@ def _table(title: str, found: dict[str, list[dict[str, Any]]]) -> list[str]:
         cpu, peak = (statistics.median(run[key] for run in runs) for key in ("cpu", "peak_mb"))
         median = statistics.median(walls)
         lines.append(
-            f"| {engine} | {median:.2f} | {min(walls):.2f} to {max(walls):.2f} | {cpu:.1f} | {peak:.0f} | {ours / median:.2f}x |"
+            f"| {engine} | {median:.2f} | {min(walls):.2f} to {max(walls):.2f} "
+            f"| {cpu:.1f} | {peak:.0f} | {ours / median:.2f}x |"
         )
     return [*lines, ""]

@@ -32,10 +32,11 @@ def measure(*, tiny: bool = False) -> dict[str, float]:
 
 
 def shown(figures: dict[str, float]) -> list[str]:
+    worker = f"worker of two slots, with its children (bar {BAR_PERCENT:.0f})"
     return [
         "| idle process | percent of one core |",
         "|---|---|",
-        f"| worker of two slots, with its children (bar {BAR_PERCENT:.0f}) | {figures['worker_percent']:.2f} |",
+        f"| {worker} | {figures['worker_percent']:.2f} |",
         f"| gateway | {figures['gateway_percent']:.2f} |",
     ]
 

@@ -1,4 +1,4 @@
-"""A warm stack for the benchmarks: embedded servers with default settings, one gateway, one worker of two slots."""
+"""A warm stack: embedded servers with default settings, one gateway, one worker of two slots."""
 
 import os
 from collections.abc import Iterator

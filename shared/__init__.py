@@ -1,1 +1,1 @@
-"""What the gateway and the workers both need."""
+"""The code that the gateway and the workers share."""

@@ -1,8 +1,8 @@
-"""Every error a user can meet, by whose fault it is; one class per cause, one stable code per class.
+"""Every error that a user can meet: one class for each cause, one stable code for each class.
 
-The four kinds decide what happens next: a `UsageError` is never retried, a `TransientError` is retried with
-backoff, a `FatalError` ends the unit and its job, an `Interruption` stops work quietly because somebody else
-owns it.
+The four kinds say whose fault it is, and so decide the next step. A `UsageError` is never retried. A
+`TransientError` is retried with backoff. A `FatalError` ends the unit and its job. An `Interruption` stops
+the work quietly, because another worker owns it now or because it begins anew.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ class Detail(TypedDict):
 
 
 class Problem(TypedDict):
-    """The part of an RFC 9457 problem that does not depend on HTTP; stored as `jobs.error` and `units.error`."""
+    """An RFC 9457 problem without its HTTP fields; stored as `jobs.error` and `units.error`."""
 
     code: str
     category: Category
@@ -30,7 +30,7 @@ class Problem(TypedDict):
 
 
 class GristmillError(Exception):
-    """Carries one sentence for a person (what, where, what to do) and the exact places for a program."""
+    """Carries a text for a person (finding, place, remedy) and the exact places for a program."""
 
     code: ClassVar[str] = "internal_error"
     category: ClassVar[Category] = "system"
@@ -60,7 +60,7 @@ class UsageError(GristmillError):
 
 
 class TransientError(GristmillError):
-    """Nobody's fault just now: retried with backoff; 503 at the gateway."""
+    """A cause that may pass: retried with backoff; 503 at the gateway."""
 
     retryable = True
 
@@ -72,10 +72,10 @@ class FatalError(GristmillError):
 
 
 class Interruption(GristmillError):
-    """Stop quietly: someone else owns the work now."""
+    """Stop quietly: the work goes on elsewhere or begins anew."""
 
 
-# --- usage: the request -----------------------------------------------------------------------------------------------
+# --- usage: the request -------------------------------------------------------------------------------------
 
 
 class MalformedJson(UsageError):
@@ -103,7 +103,7 @@ class TooManyColumns(UsageError):
 
 
 class NotSupported(UsageError):
-    """A valid part of the spec that this version does not do yet."""
+    """A valid part of the spec that this version does not support yet."""
 
     code = "not_supported"
 
@@ -125,7 +125,7 @@ class Unauthorized(UsageError):
 
 
 class CrossSiteRequest(UsageError):
-    """What a web page of another site could have sent to a gateway without keys."""
+    """A request that a web page of another site could have sent to a gateway without keys."""
 
     code = "cross_site_request"
 
@@ -166,7 +166,7 @@ class BadRequest(UsageError):
 
 
 class DigestMismatch(UsageError):
-    """The uploaded bytes are not the ones that Content-Digest promised."""
+    """The uploaded bytes do not match Content-Digest."""
 
     code = "digest_mismatch"
 
@@ -188,13 +188,13 @@ class AlreadyDone(UsageError):
 
 
 class InvalidState(UsageError):
-    """What is asked for does not fit the job's present state."""
+    """The request does not fit the job's present state."""
 
     code = "invalid_state"
 
 
 class RetryExpired(UsageError):
-    """The finished chunks of the job cannot be used any more: pruned, or of a source that has changed."""
+    """The finished chunks of the job are pruned, or their source has changed."""
 
     code = "retry_expired"
 
@@ -210,7 +210,7 @@ class ResultExpired(UsageError):
 
 
 class ResultChanged(UsageError):
-    """The table of a result is not as it was published: a column was renamed, another type given, the table dropped."""
+    """The table of a result was altered after publishing: a column or the table itself."""
 
     code = "result_changed"
 
@@ -222,7 +222,7 @@ class RowTooLarge(UsageError):
     code = "row_too_large"
 
 
-# --- usage: found only when the data is seen --------------------------------------------------------------------------
+# --- usage: found only when the data is seen ----------------------------------------------------------------
 
 
 class UnknownColumn(UsageError):
@@ -235,7 +235,7 @@ class TypeMismatch(UsageError):
     code = "type_mismatch"
 
 
-# --- transient --------------------------------------------------------------------------------------------------------
+# --- transient ----------------------------------------------------------------------------------------------
 
 
 class DatabaseUnavailable(TransientError):
@@ -243,7 +243,7 @@ class DatabaseUnavailable(TransientError):
 
 
 class TooManyConnections(TransientError):
-    """The gateway, or the client's address, has as many connections as it may have."""
+    """The gateway, or the client's address, has its maximum of connections."""
 
     category: ClassVar[Category] = "quota"
     code = "too_many_connections"
@@ -254,13 +254,13 @@ class StorageUnavailable(TransientError):
 
 
 class SpecCheckBusy(TransientError):
-    """A large spec that was not checked in time: others are being checked, or it takes too long itself."""
+    """A large spec that was not checked in time: others are being checked, or this one takes too long."""
 
     code = "spec_check_busy"
 
 
 class ResultLocked(TransientError):
-    """Somebody holds a lock on the result's view; publishing waits for its end."""
+    """Another session holds a lock on the result's view; publishing waits for its end."""
 
     code = "result_locked"
 
@@ -271,7 +271,7 @@ class NotMigrated(TransientError):
     code = "not_migrated"
 
 
-# --- fatal ------------------------------------------------------------------------------------------------------------
+# --- fatal --------------------------------------------------------------------------------------------------
 
 
 class SourceNotFound(FatalError):
@@ -301,7 +301,7 @@ class InvalidEncoding(FatalError):
 
 
 class CorruptFile(FatalError):
-    """A container that cannot be read: truncated gzip, broken zip, a Parquet that is not one."""
+    """A container that cannot be read: truncated gzip, broken zip, invalid Parquet."""
 
     code = "corrupt_file"
 
@@ -313,7 +313,7 @@ class SchemaConflict(FatalError):
 
 
 class BadRow(FatalError):
-    """A row that cannot be read as the schema says.
+    """A row that does not fit the schema.
 
     The detail names file, byte offset, line, column, reason and text.
     """
@@ -361,7 +361,7 @@ class ChildCrashed(FatalError):
 
 
 class ReaderCrashed(ChildCrashed):
-    """A child that crashed while it read files of a binary format: most likely the cause, and named."""
+    """A child that crashed while it read files of a binary format; the detail names the files."""
 
 
 class WorkerLost(FatalError):
@@ -384,7 +384,7 @@ class RetriesExhausted(FatalError):
 
 
 class OutputNameTaken(FatalError):
-    """A relation that is not ours has the result's name."""
+    """A relation that Gristmill did not make has the result's name."""
 
     category: ClassVar[Category] = "user"
     code = "output_name_taken"
@@ -405,7 +405,7 @@ class OutputNotPermitted(FatalError):
 
 
 class ReceiptMismatch(FatalError):
-    """The rows that were read and those in the result do not add up; the detail names what can be the cause."""
+    """The rows read and the rows in the result do not add up; the detail names the causes."""
 
     category: ClassVar[Category] = "system"
     code = "receipt_mismatch"
@@ -418,7 +418,7 @@ class InternalError(FatalError):
     code = "internal_error"
 
 
-# --- interruptions ----------------------------------------------------------------------------------------------------
+# --- interruptions ------------------------------------------------------------------------------------------
 
 
 class LeaseLost(Interruption):
@@ -432,9 +432,9 @@ class Preempted(Interruption):
 
 
 class CutsRefuted(Interruption):
-    """A place where the plan guessed that a record starts is none.
+    """No record begins at a cut that the plan guessed.
 
-    Not an error; the job is planned anew, with proven cuts.
+    Not an error: the job is planned again, with proven cuts.
     """
 
     code = "cuts_refuted"
@@ -443,7 +443,7 @@ class CutsRefuted(Interruption):
 class SchemaWidened(Interruption):
     """A value of an undeclared column does not fit: `widen` names column -> needed type.
 
-    Not an error; the job's epoch rises.
+    Not an error: the job's epoch rises.
     """
 
     code = "schema_widened"

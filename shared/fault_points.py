@@ -1,11 +1,9 @@
-"""Named places where a crash, a freeze or an error can be asked for.
+"""Named points at which a test can make a process die, freeze or fail (docs/fault-matrix.md).
 
-They do nothing unless the environment asks.
-
-`GRISTMILL_FAULT_POINTS=commit.fenced:2:kill,dispatch.marked:1:raise` arms points in the process that has it:
-at the second passing of `commit.fenced` it kills itself. Each entry fires once, and says so in the log first.
-A testing aid (docs/reliability.md): no service needs it, and a name or an action that does not exist ends the
-process at its start.
+They do nothing unless the environment of the process asks for it. With
+`GRISTMILL_FAULT_POINTS=commit.fenced:2:kill,dispatch.marked:1:raise` the process kills itself when it
+passes `commit.fenced` for the second time. Each entry acts once, after a line in the log. A name or an
+action that does not exist ends the process at its start.
 """
 
 import os
@@ -20,7 +18,7 @@ VARIABLE = "GRISTMILL_FAULT_POINTS"
 
 POINTS = {
     "submit.before_commit": "the job and its plan unit are inserted, not committed",
-    "submit.after_commit": "the job is committed, its caller does not know yet",
+    "submit.after_commit": "the job is committed, its client has no answer yet",
     "retry.before_commit": "a failed or cancelled job's units are pending again, not committed",
     "cancel.ending": "the job is cancelling and its pending units are cancelled, not committed",
     "claim.after_commit": "the lease is committed, the work has not begun",
@@ -30,12 +28,12 @@ POINTS = {
     "plan.before_insert": "the plan is computed, its transaction has not begun",
     "plan.mid_insert": "the chunk units are inserted, the plan is not stored",
     "plan.before_commit": "plan and chunk units are written, not committed",
-    "plan.after_commit": "the plan is committed, nobody has rung for its chunks",
+    "plan.after_commit": "the plan is committed, its chunks have no ring yet",
     "chunk.computed": "the child has answered, nothing is committed",
     "widen.mid": "the epoch is raised, the chunks are not yet back",
     "plan_again.mid": "the epoch is raised and the plan is gone, the chunks are not",
     "fan_in.inside": "the next phase's units are inserted, not committed",
-    "fan_in.after": "the next phase's units are committed, nobody has rung for them",
+    "fan_in.after": "the next phase's units are committed, they have no ring yet",
     "merge.mid_copy": "a part of the rows is on its way to Postgres",
     "merge.before_commit": "the rows are copied, not committed",
     "merge.after_commit": "a merge is committed, fan-in has not looked",
@@ -44,7 +42,7 @@ POINTS = {
     "publish.after_commit": "the job has succeeded, its partials are still there",
     "give_back.before_commit": "a unit is pending again, not committed",
     "end.before_commit": "an ending job is terminal and its leftovers are gone, not committed",
-    "dispatch.marked": "due units are marked as rung, Redis has not heard",
+    "dispatch.marked": "due units are marked as rung, Redis has no message yet",
     "ring.between": "a message is in Redis, the next is not",
     "sweep.found": "expired leases are read, none is taken back",
     "prune.between": "partials are deleted, superseded versions are not",
@@ -52,7 +50,7 @@ POINTS = {
 
 
 class Injected(StorageUnavailable, OSError):
-    """What a point raises: transient where no driver is at work, and a lost connection where one is."""
+    """The error of `raise`: transient for the service, and a lost connection for a driver."""
 
 
 def _raise() -> None:
@@ -71,7 +69,7 @@ log = structlog.get_logger()
 def armed(text: str) -> dict[str, dict[int, str]]:
     """The actions that *text* asks for, by point and by the number of its passing.
 
-    A ValueError names what does not exist.
+    Raises ValueError for a point, a passing or an action that does not exist.
     """
     found: dict[str, dict[int, str]] = {}
     for entry in filter(None, text.split(",")):
@@ -87,7 +85,7 @@ _PASSED = dict.fromkeys(POINTS, 0)
 
 
 def reached(name: str) -> None:
-    """Say that the code has come to the point *name*."""
+    """Mark that the code passes the point *name*; die, freeze or fail here if a test asked for it."""
     if _ARMED and name in _ARMED:
         _PASSED[name] += 1
         if (action := _ARMED[name].get(_PASSED[name])) is not None:

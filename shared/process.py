@@ -1,6 +1,6 @@
-"""What a process asks of the Linux kernel about itself: to adopt orphans, and to give up rights that it never needs.
+"""Requests of a process to the Linux kernel: to adopt orphans, and to give up rights that it never needs.
 
-What the kernel refuses is told and never fatal: containers and distributions forbid some of it.
+A refusal is reported and never fatal: containers and distributions forbid some of these requests.
 """
 
 import ctypes
@@ -26,16 +26,16 @@ def prctl(option: int, value: int | bytes) -> None:
 
 
 def adopt_orphans() -> None:
-    """Processes below this one whose parent has ended become its children, so that it may wait for them."""
+    """Make processes below this one its children when their own parent ends, so that it can wait for them."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def harden() -> dict[str, str]:
-    """For every process of the service, as early as it can. The answer is what is in force, for the log.
+    """Give up rights that no process of the service needs; call it as early as possible.
 
-    No program that it starts has more rights than it has. No other process of its user may read its
-    environment or its memory, which hold passwords; but a program that it starts may be read until it asks
-    for the same.
+    Returns by right `yes`, or `no` with the kernel's reason, for the log. Programs that the process starts
+    then have no more rights than it has. No other process of its user may read its environment or its
+    memory, which hold passwords. A program that it starts may be read until it calls this too.
     """
     return {
         "no_new_privs": _told(lambda: prctl(PR_SET_NO_NEW_PRIVS, 1)),
@@ -44,11 +44,11 @@ def harden() -> dict[str, str]:
 
 
 def isolate() -> dict[str, str]:
-    """For a process of one thread that parses what users send, and for its forks: `harden`, no network, no capabilities.
+    """`harden`, and give up the network and all capabilities; the forks of the process inherit it.
 
-    A worker that runs as root may need the files of other users: the capability to open them is kept.
-    Descriptors that it has or is given go on to work. What it writes of its own in /proc, it writes before:
-    afterwards only root may.
+    This is for a process of one thread that parses files of users. A worker that runs as root may need the
+    files of other users, so the capability to open them is kept. Open and received descriptors go on to
+    work. The process must write its own files in /proc before: afterwards only root may.
     """
     held = _permitted()
     kept = _DAC_READ_SEARCH if held & _DAC_READ_SEARCH else held & _DAC_OVERRIDE
@@ -60,9 +60,9 @@ def isolate() -> dict[str, str]:
 
 
 def _leave_network(*, all_files: bool) -> None:
-    """A network of its own, in which even loopback is down.
+    """Enter a network namespace of its own, in which even loopback is down.
 
-    Where that takes a right that it lacks, a user namespace gives it.
+    If the process lacks the right for it, a user namespace gives it.
     """
     try:
         _checked("unshare", _CLONE_NEWNET)
@@ -73,7 +73,7 @@ def _leave_network(*, all_files: bool) -> None:
 
 
 def _enter_user_namespace() -> None:
-    """Users and groups keep their numbers: the own ones are mapped to themselves, and rights on files follow the true ones."""
+    """Map the own user and group to themselves, so that their numbers and the rights on files stay."""
     uid, gid = os.geteuid(), os.getegid()
     _checked("unshare", _CLONE_NEWUSER | _CLONE_NEWNET)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
@@ -81,7 +81,7 @@ def _enter_user_namespace() -> None:
 
 
 def _permitted() -> int:
-    """The first 32 capabilities, one bit each; those of files are among them."""
+    """The first 32 permitted capabilities, one bit each; the capabilities for files are among them."""
     data = (ctypes.c_uint32 * 6)()
     _checked("capget", _header(), data)
     return data[1]
@@ -97,7 +97,7 @@ def _header() -> "ctypes.Array[ctypes.c_uint32]":
 
 
 def _checked(call: str, *arguments: object) -> None:
-    """Raises OSError, also where the C library has no such function."""
+    """Raises OSError if the call fails or the C library lacks it."""
     if not hasattr(_libc, call):
         raise OSError(f"this system has no {call}")
     if getattr(_libc, call)(*arguments) == -1:

@@ -1,4 +1,4 @@
-"""The one class of settings: environment variables with the prefix GRISTMILL_ (docs/settings.md lists them)."""
+"""The settings: environment variables with the prefix GRISTMILL_ (docs/settings.md lists them)."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ Folders = Annotated[list[Folder], NoDecode, BeforeValidator(_comma_separated)]
 
 
 class DatabaseSettings(BaseSettings):
-    """What a command needs that only speaks to Postgres, and what every log must hide."""
+    """The settings of a command that only speaks to Postgres, and the secrets that every log must hide."""
 
     model_config = SettingsConfigDict(
         env_prefix="GRISTMILL_", populate_by_name=True, extra="ignore", hide_input_in_errors=True
@@ -42,14 +42,14 @@ class DatabaseSettings(BaseSettings):
         SecretStr | None,
         Field(
             min_length=32,
-            description="An API key of the tenant default, beside those of `keys add`; at least 32 characters",
+            description="An API key of the tenant default, beside `keys add`; at least 32 characters",
         ),
     ] = None
     log_format: Annotated[
-        Literal["json", "console"], Field(description="How log lines are written to standard error")
+        Literal["json", "console"], Field(description="Format of the log lines on standard error")
     ] = "json"
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Field(description="The least severe log line written")
+        Literal["debug", "info", "warning", "error"], Field(description="Least severe level that is logged")
     ] = "info"
 
 
@@ -71,34 +71,35 @@ class Settings(DatabaseSettings):
         ),
     ] = []
     allow_hidden_sources: Annotated[
-        bool, Field(description="Whether a path below an allowed source may have steps that begin with a dot")
+        bool,
+        Field(description="Whether a path below an allowed source may have names that begin with a dot"),
     ] = False
     protected_folders: Annotated[
         Folders,
         Field(
-            description="URLs of folders that no source may lead into, comma-separated, beside that of uploads"
+            description="URLs of folders that no source may lead into, beside the uploads; comma-separated"
         ),
     ] = []
     max_listed_names: Annotated[
         PositiveInt,
-        Field(description="Most names of files and folders that the patterns of one job are compared with"),
+        Field(description="Maximum number of names that the patterns of one job are compared with"),
     ] = 1_000_000
     host: Annotated[
-        str, Field(description="Address the gateway binds; only loopback, unless there are API keys")
+        str, Field(description="Address that the gateway binds; only loopback, unless there are API keys")
     ] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535, description="Port the gateway binds; 0 picks a free one")] = (
-        8080
-    )
+    port: Annotated[
+        int, Field(ge=0, le=65535, description="Port that the gateway binds; 0 picks a free one")
+    ] = 8080
     slots: Annotated[
         PositiveInt, Field(description="Child processes of one worker; default: the number of cores")
     ] = os.cpu_count() or 1
     slot_memory_bytes: Annotated[
-        PositiveInt, Field(description="Data segment limit of one child process")
+        PositiveInt, Field(description="Memory limit of one child process (its data segment)")
     ] = 2 * 1024**3
     chunk_bytes: Annotated[
-        PositiveInt, Field(description="Target size of a chunk where the spec does not say")
+        PositiveInt, Field(description="Target size of a chunk, unless the spec has options.chunk_bytes")
     ] = 32 * 1024**2
-    batch_bytes: Annotated[PositiveInt, Field(description="Bytes a child process reads at a time")] = (
+    batch_bytes: Annotated[PositiveInt, Field(description="Bytes that a child process reads at a time")] = (
         8 * 1024**2
     )
     min_chunk_bytes: Annotated[PositiveInt, Field(description="Smallest options.chunk_bytes accepted")] = (
@@ -116,14 +117,14 @@ class Settings(DatabaseSettings):
     max_spec_bytes: Annotated[PositiveInt, Field(description="Largest job spec accepted")] = 1024**2
     max_upload_bytes: Annotated[PositiveInt, Field(description="Largest upload accepted")] = 1024**4
     min_upload_bytes_per_second: Annotated[
-        NonNegativeInt, Field(description="An upload that brings less for half a minute is ended")
+        NonNegativeInt, Field(description="An upload that is slower than this for half a minute is ended")
     ] = 1024
-    max_upload_seconds: Annotated[PositiveInt, Field(description="Longest time that an upload may take")] = (
+    max_upload_seconds: Annotated[PositiveInt, Field(description="Maximum time of an upload, in seconds")] = (
         24 * 3600
     )
     max_connections_per_address: Annotated[
         PositiveInt | None,
-        Field(description="Most connections from one address to the gateway; default: three quarters of all"),
+        Field(description="Maximum number of connections from one address; default: three quarters of all"),
     ] = None
     time_scale: Annotated[
         float, Field(gt=0, description="Multiplies every period of the protocol; tests use 0.1")

@@ -1,1 +1,1 @@
-"""The workers: one arq parent that talks to Postgres and Redis, one child process a slot that does the work."""
+"""The workers: a parent talks to Postgres and Redis, and one child process per slot computes."""

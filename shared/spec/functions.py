@@ -38,7 +38,7 @@ _ORDERED = f"{_SKIPPED}. NaN is above all numbers"
 _FEW = "nulls are passed over; null for a group of `ddof` values or fewer"
 _NOT_FINITE = "A NaN or an infinity makes NaN"
 _BY = (
-    "rows where `by` is null are passed over, not those where `column` is; null for a group without rows. "
+    "rows where `by` is null are passed over; a null `column` is a value. Null for a group without rows. "
     "NaN is above all numbers"
 )
 _BOTH = "rows where one of the two is null are passed over"
@@ -153,8 +153,7 @@ _TABLE = (
         result=own,
         result_text=_OWN,
         summary=(
-            "The value of the first row. Rows are in the order of their files, as the job lists them, "
-            "and of their positions in the file."
+            "The value of the first row: by file, as the job lists the files, then by position in the file."
         ),
         nulls=(
             "under `sql` the value of the first row, null or not; "
@@ -178,8 +177,8 @@ _TABLE = (
         result_text="the type of `column`",
         default_name="{fn}_{column}_by_{by}",
         summary=(
-            "The value of `column` in the row where `by` is smallest, in the order of `min`; "
-            "where several rows tie, of the first of them."
+            "The value of `column` in the row where `by` is smallest, in the order of `min`. "
+            "Of several such rows the first one counts."
         ),
         nulls=_BY,
     ),
@@ -191,8 +190,8 @@ _TABLE = (
         result_text="the type of `column`",
         default_name="{fn}_{column}_by_{by}",
         summary=(
-            "The value of `column` in the row where `by` is largest; "
-            "where several rows tie, of the first of them."
+            "The value of `column` in the row where `by` is largest, in the order of `min`. "
+            "Of several such rows the first one counts."
         ),
         nulls=_BY,
     ),
@@ -211,7 +210,7 @@ _TABLE = (
         parameters=_ANY,
         result=own,
         result_text=_OWN,
-        summary="The most frequent value; where several tie, the smallest of them in the order of `min`.",
+        summary="The most frequent value. Of several such values it is the smallest, in the order of `min`.",
         nulls=_ORDERED,
     ),
     Function(
@@ -231,13 +230,16 @@ _TABLE = (
         result=average,
         result_text=_AVERAGE,
         summary=(
-            "The value at position (n - 1) q of the n sorted values, counted from 0, "
-            "and between two positions the point on the straight line. "
-            "`q` is taken as the decimal number that it is written as, with at most 18 places; "
-            "a list of `q` makes a column each."
+            "The value at position (n - 1) q of the n sorted values, counted from 0. "
+            "Between two positions it is the point on the straight line. "
+            "`q` is read as the decimal number that is written, with at most 18 decimal places. "
+            "A list of `q` makes one column each."
         ),
         exactness=_AVERAGED,
-        nulls=f"{_ORDERED}; a line to an infinity is that infinity, to NaN or between both infinities NaN",
+        nulls=(
+            f"{_ORDERED}. A line to an infinity is that infinity; "
+            "to NaN, or between both infinities, it is NaN"
+        ),
     ),
     Function(
         name="top",
@@ -246,8 +248,8 @@ _TABLE = (
         result=several,
         result_text="an array of the column's type",
         summary=(
-            "The `k` largest values (1 to 1,000), largest first; "
-            "one that occurs several times stands there as often."
+            "The `k` largest values (1 to 1,000), largest first. "
+            "A value that occurs several times is listed as often."
         ),
         nulls=_ORDERED,
     ),
@@ -258,8 +260,8 @@ _TABLE = (
         result=several,
         result_text="an array of the column's type",
         summary=(
-            "The `k` smallest values (1 to 1,000), smallest first; "
-            "one that occurs several times stands there as often."
+            "The `k` smallest values (1 to 1,000), smallest first. "
+            "A value that occurs several times is listed as often."
         ),
         nulls=_ORDERED,
     ),
@@ -272,7 +274,7 @@ _TABLE = (
         default_name="{fn}_{y}_{x}",
         summary="The covariance of two columns, divided by the number of rows less one.",
         exactness=_ROUNDED,
-        nulls=f"{_BOTH}; null for fewer than two. {_NOT_FINITE}",
+        nulls=f"{_BOTH}. Null for fewer than two. {_NOT_FINITE}",
     ),
     Function(
         name="corr",
@@ -283,10 +285,10 @@ _TABLE = (
         default_name="{fn}_{y}_{x}",
         summary="The correlation of two columns (Pearson's), never outside [-1, 1].",
         exactness=(
-            "the covariance divided by the root of the product of the variances, all of them exact, "
+            "the covariance divided by the root of the product of the variances, all exact, "
             "rounded once to the nearest double"
         ),
-        nulls=f"{_BOTH}; null for fewer than two, or where a column does not vary. {_NOT_FINITE}",
+        nulls=f"{_BOTH}. Null for fewer than two, or if a column has one distinct value. {_NOT_FINITE}",
     ),
 )
 

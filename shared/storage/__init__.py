@@ -1,1 +1,1 @@
-"""Where the data is: uploads, and the files that `source.uris` may name."""
+"""The data of jobs: uploads, and the files that `source.uris` may name."""

@@ -1,9 +1,9 @@
-"""`make compose-test`: docker-compose.yml for real, with a worker killed, scaled away and back, and both servers restarted.
+"""`make compose-test`: the real docker-compose.yml, with workers killed and scaled, and servers restarted.
 
 Then once more with a volume of an earlier version, in which the services were the superuser of Postgres.
 
-Exits 0 when everything held, 0 after saying so where no Docker engine answers, 1 otherwise. Whatever it
-starts has a project name and a port of its own, and is removed again.
+Exits 0 when everything held, 0 with a message where no Docker engine answers, 1 otherwise. Its containers
+have a project name and a port of their own, and are removed again.
 """
 
 # ruff: noqa: T201  # a program for a terminal
@@ -380,7 +380,8 @@ def exercise(compose: Compose, folder: Path, said: Steps) -> None:
     check_containers(compose)
     check_roles(compose)
     said(
-        "three workers, gateway, Postgres and Redis are healthy; no root, no writable root file system, no entry without a key"
+        "three workers, gateway, Postgres and Redis are healthy; "
+        "no root, no writable root file system, no entry without a key"
     )
     disturb(compose, client, client.upload(folder / "numbers.csv"), expected, said)
     check_graceful_end(compose)
@@ -421,9 +422,8 @@ def _layers(image: str) -> list[int]:
 def main() -> int:
     version, command = engine(), compose_command()
     if version is None or command is None:
-        print(
-            f"compose-test: skipped, because {'no Docker engine answers' if version is None else 'Docker Compose is not installed'}"
-        )
+        reason = "no Docker engine answers" if version is None else "Docker Compose is not installed"
+        print(f"compose-test: skipped, because {reason}")
         return 0
     compose, said = Compose(command), Steps()
     print(f"Docker {version}, {' '.join(command)}, project {compose.project}, port {compose.port}")

@@ -96,13 +96,19 @@ def test_every_make_verb_named_exists():
     assert {"demo", "test", "test-fast", "lint", "types", "bench", "clean"} <= verbs
 
 
-def test_every_link_leads_to_a_file():
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-    missing = [
-        (page.name, target)
-        for page in pages
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
-        if not (page.parent / target).exists()
-    ]
+def anchors(page: Path) -> set[str]:
+    """The fragments that the headings of a page can be linked by, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_to_a_file_and_a_heading():
+    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "deploy/README.md")]
+    missing = []
+    for page in [*top, *sorted((ROOT / "docs").glob("*.md"))]:
+        for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+            target = page.parent / path if path else page
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                missing.append(f"{page.name}: {path}#{anchor}")
 
     assert missing == []

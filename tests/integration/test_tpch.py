@@ -1,4 +1,7 @@
-"""Sums, means and variances of TPC-H's decimals, digit for digit those of exact arithmetic: Python's csv module, integers and fractions."""
+"""Sums, means and variances of TPC-H's decimals, digit for digit as in exact arithmetic.
+
+The oracle is Python's csv module, integers and fractions.
+"""
 
 import csv
 import os
@@ -28,7 +31,10 @@ def lineitem(stack):
 
 
 def totals(path):
-    """Of each group the number of its rows, and of each column the sum of its values, in hundredths, and of their squares: Python's integers."""
+    """For each group the number of its rows; for each column the sums of its values and of their squares.
+
+    The values are in hundredths, as Python's integers.
+    """
     found = defaultdict(lambda: [0] * (1 + 2 * len(COLUMNS)))
     with path.open(newline="") as file:
         rows = csv.reader(file)

@@ -1,4 +1,4 @@
-"""Every benchmark can be imported, and runs at its least size: untimed, from its command line to its figures."""
+"""Every benchmark runs at its least size, untimed, from its command line to its figures."""
 
 import ast
 import os

@@ -19,9 +19,11 @@ from tests.soak.stage import Fault, NoTarget, Stage, until_dead, until_postgres_
 
 LEASE = 10.0
 POINTS_OF_WORKERS = (
-    "claim.after_commit", "commit.fenced", "commit.written", "commit.after", "plan.mid_insert", "plan.after_commit", "chunk.computed",
-    "fan_in.inside", "fan_in.after", "merge.mid_copy", "merge.before_commit", "merge.after_commit", "publish.indexed", "publish.swapped",
-    "publish.after_commit", "dispatch.marked", "ring.between", "sweep.found",
+    "claim.after_commit", "commit.fenced", "commit.written", "commit.after",
+    "plan.mid_insert", "plan.after_commit", "chunk.computed", "fan_in.inside", "fan_in.after",
+    "merge.mid_copy", "merge.before_commit", "merge.after_commit",
+    "publish.indexed", "publish.swapped", "publish.after_commit",
+    "dispatch.marked", "ring.between", "sweep.found",
 )  # fmt: skip
 POINTS_OF_GATEWAYS = ("submit.before_commit", "submit.after_commit")
 
@@ -71,7 +73,7 @@ def kill_template(stage: Stage) -> Fault:
 
 # fault matrix: 21
 def freeze_worker(stage: Stage) -> Fault:
-    """For longer than its lease: then its work belongs to another, and what it commits late has to count for nothing."""
+    """For longer than its lease: then another worker owns its work, and a late commit must have no effect."""
     with stage.busy_worker():
         yield stage.lasting(1.2 * LEASE, 3 * LEASE)
 
@@ -186,8 +188,12 @@ def forge_messages(stage: Stage) -> Fault:
     known = [held.unit for held in stage.watch.leases] or [1]
     bodies = [
         pickle.dumps({"t": None, "f": "work", "a": (1,), "k": {}, "et": 1}), b"\x00garbage", b"[" * 100_000,
-        b'{"t": null, "f": "rm", "a": [1], "k": {}, "et": 1}', b'{"t": null, "f": "work", "a": ["x", {}], "k": {}, "et": 1}',
-        *(b'{"t": null, "f": "work", "a": [%d], "k": {}, "et": 1}' % unit for unit in [10**15, -1, *known * 10]),
+        b'{"t": null, "f": "rm", "a": [1], "k": {}, "et": 1}',
+        b'{"t": null, "f": "work", "a": ["x", {}], "k": {}, "et": 1}',
+        *(
+            b'{"t": null, "f": "work", "a": [%d], "k": {}, "et": 1}' % unit
+            for unit in [10**15, -1, *known * 10]
+        ),
     ]  # fmt: skip
     with stage.talking() as client, client.pipeline(transaction=False) as pipeline:
         stage.target = "redis"
@@ -306,10 +312,13 @@ def lose_submit_replies(stage: Stage) -> Fault:
 
 
 FAULTS: dict[Callable[[Stage], Fault], int] = {
-    kill_worker: 8, kill_worker_at_a_point: 6, kill_child: 8, kill_template: 2, freeze_worker: 8, freeze_child: 4, drain_worker: 6, drain_worker_twice: 2,
+    kill_worker: 8, kill_worker_at_a_point: 6, kill_child: 8, kill_template: 2,
+    freeze_worker: 8, freeze_child: 4, drain_worker: 6, drain_worker_twice: 2,
     kill_gateway: 4, kill_gateway_at_a_point: 3, drain_gateway: 2, freeze_gateway: 2, lose_submit_replies: 4,
-    flush_redis: 10, empty_redis: 5, bring_back_old_redis: 4, freeze_redis: 4, fill_redis: 4, forge_messages: 10,
+    flush_redis: 10, empty_redis: 5, bring_back_old_redis: 4,
+    freeze_redis: 4, fill_redis: 4, forge_messages: 10,
     end_backends: 10, kill_backend: 2, kill_postgres: 2, freeze_postgres: 3,
-    slow_link: 4, cut_off: 5, cut_off_from_redis: 4, reset_links: 8, lose_commit_replies: 8, lose_commits: 6, cut_copies: 6,
+    slow_link: 4, cut_off: 5, cut_off_from_redis: 4, reset_links: 8,
+    lose_commit_replies: 8, lose_commits: 6, cut_copies: 6,
 }  # fmt: skip
 """How often each is drawn, of all."""

@@ -1,4 +1,7 @@
-"""How soon a running system is well again, at the default periods: one fault at a time, many times, on a cluster with nothing else to do."""
+"""Recovery times of a running system at the default periods: one fault at a time, many times.
+
+The cluster has no other work.
+"""
 
 import gzip
 import signal
@@ -131,7 +134,8 @@ class Bench:
     def again(self, unit: int, attempt: int) -> float | None:
         """When it was leased once more, in seconds since the epoch."""
         rows = self.sql(
-            "SELECT extract(epoch FROM leased_at)::float8 FROM gristmill.units WHERE id = %s AND attempt > %s",
+            "SELECT extract(epoch FROM leased_at)::float8 FROM gristmill.units"
+            " WHERE id = %s AND attempt > %s",
             unit,
             attempt,
         )

@@ -1,4 +1,4 @@
-"""What is looked at when a soak is over: the ledger, the logs and the process table, beside what each job said of itself."""
+"""The checks after a soak: of the ledger, the logs and the process table, beside each job's own documents."""
 
 import asyncio
 import json
@@ -80,7 +80,7 @@ def of_keys(connection: psycopg.Connection, lives: list[Life]) -> Iterator[Findi
     )
     for job_id, key in rows.items():
         if key not in sent:
-            yield "twice", f"{job_id} has the key {key}, which nobody sent"
+            yield "twice", f"{job_id} has the key {key}, which no client sent"
         elif job_id != sent[key].job_id:
             yield "twice", f"{job_id} has the key {key} of {sent[key].job_id}"
 
@@ -89,7 +89,8 @@ def of_names(connection: psycopg.Connection) -> Iterator[Finding]:
     """A name shows the newest version of those that succeeded."""
     newest = connection.execute(
         "SELECT r.name, r.current, max(j.version) FROM gristmill.results r JOIN gristmill.jobs j"
-        " ON j.result_name = r.name AND j.tenant = r.tenant AND j.state = 'succeeded' GROUP BY r.name, r.current"
+        " ON j.result_name = r.name AND j.tenant = r.tenant AND j.state = 'succeeded'"
+        " GROUP BY r.name, r.current"
     )
     yield from (
         ("wrong", f"{name} shows version {shown}, not {last}")

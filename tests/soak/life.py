@@ -1,4 +1,4 @@
-"""One job's life as its user sees it, with what the user may do to it on the way, and everything that must be true at its end."""
+"""One job's life as its user sees it: the requests on the way, and the checks at its end."""
 
 import asyncio
 import time

@@ -16,7 +16,7 @@ from tests.soak.life import Life, Living, steady
 
 SHARES = {"plain": 60, "twice": 10, "cancelled": 8, "retried": 10, "paused": 12}
 KEPT_SECONDS = 20.0
-"""A job that ended well is made to look old after this time, so that the pruner has work to do and the tables stay level."""
+"""A job that ended well is dated back after this time, so the pruner has work and tables stay level."""
 
 
 class Load(threading.Thread):

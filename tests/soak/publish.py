@@ -1,4 +1,8 @@
-"""`python -m tests.soak.publish [--soak soak.json] [--figures figures.json]`: bring docs/reliability.md up to date with tests and reports."""
+"""Bring the documents up to date with the tests and with the reports of a soak.
+
+`python -m tests.soak.publish [--soak soak.json] [--figures figures.json]` writes the report to docs/soak.md,
+the figures to docs/reliability.md, and tests and counts to docs/fault-matrix.md.
+"""
 
 import argparse
 import json
@@ -6,7 +10,9 @@ import re
 from pathlib import Path
 
 from tests.soak import figures, report
-from tests.support.matrix import PAGE, rendered
+from tests.support import matrix
+
+DOCS = matrix.PAGE.parent
 
 
 def main() -> None:
@@ -14,21 +20,23 @@ def main() -> None:
     parser.add_argument("--soak", type=Path, help="the report of a soak")
     parser.add_argument("--figures", type=Path, help="the report of --figures")
     options = parser.parse_args()
-    page = PAGE.read_text()
-    soak = json.loads(options.soak.read_text()) if options.soak else None
-    if soak:
-        page = replaced(page, "soak", f"$ {soak['command']}\n\n{report.text(soak)}")
+    injected = None
+    if options.soak:
+        soak = json.loads(options.soak.read_text())
+        replace(DOCS / "soak.md", "soak", f"$ {soak['command']}\n\n{report.text(soak)}")
+        injected = soak["faults"] | {matrix.EVERY: sum(soak["faults"].values())}
     if options.figures:
-        page = replaced(page, "figures", figures.text(json.loads(options.figures.read_text())))
-    PAGE.write_text(rendered(page, soak and soak["faults"] | {"inject": sum(soak["faults"].values())}))
+        replace(DOCS / "reliability.md", "figures", figures.text(json.loads(options.figures.read_text())))
+    matrix.PAGE.write_text(matrix.rendered(matrix.PAGE.read_text(), injected))
 
 
-def replaced(page: str, name: str, text: str) -> str:
-    """The page with *text* between the two marks of this name."""
+def replace(page: Path, name: str, text: str) -> None:
+    """Write *text* between the two marks `<!-- name -->` and `<!-- /name -->` of the page."""
     block = f"<!-- {name} -->\n```\n{text.strip()}\n```\n<!-- /{name} -->"
-    page, found = re.subn(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _: block, page, flags=re.DOTALL)
-    assert found == 1, f"docs/reliability.md has no place for {name}"
-    return page
+    pattern = rf"<!-- {name} -->.*?<!-- /{name} -->"
+    written, found = re.subn(pattern, lambda _: block, page.read_text(), flags=re.DOTALL)
+    assert found == 1, f"{page.name} must have the marks of {name} once"
+    page.write_text(written)
 
 
 if __name__ == "__main__":

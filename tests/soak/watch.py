@@ -1,6 +1,6 @@
-"""What a thread sees of the cluster while it is under fire: who holds which unit, how long recoveries take, and whether anything grows.
+"""A thread that watches the cluster under faults: leases, recovery times, and sizes.
 
-It speaks to Postgres directly, never through a proxy, and simply sees nothing while Postgres is away.
+It speaks to Postgres directly, never through a proxy. It sees nothing while Postgres is away.
 """
 
 import asyncio
@@ -29,14 +29,19 @@ SAMPLE_SECONDS = 2.0
 VERIFY_SECONDS = 10.0
 LEASES = """SELECT u.id, u.job_id, u.kind, u.attempt, u.deaths, u.crashes, w.pid
 FROM gristmill.units u JOIN gristmill.workers w ON w.id = u.worker WHERE u.state = 'leased'"""
-AFTER = """SELECT id, attempt, extract(epoch FROM leased_at)::float8, state = 'done' FROM gristmill.units WHERE id = ANY (%s)"""
+AFTER = """SELECT id, attempt, extract(epoch FROM leased_at)::float8, state = 'done'
+FROM gristmill.units WHERE id = ANY (%s)"""
 SIZES = """SELECT c.relname, pg_total_relation_size(c.oid)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'gristmill' AND c.relkind = 'r'
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'gristmill' AND c.relkind = 'r'
 UNION ALL SELECT 'result tables', coalesce(sum(pg_total_relation_size(c.oid)), 0)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'gristmill_results' AND c.relkind = 'r'"""
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'gristmill_results' AND c.relkind = 'r'"""
 
-EFFORTS = """SELECT u.job_id, count(*), sum(greatest(u.attempt - 1, 0)), sum(u.deaths), sum(u.crashes), sum(u.errors), max(j.epoch) - 1
-FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id WHERE j.finished_at > now() - interval '30 s' GROUP BY u.job_id"""
+EFFORTS = """SELECT u.job_id, count(*), sum(greatest(u.attempt - 1, 0)), sum(u.deaths), sum(u.crashes),
+    sum(u.errors), max(j.epoch) - 1
+FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id
+WHERE j.finished_at > now() - interval '30 s' GROUP BY u.job_id"""
 
 AGE_JOBS = "UPDATE gristmill.jobs SET finished_at = finished_at - interval '30 days' WHERE id = ANY (%s)"
 AGE_VERSIONS = (

@@ -153,7 +153,10 @@ class ChaosProxy:
     def lose_commit_replies(
         self, statement: str = ANY, *, times: int = 1, odds: float = 1.0, seed: int = 0
     ) -> None:
-        """Of transactions that contain *statement*, and of writes by themselves: the server commits, the client never hears of it."""
+        """Let the server commit, but keep its answer from the client.
+
+        This holds for transactions that contain *statement*, and for writes outside a transaction.
+        """
         self._orders["commit"] = _order(statement, times, odds, seed)
 
     def cut_before(self, statement: str, *, times: int = 1, odds: float = 1.0, seed: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Private databases on the tests' server, made from a migrated template, for a service whose role is no superuser."""
+"""Private databases on the tests' server, made from a migrated template; their role is no superuser."""
 
 import os
 import secrets

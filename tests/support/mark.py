@@ -1,6 +1,7 @@
-"""Processes that carry a number: the limit of POSIX message queues, which none of them uses, and which all that they start inherit.
+"""Processes that carry a number: their limit of POSIX message queues.
 
-Any user may read the limits of any process; the environment of the services is theirs alone.
+None of them uses such queues, and the processes that they start inherit the limit. Any user may read the
+limits of any process, but not the environment of the services.
 """
 
 import random

@@ -1,4 +1,7 @@
-"""A CSV file whose cuts are guessed wrong: a quoted field in the middle is full of lines that look like records, and no quote is near to tell."""
+"""A CSV file whose cuts are guessed wrong.
+
+A quoted field in the middle is full of lines that look like records, and no quote is near them.
+"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Just enough of the Postgres frontend protocol to see which statements a client runs, on a copy of its bytes."""
+"""Reads the statements that a client runs from a copy of its bytes: a part of the Postgres protocol."""
 
 import struct
 from collections.abc import Callable

@@ -15,33 +15,32 @@ from worker_service.kernels.aggregates.table import KERNELS
 
 _INTRODUCTION = """# Aggregates
 
-Written by `python -m worker_service.kernels.page` from the table of functions; change the table, not this
-page.
+Written by `python -m worker_service.kernels.page` from the table of functions. Change the table, not
+this page.
 
-Every result is the same, bit for bit, for any chunk size, number of workers, retry or crash;
-[exactness.md](exactness.md) says how.
+Every result is the same, bit for bit, for any chunk size, number of workers, retry or crash. See
+[exactness.md](exactness.md).
 
 ## Order, ties, nulls, NaN
 
-- **Order of values**: numbers and times as usual, strings by their UTF-8 bytes, false before true. NaN is
-  above all numbers, and there is one NaN. 0.0 and -0.0 are the same value, and results show 0.0.
-- **Order of rows**: by file, as the job lists them, then by position in the file. Where values tie,
-  `arg_min` and `arg_max` take the first row in this order, `mode` the smallest value.
-- **Nulls** of an aggregate's columns are passed over, by all but `first` and `last` under `sql`. A null
-  group key is a group of its own under `sql`; under `pandas` such rows are dropped and counted.
-- **NaN** is a value under `"semantics": "sql"`: sums and all that is computed from them become NaN, it is
-  the largest value, it counts. Under `"semantics": "pandas"` it is missing, exactly like null, in every
-  aggregate.
-- **A group without values** has null; `count` and `nunique` have 0, and under `pandas` so has `sum`, while
-  `any` has false and `all` true.
+- **Order of values**: numbers and times as usual, strings by their UTF-8 bytes, false before true. NaN
+  is above all numbers, and there is one NaN. 0.0 and -0.0 are the same value, and results show 0.0.
+- **Order of rows**: by file, as the job lists the files, then by position in the file. Where values tie,
+  `arg_min` and `arg_max` take the first row in this order, and `mode` takes the smallest value.
+- **Nulls** in an aggregate's columns are passed over, except by `first` and `last` under `sql`. A null
+  group key forms a group under `sql`. Under `pandas` such rows are dropped and counted.
+- **NaN** is a value under `"semantics": "sql"`: it propagates through sums, it is the largest value, and
+  it is counted. Under `"semantics": "pandas"` it is missing, exactly like null, in every aggregate.
+- **A group without values** has null. `count` and `nunique` have 0. Under `pandas` `sum` has 0 too,
+  `any` has false and `all` has true.
 
 ## State
 
-The state of a group, which is kept while a job runs, is *bounded* where it has a fixed size, whatever the
-data. It *grows* where it keeps every distinct value of the group with its count; so `nunique`, `mode`,
-`median` and `quantile` suit columns of which a group has up to a few million distinct values. Past
-`limits.max_state_bytes`, or a sixteenth of a worker slot's memory (`GRISTMILL_SLOT_MEMORY_BYTES`) in one
-part of the merge, the job fails with `state_too_large`.
+A job keeps a **state** for each group while it runs. A state is *bounded* if it has a fixed size for any
+data. It *grows* if it keeps every distinct value of the group with its count. So `nunique`, `mode`,
+`median` and `quantile` suit columns with up to a few million distinct values in a group. A job fails
+with `state_too_large` beyond `limits.max_state_bytes`. It also fails if one part of the merge would keep
+more than a sixteenth of a slot's memory (`GRISTMILL_SLOT_MEMORY_BYTES`).
 """
 
 
