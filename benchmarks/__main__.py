@@ -1,4 +1,8 @@
-"""All benchmarks: `python -m benchmarks [--rows N] [--runs N]` prints the tables of docs/benchmarks.md and writes them, and the figures as JSON, to benchmarks/out/."""
+"""All benchmarks.
+
+`python -m benchmarks [--rows N] [--runs N]` prints the tables of docs/benchmarks.md. It writes them, and the
+figures as JSON, to benchmarks/out/.
+"""
 
 import json
 import os
@@ -39,7 +43,8 @@ def machine() -> dict[str, Any]:
 
 def machine_line(found: dict[str, Any], runs: int) -> list[str]:
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
-    where = f"{found['cores']} cores ({found['cpu']}), {found['memory_gib']} GiB, {found['system']}, Python {found['python']}"
+    machine = f"{found['cores']} cores ({found['cpu']}), {found['memory_gib']} GiB"
+    where = f"{machine}, {found['system']}, Python {found['python']}"
     return [f"{where}; {versions}; {runs} runs each; load before the start {found['load']:.1f}.", ""]
 
 

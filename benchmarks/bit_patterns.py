@@ -1,5 +1,6 @@
-"""The bits that each engine gives for one sum and one variance of the same file, under settings that must not matter; beside the exact value.
+"""The bits of one sum and one variance by each engine, beside the exact value.
 
+The file is the same, and the settings that vary must not matter.
 `python -m benchmarks.bit_patterns` prints the table of docs/exactness.md. The file has 300,000 doubles of
 sixteen decades (x) and as many around 1e9 with a spread of 1 (y), in one group.
 """
@@ -28,7 +29,7 @@ def write(path: Path, rows: int) -> None:
 
 
 def exact(path: Path) -> Found:
-    """By rational arithmetic, rounded once."""
+    """The sum and the variance by rational arithmetic, rounded once."""
     frame = pd.read_csv(path)
     x, y = (list(map(Fraction, frame[name])) for name in ("x", "y"))
     mean = sum(y) / len(y)
@@ -36,7 +37,7 @@ def exact(path: Path) -> Found:
 
 
 def by_pandas(path: Path) -> Iterator[Found]:
-    """The whole file, and chunks whose sums are added; variances from sums of squares, as chunks need them."""
+    """The whole file, then in chunks: sums are added, variances come from sums of squares."""
     whole = pd.read_csv(path)
     grouped = whole.groupby("k").agg({"x": "sum", "y": "var"})
     yield grouped["x"].iloc[0], grouped["y"].iloc[0]
@@ -117,7 +118,10 @@ def _bits(number: float) -> int:
 
 
 def _told(found: list[float], true: float) -> str:
-    """How many different doubles, some of them (a double's shortest text is its own), and by how many units in the last place the worst is off."""
+    """Number of different doubles, some of them in their shortest text, and the largest error.
+
+    The error is in units in the last place of *true*.
+    """
     patterns = sorted(set(found))
     worst = max(abs(_bits(value) - _bits(true)) for value in found)
     shown = ", ".join(map(repr, patterns[:4])) + (", …" if len(patterns) > 4 else "")
@@ -131,14 +135,16 @@ def main() -> None:
         write(path, 1_000 if asked.tiny else ROWS)
         true = exact(path)
         print(
-            "| engine | runs | different sums | off by at most, ulp | different variances | off by at most, ulp |"
+            "| engine | runs | different sums | off by at most, ulp"
+            " | different variances | off by at most, ulp |"
         )
         print("|---|---|---|---|---|---|")
         print(f"| exact, rounded once | | {_told([true[0]], true[0])} | {_told([true[1]], true[1])} |")
         for name, engine in ENGINES.items():
             found = [(float(x), float(y)) for x, y in engine(path)]
             print(
-                f"| {name} | {len(found)} | {_told([x for x, _ in found], true[0])} | {_told([y for _, y in found], true[1])} |",
+                f"| {name} | {len(found)} | {_told([x for x, _ in found], true[0])}"
+                f" | {_told([y for _, y in found], true[1])} |",
                 flush=True,
             )
 

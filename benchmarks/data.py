@@ -1,4 +1,7 @@
-"""The groupby data of db-benchmark (h2oai, duckdblabs), with the same columns and distributions and a seed of its own."""
+"""The groupby data of db-benchmark (h2oai, duckdblabs).
+
+Columns and distributions are the same; the seed is another.
+"""
 
 import tempfile
 from pathlib import Path

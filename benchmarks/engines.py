@@ -1,4 +1,7 @@
-"""`python -m benchmarks.engines ENGINE QUESTION FILE OUT`: one engine answers one question, from file to Parquet, and ends."""
+"""One engine answers one question, from file to Parquet, and ends.
+
+`python -m benchmarks.engines ENGINE QUESTION FILE OUT` runs it.
+"""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,7 @@
-"""What being exact costs: the same job with exact and with plain float sums, and with quote-safe and with plain cuts of the CSV.
+"""The cost of exact sums and of quote-safe cuts of a CSV, against the same job with plain ones.
 
 `python -m benchmarks.exact_cost [--rows N] [--runs N]` prints a table and writes it, and the figures as JSON,
-to benchmarks/out/. The product and one whose children are plain (benchmarks.plain_*) answer in turns, and
+to benchmarks/out/. The product and a product with plain children (benchmarks.plain_*) answer in turns, and
 their answers are compared. For sums these are two stacks of two workers that are up at once; for cuts one
 stack, whose children are plain for one name of the file.
 """
@@ -32,7 +32,11 @@ from tests.support.stack import Stack
 
 @dataclass(frozen=True)
 class Case:
-    """`aggregates` by `key` of a file, `plain` is the module of the other side's children, `bar` the most that the product may take of its time, if there is one."""
+    """*aggregates* by *key* of a file.
+
+    *plain* is the module of the other side's children. *bar* is the largest ratio that the product's time may
+    have to the other side's, if there is one.
+    """
 
     title: str
     file: str
@@ -112,7 +116,11 @@ def spec(case: Case, file: Path) -> dict[str, Any]:
 
 
 def run(stack: Stack, file: Path, case: Case) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Seconds from submit to success by Postgres' clock (a client hears up to 0.25 s later), CPU seconds of the workers and their children, and the phases; and the answer."""
+    """The figures of one run, and the answer.
+
+    Wall seconds run from submit to success by Postgres' clock: a client hears up to 0.25 s later. CPU seconds
+    are those of the workers and their children; the phases stand beside them.
+    """
     workers = [process.popen.pid for process in stack.processes[1:]]
     before = cpu_seconds(workers)
     job = run_job(stack, spec(case, file))
@@ -130,7 +138,7 @@ def run(stack: Stack, file: Path, case: Case) -> tuple[dict[str, Any], pd.DataFr
 
 
 def _beside(sides: dict[str, Side], case: Case, runs: int) -> dict[str, list[dict[str, Any]]]:
-    """In turns, the first of each side, which warms the page cache and the children, left out."""
+    """The runs of both sides, in turns, without the first of each: it warms page cache and children."""
     found: dict[str, list[dict[str, Any]]] = {"product": [], "plain": []}
     for turn in range(runs + 1):
         answers = {}
@@ -180,7 +188,10 @@ def _again(file: Path) -> Path:
 
 
 def ratios(sides: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
-    """The product's time, and its CPU time, over the plain one's of the same turn: the median, because a machine's pace changes within minutes."""
+    """The product's wall and CPU time over the plain side's of the same turn, as medians.
+
+    Turns are compared because a machine's pace changes within minutes.
+    """
     turns = list(zip(sides["product"], sides["plain"], strict=True))
     return {
         what: statistics.median(product[what] / plain[what] for product, plain in turns)
@@ -199,10 +210,9 @@ def shown(found: list[dict[str, Any]]) -> list[str]:
     ]
     for case in found:
         plain, product = case["runs"]["plain"], case["runs"]["product"]
-        wall = f"{_median(plain, 'wall'):.2f} | {_median(product, 'wall'):.2f} | {case['wall']:.3f} | {case['bar'] or ''}"
-        lines.append(
-            f"| {case['title']} | {wall} | {_median(plain, 'cpu'):.2f} | {_median(product, 'cpu'):.2f} | {case['cpu']:.3f} |"
-        )
+        wall = f"{_median(plain, 'wall'):.2f} | {_median(product, 'wall'):.2f} | {case['wall']:.3f}"
+        cpu = f"{_median(plain, 'cpu'):.2f} | {_median(product, 'cpu'):.2f} | {case['cpu']:.3f}"
+        lines.append(f"| {case['title']} | {wall} | {case['bar'] or ''} | {cpu} |")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""How long a submit takes while a crowd of clients is at the gateway, and what the crowd costs it in memory."""
+"""The time of a submit while a crowd of clients is at the gateway, and the memory that the crowd costs."""
 
 import asyncio
 import statistics
@@ -26,7 +26,8 @@ def show(what: str, times: list[float], gateway: psutil.Process, rest: str = "")
     p50, p99 = statistics.median(times) * 1000, times[len(times) * 99 // 100] * 1000
     memory = gateway.memory_info().rss / 1e6
     print(
-        f"{what:24} submit p50 {p50:6.1f} ms   p99 {p99:7.1f} ms   resident {memory:5.0f} MB   files {gateway.num_fds():5}{rest}",
+        f"{what:24} submit p50 {p50:6.1f} ms   p99 {p99:7.1f} ms"
+        f"   resident {memory:5.0f} MB   files {gateway.num_fds():5}{rest}",
         flush=True,
     )
 

@@ -1,6 +1,6 @@
 """Gristmill beside pandas, a thread pool, Dask, DuckDB and Polars: the same question, file and machine.
 
-Answers compared first.
+The answers are compared before the times count.
 
 Peers run as fresh processes from file to Parquet. Gristmill runs from POST to readable rows in Postgres, on a
 stack that is up.
@@ -124,6 +124,7 @@ def _table(title: str, found: dict[str, list[dict[str, Any]]]) -> list[str]:
         cpu, peak = (statistics.median(run[key] for run in runs) for key in ("cpu", "peak_mb"))
         median = statistics.median(walls)
         lines.append(
-            f"| {engine} | {median:.2f} | {min(walls):.2f} to {max(walls):.2f} | {cpu:.1f} | {peak:.0f} | {ours / median:.2f}x |"
+            f"| {engine} | {median:.2f} | {min(walls):.2f} to {max(walls):.2f}"
+            f" | {cpu:.1f} | {peak:.0f} | {ours / median:.2f}x |"
         )
     return [*lines, ""]

@@ -1,4 +1,7 @@
-"""Memory of a worker and its children (PSS) while it grinds a large file with few and with many groups, at two slots."""
+"""Memory (PSS) of a worker of two slots and its children.
+
+The worker runs a job over a large file with few and with many groups.
+"""
 
 import random
 from typing import Any
@@ -19,14 +22,15 @@ def large_csv(stack: Stack, rows: int) -> str:
     with path.open("w") as file:
         file.write("id1,id3,v1,v3\n")
         file.writelines(
-            f"id{chance.randrange(1, 101):03d},id{chance.randrange(1, rows // 100 + 1):010d},{chance.randrange(1, 6)},{chance.random() * 100:.6f}\n"
+            f"id{chance.randrange(1, 101):03d},id{chance.randrange(1, rows // 100 + 1):010d},"
+            f"{chance.randrange(1, 6)},{chance.random() * 100:.6f}\n"
             for _ in range(rows)
         )
     return f"file://{path}"
 
 
 def measure(*, tiny: bool = False) -> dict[str, Any]:
-    """MB by what the worker does."""
+    """Megabytes, idle and during each job."""
     rows = 1_000 if tiny else ROWS
     keys_of = {
         "100 groups": ["id1"],

@@ -1,4 +1,4 @@
-"""A worker whose slots only sleep: what is left is the control plane.
+"""A worker whose slots only sleep: the rest is the control plane.
 
 `python -m benchmarks.no_kernel SECONDS` runs one.
 
@@ -36,7 +36,7 @@ def spec(uri: str) -> dict[str, Any]:
 
 
 class NoChild(Child):
-    """Sleeps instead of computing, and answers what its parent wants to hear."""
+    """Sleeps instead of computing, and answers as a child would."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

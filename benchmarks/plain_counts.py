@@ -1,4 +1,7 @@
-"""As benchmarks.plain_cuts, but the records, too, are counted without a look at quotes: right only where they hide no delimiters either."""
+"""As benchmarks.plain_cuts, but records, too, are counted without a look at quotes.
+
+This is right only where quotes hide no delimiters either.
+"""
 
 from benchmarks.plain_cuts import every, run
 

@@ -1,8 +1,8 @@
-"""A child process that cuts a CSV file at the nearest line feed, without a look at quotes: right only where they hide no line feeds.
+"""A child process that cuts a CSV file at the nearest line feed, without a look at quotes.
 
-Swapped in by benchmarks.exact_cost only, and only for files named *.plain.csv, so that both sides are
-measured in the same processes. Everything else, the receipt's count of records and the parser's own
-understanding of quotes included, is the product's.
+This is right only where quotes hide no line feeds. benchmarks.exact_cost swaps it in, and only for files
+named *.plain.csv, so that both sides are measured in the same processes. All else is the product's, also the
+receipt's count of records and the parser's handling of quotes.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ Count = Callable[[npt.NDArray[np.uint8], Dialect], int]
 
 
 def cut(place: Place, start: int, chunk_bytes: int, spots: int, **_: Any) -> Any:
-    """In the place of csv_plan's: seeks to where a chunk or a sample should begin, and takes the next line."""
+    """Replaces csv_plan's: seeks to where a chunk or a sample should begin, and takes the next line."""
     file = place.content.file
 
     def starts(step: int) -> list[int]:
@@ -48,7 +48,7 @@ def cut(place: Place, start: int, chunk_bytes: int, spots: int, **_: Any) -> Any
 def blocks(
     count: Count, file: SourceFile, start: int, end: int, size: int, dialect: Dialect, *_: Any
 ) -> Iterator[Block]:
-    """In the place of csv_split's `file_blocks`: ends at the last line feed of what was read.
+    """Replaces csv_split's `file_blocks`: a block ends at the last line feed of the bytes read.
 
     *count* is for data with quotes.
     """
@@ -90,7 +90,8 @@ def run(count: Count) -> None:
     def blocks_or(file: SourceFile, *more: Any) -> Iterator[Block]:
         return blocks(count, file, *more) if _plain(file) else proven_blocks(file, *more)
 
-    proven_cut, proven_blocks = getattr(csv_plan, "_cut"), reading.file_blocks  # noqa: B009  # to be called as it was
+    proven_cut = getattr(csv_plan, "_cut")  # noqa: B009  # to be called as it was
+    proven_blocks = reading.file_blocks
     with patch.object(csv_plan, "_cut", cut_or), patch.object(reading, "file_blocks", blocks_or):
         main()
 

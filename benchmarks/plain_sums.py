@@ -1,6 +1,7 @@
-"""A child process whose sum, var and std of doubles are what others compute: plain float additions, and a variance from two moments.
+"""A child process with plain float additions, and a variance from two moments.
 
-Swapped in by benchmarks.exact_cost only; everything else is the product's.
+These are the sum, var and std of doubles that other engines compute. benchmarks.exact_cost swaps it in; all
+else is the product's.
 """
 
 from collections.abc import Callable

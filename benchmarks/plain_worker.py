@@ -1,4 +1,7 @@
-"""`python -m benchmarks.plain_worker MODULE`: a worker whose child processes run MODULE in the place of the product's."""
+"""A worker whose child processes run another module than the product's.
+
+`python -m benchmarks.plain_worker MODULE` runs one.
+"""
 
 import sys
 

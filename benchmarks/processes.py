@@ -1,4 +1,4 @@
-"""What processes use, read from /proc: CPU seconds and memory of some process ids and everything below them."""
+"""CPU seconds and memory of processes and their descendants, read from /proc."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""A warm stack for the benchmarks: embedded servers with default settings, one gateway, one worker of two slots."""
+"""A warm stack for the benchmarks: one gateway and one worker of two slots.
+
+The embedded servers have their default settings.
+"""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Where a child's CPU time goes: a job's three tasks run in this process, with a stopwatch around the functions of each stage."""
+"""The CPU time of a child, by stage.
+
+A job's three tasks run in this process, with a stopwatch around the functions of each stage.
+"""
 
 import functools
 import json
@@ -55,7 +58,7 @@ class Stopwatch:
             self._open.pop()
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """*function*, and if it answers with an iterator each step of that, on the clock."""
+        """*function* on the clock; if it returns an iterator, each step of that too."""
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:

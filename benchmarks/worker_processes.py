@@ -1,4 +1,7 @@
-"""CPU that all worker processes together spend on one unit, with 2 and with 20 of them, one slot each and a kernel that sleeps."""
+"""CPU that all worker processes together spend on one unit, with 2 and with 20 of them.
+
+Each has one slot, and its kernel sleeps.
+"""
 
 import statistics
 import time
@@ -57,7 +60,8 @@ def measure(count: int, size: Size) -> float:
         figure = statistics.median(cost for cost, _ in runs)
         shown = "  ".join(f"{cost:.2f}" for cost, _ in runs)
         print(
-            f"{count:2} processes: {figure:.2f} CPU ms per unit ({shown}), {took:.1f} s a job, idle {idle:.2f}% of a core each"
+            f"{count:2} processes: {figure:.2f} CPU ms per unit ({shown}), {took:.1f} s a job,"
+            f" idle {idle:.2f}% of a core each"
         )
         return figure
 

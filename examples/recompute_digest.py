@@ -29,9 +29,9 @@ def mix(x):
 
 
 def read(value, kind):
-    """What a value that is not null is sorted by, its hash and its canonical bytes.
+    """Sort key, hash and canonical bytes of a value that is not null.
 
-    From its text, or from an element of a JSON array.
+    The value is a text of the export or an element of a JSON array.
     """
     if kind.endswith("[]"):
         elements = [

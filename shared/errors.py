@@ -1,7 +1,7 @@
-"""Every error a user can meet, by whose fault it is; one class per cause, one stable code per class.
+"""Every error a user can meet; one class per cause, one stable code per class.
 
-The four kinds decide what happens next: a `UsageError` is never retried, a `TransientError` is retried with
-backoff, a `FatalError` ends the unit and its job, an `Interruption` stops work quietly because somebody else
+The four kinds decide the next step: a `UsageError` is never retried, a `TransientError` is retried with
+backoff, a `FatalError` ends the unit and its job, an `Interruption` stops work quietly because another worker
 owns it.
 """
 
@@ -20,7 +20,7 @@ class Detail(TypedDict):
 
 
 class Problem(TypedDict):
-    """The part of an RFC 9457 problem that does not depend on HTTP; stored as `jobs.error` and `units.error`."""
+    """The part of an RFC 9457 problem without HTTP; stored as `jobs.error` and `units.error`."""
 
     code: str
     category: Category
@@ -60,7 +60,7 @@ class UsageError(GristmillError):
 
 
 class TransientError(GristmillError):
-    """Nobody's fault just now: retried with backoff; 503 at the gateway."""
+    """A fault that can pass: retried with backoff; 503 at the gateway."""
 
     retryable = True
 
@@ -72,10 +72,10 @@ class FatalError(GristmillError):
 
 
 class Interruption(GristmillError):
-    """Stop quietly: someone else owns the work now."""
+    """Stop quietly: another worker owns the work now."""
 
 
-# --- usage: the request -----------------------------------------------------------------------------------------------
+# --- usage: the request ---------------------------------------------------------------------------
 
 
 class MalformedJson(UsageError):
@@ -125,7 +125,7 @@ class Unauthorized(UsageError):
 
 
 class CrossSiteRequest(UsageError):
-    """What a web page of another site could have sent to a gateway without keys."""
+    """A request that a web page of another site could have sent to a gateway without keys."""
 
     code = "cross_site_request"
 
@@ -188,7 +188,7 @@ class AlreadyDone(UsageError):
 
 
 class InvalidState(UsageError):
-    """What is asked for does not fit the job's present state."""
+    """A request that does not fit the job's present state."""
 
     code = "invalid_state"
 
@@ -210,7 +210,7 @@ class ResultExpired(UsageError):
 
 
 class ResultChanged(UsageError):
-    """The table of a result is not as it was published: a column was renamed, another type given, the table dropped."""
+    """The table of a result is not as it was published: dropped, or a column has another name or type."""
 
     code = "result_changed"
 
@@ -222,7 +222,7 @@ class RowTooLarge(UsageError):
     code = "row_too_large"
 
 
-# --- usage: found only when the data is seen --------------------------------------------------------------------------
+# --- usage: found in the data --------------------------------------------------------------------
 
 
 class UnknownColumn(UsageError):
@@ -235,7 +235,7 @@ class TypeMismatch(UsageError):
     code = "type_mismatch"
 
 
-# --- transient --------------------------------------------------------------------------------------------------------
+# --- transient ------------------------------------------------------------------------------------
 
 
 class DatabaseUnavailable(TransientError):
@@ -260,7 +260,7 @@ class SpecCheckBusy(TransientError):
 
 
 class ResultLocked(TransientError):
-    """Somebody holds a lock on the result's view; publishing waits for its end."""
+    """Another session holds a lock on the result's view; publishing waits for its end."""
 
     code = "result_locked"
 
@@ -271,7 +271,7 @@ class NotMigrated(TransientError):
     code = "not_migrated"
 
 
-# --- fatal ------------------------------------------------------------------------------------------------------------
+# --- fatal ----------------------------------------------------------------------------------------
 
 
 class SourceNotFound(FatalError):
@@ -384,7 +384,7 @@ class RetriesExhausted(FatalError):
 
 
 class OutputNameTaken(FatalError):
-    """A relation that is not ours has the result's name."""
+    """A relation that is not Gristmill's has the result's name."""
 
     category: ClassVar[Category] = "user"
     code = "output_name_taken"
@@ -405,7 +405,7 @@ class OutputNotPermitted(FatalError):
 
 
 class ReceiptMismatch(FatalError):
-    """The rows that were read and those in the result do not add up; the detail names what can be the cause."""
+    """The rows that were read and those in the result do not add up; the detail names possible causes."""
 
     category: ClassVar[Category] = "system"
     code = "receipt_mismatch"
@@ -418,7 +418,7 @@ class InternalError(FatalError):
     code = "internal_error"
 
 
-# --- interruptions ----------------------------------------------------------------------------------------------------
+# --- interruptions --------------------------------------------------------------------------------
 
 
 class LeaseLost(Interruption):
@@ -432,7 +432,7 @@ class Preempted(Interruption):
 
 
 class CutsRefuted(Interruption):
-    """A place where the plan guessed that a record starts is none.
+    """No record starts where the plan guessed one.
 
     Not an error; the job is planned anew, with proven cuts.
     """

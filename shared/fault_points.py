@@ -1,11 +1,11 @@
 """Named places where a crash, a freeze or an error can be asked for.
 
-They do nothing unless the environment asks.
+They do nothing unless an environment variable arms them. They are a testing aid (docs/reliability.md): no
+service needs them.
 
-`GRISTMILL_FAULT_POINTS=commit.fenced:2:kill,dispatch.marked:1:raise` arms points in the process that has it:
-at the second passing of `commit.fenced` it kills itself. Each entry fires once, and says so in the log first.
-A testing aid (docs/reliability.md): no service needs it, and a name or an action that does not exist ends the
-process at its start.
+`GRISTMILL_FAULT_POINTS=commit.fenced:2:kill,dispatch.marked:1:raise` arms two points in its process: at the
+second passing of `commit.fenced` the process kills itself. Each entry fires once, after a line in the log. An
+unknown name or action ends the process at its start.
 """
 
 import os
@@ -30,12 +30,12 @@ POINTS = {
     "plan.before_insert": "the plan is computed, its transaction has not begun",
     "plan.mid_insert": "the chunk units are inserted, the plan is not stored",
     "plan.before_commit": "plan and chunk units are written, not committed",
-    "plan.after_commit": "the plan is committed, nobody has rung for its chunks",
+    "plan.after_commit": "the plan is committed, its chunks are not rung",
     "chunk.computed": "the child has answered, nothing is committed",
     "widen.mid": "the epoch is raised, the chunks are not yet back",
     "plan_again.mid": "the epoch is raised and the plan is gone, the chunks are not",
     "fan_in.inside": "the next phase's units are inserted, not committed",
-    "fan_in.after": "the next phase's units are committed, nobody has rung for them",
+    "fan_in.after": "the next phase's units are committed, not rung",
     "merge.mid_copy": "a part of the rows is on its way to Postgres",
     "merge.before_commit": "the rows are copied, not committed",
     "merge.after_commit": "a merge is committed, fan-in has not looked",
@@ -52,7 +52,7 @@ POINTS = {
 
 
 class Injected(StorageUnavailable, OSError):
-    """What a point raises: transient where no driver is at work, and a lost connection where one is."""
+    """The error of a point: transient, and to a database driver a lost connection."""
 
 
 def _raise() -> None:
@@ -71,7 +71,7 @@ log = structlog.get_logger()
 def armed(text: str) -> dict[str, dict[int, str]]:
     """The actions that *text* asks for, by point and by the number of its passing.
 
-    A ValueError names what does not exist.
+    Raises ValueError with the entry whose point or action does not exist.
     """
     found: dict[str, dict[int, str]] = {}
     for entry in filter(None, text.split(",")):
@@ -87,7 +87,7 @@ _PASSED = dict.fromkeys(POINTS, 0)
 
 
 def reached(name: str) -> None:
-    """Say that the code has come to the point *name*."""
+    """Mark the point *name* in the code, and act if it is armed."""
     if _ARMED and name in _ARMED:
         _PASSED[name] += 1
         if (action := _ARMED[name].get(_PASSED[name])) is not None:

@@ -1,8 +1,8 @@
 """Structured log lines on standard error: JSON for machines, colours for people.
 
-What comes from outside, such as a URL or a file's name, can neither forge a line nor reorder a terminal, and
-no key is written. A cause that repeats is written a few times and then counted, so that a flood of errors is
-no flood of lines.
+Text from outside, such as a URL or a file's name, can neither forge a line nor reorder a terminal. No key is
+written. A cause that repeats is written a few times and then counted, so a flood of errors is no flood of
+lines.
 """
 
 import logging
@@ -18,7 +18,7 @@ from shared.settings import DatabaseSettings
 
 PERIOD_SECONDS = 10.0
 LINES_A_PERIOD, TRACES_A_PERIOD = 20, 1
-"""How often one cause is written in a period; what has a stack trace takes a screenful."""
+"""How often one cause is written in a period: without and with a stack trace, which fills a screen."""
 _CAUSES = 1000
 _KEYS = (
     (re.compile(r"gm(?:_|%5f)[A-Za-z0-9_%-]{16,}", re.IGNORECASE), "gm_…"),
@@ -69,7 +69,7 @@ def configure(settings: DatabaseSettings) -> None:
 
 
 def cleaner(secrets: list[str], *, margin: str) -> structlog.typing.Processor:
-    """A processor that takes out keys and passwords, and escapes what does not print.
+    """A processor that takes out keys and passwords, and escapes characters that do not print.
 
     Lines of a stack trace begin with *margin*.
     """
@@ -108,7 +108,10 @@ def _redacted(text: str, secrets: list[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with escapes for what does not print: control and bidirectional characters, line separators, half surrogate pairs."""
+    """The text with escapes for characters that do not print.
+
+    These are control and bidirectional characters, line separators and half surrogate pairs.
+    """
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
@@ -117,14 +120,15 @@ def printable(text: str) -> str:
 class Handler(logging.StreamHandler[Any]):
     """Writes to standard error.
 
-    Warnings and errors of one cause at most so often in a period, and then how many more there were.
+    Warnings and errors of one cause are written at most LINES_A_PERIOD times in a period (TRACES_A_PERIOD
+    with a stack trace). The number of the others follows at the end of the period.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(sys.stderr)
         self._clock = clock
         self._periods: dict[Cause, tuple[float, int]] = {}
-        """Cause -> (end of its period, how many came in it), in the order of the ends."""
+        """Cause -> (end of its period, number of records in it), in the order of the ends."""
 
     def emit(self, record: logging.LogRecord) -> None:
         now = self._clock()
@@ -153,7 +157,7 @@ def _most(cause: Cause) -> int:
 
 
 def _cause(record: logging.LogRecord) -> Cause:
-    """Logger, level, event, and the class and place of the error whose stack trace the line has."""
+    """Logger, level and event; with a stack trace also the class of the error and the line that raised it."""
     line = record.msg if isinstance(record.msg, dict) else {"event": record.msg, "exc_info": record.exc_info}
     given = line.get("exc_info")
     error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given

@@ -1,6 +1,6 @@
-"""What a process asks of the Linux kernel about itself: to adopt orphans, and to give up rights that it never needs.
+"""Calls to the Linux kernel about the process itself: adopt orphans, give up rights that it never needs.
 
-What the kernel refuses is told and never fatal: containers and distributions forbid some of it.
+A refusal of the kernel is reported and never fatal: containers and distributions forbid some of these calls.
 """
 
 import ctypes
@@ -31,11 +31,11 @@ def adopt_orphans() -> None:
 
 
 def harden() -> dict[str, str]:
-    """For every process of the service, as early as it can. The answer is what is in force, for the log.
+    """Harden any process of the service, as early as possible; returns what is in force, for the log.
 
     No program that it starts has more rights than it has. No other process of its user may read its
-    environment or its memory, which hold passwords; but a program that it starts may be read until it asks
-    for the same.
+    environment or its memory, which hold passwords. A program that it starts can be read until that program
+    hardens itself.
     """
     return {
         "no_new_privs": _told(lambda: prctl(PR_SET_NO_NEW_PRIVS, 1)),
@@ -44,11 +44,11 @@ def harden() -> dict[str, str]:
 
 
 def isolate() -> dict[str, str]:
-    """For a process of one thread that parses what users send, and for its forks: `harden`, no network, no capabilities.
+    """Isolate a process that parses data of users, and its forks: `harden`, no network, no capabilities.
 
-    A worker that runs as root may need the files of other users: the capability to open them is kept.
-    Descriptors that it has or is given go on to work. What it writes of its own in /proc, it writes before:
-    afterwards only root may.
+    The process has one thread. A worker that runs as root may need the files of other users: the capability
+    to open them is kept. Descriptors that it has or is given go on to work. It writes to its own files in
+    /proc before this call: afterwards only root may.
     """
     held = _permitted()
     kept = _DAC_READ_SEARCH if held & _DAC_READ_SEARCH else held & _DAC_OVERRIDE
@@ -60,9 +60,9 @@ def isolate() -> dict[str, str]:
 
 
 def _leave_network(*, all_files: bool) -> None:
-    """A network of its own, in which even loopback is down.
+    """Enter a new network namespace, in which even loopback is down.
 
-    Where that takes a right that it lacks, a user namespace gives it.
+    Where the process lacks the right to do so, a user namespace gives it.
     """
     try:
         _checked("unshare", _CLONE_NEWNET)
@@ -73,7 +73,10 @@ def _leave_network(*, all_files: bool) -> None:
 
 
 def _enter_user_namespace() -> None:
-    """Users and groups keep their numbers: the own ones are mapped to themselves, and rights on files follow the true ones."""
+    """Enter a user namespace and a network namespace in which the process keeps its user and group.
+
+    Both numbers are mapped to themselves. Rights on files follow the numbers outside the namespace.
+    """
     uid, gid = os.geteuid(), os.getegid()
     _checked("unshare", _CLONE_NEWUSER | _CLONE_NEWNET)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
@@ -81,7 +84,7 @@ def _enter_user_namespace() -> None:
 
 
 def _permitted() -> int:
-    """The first 32 capabilities, one bit each; those of files are among them."""
+    """The first 32 permitted capabilities, one bit each; those of files are among them."""
     data = (ctypes.c_uint32 * 6)()
     _checked("capget", _header(), data)
     return data[1]

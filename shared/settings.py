@@ -1,4 +1,4 @@
-"""The one class of settings: environment variables with the prefix GRISTMILL_ (docs/settings.md lists them)."""
+"""The settings: environment variables with the prefix GRISTMILL_, listed in docs/settings.md."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ Folders = Annotated[list[Folder], NoDecode, BeforeValidator(_comma_separated)]
 
 
 class DatabaseSettings(BaseSettings):
-    """What a command needs that only speaks to Postgres, and what every log must hide."""
+    """Settings of commands that speak to Postgres only, and of the log."""
 
     model_config = SettingsConfigDict(
         env_prefix="GRISTMILL_", populate_by_name=True, extra="ignore", hide_input_in_errors=True

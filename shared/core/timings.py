@@ -11,17 +11,17 @@ class Timings:
     lease: timedelta = timedelta(seconds=10)
     """A lease lives while its worker was seen within this time."""
     grace: timedelta = timedelta(seconds=10)
-    """Nothing expires so soon after Postgres' start or the sweeper's own reconnect: an outage charges nobody."""
+    """No lease expires so soon after a start of Postgres or a reconnect: an outage charges no unit."""
     unit_deadline: timedelta = timedelta(minutes=15)
     sweep: timedelta = timedelta(seconds=2)
     dispatch: timedelta = timedelta(seconds=1)
     ring_again: timedelta = timedelta(seconds=5)
-    """A message not answered by a claim is sent again after this time, doubled each time up to `ring_limit`."""
+    """A message without a claim is sent again after this time, doubled each time up to `ring_limit`."""
     ring_limit: timedelta = timedelta(seconds=8)
     protected: timedelta = timedelta(seconds=10)
     """A lease is not preempted sooner (shared.core.fairness).
 
-    With two heartbeats, a giving back and a claim it is below 20 s.
+    Two heartbeats, the giving back and a claim come on top: a tenant waits less than 20 s.
     """
     poll_idle: timedelta = timedelta(milliseconds=500)
     retry_first: timedelta = timedelta(milliseconds=200)

@@ -20,7 +20,7 @@ _UPLOAD_ID = re.compile(r"upl_[0-9a-z]+")
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a URI leads: a folder that may be read from, and a name below it, or a pattern of names."""
+    """The target of a URI: a folder that may be read from, and a name or a pattern of names below it."""
 
     uri: str
     root: str
@@ -37,7 +37,10 @@ class Location:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRules:
-    """Which files jobs may name: URL prefixes, the folder of uploads, and whether steps may begin with a dot."""
+    """Which files jobs may name.
+
+    *allowed* are URL prefixes, *uploads* is a folder, *hidden* allows steps that begin with a dot.
+    """
 
     allowed: tuple[str, ...]
     uploads: str
@@ -50,9 +53,10 @@ def source_rules(settings: Settings) -> SourceRules:
 
 
 def locate(uri: str, pointer: str, rules: SourceRules, tenant: str) -> Location:
-    """Raises SourceNotAllowed for a file outside GRISTMILL_SOURCES or with a hidden step below its root.
+    """The location of *uri* for *tenant*; *pointer* is its place in the spec, for errors.
 
-    Raises SourceNotFound for what cannot be the id of an upload.
+    Raises SourceNotAllowed for a file outside GRISTMILL_SOURCES or with a hidden step below its root, and
+    SourceNotFound for a text that cannot be the id of an upload.
     """
     if uri.startswith(UPLOAD):
         upload_id = uri.removeprefix(UPLOAD)
@@ -82,7 +86,7 @@ def _prefixes(rules: SourceRules, tenant: str) -> list[str]:
 def _roots(rules: SourceRules, tenant: str) -> list[str]:
     """The paths of the folders that may be read from, with a slash at the end, the longest first.
 
-    Kept: a spec may name 10,000 files.
+    Cached, because a spec may name 10,000 files.
     """
     paths = (PurePosixPath(unquote(prefix.removeprefix("file://"))) for prefix in _prefixes(rules, tenant))
     return sorted((str(path).rstrip("/") + "/" for path in paths), key=len, reverse=True)

@@ -1,4 +1,7 @@
-"""Uploaded files below `<storage>/uploads/<tenant>/<upload id>`: written under a hidden name, then renamed whole."""
+"""Uploaded files at `<storage>/uploads/<tenant>/<upload id>`.
+
+A file is written under a hidden name, then renamed whole.
+"""
 
 import asyncio
 import hashlib
@@ -18,7 +21,7 @@ _ABANDONED = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What was written: its size and the SHA-256 of it, in hex."""
+    """The size of a written file, and its SHA-256 in hex."""
 
     bytes: int
     sha256: str
@@ -36,7 +39,7 @@ class UploadFiles:
     ) -> Stored:
         """Write the blocks durably; raises DigestMismatch if they do not hash to *sha256*.
 
-        Whatever goes wrong, *blocks* itself included, leaves no file.
+        An error, also one of *blocks*, leaves no file.
         """
         part = await asyncio.to_thread(_Part, self.path(tenant, upload_id))
         try:
@@ -55,11 +58,11 @@ class UploadFiles:
             await asyncio.to_thread(self.path(tenant, upload_id).unlink, missing_ok=True)
 
     def older_than(self, age: timedelta) -> list[tuple[str, str]]:
-        """The tenant and id of the files that nobody wrote to for *age*."""
+        """The tenant and id of each file that was not written to for *age*."""
         return [(path.parent.name, path.name) for path in self._older("*/upl_*", age)]
 
     def remove_abandoned(self) -> None:
-        """Remove the parts that a killed gateway left; a part that nobody wrote to for an hour has no writer."""
+        """Remove the parts that a killed gateway left: those that were not written to for an hour."""
         with _translated():
             for part in self._older("*/.upl_*.part", _ABANDONED):
                 part.unlink(missing_ok=True)
@@ -68,7 +71,7 @@ class UploadFiles:
         found, before = [], time.time() - age.total_seconds()
         with _translated():
             for path in self.root.glob(pattern):
-                with suppress(FileNotFoundError):  # somebody has renamed or deleted it since
+                with suppress(FileNotFoundError):  # it was renamed or deleted since
                     if path.stat().st_mtime < before:
                         found.append(path)
         return found
@@ -89,7 +92,8 @@ async def _of_size(blocks: AsyncIterator[bytes], size: int) -> AsyncIterator[byt
 def _check(stored: Stored, promised: str | None) -> None:
     if promised not in {None, stored.sha256}:
         raise DigestMismatch(
-            f"Content-Digest promised sha-256 {promised}, but the {stored.bytes} bytes received have {stored.sha256}"
+            f"Content-Digest promised sha-256 {promised},"
+            f" but the {stored.bytes} bytes received have {stored.sha256}"
         )
 
 
@@ -125,7 +129,7 @@ class _Part:
         return Stored(self._bytes, self._sha256.hexdigest())
 
     def commit(self) -> None:
-        """Bytes first, then the name, then the folder that holds the name: a crash never shows half a file."""
+        """Sync the bytes, rename, then sync the folder: after a crash no half file has the name."""
         with _translated():
             self._file.flush()
             os.fsync(self._file.fileno())
