@@ -35,8 +35,10 @@ def shown(figures: dict[str, float]) -> list[str]:
     return [
         "| idle process | percent of one core |",
         "|---|---|",
-        f"| worker of two slots, with its children (bar {BAR_PERCENT:.0f})"
-        f" | {figures['worker_percent']:.2f} |",
+        (
+            f"| worker of two slots, with its children (bar {BAR_PERCENT:.0f})"
+            f" | {figures['worker_percent']:.2f} |"
+        ),
         f"| gateway | {figures['gateway_percent']:.2f} |",
     ]
 

@@ -111,8 +111,10 @@ def shown(figures: dict[str, dict[str, float | None]]) -> list[str]:
         return f"{value:.1f}" if value is not None else f"more than {PATIENCE:.0f}"
 
     return [
-        "| one tenant holds both slots with"
-        f" | a neighbour's small job starts after, s (bar {BAR_SECONDS}) | ends after, s |",
+        (
+            "| one tenant holds both slots with"
+            f" | a neighbour's small job starts after, s (bar {BAR_SECONDS}) | ends after, s |"
+        ),
         "|---|---|---|",
         *(
             f"| {name} | {seconds(found['started'])} | {seconds(found['ended'])} |"

@@ -48,8 +48,10 @@ def shown(figures: dict[str, Any]) -> list[str]:
     return [
         "```text",
         f"1 job over 1 MB, POST to succeeded, {len(counted)} runs, stack warm; bar {BAR_MS} ms",
-        f"median {statistics.median(counted):.0f} ms   p10 {counted[len(counted) // 10]:.0f} ms"
-        f"   p90 {counted[len(counted) * 9 // 10]:.0f} ms",
+        (
+            f"median {statistics.median(counted):.0f} ms   p10 {counted[len(counted) // 10]:.0f} ms"
+            f"   p90 {counted[len(counted) * 9 // 10]:.0f} ms"
+        ),
         f"of the last: {phases}",
         "```",
     ]

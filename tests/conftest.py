@@ -1,4 +1,7 @@
-"""Real servers for every test that asks: embedded Postgres and Valkey, one private database a test, made from a template."""
+"""Real servers for every test that asks: embedded Postgres and Valkey.
+
+Each test has a private database, made from a template.
+"""
 
 import itertools
 import os
@@ -26,7 +29,10 @@ _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `make test`, which runs files side by side: the tests of a file stay together, and so do those of the launcher, which share ports."""
+    """Group the tests for `make test`, which runs files side by side.
+
+    The tests of a file stay together, and so do those of the launcher, which share ports.
+    """
     for item in items:
         file = item.location[0]
         item.add_marker(pytest.mark.xdist_group("launcher" if file.startswith("tests/e2e/") else file))
@@ -79,7 +85,10 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def stack(postgres: str, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One warm stack for the tests that only submit jobs: a gateway and a worker with two slots, on a database of their own."""
+    """One warm stack for the tests that only submit jobs.
+
+    It has a gateway and a worker with two slots, on a database of their own.
+    """
     url = redis_server.rpartition("/")[0] + "/1"
     with own_database(postgres, "stack") as dsn, running(dsn, url, tmp_path_factory.mktemp("stack")) as stack:
         yield stack

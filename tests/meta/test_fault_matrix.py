@@ -1,4 +1,4 @@
-"""Each row of the fault matrix in docs/reliability.md names what carries its number, or says why there is nothing."""
+"""Each row of the fault matrix in docs/reliability.md names its tests, or says why there are none."""
 
 from tests.support.matrix import ONLY_SOAK, PAGE, WITHOUT, carried, rendered, rows
 

@@ -109,7 +109,7 @@ def soak(options: argparse.Namespace, folder: Path) -> bool:
 
 
 def fight(load: Load, watch: Watch, nemesis: Nemesis, end: float) -> None:
-    """Faults until the time is over; then every job has its patience to end in peace."""
+    """Inject faults until *end*; then every job has its patience to end without faults."""
     watch.start()
     load.start()
     nemesis.rage(lambda: time.monotonic() > end)

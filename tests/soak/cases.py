@@ -1,4 +1,4 @@
-"""What the soak asks again and again: small datasets of every kind, and for each question the words in which DuckDB is asked the same."""
+"""The jobs of the soak: small datasets of every kind, and the same questions as SQL for DuckDB."""
 
 import gzip
 import math
@@ -26,7 +26,7 @@ MANY = {"id": "VARCHAR", "v": "BIGINT", "w": "DOUBLE"}
 class Case:
     """A spec whose answer is known.
 
-    `digest`, `rows` and `receipt` come from a run without faults, `sql` from nobody's kernels.
+    *digest*, *rows* and *receipt* come from a run without faults; DuckDB answers *sql*.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Case:
     sql: str
     weight: int = 10
     code: str | None = None
-    """The error that the job has to end with."""
+    """Code of the error that the job must end with."""
     digest: str = ""
     rows: list[Row] = field(default_factory=list)
     read: int = 0
@@ -91,7 +91,8 @@ async def cases(folder: Path, upload: Callable[[Path], Awaitable[str]]) -> list[
             _spec(
                 widening, ["k"], [{"fn": "max", "column": "v"}, {"fn": "count", "column": "v"}], chunk=300_000
             ),
-            f"SELECT k, max(v) AS max_v, count(v) AS count_v FROM ({_csv(widening, {'k': 'VARCHAR', 'v': 'DOUBLE'})}) GROUP BY k",
+            "SELECT k, max(v) AS max_v, count(v) AS count_v"
+            f" FROM ({_csv(widening, {'k': 'VARCHAR', 'v': 'DOUBLE'})}) GROUP BY k",
             weight=4,
         ),
         Case(
@@ -120,7 +121,8 @@ def _spec(
 
 
 def _csv(path: Path, columns: dict[str, str]) -> str:
-    return f"SELECT * FROM read_csv('{path}', header = true, columns = {columns}, quote = '\"', allow_quoted_nulls = false)"
+    options = "header = true, quote = '\"', allow_quoted_nulls = false"
+    return f"SELECT * FROM read_csv('{path}', columns = {columns}, {options})"
 
 
 def _table(chance: Random, rows: int) -> str:
@@ -128,9 +130,8 @@ def _table(chance: Random, rows: int) -> str:
     lines = ["k,city,n,x"]
     for i in range(rows):
         n = "" if i % 17 == 0 else str(chance.randrange(-(2**40), 2**40))
-        lines.append(
-            f'{chance.choice(["a", "b", "c", "d", "é", ""])},"new ""{i % 7}"",\ntown",{n},{chance.uniform(-1e6, 1e6)!r}'
-        )
+        key = chance.choice(["a", "b", "c", "d", "é", ""])
+        lines.append(f'{key},"new ""{i % 7}"",\ntown",{n},{chance.uniform(-1e6, 1e6)!r}')
     return "\n".join(lines) + "\n"
 
 
@@ -148,9 +149,10 @@ def _many(chance: Random, rows: int) -> str:
 
 
 def _widening(rows: int) -> str:
-    """Whole numbers, but for one where the plan takes no sample: every chunk is read again with the wider type.
+    """Whole numbers, but for one where the plan takes no sample.
 
-    The plan samples the first 64 KB of every sixteenth of the file.
+    Every chunk is read again with the wider type. The plan samples the first 64 KB of every sixteenth of the
+    file.
     """
     lines = [f"key{i % 10},{10**9 + i}\n" for i in range(rows)]
     lines[rows // 16 * 9 - 5] = "key1,2000000000.5\n"
@@ -158,7 +160,10 @@ def _widening(rows: int) -> str:
 
 
 def differences(rows: list[Row], sql: str) -> list[str]:
-    """How the rows of a clean run differ from DuckDB's: integers and texts exactly, floats within 1e-9, for its sums are not exact."""
+    """The differences between the rows of a clean run and DuckDB's.
+
+    Integers and texts must be the same. Floats may differ by 1e-9, since DuckDB's sums are not exact.
+    """
     relation = duckdb.sql(sql)
     expected = [dict(zip(relation.columns, values, strict=True)) for values in relation.fetchall()]
     ours, theirs = sorted(rows, key=_order), sorted(expected, key=_order)

@@ -18,7 +18,10 @@ POLL = 0.02
 
 @dataclass
 class Injected:
-    """One fault: what, to whom, from when to when (seconds since the epoch), and whose unit was in the hands of a struck process."""
+    """One fault: kind, target, begin and end in seconds since the epoch.
+
+    *struck* holds the jobs whose unit a struck process held.
+    """
 
     kind: str
     target: str
@@ -92,12 +95,11 @@ class Nemesis:
 
     def _note(self, what: str, fault: Injected) -> None:
         with (self._cluster.folder / "logs" / "faults.log").open("a") as log:
-            log.write(
-                f"{time.strftime('%H:%M:%S')}.{int(time.time() % 1 * 1000):03d} {what} {fault.kind} {fault.target}\n"
-            )
+            moment = f"{time.strftime('%H:%M:%S')}.{int(time.time() % 1 * 1000):03d}"
+            log.write(f"{moment} {what} {fault.kind} {fault.target}\n")
 
     def revive(self) -> None:
-        """A service that ended on its own is a finding, but the rest shall go on."""
+        """Start again a service that ended on its own: that is a finding, but the rest goes on."""
         for node in self._cluster.nodes:
             if not node.held and not node.alive:
                 node.unexpected_ends.append(node.child.end)

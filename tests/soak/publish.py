@@ -1,4 +1,7 @@
-"""`python -m tests.soak.publish [--soak soak.json] [--figures figures.json]`: bring docs/reliability.md up to date with tests and reports."""
+"""Bring docs/reliability.md up to date with tests and reports.
+
+`python -m tests.soak.publish [--soak soak.json] [--figures figures.json]` runs it.
+"""
 
 import argparse
 import json

@@ -1,6 +1,6 @@
-"""What a thread sees of the cluster while it is under fire: who holds which unit, how long recoveries take, and whether anything grows.
+"""A thread that watches the cluster under fire: leases, times of recovery, and sizes that grow.
 
-It speaks to Postgres directly, never through a proxy, and simply sees nothing while Postgres is away.
+It speaks to Postgres directly, never through a proxy, and sees nothing while Postgres is away.
 """
 
 import asyncio
@@ -29,14 +29,19 @@ SAMPLE_SECONDS = 2.0
 VERIFY_SECONDS = 10.0
 LEASES = """SELECT u.id, u.job_id, u.kind, u.attempt, u.deaths, u.crashes, w.pid
 FROM gristmill.units u JOIN gristmill.workers w ON w.id = u.worker WHERE u.state = 'leased'"""
-AFTER = """SELECT id, attempt, extract(epoch FROM leased_at)::float8, state = 'done' FROM gristmill.units WHERE id = ANY (%s)"""
+AFTER = """SELECT id, attempt, extract(epoch FROM leased_at)::float8, state = 'done'
+FROM gristmill.units WHERE id = ANY (%s)"""
 SIZES = """SELECT c.relname, pg_total_relation_size(c.oid)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'gristmill' AND c.relkind = 'r'
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'gristmill' AND c.relkind = 'r'
 UNION ALL SELECT 'result tables', coalesce(sum(pg_total_relation_size(c.oid)), 0)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'gristmill_results' AND c.relkind = 'r'"""
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'gristmill_results' AND c.relkind = 'r'"""
 
-EFFORTS = """SELECT u.job_id, count(*), sum(greatest(u.attempt - 1, 0)), sum(u.deaths), sum(u.crashes), sum(u.errors), max(j.epoch) - 1
-FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id WHERE j.finished_at > now() - interval '30 s' GROUP BY u.job_id"""
+EFFORTS = """SELECT u.job_id, count(*), sum(greatest(u.attempt - 1, 0)),
+    sum(u.deaths), sum(u.crashes), sum(u.errors), max(j.epoch) - 1
+FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id
+WHERE j.finished_at > now() - interval '30 s' GROUP BY u.job_id"""
 
 AGE_JOBS = "UPDATE gristmill.jobs SET finished_at = finished_at - interval '30 days' WHERE id = ANY (%s)"
 AGE_VERSIONS = (
@@ -59,7 +64,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Recovery:
-    """A unit that lost its holder at *since* and has to be leased once more."""
+    """A unit that lost its worker at *since* and must be leased once more."""
 
     what: str
     unit: int
@@ -86,10 +91,7 @@ class Watch(threading.Thread):
         """Invariants of the ledger that did not hold at some moment."""
         self.orphans: set[int] = set()
         self.efforts: dict[str, dict[str, int]] = {}
-        """By job that has ended: its units, how often one was leased again, and why.
-
-        And how often its epoch was raised.
-        """
+        """Of each job that has ended: its units, leases after the first, their causes, raised epochs."""
 
     def expect(self, what: str, units: Iterable[Held]) -> None:
         """Measure from now until each of these units is leased again."""
@@ -174,7 +176,7 @@ class Watch(threading.Thread):
 
 
 async def broken(url: str, *, deep: bool) -> list[str]:
-    """What `python -m api_service verify` finds."""
+    """The violations that `python -m api_service verify` finds."""
     pool = connect(url, name="soak")
     try:
         return await violations(pool, deep=deep)
@@ -222,7 +224,7 @@ def members(mark: int) -> list[tuple[int, int]]:
 
 
 def level(values: list[float]) -> dict[str, float]:
-    """The median of each third of a run, and the most: what leaks, grows from third to third."""
+    """The median of each third of a run, and the largest value: a leak grows from third to third."""
     third = max(1, len(values) // 3)
     thirds = [
         statistics.median(part)
