@@ -1,4 +1,7 @@
-"""Children crash, hang and run out of memory: their unit runs again, their neighbour never notices, and none is ever left behind."""
+"""Children crash, hang and run out of memory.
+
+Their unit runs again, their neighbour never notices, and no child is left behind.
+"""
 
 import itertools
 import os
@@ -76,7 +79,7 @@ def leased(stack: Stack, job_id: str) -> int:
 
 
 def hangs(stack: Stack, job_id: str, units: int) -> None:
-    """Wait until so many units have met their fault; a lease alone says only that they are about to."""
+    """Wait until *units* units have met their fault; a lease alone says only that they will."""
     marks = Path(stack.job(job_id)["labels"]["marks"])
     eventually(lambda: leased(stack, job_id) == units and not any(marks.iterdir()), f"{units} hanging units")
 
@@ -84,7 +87,7 @@ def hangs(stack: Stack, job_id: str, units: int) -> None:
 def keep_both_slots_busy(stack: Stack, fault: str) -> str:
     """A job whose two chunks meet the fault at the same time.
 
-    First both slots have to be there, after whatever was before.
+    First both slots must be up, whatever the test before did.
     """
 
     def both() -> bool:
@@ -134,9 +137,7 @@ def test_a_unit_that_always_kills_its_child_fails_its_job_with_the_reason_and_no
 
 
 # fault matrix: 27
-def test_a_parquet_file_that_crashes_its_reader_twice_fails_its_job_as_corrupt_and_one_that_crashes_it_once_does_not(
-    stack,
-):
+def test_a_parquet_file_that_crashes_its_reader_twice_fails_its_job_as_corrupt_and_once_does_not(stack):
     pq.write_table(pa.table({"k": ["a"], "v": [1]}), stack.data / "crash.parquet")
     marks = stack.folder / "marks-parquet"
     marks.mkdir()

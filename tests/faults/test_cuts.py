@@ -1,4 +1,7 @@
-"""The network between a worker and Postgres fails at chosen moments: nothing is lost, nothing is counted twice, nobody is charged."""
+"""The network between a worker and Postgres fails at chosen moments.
+
+Nothing is lost, nothing is counted twice, no unit is charged.
+"""
 
 import asyncio
 import signal
@@ -48,10 +51,11 @@ def healed(proxy):
 
 
 def backends(stack, *, end=False) -> int:
-    """How many backends the workers have; ends them if asked to."""
+    """The number of the workers' backends; ends them if asked to."""
     what = "count(pg_terminate_backend(pid))" if end else "count(*)"
     return stack.sql(
-        f"SELECT {what} FROM pg_stat_activity WHERE application_name = 'gristmill-worker' AND datname = current_database()"
+        f"SELECT {what} FROM pg_stat_activity"
+        " WHERE application_name = 'gristmill-worker' AND datname = current_database()"
     )[0][0]
 
 

@@ -1,4 +1,4 @@
-"""What one tenant, or one machine, cannot do to the others: keep all slots, or keep work from workers that could do it."""
+"""No tenant and no machine can keep all slots, or keep work from workers that could do it."""
 
 import os
 import signal

@@ -1,5 +1,6 @@
-"""Every named point of the code, met by kill, error, freeze and lost connections: every job still ends once, with the same bits.
+"""Kill, error, freeze and lost connections at every named point of the code.
 
+Every job still ends once, with the same bits.
 `make test` runs every point with kill, and a sample of the rest that FAULT_SEED chooses. FAULT_SWEEP=full
 runs all of it.
 """
@@ -28,7 +29,7 @@ FULL = os.environ.get("FAULT_SWEEP") == "full"
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 OTHER = ("raise", "cut_postgres", "cut_redis", "stop")
 SAMPLES = {"raise": 6, "cut_postgres": 4, "cut_redis": 2, "stop": 1}
-"""How many points meet an action in the short set."""
+"""The number of points that meet an action in the short set."""
 
 OF_GATEWAY = (
     "submit.before_commit",
@@ -43,14 +44,17 @@ PATIENCE = 1500.0 if FULL else 400.0
 
 
 def widening(rows: int = 80_000) -> str:
-    """Whole numbers, but for one where the plan takes no sample: every chunk is read again with the wider type."""
+    """Whole numbers, but for one where the plan takes no sample.
+
+    Every chunk is read again with the wider type.
+    """
     lines = [f"key{i % 10},{10**9 + i}\n" for i in range(rows)]
     lines[rows // 16 * 9 - 5] = "key1,2000000000.5\n"
     return "k,v\n" + "".join(lines)
 
 
 class Questions:
-    """The specs that are asked again and again, and the digests of their answers in a run without faults."""
+    """The specs of the jobs, and the digests of their answers in a run without faults."""
 
     def __init__(self, stack: Stack) -> None:
         plain = plain_job.spec(stack, output={"name": "plain"})
@@ -121,7 +125,7 @@ class Client:
 
 
 def long_life(points: list[str], dice: random.Random) -> list[Order]:
-    """All that a process may meet and live on, each at another passing of its point."""
+    """All orders that a process survives, each at another passing of its point."""
     asked: dict[str, list[str]] = {name: [] for name in points}
     for action in OTHER:
         count = len(points) if FULL else min(len(points), -(-SAMPLES[action] * len(points) // len(POINTS)))
@@ -140,7 +144,7 @@ def lives(points: list[str], dice: random.Random) -> deque[list[Order]]:
 
 
 def drive(client: Client, victims: list[Victim], finished: Callable[[list[str]], set[str]]) -> None:
-    """Ask and ask until every order was met, then until every job has ended."""
+    """Ask until every order was met, then wait until every job has ended."""
     end = time.monotonic() + PATIENCE
     running: list[Future[str]] = []
     with ThreadPoolExecutor(AT_ONCE) as threads:

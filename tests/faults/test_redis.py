@@ -1,4 +1,7 @@
-"""Redis is killed, emptied, frozen, full or told lies in the middle of a job: the workers live, every job ends, nothing counts twice."""
+"""Redis is killed, emptied, frozen, full or fed with forged messages in the middle of a job.
+
+The workers live, every job ends, nothing counts twice.
+"""
 
 import shutil
 import signal
@@ -18,7 +21,7 @@ MOST_KEYS = 60
 
 
 class Valkey:
-    """A server of one's own, which may be killed and started again on the same port."""
+    """A server of the test alone, which can be killed and started again on the same port."""
 
     def __init__(self, folder) -> None:
         self._folder, self._log = folder / "valkey", folder / "valkey.log"
@@ -149,7 +152,8 @@ def test_the_keys_in_redis_are_few_whatever_the_backlog(stack, valkey):
     half_done(stack, backlog)
     stack.sql(
         "INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, payload, bytes)"
-        " SELECT job_id, kind, 1000 + n, epoch, state_version, payload, bytes FROM gristmill.units, generate_series(1, %s) AS n"
+        " SELECT job_id, kind, 1000 + n, epoch, state_version, payload, bytes"
+        " FROM gristmill.units, generate_series(1, %s) AS n"
         " WHERE job_id = %s AND kind = 'chunk' AND no = 0",
         PENDING,
         backlog,

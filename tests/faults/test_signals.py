@@ -1,4 +1,4 @@
-"""SIGTERM: the first drains, the second ends at once, and a rolling restart under load charges nobody."""
+"""SIGTERM: the first drains, the second ends at once, and a rolling restart under load charges no unit."""
 
 import os
 import signal

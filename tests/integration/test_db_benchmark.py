@@ -1,4 +1,4 @@
-"""The questions of db-benchmark's group-by that need no expression, over a million of its rows, beside DuckDB."""
+"""The group-by questions of db-benchmark without expressions, over a million of its rows, beside DuckDB."""
 
 import duckdb
 import pandas as pd

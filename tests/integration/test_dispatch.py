@@ -1,4 +1,4 @@
-"""Who gets the next slot, and how many messages are out."""
+"""Which tenant gets the next slot, and how many messages are out."""
 
 import re
 from collections import Counter
@@ -153,7 +153,7 @@ async def test_what_a_newer_worker_fans_in_stays_for_the_version_that_scanned(wo
 
 
 async def publishing(world, tenant):
-    """A job of *tenant* whose publish is long; it is paused, and so in nobody's way."""
+    """A job of *tenant* whose publish is long; it is paused, and so in no other job's way."""
     job_id = await world.planned(1, tenant=tenant)
     await world.commit(await world.claimed(job_id=job_id))
     await world.advance(job_id)
@@ -253,7 +253,10 @@ async def test_workers_agree_on_the_youngest_lease_of_the_tenant_with_the_most_o
     await world.beat(slots=2)
     await world.beat("w2", slots=1)
     for lease, seconds in ((old, 60), (young, 30), (other, 20)):
-        sql = "UPDATE gristmill.units SET leased_at = now() - make_interval(secs => $2) WHERE id = $1 RETURNING 1"
+        sql = (
+            "UPDATE gristmill.units SET leased_at = now() - make_interval(secs => $2)"
+            " WHERE id = $1 RETURNING 1"
+        )
         await world.value(sql, lease.id, seconds)
     waiting, _ = await world.submit(tenant="waiting")
     assert await room(world) == (3, 0, 0, []), "nobody has waited for a heartbeat"
@@ -280,7 +283,7 @@ async def room(world):
     return len(leases), waiting, free, [lease.unit for lease in chosen]
 
 
-# --- the window -------------------------------------------------------------------------------------------------------
+# --- the window -----------------------------------------------------------------------------------
 
 
 async def rung_long_ago(world, seconds):
@@ -359,14 +362,17 @@ async def test_a_dead_workers_leases_do_not_count_against_the_living(world):
     assert len(await world.units.due()) == 1
 
 
-# --- plans ------------------------------------------------------------------------------------------------------------
+# --- plans ----------------------------------------------------------------------------------------
 
 LOAD = """
-INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest) SELECT 'flood' || lpad(i::text, 5, '0'), 'flood', '{}', '' FROM generate_series(1, 3000) i;
+INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest)
+SELECT 'flood' || lpad(i::text, 5, '0'), 'flood', '{}', '' FROM generate_series(1, 3000) i;
 INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest, state) VALUES ('big', 'big', '{}', '', 'running');
-INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version) SELECT id, 'plan', 0, 1, 1 FROM gristmill.jobs WHERE tenant = 'flood';
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version)
+SELECT id, 'plan', 0, 1, 1 FROM gristmill.jobs WHERE tenant = 'flood';
 INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state)
-SELECT 'big', 'chunk', i, 1, 1, CASE WHEN i <= 15000 THEN 'done' ELSE 'pending' END FROM generate_series(1, 20000) i;
+SELECT 'big', 'chunk', i, 1, 1, CASE WHEN i <= 15000 THEN 'done' ELSE 'pending' END
+FROM generate_series(1, 20000) i;
 """
 SECONDS = "interval '10 seconds'"
 HOT = {
@@ -389,15 +395,20 @@ HOT = {
 
 
 FEW = """
-INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at) SELECT i, '{}', '', 'succeeded', now() FROM generate_series(1, 20) i;
-INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state) SELECT id, 'plan', 0, 1, 1, 'done' FROM gristmill.jobs;
+INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at)
+SELECT i, '{}', '', 'succeeded', now() FROM generate_series(1, 20) i;
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state)
+SELECT id, 'plan', 0, 1, 1, 'done' FROM gristmill.jobs;
 """
 PREPARED = {"empty": "SELECT 1", "few": FEW + "ANALYZE", "many": LOAD, "known": LOAD + "ANALYZE"}
 
 
 @pytest.mark.parametrize("when", PREPARED)
 async def test_no_step_reads_more_as_the_backlog_grows(database_url, world, when):
-    """With 3,000 jobs, and a job of 20,000 units, each reads a few dozen pages: by the plan made while the tables were *when*."""
+    """With 3,000 jobs, and a job of 20,000 units, each statement reads a few dozen pages.
+
+    Its plan was made while the tables were *when*.
+    """
     await world.beat(slots=2)
     connection = await asyncpg.connect(database_url, server_settings=QUEUE)
     await connection.execute(PREPARED[when])

@@ -1,4 +1,4 @@
-"""The doorbell against a real server: what it refuses, what it leaves behind, and whom it wakes."""
+"""The doorbell on a real server: the messages it refuses, the keys it leaves, the workers it wakes."""
 
 import asyncio
 import pickle
@@ -19,14 +19,14 @@ SOON = 20.0
 
 
 class Bomb:
-    """What arq's default would run."""
+    """A pickle whose code arq's default would run."""
 
     def __reduce__(self):
         return pytest.fail, ("a pickle was loaded",)
 
 
 class Slots:
-    """In place of a Runner: any number of free slots; counts what it is given."""
+    """In place of a Runner: any number of free slots; counts the units that it is given."""
 
     def __init__(self, free: int = 4) -> None:
         self.free, self.taken, self.slot_freed = free, 0, asyncio.Event()

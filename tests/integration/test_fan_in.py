@@ -1,4 +1,4 @@
-"""The step to the next phase, when it fails again and again: the job ends with the cause, whoever meets it."""
+"""The step to the next phase fails again and again: the job ends with the cause, in any process."""
 
 import asyncio
 from itertools import pairwise
@@ -19,7 +19,7 @@ PLAN = {"schema": [{"name": "k", "type": "string", "declared": False}]}
 
 
 def context(world):
-    """What a sweeper holds; each call is another process, which remembers nothing."""
+    """The context of a sweeper; each call is another process, which remembers nothing."""
     return SimpleNamespace(timings=world.timings, units=world.units, jobs=world.jobs, merging=world.merging)
 
 

@@ -1,4 +1,4 @@
-"""Cancel, pause, resume and retry over HTTP; what the units do is the store's matter (test_units_store.py)."""
+"""Cancel, pause, resume and retry over HTTP; test_units_store.py tests their effect on units."""
 
 import pytest
 from redis.asyncio import Redis
@@ -12,7 +12,8 @@ PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail"
 
 
 SLOW = """
-CREATE FUNCTION referee.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1.5); RETURN NEW; END $$;
+CREATE FUNCTION referee.slow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_sleep(1.5); RETURN NEW; END $$;
 CREATE TRIGGER slow BEFORE UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTION referee.slow();
 """
 

@@ -17,7 +17,8 @@ import json, sys
 found = {}
 for path in sys.argv[1:]:
     try:
-        found[path] = "GRISTMILL_DATABASE_URL" if b"GRISTMILL_DATABASE_URL" in open(path, "rb").read() else "without"
+        held = b"GRISTMILL_DATABASE_URL" in open(path, "rb").read()
+        found[path] = "GRISTMILL_DATABASE_URL" if held else "without"
     except PermissionError:
         found[path] = "refused"
 print(json.dumps(found))
@@ -35,7 +36,10 @@ time.sleep(600)
 
 @pytest.fixture(scope="module")
 def services(postgres, redis_server, tmp_path_factory):
-    """A gateway, a worker, what a launcher does first, and a process of the same user that has their environment and does not close itself."""
+    """A gateway, a worker, a launcher's first step, and an open process.
+
+    The last has the same user and environment, but does not harden itself.
+    """
     url = redis_server.rpartition("/")[0] + "/3"
     with own_database(postgres, "hardening") as dsn, ExitStack() as ends:
         stack = Stack(dsn, url, tmp_path_factory.mktemp("hardening"))

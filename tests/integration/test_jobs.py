@@ -175,7 +175,7 @@ def test_integer_sums_never_wrap(stack):
 
 
 def test_a_numeric_sum_is_sent_with_all_its_digits(stack):
-    """Decimal('1E+4') once reached the client as it was."""
+    """Decimal('1E+4') once reached the client as 1E+4."""
     big = 2**63 - 1
     job = stack.run(
         spec(
@@ -193,7 +193,10 @@ def test_a_numeric_sum_is_sent_with_all_its_digits(stack):
 
 @pytest.mark.parametrize("chunk_bytes", [None, 1, 7])
 def test_a_byte_order_mark_inside_the_data_is_text(stack, chunk_bytes):
-    """pyarrow drops one at the start of every buffer, so that groups once fell together, differently for each chunk size."""
+    """pyarrow drops one at the start of every buffer.
+
+    Groups once fell together by that, differently for each chunk size.
+    """
     uri = stack.write("bom.csv", "\ufeffs,v\n\ufeffa,1\nb,2\n\ufeffa,3\na,4\n")
     job = stack.run(spec(uri, group_by=["s"], options={"chunk_bytes": chunk_bytes}))
 
@@ -207,7 +210,10 @@ def test_a_reader_that_locks_a_result_holds_up_only_that_result(stack):
     with psycopg.connect(stack.database_url) as reader:
         reader.execute("SELECT * FROM results.locked1, results.locked2")
         waiting = [stack.submit(spec(uri, output={"name": name})) for name in ("locked1", "locked2")]
-        why = "SELECT count(*) FROM gristmill.units WHERE kind = 'publish' AND state = 'pending' AND error ->> 'code' = 'result_locked'"
+        why = (
+            "SELECT count(*) FROM gristmill.units"
+            " WHERE kind = 'publish' AND state = 'pending' AND error ->> 'code' = 'result_locked'"
+        )
         eventually(lambda: stack.sql(why)[0][0] >= 1, "the wait for the lock")
         assert stack.run(spec(uri))["state"] == "succeeded"
         assert not any(stack.job(job["id"])["done"] for job in waiting)
@@ -351,7 +357,10 @@ def test_strange_column_names_and_values_survive(stack):
 
 
 def test_every_type_can_be_a_key_and_comes_back(stack):
-    text = "b,i,f,d,s,day,at,zoned\ntrue,-5,0.1,12.50,x,2024-02-29,2024-01-02 03:04:05.000006,2024-01-02T03:04:05+09:00\n"
+    text = (
+        "b,i,f,d,s,day,at,zoned\n"
+        "true,-5,0.1,12.50,x,2024-02-29,2024-01-02 03:04:05.000006,2024-01-02T03:04:05+09:00\n"
+    )
     names = text.split("\n", maxsplit=1)[0].split(",")
     job = stack.run(
         spec(
@@ -375,7 +384,8 @@ def test_every_type_can_be_a_key_and_comes_back(stack):
         "int64",
     ]
     [row] = stack.sql(
-        f"SELECT b, i, f, d::text, s, day::text, at::text, zoned = '2024-01-01 18:04:05+00' FROM {job['result']['relation']}"
+        "SELECT b, i, f, d::text, s, day::text, at::text, zoned = '2024-01-01 18:04:05+00'"
+        f" FROM {job['result']['relation']}"
     )
     assert row == (True, -5, 0.1, "12.50", "x", "2024-02-29", "2024-01-02 03:04:05.000006", True)
 

@@ -1,6 +1,6 @@
 """The SQL makes every step of the tables in shared.core.lifecycle.
 
-That it makes no other is what the referee in each test's database says.
+It makes no other: the referee in each test's database sees to that.
 """
 
 import asyncpg
@@ -18,8 +18,10 @@ BEGIN
     INSERT INTO referee.seen VALUES (TG_TABLE_NAME, OLD.state, NEW.state);
     RETURN NULL;
 END $$;
-CREATE TRIGGER note AFTER UPDATE ON gristmill.jobs FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
-CREATE TRIGGER note AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
+CREATE TRIGGER note AFTER UPDATE ON gristmill.jobs
+FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
+CREATE TRIGGER note AFTER UPDATE ON gristmill.units
+FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
 """
 WRITES = """
 CREATE TABLE referee.writes (id bigint);
@@ -99,12 +101,13 @@ async def test_a_step_that_the_table_does_not_have_is_refused_in_every_test(worl
 
     with pytest.raises(asyncpg.RaiseError, match="the lifecycle of units has no done --> leased"):
         await world.value(
-            "UPDATE gristmill.units SET state = 'leased', deadline_at = now() WHERE job_id = $1 AND kind = 'plan'",
+            "UPDATE gristmill.units SET state = 'leased', deadline_at = now()"
+            " WHERE job_id = $1 AND kind = 'plan'",
             job_id,
         )
 
 
-# --- pause and resume -------------------------------------------------------------------------------------------------
+# --- pause and resume -----------------------------------------------------------------------------
 
 
 async def test_no_unit_of_a_paused_job_is_claimed_or_rung(world):
@@ -192,7 +195,7 @@ async def test_what_does_not_fit_a_jobs_state_is_refused(world, state, change, e
     assert await world.state(lease.job_id) == state
 
 
-# --- retry ------------------------------------------------------------------------------------------------------------
+# --- retry ----------------------------------------------------------------------------------------
 
 
 async def failed_chunk(world):

@@ -1,4 +1,7 @@
-"""The heartbeat, the leaving and the sweeper while something else is stuck: nobody is charged for it, and nobody else waits."""
+"""The heartbeat, the leaving and the sweeper while something else is stuck.
+
+No unit is charged for it, and nothing else waits.
+"""
 
 import asyncio
 from datetime import timedelta
@@ -109,7 +112,8 @@ async def cancelled_without_an_end(world):
     lease = await world.leased()
     await world.jobs.cancel("default", lease.job_id)
     await world.value(
-        "UPDATE gristmill.units SET state = 'cancelled', finished_at = now(), deadline_at = NULL WHERE id = $1 RETURNING 1",
+        "UPDATE gristmill.units SET state = 'cancelled', finished_at = now(), deadline_at = NULL"
+        " WHERE id = $1 RETURNING 1",
         lease.id,
     )
     return lease.job_id

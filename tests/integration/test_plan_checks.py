@@ -1,4 +1,4 @@
-"""What would keep a result from being stored or published is told before the scan."""
+"""A cause that would keep a result from being stored or published is reported before the scan."""
 
 import psycopg
 import pytest
@@ -19,7 +19,10 @@ A, B, C = ({"name": name, "type": kind} for name, kind in [("a", "string"), ("b"
             [A, B],
             [B, A],
             {},
-            'column 1 is "a" string there and "b" int64 here, column 2 is "b" int64 there and "a" string here',
+            (
+                'column 1 is "a" string there and "b" int64 here,'
+                ' column 2 is "b" int64 there and "a" string here'
+            ),
         ),
         ([A, B], [A, C, B], {}, 'column 2 is "b" int64 there and "c" float64 here'),
         ([B], [{**B, "type": "decimal(38,0)"}], {}, 'column 1 is "b" int64 there and "b" decimal(38,0) here'),

@@ -1,4 +1,4 @@
-"""Connections that Postgres ends are errors of a database that is away, and the next borrower gets a new one."""
+"""A connection that Postgres ends is a DatabaseUnavailable, and the next borrower gets a new one."""
 
 import asyncio
 import struct

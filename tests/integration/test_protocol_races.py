@@ -1,4 +1,4 @@
-"""Two of everything at once, on real Postgres: whatever meets, each unit counts once and each job ends once."""
+"""Two of everything at once, on real Postgres: each unit counts once and each job ends once."""
 
 import asyncio
 from contextlib import suppress
@@ -169,7 +169,7 @@ async def test_a_job_that_is_cancelled_while_its_last_chunk_fans_in_ends_once(wo
         assert set(await world.states(job_id, "merge")) <= {"cancelled"}
 
 
-# --- Postgres asks to try again ---------------------------------------------------------------------------------------
+# --- Postgres asks to try again -------------------------------------------------------------------
 
 INJECT = """
 CREATE SEQUENCE referee.faults;
@@ -180,7 +180,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER fault AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.kind = '{kind}')
+CREATE TRIGGER fault AFTER UPDATE ON gristmill.units
+FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.kind = '{kind}')
 EXECUTE FUNCTION referee.fault();
 """
 
@@ -231,12 +232,12 @@ async def test_a_fan_in_that_postgres_takes_back_is_made_by_the_sweeper(world):
     assert await world.advance(job_id)
 
 
-# --- clocks -----------------------------------------------------------------------------------------------------------
+# --- clocks ---------------------------------------------------------------------------------------
 
 
 # fault matrix: 44
 async def test_no_statement_takes_a_point_in_time_so_a_workers_clock_decides_nothing(database_url):
-    """What the processes send are periods; each moment is Postgres' own now()."""
+    """The processes send periods; each moment is Postgres' own now()."""
     connection = await asyncpg.connect(database_url)
     kinds = {}
     for table in ("jobs", "units", "workers", "partials"):
@@ -295,7 +296,8 @@ async def test_a_claim_waits_for_no_lock(world):
     async with world.pool.transaction() as tx:
         await tx.execute("SELECT FROM gristmill.jobs WHERE id = $1 FOR UPDATE", queued.id)
         first = await tx.fetchval(
-            "SELECT id FROM gristmill.units WHERE job_id = $1 AND state = 'pending' ORDER BY id LIMIT 1 FOR UPDATE",
+            "SELECT id FROM gristmill.units"
+            " WHERE job_id = $1 AND state = 'pending' ORDER BY id LIMIT 1 FOR UPDATE",
             job_id,
         )
         async with asyncio.timeout(timedelta(seconds=5).total_seconds()):

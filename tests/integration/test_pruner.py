@@ -1,4 +1,4 @@
-"""What is finished goes when its time has come, and nothing that anybody is promised goes before."""
+"""Finished things go when their time has come, and nothing promised goes before."""
 
 import asyncio
 import os
@@ -81,7 +81,8 @@ class World:
         self.file(upload_id, hours)
         await self.uploads.insert("default", upload_id, filename=None, size=1, sha256="0")
         await self.sql(
-            "UPDATE gristmill.uploads SET created_at = now() - $2::interval, used_at = now() - $3::interval WHERE id = $1",
+            "UPDATE gristmill.uploads"
+            " SET created_at = now() - $2::interval, used_at = now() - $3::interval WHERE id = $1",
             upload_id, timedelta(hours=hours), None if used is None else timedelta(hours=used),
         )  # fmt: skip
         return upload_id
@@ -297,7 +298,8 @@ async def test_several_pruners_at_once_delete_everything_once(world):
     """
     await world.sql(
         "INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at)"
-        " SELECT 'job_' || no, '{}', '', 'failed', now() - interval '9 hours' FROM generate_series(1, 120) AS no"
+        " SELECT 'job_' || no, '{}', '', 'failed', now() - interval '9 hours'"
+        " FROM generate_series(1, 120) AS no"
     )
     await world.sql("INSERT INTO gristmill.partials SELECT id, 0, 0, 0, 9, 1, 'x' FROM gristmill.jobs")
     published = [await publish(world.settings, SHAPE, [("a",)]) for _ in range(5)]

@@ -1,4 +1,7 @@
-"""The receipt: every row that was read is in the result or was dropped by rule, and publishing refuses anything else."""
+"""The receipt: every row that was read is in the result or was dropped by rule.
+
+Publishing refuses anything else.
+"""
 
 import csv
 import gzip

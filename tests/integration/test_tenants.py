@@ -1,4 +1,7 @@
-"""The schema and the readers of a tenant are made when they are first needed, whoever else makes, drops or forbids them."""
+"""The schema and the readers of a tenant are made when they are first needed.
+
+Other sessions may make, drop or forbid them meanwhile.
+"""
 
 import asyncio
 import secrets
@@ -24,13 +27,13 @@ SHAPE = {"k": "string"}
 
 @pytest.fixture
 def tenant() -> str:
-    """Of one test alone: roles belong to the whole cluster."""
+    """A tenant of one test alone: roles belong to the whole cluster."""
     return f"t{secrets.token_hex(6)}"
 
 
 @pytest.fixture
 def superuser(postgres, database_url):
-    """In the test's database, through another driver."""
+    """A superuser's connection to the test's database, through another driver."""
     with psycopg.connect(
         with_database(postgres, database_url.rpartition("/")[2]), autocommit=True
     ) as connection:
@@ -39,13 +42,14 @@ def superuser(postgres, database_url):
 
 @pytest.fixture
 def login(superuser, database_url):
-    """Makes a login, of whatever role, and answers with its DSN."""
+    """Makes a login with any roles, and returns its DSN."""
     made = []
 
     def make(*roles: str, attributes: str = "") -> str:
         name = f"login_{secrets.token_hex(6)}"
         superuser.execute(
-            f"CREATE ROLE {name} LOGIN PASSWORD 'x' {attributes} {'IN ROLE ' if roles else ''}{', '.join(roles)}"
+            f"CREATE ROLE {name} LOGIN PASSWORD 'x' {attributes}"
+            f" {'IN ROLE ' if roles else ''}{', '.join(roles)}"
         )
         made.append(name)
         return as_role(database_url, name, "x")
@@ -126,7 +130,8 @@ async def test_two_publishers_of_a_new_tenant_at_once_make_its_schema_and_its_re
 
 
 ADVISORY = """
-SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
 
@@ -145,7 +150,10 @@ async def test_whoever_makes_what_a_tenant_lacks_takes_no_lock_that_a_reader_cou
 async def test_two_migrators_at_once_wait_for_each_other_at_a_lock_that_no_reader_could_keep(
     settings, superuser
 ):
-    look = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    look = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
     with psycopg.connect(superuser.info.dsn, password=superuser.info.password) as other:
         other.execute("COMMENT ON SCHEMA gristmill_migrations IS 'mine for now'")
         waiting = asyncio.create_task(upgrade(settings.database_url))

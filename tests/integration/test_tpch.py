@@ -1,4 +1,7 @@
-"""Sums, means and variances of TPC-H's decimals, digit for digit those of exact arithmetic: Python's csv module, integers and fractions."""
+"""Sums, means and variances of TPC-H's decimals, digit for digit those of exact arithmetic.
+
+The exact side is Python's csv module, integers and fractions.
+"""
 
 import csv
 import os
@@ -28,7 +31,10 @@ def lineitem(stack):
 
 
 def totals(path):
-    """Of each group the number of its rows, and of each column the sum of its values, in hundredths, and of their squares: Python's integers."""
+    """For each group the number of rows, and for each column two sums, as Python's integers.
+
+    These are the sums of its values in hundredths, and of their squares.
+    """
     found = defaultdict(lambda: [0] * (1 + 2 * len(COLUMNS)))
     with path.open(newline="") as file:
         rows = csv.reader(file)

@@ -251,7 +251,7 @@ async def test_an_expired_deadline_is_not_the_workers_death(world):
 
 @pytest.mark.parametrize("rival", ["give_back", "widen", "plan_again"])
 async def test_a_commit_and_its_rivals_do_not_deadlock(world, rival):
-    """A partial's foreign key once locked the job's row after the unit's, and the rivals lock the job's row first."""
+    """A partial's foreign key once locked the job's row after the unit's; rivals lock the job first."""
     plan = await world.leased()
     await world.units.complete_plan(plan, {}, [NewUnit(no=i, payload={}) for i in range(2)])
     mine, other = [await world.units.claim("w1", job_id=plan.job_id) for _ in range(2)]

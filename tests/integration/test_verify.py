@@ -14,18 +14,22 @@ from tests.support.databases import as_role
 from tests.support.transitions import UNCHECKED
 
 ALIVE = """
-UPDATE gristmill.jobs SET state = 'running', phase = 'scanning', finished_at = NULL, receipt = NULL WHERE id = 'JOB';
+UPDATE gristmill.jobs SET state = 'running', phase = 'scanning', finished_at = NULL, receipt = NULL
+WHERE id = 'JOB';
 DELETE FROM gristmill.units WHERE job_id = 'JOB' AND kind IN ('merge', 'publish');
 DELETE FROM gristmill.versions WHERE job_id = 'JOB';
 INSERT INTO gristmill.partials
 SELECT job_id, no, piece, 0, 1023, CASE piece WHEN 0 THEN rows_out ELSE 0 END, ''
 FROM gristmill.units, generate_series(0, 1) AS piece WHERE job_id = 'JOB' AND kind = 'chunk';
 """
-"""Takes JOB, a succeeded one, back to the moment at which its last chunk was done."""
+"""Takes JOB, a succeeded job, back to the moment at which its last chunk was done."""
 
 PLANTS = {
     "end_without_time": [
-        "ALTER TABLE gristmill.jobs DROP CONSTRAINT jobs_check; UPDATE gristmill.jobs SET finished_at = NULL WHERE id = 'JOB'"
+        (
+            "ALTER TABLE gristmill.jobs DROP CONSTRAINT jobs_check;"
+            " UPDATE gristmill.jobs SET finished_at = NULL WHERE id = 'JOB'"
+        )
     ],
     "work_after_the_end": [
         "UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'publish'"
@@ -40,8 +44,8 @@ PLANTS = {
     "chunk_not_covered": [
         ALIVE + "DELETE FROM gristmill.partials WHERE job_id = 'JOB' AND chunk = 1",
         ALIVE + "DELETE FROM gristmill.partials WHERE job_id = 'JOB' AND chunk = 1 AND piece = 0",
-        ALIVE
-        + "UPDATE gristmill.partials SET groups = groups + 1 WHERE job_id = 'JOB' AND chunk = 0 AND piece = 1",
+        ALIVE + "UPDATE gristmill.partials SET groups = groups + 1"
+        " WHERE job_id = 'JOB' AND chunk = 0 AND piece = 1",
         ALIVE + "INSERT INTO gristmill.partials VALUES ('JOB', 0, 3, 0, 0, 0, '')",
     ],
     "partial_without_chunk": [
@@ -50,14 +54,26 @@ PLANTS = {
         + "UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1",
     ],
     "chunk_rows_lost": [
-        "UPDATE gristmill.units SET rows_aggregated = rows_aggregated - 1 WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
-        ALIVE
-        + "UPDATE gristmill.units SET rows_read = rows_read + 1 WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
+        (
+            "UPDATE gristmill.units SET rows_aggregated = rows_aggregated - 1"
+            " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0"
+        ),
+        ALIVE + "UPDATE gristmill.units SET rows_read = rows_read + 1"
+        " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
     ],
     "receipt_unbalanced": [
-        "UPDATE gristmill.units SET rows_aggregated = rows_aggregated + 1 WHERE job_id = 'JOB' AND kind = 'merge'",
-        "UPDATE gristmill.units SET rows_read = rows_read + 1 WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1",
-        "UPDATE gristmill.jobs SET receipt = jsonb_set(receipt::jsonb, '{rows,dropped_null_key}', '5') WHERE id = 'JOB'",
+        (
+            "UPDATE gristmill.units SET rows_aggregated = rows_aggregated + 1"
+            " WHERE job_id = 'JOB' AND kind = 'merge'"
+        ),
+        (
+            "UPDATE gristmill.units SET rows_read = rows_read + 1"
+            " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1"
+        ),
+        (
+            "UPDATE gristmill.jobs SET receipt = jsonb_set(receipt::jsonb, '{rows,dropped_null_key}', '5')"
+            " WHERE id = 'JOB'"
+        ),
     ],
     "version_rows_differ": ["UPDATE gristmill.versions SET rows = rows + 1 WHERE job_id = 'JOB'"],
     "version_without_table": ["DROP TABLE gristmill_results.JOB CASCADE"],
@@ -95,8 +111,10 @@ PLANTS = {
         "UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1",
     ],
     "merges_overlap_or_gap": [
-        """UPDATE gristmill.units SET payload = '{"first": 0, "end": 1023}' WHERE job_id = 'JOB' AND kind = 'merge'""",
-        """UPDATE gristmill.units SET payload = '{"first": 1, "end": 1024}' WHERE job_id = 'JOB' AND kind = 'merge'""",
+        """UPDATE gristmill.units SET payload = '{"first": 0, "end": 1023}'
+           WHERE job_id = 'JOB' AND kind = 'merge'""",
+        """UPDATE gristmill.units SET payload = '{"first": 1, "end": 1024}'
+           WHERE job_id = 'JOB' AND kind = 'merge'""",
         """INSERT INTO gristmill.units (job_id, kind, no, epoch, state, state_version, attempt, payload)
            VALUES ('JOB', 'merge', 1, 1, 'done', 1, 1, '{"first": 512, "end": 1024}')""",
     ],
@@ -107,7 +125,7 @@ PLANTS = {
 def jobs(stack):
     """The ids of two versions of a result, and of a job without a name.
 
-    Beside them jobs that ended otherwise.
+    The database also has jobs that ended otherwise.
     """
     uri = stack.write(
         "verified.csv", "k,v\n" + "".join(f"{'abc'[i % 3] if i % 7 else ''},{i}\n" for i in range(300))
@@ -127,7 +145,7 @@ def jobs(stack):
 
 
 async def test_a_database_in_use_holds_every_invariant_at_every_moment(stack, jobs):
-    """Jobs are planned, widened, merged, published, paused, cancelled and tried again while it looks."""
+    """Jobs are planned, widened, merged, published, paused, cancelled and tried again meanwhile."""
     text = "k,v\n" + "a,1\n" * 60_000 + "b,0.5\n"
     spec = {
         "source": {"uris": [stack.write("busy.csv", text)]},

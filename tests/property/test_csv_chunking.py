@@ -47,7 +47,7 @@ def source(columns, delimiter=",", **options):
 
 
 def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
-    """Every row through plan and read; null as None. The splitter's own count is checked on the way."""
+    """Every row through plan and read, null as None; the splitter's count is checked on the way."""
     planned = plan([file], spec, chunk_bytes, guess=guess)
     names = planned.schema.names
     found, tally = [], Tally()
@@ -61,7 +61,7 @@ def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
 
 @contextmanager
 def guesses_in(window, sample=10_000):
-    """Guesses also where all is small, from so many bytes.
+    """Make guesses in small files too, from *window* bytes.
 
     Samples of many places find out early that a guess is wrong.
     """
@@ -107,7 +107,7 @@ def cell(value, way, delimiter, escape, comment):
 
 @st.composite
 def documents(draw, *, comments=("#", None)):
-    """A CSV file as (its columns, how it is written, its text, its text without the comments): anything that is right in the dialect."""
+    """Any valid CSV file of a dialect: (columns, options, text, text without the comments)."""
     columns = draw(st.integers(1, 4))
     delimiter, end = draw(st.sampled_from(",;\t|")), draw(ENDS)
     escape, comment = draw(st.sampled_from(["\\", None])), draw(st.sampled_from(comments))

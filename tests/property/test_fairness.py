@@ -1,6 +1,4 @@
-"""Whatever one tenant submits, a neighbour's small job starts within 20 s.
-
-And whatever others submit, every unit ends.
+"""Whatever one tenant submits, a neighbour's small job starts within 20 s; and every unit ends.
 
 The claims, heartbeats and commits are the product's own, on real Postgres; only the clock is logical, and a
 unit's work is a number of seconds.
@@ -27,7 +25,7 @@ BOUND = 20
 PROTECTED = timedelta(seconds=10)
 EXAMPLES = int(os.environ.get("GRISTMILL_HYPOTHESIS_EXAMPLES", "4"))
 
-# --- the decision -----------------------------------------------------------------------------------------------------
+# --- the decision ---------------------------------------------------------------------------------
 
 LEASES = st.lists(
     st.builds(
@@ -83,15 +81,12 @@ def test_the_only_lease_of_a_tenant_is_let_alone_twice_as_long_each_time(preempt
     )
 
 
-# --- a cluster in logical time ----------------------------------------------------------------------------------------
+# --- a cluster in logical time --------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Demand:
-    """A job: when it is submitted, and how many seconds each kind of unit takes.
-
-    Its plan finds *chunks* of them.
-    """
+    """A job: its time of submission, the seconds of each kind of unit, and the number of chunks."""
 
     at: int
     tenant: str
@@ -107,7 +102,7 @@ class Demand:
 
 @dataclass(eq=False)
 class Slot:
-    """A slot of a worker, and what its child computes."""
+    """A slot of a worker, and the unit of its child."""
 
     worker: str
     lease: Any = None
@@ -116,9 +111,9 @@ class Slot:
 
 @dataclass
 class Cluster:
-    """Workers as far as who gets which slot is concerned.
+    """Workers, as far as they decide which unit gets which slot.
 
-    Slots that are free look once a second, as if each message took that long.
+    A free slot looks once a second, as if each message took that long.
     """
 
     world: World
@@ -166,7 +161,7 @@ class Cluster:
         self.jobs[job.id] = demand
 
     async def _work(self, slot: Slot) -> None:
-        """What a Runner's slot does in a second; units that take no time follow each other within it."""
+        """One second of a Runner's slot; units that take no time follow each other within it."""
         units, lease = self.stores.units, slot.lease
         if lease is not None and self.now < slot.ends:
             return
@@ -316,7 +311,7 @@ def test_a_neighbours_small_job_starts_within_20_s_whatever_one_tenant_submits_a
     [("chunk", 45, 2), *(pytest.param(kind, 90, 3, marks=pytest.mark.full) for kind in ("plan", "chunk"))],
 )
 def test_a_unit_ends_on_the_only_slot_though_other_tenants_submit_without_end(world, kind, seconds, others):
-    """Each of the others has always a job whose chunk takes as long as that unit."""
+    """Each of the other tenants always has a job whose chunk takes as long as that unit."""
     cluster = Cluster(world, [1])
     end = 40 + 4 * (others + 1) * seconds
     flood = [

@@ -1,4 +1,7 @@
-"""From a CSV file's bytes to the rows that Postgres copies: one digest and the same bytes, however the work was cut, and whoever did it when."""
+"""From a CSV file's bytes to the rows that Postgres copies: one digest and the same bytes.
+
+It does not matter how the work was cut, which child did it, or in which order.
+"""
 
 import base64
 import csv
@@ -27,7 +30,7 @@ from worker_service.child import tasks, wire
 from worker_service.units.publish import result_columns
 
 PARTS, MAX_EXAMPLES = 4, 8
-"""The aggregates are checked in so many parts.
+"""The number of parts in which the aggregates are checked, and of examples for each.
 
 A counterexample is small; to shrink it further would take minutes.
 """
@@ -70,7 +73,7 @@ AGGREGATES = [{"fn": "count"}, *every_aggregate()]
 
 @st.composite
 def files(draw):
-    """A CSV file of up to 25 records, with every field quoted or few, either line end and perhaps no final one."""
+    """A CSV file of up to 25 records: all fields quoted or few, either line end, perhaps no final one."""
     rows = draw(st.lists(st.tuples(*(values for _, values in COLUMNS.values())), max_size=25))
     sink, end = io.StringIO(), draw(st.sampled_from(["\n", "\r\n"]))
     csv.writer(
@@ -80,7 +83,7 @@ def files(draw):
 
 
 class Work:
-    """A job's units, each asked of a child on its own.
+    """A job's tasks, each asked of a child on its own.
 
     *choice* decides all that must not matter; without it the work is whole and in order.
     """
@@ -92,14 +95,14 @@ class Work:
         return self.choice.choice([whole, *others]) if self.choice else whole
 
     def size(self, whole):
-        """Of something that is at most *whole*: 1, all or anything between."""
+        """A size of at most *whole*: 1, all or anything between."""
         return self.choice.choice([1, self.choice.randint(1, whole), whole]) if self.choice else whole
 
     def shuffled(self, things):
         return self.choice.sample(things, len(things)) if self.choice else things
 
     def ask(self, request, *descriptors):
-        """One unit; what its child holds before it flushes or combines is any number of groups."""
+        """One task; its child holds any number of groups before it flushes or combines."""
         limits = {
             "RESIDENT_GROUPS": self.any_of(1 << 18, 0, 1, 5),
             "MERGED_GROUPS": self.any_of(1 << 21, 0, 3),

@@ -1,4 +1,4 @@
-"""Every aggregate of random columns is what a few lines of plain Python, with exact fractions, say that it is."""
+"""Every aggregate of random columns equals that of a few lines of plain Python with exact fractions."""
 
 import math
 from collections import Counter
@@ -108,7 +108,7 @@ def columns(kind):
 
 
 def computed(frame, text):
-    """Of every row in a chunk of its own, in the reverse order."""
+    """The result of every row in a chunk of its own, in the reverse order."""
     asked = query(frame, [], [text])
     states = []
     for chunk in range(frame.num_rows):

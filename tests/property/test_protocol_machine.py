@@ -1,8 +1,9 @@
-"""Whatever order of claims, commits, deaths, messages and wishes: the ledger is right after every step, and every job ends.
+"""The ledger is right after every step, and every job ends.
 
-The machine calls the product's own stores, sweeper and pruner on real Postgres; only the clock is logical and
-only the states are fake. `tests.support.rules` has the rules, `tests.support.judge` what must hold after
-each. GRISTMILL_HYPOTHESIS_EXAMPLES makes it longer.
+This holds for any order of claims, commits, deaths, messages and wishes. The machine calls the product's own
+stores, sweeper and pruner on real Postgres; only the clock is logical and only the states are fake.
+`tests.support.rules` has the rules, `tests.support.judge` the conditions that must hold after each.
+GRISTMILL_HYPOTHESIS_EXAMPLES makes it longer.
 """
 
 import os
@@ -50,7 +51,7 @@ def run(world, **options):
     )
 
 
-# Each takes one guard out of the product's SQL: (statements, name, the guard, what stands in its place).
+# Each takes one guard out of the product's SQL: (statements, name, the guard, its replacement).
 MUTANTS = {
     "a fence without the attempt": (
         UNITS,
@@ -213,8 +214,7 @@ def test_the_machine_finds(world, monkeypatch, mutant):
     assert guard in statements.by_name[name]
     monkeypatch.setitem(statements.by_name, name, statements.by_name[name].replace(guard, instead))
 
-    # Flaky: found, and when hypothesis took the same steps again to make sure, real transactions met in
-    # another order.
+    # Flaky: found; when hypothesis took the same steps again, real transactions met in another order.
     with pytest.raises((AssertionError, BaseExceptionGroup, Flaky)):
         run(
             world,
