@@ -67,18 +67,18 @@ def gristmill(stack: Stack, question: str, file: Path) -> tuple[dict[str, Any], 
     return figures, pd.DataFrame(rows, columns=["_id", *keys, *measures]).drop(columns="_id")
 
 
-def check(question: str, answer: pd.DataFrame, expected: pd.DataFrame, who: str) -> None:
+def check(question: str, answer: pd.DataFrame, expected: pd.DataFrame, engine: str) -> None:
     keys, measures = QUESTIONS[question]
     answer, expected = (
         frame.sort_values(keys).reset_index(drop=True)[[*keys, *measures]] for frame in (answer, expected)
     )
-    pd.testing.assert_frame_equal(answer, expected, check_dtype=False, rtol=1e-9, obj=who)
+    pd.testing.assert_frame_equal(answer, expected, check_dtype=False, rtol=1e-9, obj=engine)
 
 
 def _runs(
     stack: Stack, question: str, file: Path, runs: int, folder: Path
 ) -> dict[str, list[dict[str, Any]]]:
-    """Engine by engine in each run, so that a slow minute of the machine meets them all."""
+    """All engines in each run, so that a slow minute of the machine affects them all."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in [*ENGINES, "gristmill"]}
     expected = None
     for _ in range(runs):

@@ -74,7 +74,7 @@ def every(octets: npt.NDArray[np.uint8], dialect: Dialect) -> int:
 
 
 def outside(octets: npt.NDArray[np.uint8], dialect: Dialect) -> int:
-    """The delimiters outside quotes: what the receipt needs, however the file was cut."""
+    """Count the delimiters outside quotes: the receipt needs it however the file was cut."""
     found, inside = 0, False
     for run in (octets[at : at + bits.RUN] for at in range(0, octets.size, bits.RUN)):
         even = bits.parity(bits.places(run, dialect.quote[0]), not inside)
@@ -90,7 +90,7 @@ def run(count: Count) -> None:
     def blocks_or(file: SourceFile, *more: Any) -> Iterator[Block]:
         return blocks(count, file, *more) if _plain(file) else proven_blocks(file, *more)
 
-    proven_cut = getattr(csv_plan, "_cut")  # noqa: B009  # to be called as it was
+    proven_cut = getattr(csv_plan, "_cut")  # noqa: B009  # private, and called unchanged
     proven_blocks = reading.file_blocks
     with patch.object(csv_plan, "_cut", cut_or), patch.object(reading, "file_blocks", blocks_or):
         main()

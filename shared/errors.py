@@ -12,7 +12,7 @@ Category = Literal["user", "quota", "source", "system"]
 
 
 class Detail(TypedDict):
-    """One wrong place in a request: a JSON Pointer into the body, or the name of a query parameter."""
+    """One fault in a request, with a JSON Pointer into the body or the name of a query parameter."""
 
     detail: str
     pointer: NotRequired[str]
@@ -30,7 +30,7 @@ class Problem(TypedDict):
 
 
 class GristmillError(Exception):
-    """Carries one sentence for a person (what, where, what to do) and the exact places for a program."""
+    """Carries one sentence for a person (fault, place, cure) and *errors* with the places for a program."""
 
     code: ClassVar[str] = "internal_error"
     category: ClassVar[Category] = "system"

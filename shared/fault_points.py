@@ -1,4 +1,4 @@
-"""Named places where a crash, a freeze or an error can be asked for.
+"""Named points in the code at which a test can ask for a crash, a freeze or an error.
 
 They do nothing unless an environment variable arms them. They are a testing aid (docs/reliability.md): no
 service needs them.

@@ -26,7 +26,7 @@ def prctl(option: int, value: int | bytes) -> None:
 
 
 def adopt_orphans() -> None:
-    """Processes below this one whose parent has ended become its children, so that it may wait for them."""
+    """Make descendants whose parent has ended children of this process, so that it can wait for them."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 

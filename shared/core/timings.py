@@ -1,4 +1,4 @@
-"""Every period of the unit protocol, in one place, so that tests can run at a tenth."""
+"""Every period of the unit protocol, in one class: tests scale them all to a tenth."""
 
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta

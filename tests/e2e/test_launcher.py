@@ -1,4 +1,4 @@
-"""`gristmill standalone`: what it starts, says and leaves behind."""
+"""`gristmill standalone`: the processes it starts, its output, and the files it leaves."""
 
 import json
 import os

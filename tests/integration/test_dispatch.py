@@ -21,7 +21,7 @@ from tests.support.store import COLUMNS
 
 
 async def serve(world, times, slot="w1", after=None):
-    """One slot that commits what it gets: the tenants it served, in order."""
+    """Serve one slot that commits every unit it gets; returns the tenants in order."""
     served = []
     for _ in range(times):
         lease = await world.claimed(slot, after=after)
@@ -84,7 +84,7 @@ async def test_a_big_job_gives_way_to_a_newer_one_of_its_own_tenant(world):
     assert await world.units.claim("w1", job_id=big) is None
     assert (await world.claimed(after=big)).job_id == newer.id
     assert (await world.claimed(after=newer.id)).job_id == big
-    assert (await world.claimed(job_id=big)).job_id == big, "nobody waits any more"
+    assert (await world.claimed(job_id=big)).job_id == big, "no tenant waits any more"
 
 
 async def test_a_big_job_of_higher_priority_gives_way_to_nobody(world):
@@ -259,7 +259,7 @@ async def test_workers_agree_on_the_youngest_lease_of_the_tenant_with_the_most_o
         )
         await world.value(sql, lease.id, seconds)
     waiting, _ = await world.submit(tenant="waiting")
-    assert await room(world) == (3, 0, 0, []), "nobody has waited for a heartbeat"
+    assert await room(world) == (3, 0, 0, []), "no tenant has waited for a heartbeat"
 
     await world.value(
         "UPDATE gristmill.units SET not_before = now() - interval '4 seconds' WHERE job_id = $1 RETURNING 1",

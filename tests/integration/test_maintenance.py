@@ -79,7 +79,7 @@ async def test_a_unit_past_its_deadline_stays_its_workers_until_the_sweeper_char
     lease = await world.leased()
     await world.value("UPDATE gristmill.units SET deadline_at = now() - interval '1 second' RETURNING 1")
     assert await world.beat() == {(lease.id, lease.attempt): True}, (
-        "whom it is taken from uncharged tries again for ever"
+        "a unit that was given back here, uncharged, would be tried for ever"
     )
 
     await Sweeper(SimpleNamespace(timings=world.timings, units=world.units, jobs=world.jobs)).run_once()

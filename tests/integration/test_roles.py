@@ -96,7 +96,7 @@ def publish_two(dsn: str) -> dict[str, str]:
 
 
 def leave_as_before(dsn: str) -> None:
-    """All is the superuser's, what the user made too, and there are no readers."""
+    """The superuser owns everything, also the user's own objects, and there are no readers."""
     upgrade_blocking(dsn)
     publish_two(dsn)
     with psycopg.connect(dsn, autocommit=True) as connection:

@@ -299,7 +299,7 @@ def test_a_neighbours_small_job_starts_within_20_s_whatever_one_tenant_submits_a
     assert {job.state for job in world.look().jobs.values()} == {"succeeded"}
     found = world.look().units.values()
     assert all(unit.deaths + unit.crashes + unit.errors + unit.ooms == 0 for unit in found), (
-        "nobody is charged"
+        "no unit is charged"
     )
     assert all(unit.kind in PREEMPTIBLE for unit in found if unit.preemptions)
 

@@ -77,7 +77,7 @@ def of_keys(connection: psycopg.Connection, lives: list[Life]) -> Iterator[Findi
     )
     for job_id, key in rows.items():
         if key not in sent:
-            yield "twice", f"{job_id} has the key {key}, which nobody sent"
+            yield "twice", f"{job_id} has the key {key}, which no client sent"
         elif job_id != sent[key].job_id:
             yield "twice", f"{job_id} has the key {key} of {sent[key].job_id}"
 

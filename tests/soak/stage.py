@@ -48,7 +48,7 @@ class Stage:
     def held(self, nodes: list[Node], most: int) -> Iterator[Node]:
         """One of these that no other fault holds, unless *most* are held already.
 
-        On the way out it is up and goes on.
+        At the end it is up and runs.
         """
         free = [node for node in nodes if not node.held]
         if not free or sum(node.held for node in nodes) >= most:
