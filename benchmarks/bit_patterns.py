@@ -2,6 +2,7 @@
 
 The settings that differ between runs should not matter.
 
+The file is the same, and the settings that vary must not matter.
 `python -m benchmarks.bit_patterns` prints the table of docs/exactness.md. The file has 300,000 doubles of
 sixteen decades (x) and as many around 1e9 with a spread of 1 (y), in one group.
 """
@@ -30,7 +31,7 @@ def write(path: Path, rows: int) -> None:
 
 
 def exact(path: Path) -> Found:
-    """By rational arithmetic, rounded once."""
+    """The sum and the variance by rational arithmetic, rounded once."""
     frame = pd.read_csv(path)
     x, y = (list(map(Fraction, frame[name])) for name in ("x", "y"))
     mean = sum(y) / len(y)

@@ -1,6 +1,6 @@
-"""What the protocol itself costs: real parents, Postgres and Valkey, and slots that answer at once.
+"""The cost of the protocol itself, and the wait of a tenant behind a flood of another's jobs.
 
-And who waits behind a flood of jobs.
+Parents, Postgres and Valkey are real; the slots answer at once.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from tests.support.stack import Stack
 
 @dataclass(frozen=True)
 class Size:
-    """`workers` as processes and slots of each.
+    """The size of a run.
 
-    The `units` of the large job, how many `small_jobs`, the `flood`'s jobs, the `visits` behind them, and the
-    seconds of a flooding chunk.
+    *workers* are processes and slots of each, *units* those of the large job, *flood* the number of jobs in
+    the flood, *visits* the number of jobs behind them; the last is the seconds of a flooding chunk.
     """
 
     workers: tuple[tuple[int, int], ...]
@@ -52,7 +52,7 @@ def work(stack: Stack, processes: int, slots: int, seconds: float = 0.0) -> None
 
 
 def cpu_seconds() -> dict[str, float]:
-    """Of this benchmark's workers, Postgres and Valkey, their ended children included."""
+    """CPU seconds of this benchmark's workers, Postgres and Valkey, their ended children included."""
     spent = {"python": 0.0, "postgres": 0.0, "valkey": 0.0}
     for process in psutil.Process().children(recursive=True):
         name = process.name().partition("-")[0]
@@ -163,33 +163,41 @@ async def flood(stack: Stack, size: Size) -> None:
     tenants, spec = Tenants(stack), no_kernel.spec(stack.write("flood", b"kkkk"))
     idle = await start_delays(stack, tenants, size.visits)
     print(
-        f"a job starts on an idle stack after {statistics.median(idle) * 1000:.0f} ms, at most {max(idle) * 1000:.0f} ms"
+        f"a job starts on an idle stack after {statistics.median(idle) * 1000:.0f} ms,"
+        f" at most {max(idle) * 1000:.0f} ms"
     )
     template = await tenants.submit("flood", spec)
     await tenants.value(
         "WITH made AS (INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest)"
-        "    SELECT 'job_flood' || n, 'flood', spec, spec_digest FROM gristmill.jobs, generate_series(1, $2) n WHERE id = $1 RETURNING id)"
-        "INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version) SELECT id, 'plan', 0, 1, 1 FROM made",
+        "    SELECT 'job_flood' || n, 'flood', spec, spec_digest"
+        "    FROM gristmill.jobs, generate_series(1, $2) n WHERE id = $1 RETURNING id)"
+        "INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version)"
+        " SELECT id, 'plan', 0, 1, 1 FROM made",
         *(template, size.flood),
     )
     await tenants.doorbell.request_dispatch()
     await tenants.ended("SELECT count(*) > 4 FROM gristmill.units WHERE kind = 'chunk' AND state = 'done'")
     delays = await start_delays(stack, tenants, size.visits)
     p95 = await tenants.value(
-        "SELECT extract(epoch FROM percentile_cont(0.95) WITHIN GROUP (ORDER BY finished_at - leased_at))::float8"
+        "SELECT extract(epoch FROM"
+        " percentile_cont(0.95) WITHIN GROUP (ORDER BY finished_at - leased_at))::float8"
         " FROM gristmill.units WHERE state = 'done'"
     )
     waiting = await tenants.value("SELECT count(*) FROM gristmill.jobs WHERE state = 'queued'")
     extra = statistics.median(delays) - statistics.median(idle), max(delays) - statistics.median(idle)
-    print(f"behind {waiting} jobs of another tenant: {extra[0] * 1000:.0f} ms later, at most {extra[1] * 1000:.0f} ms;"
-          f" a unit's p95 is {p95 * 1000:.0f} ms, bar {(p95 + DELAY_BAR) * 1000:.0f} ms")  # fmt: skip
+    print(
+        f"behind {waiting} jobs of another tenant:"
+        f" {extra[0] * 1000:.0f} ms later, at most {extra[1] * 1000:.0f} ms;"
+        f" a unit's p95 is {p95 * 1000:.0f} ms, bar {(p95 + DELAY_BAR) * 1000:.0f} ms"
+    )
     await tenants.close()
 
 
 def main() -> None:
     size = TINY if parser(__doc__).parse_args().tiny else FULL
     print(
-        f"bars: {UNITS_BAR} units/s on two cores ({2000 / UNITS_BAR:.0f} CPU ms each), {OVERHEAD_BAR:.0f} ms of a slot's time per unit"
+        f"bars: {UNITS_BAR} units/s on two cores ({2000 / UNITS_BAR:.0f} CPU ms each),"
+        f" {OVERHEAD_BAR:.0f} ms of a slot's time per unit"
     )
     for processes, slots in size.workers:
         throughput(processes, slots, size)

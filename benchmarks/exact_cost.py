@@ -1,7 +1,7 @@
 """The cost of exactness: one job with exact and with plain sums, one with quote-safe and with plain cuts.
 
 `python -m benchmarks.exact_cost [--rows N] [--runs N]` prints a table and writes it, and the figures as JSON,
-to benchmarks/out/. The product and one whose children are plain (benchmarks.plain_*) answer in turns, and
+to benchmarks/out/. The product and a product with plain children (benchmarks.plain_*) answer in turns, and
 their answers are compared. For sums these are two stacks of two workers that are up at once; for cuts one
 stack, whose children are plain for one name of the file.
 """
@@ -137,7 +137,7 @@ def run(stack: Stack, file: Path, case: Case) -> tuple[dict[str, Any], pd.DataFr
 
 
 def _beside(sides: dict[str, Side], case: Case, runs: int) -> dict[str, list[dict[str, Any]]]:
-    """In turns, the first of each side, which warms the page cache and the children, left out."""
+    """The runs of both sides, in turns, without the first of each: it warms page cache and children."""
     found: dict[str, list[dict[str, Any]]] = {"product": [], "plain": []}
     for turn in range(runs + 1):
         answers = {}

@@ -1,6 +1,6 @@
 """Gristmill beside pandas, a thread pool, Dask, DuckDB and Polars: the same question, file and machine.
 
-Answers compared first.
+The answers are compared before the times count.
 
 Peers run as fresh processes from file to Parquet. Gristmill runs from POST to readable rows in Postgres, on a
 stack that is up.
@@ -78,7 +78,7 @@ def check(question: str, answer: pd.DataFrame, expected: pd.DataFrame, engine: s
 def _runs(
     stack: Stack, question: str, file: Path, runs: int, folder: Path
 ) -> dict[str, list[dict[str, Any]]]:
-    """Engine by engine in each run, so that a slow minute of the machine meets them all."""
+    """All engines in each run, so that a slow minute of the machine affects them all."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in [*ENGINES, "gristmill"]}
     expected = None
     for _ in range(runs):

@@ -27,7 +27,7 @@ def large_csv(stack: Stack, rows: int) -> str:
 
 
 def measure(*, tiny: bool = False) -> dict[str, Any]:
-    """MB by what the worker does."""
+    """Megabytes, idle and during each job."""
     rows = 1_000 if tiny else ROWS
     keys_of = {
         "100 groups": ["id1"],

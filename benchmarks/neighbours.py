@@ -1,4 +1,7 @@
-"""How long a tenant's small job waits while another tenant's jobs hold both slots: from POST to its start, and to its end."""
+"""The wait of a tenant's small job while another tenant's jobs hold both slots.
+
+It is measured from POST to the job's start, and to its end.
+"""
 
 import gzip
 import random
@@ -21,7 +24,7 @@ It is a single chunk, because nothing can be skipped inside a gzip file.
 
 
 def rows(size: int) -> bytes:
-    """A gzip file of *size* bytes of text, of many members of the same 8 MB, so that it is made in no time."""
+    """A gzip file of *size* bytes of text: one member of 8 MB, repeated, so that making it is quick."""
     chance = random.Random(3)
     block = "".join(f"key{chance.randrange(1000)},{chance.random()}\n" for _ in range(300_000)).encode()
     return gzip.compress(b"k,v\n", 1) + gzip.compress(block, 1) * max(1, size // len(block))
@@ -37,7 +40,8 @@ def comments(size: int) -> bytes:
 
 
 HELD = """
-SELECT count(*) FILTER (WHERE u.state = 'leased' AND u.leased_at < now() - interval '2 seconds') = 2 OR bool_or(j.finished_at IS NOT NULL)
+SELECT count(*) FILTER (WHERE u.state = 'leased' AND u.leased_at < now() - interval '2 seconds') = 2
+    OR bool_or(j.finished_at IS NOT NULL)
 FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id WHERE j.id = ANY (%s)
 """
 HOSTILE: dict[str, Callable[[int], bytes]] = {
@@ -47,10 +51,7 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
 
 
 def measure(size: int = HOSTILE_BYTES, patience: float = PATIENCE) -> dict[str, dict[str, float | None]]:
-    """Seconds until the small job had started and ended, None if it had not within *patience*.
-
-    And what its neighbour's units went through.
-    """
+    """Seconds until the small job had started and ended, None if it had not within *patience*."""
     return {name: _beside(make(size), patience) for name, make in HOSTILE.items()}
 
 
@@ -73,7 +74,10 @@ def _beside(data: bytes, patience: float) -> dict[str, float | None]:
         except AssertionError:
             for process in stack.processes:
                 process.kill()
-        times = "SELECT extract(epoch FROM started_at - created_at), extract(epoch FROM finished_at - created_at) FROM gristmill.jobs WHERE id = %s"
+        times = (
+            "SELECT extract(epoch FROM started_at - created_at), extract(epoch FROM finished_at - created_at)"
+            " FROM gristmill.jobs WHERE id = %s"
+        )
         started, ended = stack.sql(times, small)[0]
         return {"started": _number(started), "ended": _number(ended)}
 
@@ -107,7 +111,10 @@ def shown(figures: dict[str, dict[str, float | None]]) -> list[str]:
         return f"{value:.1f}" if value is not None else f"more than {PATIENCE:.0f}"
 
     return [
-        f"| one tenant holds both slots with | a neighbour's small job starts after, s (bar {BAR_SECONDS}) | ends after, s |",
+        (
+            "| one tenant holds both slots with"
+            f" | a neighbour's small job starts after, s (bar {BAR_SECONDS}) | ends after, s |"
+        ),
         "|---|---|---|",
         *(
             f"| {name} | {seconds(found['started'])} | {seconds(found['ended'])} |"

@@ -1,4 +1,4 @@
-"""A worker whose slots only sleep: what is left is the control plane.
+"""A worker whose slots only sleep: the rest is the control plane.
 
 `python -m benchmarks.no_kernel SECONDS` runs one.
 

@@ -1,4 +1,4 @@
-"""Where the time of one q1 and one q3 job goes: by phase on the clock, by process, and by stage inside the children."""
+"""The time of one q1 and one q3 job: by phase on the clock, by process, and by stage in the children."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ QUESTIONS = ("q1", "q3")
 
 
 def measure(file: Path) -> dict[str, Any]:
-    """Milliseconds; of the second of two runs, since the first warms the page cache and the children."""
+    """Milliseconds of the second of two runs: the first warms the page cache and the children."""
     found = {}
     with warm_stack(workers=2, **SETTINGS) as stack:
         for question in QUESTIONS:
@@ -53,14 +53,14 @@ def _milliseconds(seconds: dict[str, float]) -> dict[str, float]:
 
 
 def _stages(spec: dict[str, Any], file: Path) -> dict[str, dict[str, float]]:
-    """In a process with a child's environment: how memory is allocated decides half of the time."""
+    """Run in a process with a child's environment: the allocator's settings decide half of the time."""
     command = [sys.executable, "-m", "benchmarks.stages", json.dumps(spec), str(file)]
     ran = subprocess.run(command, env=child_environment(), check=True, capture_output=True, text=True)
     return {task: _milliseconds(stages) for task, stages in json.loads(ran.stdout).items()}
 
 
 def shown(found: dict[str, Any]) -> list[str]:
-    """Three tables with a column a question; what takes less than a millisecond in all of them is left out."""
+    """Three tables with a column a question; a row below one millisecond in all columns is left out."""
     phases = {
         name: [found[q]["phases"][name] for q in QUESTIONS]
         for name in found["q1"]["phases"]
@@ -91,8 +91,9 @@ def _table(title: str, rows: dict[str, list[float]]) -> list[str]:
         for name, values in rows.items()
         if max(values) >= 1
     ]
+    totals = [sum(column) for column in zip(*rows.values(), strict=True)]
     return [
         *lines,
-        f"| **all** | {' | '.join(f'**{sum(column):.0f}**' for column in zip(*rows.values(), strict=True))} |",
+        f"| **all** | {' | '.join(f'**{total:.0f}**' for total in totals)} |",
         "",
     ]

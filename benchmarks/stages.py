@@ -71,7 +71,7 @@ class Stopwatch:
             self._open.pop()
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """*function*, and if it answers with an iterator each step of that, on the clock."""
+        """*function* on the clock; if it returns an iterator, each step of that too."""
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:

@@ -12,7 +12,7 @@ Category = Literal["user", "quota", "source", "system"]
 
 
 class Detail(TypedDict):
-    """One wrong place in a request: a JSON Pointer into the body, or the name of a query parameter."""
+    """One fault in a request, with a JSON Pointer into the body or the name of a query parameter."""
 
     detail: str
     pointer: NotRequired[str]

@@ -126,7 +126,7 @@ class Handler(logging.StreamHandler[Any]):
         super().__init__(sys.stderr)
         self._clock = clock
         self._periods: dict[Cause, tuple[float, int]] = {}
-        """Cause -> (end of its period, how many came in it), in the order of the ends."""
+        """Cause -> (end of its period, number of records in it), in the order of the ends."""
 
     def emit(self, record: logging.LogRecord) -> None:
         now = self._clock()

@@ -1,18 +1,18 @@
-"""Which columns a new version of a result may have: those of the published one, and more behind them."""
+"""Which columns a new version of a result may have: those of the published version, and more after them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import zip_longest
 
 Column = dict[str, str]
 Undecided = Mapping[str, Collection[str]]
-"""Column -> the types that it may still get, before all data is read: a wider one, or that of a large sum."""
+"""Column -> the types that it may still get before all data is read: a wider one, or that of a large sum."""
 _SHOWN = 5
 
 
 def misfits(old: Sequence[Column], new: Sequence[Column], undecided: Undecided | None = None) -> str:
-    """How *new* cannot follow *old*, place by place; nothing if it can.
+    """The differences that keep *new* from following *old*, column by column; empty if there is none.
 
-    A type that *undecided* allows is no fault.
+    A type that *undecided* allows is no difference.
     """
     may_become = undecided or {}
     wrong = [

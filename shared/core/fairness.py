@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 PREEMPTIBLE = {"plan", "chunk"}
-"""The kinds that may be preempted: only their child works.
+"""The kinds that may be preempted: their work is in the child alone.
 
-What a merge or a publish has copied or indexed is not thrown away.
+A merge has copied rows and a publish has built indexes: these are not thrown away.
 """
 SMALL_JOB_UNITS = 8
 """A job of more units gives way to any other job; a smaller one only to a tenant without any lease."""
@@ -21,9 +21,9 @@ MOST_DOUBLINGS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A lease of a live worker: *ran* since it was claimed.
+    """A lease of a live worker.
 
-    The unit was preempted *preemptions* times before.
+    *ran* is the time since the claim, *preemptions* how often the unit was preempted before.
     """
 
     unit: int
@@ -38,9 +38,9 @@ class Held:
 def preempted(leases: Sequence[Held], *, waiting: int, free: int, protected: timedelta) -> list[Held]:
     """The leases that make room for *waiting* tenants without a lease, beyond the *free* slots.
 
-    Each time the tenant pays that has the most leases, with its youngest, so its oldest work goes on. A lease
-    is let alone for *protected*. The only one of its tenant is protected for longer: twice as long each time
-    that its unit was preempted. So it ends whatever others submit.
+    Each time, the tenant with the most leases loses its youngest, so its oldest work goes on. A lease is not
+    preempted within *protected*. The only lease of a tenant is protected for longer: twice as long for each
+    time that its unit was preempted. So it ends, whatever other tenants submit.
     """
     left, chosen = list(leases), []
     for _ in range(waiting - free):

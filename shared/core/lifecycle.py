@@ -18,7 +18,7 @@ class JobState(StrEnum):
 
 
 class Phase(StrEnum):
-    """What a job's units do now. It informs: clients test whether a job is done."""
+    """The present kind of work of a job. It informs: clients test whether a job is done."""
 
     PLANNING = "planning"
     SCANNING = "scanning"
@@ -48,7 +48,7 @@ class Transition(NamedTuple):
 
 
 BEFORE = "[*]"
-"""In place of a state: before the first."""
+"""Stands for the time before the first state."""
 
 JOB = (
     Transition(BEFORE, "submit", "queued"),

@@ -1,4 +1,4 @@
-"""Every period of the unit protocol, in one place, so that tests can run at a tenth."""
+"""Every period of the unit protocol, in one class: tests scale them all to a tenth."""
 
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
@@ -27,7 +27,7 @@ class Timings:
     protected: timedelta = timedelta(seconds=10)
     """A lease is not preempted sooner (shared.core.fairness).
 
-    With two heartbeats, a giving back and a claim it is below 20 s.
+    Two heartbeats, the giving back and a claim come on top: a tenant waits less than 20 s.
     """
     poll_idle: timedelta = timedelta(milliseconds=500)
     retry_first: timedelta = timedelta(milliseconds=200)

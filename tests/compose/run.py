@@ -1,6 +1,7 @@
 """`make compose-test`: the real docker-compose.yml, with workers killed and scaled, and servers restarted.
 
-Then once more with a volume of an earlier version, in which the services were the superuser of Postgres.
+A worker is killed, workers are scaled down and up, both servers are restarted. Then all of it runs with a
+volume of an earlier version, in which the services were the superuser of Postgres.
 
 Exits 0 when everything held, 0 with a message where no Docker engine answers, 1 otherwise. Its containers
 have a project name and a port of their own, and are removed again.
@@ -31,7 +32,7 @@ ROWS, GROUPS = 1_000_000, 500
 CHUNK_BYTES = 64 * 1024
 PATIENCE = 180.0
 OWN_BYTES = 550_000_000
-"""Above its base. With the slim Python image, about 130 MB, that keeps the whole below 700 MB."""
+"""Bytes above the base image. With the slim Python image, about 130 MB, the whole stays below 700 MB."""
 
 
 class Compose:
@@ -74,7 +75,7 @@ class Compose:
         assert len(self.containers("worker")) == workers
 
     def left(self) -> list[str]:
-        """What of the project the engine still has."""
+        """The things of the project that the engine still has."""
         mine = ("--filter", f"label=com.docker.compose.project={self.project}")
         return [
             name
@@ -117,9 +118,9 @@ def eventually(look: Callable[[], Any], what: str, patience: float = PATIENCE) -
 
 
 def write_numbers(path: Path) -> dict[str, tuple[int, int, Decimal]]:
-    """A CSV of made-up rows.
+    """Write a CSV of made-up rows.
 
-    Answers with count, sum of v (beyond 2^53) and sum of money by key, by Python's own arithmetic.
+    Returns count, sum of v (beyond 2^53) and sum of money by key, by Python's own arithmetic.
     """
     made, counts, sums, cents = random.Random(7), defaultdict(int), defaultdict(int), defaultdict(int)
     with path.open("w") as file:
@@ -206,7 +207,7 @@ class Client:
 
 
 class Steps:
-    """Says what is done and how long it took."""
+    """Prints each step and its time."""
 
     def __init__(self) -> None:
         self._begun = self._last = time.monotonic()
@@ -218,7 +219,7 @@ class Steps:
 
 
 def check_containers(compose: Compose) -> None:
-    """What docker-compose.yml promises about the containers themselves."""
+    """The promises of docker-compose.yml about the containers themselves."""
     unkeyed = httpx2.get(f"http://127.0.0.1:{compose.port}/v1/jobs", trust_env=False)
     assert unkeyed.status_code == 401, unkeyed.text
     made = compose("exec", "-T", "api", "python3", "-m", "api_service", "keys", "add", "second").strip()
@@ -246,7 +247,7 @@ def check_containers(compose: Compose) -> None:
 
 
 def check_roles(compose: Compose) -> None:
-    """The services are no superuser, and no network reaches the one that is."""
+    """The services are no superuser, and the superuser cannot log in over a network."""
     (postgres,) = compose.containers("postgres")
     supers = "SELECT rolname FROM pg_roles WHERE rolsuper"
     assert psql(postgres, "gristmill_admin", supers).stdout.split() == ["gristmill_admin"]
@@ -269,7 +270,7 @@ def check_roles(compose: Compose) -> None:
 def psql(
     container: str, user: str, statement: str, *words: str, password: str = ""
 ) -> "subprocess.CompletedProcess[str]":
-    """In the container of Postgres; by its socket unless *words* name a host."""
+    """Run psql in the container of Postgres; by its socket unless *words* name a host."""
     command = [
         "docker",
         "exec",
@@ -288,9 +289,9 @@ def psql(
 
 
 def make_volume_of_before(compose: Compose) -> None:
-    """As the image of Postgres made it for a service that was the superuser.
+    """Make a volume as the image of Postgres made it for a service that was the superuser.
 
-    The schemas, and a table of the user's own, are the superuser's.
+    The superuser owns the schemas, and a table of the user's own.
     """
     compose("down", "--volumes")
     compose("up", "--no-start", "--no-build", "postgres")

@@ -1,4 +1,4 @@
-"""`gristmill standalone`: what it starts, says and leaves behind."""
+"""`gristmill standalone`: the processes it starts, its output, and the files it leaves."""
 
 import json
 import os
@@ -42,7 +42,7 @@ WORKER = "import signal; signal.pause()"
 
 @pytest.fixture
 def services(tmp_path):
-    """Stand-ins for the two services: a gateway that answers every GET with its environment, a worker that waits."""
+    """Stand-ins: a gateway that answers every GET with its environment, a worker that waits."""
     return stand_ins(tmp_path, gateway=GATEWAY, worker=WORKER)
 
 
@@ -88,7 +88,7 @@ def test_after_a_kill_the_next_launcher_finds_the_data_and_the_same_dsn(tmp_path
 
 
 def service_dsn(launcher) -> str:
-    """What the stand-in of the gateway was given."""
+    """The DSN that the stand-in of the gateway got."""
     return httpx2.get(launcher.url, trust_env=False).json()["GRISTMILL_DATABASE_URL"]
 
 

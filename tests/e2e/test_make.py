@@ -12,7 +12,7 @@ TOO_OLD = "#!/bin/sh\nexit 1\n"
 
 
 def made(folder, python):
-    """What make says when it is to make an environment where the only Python is the script *python*."""
+    """The output of make for a new environment where the only Python is the script *python*."""
     shutil.copy(ROOT / "Makefile", folder)
     (folder / "python").write_text(python)
     (folder / "python").chmod(0o700)

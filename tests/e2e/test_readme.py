@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""The commands and answers of the README are true."""
 
 import re
 import shlex

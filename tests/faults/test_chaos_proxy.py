@@ -1,4 +1,4 @@
-"""The chaos proxy does what the fault tests believe that it does."""
+"""The chaos proxy makes the faults that the fault tests rely on."""
 
 import socket
 

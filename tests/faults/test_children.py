@@ -79,7 +79,7 @@ def leased(stack: Stack, job_id: str) -> int:
 
 
 def hangs(stack: Stack, job_id: str, units: int) -> None:
-    """Wait until so many units have met their fault; a lease alone says only that they are about to."""
+    """Wait until *units* units have met their fault; a lease alone says only that they will."""
     marks = Path(stack.job(job_id)["labels"]["marks"])
     eventually(lambda: leased(stack, job_id) == units and not any(marks.iterdir()), f"{units} hanging units")
 
@@ -87,7 +87,7 @@ def hangs(stack: Stack, job_id: str, units: int) -> None:
 def keep_both_slots_busy(stack: Stack, fault: str) -> str:
     """A job whose two chunks meet the fault at the same time.
 
-    First both slots have to be there, after whatever was before.
+    First both slots must be up, whatever the test before did.
     """
 
     def both() -> bool:

@@ -1,4 +1,7 @@
-"""The gateway's end: what is under way is finished within a bound, a second signal ends it at once, and restarts lose no accepted job."""
+"""The end of a gateway: it finishes its open requests within a bound, and a second signal ends it at once.
+
+Restarts lose no accepted job.
+"""
 
 import asyncio
 import contextlib
@@ -36,11 +39,14 @@ def spec(stack: Stack) -> dict:
 
 @contextlib.contextmanager
 def half_a_submit(stack: Stack):
-    """A submit that cannot commit until the block ends; yields what it will answer."""
+    """A submit that cannot commit until the block ends; yields its future answer."""
     with ThreadPoolExecutor(1) as thread, psycopg.connect(stack.database_url) as blocker:
         blocker.execute("LOCK TABLE gristmill.units IN ACCESS EXCLUSIVE MODE")
         answer = thread.submit(stack.http.post, "/v1/jobs", json=spec(stack))
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
         eventually(lambda: stack.sql(waiting) == [(1,)], "a submit in the middle of its transaction")
         yield answer
         blocker.rollback()
@@ -92,9 +98,9 @@ async def test_an_upload_that_never_ends_does_not_hold_up_the_end(settings, monk
 
 
 def client(stack: Stack, no: int, ended: threading.Event) -> dict[str, str]:
-    """Submits until the end, each job with a key of its own, again and again until it is accepted.
+    """Submit jobs until the end, each with a key of its own, again and again until it is accepted.
 
-    The id that each key got.
+    Returns key -> id.
     """
     accepted: dict[str, str] = {}
     with httpx2.Client(base_url=stack.http.base_url, timeout=30) as http:

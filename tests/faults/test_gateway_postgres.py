@@ -1,4 +1,7 @@
-"""Postgres killed, frozen or cut off under the gateway: 503 in time, no 202 for a job that is not committed, well again at once."""
+"""Postgres is killed, frozen or cut off under the gateway.
+
+Clients get a 503 in time and no 202 for a job that is not committed; the gateway recovers at once.
+"""
 
 import asyncio
 import re
@@ -49,7 +52,7 @@ def ask_everything(stack: Stack) -> None:
 
 
 async def _ask_everything(stack: Stack) -> None:
-    """Every route answers 503 with Retry-After in time, asked all at once."""
+    """Every route, asked all at once, answers 503 with Retry-After in time."""
     async with aiohttp.ClientSession(base_url=f"http://127.0.0.1:{stack.port}") as http:
 
         async def ask(method: str, path: str, body: dict) -> tuple[str, int, str | None]:
@@ -65,7 +68,7 @@ async def _ask_everything(stack: Stack) -> None:
 
 
 def recovers(stack: Stack) -> None:
-    """Ready, and takes a job."""
+    """The gateway is ready, and takes a job."""
     eventually(lambda: stack.http.get("/readyz").status_code == 200, "readiness", RECOVERY_SECONDS)
     assert stack.submit(spec(stack))["state"] == "queued"
 

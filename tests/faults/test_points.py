@@ -1,5 +1,6 @@
 """Kill, error, freeze and lost connections at every named point: each job ends once, with the same bits.
 
+Every job still ends once, with the same bits.
 `make test` runs every point with kill, and a sample of the rest that FAULT_SEED chooses. FAULT_SWEEP=full
 runs all of it.
 """
@@ -28,7 +29,7 @@ FULL = os.environ.get("FAULT_SWEEP") == "full"
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 OTHER = ("raise", "cut_postgres", "cut_redis", "stop")
 SAMPLES = {"raise": 6, "cut_postgres": 4, "cut_redis": 2, "stop": 1}
-"""How many points meet an action in the short set."""
+"""The number of points that meet an action in the short set."""
 
 OF_GATEWAY = (
     "submit.before_commit",
@@ -50,7 +51,7 @@ def widening(rows: int = 80_000) -> str:
 
 
 class Questions:
-    """The specs that are asked again and again, and the digests of their answers in a run without faults."""
+    """The specs of the jobs, and the digests of their answers in a run without faults."""
 
     def __init__(self, stack: Stack) -> None:
         plain = plain_job.spec(stack, output={"name": "plain"})

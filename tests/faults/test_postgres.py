@@ -1,4 +1,7 @@
-"""Postgres itself is killed, frozen, full or out of connections: requests hear of it at once, and no job is lost or wrong."""
+"""Postgres itself is killed, frozen, full or out of connections.
+
+Requests are told at once, and no job is lost or wrong.
+"""
 
 import contextlib
 import os
@@ -39,7 +42,7 @@ class Cluster:
         return [postmaster, *postmaster.children(recursive=True)]
 
     def kill_and_restart(self) -> None:
-        """SIGKILL for the postmaster; its backends end when they notice."""
+        """Send SIGKILL to the postmaster; its backends end when they notice."""
         processes = self.processes
         self.server.child.process.kill()
         self.server.child.process.wait()
@@ -106,10 +109,12 @@ def failing(stack: Stack, table: str, event: str, when: str, sqlstate: str, time
         connection.execute("CREATE SEQUENCE fault.met")
         connection.execute(
             f"CREATE FUNCTION fault.meet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            f" IF nextval('fault.met') <= {times} THEN RAISE EXCEPTION 'injected' USING ERRCODE = '{sqlstate}'; END IF; RETURN NEW; END $$"
+            f" IF nextval('fault.met') <= {times} THEN"
+            f" RAISE EXCEPTION 'injected' USING ERRCODE = '{sqlstate}'; END IF; RETURN NEW; END $$"
         )
         connection.execute(
-            f"CREATE TRIGGER fault BEFORE {event} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION fault.meet()"
+            f"CREATE TRIGGER fault BEFORE {event} ON {table}"
+            f" FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION fault.meet()"
         )
         try:
             yield
@@ -191,7 +196,7 @@ def test_without_a_free_connection_requests_hear_503_and_work_goes_on_afterwards
         connections = [taken.enter_context(psycopg.connect(stack.database_url, autocommit=True))]
 
         def refused(method: str, **body: Any) -> httpx2.Response | None:
-            """Take what is free; what the services still have is taken from them."""
+            """Take the free connections; those that the services still have are taken from them."""
             with contextlib.suppress(psycopg.OperationalError):
                 while True:
                     connections.append(
@@ -212,7 +217,7 @@ def test_without_a_free_connection_requests_hear_503_and_work_goes_on_afterwards
 
 
 def held_or_gone(pid: int) -> bool:
-    """A backend that strace holds, or that its first failing call has ended already."""
+    """Whether strace holds the backend, or its first failing call has ended it already."""
     try:
         return "TracerPid:\t0" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -221,7 +226,7 @@ def held_or_gone(pid: int) -> bool:
 
 @contextlib.contextmanager
 def failing_calls(cluster: Cluster, calls: str, error: str, said: Path):
-    """These system calls of the worker's backends fail, each of them always; *said* tells which did."""
+    """Make system calls of the worker's backends fail, each of them always; *said* tells which did."""
     pids = eventually(lambda: cluster.backends("gristmill-worker"), "the worker's connections")
     tracees = [word for pid in pids for word in ("-p", str(pid))]
     tracer = subprocess.Popen(["strace", "-qq", "-o", said, "-e", f"inject={calls}:error={error}", *tracees])

@@ -21,7 +21,7 @@ MOST_KEYS = 60
 
 
 class Valkey:
-    """A server of one's own, which may be killed and started again on the same port."""
+    """A server of the test alone, which can be killed and started again on the same port."""
 
     def __init__(self, folder) -> None:
         self._folder, self._log = folder / "valkey", folder / "valkey.log"

@@ -94,7 +94,7 @@ def counting(*uris, **options):
 
 
 def counted(stack, *uris, **options):
-    """How many rows a job counted, and its document."""
+    """The number of rows that a job counted, and its document."""
     job = stack.run(counting(*uris, **options))
     assert job["state"] == "succeeded", job["error"]
     return stack.rows(job["id"])[0]["count"], job
@@ -102,7 +102,7 @@ def counted(stack, *uris, **options):
 
 @contextmanager
 def few_descriptors(stack, more):
-    """Each child may have so many more open files than it has while it waits."""
+    """Each child may have *more* open files than it has while it waits."""
     pids = [pid for process in stack.processes[1:] for pid in process.children]
     before = [resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids]
     for pid, (_, hard) in zip(pids, before, strict=True):
@@ -117,7 +117,7 @@ def few_descriptors(stack, more):
 
 
 def test_more_files_than_a_child_may_open_are_read_all_the_same(stack):
-    """A plan and each chunk have more of them than the child has descriptors."""
+    """A plan and each chunk have more files than the child has descriptors."""
     for no in range(300):
         stack.write(f"few descriptors/{no:03}.csv", "k\nx\n")
     with few_descriptors(stack, 90):
@@ -213,7 +213,7 @@ def test_no_secret_of_a_data_folder_below_the_source_can_be_read_over_http(postg
 
 
 def _ways(name):
-    """Of naming a file of the data folder."""
+    """The ways to name a file of the data folder."""
     *folders, last = name.split("/")
     yield from (
         f"home/{name}",

@@ -1,4 +1,7 @@
-"""Every aggregate through real processes: one digest for any chunking, and results as Postgres, JSON and CSV hold them."""
+"""Every aggregate through real processes.
+
+Any chunking gives one digest, and Postgres, JSON and CSV hold the same results.
+"""
 
 import importlib.util
 import json
@@ -13,11 +16,11 @@ from tests.support.stack import running
 GIVEN = {"column": "x", "by": "n", "y": "x", "x": "n", "q": [0.5, 0.999], "k": 3}
 TYPES = {"price": "decimal(30,2)"}
 DIGEST = "sha256:804e1b087667c013a44a3a44963c256fae2e2e0308794178d9b54bfa6af65839"
-"""Of `lines()` by every aggregate: it never changes."""
+"""The digest of `lines()` by every aggregate: it never changes."""
 
 
 def every_aggregate():
-    """Each function of a double, and those that take anything of a text, a bool, a long decimal and a date."""
+    """Each function of a double; those of any type also of a text, a bool, a long decimal and a date."""
     for name, function in FUNCTIONS.items():
         given = {parameter: GIVEN[parameter] for parameter in function.parameters if parameter in GIVEN}
         yield {"fn": name, **given, **({"column": "b"} if name in {"any", "all"} else {})}

@@ -18,7 +18,7 @@ from tests.support.store import PLAN
 
 
 async def serve(world, times, slot="w1", after=None):
-    """One slot that commits what it gets: the tenants it served, in order."""
+    """Serve one slot that commits every unit it gets; returns the tenants in order."""
     served = []
     for _ in range(times):
         lease = await world.claimed(slot, after=after)

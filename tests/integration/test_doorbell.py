@@ -19,7 +19,7 @@ SOON = 20.0
 
 
 class Bomb:
-    """What arq's default would run."""
+    """A pickle whose code arq's default would run."""
 
     def __reduce__(self):
         return pytest.fail, ("a pickle was loaded",)
@@ -202,7 +202,7 @@ async def test_many_nudges_before_one_looks_are_one_look(doorbell):
 # fault matrix: 11
 @pytest.mark.parametrize("trouble", ["full", "replica"])
 async def test_a_redis_that_takes_no_writes_gets_no_ring(doorbell, trouble):
-    """So that no unit counts as rung, and all are rung for as soon as it takes writes again."""
+    """No unit then counts as rung, and all are rung for as soon as Redis takes writes again."""
     server = doorbell.redis
     if trouble == "full":
         await server.config_set("maxmemory", "1")

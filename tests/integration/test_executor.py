@@ -1,4 +1,4 @@
-"""The child processes: what they answer, what they know, and how they end."""
+"""The child processes: their answers, their view of the system, their end."""
 
 import asyncio
 import ctypes

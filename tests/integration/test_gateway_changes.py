@@ -1,4 +1,4 @@
-"""Cancel, pause, resume and retry over HTTP; what the units do is the store's matter (test_units_store.py)."""
+"""Cancel, pause, resume and retry over HTTP; test_units_store.py tests their effect on units."""
 
 import pytest
 from redis.asyncio import Redis

@@ -1,4 +1,4 @@
-"""A gateway with API keys lets nobody else in, and one without them serves no foreign web page."""
+"""A gateway with API keys refuses requests without one; a gateway without keys serves no foreign web page."""
 
 import asyncio
 import os
@@ -17,7 +17,10 @@ STATIC = "s" * 40
 
 
 async def command(settings, *words: str, **changes: str) -> tuple[int, str, str]:
-    """`python -m api_service …`, which knows of the database only: its exit code, standard output and standard error."""
+    """Run `python -m api_service …`, which knows the database only.
+
+    Returns exit code, standard output and standard error.
+    """
     environment = {"PATH": os.environ["PATH"], "GRISTMILL_DATABASE_URL": settings.database_url, **changes}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "api_service", *words),

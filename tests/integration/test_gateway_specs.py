@@ -1,4 +1,4 @@
-"""Large specs are checked in a process of their own: no other request waits for one, and each check has an end."""
+"""Large specs are checked in a process of their own: no request waits for one, and each check has an end."""
 
 import asyncio
 import json
@@ -61,7 +61,7 @@ async def test_livez_is_answered_while_a_large_spec_is_being_checked(settings):
         async with http.post("/v1/jobs", data=large(settings), headers=JSON) as response:
             assert response.status == 202
         [checker] = checkers()
-        checker.suspend()  # a check that takes as long as it likes
+        checker.suspend()  # a check without end
         sent = asyncio.create_task(http.post("/v1/jobs", data=large(settings), headers=JSON))
         try:
             for _ in range(20):

@@ -1,4 +1,4 @@
-"""Watching jobs over HTTP: ETags, waiting, and what a crowd of clients costs Postgres.
+"""Watching jobs over HTTP: ETags, waiting, and the cost of a crowd of clients to Postgres.
 
 Workers are played by SQL.
 """
@@ -19,13 +19,14 @@ from tests.support.gateway import database, finish_job, gateway, insert_job, pub
 PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail": "line 7", "errors": []}
 MANY_JOBS = """
 INSERT INTO gristmill.jobs (id, state, phase, spec, spec_digest)
-SELECT 'job_' || lpad(no::text, 26, '0'), 'running', 'scanning', '{}', '' FROM generate_series(1, 200) no RETURNING id
+SELECT 'job_' || lpad(no::text, 26, '0'), 'running', 'scanning', '{}', ''
+FROM generate_series(1, 200) no RETURNING id
 """
 
 
 @pytest.fixture
 def asked(monkeypatch) -> dict[str, int]:
-    """How often each question about jobs was answered by Postgres."""
+    """How often Postgres answered each question about jobs."""
     counts = dict.fromkeys(("get", "progress", "standing"), 0)
 
     def counted(name: str, question):
@@ -123,7 +124,7 @@ async def test_a_hundred_clients_that_poll_ask_postgres_no_more_often_than_one(s
     assert 1 <= asked["get"] <= seconds / 0.05 + 1
 
 
-async def test_two_hundred_that_wait_for_two_hundred_jobs_cost_one_query_a_look_and_hear_of_the_change_at_once(
+async def test_two_hundred_waits_for_two_hundred_jobs_cost_one_query_a_look_and_end_at_the_change(
     settings, asked
 ):
     async with database(settings) as connection:
@@ -280,7 +281,7 @@ async def test_a_succeeded_job_shows_its_result_and_where_the_time_went(settings
 
 @pytest.mark.parametrize("errors", [1, 1000])
 async def test_who_waits_sees_the_end_though_the_look_out_fails(settings, monkeypatch, errors):
-    """One bug ends no look-out, and with a lasting one the answer is still of its own time."""
+    """One bug ends no look-out; with a lasting bug the answer is still of its own time."""
     look, left = JobStore.standing, [RuntimeError("a bug")] * errors
 
     async def failing(store: JobStore, job_ids: list[str]) -> dict:

@@ -1,4 +1,4 @@
-"""The services give up what they do not need, say so, and are closed to other processes of their user."""
+"""The services give up rights they do not need, log it, and are closed to other processes of their user."""
 
 import json
 import subprocess

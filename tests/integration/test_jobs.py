@@ -175,7 +175,7 @@ def test_integer_sums_never_wrap(stack):
 
 
 def test_a_numeric_sum_is_sent_with_all_its_digits(stack):
-    """Decimal('1E+4') once reached the client as it was."""
+    """Decimal('1E+4') once reached the client as 1E+4."""
     big = 2**63 - 1
     job = stack.run(
         spec(

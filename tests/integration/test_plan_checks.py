@@ -1,4 +1,4 @@
-"""What would keep a result from being stored or published is told before the scan."""
+"""A cause that would keep a result from being stored or published is reported before the scan."""
 
 import psycopg
 import pytest

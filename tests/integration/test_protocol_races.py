@@ -237,7 +237,7 @@ async def test_a_fan_in_that_postgres_takes_back_is_made_by_the_sweeper(world):
 
 # fault matrix: 44
 async def test_no_statement_takes_a_point_in_time_so_a_workers_clock_decides_nothing(database_url):
-    """What the processes send are periods; each moment is Postgres' own now()."""
+    """The processes send periods; each moment is Postgres' own now()."""
     connection = await asyncpg.connect(database_url)
     kinds = {}
     for table in ("jobs", "units", "workers", "partials"):

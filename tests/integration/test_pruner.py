@@ -316,9 +316,9 @@ async def test_a_silent_worker_is_forgotten_unless_a_lease_still_names_it(world)
 
 
 async def test_several_pruners_at_once_delete_everything_once(world):
-    """More than a batch, so that they meet.
+    """There is more than a batch of rows, so that the pruners meet.
 
-    Every row goes, and none of them fails or waits for another for long.
+    Every row goes, and no pruner fails or waits for another for long.
     """
     await world.sql(
         "INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at)"

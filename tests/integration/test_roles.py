@@ -1,4 +1,7 @@
-"""What the service and its readers may do in Postgres, in new clusters and in those of before, where the service was the superuser."""
+"""The rights of the service and its readers in Postgres.
+
+Clusters are new, or of an earlier version, in which the service was the superuser.
+"""
 
 import asyncio
 import os
@@ -93,7 +96,7 @@ def publish_two(dsn: str) -> dict[str, str]:
 
 
 def leave_as_before(dsn: str) -> None:
-    """All is the superuser's, what the user made too, and there are no readers."""
+    """The superuser owns everything, also the user's own objects, and there are no readers."""
     upgrade_blocking(dsn)
     publish_two(dsn)
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -111,7 +114,8 @@ def leave_as_before(dsn: str) -> None:
         connection.execute("CREATE TYPE public.span AS RANGE (subtype = integer)")
         connection.execute("CREATE VIEW public.shown AS SELECT k FROM results.sales")
         connection.execute(
-            "CREATE FUNCTION public.me() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text'"
+            "CREATE FUNCTION public.me() RETURNS text LANGUAGE sql SECURITY DEFINER"
+            " AS 'SELECT current_user::text'"
         )
 
 
@@ -139,7 +143,7 @@ def rows(dsn: str, query: str) -> list[tuple]:
 
 
 def allowed(dsn: str, attempts: list[str]) -> dict[str, str]:
-    """Those that are not refused for want of a right, and what came of them."""
+    """The attempts that are not refused for want of a right, with their outcome."""
     found = {}
     with psycopg.connect(dsn, autocommit=True) as connection:  # some of them refuse to run in a transaction
         for attempt in attempts:
@@ -174,7 +178,10 @@ def test_a_reader_reads_the_views_and_tables_of_its_tenant_those_of_before_too(l
 
 def test_the_service_has_the_rights_it_needs_and_no_other(launched):
     has = "rolsuper, rolcreatedb, rolreplication, rolbypassrls, rolcreaterole, rolcanlogin"
-    memberships = "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = 'gristmill'::regrole AND (inherit_option OR set_option)"
+    memberships = (
+        "SELECT roleid::regrole::text FROM pg_auth_members"
+        " WHERE member = 'gristmill'::regrole AND (inherit_option OR set_option)"
+    )
     assert rows(launched.url, f"SELECT {has} FROM pg_roles WHERE rolname = current_user") == [
         (False, False, False, False, True, True)
     ]
@@ -183,7 +190,10 @@ def test_the_service_has_the_rights_it_needs_and_no_other(launched):
         "SELECT DISTINCT nspowner::regrole::text FROM pg_namespace WHERE nspname ~ '^(gristmill|results)'"
     )
     assert rows(launched.url, owners) == [("gristmill",)]
-    of_tables = "SELECT DISTINCT relowner::regrole::text FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname ~ '^(gristmill|results)'"
+    of_tables = (
+        "SELECT DISTINCT relowner::regrole::text FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+        " WHERE nspname ~ '^(gristmill|results)'"
+    )
     assert rows(launched.url, of_tables) == [("gristmill",)]
     assert rows(launched.url, "SELECT has_database_privilege(current_database(), 'CREATE')") == [(True,)]
 
@@ -233,7 +243,7 @@ def test_the_superusers_password_of_before_opens_nothing(launched):
 
 
 def run_roles(dsn: str, password: str) -> None:
-    """As the service `roles` of docker-compose.yml does."""
+    """Do as the service `roles` of docker-compose.yml does."""
     command = [
         PSQL,
         "--quiet",
@@ -267,7 +277,8 @@ def test_in_a_volume_of_compose_new_or_of_before_the_service_is_no_superuser(sup
         assert rows(service, "SELECT k FROM results.sales ORDER BY k") == [("a",), ("b",)]
         assert rows(
             service,
-            f"SELECT has_table_privilege('gristmill_reader_default', 'gristmill_results.{tables['default']}', 'SELECT')",
+            "SELECT has_table_privilege("
+            f"'gristmill_reader_default', 'gristmill_results.{tables['default']}', 'SELECT')",
         ) == [(True,)]
         if old:
             assert (

@@ -25,13 +25,13 @@ SHAPE = {"k": "string"}
 
 @pytest.fixture
 def tenant() -> str:
-    """Of one test alone: roles belong to the whole cluster."""
+    """A tenant of one test alone: roles belong to the whole cluster."""
     return f"t{secrets.token_hex(6)}"
 
 
 @pytest.fixture
 def superuser(postgres, database_url):
-    """In the test's database, through another driver."""
+    """A superuser's connection to the test's database, through another driver."""
     with psycopg.connect(
         with_database(postgres, database_url.rpartition("/")[2]), autocommit=True
     ) as connection:
@@ -40,7 +40,7 @@ def superuser(postgres, database_url):
 
 @pytest.fixture
 def login(superuser, database_url):
-    """Makes a login, of whatever role, and answers with its DSN."""
+    """Makes a login with any roles, and returns its DSN."""
     made = []
 
     def make(*roles: str, attributes: str = "") -> str:

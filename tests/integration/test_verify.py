@@ -22,7 +22,7 @@ INSERT INTO gristmill.partials
 SELECT job_id, no, piece, 0, 1023, CASE piece WHEN 0 THEN rows_out ELSE 0 END, ''
 FROM gristmill.units, generate_series(0, 1) AS piece WHERE job_id = 'JOB' AND kind = 'chunk';
 """
-"""Takes JOB, a succeeded one, back to the moment at which its last chunk was done."""
+"""Takes JOB, a succeeded job, back to the moment at which its last chunk was done."""
 
 PLANTS = {
     "end_without_time": [
@@ -125,7 +125,7 @@ PLANTS = {
 def jobs(stack):
     """The ids of two versions of a result, and of a job without a name.
 
-    Beside them jobs that ended otherwise.
+    The database also has jobs that ended otherwise.
     """
     uri = stack.write(
         "verified.csv", "k,v\n" + "".join(f"{'abc'[i % 3] if i % 7 else ''},{i}\n" for i in range(300))
@@ -145,7 +145,7 @@ def jobs(stack):
 
 
 async def test_a_database_in_use_holds_every_invariant_at_every_moment(stack, jobs):
-    """Jobs are planned, widened, merged, published, paused, cancelled and tried again while it looks."""
+    """Jobs are planned, widened, merged, published, paused, cancelled and tried again meanwhile."""
     text = "k,v\n" + "a,1\n" * 60_000 + "b,0.5\n"
     spec = {
         "source": {"uris": [stack.write("busy.csv", text)]},

@@ -1,4 +1,4 @@
-"""docs/aggregates.md is what the table of functions says."""
+"""docs/aggregates.md agrees with the table of functions."""
 
 from pathlib import Path
 

@@ -15,11 +15,11 @@ import benchmarks
 FOLDER = Path(benchmarks.__file__).parent
 SOURCES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.py")) if path.stem != "__init__"}
 LARGE = {"__main__", "bit_patterns", "exact_cost", "worker_processes"}
-"""Those that take more than ten seconds of two cores even so."""
+"""Benchmarks that take more than ten seconds of two cores even so."""
 
 
 def run_by(source: str) -> tuple[str, ...]:
-    """The benchmarks that start this module as a process of theirs; it is none itself if there are any."""
+    """The benchmarks that start this module as a process; if there are any, it is no benchmark itself."""
     values = [
         ast.literal_eval(statement.value)
         for statement in ast.parse(source).body

@@ -48,7 +48,7 @@ def source(columns, delimiter=",", **options):
 
 
 def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
-    """Every row through plan and read; null as None. The splitter's own count is checked on the way."""
+    """Every row through plan and read, null as None; the splitter's count is checked on the way."""
     planned = plan([file], spec, chunk_bytes, guess=guess)
     names = planned.schema.names
     found, count = [], RecordCount()
@@ -62,7 +62,7 @@ def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
 
 @contextmanager
 def guesses_in(window, sample=10_000):
-    """Guesses also where all is small, from so many bytes.
+    """Make guesses in small files too, from *window* bytes.
 
     Many samples find out early that a guess is wrong.
     """

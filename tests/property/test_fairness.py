@@ -88,10 +88,7 @@ def test_the_only_lease_of_a_tenant_is_let_alone_twice_as_long_each_time(preempt
 
 @dataclass(frozen=True)
 class Demand:
-    """A job: when it is submitted, and how many seconds each kind of unit takes.
-
-    Its plan finds *chunks* of them.
-    """
+    """A job: its time of submission, the seconds of each kind of unit, and the number of chunks."""
 
     at: int
     tenant: str
@@ -107,7 +104,7 @@ class Demand:
 
 @dataclass(eq=False)
 class Slot:
-    """A slot of a worker, and what its child computes."""
+    """A slot of a worker, and the unit of its child."""
 
     worker: str
     lease: Any = None
@@ -116,9 +113,9 @@ class Slot:
 
 @dataclass
 class Cluster:
-    """Workers as far as who gets which slot is concerned.
+    """Workers, as far as they decide which unit gets which slot.
 
-    Slots that are free look once a second, as if each message took that long.
+    A free slot looks once a second, as if each message took that long.
     """
 
     world: World
@@ -169,7 +166,7 @@ class Cluster:
         self.jobs[job.id] = demand
 
     async def _work(self, slot: Slot) -> None:
-        """What a Runner's slot does in a second; units that take no time follow each other within it."""
+        """One second of a Runner's slot; units that take no time follow each other within it."""
         units, lease = self.stores.units, slot.lease
         if lease is not None and self.now < slot.ends:
             return
@@ -304,7 +301,7 @@ def test_a_neighbours_small_job_starts_within_20_s_whatever_one_tenant_submits_a
     assert {job.state for job in world.look().jobs.values()} == {"succeeded"}
     found = world.look().units.values()
     assert all(unit.deaths + unit.crashes + unit.errors + unit.ooms == 0 for unit in found), (
-        "nobody is charged"
+        "no unit is charged"
     )
     assert all(unit.kind in PREEMPTIBLE for unit in found if unit.preemptions)
 
@@ -316,7 +313,7 @@ def test_a_neighbours_small_job_starts_within_20_s_whatever_one_tenant_submits_a
     [("chunk", 45, 2), *(pytest.param(kind, 90, 3, marks=pytest.mark.full) for kind in ("plan", "chunk"))],
 )
 def test_a_unit_ends_on_the_only_slot_though_other_tenants_submit_without_end(world, kind, seconds, others):
-    """Each of the others has always a job whose chunk takes as long as that unit."""
+    """Each of the other tenants always has a job whose chunk takes as long as that unit."""
     cluster = Cluster(world, [1])
     end = 40 + 4 * (others + 1) * seconds
     flood = [

@@ -84,7 +84,7 @@ OTHERS = {"f": "i", "i": "m", "m": "w", "w": "f", "s": "f", "d": "s", "b": "i"}
 
 
 def spelled(fn, column):
-    """The aggregate of *column* with whatever else it needs."""
+    """The aggregate of *column* with all other fields that it needs."""
     given = {
         "column": column,
         "y": column,
@@ -139,7 +139,7 @@ def combine_at_random(states, asked, choice):
 
 
 def outcome(states, asked):
-    """Everything that a user or another worker can see, NaN and signs of zeros included."""
+    """All that a user or another worker can see, with NaN and the signs of zeros."""
     result = finalize(states, asked)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, result.table.schema) as writer:

@@ -28,7 +28,7 @@ from worker_service.messages import AttachedPartial, Failed, Widened, decode_out
 from worker_service.units.publish import result_columns
 
 PARTS, MAX_EXAMPLES = 4, 8
-"""The aggregates are checked in so many parts.
+"""The number of parts in which the aggregates are checked, and of examples for each.
 
 A counterexample is small; to shrink it further would take minutes.
 """
@@ -81,7 +81,7 @@ def files(draw):
 
 
 class Work:
-    """A job's units, each asked of a child on its own.
+    """A job's tasks, each asked of a child on its own.
 
     *choice* decides all that must not matter; without it the work is whole and in order.
     """
@@ -93,7 +93,7 @@ class Work:
         return self.choice.choice([whole, *others]) if self.choice else whole
 
     def size(self, whole):
-        """Of something that is at most *whole*: 1, all or anything between."""
+        """A size of at most *whole*: 1, all or anything between."""
         return self.choice.choice([1, self.choice.randint(1, whole), whole]) if self.choice else whole
 
     def shuffled(self, things):

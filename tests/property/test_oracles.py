@@ -108,7 +108,7 @@ def columns(kind):
 
 
 def computed(frame, text):
-    """Of every row in a chunk of its own, in the reverse order."""
+    """The result of every row in a chunk of its own, in the reverse order."""
     asked = query(frame, [], [text])
     states = []
     for chunk in range(frame.num_rows):

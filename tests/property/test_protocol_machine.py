@@ -46,7 +46,7 @@ def run(world, **options):
     )
 
 
-# Each takes one guard out of the product's SQL: (statements, name, the guard, what stands in its place).
+# Each takes one guard out of the product's SQL: (statements, name, the guard, its replacement).
 MUTANTS = {
     "a fence without the attempt": (
         UNITS,
@@ -237,8 +237,7 @@ def test_the_machine_finds(world, monkeypatch, mutant):
     assert guard in source
     monkeypatch.setitem(statements.by_name, name, Statement(source.replace(guard, instead)))
 
-    # Flaky: found, and when hypothesis took the same steps again to make sure, real transactions met in
-    # another order.
+    # Flaky: found; when hypothesis took the same steps again, real transactions met in another order.
     with pytest.raises((AssertionError, BaseExceptionGroup, Flaky)):
         run(
             world,

@@ -34,7 +34,7 @@ class Case:
     sql: str
     weight: int = 10
     code: str | None = None
-    """The error that the job has to end with."""
+    """Code of the error that the job must end with."""
     digest: str = ""
     rows: list[Row] = field(default_factory=list)
     read: int = 0

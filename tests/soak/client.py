@@ -1,4 +1,4 @@
-"""A client as a careful user would write it: any gateway will do, and what was not answered is sent again."""
+"""A client as a careful user would write it: any gateway will do, a request without answer is sent again."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ class GaveUp(Exception):
 
 
 class Client:
-    """Requests that survive the death of any one server; what went wrong on the way is counted in `met`."""
+    """Requests that survive the death of any one server; `met` counts the failures on the way."""
 
     def __init__(self, urls: list[str], chance: Random, patience: float) -> None:
         self._urls = urls

@@ -1,6 +1,7 @@
-"""The processes of a soak: real servers and services, each of which can be killed, frozen, drained and started again.
+"""The processes of a soak: real servers and services.
 
-Everything is started from the main thread and dies with it, whatever ends the soak.
+Each can be killed, frozen, drained and started again. The main thread starts them all, and they die with it,
+whatever ends the soak.
 """
 
 import os
@@ -34,7 +35,7 @@ class Node:
     bell: ChaosProxy
     child: Child | None = None
     held: bool = False
-    """Some fault has it in its hands."""
+    """A fault holds it."""
     starts: int = 0
     unexpected_ends: list[str] = field(default_factory=list)
 
@@ -59,7 +60,7 @@ class Node:
 
     @property
     def template(self) -> list[int]:
-        """The process that the children are forks of, if there is one just now."""
+        """The process that forks the children, if there is one at this moment."""
         return [child.pid for child in psutil.Process(self.pid).children() if child.pid not in self.children]
 
     def start(self, **env: str) -> None:
@@ -108,7 +109,7 @@ class Cluster:
             self._node(f"worker-{no}", "worker_service", GRISTMILL_SLOTS="1") for no in range(1, workers + 1)
         ]
         self.held: set[str] = set()
-        """Those of "postgres" and "redis" that some fault has in its hands."""
+        """Those of "postgres" and "redis" that a fault holds."""
 
     @property
     def nodes(self) -> list[Node]:
@@ -120,8 +121,8 @@ class Cluster:
         )
         env = {name: os.environ[name] for name in ("PATH", "LANG", "VIRTUAL_ENV") if name in os.environ}
         env |= {
-            # The folder in the path marks every process of this soak, and is all that a worker's children
-            # keep of its environment.
+            # The folder in the path marks every process of this soak. It is all that a worker's children keep
+            # of its environment.
             "PYTHONPATH": os.pathsep.join([str(self.folder / "path"), str(Path(__file__).parents[2])]),
             "GRISTMILL_DATABASE_URL": link.url,
             "GRISTMILL_REDIS_URL": bell.url,
@@ -147,7 +148,7 @@ class Cluster:
             node.start()
 
     def _start_postgres(self) -> Server:
-        """Kept: what was committed is on the disk, so that a killed Postgres comes back with it."""
+        """Durable: commits are on the disk, so that a killed Postgres comes back with them."""
         return patiently(
             lambda: start_postgres(
                 self.folder / "postgres", log=self.folder / "logs" / "postgres.log", kept=True
@@ -158,7 +159,7 @@ class Cluster:
         return start_valkey(self.folder / "valkey", log=self.folder / "logs" / "valkey.log", kept=False)
 
     def kill_postgres(self) -> None:
-        """The postmaster; the backends notice and go."""
+        """Kill the postmaster; the backends notice and end."""
         self.postgres.child.process.kill()
         self.postgres.child.process.wait()
 
@@ -172,18 +173,18 @@ class Cluster:
         self.redis.child.process.wait()
 
     def restart_redis(self) -> None:
-        """On the same port, with no more than it was told to save."""
+        """Start it again on the same port, with no more than it was told to save."""
         before = self.redis.url
         self.redis = self._start_redis()
         assert self.redis.url == before
 
     def postgres_processes(self) -> list[int]:
-        """The postmaster first: frozen before its children, it starts no more of them."""
+        """Process ids, the postmaster first: frozen before its children, it starts no more of them."""
         postmaster = psutil.Process(self.postgres.child.process.pid)
         return [postmaster.pid, *(child.pid for child in postmaster.children())]
 
     def postgres_sessions(self) -> list[int]:
-        """Those of clients; the rest are Postgres' own helpers."""
+        """Process ids of the clients' backends; the others are Postgres' own helpers."""
         found = []
         for process in psutil.Process(self.postgres.child.process.pid).children():
             with suppress(psutil.Error):
@@ -192,7 +193,7 @@ class Cluster:
         return found
 
     def close(self) -> None:
-        """SIGTERM for the services and then the servers."""
+        """Send SIGTERM to the services, then to the servers."""
         for node in self.nodes:
             node.signal(signal.SIGTERM)
         for node in self.nodes:
@@ -204,7 +205,10 @@ class Cluster:
 
 
 def steady_port() -> int:
-    """A free port that no outgoing connection is ever given: one could sit on it while its server is away, or even talk to itself."""
+    """A free port that no outgoing connection is ever given.
+
+    Such a connection could hold the port while its server is away, or even talk to itself.
+    """
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.randrange(first - 12_000, first)
@@ -213,7 +217,10 @@ def steady_port() -> int:
 
 
 def patiently(start) -> Server:
-    """Backends of a postmaster that was killed may keep its shared memory for a moment, and the next one then gives up at once."""
+    """Start a Postgres, again and again until it runs.
+
+    Backends of a killed postmaster may keep its shared memory for a moment: the next one then gives up.
+    """
     end = time.monotonic() + PATIENCE
     while True:
         try:
@@ -225,7 +232,7 @@ def patiently(start) -> Server:
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> list[int]:
-    """Signal every process that is still there; answers with those."""
+    """Signal every process that still exists; returns their ids."""
     reached = []
     for pid in pids:
         with suppress(ProcessLookupError):

@@ -1,9 +1,8 @@
-"""Everything that can be done to a cluster.
+"""The faults that a cluster can meet.
 
 Each fault is a generator: it does its harm, yields how many seconds to leave it so, and heals.
 
-`scale` is the length of a protocol second: all waits are told in units of the periods that they are meant to
-pass.
+`scale` is the length of a protocol second: all waits are in units of the periods that they are meant to pass.
 """
 
 import pickle
@@ -29,7 +28,7 @@ POINTS_OF_GATEWAYS = ("submit.before_commit", "submit.after_commit")
 
 
 def _dies_at_a_point(stage: Stage, node: Node, points: tuple[str, ...], latest: int) -> Fault:
-    """It is killed, and the next one kills itself in the middle of some step."""
+    """Kill the service; the next one kills itself in the middle of a step."""
     node.kill()
     point = stage.chance.choice(points)
     stage.target += f" at {point}"
@@ -63,7 +62,7 @@ def kill_child(stage: Stage) -> Fault:
 
 # fault matrix: 23
 def kill_template(stage: Stage) -> Fault:
-    """With the children, so that new ones are needed at once."""
+    """Kill it with its children, so that new ones are needed at once."""
     with stage.busy_worker() as (worker, leases):
         send([*worker.template, *worker.children], signal.SIGKILL)
         worker.signal(signal.SIGCONT)
@@ -98,7 +97,7 @@ def drain_worker(stage: Stage) -> Fault:
 
 # fault matrix: 43
 def drain_worker_twice(stage: Stage) -> Fault:
-    """The second SIGTERM means at once."""
+    """Send SIGTERM twice: the second ends it at once."""
     with stage.busy_worker() as (worker, _):
         worker.signal(signal.SIGTERM)
         worker.signal(signal.SIGCONT)
@@ -144,7 +143,7 @@ def flush_redis(stage: Stage) -> Fault:
 
 # fault matrix: 8
 def empty_redis(stage: Stage) -> Fault:
-    """Killed, away for a while, and back with nothing in it."""
+    """Kill it; after a while it is back, and empty."""
     with stage.server("redis"):
         stage.cluster.kill_redis()
         yield stage.lasting(0, 5)
@@ -153,7 +152,7 @@ def empty_redis(stage: Stage) -> Fault:
 
 # fault matrix: 9
 def bring_back_old_redis(stage: Stage) -> Fault:
-    """Killed, and back with what it held a while ago: messages for units that are done since."""
+    """Kill it; it is back with an old snapshot: messages for units that are done since."""
     with stage.server("redis"), stage.talking() as client:
         client.save()
         yield stage.lasting(5, 2 * LEASE)
@@ -173,7 +172,7 @@ def freeze_redis(stage: Stage) -> Fault:
 
 # fault matrix: 11
 def fill_redis(stage: Stage) -> Fault:
-    """Every write is refused for want of memory."""
+    """Redis refuses every write for want of memory."""
     with stage.server("redis"), stage.talking() as client:
         client.config_set("maxmemory", 1)
         yield stage.lasting(1, LEASE)
@@ -182,7 +181,7 @@ def fill_redis(stage: Stage) -> Fault:
 
 # fault matrix: 14, 15, 16
 def forge_messages(stage: Stage) -> Fault:
-    """Pickle, garbage, a giant, units that do not exist; and true ones many times over."""
+    """Send pickle, garbage, a giant, units that do not exist, and true units many times over."""
     if "redis" in stage.cluster.held:
         raise NoTarget
     known = [held.unit for held in stage.watch.leases] or [1]
@@ -206,7 +205,7 @@ def forge_messages(stage: Stage) -> Fault:
 
 # fault matrix: 29
 def end_backends(stage: Stage) -> Fault:
-    """Some of the connections to Postgres, in the middle of whatever they do."""
+    """End some of the connections to Postgres, in the middle of their work."""
     if "postgres" in stage.cluster.held:
         raise NoTarget
     stage.target = "postgres"
@@ -225,7 +224,7 @@ def end_backends(stage: Stage) -> Fault:
 
 # fault matrix: 28
 def kill_backend(stage: Stage) -> Fault:
-    """SIGKILL for one session: Postgres ends all of them and recovers from its log."""
+    """Send SIGKILL to one session: Postgres ends all of them and recovers from its log."""
     with stage.server("postgres"):
         if sessions := stage.cluster.postgres_sessions():
             send([stage.chance.choice(sessions)], signal.SIGKILL)
@@ -256,7 +255,7 @@ def slow_link(stage: Stage) -> Fault:
 
 # fault matrix: 31
 def cut_off(stage: Stage) -> Fault:
-    """No byte passes between a worker and Postgres, and no connection ends: it has to give itself up."""
+    """No byte passes between a worker and Postgres, and no connection ends: the worker must give up."""
     with stage.disturbed() as worker:
         worker.link.black_hole()
         yield stage.lasting(1, 3 * LEASE)
@@ -278,7 +277,7 @@ def reset_links(stage: Stage) -> Fault:
 
 # fault matrix: 30
 def lose_commit_replies(stage: Stage) -> Fault:
-    """Postgres commits, and the worker does not hear of it."""
+    """Postgres commits, and the worker gets no answer."""
     with stage.disturbed() as worker:
         worker.link.lose_commit_replies(
             times=stage.chance.randint(1, 5), odds=0.5, seed=stage.chance.getrandbits(32)
@@ -304,7 +303,7 @@ def cut_copies(stage: Stage) -> Fault:
 
 # fault matrix: 2, 30
 def lose_submit_replies(stage: Stage) -> Fault:
-    """The job is committed, and the gateway does not know."""
+    """Postgres commits the job, and the gateway gets no answer."""
     with stage.gateway() as gateway:
         gateway.link.lose_commit_replies(times=3, odds=0.7, seed=stage.chance.getrandbits(32))
         yield stage.lasting(1, LEASE)
@@ -321,4 +320,4 @@ FAULTS: dict[Callable[[Stage], Fault], int] = {
     slow_link: 4, cut_off: 5, cut_off_from_redis: 4, reset_links: 8,
     lose_commit_replies: 8, lose_commits: 6, cut_copies: 6,
 }  # fmt: skip
-"""How often each is drawn, of all."""
+"""The weight with which each is drawn."""

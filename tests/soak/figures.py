@@ -34,7 +34,7 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True)
 class Figure:
-    """Seconds, unless it says otherwise; `bar` is what the p99, or the most of a few, may be."""
+    """Seconds, unless it says otherwise; *bar* bounds the p99, or the largest of a few."""
 
     name: str
     values: list[float]
@@ -59,7 +59,7 @@ class Figure:
 
 
 class Bench:
-    """A cluster at the default periods, and what one asks of it."""
+    """A cluster at the default periods, and the questions to it."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -132,7 +132,7 @@ class Bench:
         return next(node for node in self.cluster.workers if node.pid == pid), unit, attempt
 
     def again(self, unit: int, attempt: int) -> float | None:
-        """When it was leased once more, in seconds since the epoch."""
+        """The time of its next lease, in seconds since the epoch."""
         rows = self.sql(
             "SELECT extract(epoch FROM leased_at)::float8 FROM gristmill.units"
             " WHERE id = %s AND attempt > %s",
@@ -159,7 +159,7 @@ def write(path: Path, block: bytes, times: int) -> Path:
 
 
 def killed_workers(bench: Bench, times: int = 45, every: float = 3.5) -> Figure:
-    """One after the other, without waiting for the one before: a lease lives for ten seconds."""
+    """One after the other, without a wait for the one before: a lease lives for ten seconds."""
     lost, found = [], []
     for _ in range(times):
         following = time.monotonic() + every
@@ -186,7 +186,7 @@ def recovered(bench: Bench, lost: tuple[str, int, int, float], found: list[float
 
 
 def killed_children(bench: Bench, times: int = 60, every: float = 4.0) -> Figure:
-    """With time in between for the children that were killed, by this and by the cancel, to be replaced."""
+    """With time between, in which killed children, also those of the cancel, are replaced."""
     found: list[float] = []
     for _ in range(times):
         following = time.monotonic() + every
@@ -202,7 +202,7 @@ def killed_children(bench: Bench, times: int = 60, every: float = 4.0) -> Figure
 
 
 def cancels(bench: Bench, times: int = 20) -> Figure:
-    """Two at a time: until the process that ran the unit is gone."""
+    """Two at a time: seconds until the process that ran the unit is gone."""
     found = []
     for _ in range(times):
         jobs = [bench.submit(bench.long) for _ in range(2)]
@@ -296,7 +296,7 @@ def rolling_restarts(bench: Bench, rounds: int = 20) -> Iterator[Figure]:
 
 
 def measured(cluster: Cluster) -> Iterator[Figure]:
-    """All of them; about twelve minutes."""
+    """All figures; they take about twelve minutes."""
     bench = Bench(cluster)
     bench.ready()
     yield killed_children(bench)

@@ -22,13 +22,10 @@ BUGS = {
     "request.bug",
 }
 MOST_REDIS_KEYS = 100
-"""Three messages, for three slots, each with at most three keys of arq.
-
-And room for what is just being replaced.
-"""
+"""Three messages, for three slots, each with at most three keys of arq; the rest is room for replacements."""
 
 Finding = tuple[str, str]
-"""Kind and words; the kinds are those of `KINDS`."""
+"""Kind and text; the kinds are those of `KINDS`."""
 KINDS = {
     "lost": "lost jobs",
     "twice": "counted or made twice",
@@ -41,7 +38,7 @@ KINDS = {
 
 
 def of_cluster(cluster: Cluster, watch: Watch, lives: list[Life]) -> Iterator[Finding]:
-    """While it still runs, and all jobs have ended."""
+    """Checks while it still runs, and all jobs have ended."""
     yield from ((kind, words) for life in lives for kind, words in life.wrong)
     yield from (("ledger", f"in the middle: {words}") for words in watch.broken)
     try:
@@ -109,5 +106,5 @@ def of_logs(folder: Path) -> Iterator[Finding]:
 
 
 def of_processes(mark: int) -> Iterator[Finding]:
-    """After everything was told to end."""
+    """Checks after every process was told to end."""
     yield from (("leak", f"child process {pid} is still there") for pid, _ in members(mark))

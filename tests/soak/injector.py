@@ -99,7 +99,7 @@ class Injector:
             log.write(f"{at} {what} {fault.kind} {fault.target}\n")
 
     def revive(self) -> None:
-        """A service that ended on its own is a finding, but the rest shall go on."""
+        """Start again a service that ended on its own: that is a finding, but the rest goes on."""
         for node in self._cluster.nodes:
             if not node.held and not node.alive:
                 node.unexpected_ends.append(node.child.end)

@@ -11,13 +11,13 @@ from tests.soak.cases import Case
 from tests.soak.client import Client, GaveUp
 
 STEADY = ("spec_digest", "files", "bytes", "chunks", "rows", "groups")
-"""What of a receipt is the same for every run: no names, no times, no counts of attempts."""
+"""The fields of a receipt that are the same for every run: no names, times or counts of attempts."""
 PERIOD = 0.5
 
 
 @dataclass
 class Life:
-    """What became of one job; `wrong` lists what must not be, as (kind, words)."""
+    """The course of one job; *wrong* lists the violations, as (kind, text)."""
 
     case: Case
     way: str
@@ -28,9 +28,9 @@ class Life:
     state: str = ""
     version: int | None = None
     revision: int = 0
-    """Of the newest document seen: another gateway may still know an older one."""
+    """Revision of the newest document seen: another gateway may still have an older one."""
     aged: bool = False
-    """It was made to look so old that it may be pruned."""
+    """Whether it was made to look so old that it may be pruned."""
     wrong: list[tuple[str, str]] = field(default_factory=list)
 
     def blame(self, kind: str, words: str) -> None:
@@ -86,7 +86,7 @@ class Living:
                 await asyncio.sleep(0.1)
 
     async def succeed(self, life: Life) -> None:
-        """To its end, which must be the right one."""
+        """Wait for its end, which must be the right one."""
         job = await self.ended(life)
         if life.case.code is not None:
             if (job["state"], (job["error"] or {}).get("code")) != ("failed", life.case.code):
@@ -118,7 +118,7 @@ class Living:
         await self.succeed(life)
 
     async def twice(self, life: Life) -> None:
-        """The same key again, at once and to whichever gateway: the same job."""
+        """Send the same key again, at once and to any gateway: the same job."""
         first = life.job_id
         await self.submit(life)
         if life.job_id != first:
@@ -132,7 +132,7 @@ class Living:
                 life.blame("state", f"rows of a cancelled job: {status} {body}")
 
     async def retried(self, life: Life) -> None:
-        """Cancelled, and then wanted after all."""
+        """Cancel it, then retry it."""
         if await self._cancel(life):
             status, body, tries = await self._post(life, "retry")
             if status != 202 and not (status == 409 and tries > 1):

@@ -1,6 +1,6 @@
-"""The closed loop: as many jobs in flight as asked for, of all cases and all ways, until told to stop.
+"""The closed loop: a fixed number of jobs in flight, of all cases and all ways, until told to stop.
 
-In a thread with a loop of its own.
+It runs in a thread with an event loop of its own.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Load(threading.Thread):
         self._numbers = iter(range(10**9))
         self.lives: list[Life] = []
         self.spent: list[Life] = []
-        """Those that ended a while ago."""
+        """Jobs that ended a while ago."""
         self.met: dict[str, int] = {}
         self.odd: list[str] = []
         self.bugs: list[str] = []
@@ -52,7 +52,7 @@ class Load(threading.Thread):
         asyncio.run(self._run())
 
     def stop(self) -> None:
-        """Begin nothing more; the thread ends when every job has."""
+        """Begin no more jobs; the thread ends when every job has."""
         self._stopping.set()
 
     async def _run(self) -> None:

@@ -19,7 +19,7 @@ from tests.soak.watch import Watch, level
 
 
 def share(values: list[float], part: float) -> float:
-    """The value that this part of all does not exceed."""
+    """The value that *part* of all values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 

@@ -1,4 +1,4 @@
-"""What a fault acts on: it takes a target that no other fault holds, and gives it back alive."""
+"""The stage of the faults: a fault takes a target that no other fault holds, and gives it back alive."""
 
 import signal
 import time
@@ -20,12 +20,12 @@ Fault = Generator[float, None, None]
 
 
 class NoTarget(Exception):
-    """Everything that this fault could hit is hit already."""
+    """Every possible target of this fault is held already."""
 
 
 @dataclass
 class Stage:
-    """What a fault acts on.
+    """The cluster, and the targets in it that are free.
 
     `struck` collects the jobs whose unit was held by a process that was struck; `{"*"}` means all.
     """
@@ -41,14 +41,14 @@ class Stage:
         return self.cluster.time_scale
 
     def lasting(self, shortest: float, longest: float) -> float:
-        """A time of so many protocol seconds."""
+        """A random time between two numbers of protocol seconds."""
         return self.chance.uniform(shortest, longest) * self.scale
 
     @contextmanager
     def held(self, nodes: list[Node], most: int) -> Iterator[Node]:
         """One of these that no other fault holds, unless *most* are held already.
 
-        On the way out it is up and goes on.
+        At the end it is up and runs.
         """
         free = [node for node in nodes if not node.held]
         if not free or sum(node.held for node in nodes) >= most:
@@ -71,7 +71,7 @@ class Stage:
         """
         with self.worker() as worker:
             leases = self._catch(worker)
-            # A job that fails for being unlucky would hide one that fails for a bug.
+            # A job that fails by bad luck would hide one that fails by a bug.
             if any(
                 held.deaths > RULES[Cause.WORKER_DIED].limit - 3
                 or held.crashes > RULES[Cause.CHILD_CRASHED].limit - 3
@@ -111,7 +111,7 @@ class Stage:
 
     @contextmanager
     def disturbed(self) -> Iterator[Node]:
-        """A worker whose links to Postgres and Redis are not what they were."""
+        """A worker whose links to Postgres and Redis may be disturbed."""
         with self.worker() as worker:
             try:
                 yield worker
@@ -121,7 +121,7 @@ class Stage:
 
     @contextmanager
     def talking(self) -> Iterator["redis.Redis"]:
-        """With Redis; when it is away there is nothing to break."""
+        """A client of Redis; when Redis is away there is nothing to break."""
         with (
             suppress(redis.RedisError, OSError),
             redis.Redis.from_url(self.cluster.redis.url, socket_timeout=2) as client,

@@ -64,7 +64,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Recovery:
-    """A unit that lost its holder at *since* and has to be leased once more."""
+    """A unit that lost its worker at *since* and must be leased once more."""
 
     what: str
     unit: int
@@ -91,10 +91,7 @@ class Watch(threading.Thread):
         """Invariants of the ledger that did not hold at some moment."""
         self.orphans: set[int] = set()
         self.efforts: dict[str, dict[str, int]] = {}
-        """By job that has ended: its units, how often one was leased again, and why.
-
-        And how often its epoch was raised.
-        """
+        """Of each job that has ended: its units, leases after the first, their causes, raised epochs."""
 
     def expect(self, what: str, units: Iterable[Held]) -> None:
         """Measure from now until each of these units is leased again."""
@@ -179,7 +176,7 @@ class Watch(threading.Thread):
 
 
 async def broken(url: str, *, deep: bool) -> list[str]:
-    """What `python -m api_service verify` finds."""
+    """The violations that `python -m api_service verify` finds."""
     pool = connect(url, name="soak")
     try:
         return await violations(pool, deep=deep)
@@ -227,7 +224,7 @@ def members(mark: int) -> list[tuple[int, int]]:
 
 
 def level(values: list[float]) -> dict[str, float]:
-    """The median of each third of a run, and the most: what leaks, grows from third to third."""
+    """The median of each third of a run, and the largest value: a leak grows from third to third."""
     third = max(1, len(values) // 3)
     thirds = [
         statistics.median(part)
