@@ -267,7 +267,9 @@ def check_roles(compose: Compose) -> None:
     ).stdout.split() == ["1"]
 
 
-def psql(container: str, user: str, statement: str, *words: str, password: str = "") -> "subprocess.CompletedProcess[str]":
+def psql(
+    container: str, user: str, statement: str, *words: str, password: str = ""
+) -> "subprocess.CompletedProcess[str]":
     """In the container of Postgres; by its socket unless *words* name a host."""
     command = [
         "docker",
