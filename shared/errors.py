@@ -5,7 +5,7 @@ backoff, a `FatalError` ends the unit and its job, an `Interruption` stops work 
 owns it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NotRequired, TypedDict
 
 Category = Literal["user", "quota", "source", "system"]
@@ -457,7 +457,7 @@ def subclasses(cls: type[GristmillError] = GristmillError) -> list[type[Gristmil
     return [cls] + [found for child in cls.__subclasses__() for found in subclasses(child)]
 
 
-def from_problem(problem: dict[str, Any]) -> GristmillError:
+def from_problem(problem: Mapping[str, Any]) -> GristmillError:
     """Rebuild an error that crossed a process border; an unknown code becomes `InternalError`."""
     by_code = {
         cls.code: cls

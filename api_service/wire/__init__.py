@@ -1,1 +1,1 @@
-"""What travels: documents out, parameters and cursors in. Pure functions."""
+"""What goes over HTTP, as pure functions: parameters, headers, row queries, pages and documents."""

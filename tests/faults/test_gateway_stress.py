@@ -16,7 +16,8 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from api_service import app, bodies, server
+from api_service import app, server
+from api_service.handlers import bodies
 from tests.support.crowd import CROWDS, Crowd, submits
 from tests.support.gateway import database, gateway, problem_of, publish, spec_for
 from tests.support.stack import running
@@ -117,7 +118,7 @@ async def test_readers_that_read_nothing_take_turns_and_are_cut_off(settings, mo
 
 
 async def test_a_deaf_reader_of_a_page_is_cut_off(settings, monkeypatch):
-    monkeypatch.setattr(server, "DEAF_SECONDS", 1.0)
+    monkeypatch.setattr(server, "UNREAD_SECONDS", 1.0)
     await big_result(settings)
     async with gateway(settings) as http, asyncio.timeout(30):
         deaf = await deaf_reader(http, "/v1/results/big/rows?limit=10000")
@@ -314,7 +315,7 @@ async def test_readers_that_are_cut_off_leave_no_stack_trace(settings, monkeypat
 
 async def test_readers_of_large_pages_take_turns(settings, monkeypatch):
     monkeypatch.setattr(bodies, "STALLED_SECONDS", 5.0)
-    monkeypatch.setattr(app, "TURN_SECONDS", 0.1)
+    monkeypatch.setattr(app, "PERMIT_SECONDS", 0.1)
     await big_result(settings, width=5000)
     async with gateway(settings) as http, asyncio.timeout(60):
         deaf = [await deaf_reader(http, "/v1/results/big/rows?limit=10000") for _ in range(6)]

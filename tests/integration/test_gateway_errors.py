@@ -323,6 +323,6 @@ async def test_serve_refuses_what_it_cannot_do_in_one_plain_sentence(settings, c
 
 
 async def test_a_gateway_with_hardly_any_open_files_still_takes_a_connection(settings, monkeypatch):
-    monkeypatch.setattr(server, "_descriptors", lambda: server.SPARE_DESCRIPTORS - 24)
+    monkeypatch.setattr(server, "_raise_descriptor_limit", lambda: server.SPARE_DESCRIPTORS - 24)
     async with gateway(settings) as http, http.get("/livez") as response:
         assert response.status == 200

@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import SecretStr
 
-from api_service.wire.cursors import Cursor, encode_cursor
+from api_service.wire.pages import Cursor, encode_cursor
 from shared.ids import new_id
 from shared.settings import Settings
 from tests.support.gateway import database, gateway, insert_job, problem_of, publish, spec_for

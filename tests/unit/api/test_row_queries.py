@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import MultiDict
 
-from api_service.wire.cursors import Cursor, decode_cursor, encode_cursor, fingerprint
-from api_service.wire.literals import parse_literal
+from api_service.wire.filter_values import parse_filter_value
+from api_service.wire.pages import Cursor, decode_cursor, encode_cursor, fingerprint
 from api_service.wire.row_queries import RowColumns, parse_row_query
 from shared.db.result_tables import create_table
 from shared.db.rows import Filter, RowQuery, Term, page_statement
@@ -162,9 +162,9 @@ def test_the_next_page_asks_in_proportion_to_the_order():
     "kind", ["bool", "int64", "float64", "decimal(38,2)", "date", "timestamp", "timestamptz"]
 )
 def test_a_value_that_is_no_text_has_a_bounded_length(kind):
-    assert parse_literal("0" * 399 + "1", "float64") == 1.0
+    assert parse_filter_value("0" * 399 + "1", "float64") == 1.0
     with pytest.raises(ValueError, match="longer than 400 characters") as caught:
-        parse_literal("1" * 8000, kind)
+        parse_filter_value("1" * 8000, kind)
     assert len(str(caught.value)) < 600
 
 
