@@ -4,6 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.core.plan import Plan
 from shared.core.timings import Timings
 from shared.db.jobs import JobStore
 from shared.db.merging import MergeStore
@@ -42,12 +43,11 @@ class Context:
         known = self._works.get((lease.job_id, lease.epoch))
         if known is not None:
             return known
-        row = await self.units.work(lease.job_id)
-        if row["epoch"] != lease.epoch:
+        row = await self.jobs.work(lease.job_id)
+        if row.epoch != lease.epoch:
             raise LeaseLost("The job has moved to another epoch")
-        work = Work(
-            **{"job_id": row["id"], **{name: row[name] for name in Work.__slots__ if name != "job_id"}}
-        )
+        known_of = {name: getattr(row, name) for name in Work.__slots__ if name != "job_id"}
+        work = Work(job_id=row.id, **known_of)
         if work.plan is not None:
             self._works[lease.job_id, lease.epoch] = work
             while len(self._works) > REMEMBERED_JOBS:
@@ -63,6 +63,6 @@ class Work:
     tenant: str
     epoch: int
     spec: dict[str, Any]
-    plan: dict[str, Any] | None
+    plan: Plan | None
     result_name: str | None
     version: int | None

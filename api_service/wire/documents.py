@@ -13,6 +13,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
+from shared.core.lifecycle import JobState, Phase
+from shared.core.plan import Warned
 from shared.core.row_counts import RowCounts
 from shared.db.jobs import Job, Progress
 from shared.db.result_tables import relation_name
@@ -127,14 +129,14 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A job; in a list it comes without its spec, and without what its plan says."""
 
     id: str
-    state: str
+    state: JobState
     phase: str
     done: bool
     revision: int
     progress: ProgressDocument
     timing: TimingDocument
     schema: list[ColumnDocument] | UnsetType | None
-    warnings: Any
+    warnings: tuple[Warned, ...] | UnsetType
     result: dict[str, Any] | None
     error: Problem | None
     labels: dict[str, str]
@@ -147,13 +149,13 @@ def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) 
     return JobDocument(
         id=job.id,
         state=job.state,
-        phase="done" if job.state == "succeeded" else job.phase,
+        phase="done" if job.state == JobState.SUCCEEDED else job.phase,
         done=job.done,
         revision=job.revision,
         progress=_progress(job, progress, now),
         timing=_timing(job, now),
-        schema=[ColumnDocument(c["name"], c["type"]) for c in job.plan["schema"]] if job.plan else None,
-        warnings=job.plan.get("warnings", []) if job.plan else [],
+        schema=[ColumnDocument(c.name, c.type) for c in job.plan.schema] if job.plan else None,
+        warnings=job.plan.warnings if job.plan else (),
         result={**job.result, "current": current} if job.result else None,
         error=job.error,
         labels=job.labels,
@@ -185,10 +187,10 @@ def _progress(job: Job, progress: Progress, now: datetime) -> ProgressDocument:
             leased=progress.chunks_leased,
             failed=progress.chunks_failed,
         ),
-        rows=_row_counts(RowCounts(read=progress.rows_read, dropped_null_key=progress.rows_dropped)),
+        rows=_row_counts(progress.rows),
         bytes=ByteCounts(total=progress.bytes_total, done=progress.bytes_done),
-        rows_per_second=int(progress.rows_read / seconds) if seconds > 0 else None,
-        eta_seconds=_seconds_left(job, stage, now) if job.state == "running" else None,
+        rows_per_second=int(progress.rows.read / seconds) if seconds > 0 else None,
+        eta_seconds=_seconds_left(job, stage, now) if job.state == JobState.RUNNING else None,
     )
 
 
@@ -220,19 +222,19 @@ def _stage(job: Job, progress: Progress) -> _Stage:
     The cost of merging and publishing a chunk is known when the chunk is done: by its states. So a done chunk
     counts for the share that scanning has of its whole cost, and no later finding takes that away again.
     """
-    if job.state == "succeeded":
+    if job.state == JobState.SUCCEEDED:
         return _Stage(1.0, 0.0, 0.0, None)
     scanned = _SCANNING * _share(progress.bytes_weighed, progress.bytes_total)
     merging = _MERGING * (1 - scanned)
     match job.phase:
-        case "scanning":
+        case Phase.SCANNING:
             return _Stage(0.0, scanned, 1.0, job.planned_at)
-        case "merging":
+        case Phase.MERGING:
             merged = _share(progress.merges_done, progress.merges_total)
             return _Stage(scanned, merging, merged, job.scanned_at)
-        case "publishing":
+        case Phase.PUBLISHING:
             return _Stage(scanned + merging, 1 - scanned - merging, 0.0, job.merged_at)
-        case _:
+        case Phase.PLANNING:
             return _Stage(0.0, 0.0, 0.0, None)
 
 

@@ -70,7 +70,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What the plan unit has settled for all chunks of a job; `bytes` are those of all files."""
 
     files: tuple[DatasetFile, ...]
-    format: str
+    format: str = ""
     schema: tuple[PlannedColumn, ...]
     bytes: int
     warnings: tuple[Warned, ...] = ()

@@ -1,6 +1,6 @@
 """How a job's merge is divided: contiguous ranges of the 1,024 hash buckets; and which units of it are long."""
 
-from typing import Any
+from shared.core.plan import MergePayload, PublishPayload
 
 BUCKETS = 1024
 MERGE_BYTES = 8 * 1024**2
@@ -27,7 +27,7 @@ def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:
     return [(first, first + width) for first in range(0, BUCKETS, width)]
 
 
-def merge_payloads(state_bytes: int, begun: dict[int, int], ended: dict[int, int]) -> list[dict[str, Any]]:
+def merge_payloads(state_bytes: int, begun: dict[int, int], ended: dict[int, int]) -> list[MergePayload]:
     """What the merge units of a job are to do.
 
     *begun* and *ended*: what there is to read, by the bucket at which its piece begins, and by the one at
@@ -37,15 +37,11 @@ def merge_payloads(state_bytes: int, begun: dict[int, int], ended: dict[int, int
     found, before, over = [], 0, 0
     for first, end in merge_ranges(state_bytes):
         before += sum(begun.get(bucket, 0) for bucket in range(first, end))
-        found.append({"first": first, "end": end} | _long(before - over > LONG_MERGE_BYTES))
+        found.append(MergePayload(first=first, end=end, long=before - over > LONG_MERGE_BYTES))
         over += sum(ended.get(bucket, 0) for bucket in range(first, end))
     return found
 
 
-def publish_payload(rows: int, table_bytes: int, indexes: int) -> dict[str, Any]:
+def publish_payload(rows: int, table_bytes: int, indexes: int) -> PublishPayload:
     """*indexes*: those of the spec; each result has two more, of its `_id` and of its keys."""
-    return _long(max(rows, table_bytes // ROW_BYTES) * (2 + indexes) > LONG_PUBLISH_ROWS)
-
-
-def _long(yes: bool) -> dict[str, Any]:
-    return {"long": True} if yes else {}
+    return PublishPayload(long=max(rows, table_bytes // ROW_BYTES) * (2 + indexes) > LONG_PUBLISH_ROWS)

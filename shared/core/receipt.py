@@ -1,63 +1,98 @@
-"""The receipt of a job: what was read, where every row of it went, and what it took.
+"""The receipt of a job: which rows were read, where each of them went, and how much work it took.
 
-Refused when it does not balance.
+A job whose counts do not balance gets no receipt, and is not published.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from msgspec.structs import asdict
+
+from shared.core.plan import DatasetFile, Plan
+from shared.core.row_counts import RowCounts
 from shared.errors import ReceiptMismatch
 
 _TIMES = ("created_at", "started_at", "planned_at", "scanned_at", "merged_at", "finished_at")
-_NAMED = 5
 _CHARGED = ("deaths", "crashes", "errors", "ooms")
+_FINGERPRINT = ("mtime_ns", "ctime_ns", "inode")
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """The sums over the units of a job, and the job's times.
+
+    *rows* are of the chunks: `read` was counted by the splitter, from bytes; `aggregated` is the sum of the
+    rows that the states say they hold. *merged* is the same sum over the merged states. So there are three
+    counts that no common mistake makes agree.
+    """
+
+    id: str
+    spec_digest: str
+    epoch: int
+    chunks: int
+    rows: RowCounts
+    merged: int
+    groups: int
+    attempts: int
+    deaths: int
+    crashes: int
+    errors: int
+    ooms: int
+    created_at: datetime
+    started_at: datetime | None
+    planned_at: datetime | None
+    scanned_at: datetime | None
+    merged_at: datetime | None
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """A version that is about to be published; only a named result has a number."""
+
+    name: str | None
+    version: int | None
+    rows: int
+    digest: str
+    columns: list[dict[str, str]]
+    key_columns: int
 
 
 def receipt(
-    ledger: Mapping[str, Any],
-    plan: Mapping[str, Any],
-    version: Mapping[str, Any],
-    *,
-    semantics: str,
-    software: Mapping[str, Any],
+    ledger: Ledger, plan: Plan, version: NewVersion, *, semantics: str, software: dict[str, Any]
 ) -> dict[str, Any]:
-    """The document of a job that is being published; *ledger* is the sums over its units.
+    """The receipt of a job that is being published.
 
     Raises ReceiptMismatch.
-
-    `read` was counted by the splitter, from bytes; `aggregated` is the sum of what the states say they hold,
-    and `merged` of what the merged states say: three counts that no common mistake makes agree.
     """
-    check(ledger, plan, semantics)
+    check(ledger.rows, ledger.merged, plan, semantics)
     return {
-        "job": ledger["id"],
-        "spec_digest": ledger["spec_digest"],
-        "result": {name: version[name] for name in ("name", "version", "rows", "digest")},
+        "job": ledger.id,
+        "spec_digest": ledger.spec_digest,
+        "result": {name: getattr(version, name) for name in ("name", "version", "rows", "digest")},
         **software,
-        "files": [_file(file) for file in plan["files"]],
-        "bytes": plan["bytes"],
-        "warnings": plan.get("warnings", []),
-        "chunks": ledger["chunks"],
-        "rows": {
-            "read": ledger["read"],
-            "aggregated": ledger["aggregated"],
-            "filtered": 0,
-            "dropped_null_key": ledger["dropped"],
-            "quarantined": 0,
-            "skipped": 0,
-        },
-        "groups": ledger["groups"],
-        "epoch": ledger["epoch"],
-        "attempts": {"total": ledger["attempts"], **{name: ledger[name] for name in _CHARGED}},
-        "times": {name: ledger[name] for name in _TIMES},
+        "files": [_file(file) for file in plan.files],
+        "bytes": plan.bytes,
+        "warnings": plan.warnings,
+        "chunks": ledger.chunks,
+        "rows": asdict(ledger.rows),
+        "groups": ledger.groups,
+        "epoch": ledger.epoch,
+        "attempts": {"total": ledger.attempts, **{name: getattr(ledger, name) for name in _CHARGED}},
+        "times": {name: getattr(ledger, name) for name in _TIMES},
     }
 
 
-def check(ledger: Mapping[str, Any], plan: Mapping[str, Any], semantics: str) -> None:
-    """Raise ReceiptMismatch unless every row that was read is in the result, or was dropped for a reason that the spec knows."""
-    read, aggregated, dropped, merged = (ledger[name] for name in ("read", "aggregated", "dropped", "merged"))
-    if read != aggregated + dropped:
-        found = f"{read:,} rows were read, but {aggregated:,} were aggregated and {dropped:,} dropped for a null key"
+def check(rows: RowCounts, merged: int, plan: Plan, semantics: str) -> None:
+    """Raise ReceiptMismatch unless every row that was read is in the result, or left out as the spec says."""
+    aggregated, dropped = rows.aggregated, rows.dropped_null_key
+    if rows.read != rows.accounted:
+        found = (
+            f"{rows.read:,} rows were read, but {aggregated:,} were aggregated "
+            f"and {dropped:,} dropped for a null key"
+        )
     elif merged != aggregated:
         found = f"{aggregated:,} rows were aggregated, but {merged:,} went into the result"
     elif dropped and semantics != "pandas":
@@ -67,17 +102,17 @@ def check(ledger: Mapping[str, Any], plan: Mapping[str, Any], semantics: str) ->
     raise ReceiptMismatch(f"{found}. Nothing was published. {_causes(plan)}")
 
 
-def _causes(plan: Mapping[str, Any]) -> str:
-    """What can make counts differ; of the formats only Parquet claims how many rows there are."""
+def _causes(plan: Plan) -> str:
+    """The possible causes of counts that differ. Of the formats only Parquet claims how many rows there are."""
     causes = ["partial results were changed or damaged in the database", "Gristmill has a bug"]
-    if plan.get("format") == "parquet":
-        uris = [file["uri"] for file in plan["files"]]
+    if plan.format == "parquet":
+        uris = [file.uri for file in plan.files]
         named = ", ".join(uris[:_NAMED]) + (f" and {len(uris) - _NAMED:,} more" if len(uris) > _NAMED else "")
         causes.insert(0, f"a Parquet file claims more or fewer rows than it holds ({named})")
     return f"Either {', or '.join(causes)}: submit the job again, and report it if it fails again"
 
 
-def _file(planned: Mapping[str, Any]) -> dict[str, Any]:
-    """A plan of before lacks `ctime_ns`."""
-    fingerprint = {name: planned[name] for name in ("mtime_ns", "ctime_ns", "inode") if name in planned}
-    return {"uri": planned["uri"], "bytes": planned["size"], "fingerprint": fingerprint}
+def _file(planned: DatasetFile) -> dict[str, Any]:
+    known = asdict(planned)
+    fingerprint = {name: known[name] for name in _FINGERPRINT if known[name] is not None}
+    return {"uri": planned.uri, "bytes": planned.size, "fingerprint": fingerprint}

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from shared.db.pool import Pool, Record
+from shared.db.records import read_row
 from shared.db.statements import Statements
 from shared.ids import new_id
 
@@ -24,7 +25,7 @@ class ApiKey:
 
     @classmethod
     def of(cls, row: Record) -> Self:
-        return cls(**{name: row[name] for name in cls.__slots__})
+        return read_row(cls, row)
 
 
 class ApiKeyStore:

@@ -3,12 +3,17 @@
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from shared.core.lifecycle import JOB, sources
+import msgspec
+
+from shared.core.lifecycle import JOB, JobState, Phase, sources
+from shared.core.plan import Plan
+from shared.core.row_counts import RowCounts
 from shared.db.pool import LIST_BYTES, Connection, Pool, Record
+from shared.db.records import read_counts, read_row
 from shared.db.result_tables import drop_table
 from shared.db.statements import Statements
 from shared.errors import (
@@ -40,15 +45,15 @@ class Job:
 
     id: str
     tenant: str
-    state: str
-    phase: str
+    state: JobState
+    phase: Phase
     revision: int
     spec: dict[str, Any] | None
     spec_digest: str
     labels: dict[str, str]
     result_name: str | None
     version: int | None
-    plan: dict[str, Any] | None
+    plan: Plan | None
     error: Problem | None
     result: dict[str, Any] | None
     created_at: datetime
@@ -61,7 +66,7 @@ class Job:
 
     @classmethod
     def of(cls, row: Record) -> Self:
-        return cls(**{name: row[name] for name in cls.__slots__})
+        return read_row(cls, row, **_standing(row), plan=_plan(row))
 
     @property
     def done(self) -> bool:
@@ -69,8 +74,35 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """The part of a job's row that its units need."""
+
+    id: str
+    tenant: str
+    state: JobState
+    phase: Phase
+    epoch: int
+    spec: dict[str, Any]
+    plan: Plan | None
+    result_name: str | None
+    version: int | None
+
+    @classmethod
+    def of(cls, row: Record) -> Self:
+        return read_row(cls, row, **_standing(row), plan=_plan(row))
+
+
+def _standing(row: Record) -> dict[str, JobState | Phase]:
+    return {"state": JobState(row["state"]), "phase": Phase(row["phase"])}
+
+
+def _plan(row: Record) -> Plan | None:
+    return msgspec.convert(row["plan"], Plan | None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Counts over a job's units; bytes are of input.
+    """Counts over a job's units; bytes are of input, rows those that the finished chunks read.
 
     `bytes_weighed` are those done, each by the share that scanning has of its whole cost.
     """
@@ -81,15 +113,14 @@ class Progress:
     chunks_failed: int = 0
     merges_total: int = 0
     merges_done: int = 0
-    rows_read: int = 0
-    rows_dropped: int = 0
+    rows: RowCounts = field(default_factory=RowCounts)
     bytes_total: int = 0
     bytes_done: int = 0
     bytes_weighed: int = 0
 
     @classmethod
     def of(cls, row: Record) -> Self:
-        return cls(**{name: row[name] for name in cls.__slots__})
+        return read_row(cls, row, rows=read_counts(row))
 
 
 class JobStore:
@@ -262,6 +293,13 @@ class JobStore:
                     continue  # somebody holds it: the next pass will find it, and the others need not wait
                 await end(tx, job_id, error=_overdue(row).problem())
             await self.finish_ending(job_id)
+
+    async def work(self, job_id: str) -> JobRow:
+        """What the units of a job need of it."""
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(SQL.work, job_id)
+        assert row is not None
+        return JobRow.of(row)
 
     async def stalled(self) -> list[str]:
         async with self._pool.connection() as connection:

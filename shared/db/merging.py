@@ -2,18 +2,24 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from shared.core.columns import Undecided, misfits
+from shared.core.lifecycle import UnitKind
+from shared.core.plan import MergeStats
 from shared.core.planning import PIECE_COST_BYTES, merge_payloads, publish_payload
+from shared.core.receipt import Ledger, NewVersion
 from shared.db import result_tables as ddl
 from shared.db import tenants
 from shared.db.jobs import PARTIALS, UNITS
 from shared.db.jobs import SQL as JOBS
 from shared.db.pool import Connection, Pool, Record
+from shared.db.records import read_counts, read_row
 from shared.db.statements import Statements
 from shared.db.units import Done, Lease, NewUnit, UnitStore
 from shared.errors import (
@@ -37,6 +43,14 @@ INSERT INTO gristmill.partials ({", ".join(PIECE)}) SELECT job_id, no, 0, $9, $1
 """  # noqa: S608  # made of constants
 Piece = tuple[int, int, int, bytes]
 """First bucket, last bucket, groups, states."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What a merge unit of a job has written: rows of the result, and what it reports."""
+
+    rows: int
+    stats: MergeStats
 
 
 @contextmanager
@@ -85,7 +99,7 @@ class MergeStore:
                 [merged] = await tx.fetch(UNITS.to_publish, job_id)
                 payload = publish_payload(merged["rows"], merged["bytes"], indexes)
                 await self._units.insert(
-                    tx, job_id, "publish", job["epoch"], [NewUnit(no=0, payload=payload)]
+                    tx, job_id, UnitKind.PUBLISH, job["epoch"], [NewUnit(no=0, payload=payload)]
                 )
                 await tx.execute(JOBS.set_phase, job_id, "publishing")
             else:
@@ -108,7 +122,7 @@ class MergeStore:
         units = [
             NewUnit(no=no, payload=payload) for no, payload in enumerate(merge_payloads(size, begun, ended))
         ]
-        await self._units.insert(tx, job["id"], "merge", job["epoch"], units)
+        await self._units.insert(tx, job["id"], UnitKind.MERGE, job["epoch"], units)
         await tx.execute(JOBS.set_phase, job["id"], "merging")
 
     async def pieces(self, job_id: str, first: int, end: int) -> AsyncIterator[tuple[bytes, bool]]:
@@ -160,10 +174,14 @@ class MergeStore:
         except asyncpg.DataError as error:
             raise ValueOutOfRange(f"Postgres cannot store a value of the result: {error.message}") from error
 
-    async def merged(self, job_id: str) -> list[Record]:
-        """`rows_out` and `stats` of each merge unit."""
+    async def merged(self, job_id: str) -> list[Merged]:
+        """What each merge unit reports, in their order."""
         async with self._pool.connection() as connection:
-            return await connection.fetch(UNITS.merged, job_id)
+            rows = await connection.fetch(UNITS.merged, job_id)
+        return [
+            Merged(rows=row["rows_out"], stats=msgspec.convert(row["stats"] or {}, MergeStats, str_keys=True))
+            for row in rows
+        ]
 
     async def check_columns(
         self, tenant: str, name: str, version: int, columns: list[dict[str, str]], undecided: Undecided
@@ -199,8 +217,8 @@ class MergeStore:
     async def publish(
         self,
         lease: Lease,
-        version: dict[str, Any],
-        write_receipt: Callable[[Record], dict[str, Any]],
+        version: NewVersion,
+        write_receipt: Callable[[Ledger], dict[str, Any]],
         tenant: str,
     ) -> None:
         """The one short transaction that makes a result visible and the job succeeded.
@@ -213,7 +231,7 @@ class MergeStore:
             await self._units.finish(tx, lease, Done())
             ledger = await tx.fetchrow(RECEIPTS.ledger, lease.job_id)
             assert ledger is not None
-            receipt = write_receipt(ledger)
+            receipt = write_receipt(read_row(Ledger, ledger, rows=read_counts(ledger)))
             try:
                 result = await self.store_version(tx, lease.job_id, version, tenant)
             except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedObjectError) as error:
@@ -227,10 +245,10 @@ class MergeStore:
             await connection.execute(PARTIALS.delete, lease.job_id)
 
     async def store_version(
-        self, tx: Connection, job_id: str, version: dict[str, Any], tenant: str
+        self, tx: Connection, job_id: str, version: NewVersion, tenant: str
     ) -> dict[str, Any]:
         """Make the table of a job a version that readers see; the `result` of its job document."""
-        name, number, columns = version["name"], version["version"], version["columns"]
+        name, number, columns = version.name, version.version, version.columns
         await tx.execute(
             SQL.insert,
             job_id,
@@ -238,16 +256,16 @@ class MergeStore:
             name,
             number,
             job_id,
-            version["rows"],
-            version["digest"],
+            version.rows,
+            version.digest,
             columns,
-            version["key_columns"],
+            version.key_columns,
         )
         current = True
         reader = await tenants.prepare(tx, tenant, named=name is not None)
         if reader:
             await tx.execute(ddl.grant_select(ddl.TABLES, job_id, reader))
-        if name:
+        if name is not None and number is not None:
             shown = await tx.fetchval(SQL.lock_result, tenant, name)
             # an earlier job never replaces a later one's view
             if current := shown is None or number > shown:
@@ -255,10 +273,8 @@ class MergeStore:
                 await self._swap(tx, tenant, name, job_id, columns, reader)
                 await tx.execute(SQL.set_current, tenant, name, number)
         relation = ddl.relation_name(tenant, name if current else None, job_id)
-        return {k: version[k] for k in ("name", "version", "rows", "digest", "columns")} | {
-            "current": current,
-            "relation": relation,
-        }
+        stored = {key: value for key, value in asdict(version).items() if key != "key_columns"}
+        return stored | {"current": current, "relation": relation}
 
     async def _swap(
         self,

@@ -5,28 +5,34 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
-from typing import Any, Literal, Self
+from typing import Any, Self
 
+from shared.core.lifecycle import UnitKind
+from shared.core.plan import MergeStats, Payload, Plan, PlanPayload, payload_of
+from shared.core.retry import Charge
+from shared.core.row_counts import RowCounts
 from shared.core.timings import Timings
 from shared.db.jobs import PARTIALS, end, finish_ending
 from shared.db.jobs import SQL as JOBS
 from shared.db.jobs import UNITS as SQL
 from shared.db.pool import Connection, Pool, Record
+from shared.db.records import count_columns, read_row
 from shared.errors import DatabaseUnavailable, LeaseLost, Problem
 from shared.fault_points import reached
 
-Kind = Literal["plan", "chunk", "merge", "publish"]
 INSERT_BATCH = 1000
-Charge = Literal["death", "crash", "error", "memory", "preemption", "nothing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A unit in this worker's hands; (id, attempt, worker) is the fence, `allowed` the time that it may take."""
+class LeasedUnit:
+    """A unit in some worker's hands; (id, attempt, worker) is the fence.
+
+    Enough to give it back or to fail it: a worker of another version may have written its payload.
+    """
 
     id: int
     job_id: str
-    kind: Kind
+    kind: UnitKind
     no: int
     epoch: int
     attempt: int
@@ -35,12 +41,10 @@ class Lease:
     crashes: int
     errors: int
     ooms: int
-    allowed: timedelta
-    payload: dict[str, Any] = field(repr=False)
 
     @classmethod
     def of(cls, row: Record) -> Self:
-        return cls(**{name: row[name] for name in cls.__slots__})
+        return read_row(cls, row, kind=UnitKind(row["kind"]))
 
     @property
     def fence(self) -> tuple[int, int, str]:
@@ -48,20 +52,31 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lease(LeasedUnit):
+    """A unit in this worker's hands; `allowed` is the time that it may take."""
+
+    allowed: timedelta
+    payload: Payload = field(repr=False)
+
+    @classmethod
+    def of(cls, row: Record) -> Self:
+        kind = UnitKind(row["kind"])
+        return read_row(cls, row, kind=kind, payload=payload_of(kind, row["payload"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """What a finished unit reports; rows_out are groups for a chunk, result rows for a merge."""
 
-    rows_read: int = 0
-    rows_aggregated: int = 0
-    rows_dropped: int = 0
+    counts: RowCounts = field(default_factory=RowCounts)
     rows_out: int = 0
-    stats: dict[str, Any] = field(default_factory=dict)
+    stats: MergeStats | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewUnit:
     no: int
-    payload: dict[str, Any]
+    payload: Payload
     bytes: int = 0
 
 
@@ -114,8 +129,8 @@ class UnitStore:
         reached("commit.fenced")
 
     async def _fence(self, connection: Connection, lease: Lease, done: Done, sql: str, *more: Any) -> None:
-        counts = done.rows_read, done.rows_aggregated, done.rows_dropped, done.rows_out, done.stats
-        if await connection.fetchval(sql, *lease.fence, *counts, *more) is None:
+        counts = count_columns(done.counts).values()
+        if await connection.fetchval(sql, *lease.fence, *counts, done.rows_out, done.stats, *more) is None:
             raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
 
     async def lock_wanted(self, tx: Connection, lease: Lease) -> None:
@@ -140,12 +155,12 @@ class UnitStore:
         async with self.fenced(lease, at_once=True) as connection:
             await self._fence(connection, lease, done, sql, *more)
 
-    async def complete_plan(self, lease: Lease, plan: dict[str, Any], chunks: Iterable[NewUnit]) -> None:
+    async def complete_plan(self, lease: Lease, plan: Plan, chunks: Iterable[NewUnit]) -> None:
         """The plan's commit: the plan is stored and its chunks are made, under the job's lock."""
         async with self.fenced(lease) as tx:
             await self.lock_wanted(tx, lease)
             await self.finish(tx, lease, Done())
-            await self.insert(tx, lease.job_id, "chunk", lease.epoch, chunks)
+            await self.insert(tx, lease.job_id, UnitKind.CHUNK, lease.epoch, chunks)
             reached("plan.mid_insert")
             await tx.execute(JOBS.set_planned, lease.job_id, plan)
             reached("plan.before_commit")
@@ -164,7 +179,7 @@ class UnitStore:
             yield tx
             await tx.execute(PARTIALS.delete, lease.job_id)
 
-    async def widen(self, lease: Lease, plan: dict[str, Any]) -> None:
+    async def widen(self, lease: Lease, plan: Plan) -> None:
         """Raise the job's epoch: store the wider plan and return every chunk to pending, unless somebody else did already."""
         async with self._beginning_anew(lease) as tx:
             await tx.execute(JOBS.set_widened, lease.job_id, plan)
@@ -172,7 +187,7 @@ class UnitStore:
             await tx.execute(SQL.reset_chunks, lease.job_id, lease.epoch + 1)
             await tx.execute(SQL.rebase, lease.job_id, lease.epoch + 1)
 
-    async def plan_again(self, lease: Lease, payload: dict[str, Any]) -> None:
+    async def plan_again(self, lease: Lease, payload: PlanPayload) -> None:
         """Raise the job's epoch and begin it anew with a plan unit of *payload*, unless somebody else did already: a chunk found its plan wrong."""
         async with self._beginning_anew(lease) as tx:
             await tx.execute(JOBS.set_planning, lease.job_id)
@@ -181,7 +196,7 @@ class UnitStore:
             await tx.execute(SQL.reset_plan, lease.job_id, lease.epoch + 1, payload)
 
     async def insert(
-        self, tx: Connection, job_id: str, kind: Kind, epoch: int, units: Iterable[NewUnit]
+        self, tx: Connection, job_id: str, kind: UnitKind, epoch: int, units: Iterable[NewUnit]
     ) -> None:
         """The caller holds the job's row.
 
@@ -193,7 +208,12 @@ class UnitStore:
             await tx.execute(SQL.insert, job_id, kind, epoch, *columns)
 
     async def give_back(
-        self, lease: Lease, charge: Charge, *, delay: timedelta = timedelta(), problem: Problem | None = None
+        self,
+        lease: LeasedUnit,
+        charge: Charge,
+        *,
+        delay: timedelta = timedelta(),
+        problem: Problem | None = None,
     ) -> None:
         """Return a leased unit to pending, charged to what ended the lease.
 
@@ -209,11 +229,11 @@ class UnitStore:
         """Return a lease that its worker never heard of: the answer to the claim was lost."""
         async with self._pool.transaction() as tx:
             job_id = await tx.fetchval(JOBS.lock_of_unit, unit)
-            await tx.execute(SQL.give_back, unit, attempt, worker, timedelta(), None, "nothing")
+            await tx.execute(SQL.give_back, unit, attempt, worker, timedelta(), None, Charge.NOTHING)
         if job_id is not None:
             await finish_ending(self._pool, job_id)
 
-    async def fail(self, lease: Lease, problem: Problem) -> None:
+    async def fail(self, lease: LeasedUnit, problem: Problem) -> None:
         """The unit and its job fail; does nothing if the lease is lost."""
         async with self._pool.transaction() as tx:
             await tx.fetchrow(JOBS.lock, lease.job_id)
@@ -232,18 +252,11 @@ class UnitStore:
             rows = await connection.fetch(SQL.due, *periods, [self._state_version], queued, timings.dispatch)
         return [(row["id"], row["rings"]) for row in rows]
 
-    async def expired(self) -> list[tuple[Lease, bool]]:
+    async def expired(self) -> list[tuple[LeasedUnit, bool]]:
         """Leases whose worker is gone (True) or whose deadline passed (False)."""
         async with self._pool.connection() as connection:
             rows = await connection.fetch(SQL.expired, self._timings.lease, self._timings.grace)
-        return [(Lease.of(row), row["worker_died"]) for row in rows]
-
-    async def work(self, job_id: str) -> Record:
-        """The part of the job's row that its units need."""
-        async with self._pool.connection() as connection:
-            row = await connection.fetchrow(JOBS.work, job_id)
-        assert row is not None
-        return row
+        return [(LeasedUnit.of(row), row["worker_died"]) for row in rows]
 
     async def of_job(self, job_id: str) -> list[Record]:
         async with self._pool.connection() as connection:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from shared.db.pool import LIST_BYTES, Pool, Record
+from shared.db.records import read_row
 from shared.db.statements import Statements
 
 SQL = Statements("versions")
@@ -28,7 +29,7 @@ class Version:
 
     @classmethod
     def of(cls, row: Record) -> Self:
-        return cls(**{name: row[name] for name in cls.__slots__})
+        return read_row(cls, row)
 
 
 class VersionStore:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from shared.core.fairness import Held
 from shared.db.pool import Pool
+from shared.db.records import read_row
 from shared.db.statements import Statements
 
 SQL = Statements("workers")
@@ -32,7 +33,7 @@ class WorkerStore:
         """All leases of that version; how many tenants have *waited* without any; how many slots are free."""
         async with self._pool.connection() as connection:
             rows = await connection.fetch(SQL.rivals, lease, state_version, waited)
-        leases = [Held(**{name: row[name] for name in Held.__slots__}) for row in rows]
+        leases = [read_row(Held, row) for row in rows]
         return leases, rows[0]["waiting"] if rows else 0, int(rows[0]["free"]) if rows else 0
 
     async def able(self, lease: timedelta) -> tuple[int, int]:

@@ -8,16 +8,17 @@ import asyncpg
 import pytest
 
 from shared.core.fairness import preempted
+from shared.core.plan import PublishPayload
 from shared.core.planning import LONG_MERGE_BYTES, merge_payloads, merge_ranges, publish_payload
 from shared.db.jobs import PARTIALS
 from shared.db.jobs import SQL as JOBS
 from shared.db.merging import WITH_ONE_PIECE, MergeStore
 from shared.db.pool import QUEUE
 from shared.db.units import SQL as UNITS
-from shared.db.units import NewUnit, UnitStore
+from shared.db.units import UnitStore
 from shared.db.workers import SQL as WORKERS
 from shared.spec.version import STATE_VERSION
-from tests.support.store import COLUMNS
+from tests.support.store import COLUMNS, PLAN
 
 
 async def serve(world, times, slot="w1", after=None):
@@ -26,7 +27,7 @@ async def serve(world, times, slot="w1", after=None):
     for _ in range(times):
         lease = await world.claimed(slot, after=after)
         served.append(await world.value("SELECT tenant FROM gristmill.jobs WHERE id = $1", lease.job_id))
-        await world.units.complete_plan(lease, {}, [])
+        await world.units.complete_plan(lease, PLAN, [])
         after = lease.job_id
     return served
 
@@ -41,7 +42,7 @@ async def test_the_next_freed_slot_serves_the_tenant_that_waits_behind_another_o
     await world.submit(tenant="other")
 
     assert await world.units.claim("w1", job_id=free.job_id) is None or free.kind != "plan"
-    await world.units.complete_plan(free, {}, [])
+    await world.units.complete_plan(free, PLAN, [])
     next_one = await world.claimed(after=free.job_id)
 
     assert busy.job_id != free.job_id
@@ -174,7 +175,7 @@ async def test_long_publishes_of_one_tenant_leave_a_slot_to_the_others_if_there_
         await world.jobs.resume(tenant, job_id)
     begun = await world.claimed()
 
-    assert (begun.job_id, begun.payload) == (first, {"long": True})
+    assert (begun.job_id, begun.payload) == (first, PublishPayload(long=True))
     assert await world.units.claim("w1", job_id=second) is None
     assert (await world.claimed()).job_id == other
     assert await world.units.claim("w1") is None
@@ -191,7 +192,7 @@ async def test_a_single_slot_publishes_whatever_its_size(world):
 
 
 def long_merges(state_bytes, begun, ended):
-    return [payload["first"] for payload in merge_payloads(state_bytes, begun, ended) if payload.get("long")]
+    return [payload.first for payload in merge_payloads(state_bytes, begun, ended) if payload.long]
 
 
 def test_a_merge_that_reads_many_states_is_long_and_one_that_reads_few_is_not():
@@ -239,7 +240,7 @@ async def test_what_the_merges_have_to_read_is_that_of_their_pieces_and_a_little
     ],
 )
 def test_a_publish_is_long_by_its_rows_and_bytes_for_each_of_its_indexes(rows, table_bytes, indexes, long):
-    assert bool(publish_payload(rows, table_bytes, indexes)) is long
+    assert publish_payload(rows, table_bytes, indexes).long is long
 
 
 # fault matrix: 56
@@ -439,7 +440,7 @@ async def test_chunks_that_are_given_back_come_before_later_ones(world):
 
 async def test_a_plan_without_chunks_leaves_nothing_to_claim(world):
     plan = await world.leased()
-    await world.units.complete_plan(plan, {}, [NewUnit(no=0, payload={})][:0])
+    await world.units.complete_plan(plan, PLAN, [])
 
     assert await world.units.claim("w1", job_id=plan.job_id) is None
     assert await world.merging.unfinished(plan.job_id) is False

@@ -6,16 +6,17 @@ from types import SimpleNamespace
 
 from structlog.testing import capture_logs
 
+from shared.core.plan import Plan, PlannedColumn
 from shared.core.retry import LIMITS
-from shared.db.units import INSERT_BATCH, NewUnit
+from shared.db.units import INSERT_BATCH
 from shared.db.verify import violations
 from shared.errors import DatabaseUnavailable
 from shared.spec.width import MAX_COLUMNS
+from tests.support.store import PLAN, chunks
 from worker_service.maintenance.sweeper import Sweeper
 from worker_service.units.run import advance
 
 SPEC = {"source": {"uris": ["upload:u"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
-PLAN = {"schema": [{"name": "k", "type": "string", "declared": False}]}
 
 
 def context(world):
@@ -36,9 +37,7 @@ async def scanned(world, spec=SPEC) -> str:
         result_name=None,
         state_version=world.units._state_version,
     )
-    await world.units.complete_plan(
-        await world.claimed(job_id=job.id), PLAN, [NewUnit(no=0, payload={}, bytes=1)]
-    )
+    await world.units.complete_plan(await world.claimed(job_id=job.id), PLAN, chunks(1))
     await world.commit(await world.claimed(job_id=job.id))
     return job.id
 
@@ -54,11 +53,9 @@ async def test_a_result_that_no_table_holds_fails_its_job_at_once(world):
         {"fn": "quantile", "column": "k", "q": [no / 1000 for no in range(100)], "as": f"a{i}"}
         for i in range(17)
     ]
-    plan = [{"name": "k", "type": "float64", "declared": False}]
+    plan = Plan(files=(), schema=(PlannedColumn("k", "float64"),), bytes=0)
     job_id = await scanned(world, SPEC | {"aggregates": quantiles})
-    await world.value(
-        "UPDATE gristmill.jobs SET plan = $2 WHERE id = $1 RETURNING 1", job_id, {"schema": plan}
-    )
+    await world.value("UPDATE gristmill.jobs SET plan = $2 WHERE id = $1 RETURNING 1", job_id, plan)
     await Sweeper(context(world)).run_once()
 
     state, (code, detail) = await error_of(world, job_id)
@@ -129,12 +126,12 @@ async def test_many_units_are_inserted_in_batches_between_which_others_have_thei
     lease = await world.leased()
     made = []
 
-    def chunks():
-        for no in range(5 * INSERT_BATCH + 1):
-            made.append(no)
-            yield NewUnit(no=no, payload={"no": no})
+    def one_by_one():
+        for unit in chunks(5 * INSERT_BATCH + 1):
+            made.append(unit)
+            yield unit
 
-    adding = asyncio.ensure_future(world.units.complete_plan(lease, {"schema": 1}, chunks()))
+    adding = asyncio.ensure_future(world.units.complete_plan(lease, PLAN, one_by_one()))
     seen = [0]
     while not adding.done():
         await asyncio.sleep(0)

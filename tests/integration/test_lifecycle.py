@@ -7,9 +7,8 @@ import asyncpg
 import pytest
 
 from shared.core.lifecycle import BEFORE, JOB, UNIT
-from shared.db.units import NewUnit
 from shared.errors import AlreadyDone, InvalidState, LeaseLost, RetryExpired
-from tests.support.store import PROBLEM
+from tests.support.store import PLAN, PROBLEM, WIDER, chunks
 
 RECORD = """
 CREATE TABLE referee.seen (kind text, source text, target text);
@@ -54,7 +53,7 @@ async def running_jobs_end(world):
     second = await world.claimed(job_id=job_id)
     await world.units.give_back(second, "nothing")
     second = await world.claimed(job_id=job_id)
-    await world.units.widen(second, {"schema": 2})
+    await world.units.widen(second, WIDER)
     first, second = await world.claimed(job_id=job_id), await world.claimed(job_id=job_id)
     await world.units.fail(first, PROBLEM)
     await world.units.give_back(second, "nothing")
@@ -123,7 +122,7 @@ async def test_what_is_leased_when_its_job_is_paused_may_finish_and_the_fan_in_w
     plan = await world.leased()
     await world.jobs.pause("default", plan.job_id)
     assert await world.beat() == {(plan.id, plan.attempt): True}, "it is still wanted"
-    await world.units.complete_plan(plan, {}, [NewUnit(no=0, payload={})])
+    await world.units.complete_plan(plan, PLAN, chunks(1))
     await world.jobs.resume("default", plan.job_id)
     chunk = await world.claimed(job_id=plan.job_id)
     await world.jobs.pause("default", plan.job_id)
@@ -270,7 +269,7 @@ async def test_a_retry_fences_off_whoever_held_a_unit_before(world):
     with pytest.raises(LeaseLost):
         await world.commit(zombie)
     with pytest.raises(LeaseLost):
-        await world.units.widen(other, {"schema": 2})
+        await world.units.widen(other, WIDER)
 
 
 async def test_a_job_whose_partials_are_gone_is_not_retried(world):

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from shared.db.statements import Statements
+from shared.db.units import Done
 from shared.errors import AlreadyDone, DatabaseUnavailable, LeaseLost
 from tests.support.store import World
 from worker_service.maintenance.sweeper import Sweeper
@@ -58,9 +59,7 @@ async def test_a_worker_that_froze_in_its_commit_does_not_hold_up_the_sweeper(wo
     await world.value("UPDATE gristmill.workers SET seen_at = now() - interval '1 hour' RETURNING 1")
     sweeping, other = sweeper(world, database_url)
     async with world.units.fenced(frozen) as tx:
-        await world.units.finish(
-            tx, frozen, SimpleNamespace(rows_read=0, rows_aggregated=0, rows_dropped=0, rows_out=0, stats={})
-        )
+        await world.units.finish(tx, frozen, Done())
         await sweeping.run_once()
 
         assert (await world.states(frozen.job_id, "plan"), await world.states(dead.job_id, "plan")) == (

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from shared.core.receipt import NewVersion
 from shared.db import merging, tenants
 from shared.db.jobs import JobStore
 from shared.db.migrate import upgrade
@@ -197,14 +198,7 @@ async def test_a_schema_that_is_dropped_in_the_middle_of_a_publish_is_made_by_th
         await world.commit(await world.claimed(job_id=job_id))
         await world.advance(job_id)
     lease = await world.claimed(job_id=job_id)
-    version = {
-        "name": "sales",
-        "version": 2,
-        "rows": 0,
-        "digest": "sha256:0",
-        "columns": COLUMNS,
-        "key_columns": 1,
-    }
+    version = NewVersion(name="sales", version=2, rows=0, digest="sha256:0", columns=COLUMNS, key_columns=1)
 
     async def prepared_then_dropped(tx, tenant, *, named):
         reader = await tenants.prepare(tx, tenant, named=named)

@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from shared.db.units import Done, NewUnit
+from shared.core.plan import PlanPayload
+from shared.core.row_counts import RowCounts
+from shared.db.units import Done
 from shared.errors import AlreadyDone, IdempotencyKeyReused, LeaseLost
-from tests.support.store import PROBLEM
+from tests.support.store import PLAN, PROBLEM, WIDER, chunks
 
 
 async def test_a_submitted_job_has_one_pending_plan_unit(world):
@@ -55,7 +57,7 @@ async def test_a_zombies_commit_is_refused_and_leaves_nothing(world):
 
     with pytest.raises(LeaseLost):
         await world.units.complete(old, Done(), write)
-    await world.units.complete(new, Done(rows_read=7), nothing)
+    await world.units.complete(new, Done(counts=RowCounts(read=7)), nothing)
 
     assert new.attempt == old.attempt + 1
     assert await world.value("SELECT count(*) FROM gristmill.results") == 0
@@ -104,16 +106,14 @@ async def test_a_failed_unit_fails_its_job_with_the_cause_and_it_cannot_be_cance
 
 async def test_a_plan_commits_its_chunks_and_the_phase_in_one_step(world):
     lease = await world.leased()
-    await world.units.complete_plan(
-        lease, {"schema": []}, [NewUnit(no=i, payload={"i": i}, bytes=10) for i in range(3)]
-    )
+    await world.units.complete_plan(lease, PLAN, chunks(3))
 
     job = await world.jobs.get("default", lease.job_id)
     progress = (await world.jobs.progress([job.id]))[job.id]
     assert (job.phase, progress.chunks_total, progress.bytes_total) == ("scanning", 3, 30)
 
-    await world.units.complete_plan(lease, {"schema": "another"}, [])
-    assert (await world.jobs.get("default", job.id)).plan == {"schema": []}, (
+    await world.units.complete_plan(lease, WIDER, [])
+    assert (await world.jobs.get("default", job.id)).plan == PLAN, (
         "the same commit again is success and changes nothing"
     )
 
@@ -135,7 +135,7 @@ async def nothing(_tx):
 
 async def test_a_commit_whose_answer_was_lost_counts_once(world):
     plan = await world.leased()
-    await world.units.complete_plan(plan, {}, [NewUnit(no=0, payload={})])
+    await world.units.complete_plan(plan, PLAN, chunks(1))
     lease = await world.units.claim("w1", job_id=plan.job_id)
     writes = []
 
@@ -165,7 +165,7 @@ async def test_a_chunk_and_its_partial_are_committed_together_once_and_never_by_
         0,
     )
     for _ in range(2):  # the second time as if the first answer had been lost
-        await world.merging.complete_chunk(owner, Done(rows_read=7), iter(PIECES[:count]))
+        await world.merging.complete_chunk(owner, Done(counts=RowCounts(read=7)), iter(PIECES[:count]))
 
     assert [unit["rows_read"] for unit in await world.units.of_job(job_id) if unit["kind"] == "chunk"] == [7]
     assert await world.value("SELECT array_agg(data ORDER BY piece) FROM gristmill.partials") == (
@@ -175,34 +175,34 @@ async def test_a_chunk_and_its_partial_are_committed_together_once_and_never_by_
 
 async def test_widening_happens_once_and_returns_finished_chunks(world):
     plan = await world.leased()
-    await world.units.complete_plan(plan, {"schema": 1}, [NewUnit(no=i, payload={}) for i in range(3)])
+    await world.units.complete_plan(plan, PLAN, chunks(3))
     first, second, third = [await world.units.claim("w1", job_id=plan.job_id) for _ in range(3)]
-    await world.units.complete(first, Done(rows_read=5), nothing)
+    await world.units.complete(first, Done(counts=RowCounts(read=5)), nothing)
 
-    await world.units.widen(second, {"schema": 2})
+    await world.units.widen(second, WIDER)
     with pytest.raises(LeaseLost):
-        await world.units.widen(third, {"schema": 3})
+        await world.units.widen(third, PLAN)
     with pytest.raises(LeaseLost):
         await world.units.complete(third, Done(), nothing)
 
     job = await world.jobs.get("default", plan.job_id)
-    assert job.plan == {"schema": 2}
-    chunks = [u for u in await world.units.of_job(job.id) if u["kind"] == "chunk"]
-    assert [(u["state"], u["epoch"], u["rows_read"]) for u in chunks] == [("pending", 2, 0)] * 3
+    assert job.plan == WIDER
+    made = [u for u in await world.units.of_job(job.id) if u["kind"] == "chunk"]
+    assert [(u["state"], u["epoch"], u["rows_read"]) for u in made] == [("pending", 2, 0)] * 3
     assert (await world.units.claim("w1", job_id=job.id)).epoch == 2
 
 
 async def test_a_job_is_planned_again_once_and_forgets_its_chunks(world):
     plan = await world.leased()
-    await world.units.complete_plan(plan, {"schema": 1}, [NewUnit(no=i, payload={}) for i in range(3)])
+    await world.units.complete_plan(plan, PLAN, chunks(3))
     first, second, third = [await world.units.claim("w1", job_id=plan.job_id) for _ in range(3)]
     await world.merging.complete_chunk(first, Done(rows_out=1), iter(PIECES[:1]))
 
-    await world.units.plan_again(second, {"prove": True})
+    await world.units.plan_again(second, PlanPayload(prove=True))
     for late in (
-        world.units.plan_again(third, {}),
+        world.units.plan_again(third, PlanPayload()),
         world.units.complete(third, Done(), nothing),
-        world.units.widen(third, {}),
+        world.units.widen(third, WIDER),
     ):
         with pytest.raises(LeaseLost):
             await late
@@ -216,12 +216,12 @@ async def test_a_job_is_planned_again_once_and_forgets_its_chunks(world):
         plan.id,
         "plan",
         2,
-        {"prove": True},
+        PlanPayload(prove=True),
         0,
     )
-    await world.units.complete_plan(again, {"schema": 2}, [NewUnit(no=i, payload={}) for i in range(2)])
-    chunks = [u for u in await world.units.of_job(job.id) if u["kind"] == "chunk"]
-    assert [(u["no"], u["state"], u["epoch"]) for u in chunks] == [(0, "pending", 2), (1, "pending", 2)]
+    await world.units.complete_plan(again, PLAN, chunks(2))
+    made = [u for u in await world.units.of_job(job.id) if u["kind"] == "chunk"]
+    assert [(u["no"], u["state"], u["epoch"]) for u in made] == [(0, "pending", 2), (1, "pending", 2)]
 
 
 async def test_the_dispatcher_rings_for_a_window_only_and_fairly_by_priority(world):
@@ -253,12 +253,12 @@ async def test_an_expired_deadline_is_not_the_workers_death(world):
 async def test_a_commit_and_its_rivals_do_not_deadlock(world, rival):
     """A partial's foreign key once locked the job's row after the unit's, and the rivals lock the job's row first."""
     plan = await world.leased()
-    await world.units.complete_plan(plan, {}, [NewUnit(no=i, payload={}) for i in range(2)])
+    await world.units.complete_plan(plan, PLAN, chunks(2))
     mine, other = [await world.units.claim("w1", job_id=plan.job_id) for _ in range(2)]
     rivals = {
         "give_back": lambda: world.units.give_back(mine, "nothing"),
-        "widen": lambda: world.units.widen(other, {"wider": True}),
-        "plan_again": lambda: world.units.plan_again(other, {}),
+        "widen": lambda: world.units.widen(other, WIDER),
+        "plan_again": lambda: world.units.plan_again(other, PlanPayload()),
     }
     started = []
 
@@ -284,15 +284,15 @@ async def test_a_commit_and_its_rivals_do_not_deadlock(world, rival):
     }[rival]
 
 
-@pytest.mark.parametrize("change", ["widen", "plan_again"])
-async def test_a_zombie_cannot_begin_a_job_anew(world, change):
+@pytest.mark.parametrize(("change", "to"), [("widen", WIDER), ("plan_again", PlanPayload(prove=True))])
+async def test_a_zombie_cannot_begin_a_job_anew(world, change, to):
     plan = await world.leased()
-    await world.units.complete_plan(plan, {"schema": 1}, [NewUnit(no=0, payload={})])
+    await world.units.complete_plan(plan, PLAN, chunks(1))
     zombie = await world.units.claim("w1", job_id=plan.job_id)
     await world.units.give_back(zombie, "death")
 
     with pytest.raises(LeaseLost):
-        await getattr(world.units, change)(zombie, {"schema": 2})
+        await getattr(world.units, change)(zombie, to)
 
 
 async def test_a_claim_that_gets_nothing_leaves_the_job_queued(world):

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 
 from api_service.server import serving
+from shared.core.receipt import NewVersion
 from shared.core.timings import Timings
 from shared.db.jobs import JobStore
 from shared.db.merging import MergeStore
@@ -126,14 +127,9 @@ async def publish(
             await tx.execute(primary_key(job_id))
             numbered = [(number, *row) for number, row in enumerate(rows, 1)]
             await tx.copy_records_to_table(job_id, schema_name="gristmill_results", records=numbered)
-            version = {
-                "name": name,
-                "version": number,
-                "rows": len(rows),
-                "digest": "sha256:0",
-                "columns": shape,
-                "key_columns": 1,
-            }
+            version = NewVersion(
+                name=name, version=number, rows=len(rows), digest="sha256:0", columns=shape, key_columns=1
+            )
             store = MergeStore(pool, UnitStore(pool, Timings(), STATE_VERSION))
             result = await store.store_version(tx, job_id, version, tenant)
     finally:

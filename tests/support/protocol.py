@@ -20,6 +20,8 @@ from psycopg.rows import namedtuple_row
 from psycopg.types.json import set_json_loads
 
 from shared.core.fairness import Held, preempted
+from shared.core.plan import ChunkPayload, MergeStats, Plan, PlannedColumn
+from shared.core.row_counts import RowCounts
 from shared.core.timings import Timings
 from shared.db.jobs import JobStore
 from shared.db.merging import MergeStore, Piece
@@ -37,7 +39,7 @@ from worker_service.units.run import advance, ring
 TIMINGS = Timings()
 TENANTS = ("default", "other")
 COLUMNS = ["k", "count"]
-PLAN = {"files": [], "bytes": 0, "schema": [{"name": "k", "type": "string", "declared": True}]}
+PLAN = Plan(files=(), schema=(PlannedColumn("k", "string", declared=True),), bytes=0)
 CHUNK_BYTES = 1_000_000
 LONG_MERGE_BYTES = 250
 LONG_PUBLISH_ROWS = 10
@@ -136,13 +138,16 @@ class Stores:
         """
         match lease.kind:
             case "plan":
-                made = [NewUnit(no=no, payload={"extents": []}, bytes=CHUNK_BYTES) for no in range(chunks)]
+                made = [
+                    NewUnit(no=no, payload=ChunkPayload(extents=()), bytes=CHUNK_BYTES)
+                    for no in range(chunks)
+                ]
                 await self.units.complete_plan(lease, PLAN, made)
             case "publish":
                 await publish.run(self.context, lease, await self.context.work(lease))
             case "chunk":
                 rows = len(buckets(lease.no))
-                done = Done(rows_read=rows, rows_aggregated=rows, rows_out=rows)
+                done = Done(counts=RowCounts(read=rows, aggregated=rows), rows_out=rows)
                 if before_end is None:
                     await self.merging.complete_chunk(lease, done, iter(pieces(lease)))
                 else:
@@ -154,9 +159,7 @@ class Stores:
                     )
             case "merge":
                 found = await self._merged(lease)
-                done = Done(
-                    rows_aggregated=len(found), rows_out=len(found), stats={"widened": [], "buckets": {}}
-                )
+                done = Done(counts=RowCounts(aggregated=len(found)), rows_out=len(found), stats=MergeStats())
                 await self._commit(lease, done, self._rows(lease, found), before_end)
 
     async def _commit(
@@ -170,7 +173,7 @@ class Stores:
         await self.units.complete(lease, done, write_and_wait)
 
     async def _merged(self, lease: Lease) -> list[str]:
-        first, end = lease.payload["first"], lease.payload["end"]
+        first, end = lease.payload.first, lease.payload.end
         states = [json.loads(data) async for data, _ in self.merging.pieces(lease.job_id, first, end)]
         return [
             f"{state['chunk']}@{bucket}"

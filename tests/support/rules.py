@@ -5,6 +5,7 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
+from shared.core.plan import PlanPayload
 from shared.errors import LeaseLost, WorkerLost
 from tests.support import judge
 from tests.support.machine import Worker, step_rule
@@ -205,7 +206,7 @@ class ProtocolMachine(Wishes):
     def plan_again(self, lease, stores):
         if lease.kind != "chunk":
             return
-        if job := self.begun_again(lease, stores.units.plan_again(lease, {"prove": True})):
+        if job := self.begun_again(lease, stores.units.plan_again(lease, PlanPayload(prove=True))):
             [plan] = self.now.of_job(job.id)
             self.check(
                 (plan.kind, plan.state, job.phase, job.plan) == ("plan", "pending", "planning", None),

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+from shared.core.plan import ChunkPayload, Plan, PlannedColumn
+from shared.core.receipt import NewVersion
 from shared.core.timings import Timings
 from shared.db.jobs import Job, JobStore
 from shared.db.merging import MergeStore
@@ -14,6 +16,12 @@ from shared.spec.version import STATE_VERSION
 
 PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail": "x", "errors": []}
 COLUMNS = [{"name": "k", "type": "string"}]
+PLAN = Plan(files=(), format="csv", schema=(PlannedColumn("k", "int64"),), bytes=0)
+WIDER = Plan(files=(), format="csv", schema=(PlannedColumn("k", "string"),), bytes=0)
+
+
+def chunks(count: int) -> list[NewUnit]:
+    return [NewUnit(no=no, payload=ChunkPayload(extents=()), bytes=10) for no in range(count)]
 
 
 class World:
@@ -56,12 +64,10 @@ class World:
         assert lease is not None
         return lease
 
-    async def planned(self, chunks: int, **options: Any) -> str:
+    async def planned(self, count: int, **options: Any) -> str:
         """A job that has its plan and nothing else."""
         plan = await self.leased(**options)
-        await self.units.complete_plan(
-            plan, {"schema": 1}, [NewUnit(no=no, payload={"no": no}, bytes=10) for no in range(chunks)]
-        )
+        await self.units.complete_plan(plan, PLAN, chunks(count))
         return plan.job_id
 
     async def commit(
@@ -76,14 +82,9 @@ class World:
                 await write(tx)
 
         if lease.kind == "publish":
-            version = {
-                "name": None,
-                "version": None,
-                "rows": 0,
-                "digest": "sha256:0",
-                "columns": COLUMNS,
-                "key_columns": 1,
-            }
+            version = NewVersion(
+                name=None, version=None, rows=0, digest="sha256:0", columns=COLUMNS, key_columns=1
+            )
             await self.merging.publish(lease, version, lambda _: {}, "default")
         else:
             await self.units.complete(lease, Done(rows_out=1), write_states)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from shared.core.plan import ChunkPayload, Plan, PlanPayload, PublishPayload
 from shared.core.timings import Timings
 from shared.db.units import Lease
 from shared.errors import (
@@ -60,7 +61,7 @@ def lease(**changes):
         "attempt": 1,
         "worker": "w",
         "allowed": timedelta(minutes=15),
-        "payload": {},
+        "payload": PublishPayload(),
     }
     return Lease(**counts | known | changes)
 
@@ -113,7 +114,7 @@ async def test_each_try_after_running_out_of_memory_has_half_the_batch_and_the_l
     assert "even with batches of 524,288 bytes" in problem["detail"]
 
 
-GUESSED = {"guessed": True}
+GUESSED = ChunkPayload(extents=(), guessed=True)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ async def test_no_job_fails_by_a_guess_it_is_planned_again_with_proof(error, mon
     last = lease(kind="chunk", ooms=4, attempt=5, payload=GUESSED)
 
     assert await after(ctx, last, error, monkeypatch) is None
-    assert (ctx.units.planned, ctx.units.problems, ctx.units.charges) == ([{"prove": True}], [], [])
+    assert (ctx.units.planned, ctx.units.problems, ctx.units.charges) == ([PlanPayload(prove=True)], [], [])
     await after(ctx, lease(kind="chunk", ooms=4, attempt=5), error, monkeypatch)
     assert ([problem["code"] for problem in ctx.units.problems], len(ctx.units.planned)) == ([error.code], 1)
 
@@ -192,7 +193,7 @@ async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_
     monkeypatch.setattr(merge, "bind", lambda *_: SimpleNamespace(keys=[], aggregates=[]))
     monkeypatch.setattr(merge.JobSpec, "model_validate", lambda _: None)
     header = {"rows": 1, "rows_aggregated": 1, "widened": ["n"], "buckets": {}}
-    work = SimpleNamespace(spec={}, plan={"schema": []})
+    work = SimpleNamespace(spec={}, plan=Plan(files=(), schema=(), bytes=0))
     ctx = context(merging=Merging(), units=Completing(), timings=Timings().scaled(0.001))
     await merge._commit(
         ctx, lease(kind="merge"), work, SimpleNamespace(header=header)

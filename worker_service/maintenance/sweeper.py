@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import structlog
 
-from shared.core.retry import backoff, may_try_again
-from shared.db.units import Lease
+from shared.core.retry import Charge, backoff, may_try_again
+from shared.db.units import LeasedUnit
 from shared.errors import DeadlineExceeded, TransientError, WorkerLost
 from shared.fault_points import reached
 from worker_service.context import Context
@@ -50,13 +50,13 @@ class Sweeper:
         except Exception:
             log.exception("fan_in.bug", job=job_id)
 
-    async def _take_back(self, lease: Lease, *, worker_died: bool) -> None:
+    async def _take_back(self, lease: LeasedUnit, *, worker_died: bool) -> None:
         units = self._ctx.units
         log.warning(
             "lease.expired", unit=lease.id, job=lease.job_id, worker=lease.worker, worker_died=worker_died
         )
         if worker_died and may_try_again("death", lease.deaths):
-            await units.give_back(lease, "death", delay=backoff(lease.deaths, self._ctx.timings))
+            await units.give_back(lease, Charge.DEATH, delay=backoff(lease.deaths, self._ctx.timings))
         elif worker_died:
             await units.fail(
                 lease,
@@ -65,7 +65,7 @@ class Sweeper:
                 ).problem(),
             )
         elif may_try_again("crash", lease.crashes):
-            await units.give_back(lease, "crash", delay=backoff(lease.crashes, self._ctx.timings))
+            await units.give_back(lease, Charge.CRASH, delay=backoff(lease.crashes, self._ctx.timings))
         else:
             await units.fail(
                 lease,

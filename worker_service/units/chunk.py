@@ -2,7 +2,12 @@
 
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
+import msgspec
+
+from shared.core.plan import ChunkPayload, Extent, columns_of, schema_of
+from shared.core.row_counts import RowCounts
 from shared.db.merging import Piece
 from shared.db.units import Done, Lease
 from shared.errors import LeaseLost, SchemaWidened
@@ -23,26 +28,31 @@ PIECE_BYTES = 64 * 1024
 
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     assert work.plan is not None
-    extents = lease.payload["extents"]
-    files = [work.plan["files"][extent[0]] for extent in extents]
+    assert isinstance(lease.payload, ChunkPayload)
+    files = [work.plan.files[extent.file] for extent in lease.payload.extents]
     request = {
         "task": "chunk",
         "no": lease.no,
         "spec": work.spec,
-        "schema": work.plan["schema"],
-        "files": files,
-        "extents": extents,
+        "schema": msgspec.to_builtins(work.plan.schema),
+        "files": msgspec.to_builtins(files),
+        "extents": [_positional(extent) for extent in lease.payload.extents],
         "own_folders": own_folders(ctx.settings),
         "hidden": ctx.settings.allow_hidden_sources,
         "batch_bytes": batch_bytes(ctx, lease),
         "piece_bytes": PIECE_BYTES,
     }
     try:
-        async with reading(child, request, [file["uri"] for file in files], lease.allowed) as answer:
+        async with reading(child, request, [file.uri for file in files], lease.allowed) as answer:
             reached("chunk.computed")
             await _commit(ctx, lease, answer)
     except SchemaWidened as widened:
         await _widen(ctx, lease, work, widened)
+
+
+def _positional(extent: Extent) -> list[Any]:
+    guesses = None if extent.guesses is None else [[guess.target, guess.start] for guess in extent.guesses]
+    return [extent.file, extent.start, extent.end, extent.rows, guesses]
 
 
 def batch_bytes(ctx: Context, lease: Lease) -> int:
@@ -53,8 +63,12 @@ def batch_bytes(ctx: Context, lease: Lease) -> int:
 async def _commit(ctx: Context, lease: Lease, answer: Answer) -> None:
     header = answer.header
     groups = sum(piece[2] for piece in header["pieces"])
-    counts = {name: header[name] for name in ("rows_read", "rows_aggregated", "rows_dropped")}
-    done = Done(**counts, rows_out=groups)
+    counts = RowCounts(
+        read=header["rows_read"],
+        aggregated=header["rows_aggregated"],
+        dropped_null_key=header["rows_dropped"],
+    )
+    done = Done(counts=counts, rows_out=groups)
     await persist(ctx, lambda: ctx.merging.complete_chunk(lease, done, _pieces(answer)))
 
 
@@ -72,7 +86,7 @@ async def _widen(ctx: Context, lease: Lease, work: Work, widened: SchemaWidened)
     """
     assert work.plan is not None
     needed = widened.widen
-    schema = Schema.from_json(work.plan["schema"])
+    schema = schema_of(work.plan.schema)
     wider = Schema(
         tuple(
             Field(f.name, parse_type(needed[f.name]), f.declared) if f.name in needed else f
@@ -84,4 +98,4 @@ async def _widen(ctx: Context, lease: Lease, work: Work, widened: SchemaWidened)
     culprits = dict.fromkeys(product(needed, SIMPLE), widened.detail)
     query = bind(JobSpec.model_validate(work.spec), wider, culprits)
     check_width([*(key.type for key in query.keys), *(aggregate.result for aggregate in query.aggregates)])
-    await ctx.units.widen(lease, {**work.plan, "schema": wider.to_json()})
+    await ctx.units.widen(lease, msgspec.structs.replace(work.plan, schema=columns_of(wider)))

@@ -2,14 +2,17 @@
 
 import base64
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
+import msgspec
+
+from shared.core.plan import MergePayload, MergeStats, schema_of
+from shared.core.row_counts import RowCounts
 from shared.db.pool import Connection
 from shared.db.units import Done, Lease
 from shared.fault_points import reached
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
-from shared.spec.types import Schema
 from worker_service.child import wire
 from worker_service.context import Context, Work
 from worker_service.executor import Answer, Child
@@ -21,7 +24,8 @@ COPY_BYTES = 512 * 1024
 
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     assert work.plan is not None
-    first, end = lease.payload["first"], lease.payload["end"]
+    assert isinstance(lease.payload, MergePayload)
+    first, end = lease.payload.first, lease.payload.end
     pieces = wire.memory_file("pieces")
     try:
         found = []
@@ -31,7 +35,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         request = {
             "task": "merge",
             "spec": work.spec,
-            "schema": work.plan["schema"],
+            "schema": msgspec.to_builtins(work.plan.schema),
             "pieces": found,
             "first": first,
             "end": end,
@@ -44,7 +48,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
 
 async def _commit(ctx: Context, lease: Lease, work: Work, answer: Answer) -> None:
     assert work.plan is not None
-    query = bind(JobSpec.model_validate(work.spec), Schema.from_json(work.plan["schema"]))
+    query = bind(JobSpec.model_validate(work.spec), schema_of(work.plan.schema))
     columns = [*(key.name for key in query.keys), *(aggregate.name for aggregate in query.aggregates)]
     header = answer.header
 
@@ -54,9 +58,12 @@ async def _commit(ctx: Context, lease: Lease, work: Work, answer: Answer) -> Non
         reached("merge.before_commit")
 
     done = Done(
-        rows_aggregated=header["rows_aggregated"],
+        counts=RowCounts(aggregated=header["rows_aggregated"]),
         rows_out=header["rows"],
-        stats={"widened": header["widened"], "buckets": header["buckets"]},
+        stats=MergeStats(
+            widened=tuple(header["widened"]),
+            buckets={int(bucket): base64.b64decode(text) for bucket, text in header["buckets"].items()},
+        ),
     )
     await persist(ctx, lambda: ctx.merging.widen_columns(lease.job_id, header["widened"]))
     await persist(ctx, lambda: ctx.units.complete(lease, done, write))
@@ -69,6 +76,6 @@ async def _slices(answer: Answer) -> AsyncIterator[bytes]:
         reached("merge.mid_copy")
 
 
-def merged_digests(stats: list[dict[str, dict[str, str]]]) -> dict[int, bytes]:
+def merged_digests(stats: Iterable[MergeStats]) -> dict[int, bytes]:
     """The SHA-256 of every non-empty bucket, from the stats of a job's merge units."""
-    return {int(bucket): base64.b64decode(text) for one in stats for bucket, text in one["buckets"].items()}
+    return {bucket: digest for one in stats for bucket, digest in one.buckets.items()}

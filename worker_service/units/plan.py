@@ -4,6 +4,7 @@ from dataclasses import astuple, replace
 
 import msgspec
 
+from shared.core.plan import ChunkPayload, Extent, Guess, Plan, PlanPayload
 from shared.db.units import Lease, NewUnit
 from shared.fault_points import reached
 from shared.settings import Settings
@@ -19,10 +20,20 @@ from worker_service.units import publish
 from worker_service.units.reading import reading
 
 
-class _Chunk(msgspec.Struct):
-    """Of the child's answer; the extents are stored as they came."""
+class _Positional(msgspec.Struct, array_like=True):
+    """An extent of the child's answer."""
 
-    extents: msgspec.Raw
+    file: int
+    start: int
+    end: int
+    rows: int | None = None
+    guesses: list[tuple[int, int]] | None = None
+
+
+class _Chunk(msgspec.Struct):
+    """Of the child's answer."""
+
+    extents: list[_Positional]
     bytes: int
 
 
@@ -30,6 +41,7 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
 async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
+    assert isinstance(lease.payload, PlanPayload)
     spec = JobSpec.model_validate(work.spec)
     rules = source_rules(ctx.settings)
     locations = [
@@ -45,7 +57,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         "max_bytes": _max_bytes(spec, ctx.settings),
         "chunk_bytes": spec.options.chunk_bytes or ctx.settings.chunk_bytes,
         "max_chunks": spec.limits.max_chunks,
-        "prove": lease.payload.get("prove", False),
+        "prove": lease.payload.prove,
     }
     async with reading(child, request, list(spec.source.uris), lease.allowed) as answer:
         header = answer.header
@@ -53,13 +65,22 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
         ctx, work, Schema.from_json(header["schema"]), spec, settled=header["format"] == "parquet"
     )
     chunks = (
-        NewUnit(no=no, payload={"extents": chunk.extents, "guessed": header["guessed"]}, bytes=chunk.bytes)
+        NewUnit(
+            no=no,
+            payload=ChunkPayload(extents=tuple(map(_extent, chunk.extents)), guessed=header["guessed"]),
+            bytes=chunk.bytes,
+        )
         for no, chunk in enumerate(map(_CHUNK.decode, header["chunks"]))
     )
     reached("plan.before_insert")
     settled = {name: header[name] for name in ("files", "format", "schema", "bytes", "warnings")}
-    await ctx.units.complete_plan(lease, settled, chunks)
+    await ctx.units.complete_plan(lease, msgspec.convert(settled, Plan), chunks)
     reached("plan.after_commit")
+
+
+def _extent(each: _Positional) -> Extent:
+    guesses = None if each.guesses is None else tuple(Guess(*guess) for guess in each.guesses)
+    return Extent(each.file, each.start, each.end, each.rows, guesses)
 
 
 async def _check_result(ctx: Context, work: Work, schema: Schema, spec: JobSpec, *, settled: bool) -> None:

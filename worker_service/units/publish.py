@@ -2,16 +2,15 @@
 
 from functools import partial
 from importlib import metadata
-from typing import Any
 
-from shared.core.receipt import receipt
+from shared.core.plan import schema_of
+from shared.core.receipt import NewVersion, receipt
 from shared.db.units import Lease
 from shared.errors import GroupLimitExceeded
 from shared.spec.bind import bind
 from shared.spec.digest import result_digest
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
-from shared.spec.types import Schema
 from shared.spec.version import STATE_VERSION
 from worker_service.context import Context, Work
 from worker_service.units.merge import merged_digests
@@ -21,23 +20,23 @@ from worker_service.units.persist import persist
 async def run(ctx: Context, lease: Lease, work: Work) -> None:
     assert work.plan is not None
     spec = JobSpec.model_validate(work.spec)
-    query = bind(spec, Schema.from_json(work.plan["schema"]))
+    query = bind(spec, schema_of(work.plan.schema))
     merged = await ctx.merging.merged(lease.job_id)
-    columns = result_columns(query, {name for unit in merged for name in unit["stats"]["widened"]})
-    rows = sum(unit["rows_out"] for unit in merged)
+    columns = result_columns(query, {name for unit in merged for name in unit.stats.widened})
+    rows = sum(unit.rows for unit in merged)
     if rows > query.max_groups:
         raise GroupLimitExceeded(f"There are {rows:,} groups; limits.max_groups is {query.max_groups:,}")
     await ctx.merging.build_indexes(
         lease.job_id, [key.name for key in query.keys], [list(index) for index in spec.output.indexes]
     )
-    version: dict[str, Any] = {
-        "name": work.result_name,
-        "version": work.version,
-        "rows": rows,
-        "digest": result_digest(columns, merged_digests([unit["stats"] for unit in merged])),
-        "columns": columns,
-        "key_columns": len(query.keys),
-    }
+    version = NewVersion(
+        name=work.result_name,
+        version=work.version,
+        rows=rows,
+        digest=result_digest(columns, merged_digests(unit.stats for unit in merged)),
+        columns=columns,
+        key_columns=len(query.keys),
+    )
     software = {"gristmill": metadata.version("gristmill"), "state_version": STATE_VERSION}
     write_receipt = partial(
         receipt, plan=work.plan, version=version, semantics=query.semantics, software=software

@@ -6,8 +6,10 @@ from datetime import timedelta
 
 import structlog
 
-from shared.core.retry import backoff, may_try_again
-from shared.db.units import Charge, Lease
+from shared.core.lifecycle import UnitKind
+from shared.core.plan import ChunkPayload, PlanPayload, schema_of
+from shared.core.retry import Charge, backoff, may_try_again
+from shared.db.units import Lease
 from shared.errors import (
     ChildCrashed,
     CorruptFile,
@@ -32,21 +34,20 @@ from shared.errors import (
 from shared.fault_points import reached
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
-from shared.spec.types import Schema
 from worker_service.context import Context
 from worker_service.executor import Child, ChildDied
 from worker_service.units import chunk, merge, plan, publish
 from worker_service.units.persist import persist
 
 CHARGES: tuple[tuple[type[GristmillError], Charge], ...] = (
-    (Preempted, "preemption"),
-    (Interruption, "nothing"),
-    (DatabaseUnavailable, "nothing"),  # an outage, or a reader's lock, charges nobody
-    (ResultLocked, "nothing"),
-    (OutOfMemory, "memory"),
-    (ChildCrashed, "crash"),
-    (DeadlineExceeded, "crash"),
-    (TransientError, "error"),
+    (Preempted, Charge.PREEMPTION),
+    (Interruption, Charge.NOTHING),
+    (DatabaseUnavailable, Charge.NOTHING),  # an outage, or a reader's lock, charges nobody
+    (ResultLocked, Charge.NOTHING),
+    (OutOfMemory, Charge.MEMORY),
+    (ChildCrashed, Charge.CRASH),
+    (DeadlineExceeded, Charge.CRASH),
+    (TransientError, Charge.ERROR),
 )
 """What a failure is counted as; the first that fits. A failure that is not here is final."""
 
@@ -58,7 +59,7 @@ async def run_unit(ctx: Context, lease: Lease, child: Child) -> timedelta | None
     try:
         await _do(ctx, lease, child)
     except asyncio.CancelledError:
-        await _settle(ctx, lambda: ctx.units.give_back(lease, "nothing"))
+        await _settle(ctx, lambda: ctx.units.give_back(lease, Charge.NOTHING))
         raise
     except Exception as error:  # noqa: BLE001  # whatever ended it, the unit must not stay leased
         return await _after(ctx, lease, _named(lease, error))
@@ -68,13 +69,13 @@ async def run_unit(ctx: Context, lease: Lease, child: Child) -> timedelta | None
 async def _do(ctx: Context, lease: Lease, child: Child) -> None:
     work = await ctx.work(lease)
     match lease.kind:
-        case "plan":
+        case UnitKind.PLAN:
             await plan.run(ctx, lease, work, child)
-        case "chunk":
+        case UnitKind.CHUNK:
             await chunk.run(ctx, lease, work, child)
-        case "merge":
+        case UnitKind.MERGE:
             await merge.run(ctx, lease, work, child)
-        case "publish":
+        case UnitKind.PUBLISH:
             await publish.run(ctx, lease, work)
 
 
@@ -82,12 +83,12 @@ async def advance(ctx: Context, job_id: str) -> bool:
     """Fan-in after a unit's commit; the sweeper does the same for a worker that died between the two."""
     if await ctx.merging.unfinished(job_id):
         return False
-    row = await ctx.units.work(job_id)
-    if row["plan"] is None or row["state"] != "running":
+    row = await ctx.jobs.work(job_id)
+    if row.plan is None or row.state != "running":
         return False
     try:
-        spec = JobSpec.model_validate(row["spec"])
-        columns = publish.result_columns(bind(spec, Schema.from_json(row["plan"]["schema"])))
+        spec = JobSpec.model_validate(row.spec)
+        columns = publish.result_columns(bind(spec, schema_of(row.plan.schema)))
         return await ctx.merging.advance(
             job_id, columns, spec.limits.max_state_bytes, len(spec.output.indexes)
         )
@@ -98,7 +99,7 @@ async def advance(ctx: Context, job_id: str) -> bool:
     except Exception as error:
         log.exception("fan_in.bug", job=job_id)
         if (tries := await ctx.jobs.charge_fan_in(job_id)) and not may_try_again("error", tries - 1):
-            why = InternalError(f"The step after {row['phase']} failed {tries} times: {str(error)[:200]}")
+            why = InternalError(f"The step after {row.phase} failed {tries} times: {str(error)[:200]}")
             await ctx.jobs.fail(job_id, why.problem())
     return False
 
@@ -146,7 +147,8 @@ async def _after(ctx: Context, lease: Lease, error: GristmillError) -> timedelta
     )
     final = charge is None or not may_try_again(_limit(lease, error, charge), before)
     of_data = charge in {None, "memory"} and not isinstance(error, SourceChanged)
-    if isinstance(error, CutsRefuted) or (final and of_data and lease.payload.get("guessed")):
+    guessed = isinstance(lease.payload, ChunkPayload) and lease.payload.guessed
+    if isinstance(error, CutsRefuted) or (final and of_data and guessed):
         return await _plan_again(ctx, lease, error)
     if final or charge is None:
         await _fail(ctx, lease, _final(ctx, lease, error))
@@ -198,7 +200,7 @@ async def _plan_again(ctx: Context, lease: Lease, error: GristmillError) -> time
         "job.planned_again", unit=lease.id, no=lease.no, job=lease.job_id, code=error.code, error=error.detail
     )
     try:
-        await _settle(ctx, lambda: ctx.units.plan_again(lease, {"prove": True}))
+        await _settle(ctx, lambda: ctx.units.plan_again(lease, PlanPayload(prove=True)))
     except (LeaseLost, TransientError) as other:
         return await _after(ctx, lease, other)
     return None

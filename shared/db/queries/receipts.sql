@@ -3,9 +3,9 @@
 SELECT j.id, j.spec_digest, j.epoch, j.created_at, j.started_at, j.planned_at, j.scanned_at, j.merged_at, now() AS finished_at, sums.*
 FROM gristmill.jobs j CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE kind = 'chunk') AS chunks,
-           coalesce(sum(rows_read) FILTER (WHERE kind = 'chunk'), 0)::bigint AS read,
-           coalesce(sum(rows_aggregated) FILTER (WHERE kind = 'chunk'), 0)::bigint AS aggregated,
-           coalesce(sum(rows_dropped) FILTER (WHERE kind = 'chunk'), 0)::bigint AS dropped,
+           coalesce(sum(rows_read) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_read,
+           coalesce(sum(rows_aggregated) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_aggregated,
+           coalesce(sum(rows_dropped) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_dropped,
            coalesce(sum(rows_aggregated) FILTER (WHERE kind = 'merge'), 0)::bigint AS merged,
            coalesce(sum(rows_out) FILTER (WHERE kind = 'merge'), 0)::bigint AS groups,
            sum(attempt) AS attempts, sum(deaths) AS deaths, sum(crashes) AS crashes, sum(errors) AS errors, sum(ooms) AS ooms

@@ -233,7 +233,7 @@ RETURNING u.id, u.rings
 
 -- expired --
 -- Leases that ended without their worker: it died, or the deadline passed. Never soon after Postgres' own start.
-SELECT u.id, u.job_id, u.kind, u.no, u.epoch, u.attempt, u.worker, u.deaths, u.crashes, u.errors, u.ooms, u.payload, interval '0' AS allowed,
+SELECT u.id, u.job_id, u.kind, u.no, u.epoch, u.attempt, u.worker, u.deaths, u.crashes, u.errors, u.ooms,
        coalesce(w.seen_at <= now() - $1::interval, true) AS worker_died
 FROM gristmill.units u LEFT JOIN gristmill.workers w ON w.id = u.worker
 WHERE u.state = 'leased'

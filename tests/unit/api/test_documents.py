@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_service.wire.documents import etag, job_document, job_summary, result_document
+from shared.core.plan import Plan, PlannedColumn
+from shared.core.row_counts import RowCounts
 from shared.db.jobs import Job, Progress
 from shared.db.versions import Version
 
@@ -41,7 +43,7 @@ QUEUED = Job(
     merged_at=None,
     finished_at=None,
 )
-PLAN = {"schema": [{"name": "k", "type": "string", "declared": False}]}
+PLAN = Plan(files=(), schema=(PlannedColumn("k", "string"),), bytes=0)
 SCANNING = replace(QUEUED, state="running", phase="scanning", started_at=at(1), planned_at=at(3), plan=PLAN)
 MERGING = replace(SCANNING, phase="merging", scanned_at=at(13))
 SUCCEEDED = replace(
@@ -56,8 +58,7 @@ HALF = Progress(
     chunks_total=4,
     chunks_done=2,
     chunks_leased=1,
-    rows_read=1000,
-    rows_dropped=7,
+    rows=RowCounts(read=1000, aggregated=993, dropped_null_key=7),
     bytes_total=400,
     bytes_done=200,
     bytes_weighed=200,
@@ -200,7 +201,7 @@ def test_the_tag_changes_with_what_happens_and_not_with_time():
     tags = {
         etag(SCANNING, HALF, current=False),
         etag(replace(SCANNING, revision=2), HALF, current=False),
-        etag(SCANNING, replace(HALF, rows_read=1001), current=False),
+        etag(SCANNING, replace(HALF, rows=RowCounts(read=1001)), current=False),
         etag(SCANNING, HALF, current=True),
     }
 

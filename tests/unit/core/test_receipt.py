@@ -1,12 +1,35 @@
 """A receipt balances, or there is none."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from shared.core.receipt import check, receipt
+from shared.core.plan import DatasetFile, Plan
+from shared.core.receipt import Ledger, NewVersion, check, receipt
+from shared.core.row_counts import RowCounts
 from shared.errors import ReceiptMismatch
 
-PLAN = {"format": "csv", "files": [{"uri": "file:///data/a.csv"}]}
-UNBALANCED = {"read": 10, "aggregated": 9, "dropped": 0, "merged": 9}
+
+def plan(file_format, *uris):
+    files = (DatasetFile(uri=uri, root="/data", below="a", size=1, mtime_ns=0) for uri in uris)
+    return Plan(files=tuple(files), format=file_format, schema=(), bytes=1)
+
+
+def counts(read, aggregated, dropped):
+    return RowCounts(read=read, aggregated=aggregated, dropped_null_key=dropped)
+
+
+PLAN = plan("csv", "file:///data/a.csv")
+UNBALANCED = counts(10, 9, 0)
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+TIMES = ("created_at", "started_at", "planned_at", "scanned_at", "merged_at", "finished_at")
+SUMS = ("epoch", "chunks", "groups", "attempts", "deaths", "crashes", "errors", "ooms")
+VERSION = NewVersion(name="n", version=1, rows=2, digest="sha256:0", columns=[], key_columns=0)
+
+
+def ledger(rows, merged):
+    sums = dict.fromkeys(SUMS, 1) | dict.fromkeys(TIMES, MOMENT)
+    return Ledger(id="job_1", spec_digest="sha256:1", rows=rows, merged=merged, **sums)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +43,7 @@ UNBALANCED = {"read": 10, "aggregated": 9, "dropped": 0, "merged": 9}
     ],
 )
 def test_rows_that_add_up_are_accepted(read, aggregated, dropped, merged, semantics):
-    check({"read": read, "aggregated": aggregated, "dropped": dropped, "merged": merged}, PLAN, semantics)
+    check(counts(read, aggregated, dropped), merged, PLAN, semantics)
 
 
 @pytest.mark.parametrize(
@@ -38,25 +61,42 @@ def test_rows_that_do_not_add_up_are_refused_with_the_counts(
     read, aggregated, dropped, merged, semantics, words
 ):
     with pytest.raises(ReceiptMismatch, match=words):
-        check({"read": read, "aggregated": aggregated, "dropped": dropped, "merged": merged}, PLAN, semantics)
+        check(counts(read, aggregated, dropped), merged, PLAN, semantics)
 
 
 def test_an_unbalanced_ledger_gets_no_receipt():
     with pytest.raises(ReceiptMismatch):
-        receipt({"read": 1, "aggregated": 0, "dropped": 0, "merged": 0}, {}, {}, semantics="sql", software={})
+        receipt(ledger(counts(1, 0, 0), 0), PLAN, VERSION, semantics="sql", software={})
+
+
+def test_a_receipt_says_where_every_row_went_and_of_a_file_the_fingerprint_that_is_known():
+    rows = RowCounts(read=9, aggregated=4, dropped_null_key=5)
+    found = receipt(ledger(rows, 4), PLAN, VERSION, semantics="pandas", software={"gristmill": "0"})
+
+    assert found["rows"] == {
+        "read": 9,
+        "aggregated": 4,
+        "filtered": 0,
+        "dropped_null_key": 5,
+        "quarantined": 0,
+        "skipped": 0,
+    }
+    assert found["files"] == [{"uri": "file:///data/a.csv", "bytes": 1, "fingerprint": {"mtime_ns": 0}}]
+    assert found["result"] == {"name": "n", "version": 1, "rows": 2, "digest": "sha256:0"}
+    assert found["attempts"] == {"total": 1, "deaths": 1, "crashes": 1, "errors": 1, "ooms": 1}
 
 
 def test_a_mismatch_names_what_can_be_the_cause_and_a_file_only_where_the_format_makes_claims():
-    files = [{"uri": f"file:///data/{i}"} for i in range(9)]
+    parquet = plan("parquet", *(f"file:///data/{i}" for i in range(9)))
     with pytest.raises(ReceiptMismatch) as caught:
-        check(UNBALANCED, PLAN, "sql")
+        check(UNBALANCED, 9, PLAN, "sql")
     assert (
         "Either partial results were changed or damaged in the database, or Gristmill has a bug"
         in caught.value.detail
     )
     assert "file:" not in caught.value.detail
     with pytest.raises(ReceiptMismatch) as caught:
-        check(UNBALANCED, {"format": "parquet", "files": files}, "sql")
+        check(UNBALANCED, 9, parquet, "sql")
     assert (
         "Either a Parquet file claims more or fewer rows than it holds (file:///data/0, "
         in caught.value.detail
