@@ -15,9 +15,9 @@ import typer
 from rich.console import Console
 
 from gristmill import demo as flights
-from gristmill.datafolder import FolderInUse
-from gristmill.processes import LauncherError
-from gristmill.standalone import Options, Stack, running
+from gristmill.launcher.datafolder import FolderInUse
+from gristmill.launcher.processes import LauncherError
+from gristmill.launcher.standalone import Options, Stack, running
 
 FAILED, IN_USE, INTERRUPTED = 1, 2, 130
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -13,8 +13,8 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as ProgressBars
 from rich.table import Table
 
-from gristmill.processes import LauncherError
-from gristmill.standalone import Stack
+from gristmill.launcher.processes import LauncherError
+from gristmill.launcher.standalone import Stack
 
 POLL_SECONDS = 0.1
 HOPELESS_DEATHS = 3

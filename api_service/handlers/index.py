@@ -7,6 +7,7 @@ from aiohttp import web
 from api_service.app_keys import JOBS, TENANT
 from api_service.services.jobs import JobView
 from api_service.wire import parameters
+from shared.core.lifecycle import JobState
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _PAGE = """<!doctype html>
@@ -43,6 +44,6 @@ def _row(view: JobView) -> str:
         escape(job.result_name or ""),
         f"{progress.chunks_done} of {progress.chunks_total}",
         escape(job.created_at.isoformat(sep=" ", timespec="seconds")),
-        f'<a href="/v1/jobs/{escape(job.id)}/rows">rows</a>' if job.state == "succeeded" else "",
+        f'<a href="/v1/jobs/{escape(job.id)}/rows">rows</a>' if job.state == JobState.SUCCEEDED else "",
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"

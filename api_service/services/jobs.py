@@ -9,6 +9,7 @@ import msgspec
 from api_service.services.cache import TtlCache
 from api_service.services.spec_check import Checked
 from api_service.services.watching import JobWatcher
+from shared.core.lifecycle import JobState, Phase
 from shared.db.jobs import Job, JobStore, Progress
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
@@ -81,14 +82,14 @@ class JobService:
 
     async def get(self, tenant: str, job_id: str) -> Job:
         job = await self._rows.get((tenant, job_id), lambda: self._jobs.get(tenant, job_id))
-        if job is not None and job.state in {"failed", "cancelled"}:
+        if job is not None and job.state in {JobState.FAILED, JobState.CANCELLED}:
             # Another gateway may retry it, and a client that polls stops at `done`.
             self._rows.forget((tenant, job_id))
         return _found(job, job_id)
 
     async def view(self, job: Job) -> JobView:
         """Counts are kept by the job's revision, so that none is older than the state it is shown with."""
-        if job.phase == "planning":
+        if job.phase == Phase.PLANNING:
             return JobView(job, Progress(), current=False)
         return await self._views.get((job.id, str(job.revision)), lambda: self._load_view(job))
 
@@ -98,7 +99,13 @@ class JobService:
         return JobView(job, progress.get(job.id, Progress()), version is not None and version.current)
 
     async def newest(
-        self, tenant: str, *, state: str | None, labels: dict[str, str] | None, after: str | None, limit: int
+        self,
+        tenant: str,
+        *,
+        state: JobState | None,
+        labels: dict[str, str] | None,
+        after: str | None,
+        limit: int,
     ) -> tuple[list[JobView], bool]:
         """Newest first; the flag says whether others follow."""
         jobs, further = await self._jobs.newest(tenant, state=state, labels=labels, after=after, limit=limit)

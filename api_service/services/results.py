@@ -5,6 +5,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from api_service.services.limiter import ConcurrencyLimiter
+from shared.core.lifecycle import JobState
 from shared.db.jobs import JobStore
 from shared.db.receipts import ReceiptStore
 from shared.db.rows import RowQuery, Rows, RowStore
@@ -55,9 +56,9 @@ class ResultService:
         state, receipt = found
         if receipt is not None:
             return receipt
-        if state in {"failed", "cancelled"}:
+        if state in {JobState.FAILED, JobState.CANCELLED}:
             raise NoResult(f"{_ended(job_id, state)}, so it has no receipt")
-        if state == "succeeded":
+        if state == JobState.SUCCEEDED:
             raise NoResult(f"Job {job_id} was published by a version of Gristmill that wrote no receipts")
         raise NotReady(f"Job {job_id} is {state}; its receipt is written when it succeeds")
 
@@ -68,12 +69,12 @@ class ResultService:
             raise NotFound(f"There is no job {job_id}")
         if walked not in {None, job_id}:
             raise InvalidCursor("This cursor belongs to another job")
-        version = await self._versions.get(tenant, job_id) if job.state == "succeeded" else None
+        version = await self._versions.get(tenant, job_id) if job.state == JobState.SUCCEEDED else None
         if version is not None:
             return version
         if not job.done:
             raise NotReady(f"Job {job_id} is {job.state}; its rows can be read once it has succeeded")
-        if job.state != "succeeded":
+        if job.state != JobState.SUCCEEDED:
             raise NoResult(f"{_ended(job_id, job.state)}, so it has no rows")
         raise ResultExpired(f"The rows of job {job_id} are kept no longer")
 
@@ -114,4 +115,4 @@ class ResultService:
 
 
 def _ended(job_id: str, state: str) -> str:
-    return f"Job {job_id} {'was ' if state == 'cancelled' else ''}{state}"
+    return f"Job {job_id} {'was ' if state == JobState.CANCELLED else ''}{state}"

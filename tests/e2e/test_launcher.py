@@ -17,12 +17,12 @@ import httpx2
 import psycopg
 import pytest
 
-from gristmill import servers, standalone, tether
 from gristmill.cli import _suggest
-from gristmill.datafolder import remember, stop_leftovers
-from gristmill.processes import Child, Command
-from gristmill.servers import start_postgres
-from gristmill.standalone import _start_folder, restart_pause
+from gristmill.launcher import servers, standalone, tether
+from gristmill.launcher.datafolder import remember, stop_leftovers
+from gristmill.launcher.processes import Child, Command
+from gristmill.launcher.servers import start_postgres
+from gristmill.launcher.standalone import _start_folder, restart_pause
 from shared.spec.uris import file_path
 from tests.support.launched import Launched, any_port, watched
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from api_service.routes import ROUTES
-from gristmill.servers import start_postgres
+from gristmill.launcher.servers import start_postgres
 from shared.db.migrate import upgrade_blocking
 from tests.support.chaos_proxy import ChaosProxy
 from tests.support.stack import Process, Stack, eventually, running

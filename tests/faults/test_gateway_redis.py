@@ -8,7 +8,7 @@ import httpx2
 import pytest
 import redis
 
-from gristmill.servers import start_valkey
+from gristmill.launcher.servers import start_valkey
 from tests.support.stack import eventually, running
 
 QUICK_SECONDS = 1.0

@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from gristmill.servers import Server, start_postgres
+from gristmill.launcher.servers import Server, start_postgres
 from shared.db.migrate import upgrade_blocking
 from tests.support.plain_job import ROWS, charges, check, large_spec, spec, table, violations
 from tests.support.stack import Stack, eventually

@@ -6,7 +6,7 @@ import signal
 import pytest
 import redis
 
-from gristmill.servers import start_valkey
+from gristmill.launcher.servers import start_valkey
 from shared.doorbell import QUEUE, serialize
 from tests.faults.test_children import charges, check, submit, wicked_worker
 from tests.support.databases import own_database

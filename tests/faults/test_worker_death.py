@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gristmill.servers import start_postgres, start_valkey
+from gristmill.launcher.servers import start_postgres, start_valkey
 from shared.db.migrate import upgrade_blocking
 from tests.support.databases import own_database
 from tests.support.stack import Stack, alive, eventually, running

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from gristmill.servers import start_postgres
+from gristmill.launcher.servers import start_postgres
 from shared.db.migrate import upgrade_blocking
 from tests.support.clusters import PASSWORD, plain_cluster
 from tests.support.databases import as_role
@@ -238,7 +238,7 @@ def run_roles(dsn: str, password: str) -> None:
         PSQL,
         "--quiet",
         "--set=ON_ERROR_STOP=1",
-        f"--file={files('gristmill').joinpath('roles.sql')}",
+        f"--file={files('gristmill.launcher').joinpath('roles.sql')}",
         dsn,
     ]
     ran = subprocess.run(

@@ -1,6 +1,6 @@
 """Services that start before their servers wait, say so, and then work."""
 
-from gristmill.servers import start_postgres, start_valkey
+from gristmill.launcher.servers import start_postgres, start_valkey
 from shared.db.migrate import upgrade_blocking
 from tests.support.stack import Stack, eventually
 

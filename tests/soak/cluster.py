@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from gristmill.processes import Child, Command, LauncherError
-from gristmill.servers import Server, free_port, start_postgres, start_valkey
+from gristmill.launcher.processes import Child, Command, LauncherError
+from gristmill.launcher.servers import Server, free_port, start_postgres, start_valkey
 from shared.db.migrate import upgrade_blocking
 from tests.support.chaos_proxy import ChaosProxy
 from tests.support.mark import marking, new_mark

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from gristmill import servers
-from gristmill.processes import Child, Command, run, wait_until
+from gristmill.launcher import servers
+from gristmill.launcher.processes import Child, Command, run, wait_until
 
 PASSWORD = secrets.token_hex(8)
 

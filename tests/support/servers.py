@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gristmill.servers import start_postgres, start_valkey
+from gristmill.launcher.servers import start_postgres, start_valkey
 
 MEMORY = Path("/dev/shm")
 ROOM = 4 * 1024**3

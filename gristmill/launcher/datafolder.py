@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gristmill.processes import POLL, Child, LauncherError, birth
+from gristmill.launcher.processes import POLL, Child, LauncherError, birth
 
 STOP_SECONDS = 20.0
 

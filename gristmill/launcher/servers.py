@@ -26,7 +26,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from gristmill.processes import Child, Command, LauncherError, User, run, tethered, wait_until
+from gristmill.launcher.processes import Child, Command, LauncherError, User, run, tethered, wait_until
 
 HERE = "/proc/self/cwd" if sys.platform == "linux" else "."
 BINARY_CACHE = Path("/var/cache/gristmill")
@@ -99,7 +99,10 @@ def start_postgres(folder: Path, *, log: Path, kept: bool = True, also: str = ""
         name="postgres --single",
         argv=(postgres, "--single", "-j", "--exit_on_error=on", *options, DATABASE),
     )
-    run(single, _for_single_user(*parameters, files("gristmill").joinpath("roles.sql").read_text(), also))
+    run(
+        single,
+        _for_single_user(*parameters, files("gristmill.launcher").joinpath("roles.sql").read_text(), also),
+    )
     argv = (postgres, *options)
     port, child = _start_on_free_port(
         folder / "port",

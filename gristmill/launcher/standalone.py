@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx2
 
-from gristmill.datafolder import held, remember, stop_leftovers
-from gristmill.processes import Child, Command, keep_private, run, wait_until
-from gristmill.servers import free_port, start_postgres, start_valkey
+from gristmill.launcher.datafolder import held, remember, stop_leftovers
+from gristmill.launcher.processes import Child, Command, keep_private, run, wait_until
+from gristmill.launcher.servers import free_port, start_postgres, start_valkey
 
 READY_SECONDS = 60.0
 SERVICE_GRACE = 5.0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gristmill import tether
+from gristmill.launcher import tether
 
 POLL = 0.02
 PR_SET_DUMPABLE = 4
