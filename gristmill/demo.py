@@ -111,7 +111,7 @@ def flights_zip() -> Path:
 
 
 def show(stack: Stack, console: Console) -> None:
-    """Run the jobs, with their progress and their first rows; raises DemoFailed with the problem of one that fails."""
+    """Run the jobs, with their progress and first rows; raises DemoFailed with the problem of a job."""
     with httpx2.Client(base_url=stack.url, trust_env=False, timeout=60) as client:
         began = time.monotonic()
         uri = _upload(client, flights_zip(), console)

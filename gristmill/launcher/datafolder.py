@@ -1,4 +1,7 @@
-"""The data folder of a standalone Gristmill: one launcher at a time, and nothing left running from the one before."""
+"""The data folder of a standalone Gristmill.
+
+One launcher has it at a time, and first stops the processes that the launcher before has left running.
+"""
 
 import fcntl
 import json
@@ -8,8 +11,9 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypedDict
 
-from gristmill.launcher.processes import POLL, Child, LauncherError, birth
+from gristmill.launcher.processes import POLL_SECONDS, Child, LauncherError, birth
 
 STOP_SECONDS = 20.0
 
@@ -19,8 +23,8 @@ class FolderInUse(LauncherError):
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Make the folder if need be and hold its lock, which ends with this process however it dies."""
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder if need be and hold its lock, which the kernel drops however this process ends."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = (folder / "lock").open("a+")
@@ -34,7 +38,8 @@ def held(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             file.seek(0)
             raise FolderInUse(
-                f"{folder} is in use by another Gristmill (process {file.read()}): stop that one, or give --data-dir another folder"
+                f"{folder} is in use by another Gristmill (process {file.read()}): "
+                "stop that one, or give --data-dir another folder"
             ) from error
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -42,15 +47,20 @@ def held(folder: Path) -> Iterator[None]:
         yield
 
 
-def remember(folder: Path, children: Iterable[Child]) -> None:
-    """Write down who runs, for `stop_leftovers` of the next launcher."""
+class Running(TypedDict):
+    """A process in processes.json; `signal` asks it to stop."""
+
+    pid: int
+    birth: str | None
+    signal: int
+
+
+def record_running(folder: Path, children: Iterable[Child]) -> None:
+    """Write the running children to processes.json, for `stop_leftovers` of the next launcher."""
     entries = [
-        {
-            "pid": child.process.pid,
-            "birth": birth(child.process.pid),
-            "signal": int(child.command.stop_signal),
-        }
+        Running(pid=pid, birth=birth(pid), signal=int(child.command.stop_signal))
         for child in children
+        for pid in [child.process.pid]
     ]
     new = folder / "processes.json.new"
     new.write_text(json.dumps(entries))
@@ -58,26 +68,27 @@ def remember(folder: Path, children: Iterable[Child]) -> None:
 
 
 def stop_leftovers(folder: Path) -> None:
-    """Stop what the last launcher of this folder started and could not stop.
+    """Stop the processes that the last launcher of this folder has started and could not stop.
 
-    The kernel has told them to end already, if it is Linux.
+    On Linux the kernel has already sent them their death signal.
     """
     file = folder / "processes.json"
-    leftovers = json.loads(file.read_text()) if file.exists() else []
+    leftovers: list[Running] = json.loads(file.read_text()) if file.exists() else []
     for entry in leftovers:
         for number in (entry["signal"], signal.SIGKILL):
-            if _is(entry):
+            if _is_running(entry):
                 with suppress(ProcessLookupError):
                     os.kill(entry["pid"], number)
                 _wait_for_end(entry)
     file.unlink(missing_ok=True)
 
 
-def _is(entry: dict[str, object]) -> bool:
-    return entry["birth"] is not None and birth(int(str(entry["pid"]))) == entry["birth"]
+def _is_running(entry: Running) -> bool:
+    """False also when another process has got its pid."""
+    return entry["birth"] is not None and birth(entry["pid"]) == entry["birth"]
 
 
-def _wait_for_end(entry: dict[str, object]) -> None:
+def _wait_for_end(entry: Running) -> None:
     deadline = time.monotonic() + STOP_SECONDS
-    while _is(entry) and time.monotonic() < deadline:
-        time.sleep(POLL)
+    while _is_running(entry) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)

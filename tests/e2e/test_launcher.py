@@ -17,9 +17,9 @@ import httpx2
 import psycopg
 import pytest
 
-from gristmill.cli import _suggest
+from gristmill.cli import _print_next_steps
 from gristmill.launcher import servers, standalone, tether
-from gristmill.launcher.datafolder import remember, stop_leftovers
+from gristmill.launcher.datafolder import record_running, stop_leftovers
 from gristmill.launcher.processes import Child, Command
 from gristmill.launcher.servers import start_postgres
 from gristmill.launcher.standalone import _start_folder, restart_pause
@@ -172,7 +172,7 @@ def test_a_folder_that_holds_the_home_of_any_account_is_no_source(tmp_path, monk
 
 def test_what_to_do_next_is_what_is_possible_there(tmp_path, capsys):
     def suggested(sources: str) -> str:
-        _suggest(standalone.Stack("http://h", "postgresql://d", tmp_path, sources, [], print))
+        _print_next_steps(standalone.Stack("http://h", "postgresql://d", tmp_path, sources, [], print))
         return capsys.readouterr().out
 
     assert "file:///home/ann/data/*.csv" in suggested("file:///srv/,file:///home/ann/data/")
@@ -247,14 +247,14 @@ def sleeper(folder) -> Child:
 
 def test_what_the_last_launcher_left_running_is_stopped(tmp_path):
     child = sleeper(tmp_path)
-    remember(tmp_path, [child])
+    record_running(tmp_path, [child])
     stop_leftovers(tmp_path)
     assert child.process.wait() == -signal.SIGTERM
 
 
 def test_a_stranger_that_got_the_pid_of_a_leftover_is_left_alone(tmp_path):
     child = sleeper(tmp_path)
-    remember(tmp_path, [child])
+    record_running(tmp_path, [child])
     entry = json.loads((tmp_path / "processes.json").read_text())[0]
     (tmp_path / "processes.json").write_text(json.dumps([entry | {"birth": "another boot:1"}]))
     stop_leftovers(tmp_path)
@@ -279,12 +279,12 @@ def test_the_pause_before_a_restart_doubles_up_to_half_a_minute():
 @pytest.fixture
 def cluster(tmp_path):
     """A folder with the data of a Postgres that has ended."""
-    start_postgres(tmp_path, log=tmp_path / "log", kept=False).child.stop()
+    start_postgres(tmp_path, log=tmp_path / "log", durable=False).child.stop()
     return tmp_path
 
 
 def starts(folder) -> bool:
-    server = start_postgres(folder, log=folder / "log", kept=False)
+    server = start_postgres(folder, log=folder / "log", durable=False)
     try:
         with psycopg.connect(server.url) as connection:
             return connection.execute("SELECT true").fetchone() == (True,)
@@ -303,7 +303,7 @@ def test_a_cluster_that_was_made_half_is_made_anew(tmp_path):
     assert starts(tmp_path)
 
 
-def test_a_remembered_port_that_is_taken_is_given_up(cluster):
+def test_a_record_runninged_port_that_is_taken_is_given_up(cluster):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int((cluster / "port").read_text())))
         taken.listen()

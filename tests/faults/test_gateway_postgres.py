@@ -85,7 +85,7 @@ def frozen(server) -> Iterator[None]:
 
 @contextmanager
 def postgres_with_gateway(tmp_path, redis_url):
-    server = start_postgres(tmp_path / "postgres", log=tmp_path / "postgres.log", kept=True)
+    server = start_postgres(tmp_path / "postgres", log=tmp_path / "postgres.log", durable=True)
     try:
         upgrade_blocking(server.url)
         with running(server.url, redis_url, tmp_path, workers=0) as stack:
@@ -125,7 +125,7 @@ def test_a_killed_postgres_is_a_503_on_every_route_and_the_gateway_is_well_when_
         server.child.process.kill()
         server.child.process.wait()
         ask_everything(stack)
-        again = start_postgres(tmp_path / "postgres", log=tmp_path / "postgres.log", kept=True)
+        again = start_postgres(tmp_path / "postgres", log=tmp_path / "postgres.log", durable=True)
         try:
             assert again.url == server.url
             recovers(stack)

@@ -17,7 +17,7 @@ QUICK_SECONDS = 1.0
 
 @pytest.fixture
 def valkey(tmp_path):
-    server = start_valkey(tmp_path / "valkey", log=tmp_path / "valkey.log", kept=False)
+    server = start_valkey(tmp_path / "valkey", log=tmp_path / "valkey.log", durable=False)
     yield server
     server.child.stop()
 

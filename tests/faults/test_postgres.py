@@ -31,7 +31,7 @@ class Cluster:
         upgrade_blocking(self.server.url)
 
     def _start(self) -> Server:
-        return start_postgres(self._folder / "postgres", log=self._folder / "postgres.log", kept=True)
+        return start_postgres(self._folder / "postgres", log=self._folder / "postgres.log", durable=True)
 
     @property
     def processes(self) -> list[psutil.Process]:

@@ -25,7 +25,7 @@ class Valkey:
         self.start()
 
     def start(self) -> None:
-        self._server = start_valkey(self._folder, log=self._log, kept=True)
+        self._server = start_valkey(self._folder, log=self._log, durable=True)
         self.url, self.process = self._server.url, self._server.child.process
 
     def kill(self, *, forget: bool) -> None:

@@ -124,7 +124,7 @@ def launched(request):
         if old:
             with plain_cluster(folder, "gristmill") as dsn:
                 leave_as_before(dsn)
-        server = start_postgres(folder, log=folder.with_suffix(".log"), kept=False)
+        server = start_postgres(folder, log=folder.with_suffix(".log"), durable=False)
         try:
             upgrade_blocking(server.url)
             tables = publish_two(server.url)

@@ -150,12 +150,12 @@ class Cluster:
         """Kept: what was committed is on the disk, so that a killed Postgres comes back with it."""
         return patiently(
             lambda: start_postgres(
-                self.folder / "postgres", log=self.folder / "logs" / "postgres.log", kept=True
+                self.folder / "postgres", log=self.folder / "logs" / "postgres.log", durable=True
             )
         )
 
     def _start_redis(self) -> Server:
-        return start_valkey(self.folder / "valkey", log=self.folder / "logs" / "valkey.log", kept=False)
+        return start_valkey(self.folder / "valkey", log=self.folder / "logs" / "valkey.log", durable=False)
 
     def kill_postgres(self) -> None:
         """The postmaster; the backends notice and go."""
