@@ -6,9 +6,10 @@ from typing import Any
 
 from api_service.services.limiter import ConcurrencyLimiter
 from shared.core.lifecycle import JobState
+from shared.core.row_query import RowQuery, Rows
 from shared.db.jobs import JobStore
 from shared.db.receipts import ReceiptStore
-from shared.db.rows import RowQuery, Rows, RowStore
+from shared.db.rows import RowStore
 from shared.db.versions import Version, VersionStore
 from shared.errors import CursorExpired, InvalidCursor, NoResult, NotFound, NotReady, ResultExpired
 

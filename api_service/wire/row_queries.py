@@ -10,7 +10,7 @@ from api_service.wire.filter_values import parse_filter_value
 from api_service.wire.headers import Format, negotiated
 from api_service.wire.pages import Cursor, fingerprint
 from api_service.wire.parameters import invalid, single, whole_number
-from shared.db.rows import ROW_ID, Filter, Operator, RowQuery, Term
+from shared.core.row_query import ROW_ID, Filter, Operator, RowQuery, Term
 from shared.errors import InvalidCursor, InvalidParameter
 from shared.spec.names import listed
 

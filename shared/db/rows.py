@@ -7,8 +7,7 @@ lines of a stream come in pieces of a bounded size. So the gateway never holds m
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import asyncpg
 from sqlalchemy import (
@@ -33,14 +32,13 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.types import TypeEngine
 
+from shared.core.row_query import ROW_ID, Operator, RowQuery, Rows, Term
 from shared.db.pool import Pool
 from shared.db.result_tables import TABLES, changes, result_table
 from shared.db.versions import SQL as VERSIONS
 from shared.db.versions import Version
 from shared.errors import InvalidCursor, NotMigrated, ResultChanged, ResultExpired, RowTooLarge
 
-Operator = Literal["exact", "ne", "gt", "gte", "lt", "lte", "in", "isnull", "startswith"]
-ROW_ID = "_id"
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]  # the dialect's constructor has no annotations
 PAGE_BYTES = 8 * 1024**2
 _VALUE_BYTES = 32
@@ -49,45 +47,6 @@ _PIECE_BYTES, _PIECES_A_FETCH = 2048, 2000
 FETCH_SECONDS = 60.0
 _ODD = (asyncpg.SyntaxOrAccessError, asyncpg.DataError, OverflowError, ValueError)
 """What a statement meets on a table that is not as it was published: OverflowError is a time that Python cannot hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """`value` has the column's Python type; a list of it for `in`, a bool for `isnull`."""
-
-    column: str
-    operator: Operator
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One term of the order; nulls come last whatever the direction."""
-
-    column: str
-    descending: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowQuery:
-    """`order` ends with `_id`, which makes it total; `after` is the `_id` of the last row already read."""
-
-    columns: tuple[str, ...]
-    filters: tuple[Filter, ...] = ()
-    order: tuple[Term, ...] = (Term(ROW_ID),)
-    after: int | None = None
-    limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The values of the query's columns, row by row.
-
-    `last` is the `_id` of the last row if there are more, else None.
-    """
-
-    values: list[tuple[Any, ...]]
-    last: int | None
 
 
 class RowStore:
