@@ -39,8 +39,10 @@ END_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
 """How long a request waits for Postgres before its client is told to try again."""
 PAGES, PAGES_PER_TENANT, PERMIT_SECONDS = 8, 6, 3.0
-"""How many pages of rows are made and sent at once, how many of them for one tenant, and how long the next one
-waits for its permit. As many exports are sent beside them."""
+"""Pages of rows that are made and sent at once, those of one tenant, and how long the next one waits.
+
+As many exports are sent beside them.
+"""
 TOO_MANY = TooManyExports(
     "So many answers of this kind are being read that there is no room for another; try again"
 )

@@ -1,4 +1,4 @@
-"""Typed keys: what `app` puts into the application, and what the middlewares put into a request."""
+"""Typed keys of the values that `app` puts into the application, and the middlewares into a request."""
 
 from aiohttp import web
 
@@ -20,4 +20,4 @@ READINESS = web.AppKey("readiness", Readiness)
 
 REQUEST_ID = web.RequestKey("request_id", str)
 TENANT = web.RequestKey("tenant", str)
-"""The tenant whose API key the request carries; all that it reads and changes is theirs."""
+"""The tenant of the request's API key: the request reads and changes only its data."""

@@ -1,4 +1,4 @@
-"""What each request passes through: an id, one log line, and errors answered as problems."""
+"""The middlewares: each request gets an id and a log line, and each error is answered as a problem."""
 
 import re
 import time

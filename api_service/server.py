@@ -59,7 +59,7 @@ log = structlog.get_logger()
 
 
 class Connection(web.RequestHandler):
-    """One connection. A request that cannot be parsed is answered with a problem, not in aiohttp's plain text."""
+    """A connection. A request that cannot be parsed is answered with a problem; aiohttp sends plain text."""
 
     reserved = False
     """Answers health checks only."""

@@ -1,1 +1,1 @@
-"""API keys: how they look, whose they are, and the check that each request passes."""
+"""Authentication: API keys, their tenants, and the check that each request passes."""

@@ -1,4 +1,4 @@
-"""Whose an API key is."""
+"""Which tenant an API key belongs to, and whether the gateway needs keys at all."""
 
 import hmac
 import time

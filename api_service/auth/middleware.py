@@ -16,7 +16,7 @@ _OPEN = frozenset({"/livez", "/readyz"})
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Note the tenant of the request, by its key.
 
-    While the gateway needs no key, refuse what a web page of another site could have sent.
+    While the gateway needs no key, refuse requests that a web page of another site could have sent.
     """
     if request.path in _OPEN:
         return await handler(request)

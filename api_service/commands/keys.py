@@ -66,15 +66,16 @@ async def _add(store: ApiKeyStore, arguments: argparse.Namespace) -> None:
 
 
 def _first_key_warning(tenant: str) -> str:
-    """What the first key changes for clients that have used the gateway without one."""
+    """The effect of the first key on clients that have used the gateway without one."""
     refused = (
         f"This is the first key. Within {CACHE_SECONDS:.0f} s gateways refuse every request without a key."
     )
     if tenant == DEFAULT_TENANT:
         return refused
     return (
-        f"{refused} What was made without one belongs to tenant {DEFAULT_TENANT}, which a key of tenant {tenant} "
-        "does not open: for that, make a key without --tenant, or set GRISTMILL_API_KEY."
+        f"{refused} What was made without one belongs to tenant {DEFAULT_TENANT}, "
+        f"which a key of tenant {tenant} does not open: "
+        "for that, make a key without --tenant, or set GRISTMILL_API_KEY."
     )
 
 

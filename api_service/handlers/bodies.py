@@ -15,7 +15,7 @@ from shared.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
 STALLED_SECONDS = 30.0
 """How long a client may take to read one more block; how often the pace of a request's body is checked."""
 BLOCK_BYTES = 256 * 1024
-"""What a client has to take of an answer within STALLED_SECONDS."""
+"""A client has to take so many bytes of an answer within STALLED_SECONDS."""
 JSON_SECONDS = 60.0
 """How long a client may take to send a spec."""
 _LINGER_ZERO = struct.pack("ii", 1, 0)

@@ -11,7 +11,7 @@ async def livez(_: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Without Redis the gateway is only `degraded`: it keeps each job, and the workers find it in Postgres."""
+    """Without Redis the gateway is only `degraded`: the workers find its jobs in Postgres."""
     ready = await request.app[READINESS].check()
     status = {
         "status": "ok" if ready.redis else "degraded",

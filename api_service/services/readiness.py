@@ -70,7 +70,7 @@ class Readiness:
 
 
 class Nudger:
-    """Nudges the workers beside the requests: a frozen Redis delays no answer, and many submits share a nudge."""
+    """Nudges the workers in the background: a frozen Redis delays no answer; many submits share a nudge."""
 
     def __init__(self, doorbell: Doorbell) -> None:
         self._doorbell = doorbell

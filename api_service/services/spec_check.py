@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """What a spec is checked against, besides being valid."""
+    """The rules of this server and of the tenant that a valid spec has to obey, too."""
 
     tenant: str
     sources: SourceRules
@@ -39,7 +39,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A valid spec as canonical JSON, with what submitting needs of it.
+    """A valid spec as canonical JSON, with the values that submitting needs.
 
     `uploads` are the ids of uploads among `source.uris`, by index. *refusal* is why this server takes no new
     job of the spec, or None. A known job is found by the digest all the same.

@@ -1,4 +1,4 @@
-"""Waiting for jobs to change: one query for all jobs that clients wait for, however many clients there are."""
+"""Waiting for jobs to change: one query serves all jobs and all clients that wait for them."""
 
 import asyncio
 import time

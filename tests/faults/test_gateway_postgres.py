@@ -1,4 +1,7 @@
-"""Postgres killed, frozen or cut off under the gateway: 503 in time, no 202 for a job that is not committed, well again at once."""
+"""Postgres killed, frozen or cut off under the gateway.
+
+It answers 503 in time, never 202 for a job that is not committed, and recovers at once.
+"""
 
 import asyncio
 import re

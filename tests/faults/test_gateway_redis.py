@@ -1,4 +1,7 @@
-"""Redis frozen, full or read-only: a submit is answered as fast as ever, and who waits for a job hears of it through Postgres."""
+"""Redis frozen, full or read-only: submits are answered as fast as ever.
+
+Requests that wait for a job learn of its changes from Postgres.
+"""
 
 import signal
 import time
@@ -60,7 +63,7 @@ def test_a_frozen_redis_delays_no_submit_and_nobody_who_waits_for_a_job(stack, v
 
 
 def hears_of_changes(stack) -> None:
-    """Who waits is answered soon after each change of phase."""
+    """A request that waits is answered soon after each change of phase."""
     ((job_id,), *_) = stack.sql("SELECT id FROM gristmill.jobs")
     with ThreadPoolExecutor(1) as thread, httpx2.Client(base_url=stack.http.base_url, timeout=30) as http:
         for phase in ("scanning", "merging", "publishing"):

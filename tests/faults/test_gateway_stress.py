@@ -1,4 +1,4 @@
-"""Crowds of clients, slow ones and silent ones: a submit is still answered, and the gateway's memory stays bounded.
+"""Crowds of clients, slow and silent ones: a submit is still answered, and the gateway's memory is bounded.
 
 `make test` runs a tenth of the crowd; GRISTMILL_GATEWAY_STRESS=1 runs all of it. benchmarks/gateway_stress.py
 prints the figures.
@@ -62,7 +62,8 @@ async def big_result(settings, width: int = 100) -> str:
     async with database(settings) as connection:
         count = ROWS * 100 // width
         await connection.execute(
-            f"INSERT INTO gristmill_results.{job_id} SELECT n, repeat('x', {width}) FROM generate_series(2, {count}) n"
+            f"INSERT INTO gristmill_results.{job_id} "
+            f"SELECT n, repeat('x', {width}) FROM generate_series(2, {count}) n"
         )
     return job_id
 
@@ -83,7 +84,10 @@ async def deaf_reader(http, path: str) -> socket.socket:
 async def streaming(settings) -> int:
     """How many connections to Postgres are in the middle of an export."""
     async with database(settings) as connection:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND state <> 'idle'"
+        query = (
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name = $1 AND state <> 'idle'"
+        )
         return await connection.fetchval(query, "gristmill-streams")
 
 
@@ -157,7 +161,8 @@ async def test_a_body_that_stops_arriving_is_a_bad_request_and_leaves_no_file(se
             reader, writer = await raw_connection(http)
             writer.write(
                 head
-                + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\nabc"
+                + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                + b"Content-Length: 100\r\n\r\nabc"
             )
             answer = await reader.readuntil(b"}")
             assert answer.startswith(b"HTTP/1.1 400 ")
@@ -212,7 +217,8 @@ async def test_a_spec_that_drips_in_has_a_deadline(settings, monkeypatch):
     async with gateway(settings) as http, asyncio.timeout(20):
         reader, writer = await raw_connection(http)
         writer.write(
-            b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+            b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100000\r\n\r\n"
         )
         answered = asyncio.create_task(reader.readuntil(b"\r\n"))
         while not answered.done():

@@ -1,4 +1,4 @@
-"""What goes wrong around a request: unknown URLs, bytes that are no HTTP, servers that are away or frozen."""
+"""Failures around a request: unknown URLs, bytes that are no HTTP, servers that are away or frozen."""
 
 import asyncio
 import os
@@ -78,7 +78,10 @@ async def test_bytes_that_are_no_http_get_a_problem_too(settings, data):
 
 
 async def test_a_chunked_body_that_is_malformed_is_a_bad_request(settings):
-    head = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     async with gateway(settings) as http:
         answer = await raw(http, head + b"zz\r\n")
 
@@ -128,7 +131,7 @@ async def assert_unavailable(http) -> None:
     ]
 
     async def ask(method: str, path: str) -> None:
-        body = {"json": spec_for_nobody()} if path == "/v1/jobs" and method == "POST" else {}
+        body = {"json": unreadable_spec()} if path == "/v1/jobs" and method == "POST" else {}
         async with http.request(method, path, **body) as response:
             problem = await problem_of(response)
         assert (problem["status"], problem["code"], problem["retryable"]) == (
@@ -143,7 +146,7 @@ async def assert_unavailable(http) -> None:
         assert response.status == 200
 
 
-def spec_for_nobody() -> dict:
+def unreadable_spec() -> dict:
     return {"source": {"uris": ["upload:upl_x"]}, "group_by": [], "aggregates": [{"fn": "count"}]}
 
 
@@ -196,7 +199,7 @@ async def test_a_gateway_started_before_its_database_is_ready_once_that_is_there
 
 
 async def test_a_crowd_of_health_checks_asks_postgres_once(settings, monkeypatch):
-    """They have one connection to it: a queue before that would let the next check wait for all the others."""
+    """They share one connection: a queue before it would let the next check wait for all the others."""
     asked, able = [], WorkerStore.able
     monkeypatch.setattr(WorkerStore, "able", lambda store, lease: asked.append(lease) or able(store, lease))
     async with AsyncExitStack() as closing:
@@ -250,7 +253,8 @@ async def test_a_gateway_recovers_from_a_cut_connection_to_postgres(settings):
             assert response.status == 200
         async with database(settings) as connection:
             await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gristmill-gateway'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'gristmill-gateway'"
             )
         statuses = []
         while 200 not in statuses:

@@ -1,4 +1,4 @@
-"""A gateway with API keys lets nobody else in, and one without them serves no foreign web page."""
+"""A gateway with API keys refuses requests without one; a gateway without keys serves no foreign web page."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ STATIC = "s" * 40
 
 
 async def command(settings, *words: str, **changes: str) -> tuple[int, str, str]:
-    """`python -m api_service …`, which knows of the database only: its exit code, standard output and standard error."""
+    """Exit code, standard output and standard error of `python -m api_service …`, given the database only."""
     environment = {"PATH": os.environ["PATH"], "GRISTMILL_DATABASE_URL": settings.database_url, **changes}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "api_service", *words),
@@ -206,7 +206,7 @@ async def test_the_gateway_says_which_setting_it_lacks(settings):
     assert "GRISTMILL_REDIS_URL" in complained
 
 
-async def test_the_first_key_says_whom_it_locks_out_and_the_next_one_does_not(settings):
+async def test_the_first_key_says_which_requests_it_locks_out_and_the_next_one_does_not(settings):
     _, key, of_team = await keys(settings, "add", "team key", "--tenant", "team")
     _, _, of_default = await keys(settings, "add", "own key")
 
@@ -257,7 +257,7 @@ async def test_a_gateway_with_a_key_may_bind_every_address_and_answers_under_any
             assert response.status == 401
 
 
-async def test_a_gateway_that_others_reach_lets_nobody_in_while_it_cannot_find_keys(settings):
+async def test_a_gateway_that_others_reach_refuses_every_request_while_it_cannot_find_keys(settings):
     async with (
         gateway(settings.model_copy(update={"host": "0.0.0.0"})) as http,
         http.get("/v1/jobs") as response,

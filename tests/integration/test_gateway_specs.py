@@ -1,4 +1,4 @@
-"""Large specs are checked in a process of their own: no other request waits for one, and each check has an end."""
+"""Large specs are checked in their own process: no other request waits for one, and each check has an end."""
 
 import asyncio
 import json

@@ -131,7 +131,8 @@ async def test_a_refused_body_is_never_asked_for(settings):
         url = urlsplit(str(http._base_url))
         reader, writer = await asyncio.open_connection(url.hostname, url.port)
         writer.write(
-            b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n"
+            b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 11\r\nExpect: 100-continue\r\n\r\n"
         )
         assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
         writer.close()

@@ -1,6 +1,6 @@
-"""Watching jobs over HTTP: ETags, waiting, and what a crowd of clients costs Postgres.
+"""Watching jobs over HTTP: ETags, waiting, and the queries that a crowd of clients causes.
 
-Workers are played by SQL.
+SQL plays the workers.
 """
 
 import asyncio
@@ -19,7 +19,8 @@ from tests.support.gateway import database, finish_job, gateway, insert_job, pub
 PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail": "line 7", "errors": []}
 MANY_JOBS = """
 INSERT INTO gristmill.jobs (id, state, phase, spec, spec_digest)
-SELECT 'job_' || lpad(no::text, 26, '0'), 'running', 'scanning', '{}', '' FROM generate_series(1, 200) no RETURNING id
+SELECT 'job_' || lpad(no::text, 26, '0'), 'running', 'scanning', '{}', '' FROM generate_series(1, 200) no
+RETURNING id
 """
 
 
@@ -123,7 +124,7 @@ async def test_a_hundred_clients_that_poll_ask_postgres_no_more_often_than_one(s
     assert 1 <= asked["get"] <= seconds / 0.05 + 1
 
 
-async def test_two_hundred_that_wait_for_two_hundred_jobs_cost_one_query_a_look_and_hear_of_the_change_at_once(
+async def test_two_hundred_waiting_requests_cost_one_query_a_look_and_learn_of_the_change_at_once(
     settings, asked
 ):
     async with database(settings) as connection:

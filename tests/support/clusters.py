@@ -1,4 +1,7 @@
-"""Clusters of Postgres as they were made before, when the service was their superuser, and as the image of docker-compose.yml makes them."""
+"""Clusters of Postgres as earlier versions and the image of docker-compose.yml make them.
+
+In those of earlier versions the service is the superuser.
+"""
 
 import secrets
 from collections.abc import Iterator

@@ -107,7 +107,7 @@ class Clock:
 
 
 class Keys:
-    """Stands in for the table: digest -> tenant; counts what it is asked."""
+    """Stands in for the table: digest -> tenant; counts its questions."""
 
     def __init__(self, **tenants: str) -> None:
         self.tenants = {hashlib.sha256(key.encode()).digest(): tenant for key, tenant in tenants.items()}

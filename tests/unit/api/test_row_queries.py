@@ -146,8 +146,8 @@ def test_filters_and_terms_of_the_order_are_bounded_and_values_of_in_are_not():
 def test_the_next_page_asks_in_proportion_to_the_order():
     columns = [{"name": f"c{i}", "type": "float64"} for i in range(33)]
     version = Version(
-        job_id="job_1", tenant="default", name=None, version=None, relation="job_1", rows=1, digest="", columns=columns,
-        key_columns=1, published_at=datetime.now(UTC), current=True,
+        job_id="job_1", tenant="default", name=None, version=None, relation="job_1", rows=1, digest="",
+        columns=columns, key_columns=1, published_at=datetime.now(UTC), current=True,
     )  # fmt: skip
 
     def selects(terms: int) -> int:

@@ -1,4 +1,4 @@
-"""What the check of a spec costs, counted in calls: in proportion to the body, and little for a small one."""
+"""The cost of checking a spec, in calls: it grows with the body, and is little for a small one."""
 
 import json
 import sys
@@ -101,7 +101,7 @@ def test_guesses_compare_a_bounded_number_of_letters(family, monkeypatch):
 
 
 def test_a_name_is_looked_up_and_not_searched_for():
-    """Among the columns of the result, and among those of the data: 512 names in 40,000, and 400 in 10,000."""
+    """Among the columns of the result, 512 names in 40,000; among those of the data, 400 in 10,000."""
     from shared.spec.bind import bind
     from shared.spec.models import JobSpec, _index_faults
     from shared.spec.types import INT64, Field, Schema
