@@ -22,7 +22,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from aiohttp import web
@@ -65,7 +65,8 @@ class Connection(web.RequestHandler):
     """Answers health checks only."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._opened = transport  # aiohttp's own `transport` is None once it has begun to close
+        # aiohttp's own `transport` is None once it has begun to close.
+        self._opened = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; it ends connections whose window stays shut, too
             milliseconds = int(UNREAD_SECONDS * 1000)
@@ -81,8 +82,7 @@ class Connection(web.RequestHandler):
 
     def abort(self) -> None:
         """Close at once, whatever is still to be sent."""
-        if isinstance(self._opened, asyncio.WriteTransport):
-            self._opened.abort()
+        self._opened.abort()
         self.force_close()
 
     def handle_error(
@@ -175,7 +175,9 @@ class BoundedServer(web.Server):
 
     def _forget(self, connection: Connection) -> None:
         if (address := self._clients.pop(connection, None)) is not None:
-            self._by_address -= Counter([address])  # which drops the addresses at zero
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
         if (timer := self._reserved.pop(connection, None)) is not None:
             timer.cancel()
 

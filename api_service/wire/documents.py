@@ -137,7 +137,7 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     timing: TimingDocument
     schema: list[ColumnDocument] | UnsetType | None
     warnings: tuple[Warned, ...] | UnsetType
-    result: dict[str, Any] | None
+    result: dict[str, object] | None
     error: Problem | None
     labels: dict[str, str]
     spec: dict[str, Any] | UnsetType | None

@@ -51,7 +51,7 @@ def decode_cursor(text: str) -> Cursor:
 
 
 class PageDocument(msgspec.Struct, frozen=True, kw_only=True):
-    items: list[dict[str, Any]]
+    items: list[dict[str, object]]
     next: str | None
     version: int | None
     columns: list[ColumnDocument]
