@@ -72,7 +72,14 @@ class Tenants:
         parsed = parse_spec(msgspec.json.encode(spec))
         body, known = (
             msgspec.json.decode(canonical_json(parsed)),
-            {"idempotency_key": None, "labels": {}, "result_name": None},
+            {
+                "idempotency_key": None,
+                "labels": {},
+                "result_name": None,
+                "kept_versions": 1,
+                "uploads": [],
+                "deadline": None,
+            },
         )
         job, _ = await self.jobs.submit(
             tenant, body, "sha256:0", priority=priority, state_version=STATE_VERSION, **known

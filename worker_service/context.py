@@ -6,9 +6,11 @@ from typing import Any
 
 from shared.core.plan import Plan
 from shared.core.timings import Timings
+from shared.db.fan_in import FanInStore
 from shared.db.jobs import JobStore
-from shared.db.merging import MergeStore
+from shared.db.partials import PartialStore
 from shared.db.pool import Pool
+from shared.db.publishing import PublishingStore
 from shared.db.units import Lease, UnitStore
 from shared.db.workers import WorkerStore
 from shared.doorbell import Doorbell
@@ -27,7 +29,9 @@ class Context:
     pool: Pool
     jobs: JobStore
     units: UnitStore
-    merging: MergeStore
+    partials: PartialStore
+    fan_in: FanInStore
+    publishing: PublishingStore
     workers: WorkerStore
     doorbell: Doorbell
     executor: Executor

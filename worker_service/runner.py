@@ -1,7 +1,6 @@
 """The slots at work: a free slot claims a unit, runs it, and goes on while there is something to do."""
 
 import asyncio
-from functools import partial
 
 import structlog
 
@@ -72,7 +71,7 @@ class Runner:
         ctx = self._ctx
         try:
             async with ctx.executor.child() as child:
-                lease = await ctx.units.claim(ctx.worker_id, after=self._served)
+                lease = await ctx.units.claim_fairest(ctx.worker_id, after=self._served)
                 while lease is not None:
                     await self._run(lease, child)
                     lease = await self._next(lease, go_on=child.alive and not ctx.draining)
@@ -97,16 +96,16 @@ class Runner:
 
     async def _next(self, last: Lease, *, go_on: bool) -> Lease | None:
         """The unit to go on with. Fan-in has to look only when none of the job is left to claim."""
-        claim = partial(self._ctx.units.claim, self._ctx.worker_id)
-        lease = await claim(job_id=last.job_id) if go_on else None
+        units, worker = self._ctx.units, self._ctx.worker_id
+        lease = await units.claim_of_job(worker, last.job_id) if go_on else None
         if lease is None and await advance(self._ctx, last.job_id):
             reached("fan_in.after")
             self.new_units.set()
-            lease = await claim(job_id=last.job_id) if go_on else None
+            lease = await units.claim_of_job(worker, last.job_id) if go_on else None
         if not go_on:
             self.new_units.set()  # nobody rings for a busy slot, and this one ends without another look
             return None
-        return lease or await claim(after=last.job_id)
+        return lease or await units.claim_fairest(worker, after=last.job_id)
 
     def stop_lost(self, before: set[tuple[int, int]], held: set[tuple[int, int]]) -> None:
         """Kill the work of leases that were at work before the heartbeat and that Postgres no longer calls ours and wanted."""

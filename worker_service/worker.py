@@ -13,11 +13,13 @@ import structlog
 import uvloop
 
 from shared.core.timings import Timings
+from shared.db.fan_in import FanInStore
 from shared.db.head import at_head
 from shared.db.jobs import JobStore
-from shared.db.merging import MergeStore
+from shared.db.partials import PartialStore
 from shared.db.pool import QUEUE as QUEUE_PLANS
 from shared.db.pool import Pool, connect
+from shared.db.publishing import PublishingStore
 from shared.db.units import UnitStore
 from shared.db.workers import WorkerStore
 from shared.doorbell import AWAY, Doorbell, redis_pool
@@ -91,7 +93,9 @@ def build(settings: Settings, executor: Executor) -> Context:
         pool=pool,
         jobs=JobStore(pool),
         units=units,
-        merging=MergeStore(pool, units),
+        partials=PartialStore(pool, units),
+        fan_in=FanInStore(pool),
+        publishing=PublishingStore(pool, units),
         workers=WorkerStore(pool),
         doorbell=Doorbell(redis_pool(settings.redis_url)),
         executor=executor,

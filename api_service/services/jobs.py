@@ -65,6 +65,9 @@ class JobService:
             priority=spec.priority,
             labels=spec.labels,
             result_name=spec.result_name,
+            kept_versions=spec.kept_versions,
+            uploads=list(spec.uploads.values()),
+            deadline=spec.deadline,
             state_version=STATE_VERSION,
         )
         self._nudge()

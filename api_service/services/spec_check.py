@@ -7,6 +7,7 @@ The process gets two frames, the `Rules` as JSON and the body as it came, and an
 import asyncio
 import os
 import sys
+from datetime import timedelta
 
 import msgspec
 import structlog
@@ -16,6 +17,7 @@ from shared.errors import GristmillError, Problem, SpecCheckBusy, from_problem
 from shared.settings import Settings
 from shared.spec.admission import Ceilings, check_admission
 from shared.spec.canonical import canonical_json, spec_digest
+from shared.spec.durations import parse_duration
 from shared.spec.parse import parse_spec
 from shared.storage.sources import UPLOAD, SourceRules, locate, source_rules
 
@@ -51,6 +53,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     priority: int
     labels: dict[str, str]
     result_name: str | None
+    kept_versions: int
+    deadline: timedelta | None
     refusal: Problem | None
 
 
@@ -80,6 +84,8 @@ def check(body: bytes, rules: Rules) -> Checked:
         priority=spec.options.priority,
         labels=spec.labels,
         result_name=spec.output.name,
+        kept_versions=spec.output.versions,
+        deadline=parse_duration(spec.options.deadline) if spec.options.deadline else None,
         refusal=refusal,
     )
 

@@ -1,4 +1,4 @@
-"""When a unit is preempted: given back, uncharged, because a tenant waits that has nothing.
+"""When a unit is preempted: given back, uncharged, because a tenant without any lease waits.
 
 Pure: ages come from Postgres' clock.
 """
@@ -13,6 +13,8 @@ PREEMPTIBLE = {"plan", "chunk"}
 
 What a merge or a publish has copied or indexed is not thrown away.
 """
+SMALL_JOB_UNITS = 8
+"""A job of more units gives way to any other job; a smaller one only to a tenant without any lease."""
 MOST_DOUBLINGS = 12
 """A run of 10 s becomes 11 h: longer than any unit may take."""
 

@@ -1,4 +1,4 @@
-"""How a job's merge is divided: contiguous ranges of the 1,024 hash buckets; and which units of it are long."""
+"""How a job's merge is divided into ranges of the 1,024 hash buckets, and which units of it are long."""
 
 from shared.core.plan import MergePayload, PublishPayload
 
@@ -6,9 +6,14 @@ BUCKETS = 1024
 MERGE_BYTES = 8 * 1024**2
 """Compressed states of one merge unit, about; they are decoded whole, so this bounds a slot's memory."""
 LONG_MERGE_BYTES = 4 * MERGE_BYTES
-"""Of all pieces that a merge reads, each with PIECE_COST_BYTES."""
-PIECE_COST_BYTES = 4096
-"""A piece takes as long to read as if it had so many bytes more."""
+"""Of all partials that a merge reads, each with PARTIAL_COST_BYTES."""
+PARTIAL_COST_BYTES = 4096
+"""A partial takes as long to read as if it had so many bytes more."""
+STATE_SCAN_BYTES, STATE_MERGE_BYTES = 36, 80
+"""A state costs as much as 36 bytes of input while it is scanned, and as 80 while it is merged and indexed.
+
+Measured on two cores, where a byte of CSV takes about 0.05 microseconds.
+"""
 LONG_PUBLISH_ROWS = 2_000_000
 """Rows to index, once for each index.
 
@@ -19,7 +24,7 @@ ROW_BYTES = 256
 
 
 def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:
-    """Ranges [first, end) of buckets, a power of two of them, such that each holds about MERGE_BYTES of states."""
+    """Ranges [first, end) of buckets, each with about MERGE_BYTES of states; a power of two of them."""
     count = 1
     while count < BUCKETS and state_bytes > count * MERGE_BYTES:
         count *= 2
@@ -30,8 +35,8 @@ def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:
 def merge_payloads(state_bytes: int, begun: dict[int, int], ended: dict[int, int]) -> list[MergePayload]:
     """What the merge units of a job are to do.
 
-    *begun* and *ended*: what there is to read, by the bucket at which its piece begins, and by the one at
-    which it ends. A piece may span many ranges, and each of their merges reads it: those that begin before
+    *begun* and *ended*: the bytes to read, by the bucket at which their partial begins, and by the one at
+    which it ends. A partial may span many ranges, and each of their merges reads it: those that begin before
     the range's end, less those that end before it.
     """
     found, before, over = [], 0, 0

@@ -103,7 +103,10 @@ def check(rows: RowCounts, merged: int, plan: Plan, semantics: str) -> None:
 
 
 def _causes(plan: Plan) -> str:
-    """The possible causes of counts that differ. Of the formats only Parquet claims how many rows there are."""
+    """The possible causes of counts that differ.
+
+    Of the formats only Parquet claims how many rows there are.
+    """
     causes = ["partial results were changed or damaged in the database", "Gristmill has a bug"]
     if plan.format == "parquet":
         uris = [file.uri for file in plan.files]

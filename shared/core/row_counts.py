@@ -20,5 +20,5 @@ class RowCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accounted(self) -> int:
-        """The rows whose way is known; *read*, if none is lost and none is counted twice."""
+        """The rows that one of the others counts: *read*, if none is lost and none is counted twice."""
         return self.aggregated + self.filtered + self.dropped_null_key + self.quarantined + self.skipped

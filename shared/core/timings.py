@@ -4,6 +4,9 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Self
 
+BYTE_DEADLINE = timedelta(microseconds=1)
+"""Added to a unit's deadline for each byte of its input; a property of machines, so no test scales it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
@@ -11,12 +14,15 @@ class Timings:
     lease: timedelta = timedelta(seconds=10)
     """A lease lives while its worker was seen within this time."""
     grace: timedelta = timedelta(seconds=10)
-    """Nothing expires so soon after Postgres' start or the sweeper's own reconnect: an outage charges nobody."""
+    """Nothing expires so soon after Postgres' start or the sweeper's reconnect: an outage charges no unit."""
     unit_deadline: timedelta = timedelta(minutes=15)
+    """The longest that a unit may take, beside BYTE_DEADLINE for each byte of its input."""
+    plan_deadline: timedelta = timedelta(hours=6)
+    """The longest that a plan may take: it may list and prove many large files."""
     sweep: timedelta = timedelta(seconds=2)
     dispatch: timedelta = timedelta(seconds=1)
     ring_again: timedelta = timedelta(seconds=5)
-    """A message not answered by a claim is sent again after this time, doubled each time up to `ring_limit`."""
+    """A message that no claim answers is sent again after this time, doubled each time to `ring_limit`."""
     ring_limit: timedelta = timedelta(seconds=8)
     protected: timedelta = timedelta(seconds=10)
     """A lease is not preempted sooner (shared.core.fairness).

@@ -6,10 +6,8 @@ from typing import Self
 
 from shared.db.pool import Pool, Record
 from shared.db.records import read_row
-from shared.db.statements import Statements
+from shared.db.statements import API_KEYS
 from shared.ids import new_id
-
-SQL = Statements("api_keys")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,25 +34,25 @@ class ApiKeyStore:
         """The new row's id."""
         key_id = new_id("key")
         async with self._pool.connection() as connection:
-            await connection.execute(SQL.insert, key_id, tenant, name, sha256)
+            await API_KEYS.insert.execute(connection, id=key_id, tenant=tenant, name=name, sha256=sha256)
         return key_id
 
     async def any(self) -> bool:
-        """Whether a key was ever made: revoking the last one does not open the gateway to everybody."""
+        """Whether a key was ever made: to revoke the last one does not open the gateway."""
         async with self._pool.connection() as connection:
-            return bool(await connection.fetchval(SQL.any))
+            return bool(await API_KEYS.any.fetchval(connection))
 
     async def use(self, sha256: bytes) -> str | None:
         """The tenant of the key with this digest, unless it is revoked; notes the time."""
         async with self._pool.connection() as connection:
-            tenant: str | None = await connection.fetchval(SQL.use, sha256)
+            tenant: str | None = await API_KEYS.use.fetchval(connection, sha256=sha256)
         return tenant
 
     async def all(self) -> list[ApiKey]:
         async with self._pool.connection() as connection:
-            return [ApiKey.of(row) for row in await connection.fetch(SQL.all)]
+            return [ApiKey.of(row) for row in await API_KEYS.all.fetch(connection)]
 
     async def revoke(self, key_id: str) -> bool:
         """False when there is no such key."""
         async with self._pool.connection() as connection:
-            return await connection.fetchval(SQL.revoke, key_id) is not None
+            return await API_KEYS.revoke.fetchval(connection, id=key_id) is not None

@@ -1,7 +1,7 @@
-"""The jobs table: submit, read, list; cancel, pause, resume, retry; and how a job ends."""
+"""The jobs table: submit, read, list; and what may be done to a job."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,11 +11,12 @@ import msgspec
 
 from shared.core.lifecycle import JOB, JobState, Phase, sources
 from shared.core.plan import Plan
+from shared.core.planning import STATE_MERGE_BYTES, STATE_SCAN_BYTES
 from shared.core.row_counts import RowCounts
+from shared.db.ending import begin_ending, finish_ending
 from shared.db.pool import LIST_BYTES, Connection, Pool, Record
 from shared.db.records import read_counts, read_row
-from shared.db.result_tables import drop_table
-from shared.db.statements import Statements
+from shared.db.statements import JOBS, UNITS
 from shared.errors import (
     AlreadyDone,
     DatabaseUnavailable,
@@ -27,13 +28,9 @@ from shared.errors import (
 )
 from shared.fault_points import reached
 from shared.ids import new_id
-from shared.spec.durations import parse_duration
 
-SQL = Statements("jobs")
-UNITS = Statements("units")
-PARTIALS = Statements("partials")
 CHANGE_SECONDS = 60.0
-"""How long a change may take that touches each unit of a job, once the job's row is locked.
+"""The longest that a change may take that touches each unit of a job, once the job's row is locked.
 
 100,000 units take some seconds.
 """
@@ -137,20 +134,39 @@ class JobStore:
         priority: int,
         labels: dict[str, str],
         result_name: str | None,
+        kept_versions: int,
+        uploads: Sequence[str],
+        deadline: timedelta | None,
         state_version: int,
     ) -> tuple[Job, bool]:
         """Commit a job with its plan unit.
 
-        The flag says that the key was known and the job is the one it made.
+        *kept_versions*, *uploads* (their ids) and *deadline* are those that the spec names: SQL does not read
+        the spec. The flag says that the key was known, and the job is the one that it made.
         """
         if idempotency_key is not None and (known := await self.replayed(tenant, idempotency_key, digest)):
             return known, True
         async with self._pool.transaction() as tx:
-            version = await tx.fetchval(SQL.next_version, tenant, result_name) if result_name else None
-            names = digest, idempotency_key, priority, labels, result_name, version
-            row = await tx.fetchrow(SQL.insert, new_id("job"), tenant, spec, *names, _deadline(spec))
+            version = (
+                await JOBS.next_version.fetchval(tx, tenant=tenant, name=result_name) if result_name else None
+            )
+            row = await JOBS.insert.fetchrow(
+                tx,
+                id=new_id("job"),
+                tenant=tenant,
+                spec=spec,
+                spec_digest=digest,
+                idempotency_key=idempotency_key,
+                priority=priority,
+                labels=labels,
+                result_name=result_name,
+                version=version,
+                kept_versions=kept_versions,
+                uploads=uploads,
+                deadline=deadline,
+            )
             if row is not None:
-                await tx.execute(SQL.insert_plan_unit, row["id"], state_version)
+                await UNITS.insert_plan.execute(tx, job_id=row["id"], state_version=state_version)
                 reached("submit.before_commit")
         if row is not None:
             reached("submit.after_commit")
@@ -161,8 +177,14 @@ class JobStore:
         return known, True
 
     async def replayed(self, tenant: str, idempotency_key: str, digest: str) -> Job | None:
+        """The job that the key has made before.
+
+        Raises IdempotencyKeyReused if that has another spec.
+        """
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(SQL.by_idempotency_key, tenant, idempotency_key)
+            row = await JOBS.by_idempotency_key.fetchrow(
+                connection, tenant=tenant, idempotency_key=idempotency_key
+            )
         if row is not None and row["spec_digest"] != digest:
             raise IdempotencyKeyReused(
                 "This Idempotency-Key was used with another spec; use a new key for a new job"
@@ -171,16 +193,14 @@ class JobStore:
 
     async def get(self, tenant: str, job_id: str) -> Job | None:
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(SQL.get, tenant, job_id)
+            row = await JOBS.get.fetchrow(connection, tenant=tenant, id=job_id)
         return Job.of(row) if row else None
 
     async def standing(self, job_ids: list[str]) -> dict[str, tuple[str, str]]:
         """The state and the phase of each of the jobs that there are."""
         async with self._pool.connection() as connection:
-            return {
-                row["id"]: (row["state"], row["phase"])
-                for row in await connection.fetch(SQL.standing, job_ids)
-            }
+            rows = await JOBS.standing.fetch(connection, ids=job_ids)
+        return {row["id"]: (row["state"], row["phase"]) for row in rows}
 
     async def newest(
         self,
@@ -196,21 +216,41 @@ class JobStore:
         And whether others follow.
         """
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(SQL.newest, tenant, state, labels, after, limit, LIST_BYTES)
+            rows = await JOBS.newest.fetch(
+                connection,
+                tenant=tenant,
+                state=state,
+                labels=labels,
+                after=after,
+                most=limit,
+                bytes=LIST_BYTES,
+            )
         return [Job.of(row) for row in rows], bool(rows) and rows[-1]["further"]
 
     async def progress(self, job_ids: list[str]) -> dict[str, Progress]:
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(SQL.progress, job_ids)
+            rows = await UNITS.progress.fetch(
+                connection, job_ids=job_ids, scan_bytes=STATE_SCAN_BYTES, merge_bytes=STATE_MERGE_BYTES
+            )
         return {row["job_id"]: Progress.of(row) for row in rows}
 
+    async def work(self, job_id: str) -> JobRow:
+        """The part of a job that its units need."""
+        async with self._pool.connection() as connection:
+            row = await JOBS.work.fetchrow(connection, id=job_id)
+        assert row is not None
+        return JobRow.of(row)
+
     async def cancel(self, tenant: str, job_id: str) -> Job | None:
-        """Stop wanting a job: its pending units end now, the leased ones as soon as their workers hear of it."""
+        """Want a job no more.
+
+        Its pending units end now, the leased ones as soon as their workers hear of it.
+        """
         async with self._changing(
             tenant, job_id, "cancel", "cancelled", since={"cancelling", "cancelled"}
         ) as (tx, job):
             if job is not None:
-                await end(tx, job_id, error=None)
+                await begin_ending(tx, job_id, error=None)
                 reached("cancel.ending")
         with contextlib.suppress(DatabaseUnavailable):  # a big job's end takes its time; the sweeper makes it
             await self.finish_ending(job_id)
@@ -220,32 +260,31 @@ class JobStore:
         """Hand out none of a job's units; those that are leased finish and commit."""
         async with self._changing(tenant, job_id, "pause", "paused", since={"paused"}) as (tx, job):
             if job is not None:
-                await tx.execute(SQL.pause, job_id)
+                await JOBS.pause.execute(tx, id=job_id)
         return await self.get(tenant, job_id)
 
     async def resume(self, tenant: str, job_id: str) -> Job | None:
+        """Hand out the units of a paused job again."""
         async with self._changing(tenant, job_id, "resume", "resumed", since={"queued", "running"}) as (
             tx,
             job,
         ):
             if job is not None:
-                await tx.execute(SQL.resume, job_id)
+                await JOBS.resume.execute(tx, id=job_id)
         return await self.get(tenant, job_id)
 
     async def retry(self, tenant: str, job_id: str) -> Job | None:
         """Try the failed and cancelled units again with fresh counts, and the merge from its start.
 
-        Finished chunks stay finished.
+        Finished chunks stay finished: no row is written twice.
         """
         async with self._changing(tenant, job_id, "retry", "tried again", since=set()) as (tx, job):
             if job is not None:
                 await _check_retry(tx, job)
-                await tx.execute(SQL.retry, job_id, _deadline(job["spec"]))
-                await tx.execute(UNITS.forget_merging, job_id)
-                await tx.execute(UNITS.retry, job_id, job["epoch"] + 1)
-                await tx.execute(
-                    UNITS.rebase, job_id, job["epoch"] + 1
-                )  # the finished ones: no row is written twice
+                await JOBS.retry.execute(tx, id=job_id)
+                await UNITS.forget_merging.execute(tx, job_id=job_id)
+                await UNITS.retry.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
+                await UNITS.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 reached("retry.before_commit")
         return await self.get(tenant, job_id)
 
@@ -255,101 +294,64 @@ class JobStore:
     ) -> AsyncIterator[tuple[Connection, Record | None]]:
         """Lend the locked row of a job to which *event* can happen.
 
-        None if there is no such job or its state is among *since* already.
+        None if there is no such job, or its state is among *since* already.
         """
         async with self._pool.transaction() as tx:
-            job = await tx.fetchrow(SQL.lock_of_tenant, tenant, job_id)
+            job = await JOBS.lock_of_tenant.fetchrow(tx, tenant=tenant, id=job_id)
             if job is None or job["state"] in since:
                 yield tx, None
             elif job["state"] in sources(JOB, event):
                 await self._pool.extend(tx, CHANGE_SECONDS)
                 yield tx, job
             elif job["state"] in {"succeeded", "failed", "cancelled"}:
-                raise AlreadyDone(
-                    f"Job {job_id} has already {'been ' * (job['state'] == 'cancelled')}{job['state']}; it cannot be {asked}"
-                )
+                been = "been " if job["state"] == "cancelled" else ""
+                raise AlreadyDone(f"Job {job_id} has already {been}{job['state']}; it cannot be {asked}")
             else:
                 raise InvalidState(f"Job {job_id} is {job['state']}; it cannot be {asked} now")
 
     async def fail(self, job_id: str, error: Problem) -> None:
         """Fail a job for a cause that belongs to none of its units."""
         async with self._pool.transaction() as tx:
-            await tx.fetchrow(SQL.lock, job_id)
-            await end(tx, job_id, error=error)
+            await JOBS.lock.fetchrow(tx, id=job_id)
+            await begin_ending(tx, job_id, error=error)
         await self.finish_ending(job_id)
 
-    async def charge_fan_in(self, job_id: str) -> int:
-        """Count an unexpected error of the step to the next phase; 0 if the job does not run any more."""
-        async with self._pool.connection() as connection:
-            return int(await connection.fetchval(SQL.charge_fan_in, job_id) or 0)
-
     async def fail_overdue(self) -> None:
-        """Fail the live jobs whose deadline has passed."""
+        """Fail the live jobs whose deadline has passed.
+
+        A job that another session holds is left to the next pass.
+        """
         async with self._pool.connection() as connection:
-            found = [row["id"] for row in await connection.fetch(SQL.overdue)]
+            found = [row["id"] for row in await JOBS.overdue.fetch(connection)]
         for job_id in found:
             async with self._pool.transaction() as tx:
-                if (row := await tx.fetchrow(SQL.lock_overdue, job_id)) is None:
-                    continue  # somebody holds it: the next pass will find it, and the others need not wait
-                await end(tx, job_id, error=_overdue(row).problem())
+                if (row := await JOBS.lock_overdue.fetchrow(tx, id=job_id)) is None:
+                    continue
+                await begin_ending(tx, job_id, error=_overdue(row).problem())
             await self.finish_ending(job_id)
 
-    async def work(self, job_id: str) -> JobRow:
-        """What the units of a job need of it."""
-        async with self._pool.connection() as connection:
-            row = await connection.fetchrow(SQL.work, job_id)
-        assert row is not None
-        return JobRow.of(row)
-
     async def stalled(self) -> list[str]:
+        """Jobs without work whose fan-in or end was lost between two transactions."""
         async with self._pool.connection() as connection:
-            return [row["id"] for row in await connection.fetch(SQL.stalled)]
+            return [row["id"] for row in await JOBS.stalled.fetch(connection)]
 
     async def finish_ending(self, job_id: str) -> bool:
         return await finish_ending(self._pool, job_id)
 
 
-def _deadline(spec: dict[str, Any]) -> timedelta | None:
-    text = spec.get("options", {}).get("deadline")
-    return parse_duration(text) if text else None
-
-
 def _overdue(row: Record) -> DeadlineExceeded:
+    asked = row["spec"]["options"]["deadline"]
     return DeadlineExceeded(
-        f"The job did not end within its options.deadline of {row['deadline']}, by {row['deadline_at']:%Y-%m-%dT%H:%M:%SZ}"
+        f"The job did not end within its options.deadline of {asked}, "
+        f"by {row['deadline_at']:%Y-%m-%dT%H:%M:%SZ}"
     )
 
 
 async def _check_retry(tx: Connection, job: Record) -> None:
-    """What is stored decides: a gateway may not see the source."""
+    """By what is stored: a gateway may not see the source."""
     if job["error"] is not None and job["error"]["code"] == "source_changed":
         raise RetryExpired("A file of the source is not the one that was planned; submit the job again")
-    if job["phase"] != "planning" and await tx.fetchval(UNITS.pruned, job["id"]):
+    if job["phase"] != "planning" and await UNITS.pruned.fetchval(tx, job_id=job["id"]):
         raise RetryExpired(
             "The finished chunks of the job were kept for a day and are gone; submit the job again"
         )
-
-
-async def end(tx: Connection, job_id: str, *, error: Problem | None) -> None:
-    """Begin the end of a live job whose row *tx* has locked: cancelled, or failed with *error*.
-
-    Its pending units are cancelled.
-    """
-    await tx.execute(SQL.set_ending, job_id, error)
-    await tx.execute(UNITS.cancel_pending, job_id)
-
-
-async def finish_ending(pool: Pool, job_id: str) -> bool:
-    """Make an ending job terminal once none of its units is pending or leased, and drop its table.
-
-    Its partials stay, for a retry.
-    """
-    async with pool.transaction() as tx:
-        await tx.fetchrow(SQL.lock, job_id)
-        if await tx.fetchval(SQL.finish_ending, job_id) is None:
-            return False
-        # CASCADE drops a user's view of these rows, which no result shows: it must not keep the job from
-        # ending.
-        await tx.execute(drop_table(job_id) + " CASCADE")
-        reached("end.before_commit")
-        return True

@@ -21,7 +21,10 @@ else:
 Record = asyncpg.Record
 
 LIST_BYTES = 4 * 1024**2
-"""What a list of jobs or results takes from Postgres, about: a result may have more than a thousand columns."""
+"""About the most that a list of jobs or results takes from Postgres.
+
+A result may have more than a thousand columns.
+"""
 _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # 57P01 admin shutdown, 57P02 crash, 57P03 cannot connect now
@@ -67,7 +70,10 @@ def translated() -> Iterator[None]:
 
 
 async def _keep_session(_: Any) -> None:
-    """Replaces asyncpg's reset query: nothing here leaves session state behind, and it would cost a round trip a borrow."""
+    """In place of asyncpg's reset query, which would cost a round trip for each borrow.
+
+    Nothing here leaves session state behind.
+    """
 
 
 async def _speak_json(connection: Any) -> None:
@@ -83,11 +89,11 @@ async def _speak_json(connection: Any) -> None:
 class Pool:
     """A pool that connects when first used, so that a service may start before its database does.
 
-    `patience` bounds, in seconds, how long a borrower waits for a connection and how long the tear-down of
-    one may take; `seconds`, if given, the whole time that one is lent, and how long Postgres works on one
-    statement: it does not notice that nobody waits any more, and would go on with a long one for as long as
-    that takes. A server that is gone refuses at once, but one that is frozen, or behind a network that
-    swallows packets, would keep its borrower for minutes.
+    `patience` bounds, in seconds, how long a borrower waits for a connection, and how long the tear-down of
+    one may take. `seconds`, if given, bounds the whole time that one is lent, and how long Postgres works on
+    one statement: it does not notice that its client has gone, and would go on with a long one. A server that
+    is gone refuses at once. One that is frozen, or behind a network that swallows packets, would keep its
+    borrower for minutes.
     """
 
     def __init__(
@@ -130,7 +136,8 @@ class Pool:
                     raise
                 finally:
                     del self._lent[connection]
-                    await self._pool.release(connection, timeout=self._patience)  # type: ignore[arg-type]  # a proxy, here
+                    # a proxy, which the stubs do not know
+                    await self._pool.release(connection, timeout=self._patience)  # type: ignore[arg-type]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -141,7 +148,8 @@ class Pool:
             try:
                 yield connection
             except _BROKEN:
-                raise  # the connection is thrown away, the transaction with it: a polite ROLLBACK has no bound
+                # The connection is thrown away, and the transaction with it: a polite ROLLBACK has no bound.
+                raise
             except BaseException:
                 async with asyncio.timeout(self._patience):
                     await transaction.rollback()
@@ -150,17 +158,20 @@ class Pool:
                 await transaction.commit()
 
     async def extend(self, connection: Connection, seconds: float) -> None:
-        """Let a connection that is lent be so for *seconds* from now, in its transaction: Postgres answers, and what comes next is long."""
+        """Lend a connection for *seconds* from now, in its transaction.
+
+        For a long statement to come: Postgres has answered the one before.
+        """
         limit = self._lent[connection]
         if limit.when() is not None:
             await connection.execute(f"SET LOCAL statement_timeout = {_milliseconds(seconds)}")
             limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
     def abort(self) -> None:
-        """End every connection that is lent out, and with an error what waits on it.
+        """End every connection that is lent out; a statement that waits on it ends with an error.
 
-        For whoever knows that Postgres does not answer: over a network that swallows packets a statement, a
-        commit too, waits for ever.
+        For a caller that knows that Postgres does not answer: over a network that swallows packets a
+        statement, a commit too, waits for ever.
         """
         for connection in self._lent:
             connection.terminate()

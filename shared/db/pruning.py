@@ -1,6 +1,6 @@
-"""Deleting what nobody is promised any more.
+"""Deleting what no user is promised any more.
 
-Methods that say how much delete one batch; any number of workers may call each at once.
+A method that returns a count deletes one batch. Any number of workers may call each at once.
 """
 
 from datetime import timedelta
@@ -9,14 +9,13 @@ import asyncpg
 
 from shared.db.pool import Pool
 from shared.db.result_tables import drop_table
-from shared.db.statements import Statements
+from shared.db.statements import PRUNING
 
-SQL = Statements("pruning")
 BATCH = 50
-"""Rows whose deletion may take long are locked so many at a time."""
+"""The most rows that are locked at a time where a deletion may take long."""
 
 _IN_USE = (asyncpg.LockNotAvailableError, asyncpg.DependentObjectsStillExistError)
-"""A reader holds the table, or a view of the user's own shows it."""
+"""A reader holds the table, or a user's own view shows it."""
 
 
 class PruneStore:
@@ -24,9 +23,9 @@ class PruneStore:
         self._pool = pool
 
     async def partials(self, retried: timedelta) -> int:
-        """Those of succeeded jobs, whose own deleter died, and of others *retried* after their end."""
+        """Those of succeeded jobs, if the publishing worker died, and of others *retried* after the end."""
         async with self._pool.connection() as connection:
-            return int(await connection.fetchval(SQL.partials, retried, BATCH))
+            return int(await PRUNING.partials.fetchval(connection, retried=retried, most=BATCH))
 
     async def versions(self, superseded: timedelta, unnamed: timedelta) -> None:
         """Tables and their rows in `versions`, together, all of them.
@@ -34,11 +33,12 @@ class PruneStore:
         One that is in use waits for another pass.
         """
         async with self._pool.connection() as connection:
-            for row in await connection.fetch(SQL.expired_versions, superseded, unnamed):
+            expired = await PRUNING.expired_versions.fetch(connection, superseded=superseded, unnamed=unnamed)
+            for row in expired:
                 try:
                     async with connection.transaction():
                         await connection.execute("SET LOCAL lock_timeout = '200ms'")
-                        if await connection.fetchval(SQL.version, row["job_id"]) is not None:
+                        if await PRUNING.version.fetchval(connection, job_id=row["job_id"]) is not None:
                             await connection.execute(drop_table(row["job_id"]))
                 except _IN_USE:
                     continue
@@ -46,21 +46,19 @@ class PruneStore:
     async def jobs(self, age: timedelta) -> int:
         """Jobs that ended *age* ago and have no rows left."""
         async with self._pool.connection() as connection:
-            return int(await connection.fetchval(SQL.jobs, age, BATCH))
+            return int(await PRUNING.jobs.fetchval(connection, kept=age, most=BATCH))
 
     async def uploads(self, unused: timedelta, retried: timedelta) -> list[tuple[str, str]]:
-        """The tenant and id of uploads whose rows are gone; their files are the caller's to delete."""
+        """The tenant and id of uploads that are deleted from the table; the caller deletes their files."""
         async with self._pool.connection() as connection:
-            return [
-                (row["tenant"], row["id"])
-                for row in await connection.fetch(SQL.uploads, unused, retried, BATCH)
-            ]
+            rows = await PRUNING.uploads.fetch(connection, unused=unused, retried=retried, most=BATCH)
+        return [(row["tenant"], row["id"]) for row in rows]
 
     async def strays(self, upload_ids: list[str]) -> set[str]:
         """Those of the ids that are no upload."""
         async with self._pool.connection() as connection:
-            return {row["id"] for row in await connection.fetch(SQL.strays, upload_ids)}
+            return {row["id"] for row in await PRUNING.strays.fetch(connection, ids=upload_ids)}
 
     async def workers(self, silent: timedelta) -> None:
         async with self._pool.connection() as connection:
-            await connection.execute(SQL.workers, silent)
+            await PRUNING.workers.execute(connection, silent=silent)

@@ -3,9 +3,7 @@
 from typing import Any
 
 from shared.db.pool import Pool
-from shared.db.statements import Statements
-
-SQL = Statements("receipts")
+from shared.db.statements import RECEIPTS
 
 
 class ReceiptStore:
@@ -15,5 +13,5 @@ class ReceiptStore:
     async def get(self, tenant: str, job_id: str) -> tuple[str, dict[str, Any] | None] | None:
         """The job's state and its receipt; None when there is no such job."""
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(SQL.get, tenant, job_id)
+            row = await RECEIPTS.get.fetchrow(connection, tenant=tenant, job_id=job_id)
         return (row["state"], row["receipt"]) if row else None

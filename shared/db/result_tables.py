@@ -56,7 +56,7 @@ def result_table(relation: str, columns: Iterable[dict[str, str]]) -> Table:
 
 
 def changes(columns: Iterable[dict[str, str]], now: list[dict[str, Any]] | None) -> list[str]:
-    """What became of a version's table since it was made with *columns*.
+    """The changes of a version's table since it was made with *columns*.
 
     *now* are its columns today in the order in which they were made, those that were dropped included; None:
     there is no table.
@@ -94,13 +94,14 @@ def widen_column(relation: str, column: str) -> str:
 
 
 def primary_key(relation: str) -> str:
-    return f"ALTER TABLE {TABLES}.{_QUOTE(relation)} ADD CONSTRAINT {_QUOTE(relation + '_pkey')} PRIMARY KEY (_id)"
+    name = _QUOTE(relation + "_pkey")
+    return f"ALTER TABLE {TABLES}.{_QUOTE(relation)} ADD CONSTRAINT {name} PRIMARY KEY (_id)"
 
 
 def key_index(relation: str, keys: list[str]) -> str:
     """Group keys may be null, so they cannot be a primary key; two null keys are the same group."""
-    names = ", ".join(_QUOTE(key) for key in keys)
-    return f"CREATE UNIQUE INDEX {_QUOTE(relation + '_key')} ON {TABLES}.{_QUOTE(relation)} ({names}) NULLS NOT DISTINCT"
+    name, columns = _QUOTE(relation + "_key"), ", ".join(_QUOTE(key) for key in keys)
+    return f"CREATE UNIQUE INDEX {name} ON {TABLES}.{_QUOTE(relation)} ({columns}) NULLS NOT DISTINCT"
 
 
 def extra_index(relation: str, no: int, columns: list[str]) -> str:
@@ -129,16 +130,20 @@ def view_schema(tenant: str) -> str:
 def replace_view(tenant: str, name: str, relation: str, columns: Iterable[dict[str, str]]) -> str:
     """Same columns only; Postgres refuses others, and grants on the view survive."""
     names = ", ".join(_QUOTE(c) for c in ["_id", *(c["name"] for c in columns)])
-    return f"CREATE OR REPLACE VIEW {_QUOTE(view_schema(tenant))}.{_QUOTE(name)} AS SELECT {names} FROM {TABLES}.{_QUOTE(relation)}"  # noqa: S608  # every identifier is quoted
+    rows = f"SELECT {names} FROM {TABLES}.{_QUOTE(relation)}"  # noqa: S608  # every identifier is quoted
+    return f"CREATE OR REPLACE VIEW {_QUOTE(view_schema(tenant))}.{_QUOTE(name)} AS {rows}"
 
 
 def relation_name(tenant: str, name: str | None, relation: str) -> str:
-    """What one types into SQL to read a result."""
+    """The quoted name under which SQL reads a result."""
     return f"{_QUOTE(view_schema(tenant))}.{_QUOTE(name)}" if name else f"{TABLES}.{_QUOTE(relation)}"
 
 
 def reader(tenant: str) -> str:
-    """The role whose members may read the tenant's results. A tenant has at most 40 characters, a role 63."""
+    """The role of the readers of a tenant's results.
+
+    A tenant has at most 40 characters, a role 63.
+    """
     return f"gristmill_reader_{tenant}"
 
 

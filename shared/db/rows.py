@@ -1,8 +1,8 @@
-"""Reading the user-shaped result tables: SQLAlchemy Core builds the SELECT, every value travels as a bound parameter.
+"""Reading the user-shaped result tables: SQLAlchemy Core builds the SELECT, every value is a bound parameter.
 
-Postgres measures what it sends, because a row may be of any size: a page ends before it is too large, and the
-lines of a stream come in pieces of a bounded size. So the gateway never holds more than `PAGE_BYTES`, or
-`_PIECES_A_FETCH` pieces, of an answer.
+Postgres measures the rows that it sends, because a row may be of any size: a page ends before it is too
+large, and the lines of a stream come in blocks of a bounded size. So the gateway never holds more than
+`PAGE_BYTES`, or `_BLOCKS_A_FETCH` blocks, of an answer.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -35,22 +35,28 @@ from sqlalchemy.types import TypeEngine
 from shared.core.row_query import ROW_ID, Operator, RowQuery, Rows, Term
 from shared.db.pool import Pool
 from shared.db.result_tables import TABLES, changes, result_table
-from shared.db.versions import SQL as VERSIONS
+from shared.db.statements import VERSIONS
 from shared.db.versions import Version
 from shared.errors import InvalidCursor, NotMigrated, ResultChanged, ResultExpired, RowTooLarge
 
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]  # the dialect's constructor has no annotations
 PAGE_BYTES = 8 * 1024**2
 _VALUE_BYTES = 32
-"""What a value counts beside its name and, if it is a text or an array, its octets: about what it takes in a JSON page."""
-_PIECE_BYTES, _PIECES_A_FETCH = 2048, 2000
+"""A value counts as its name, these and, if it is a text or an array, its octets.
+
+That is about the size of the value in a JSON page.
+"""
+_BLOCK_BYTES, _BLOCKS_A_FETCH = 2048, 2000
 FETCH_SECONDS = 60.0
 _ODD = (asyncpg.SyntaxOrAccessError, asyncpg.DataError, OverflowError, ValueError)
-"""What a statement meets on a table that is not as it was published: OverflowError is a time that Python cannot hold."""
+"""Errors of a statement on a table that is not as it was published.
+
+OverflowError is a time that Python cannot hold.
+"""
 
 
 class RowStore:
-    """`streams` is a pool of its own, so that slow readers of long answers starve nobody else."""
+    """`streams` is a pool of its own, so that slow readers of long answers starve no other request."""
 
     def __init__(self, pool: Pool, streams: Pool) -> None:
         self._pool = pool
@@ -75,17 +81,17 @@ class RowStore:
         sql, args = csv_statement(version, query)
         async with self._explained(version), self._streams.transaction() as tx:
             cursor = await tx.cursor(sql, *args, timeout=FETCH_SECONDS)
-            while pieces := await cursor.fetch(_PIECES_A_FETCH, timeout=FETCH_SECONDS):
-                yield b"".join(piece[0] for piece in pieces)
+            while blocks := await cursor.fetch(_BLOCKS_A_FETCH, timeout=FETCH_SECONDS):
+                yield b"".join(block[0] for block in blocks)
 
     @asynccontextmanager
     async def _explained(self, version: Version) -> AsyncIterator[None]:
-        """Tell what became of the table, if Postgres cannot read it as it was published."""
+        """Name the changes of the table, if Postgres cannot read it as it was published."""
         try:
             yield
         except (NotMigrated, *_ODD) as error:
             async with self._pool.connection() as connection:
-                now = await connection.fetchrow(VERSIONS.shape, version.job_id)
+                now = await VERSIONS.shape.fetchrow(connection, job_id=version.job_id)
             if now is None:
                 raise ResultExpired(f"The rows of job {version.job_id} are kept no longer") from error
             found = changes(version.columns, now["columns"])
@@ -96,13 +102,13 @@ class RowStore:
             if not found:
                 raise
             raise ResultChanged(
-                f"The table {TABLES}.{version.relation} was changed since it was published: {'; '.join(found)}. "
-                "Undo the change, or run the job again"
+                f"The table {TABLES}.{version.relation} was changed since it was published: "
+                f"{'; '.join(found)}. Undo the change, or run the job again"
             ) from error
 
 
 def _explain_empty(first: asyncpg.Record | None, version: Version, query: RowQuery) -> None:
-    """A page without rows: there are none, unless the first one, of which *first* tells the sizes, fits in no page."""
+    """Raise unless there are no rows: the first one, whose sizes are *first*, may fit in no page."""
     if first is None and query.after is None:
         return
     if first is None:
@@ -112,13 +118,14 @@ def _explain_empty(first: asyncpg.Record | None, version: Version, query: RowQue
     row_id, *sizes = first
     size, column = max(zip(sizes, query.columns, strict=True))
     raise RowTooLarge(
-        f"Row {row_id} of the result takes more than the {PAGE_BYTES} bytes that a JSON page may have: column {column!r} alone "
-        f"{size} bytes. Leave it out with `select`, take the rows as CSV (format=csv), or read {TABLES}.{version.relation} with SQL"
+        f"Row {row_id} of the result takes more than the {PAGE_BYTES} bytes that a JSON page may have: "
+        f"column {column!r} alone {size} bytes. Leave it out with `select`, take the rows as CSV "
+        f"(format=csv), or read {TABLES}.{version.relation} with SQL"
     )
 
 
 def page_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
-    """Rows of the query's columns, then `_id`, then whether another row follows, as long as they fit into PAGE_BYTES together.
+    """Rows of the query's columns, then `_id`, then whether another row follows; of PAGE_BYTES at most.
 
     SQLAlchemy writes what has names and values in it; around that there are labels and numbers only.
     """
@@ -142,8 +149,8 @@ def page_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
     )
     fitting = (
         f"SELECT {shown}, id, follows FROM ("  # noqa: S608
-        f"SELECT *, sum({size}) OVER sofar AS total, lead(id) OVER sofar IS NOT NULL AS follows FROM ({sql}) AS page"
-        f" WINDOW sofar AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING)) AS measured"
+        f"SELECT *, sum({size}) OVER sofar AS total, lead(id) OVER sofar IS NOT NULL AS follows"
+        f" FROM ({sql}) AS page WINDOW sofar AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING)) AS measured"
         f" WHERE total <= {PAGE_BYTES} ORDER BY {order} LIMIT {query.limit}"
     )
     return fitting, args
@@ -175,7 +182,7 @@ def _varies(column_type: str) -> bool:
 
 
 def _octets(column_type: str, label: str) -> str:
-    """How much a value of a varying size takes. Postgres knows the length of a text without reading it."""
+    """The octets of a value of a varying size. Postgres knows the length of a text without reading it."""
     octets = (
         f"octet_length({label}::text) + cardinality({label}) * {_VALUE_BYTES}"
         if column_type.endswith("[]")
@@ -194,7 +201,7 @@ def _shown(column_type: str, label: str) -> str:
 
 
 def csv_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
-    """Pieces of lines: Postgres writes them, so that the gateway only passes them on."""
+    """Blocks of the lines: Postgres writes them, so that the gateway only passes them on."""
     table = _table(version)
     types = _types(version)
     cells = [
@@ -204,8 +211,8 @@ def csv_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
     # array_to_string writes its last argument for a null: a null is an empty cell, an empty text is "".
     line = func.convert_to(func.array_to_string(array(cells), ",", "") + "\r\n", "UTF8")
     sql, args = _compiled(_narrowed(select(line.label("line")), table, query).limit(query.limit))
-    piece = f"substring(line, generate_series(1, octet_length(line), {_PIECE_BYTES}), {_PIECE_BYTES})"
-    return f"SELECT {piece} FROM ({sql}) AS lines", args  # noqa: S608  # the numbers are our own
+    block = f"substring(line, generate_series(1, octet_length(line), {_BLOCK_BYTES}), {_BLOCK_BYTES})"
+    return f"SELECT {block} FROM ({sql}) AS lines", args  # noqa: S608  # the numbers are our own
 
 
 def _types(version: Version) -> dict[str, str]:
@@ -225,7 +232,10 @@ def _narrowed(rows: Select[Any], table: Table, query: RowQuery) -> Select[Any]:
 
 
 def _bound_type(column: Column[Any]) -> TypeEngine[Any]:
-    """The column's type, but a decimal of any precision: a cast to numeric(18,2) would round what it is compared with."""
+    """The column's type, but for a decimal any precision.
+
+    A cast to numeric(18,2) would round the value that it is compared with.
+    """
     return Numeric() if type(column.type) is Numeric else column.type
 
 
@@ -291,10 +301,10 @@ def _array(column: Column[Any]) -> ColumnElement[Any]:
 
 
 def _moment(pattern: str) -> Callable[[Column[Any]], ColumnElement[Any]]:
-    """The session's time zone is UTC (shared.db.pool), its DateStyle is anybody's guess.
+    """The session's time zone is UTC (shared.db.pool); its DateStyle is not known.
 
-    Readers refuse other years than 1 to 9999. What else was put into a table, and infinity, is written as
-    Postgres does.
+    Readers refuse other years than 1 to 9999. Those, if a user has put them into a table, and infinity are
+    written as Postgres does.
     """
     return lambda column: case(
         (extract("year", column).between(1, 9999), func.to_char(column, pattern)), else_=_plain(column)

@@ -1,20 +1,84 @@
-"""Loads `queries/<table>.sql`: statements under `-- name --` lines, read as attributes."""
+"""The SQL of `queries/*.sql`: named statements with named parameters.
+
+A file holds statements, each below a line `-- name --` and a comment that says what it does. A parameter is
+written `@name`, which Postgres has no other use for. A name that begins with an underscore is a part: other
+statements of the file contain it as `{_name}`.
+"""
 
 import re
 from importlib.resources import files
+from typing import Any
+
+from asyncpg.cursor import CursorFactory
+
+from shared.db.pool import Connection, Record
 
 _STATEMENT = re.compile(r"^-- (\w+) --\n(.*?)(?=^-- \w+ --\n|\Z)", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+_PART = re.compile(r"\{(_\w+)\}")
+_PARAMETER = re.compile(r"@([a-z_][a-z0-9_]*)")
+
+
+class Statement:
+    """One statement; *source* has named parameters, `sql` has Postgres' `$1`, `$2`, and so on.
+
+    Each call gives every parameter by its name; a name too few or too many is a TypeError.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.parameters = tuple(dict.fromkeys(_PARAMETER.findall(source)))
+        numbers = {name: f"${no}" for no, name in enumerate(self.parameters, 1)}
+        self.sql = _PARAMETER.sub(lambda found: numbers[found[1]], source)
+
+    def arguments(self, named: dict[str, Any]) -> list[Any]:
+        if named.keys() != set(self.parameters):
+            raise TypeError(f"The statement takes {sorted(self.parameters)}, and was given {sorted(named)}")
+        return [named[name] for name in self.parameters]
+
+    async def execute(self, connection: Connection, **named: Any) -> None:
+        await connection.execute(self.sql, *self.arguments(named))
+
+    async def fetch(self, connection: Connection, **named: Any) -> list[Record]:
+        return await connection.fetch(self.sql, *self.arguments(named))
+
+    async def fetchrow(self, connection: Connection, **named: Any) -> Record | None:
+        return await connection.fetchrow(self.sql, *self.arguments(named))
+
+    async def fetchval(self, connection: Connection, **named: Any) -> Any:
+        return await connection.fetchval(self.sql, *self.arguments(named))
+
+    def cursor(self, connection: Connection, prefetch: int, **named: Any) -> "CursorFactory[Record]":
+        return connection.cursor(self.sql, *self.arguments(named), prefetch=prefetch)
 
 
 class Statements:
     """The statements of one file, by name; an unknown name raises AttributeError."""
 
-    def __init__(self, table: str) -> None:
-        text = files("shared.db").joinpath("queries", f"{table}.sql").read_text()
-        self.by_name: dict[str, str] = {name: body.strip() for name, body in _STATEMENT.findall(text)}
+    def __init__(self, file: str) -> None:
+        text = files("shared.db").joinpath("queries", f"{file}.sql").read_text()
+        bodies = {name: _COMMENT.sub("", body).strip() for name, body in _STATEMENT.findall(text)}
+        self.by_name = {
+            name: Statement(_PART.sub(lambda part: bodies[part[1]], body))
+            for name, body in bodies.items()
+            if not name.startswith("_")
+        }
 
-    def __getattr__(self, name: str) -> str:
+    def __getattr__(self, name: str) -> Statement:
         try:
             return self.by_name[name]
         except KeyError:
             raise AttributeError(name) from None
+
+
+API_KEYS = Statements("api_keys")
+JOBS = Statements("jobs")
+PARTIALS = Statements("partials")
+PRUNING = Statements("pruning")
+RECEIPTS = Statements("receipts")
+TENANTS = Statements("tenants")
+UNITS = Statements("units")
+UPLOADS = Statements("uploads")
+VERIFY = Statements("verify")
+VERSIONS = Statements("versions")
+WORKERS = Statements("workers")

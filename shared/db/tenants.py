@@ -1,7 +1,8 @@
-"""What a tenant has in Postgres: a schema for its views, made with its first named result, and a role that reads its results only.
+"""The schema of a tenant's views, and the role that may read its results.
 
-The role cannot log in; an operator grants it to logins. Roles belong to the whole cluster: another database's
-Gristmill may have made it, or an administrator, where this session's role may not.
+The schema is made with the tenant's first named result. The role cannot log in; an operator grants it to
+logins. Roles belong to the whole cluster: another database's Gristmill may have made it, or an administrator,
+where this session's role may not.
 """
 
 from contextlib import suppress
@@ -12,24 +13,23 @@ import structlog
 
 from shared.db import result_tables as ddl
 from shared.db.pool import Connection, Pool, Record
-from shared.db.statements import Statements
+from shared.db.statements import TENANTS
 from shared.errors import OutputNotPermitted
 
-SQL = Statements("tenants")
 log = structlog.get_logger()
 
 
 async def prepare(tx: Connection, tenant: str, *, named: bool) -> str | None:
     """The tenant's reader; None if there is none and this session's role may not make it.
 
-    What lacks is made, the schema only for a *named* result; raises OutputNotPermitted if that cannot be made
-    or used.
+    Makes role and schema if they are missing, the schema only for a *named* result. Raises OutputNotPermitted
+    if that cannot be made or used.
     """
     reader, schema = ddl.reader(tenant), ddl.view_schema(tenant)
-    [found] = await tx.fetch(SQL.places, reader, schema)
+    [found] = await TENANTS.rights.fetch(tx, role=reader, schema=schema)
     if _lacks(found, named=named):
-        await tx.execute(SQL.lock)
-        [found] = await tx.fetch(SQL.places, reader, schema)
+        await TENANTS.lock.execute(tx)
+        [found] = await TENANTS.rights.fetch(tx, role=reader, schema=schema)
     if named:
         _check_permitted(found, schema)
     made = named and not found["schema"]
@@ -50,7 +50,7 @@ async def prepare(tx: Connection, tenant: str, *, named: bool) -> str | None:
 
 
 def _lacks(found: Record, *, named: bool) -> bool:
-    """Something that is to be made or granted."""
+    """Whether something is to be made or granted."""
     enters = found["open"] or not found["owned"]
     return (named and not found["schema"]) or (not enters if found["reader"] else found["may_create_role"])
 
@@ -59,7 +59,8 @@ def _check_permitted(found: Record, schema: str) -> None:
     if not found["schema"] and not found["may_create_schema"]:
         cure = f"GRANT CREATE ON DATABASE {found['database']} TO {found['me']}"
         raise OutputNotPermitted(
-            f"There is no schema {schema}, and the service may not make it; let it, with {cure}, and retry the job"
+            f"There is no schema {schema}, and the service may not make it; "
+            f"let it, with {cure}, and retry the job"
         )
     if found["schema"] and not found["writable"]:
         cure = f"ALTER SCHEMA {schema} OWNER TO {found['me']}"
@@ -70,20 +71,26 @@ def _check_permitted(found: Record, schema: str) -> None:
 
 @cache  # said once in the life of a process
 def _tell(reader: str, me: str) -> None:
-    detail = f"there is no role {reader}, and {me} may not make it: CREATE ROLE {reader}, then run `python -m api_service migrate`"
+    detail = (
+        f"there is no role {reader}, and {me} may not make it: CREATE ROLE {reader}, "
+        "then run `python -m api_service migrate`"
+    )
     log.warning("reader.missing", detail=detail)
 
 
 async def open_all(pool: Pool) -> None:
     """Let the readers of every tenant read what was published before they could, or before a restore."""
     async with pool.transaction() as tx:
-        await tx.execute(SQL.lock)
-        await tx.execute(SQL.let_in)
-        for row in await tx.fetch(SQL.known):
+        await TENANTS.lock.execute(tx)
+        await TENANTS.let_in.execute(tx)
+        for row in await TENANTS.known.fetch(tx):
             tenant = row["tenant"]
             if reader := await prepare(tx, tenant, named=False):
-                await tx.execute(SQL.hold, tenant)
-                for schema, relation in await tx.fetch(SQL.unread, tenant, reader, ddl.view_schema(tenant)):
+                await TENANTS.hold.execute(tx, tenant=tenant)
+                unread = await TENANTS.unread.fetch(
+                    tx, tenant=tenant, role=reader, schema=ddl.view_schema(tenant)
+                )
+                for schema, relation in unread:
                     with suppress(asyncpg.UndefinedTableError):  # pruned since
                         async with tx.transaction():
                             await tx.execute(ddl.grant_select(schema, relation, reader))

@@ -7,20 +7,21 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, Self
 
+from shared.core.fairness import SMALL_JOB_UNITS
 from shared.core.lifecycle import UnitKind
 from shared.core.plan import MergeStats, Payload, Plan, PlanPayload, payload_of
 from shared.core.retry import Charge
 from shared.core.row_counts import RowCounts
-from shared.core.timings import Timings
-from shared.db.jobs import PARTIALS, end, finish_ending
-from shared.db.jobs import SQL as JOBS
-from shared.db.jobs import UNITS as SQL
+from shared.core.timings import BYTE_DEADLINE, Timings
+from shared.db.ending import begin_ending, finish_ending
 from shared.db.pool import Connection, Pool, Record
 from shared.db.records import count_columns, read_row
+from shared.db.statements import JOBS, PARTIALS, UNITS, Statement
 from shared.errors import DatabaseUnavailable, LeaseLost, Problem
 from shared.fault_points import reached
 
 INSERT_BATCH = 1000
+"""To encode 100,000 units at once would delay the heartbeat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +48,8 @@ class LeasedUnit:
         return read_row(cls, row, kind=UnitKind(row["kind"]))
 
     @property
-    def fence(self) -> tuple[int, int, str]:
-        return self.id, self.attempt, self.worker
+    def fence(self) -> dict[str, int | str]:
+        return {"unit": self.id, "attempt": self.attempt, "worker": self.worker}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,36 +81,64 @@ class NewUnit:
     bytes: int = 0
 
 
+async def insert_units(
+    tx: Connection, job_id: str, kind: UnitKind, epoch: int, units: Iterable[NewUnit]
+) -> None:
+    """Make units of a job whose row the caller holds; in batches."""
+    left = iter(units)
+    while batch := list(islice(left, INSERT_BATCH)):
+        await UNITS.insert.execute(
+            tx,
+            job_id=job_id,
+            kind=kind,
+            epoch=epoch,
+            numbers=[unit.no for unit in batch],
+            payloads=[unit.payload for unit in batch],
+            bytes=[unit.bytes for unit in batch],
+        )
+
+
 class UnitStore:
     def __init__(self, pool: Pool, timings: Timings, state_version: int) -> None:
         self._pool = pool
         self._timings = timings
         self._state_version = state_version
+        self._next = {
+            "state_version": state_version,
+            "lease": timings.lease,
+            "unit_deadline": timings.unit_deadline,
+            "byte_deadline": BYTE_DEADLINE,
+        }
+        self._any = self._next | {"plan_deadline": timings.plan_deadline}
 
-    async def claim(
-        self, worker: str, *, unit_id: int | None = None, job_id: str | None = None, after: str | None = None
-    ) -> Lease | None:
-        """Lease that unit; or the next one of that job, while it is this job's turn.
+    async def claim_fairest(self, worker: str, *, after: str | None = None) -> Lease | None:
+        """Lease the fairest of all units: of the tenant with the fewest leases, by priority, then by age.
 
-        Or, with neither, the fairest of all units.
-
-        The fairest: tenants with the fewest leases first, then priority, then age; and not of job *after*
-        again if there is another. None when there is nothing to do or this worker counts as dead.
+        And not of job *after* again if there is another. None when there is nothing to do, or when this
+        worker counts as dead.
         """
-        known = worker, [self._state_version], self._timings.unit_deadline, self._timings.lease
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(SQL.claim_next, *known, job_id) if job_id else None
-            row = row or await connection.fetchrow(SQL.claim, *known, unit_id, job_id, after)
-        if row is None:
-            return None
-        reached("claim.after_commit")
-        return Lease.of(row)
+            row = await UNITS.claim_fairest.fetchrow(
+                connection, worker=worker, after=after or "", **self._any
+            )
+        return _leased(row)
+
+    async def claim_of_job(self, worker: str, job_id: str) -> Lease | None:
+        """Lease the next unit of a job, while it is the job's turn; None as for `claim_fairest`."""
+        async with self._pool.connection() as connection:
+            row = await UNITS.claim_next.fetchrow(connection, worker=worker, job_id=job_id, **self._next)
+            if row is None:
+                row = await UNITS.claim_of_job.fetchrow(
+                    connection, worker=worker, job_id=job_id, small=SMALL_JOB_UNITS, **self._any
+                )
+        return _leased(row)
 
     @asynccontextmanager
     async def fenced(self, lease: Lease, *, at_once: bool = False) -> AsyncIterator[Connection]:
-        """A transaction, or *at_once* a single statement, that ends with *lease*'s unit done, or raises LeaseLost and leaves no trace.
+        """A transaction, or *at_once* a single statement, that ends with *lease*'s unit done.
 
-        An answer that was lost is read back: done by this very lease is success, now or at the next try.
+        Or it raises LeaseLost and leaves no trace. An answer that was lost is read back: done by this very
+        lease is success, now or at the next try.
         """
         try:
             async with self._pool.connection() if at_once else self._pool.transaction() as tx:
@@ -121,16 +150,18 @@ class UnitStore:
 
     async def _committed(self, lease: Lease) -> bool:
         async with self._pool.connection() as connection:
-            return bool(await connection.fetchval(SQL.completed_by, *lease.fence))
+            return bool(await UNITS.completed_by.fetchval(connection, **lease.fence))
 
     async def finish(self, tx: Connection, lease: Lease, done: Done) -> None:
         """The fence: the first statement about the unit in its commit."""
-        await self._fence(tx, lease, done, SQL.complete)
+        await self._fence(tx, lease, done, UNITS.complete)
         reached("commit.fenced")
 
-    async def _fence(self, connection: Connection, lease: Lease, done: Done, sql: str, *more: Any) -> None:
-        counts = count_columns(done.counts).values()
-        if await connection.fetchval(sql, *lease.fence, *counts, done.rows_out, done.stats, *more) is None:
+    async def _fence(
+        self, connection: Connection, lease: Lease, done: Done, statement: Statement, **more: Any
+    ) -> None:
+        reported = {**count_columns(done.counts), "rows_out": done.rows_out, "stats": done.stats}
+        if await statement.fetchval(connection, **lease.fence, **reported, **more) is None:
             raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
 
     async def lock_wanted(self, tx: Connection, lease: Lease) -> None:
@@ -138,7 +169,7 @@ class UnitStore:
 
         Or paused, since what is leased may still be finished.
         """
-        job = await tx.fetchrow(JOBS.lock, lease.job_id)
+        job = await JOBS.lock.fetchrow(tx, id=lease.job_id)
         if job is None or job["state"] not in {"running", "paused"} or job["epoch"] != lease.epoch:
             raise LeaseLost(f"Job {lease.job_id} no longer wants this {lease.kind}")
 
@@ -150,62 +181,58 @@ class UnitStore:
             await self.finish(tx, lease, done)
             await write(tx)
 
-    async def complete_at_once(self, lease: Lease, done: Done, sql: str = SQL.complete, *more: Any) -> None:
-        """Commit the unit in one statement: *sql* is `complete`, or contains it and writes *more* if the fence holds."""
+    async def complete_at_once(
+        self, lease: Lease, done: Done, statement: Statement = UNITS.complete, **more: Any
+    ) -> None:
+        """Commit the unit in one statement, which writes *more* if the fence holds."""
         async with self.fenced(lease, at_once=True) as connection:
-            await self._fence(connection, lease, done, sql, *more)
+            await self._fence(connection, lease, done, statement, **more)
 
     async def complete_plan(self, lease: Lease, plan: Plan, chunks: Iterable[NewUnit]) -> None:
         """The plan's commit: the plan is stored and its chunks are made, under the job's lock."""
         async with self.fenced(lease) as tx:
             await self.lock_wanted(tx, lease)
             await self.finish(tx, lease, Done())
-            await self.insert(tx, lease.job_id, UnitKind.CHUNK, lease.epoch, chunks)
+            await insert_units(tx, lease.job_id, UnitKind.CHUNK, lease.epoch, chunks)
             reached("plan.mid_insert")
-            await tx.execute(JOBS.set_planned, lease.job_id, plan)
+            await JOBS.set_planned.execute(tx, id=lease.job_id, plan=plan)
             reached("plan.before_commit")
 
     @asynccontextmanager
     async def _beginning_anew(self, lease: Lease) -> AsyncIterator[Connection]:
-        """A transaction, under the job's lock, in which *lease*, if it is still good, changes the job and its units; the partials go last.
+        """A transaction, under the job's lock, in which a good *lease* changes the job and its units.
 
-        First the units: a commit under way holds its own, and the partial that it writes has to be seen by
-        the delete.
+        The partials go last: a commit under way holds its own unit, and the delete must see the partial that
+        it writes.
         """
         async with self._pool.transaction() as tx:
             await self.lock_wanted(tx, lease)
-            if not await tx.fetchval(SQL.held_by, *lease.fence):
+            if not await UNITS.held_by.fetchval(tx, **lease.fence):
                 raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
             yield tx
-            await tx.execute(PARTIALS.delete, lease.job_id)
+            await PARTIALS.delete.execute(tx, job_id=lease.job_id)
 
     async def widen(self, lease: Lease, plan: Plan) -> None:
-        """Raise the job's epoch: store the wider plan and return every chunk to pending, unless somebody else did already."""
+        """Raise the job's epoch: store the wider plan and return every chunk to pending.
+
+        Raises LeaseLost if another unit has raised it already.
+        """
         async with self._beginning_anew(lease) as tx:
-            await tx.execute(JOBS.set_widened, lease.job_id, plan)
+            await JOBS.set_widened.execute(tx, id=lease.job_id, plan=plan)
             reached("widen.mid")
-            await tx.execute(SQL.reset_chunks, lease.job_id, lease.epoch + 1)
-            await tx.execute(SQL.rebase, lease.job_id, lease.epoch + 1)
+            await UNITS.reset_chunks.execute(tx, job_id=lease.job_id, epoch=lease.epoch + 1)
+            await UNITS.rebase.execute(tx, job_id=lease.job_id, epoch=lease.epoch + 1)
 
     async def plan_again(self, lease: Lease, payload: PlanPayload) -> None:
-        """Raise the job's epoch and begin it anew with a plan unit of *payload*, unless somebody else did already: a chunk found its plan wrong."""
-        async with self._beginning_anew(lease) as tx:
-            await tx.execute(JOBS.set_planning, lease.job_id)
-            reached("plan_again.mid")
-            await tx.execute(SQL.forget_chunks, lease.job_id)
-            await tx.execute(SQL.reset_plan, lease.job_id, lease.epoch + 1, payload)
+        """Raise the job's epoch and begin it anew with a plan unit of *payload*: its plan proved wrong.
 
-    async def insert(
-        self, tx: Connection, job_id: str, kind: UnitKind, epoch: int, units: Iterable[NewUnit]
-    ) -> None:
-        """The caller holds the job's row.
-
-        In batches: to encode 100,000 units at once would delay the heartbeat.
+        Raises LeaseLost if another unit has raised it already.
         """
-        left = iter(units)
-        while batch := list(islice(left, INSERT_BATCH)):
-            columns = [u.no for u in batch], [u.payload for u in batch], [u.bytes for u in batch]
-            await tx.execute(SQL.insert, job_id, kind, epoch, *columns)
+        async with self._beginning_anew(lease) as tx:
+            await JOBS.set_planning.execute(tx, id=lease.job_id)
+            reached("plan_again.mid")
+            await UNITS.forget_chunks.execute(tx, job_id=lease.job_id)
+            await UNITS.reset_plan.execute(tx, job_id=lease.job_id, epoch=lease.epoch + 1, payload=payload)
 
     async def give_back(
         self,
@@ -220,25 +247,26 @@ class UnitStore:
         Does nothing if the lease is lost.
         """
         async with self._pool.transaction() as tx:
-            await tx.fetchrow(JOBS.lock, lease.job_id)
-            await tx.execute(SQL.give_back, *lease.fence, delay, problem, charge)
+            await JOBS.lock.fetchrow(tx, id=lease.job_id)
+            await UNITS.give_back.execute(tx, **lease.fence, delay=delay, error=problem, charge=charge)
             reached("give_back.before_commit")
         await finish_ending(self._pool, lease.job_id)
 
     async def give_back_stray(self, unit: int, attempt: int, worker: str) -> None:
         """Return a lease that its worker never heard of: the answer to the claim was lost."""
+        fence = {"unit": unit, "attempt": attempt, "worker": worker}
         async with self._pool.transaction() as tx:
-            job_id = await tx.fetchval(JOBS.lock_of_unit, unit)
-            await tx.execute(SQL.give_back, unit, attempt, worker, timedelta(), None, Charge.NOTHING)
+            job_id = await JOBS.lock_of_unit.fetchval(tx, unit=unit)
+            await UNITS.give_back.execute(tx, **fence, delay=timedelta(), error=None, charge=Charge.NOTHING)
         if job_id is not None:
             await finish_ending(self._pool, job_id)
 
     async def fail(self, lease: LeasedUnit, problem: Problem) -> None:
         """The unit and its job fail; does nothing if the lease is lost."""
         async with self._pool.transaction() as tx:
-            await tx.fetchrow(JOBS.lock, lease.job_id)
-            if await tx.fetchval(SQL.fail, *lease.fence, problem) is not None:
-                await end(tx, lease.job_id, error=problem)
+            await JOBS.lock.fetchrow(tx, id=lease.job_id)
+            if await UNITS.fail.fetchval(tx, **lease.fence, error=problem) is not None:
+                await begin_ending(tx, lease.job_id, error=problem)
         await finish_ending(self._pool, lease.job_id)
 
     async def due(self, queued: int = 0) -> list[tuple[int, int]]:
@@ -247,17 +275,28 @@ class UnitStore:
         *queued* messages wait in Redis.
         """
         timings = self._timings
-        periods = timings.ring_again, timings.ring_limit, timings.lease
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(SQL.due, *periods, [self._state_version], queued, timings.dispatch)
+            rows = await UNITS.due.fetch(
+                connection,
+                queued=queued,
+                state_version=self._state_version,
+                lease=timings.lease,
+                dispatch=timings.dispatch,
+                ring_again=timings.ring_again,
+                ring_limit=timings.ring_limit,
+            )
         return [(row["id"], row["rings"]) for row in rows]
 
     async def expired(self) -> list[tuple[LeasedUnit, bool]]:
         """Leases whose worker is gone (True) or whose deadline passed (False)."""
+        timings = self._timings
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(SQL.expired, self._timings.lease, self._timings.grace)
+            rows = await UNITS.expired.fetch(connection, lease=timings.lease, grace=timings.grace)
         return [(LeasedUnit.of(row), row["worker_died"]) for row in rows]
 
-    async def of_job(self, job_id: str) -> list[Record]:
-        async with self._pool.connection() as connection:
-            return await connection.fetch(SQL.of_job, job_id)
+
+def _leased(row: Record | None) -> Lease | None:
+    if row is None:
+        return None
+    reached("claim.after_commit")
+    return Lease.of(row)

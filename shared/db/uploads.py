@@ -6,9 +6,7 @@ from typing import Self
 
 from shared.db.pool import Pool, Record
 from shared.db.records import read_row
-from shared.db.statements import Statements
-
-SQL = Statements("uploads")
+from shared.db.statements import UPLOADS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +32,21 @@ class UploadStore:
     async def ping(self) -> None:
         """Raise DatabaseUnavailable now rather than after gigabytes were received."""
         async with self._pool.connection() as connection:
-            await connection.execute(SQL.ping)
+            await UPLOADS.ping.execute(connection)
 
     async def insert(
         self, tenant: str, upload_id: str, *, filename: str | None, size: int, sha256: str
     ) -> Upload:
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(SQL.insert, upload_id, tenant, filename, size, sha256)
+            row = await UPLOADS.insert.fetchrow(
+                connection, id=upload_id, tenant=tenant, filename=filename, bytes=size, sha256=sha256
+            )
         assert row is not None
         return Upload.of(row)
 
     async def get(self, tenant: str, upload_id: str) -> Upload | None:
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(SQL.get, tenant, upload_id)
+            row = await UPLOADS.get.fetchrow(connection, tenant=tenant, id=upload_id)
         return Upload.of(row) if row else None
 
     async def use(self, tenant: str, upload_ids: list[str]) -> set[str]:
@@ -55,8 +55,9 @@ class UploadStore:
         They count as used now, so that none is pruned before the job that names them is stored.
         """
         async with self._pool.connection() as connection:
-            return {row["id"] for row in await connection.fetch(SQL.use, tenant, upload_ids)}
+            rows = await UPLOADS.use.fetch(connection, tenant=tenant, ids=upload_ids)
+        return {row["id"] for row in rows}
 
     async def delete(self, tenant: str, upload_id: str) -> bool:
         async with self._pool.connection() as connection:
-            return await connection.fetchval(SQL.delete, tenant, upload_id) is not None
+            return await UPLOADS.delete.fetchval(connection, tenant=tenant, id=upload_id) is not None

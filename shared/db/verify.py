@@ -4,18 +4,17 @@ import asyncpg
 
 from shared.db.pool import Pool
 from shared.db.result_tables import count_rows
-from shared.db.statements import Statements
+from shared.db.statements import VERIFY
 
-SQL = Statements("verify")
-INVARIANTS = {name: statement for name, statement in SQL.by_name.items() if name not in {"counts", "tables"}}
+INVARIANTS = {
+    name: statement for name, statement in VERIFY.by_name.items() if name not in {"counts", "tables"}
+}
 
 
 async def violations(pool: Pool, *, deep: bool = False) -> list[str]:
-    """What is wrong with the database, as `invariant: what and where`.
+    """Every violation in the database, as `invariant: where`.
 
-    Nothing is locked, and all statements see one moment.
-
-    *deep* also counts the rows of every result table.
+    Nothing is locked, and all statements see one moment. *deep* also counts the rows of every result table.
     """
     async with (
         pool.connection() as connection,
@@ -24,22 +23,22 @@ async def violations(pool: Pool, *, deep: bool = False) -> list[str]:
         found = [
             f"{name}: {row[0]}"
             for name, statement in INVARIANTS.items()
-            for row in await connection.fetch(statement)
+            for row in await statement.fetch(connection)
         ]
     return found + (await _miscounted(pool) if deep else [])
 
 
 async def counts(pool: Pool) -> dict[str, int]:
-    """How much there is to be right."""
+    """The numbers of jobs, units, partials and versions that were checked."""
     async with pool.connection() as connection:
-        row = await connection.fetchrow(SQL.counts)
+        row = await VERIFY.counts.fetchrow(connection)
     assert row is not None
     return dict(row)
 
 
 async def _miscounted(pool: Pool) -> list[str]:
     async with pool.connection() as connection:
-        tables = await connection.fetch(SQL.tables)
+        tables = await VERIFY.tables.fetch(connection)
         found = []
         for job_id, relation, rows in tables:
             try:
@@ -48,6 +47,7 @@ async def _miscounted(pool: Pool) -> list[str]:
                 continue  # pruned since, or `version_without_table` has said so
             if counted != rows:
                 found.append(
-                    f"table_miscounted: {job_id}: its version has {rows} rows, gristmill_results.{relation} has {counted}"
+                    f"table_miscounted: {job_id}: its version has {rows} rows, "
+                    f"gristmill_results.{relation} has {counted}"
                 )
     return found

@@ -6,9 +6,7 @@ from typing import Any, Self
 
 from shared.db.pool import LIST_BYTES, Pool, Record
 from shared.db.records import read_row
-from shared.db.statements import Statements
-
-SQL = Statements("versions")
+from shared.db.statements import VERSIONS, Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,19 +34,19 @@ class VersionStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def _one(self, sql: str, *args: Any) -> Version | None:
+    async def _one(self, statement: Statement, **named: Any) -> Version | None:
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(sql, *args)
+            row = await statement.fetchrow(connection, **named)
         return Version.of(row) if row else None
 
     async def get(self, tenant: str, job_id: str) -> Version | None:
-        return await self._one(SQL.get, tenant, job_id)
+        return await self._one(VERSIONS.get, tenant=tenant, job_id=job_id)
 
     async def current(self, tenant: str, name: str) -> Version | None:
-        return await self._one(SQL.current, tenant, name)
+        return await self._one(VERSIONS.current, tenant=tenant, name=name)
 
     async def by_number(self, tenant: str, name: str, version: int) -> Version | None:
-        return await self._one(SQL.by_number, tenant, name, version)
+        return await self._one(VERSIONS.by_number, tenant=tenant, name=name, version=version)
 
     async def published(self, tenant: str, *, after: str | None, limit: int) -> tuple[list[Version], bool]:
         """The current version of every published name that comes after *after*, about LIST_BYTES of them.
@@ -56,10 +54,12 @@ class VersionStore:
         And whether others follow.
         """
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(SQL.published, tenant, after, limit, LIST_BYTES)
+            rows = await VERSIONS.published.fetch(
+                connection, tenant=tenant, after=after, most=limit, bytes=LIST_BYTES
+            )
         return [Version.of(row) for row in rows], bool(rows) and rows[-1]["further"]
 
     async def shown(self, job_ids: list[str]) -> set[str]:
         """Those of the jobs whose version is the one that its name shows."""
         async with self._pool.connection() as connection:
-            return {row["job_id"] for row in await connection.fetch(SQL.shown, job_ids)}
+            return {row["job_id"] for row in await VERSIONS.shown.fetch(connection, job_ids=job_ids)}

@@ -5,9 +5,7 @@ from datetime import timedelta
 from shared.core.fairness import Held
 from shared.db.pool import Pool
 from shared.db.records import read_row
-from shared.db.statements import Statements
-
-SQL = Statements("workers")
+from shared.db.statements import WORKERS
 
 
 class WorkerStore:
@@ -22,27 +20,37 @@ class WorkerStore:
         Answers with the (unit, attempt) pairs that are still its own, and whether they are still wanted.
         """
         async with self._pool.connection() as connection:
-            await connection.execute(SQL.beat, worker, host, pid, version, slots, draining, able)
-            return {
-                (row["id"], row["attempt"]): row["wanted"] for row in await connection.fetch(SQL.held, worker)
-            }
+            await WORKERS.beat.execute(
+                connection,
+                worker=worker,
+                host=host,
+                pid=pid,
+                version=version,
+                slots=slots,
+                able=able,
+                draining=draining,
+            )
+            held = await WORKERS.held.fetch(connection, worker=worker)
+        return {(row["id"], row["attempt"]): row["wanted"] for row in held}
 
     async def rivals(
         self, *, lease: timedelta, state_version: int, waited: timedelta
     ) -> tuple[list[Held], int, int]:
         """All leases of that version; how many tenants have *waited* without any; how many slots are free."""
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(SQL.rivals, lease, state_version, waited)
+            rows = await WORKERS.rivals.fetch(
+                connection, lease=lease, state_version=state_version, waited=waited
+            )
         leases = [read_row(Held, row) for row in rows]
         return leases, rows[0]["waiting"] if rows else 0, int(rows[0]["free"]) if rows else 0
 
     async def able(self, lease: timedelta) -> tuple[int, int]:
         """How many workers live, and how many of them can work."""
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(SQL.able, lease)
+            row = await WORKERS.able.fetchrow(connection, lease=lease)
         assert row is not None
         return row["live"], row["able"]
 
     async def leave(self, worker: str) -> None:
         async with self._pool.connection() as connection:
-            await connection.execute(SQL.leave, worker)
+            await WORKERS.leave.execute(connection, worker=worker)

@@ -1,4 +1,4 @@
-"""How a revision runs the .sql file beside it."""
+"""Runs the .sql file beside a revision."""
 
 from pathlib import Path
 
@@ -6,7 +6,10 @@ from alembic import op
 
 
 def run_sql(revision_file: str) -> None:
-    """Run the statements of the .sql file beside *revision_file*, one at a time: a prepared statement holds only one."""
+    """Run the statements of the .sql file beside *revision_file*.
+
+    One at a time: a prepared statement holds only one.
+    """
     for statement in Path(revision_file).with_suffix(".sql").read_text().split(";\n"):
         if statement.strip():
             op.get_bind().exec_driver_sql(statement)

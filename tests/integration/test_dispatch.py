@@ -1,4 +1,4 @@
-"""Who gets the next slot, and how many messages are out."""
+"""Which unit gets the next slot, and how many messages are out."""
 
 import re
 from collections import Counter
@@ -10,15 +10,11 @@ import pytest
 from shared.core.fairness import preempted
 from shared.core.plan import PublishPayload
 from shared.core.planning import LONG_MERGE_BYTES, merge_payloads, merge_ranges, publish_payload
-from shared.db.jobs import PARTIALS
-from shared.db.jobs import SQL as JOBS
-from shared.db.merging import WITH_ONE_PIECE, MergeStore
 from shared.db.pool import QUEUE
-from shared.db.units import SQL as UNITS
+from shared.db.statements import JOBS, PARTIALS, UNITS, WORKERS
 from shared.db.units import UnitStore
-from shared.db.workers import SQL as WORKERS
 from shared.spec.version import STATE_VERSION
-from tests.support.store import COLUMNS, PLAN
+from tests.support.store import PLAN
 
 
 async def serve(world, times, slot="w1", after=None):
@@ -41,7 +37,7 @@ async def test_the_next_freed_slot_serves_the_tenant_that_waits_behind_another_o
     free = await world.claimed()
     await world.submit(tenant="other")
 
-    assert await world.units.claim("w1", job_id=free.job_id) is None or free.kind != "plan"
+    assert await world.units.claim_of_job("w1", free.job_id) is None or free.kind != "plan"
     await world.units.complete_plan(free, PLAN, [])
     next_one = await world.claimed(after=free.job_id)
 
@@ -82,7 +78,7 @@ async def test_a_big_job_gives_way_to_a_newer_one_of_its_own_tenant(world):
     newer, _ = await world.submit()
     await world.commit(first)
 
-    assert await world.units.claim("w1", job_id=big) is None
+    assert await world.units.claim_of_job("w1", big) is None
     assert (await world.claimed(after=big)).job_id == newer.id
     assert (await world.claimed(after=newer.id)).job_id == big
     assert (await world.claimed(job_id=big)).job_id == big, "nobody waits any more"
@@ -103,7 +99,7 @@ async def test_a_small_job_goes_on_unless_a_tenant_that_has_nothing_waits(world)
     assert (await world.claimed(job_id=small)).job_id == small
     await world.submit(tenant="other")
 
-    assert await world.units.claim("w1", job_id=small) is None
+    assert await world.units.claim_of_job("w1", small) is None
     assert (await world.claimed(after=small)).job_id != small
     assert (await world.claimed(job_id=small)).job_id == small, "the other tenant has its slot now"
 
@@ -122,9 +118,9 @@ async def test_a_job_that_somebody_holds_is_passed_over_and_not_in_the_way_of_ot
     other, _ = await world.submit()
 
     async with world.pool.transaction() as tx:
-        await tx.fetchrow(JOBS.lock, held.id)
+        await JOBS.lock.fetchrow(tx, id=held.id)
         assert (await world.claimed()).job_id == other.id
-        assert await world.units.claim("w1") is None
+        assert await world.units.claim_fairest("w1") is None
     assert (await world.claimed()).job_id == held.id
 
 
@@ -134,11 +130,13 @@ async def test_a_worker_passes_over_what_it_cannot_write_and_such_units_take_no_
     newer = [(await world.submit(state_version=STATE_VERSION + 1))[0].id for _ in range(5)]
     ours, _ = await world.submit()
 
-    assert await world.units.claim("w1", job_id=newer[0]) is None
-    assert [unit for unit, _ in await world.units.due()] == [(await world.units.of_job(ours.id))[0]["id"]]
+    assert await world.units.claim_of_job("w1", newer[0]) is None
+    assert [unit for unit, _ in await world.units.due()] == [(await world.units_of(ours.id))[0]["id"]]
     assert (await world.claimed()).job_id == ours.id
-    assert await world.units.claim("w1") is None
-    assert (await UnitStore(world.pool, world.timings, STATE_VERSION + 1).claim("w1")).job_id == newer[0]
+    assert await world.units.claim_fairest("w1") is None
+    assert (
+        await UnitStore(world.pool, world.timings, STATE_VERSION + 1).claim_fairest("w1")
+    ).job_id == newer[0]
 
 
 # fault matrix: 47
@@ -147,9 +145,9 @@ async def test_what_a_newer_worker_fans_in_stays_for_the_version_that_scanned(wo
     await world.commit(await world.claimed(job_id=job_id))
     newer = UnitStore(world.pool, world.timings, STATE_VERSION + 1)
 
-    await MergeStore(world.pool, newer).advance(job_id, COLUMNS, 2**40)
+    await world.advance(job_id)
 
-    assert await newer.claim("w1", job_id=job_id) is None
+    assert await newer.claim_of_job("w1", job_id) is None
     assert (await world.claimed(job_id=job_id)).kind == "merge"
 
 
@@ -176,9 +174,9 @@ async def test_long_publishes_of_one_tenant_leave_a_slot_to_the_others_if_there_
     begun = await world.claimed()
 
     assert (begun.job_id, begun.payload) == (first, PublishPayload(long=True))
-    assert await world.units.claim("w1", job_id=second) is None
+    assert await world.units.claim_of_job("w1", second) is None
     assert (await world.claimed()).job_id == other
-    assert await world.units.claim("w1") is None
+    assert await world.units.claim_fairest("w1") is None
     await world.beat("w2", slots=1)
     assert (await world.claimed("w2")).job_id == second, "a third slot"
 
@@ -219,7 +217,7 @@ async def test_what_the_merges_have_to_read_is_that_of_their_pieces_and_a_little
         pieces = await connection.fetch(
             "SELECT first_bucket, last_bucket, length(data) FROM gristmill.partials WHERE job_id = $1", job_id
         )
-        found = await connection.fetch(PARTIALS.sizes, job_id, 100)
+        found = await PARTIALS.sizes.fetch(connection, job_id=job_id, cost=100)
 
     for column, at in (("begun", 0), ("ended", 1)):
         expected = Counter()
@@ -254,8 +252,11 @@ async def test_workers_agree_on_the_youngest_lease_of_the_tenant_with_the_most_o
     await world.beat(slots=2)
     await world.beat("w2", slots=1)
     for lease, seconds in ((old, 60), (young, 30), (other, 20)):
-        sql = "UPDATE gristmill.units SET leased_at = now() - make_interval(secs => $2) WHERE id = $1 RETURNING 1"
-        await world.value(sql, lease.id, seconds)
+        await world.value(
+            "UPDATE gristmill.units SET leased_at = now() - $2::interval WHERE id = $1 RETURNING 1",
+            lease.id,
+            timedelta(seconds=seconds),
+        )
     waiting, _ = await world.submit(tenant="waiting")
     assert await room(world) == (3, 0, 0, []), "nobody has waited for a heartbeat"
 
@@ -267,7 +268,7 @@ async def test_workers_agree_on_the_youngest_lease_of_the_tenant_with_the_most_o
     await world.units.give_back(young, "preemption", delay=timedelta(seconds=3))
     assert await room(world) == (2, 1, 1, []), "a slot is free for it"
     assert (await world.claimed()).job_id == waiting.id, "what made room does not take it"
-    [unit] = await world.units.of_job(young.job_id)
+    [unit] = await world.units_of(young.job_id)
     assert (unit["preemptions"], unit["deaths"] + unit["crashes"] + unit["errors"] + unit["ooms"]) == (1, 0)
 
 
@@ -281,7 +282,7 @@ async def room(world):
     return len(leases), waiting, free, [lease.unit for lease in chosen]
 
 
-# --- the window -------------------------------------------------------------------------------------------------------
+# --- the window ---------------------------------------------------------------------------------------------
 
 
 async def rung_long_ago(world, seconds):
@@ -360,62 +361,85 @@ async def test_a_dead_workers_leases_do_not_count_against_the_living(world):
     assert len(await world.units.due()) == 1
 
 
-# --- plans ------------------------------------------------------------------------------------------------------------
+# --- plans --------------------------------------------------------------------------------------------------
 
 LOAD = """
-INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest) SELECT 'flood' || lpad(i::text, 5, '0'), 'flood', '{}', '' FROM generate_series(1, 3000) i;
+INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest)
+SELECT 'flood' || lpad(i::text, 5, '0'), 'flood', '{}', '' FROM generate_series(1, 3000) i;
 INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest, state) VALUES ('big', 'big', '{}', '', 'running');
-INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version) SELECT id, 'plan', 0, 1, 1 FROM gristmill.jobs WHERE tenant = 'flood';
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version)
+SELECT id, 'plan', 0, 1, 1 FROM gristmill.jobs WHERE tenant = 'flood';
 INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state)
-SELECT 'big', 'chunk', i, 1, 1, CASE WHEN i <= 15000 THEN 'done' ELSE 'pending' END FROM generate_series(1, 20000) i;
+SELECT 'big', 'chunk', i, 1, 1, CASE WHEN i <= 15000 THEN 'done' ELSE 'pending' END
+FROM generate_series(1, 20000) i;
 """
 SECONDS = "interval '10 seconds'"
+CLAIM = {
+    "worker": "'w1'",
+    "state_version": "1",
+    "lease": SECONDS,
+    "unit_deadline": SECONDS,
+    "plan_deadline": SECONDS,
+    "byte_deadline": SECONDS,
+}
+NEXT = {name: value for name, value in CLAIM.items() if name != "plan_deadline"}
+LEASE = {"unit": "20000", "attempt": "1", "worker": "'w1'"}
+COUNTS = dict.fromkeys(["rows_read", "rows_aggregated", "rows_dropped", "rows_out"], "0") | {"stats": "'{}'"}
+PARTIAL = {"first_bucket": "0", "last_bucket": "1023", "groups": "1", "data": "''"}
+PERIODS = dict.fromkeys(["lease", "dispatch", "ring_again", "ring_limit"], SECONDS)
 HOT = {
-    "claim_fairest": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, NULL, NULL, NULL"),
-    "claim_after": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, NULL, NULL, 'flood00001'"),
-    "claim_of_job": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, NULL, 'big', NULL"),
-    "claim_next": (UNITS.claim_next, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, 'big'"),
-    "claim_unit": (UNITS.claim, f"'w1', '{{1}}', {SECONDS}, {SECONDS}, 20000, NULL, NULL"),
-    "rivals": (WORKERS.rivals, f"{SECONDS}, 1, {SECONDS}"),
-    "due": (UNITS.due, f"{SECONDS}, {SECONDS}, {SECONDS}, '{{1}}', 0, {SECONDS}"),
-    "expired": (UNITS.expired, f"{SECONDS}, {SECONDS}"),
-    "unfinished": (UNITS.unfinished, "'big'"),
-    "complete": (UNITS.complete, "20000, 1, 'w1', 0, 0, 0, 0, '{}'"),
-    "complete_with_piece": (WITH_ONE_PIECE, "20000, 1, 'w1', 0, 0, 0, 0, '{}', 0, 1023, 1, ''"),
-    "give_back": (UNITS.give_back, f"20000, 1, 'w1', {SECONDS}, NULL, 'nothing'"),
-    "stalled": (JOBS.stalled, ""),
-    "overdue": (JOBS.overdue, ""),
-    "finish_ending": (JOBS.finish_ending, "'big'"),
+    "claim_fairest": (UNITS.claim_fairest, CLAIM | {"after": "''"}),
+    "claim_after": (UNITS.claim_fairest, CLAIM | {"after": "'flood00001'"}),
+    "claim_of_job": (UNITS.claim_of_job, CLAIM | {"job_id": "'big'", "small": "8"}),
+    "claim_of_a_small_job": (UNITS.claim_of_job, CLAIM | {"job_id": "'flood00001'", "small": "8"}),
+    "claim_next": (UNITS.claim_next, NEXT | {"job_id": "'big'"}),
+    "rivals": (WORKERS.rivals, {"lease": SECONDS, "state_version": "1", "waited": SECONDS}),
+    "due": (UNITS.due, PERIODS | {"state_version": "1", "queued": "0"}),
+    "expired": (UNITS.expired, {"lease": SECONDS, "grace": SECONDS}),
+    "unfinished": (UNITS.unfinished, {"job_id": "'big'"}),
+    "complete": (UNITS.complete, LEASE | COUNTS),
+    "complete_with_partial": (UNITS.complete_with_partial, LEASE | COUNTS | PARTIAL),
+    "give_back": (UNITS.give_back, LEASE | {"delay": SECONDS, "error": "NULL", "charge": "'nothing'"}),
+    "stalled": (JOBS.stalled, {}),
+    "overdue": (JOBS.overdue, {}),
+    "finish_ending": (JOBS.finish_ending, {"id": "'big'"}),
 }
 
 
+def execution(name):
+    statement, values = HOT[name]
+    arguments = ", ".join(statement.arguments(values))
+    return f"EXECUTE {name}" + (f"({arguments})" if arguments else "")
+
+
 FEW = """
-INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at) SELECT i, '{}', '', 'succeeded', now() FROM generate_series(1, 20) i;
-INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state) SELECT id, 'plan', 0, 1, 1, 'done' FROM gristmill.jobs;
+INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at)
+SELECT i, '{}', '', 'succeeded', now() FROM generate_series(1, 20) i;
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state)
+SELECT id, 'plan', 0, 1, 1, 'done' FROM gristmill.jobs;
 """
 PREPARED = {"empty": "SELECT 1", "few": FEW + "ANALYZE", "many": LOAD, "known": LOAD + "ANALYZE"}
 
 
 @pytest.mark.parametrize("when", PREPARED)
 async def test_no_step_reads_more_as_the_backlog_grows(database_url, world, when):
-    """With 3,000 jobs, and a job of 20,000 units, each reads a few dozen pages: by the plan made while the tables were *when*."""
+    """With 3,000 jobs, and a job of 20,000 units, each reads a few dozen rows.
+
+    By the plan that was made while the tables were *when*.
+    """
     await world.beat(slots=2)
     connection = await asyncpg.connect(database_url, server_settings=QUEUE)
     await connection.execute(PREPARED[when])
-    for name, (sql, arguments) in HOT.items():
-        await connection.execute(
-            f"PREPARE {name} AS {sql}; EXPLAIN EXECUTE {name}" + (f"({arguments})" if arguments else "")
-        )
+    for name, (statement, _) in HOT.items():
+        await connection.execute(f"PREPARE {name} AS {statement.sql}; EXPLAIN {execution(name)}")
     if LOAD not in PREPARED[when]:
         async with world.pool.connection() as other:
             await other.execute(LOAD)
     costs = {}
-    for name, (_, arguments) in HOT.items():
+    for name in HOT:
         transaction = connection.transaction()
         await transaction.start()
-        rows = await connection.fetch(
-            f"EXPLAIN (ANALYZE, BUFFERS) EXECUTE {name}" + (f"({arguments})" if arguments else "")
-        )
+        rows = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS) {execution(name)}")
         await transaction.rollback()
         plan = "\n".join(row[0] for row in rows)
         assert not re.search(r"Seq Scan on (units|jobs)", plan), plan
@@ -442,5 +466,5 @@ async def test_a_plan_without_chunks_leaves_nothing_to_claim(world):
     plan = await world.leased()
     await world.units.complete_plan(plan, PLAN, [])
 
-    assert await world.units.claim("w1", job_id=plan.job_id) is None
-    assert await world.merging.unfinished(plan.job_id) is False
+    assert await world.units.claim_of_job("w1", plan.job_id) is None
+    assert await world.fan_in.unfinished(plan.job_id) is False

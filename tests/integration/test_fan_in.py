@@ -1,4 +1,4 @@
-"""The step to the next phase, when it fails again and again: the job ends with the cause, whoever meets it."""
+"""The step to the next phase, when it fails again and again: the job ends with the cause."""
 
 import asyncio
 from itertools import pairwise
@@ -21,7 +21,7 @@ SPEC = {"source": {"uris": ["upload:u"]}, "group_by": ["k"], "aggregates": [{"fn
 
 def context(world):
     """What a sweeper holds; each call is another process, which remembers nothing."""
-    return SimpleNamespace(timings=world.timings, units=world.units, jobs=world.jobs, merging=world.merging)
+    return SimpleNamespace(timings=world.timings, units=world.units, jobs=world.jobs, fan_in=world.fan_in)
 
 
 async def scanned(world, spec=SPEC) -> str:
@@ -35,6 +35,9 @@ async def scanned(world, spec=SPEC) -> str:
         priority=5,
         labels={},
         result_name=None,
+        kept_versions=1,
+        uploads=[],
+        deadline=None,
         state_version=world.units._state_version,
     )
     await world.units.complete_plan(await world.claimed(job_id=job.id), PLAN, chunks(1))
@@ -87,12 +90,12 @@ async def test_an_outage_is_counted_as_nothing_and_a_retry_counts_anew(world, mo
         raise DatabaseUnavailable("Postgres is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.merging, "advance", away)
+        patch.setattr(world.fan_in, "advance", away)
         for _ in range(LIMITS["error"] + 1):
             await Sweeper(context(world)).run_once()
     assert (await error_of(world, job_id)) == ("running", None)
 
-    await world.jobs.charge_fan_in(job_id)
+    await world.fan_in.charge(job_id)
     await Sweeper(context(world)).run_once()
     assert (
         await world.value("SELECT (phase, fan_in_errors)::text FROM gristmill.jobs WHERE id = $1", job_id)

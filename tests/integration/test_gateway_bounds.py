@@ -106,7 +106,7 @@ async def test_no_block_of_a_stream_is_larger_than_its_pieces_whatever_a_row_hol
     finally:
         await pool.close()
 
-    assert max(map(len, blocks)) <= rows._PIECES_A_FETCH * rows._PIECE_BYTES
+    assert max(map(len, blocks)) <= rows._BLOCKS_A_FETCH * rows._BLOCK_BYTES
     csv.field_size_limit(1 << 30)
     read = list(csv.reader(io.StringIO(b"".join(blocks).decode(), newline="")))
     assert read == [[str(n), "" if n % 2 else 'äöü"' * 300_000] for n in range(24)]

@@ -17,8 +17,10 @@ BEGIN
     INSERT INTO referee.seen VALUES (TG_TABLE_NAME, OLD.state, NEW.state);
     RETURN NULL;
 END $$;
-CREATE TRIGGER note AFTER UPDATE ON gristmill.jobs FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
-CREATE TRIGGER note AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION referee.note();
+CREATE TRIGGER note AFTER UPDATE ON gristmill.jobs FOR EACH ROW WHEN (OLD.state <> NEW.state)
+EXECUTE FUNCTION referee.note();
+CREATE TRIGGER note AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (OLD.state <> NEW.state)
+EXECUTE FUNCTION referee.note();
 """
 WRITES = """
 CREATE TABLE referee.writes (id bigint);
@@ -98,20 +100,21 @@ async def test_a_step_that_the_table_does_not_have_is_refused_in_every_test(worl
 
     with pytest.raises(asyncpg.RaiseError, match="the lifecycle of units has no done --> leased"):
         await world.value(
-            "UPDATE gristmill.units SET state = 'leased', deadline_at = now() WHERE job_id = $1 AND kind = 'plan'",
+            "UPDATE gristmill.units SET state = 'leased', deadline_at = now()"
+            " WHERE job_id = $1 AND kind = 'plan'",
             job_id,
         )
 
 
-# --- pause and resume -------------------------------------------------------------------------------------------------
+# --- pause and resume ---------------------------------------------------------------------------------------
 
 
 async def test_no_unit_of_a_paused_job_is_claimed_or_rung(world):
     job_id = await world.planned(2)
     await world.jobs.pause("default", job_id)
 
-    assert await world.units.claim("w1", job_id=job_id) is None
-    assert await world.units.claim("w1") is None
+    assert await world.units.claim_of_job("w1", job_id) is None
+    assert await world.units.claim_fairest("w1") is None
     assert await world.units.due() == []
 
     await world.jobs.resume("default", job_id)
@@ -143,7 +146,7 @@ async def test_a_unit_that_is_given_back_to_a_paused_job_waits(world):
     await world.units.give_back(chunk, "nothing")
 
     assert await world.states(chunk.job_id, "plan") == ["pending"]
-    assert await world.units.claim("w1", unit_id=chunk.id) is None
+    assert await world.units.claim_of_job("w1", chunk.job_id) is None
 
 
 async def test_pausing_twice_and_resuming_twice_changes_nothing_more(world):
@@ -191,7 +194,7 @@ async def test_what_does_not_fit_a_jobs_state_is_refused(world, state, change, e
     assert await world.state(lease.job_id) == state
 
 
-# --- retry ------------------------------------------------------------------------------------------------------------
+# --- retry --------------------------------------------------------------------------------------------------
 
 
 async def failed_chunk(world):
@@ -200,7 +203,7 @@ async def failed_chunk(world):
     await world.commit(await world.claimed(job_id=job_id))
     lease = await world.claimed(job_id=job_id)
     await world.units.give_back(lease, "crash")
-    await world.units.fail(await world.claimed(unit_id=lease.id), PROBLEM)
+    await world.units.fail(await world.claimed(job_id=job_id), PROBLEM)
     assert await world.states(job_id) == ["done", "failed", "cancelled"]
     return job_id
 
@@ -211,7 +214,7 @@ async def test_a_retry_keeps_what_is_finished_and_begins_the_rest_with_fresh_cou
     after = await world.jobs.retry("default", job_id)
 
     assert await world.states(job_id) == ["done", "pending", "pending"]
-    assert {u["crashes"] for u in await world.units.of_job(job_id)} == {0}
+    assert {u["crashes"] for u in await world.units_of(job_id)} == {0}
     assert (before.state, after.state, after.error, after.finished_at, after.version) == (
         "failed",
         "running",
@@ -232,7 +235,7 @@ async def test_a_retry_writes_each_unit_once(world):
         await connection.execute(WRITES)
     await world.jobs.retry("default", job_id)
 
-    units = await world.units.of_job(job_id)
+    units = await world.units_of(job_id)
     async with world.pool.connection() as connection:
         written = [row["id"] for row in await connection.fetch("SELECT id FROM referee.writes ORDER BY id")]
     assert written == [unit["id"] for unit in units]

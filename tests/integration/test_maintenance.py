@@ -28,7 +28,7 @@ def context(world, **changes):
 
 
 async def unit(world, lease):
-    [row] = [row for row in await world.units.of_job(lease.job_id) if row["id"] == lease.id]
+    [row] = [row for row in await world.units_of(lease.job_id) if row["id"] == lease.id]
     return row["state"], row["deaths"] + row["crashes"] + row["errors"]
 
 

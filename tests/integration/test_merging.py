@@ -28,14 +28,14 @@ async def test_an_index_that_another_attempt_makes_at_the_same_time_is_waited_fo
     )  # past that step, whose lock keeps the two apart
     await rival.execute("BEGIN")
     await rival.execute(ddl.key_index(TABLE, ["k"]))
-    building = asyncio.create_task(world.merging.build_indexes(TABLE, ["k"], []))
+    building = asyncio.create_task(world.publishing.build_indexes(TABLE, ["k"], []))
     while not building.done() and not await world.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
         await asyncio.sleep(0)
     await rival.execute("COMMIT")
 
     with pytest.raises(DatabaseUnavailable):
         await building
-    await world.merging.build_indexes(TABLE, ["k"], [])
+    await world.publishing.build_indexes(TABLE, ["k"], [])
 
 
 async def test_two_rows_of_one_group_are_refused_by_the_index(world, rival):
@@ -43,7 +43,7 @@ async def test_two_rows_of_one_group_are_refused_by_the_index(world, rival):
     await rival.execute(f"INSERT INTO gristmill_results.{TABLE} VALUES (1, 'same'), (2, 'same')")
 
     with pytest.raises(asyncpg.UniqueViolationError):
-        await world.merging.build_indexes(TABLE, ["k"], [])
+        await world.publishing.build_indexes(TABLE, ["k"], [])
 
 
 async def rows(text):
@@ -56,7 +56,7 @@ async def test_a_row_that_is_too_wide_after_all_is_called_so(world):
     await world.value(ddl.create_table(TABLE, columns))
     with pytest.raises(TooManyColumns, match="row is too big"):
         async with world.pool.transaction() as tx:
-            await world.merging.copy(
+            await world.publishing.copy(
                 tx, TABLE, [c["name"] for c in columns], rows("1," + ",".join(["x" * 23] * 400) + "\n")
             )
 
@@ -68,4 +68,4 @@ async def test_sums_that_make_a_row_too_wide_when_they_become_numeric_are_called
     numbers = ", ".join(["9123456789123456789"] * 1000)
     await world.value(f"INSERT INTO gristmill_results.{TABLE} VALUES (1, {numbers}) RETURNING 1")
     with pytest.raises(TooManyColumns, match="row is too big"):
-        await world.merging.widen_columns(TABLE, [c["name"] for c in columns])
+        await world.publishing.widen_columns(TABLE, [c["name"] for c in columns])

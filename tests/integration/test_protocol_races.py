@@ -1,4 +1,4 @@
-"""Two of everything at once, on real Postgres: whatever meets, each unit counts once and each job ends once."""
+"""Two of everything at once, on real Postgres: each unit counts once, and each job ends once."""
 
 import asyncio
 from contextlib import suppress
@@ -21,7 +21,7 @@ ROUNDS = 10
 def sweeper(world, url):
     """A sweeper of a worker process of its own."""
     other = World(url)
-    ctx = SimpleNamespace(timings=world.timings, units=other.units, jobs=other.jobs, merging=other.merging)
+    ctx = SimpleNamespace(timings=world.timings, units=other.units, jobs=other.jobs, fan_in=other.fan_in)
     return Sweeper(ctx), other
 
 
@@ -48,7 +48,7 @@ async def test_two_sweepers_at_once_charge_a_death_once(world, database_url):
 
     await asyncio.gather(one.run_once(), two.run_once(), *(world.units.due() for _ in range(4)))
 
-    units = [unit for lease in leases for unit in await world.units.of_job(lease.job_id)]
+    units = [unit for lease in leases for unit in await world.units_of(lease.job_id)]
     assert [(unit["state"], unit["deaths"]) for unit in units] == [("pending", 1)] * ROUNDS
     await asyncio.gather(first.pool.close(), second.pool.close())
 
@@ -168,7 +168,7 @@ async def test_a_job_that_is_cancelled_while_its_last_chunk_fans_in_ends_once(wo
         assert set(await world.states(job_id, "merge")) <= {"cancelled"}
 
 
-# --- Postgres asks to try again ---------------------------------------------------------------------------------------
+# --- Postgres asks to try again -----------------------------------------------------------------------------
 
 INJECT = """
 CREATE SEQUENCE referee.faults;
@@ -179,7 +179,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER fault AFTER UPDATE ON gristmill.units FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.kind = '{kind}')
+CREATE TRIGGER fault AFTER UPDATE ON gristmill.units FOR EACH ROW
+WHEN (NEW.state = 'done' AND NEW.kind = '{kind}')
 EXECUTE FUNCTION referee.fault();
 """
 
@@ -230,7 +231,7 @@ async def test_a_fan_in_that_postgres_takes_back_is_made_by_the_sweeper(world):
     assert await world.advance(job_id)
 
 
-# --- clocks -----------------------------------------------------------------------------------------------------------
+# --- clocks -------------------------------------------------------------------------------------------------
 
 
 # fault matrix: 44
@@ -239,11 +240,12 @@ async def test_no_statement_takes_a_point_in_time_so_a_workers_clock_decides_not
     connection = await asyncpg.connect(database_url)
     kinds = {}
     for table in ("jobs", "units", "workers", "partials"):
-        for name, sql in Statements(table).by_name.items():
-            kinds[table, name] = {kind.name for kind in (await connection.prepare(sql)).get_parameters()}
+        for name, statement in Statements(table).by_name.items():
+            prepared = await connection.prepare(statement.sql)
+            kinds[table, name] = {kind.name for kind in prepared.get_parameters()}
     await connection.close()
 
-    assert "interval" in kinds["units", "claim"] & kinds["units", "expired"]
+    assert "interval" in kinds["units", "claim_fairest"] & kinds["units", "expired"]
     assert [
         name
         for name, types in kinds.items()
@@ -294,11 +296,12 @@ async def test_a_claim_waits_for_no_lock(world):
     async with world.pool.transaction() as tx:
         await tx.execute("SELECT FROM gristmill.jobs WHERE id = $1 FOR UPDATE", queued.id)
         first = await tx.fetchval(
-            "SELECT id FROM gristmill.units WHERE job_id = $1 AND state = 'pending' ORDER BY id LIMIT 1 FOR UPDATE",
+            "SELECT id FROM gristmill.units WHERE job_id = $1 AND state = 'pending'"
+            " ORDER BY id LIMIT 1 FOR UPDATE",
             job_id,
         )
         async with asyncio.timeout(timedelta(seconds=5).total_seconds()):
-            assert await world.units.claim("w1", job_id=queued.id) is None, (
+            assert await world.units.claim_of_job("w1", queued.id) is None, (
                 "it could not be said to have begun"
             )
             assert (await world.claimed(job_id=job_id)).id > first

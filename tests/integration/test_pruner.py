@@ -1,4 +1,4 @@
-"""What is finished goes when its time has come, and nothing that anybody is promised goes before."""
+"""What is finished goes when its time has come, and nothing that a user is promised goes before."""
 
 import asyncio
 import os
@@ -50,14 +50,11 @@ class World:
         [(count,)] = await self.sql(f"SELECT count(*) FROM gristmill.{table}")
         return count
 
-    async def ended(self, state, hours, *, name=None, partials=True, uris=("file:///x",)) -> str:
+    async def ended(self, state, hours, *, name=None, partials=True, uploads=()) -> str:
         """A job that ended so many hours ago, with a partial."""
-        job_id = await insert_job(self.settings, name=name)
+        job_id = await insert_job(self.settings, name=name, uploads=uploads)
         if partials:
             await self.sql("INSERT INTO gristmill.partials VALUES ($1, 0, 0, 0, 9, 1, 'x')", job_id)
-        await self.sql(
-            "UPDATE gristmill.jobs SET spec = $2 WHERE id = $1", job_id, {"source": {"uris": list(uris)}}
-        )
         if state != "queued":
             await finish_job(self.settings, job_id, state=state)
             await self.aged(job_id, hours)
@@ -75,15 +72,21 @@ class World:
             timedelta(hours=hours),
         )
 
+    async def keeps(self, job_id, versions) -> None:
+        await self.sql("UPDATE gristmill.jobs SET kept_versions = $2 WHERE id = $1", job_id, versions)
+
     async def uploaded(self, hours, used=None) -> str:
         """An upload of so many hours ago, last *used* so many hours ago, with its file."""
         upload_id = new_id("upl")
         self.file(upload_id, hours)
         await self.uploads.insert("default", upload_id, filename=None, size=1, sha256="0")
         await self.sql(
-            "UPDATE gristmill.uploads SET created_at = now() - $2::interval, used_at = now() - $3::interval WHERE id = $1",
-            upload_id, timedelta(hours=hours), None if used is None else timedelta(hours=used),
-        )  # fmt: skip
+            "UPDATE gristmill.uploads SET created_at = now() - $2::interval, used_at = now() - $3::interval"
+            " WHERE id = $1",
+            upload_id,
+            timedelta(hours=hours),
+            None if used is None else timedelta(hours=used),
+        )
         return upload_id
 
     def file(self, name, hours) -> None:
@@ -153,9 +156,7 @@ async def test_a_finished_job_is_kept_for_its_time_and_as_long_as_it_has_rows(wo
 async def test_a_superseded_version_goes_with_its_table_and_its_job_follows(world):
     jobs = [await publish(world.settings, SHAPE, [(str(i),)], name="sales") for i in range(3)]
     for hours, job_id in zip((9, 8, 7), jobs, strict=True):
-        await world.sql(
-            "UPDATE gristmill.jobs SET spec = $2 WHERE id = $1", job_id, {"output": {"versions": 2}}
-        )
+        await world.keeps(job_id, 2)
         await world.aged(job_id, hours)
     await world.prune()
 
@@ -168,9 +169,7 @@ async def test_a_version_that_is_published_after_a_newer_one_is_kept_for_its_tim
     """The slow one of two jobs; its rows were promised when it ended, not when the other one did."""
     slow, newer = [await publish(world.settings, SHAPE, [(str(i),)], name="sales") for i in range(2)]
     for hours, job_id in ((0.5, slow), (9, newer)):
-        await world.sql(
-            "UPDATE gristmill.jobs SET spec = $2 WHERE id = $1", job_id, {"output": {"versions": 1}}
-        )
+        await world.keeps(job_id, 1)
         await world.aged(job_id, hours)
     await world.prune()
     assert {job for (job,) in await world.sql("SELECT job_id FROM gristmill.versions")} == {slow, newer}
@@ -229,14 +228,39 @@ async def test_an_upload_goes_when_it_is_unused_for_its_time_and_no_job_needs_it
         await world.uploaded(9, used=8),
         await world.uploaded(9, used=8),
     ]
-    await world.ended("succeeded", 0, uris=[f"upload:{gone[1]}"])
-    await world.ended("failed", 2, uris=[f"upload:{gone[2]}"])
-    await world.ended("queued", 0, uris=["file:///x", f"upload:{kept[2]}"])
-    await world.ended("failed", 0.5, uris=[f"upload:{kept[3]}"])
+    await world.ended("succeeded", 0, uploads=[gone[1]])
+    await world.ended("failed", 2, uploads=[gone[2]])
+    await world.ended("queued", 0, uploads=["upl_of_another", kept[2]])
+    await world.ended("failed", 0.5, uploads=[kept[3]])
     await world.prune()
 
     assert {upload for (upload,) in await world.sql("SELECT id FROM gristmill.uploads")} == set(kept)
     assert world.files() == set(kept)
+
+
+async def test_a_gateway_of_before_names_no_uploads_so_its_jobs_may_need_any_of_their_tenant(world):
+    job_id = await world.ended("queued", 0)
+    await world.sql("UPDATE gristmill.jobs SET uploads = NULL WHERE id = $1", job_id)
+    upload_id = await world.uploaded(9)
+    await world.prune()
+    assert world.files() == {upload_id}
+
+    await finish_job(world.settings, job_id)
+    await world.prune()
+    assert world.files() == set()
+
+
+async def test_a_result_whose_newest_job_a_gateway_of_before_has_submitted_keeps_every_version(world):
+    jobs = [await publish(world.settings, SHAPE, [(str(i),)], name="sales") for i in range(3)]
+    for hours, job_id in zip((9, 8, 7), jobs, strict=True):
+        await world.aged(job_id, hours)
+        await world.keeps(job_id, None if job_id == jobs[-1] else 1)
+    await world.prune()
+    assert await world.count("versions") == 3
+
+    await world.keeps(jobs[-1], 1)
+    await world.prune()
+    assert await world.count("versions") == 1
 
 
 async def test_naming_an_upload_in_a_job_keeps_it(world):
@@ -297,7 +321,8 @@ async def test_several_pruners_at_once_delete_everything_once(world):
     """
     await world.sql(
         "INSERT INTO gristmill.jobs (id, spec, spec_digest, state, finished_at)"
-        " SELECT 'job_' || no, '{}', '', 'failed', now() - interval '9 hours' FROM generate_series(1, 120) AS no"
+        " SELECT 'job_' || no, '{}', '', 'failed', now() - interval '9 hours'"
+        " FROM generate_series(1, 120) AS no"
     )
     await world.sql("INSERT INTO gristmill.partials SELECT id, 0, 0, 0, 9, 1, 'x' FROM gristmill.jobs")
     published = [await publish(world.settings, SHAPE, [("a",)]) for _ in range(5)]

@@ -1,4 +1,4 @@
-"""The receipt: every row that was read is in the result or was dropped by rule, and publishing refuses anything else."""
+"""The receipt: every row that was read is in the result or was dropped by rule, or nothing is published."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""The bounds of shared/spec/width.py, against Postgres: tables as wide as they may be hold the widest values."""
+"""The bounds of shared/spec/width.py, against Postgres: the widest tables hold the widest values."""
 
 import asyncpg
 import pytest

@@ -1,4 +1,4 @@
-"""The schema and the readers of a tenant are made when they are first needed, whoever else makes, drops or forbids them."""
+"""The schema and the readers of a tenant are made when needed, though others make, drop or forbid them."""
 
 import asyncio
 import secrets
@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.core.receipt import NewVersion
-from shared.db import merging, tenants
+from shared.db import publishing, tenants
 from shared.db.jobs import JobStore
 from shared.db.migrate import upgrade
 from shared.db.pool import connect
@@ -46,7 +46,8 @@ def login(superuser, database_url):
     def make(*roles: str, attributes: str = "") -> str:
         name = f"login_{secrets.token_hex(6)}"
         superuser.execute(
-            f"CREATE ROLE {name} LOGIN PASSWORD 'x' {attributes} {'IN ROLE ' if roles else ''}{', '.join(roles)}"
+            f"CREATE ROLE {name} LOGIN PASSWORD 'x' {attributes} "
+            f"{'IN ROLE ' if roles else ''}{', '.join(roles)}"
         )
         made.append(name)
         return as_role(database_url, name, "x")
@@ -127,7 +128,8 @@ async def test_two_publishers_of_a_new_tenant_at_once_make_its_schema_and_its_re
 
 
 ADVISORY = """
-SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
 
@@ -146,7 +148,10 @@ async def test_whoever_makes_what_a_tenant_lacks_takes_no_lock_that_a_reader_cou
 async def test_two_migrators_at_once_wait_for_each_other_at_a_lock_that_no_reader_could_keep(
     settings, superuser
 ):
-    look = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    look = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
     with psycopg.connect(superuser.info.dsn, password=superuser.info.password) as other:
         other.execute("COMMENT ON SCHEMA gristmill_migrations IS 'mine for now'")
         waiting = asyncio.create_task(upgrade(settings.database_url))
@@ -206,10 +211,10 @@ async def test_a_schema_that_is_dropped_in_the_middle_of_a_publish_is_made_by_th
         return reader
 
     with monkeypatch.context() as patch:
-        patch.setattr(merging, "tenants", SimpleNamespace(prepare=prepared_then_dropped))
+        patch.setattr(publishing, "tenants", SimpleNamespace(prepare=prepared_then_dropped))
         with pytest.raises(DatabaseUnavailable, match=f"results_{tenant}"):
-            await world.merging.publish(lease, version, lambda _: {}, tenant)
-    await world.merging.publish(lease, version, lambda _: {}, tenant)
+            await world.publishing.publish(lease, version, lambda _: {}, tenant)
+    await world.publishing.publish(lease, version, lambda _: {}, tenant)
     assert await world.value(f"SELECT count(*) FROM results_{tenant}.sales") == 0
 
 

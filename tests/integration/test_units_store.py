@@ -7,6 +7,7 @@ import pytest
 
 from shared.core.plan import PlanPayload
 from shared.core.row_counts import RowCounts
+from shared.db.partials import Partial
 from shared.db.units import Done
 from shared.errors import AlreadyDone, IdempotencyKeyReused, LeaseLost
 from tests.support.store import PLAN, PROBLEM, WIDER, chunks
@@ -16,7 +17,7 @@ async def test_a_submitted_job_has_one_pending_plan_unit(world):
     job, replayed = await world.submit()
 
     assert (job.state, job.phase, replayed) == ("queued", "planning", False)
-    assert [(u["kind"], u["state"]) for u in await world.units.of_job(job.id)] == [("plan", "pending")]
+    assert [(u["kind"], u["state"]) for u in await world.units_of(job.id)] == [("plan", "pending")]
 
 
 async def test_the_same_idempotency_key_gives_the_same_job_and_another_body_is_refused(world):
@@ -35,14 +36,14 @@ async def test_versions_of_a_name_are_numbered_at_submit(world):
 async def test_a_worker_without_a_heartbeat_gets_no_lease(world):
     job, _ = await world.submit()
 
-    assert await world.units.claim("w1", job_id=job.id) is None
+    assert await world.units.claim_of_job("w1", job.id) is None
 
 
 async def test_a_unit_is_leased_to_one_worker_only(world):
     lease = await world.leased()
     await world.beat("w2")
 
-    assert await world.units.claim("w2", unit_id=lease.id) is None
+    assert await world.units.claim_of_job("w2", lease.job_id) is None
     assert (await world.jobs.get("default", lease.job_id)).state == "running"
 
 
@@ -50,7 +51,7 @@ async def test_a_zombies_commit_is_refused_and_leaves_nothing(world):
     old = await world.leased()
     await world.units.give_back(old, "death")
     await world.beat("w2")
-    new = await world.units.claim("w2", unit_id=old.id)
+    new = await world.units.claim_of_job("w2", old.job_id)
 
     async def write(tx):
         await tx.execute("INSERT INTO gristmill.results (tenant, name) VALUES ('default', 'zombie')")
@@ -68,7 +69,7 @@ async def test_what_ended_a_lease_is_charged_apart(world):
     lease = await world.leased()
     for charge in ("death", "crash", "error", "nothing", "error"):
         await world.units.give_back(lease, charge)
-        lease = await world.units.claim("w1", unit_id=lease.id)
+        lease = await world.units.claim_of_job("w1", lease.job_id)
 
     assert (lease.deaths, lease.crashes, lease.errors, lease.attempt) == (1, 1, 2, 6)
 
@@ -77,7 +78,7 @@ async def test_a_delayed_unit_is_not_claimable_before_its_time(world):
     lease = await world.leased()
     await world.units.give_back(lease, "error", delay=timedelta(hours=1))
 
-    assert await world.units.claim("w1", unit_id=lease.id) is None
+    assert await world.units.claim_of_job("w1", lease.job_id) is None
 
 
 async def test_cancelling_ends_pending_units_at_once_and_leased_ones_when_they_come_back(world):
@@ -136,7 +137,7 @@ async def nothing(_tx):
 async def test_a_commit_whose_answer_was_lost_counts_once(world):
     plan = await world.leased()
     await world.units.complete_plan(plan, PLAN, chunks(1))
-    lease = await world.units.claim("w1", job_id=plan.job_id)
+    lease = await world.units.claim_of_job("w1", plan.job_id)
     writes = []
 
     async def write(tx):
@@ -148,7 +149,7 @@ async def test_a_commit_whose_answer_was_lost_counts_once(world):
     assert writes == [1]
 
 
-PIECES = [(0, 511, 1, b"low"), (512, 1023, 1, b"high")]
+PARTIALS = [Partial(0, 511, 1, b"low"), Partial(512, 1023, 1, b"high")]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -159,15 +160,15 @@ async def test_a_chunk_and_its_partial_are_committed_together_once_and_never_by_
     owner = await world.claimed(job_id=job_id)
 
     with pytest.raises(LeaseLost):
-        await world.merging.complete_chunk(zombie, Done(), iter([(0, 1023, 1, b"zombie")] * count))
+        await world.partials.commit(zombie, Done(), iter([Partial(0, 1023, 1, b"zombie")] * count))
     assert (await world.states(job_id), await world.value("SELECT count(*) FROM gristmill.partials")) == (
         ["leased"],
         0,
     )
     for _ in range(2):  # the second time as if the first answer had been lost
-        await world.merging.complete_chunk(owner, Done(counts=RowCounts(read=7)), iter(PIECES[:count]))
+        await world.partials.commit(owner, Done(counts=RowCounts(read=7)), iter(PARTIALS[:count]))
 
-    assert [unit["rows_read"] for unit in await world.units.of_job(job_id) if unit["kind"] == "chunk"] == [7]
+    assert [unit["rows_read"] for unit in await world.units_of(job_id) if unit["kind"] == "chunk"] == [7]
     assert await world.value("SELECT array_agg(data ORDER BY piece) FROM gristmill.partials") == (
         [b"low", b"high"][:count] or None
     )
@@ -176,7 +177,7 @@ async def test_a_chunk_and_its_partial_are_committed_together_once_and_never_by_
 async def test_widening_happens_once_and_returns_finished_chunks(world):
     plan = await world.leased()
     await world.units.complete_plan(plan, PLAN, chunks(3))
-    first, second, third = [await world.units.claim("w1", job_id=plan.job_id) for _ in range(3)]
+    first, second, third = [await world.units.claim_of_job("w1", plan.job_id) for _ in range(3)]
     await world.units.complete(first, Done(counts=RowCounts(read=5)), nothing)
 
     await world.units.widen(second, WIDER)
@@ -187,16 +188,16 @@ async def test_widening_happens_once_and_returns_finished_chunks(world):
 
     job = await world.jobs.get("default", plan.job_id)
     assert job.plan == WIDER
-    made = [u for u in await world.units.of_job(job.id) if u["kind"] == "chunk"]
+    made = [u for u in await world.units_of(job.id) if u["kind"] == "chunk"]
     assert [(u["state"], u["epoch"], u["rows_read"]) for u in made] == [("pending", 2, 0)] * 3
-    assert (await world.units.claim("w1", job_id=job.id)).epoch == 2
+    assert (await world.units.claim_of_job("w1", job.id)).epoch == 2
 
 
 async def test_a_job_is_planned_again_once_and_forgets_its_chunks(world):
     plan = await world.leased()
     await world.units.complete_plan(plan, PLAN, chunks(3))
-    first, second, third = [await world.units.claim("w1", job_id=plan.job_id) for _ in range(3)]
-    await world.merging.complete_chunk(first, Done(rows_out=1), iter(PIECES[:1]))
+    first, second, third = [await world.units.claim_of_job("w1", plan.job_id) for _ in range(3)]
+    await world.partials.commit(first, Done(rows_out=1), iter(PARTIALS[:1]))
 
     await world.units.plan_again(second, PlanPayload(prove=True))
     for late in (
@@ -211,7 +212,7 @@ async def test_a_job_is_planned_again_once_and_forgets_its_chunks(world):
     assert (job.state, job.phase, job.plan, job.planned_at) == ("running", "planning", None, None)
     assert await world.value("SELECT count(*) FROM gristmill.partials") == 0
     assert not await world.advance(job.id)
-    again = await world.units.claim("w1", job_id=job.id)
+    again = await world.units.claim_of_job("w1", job.id)
     assert (again.id, again.kind, again.epoch, again.payload, again.errors) == (
         plan.id,
         "plan",
@@ -220,7 +221,7 @@ async def test_a_job_is_planned_again_once_and_forgets_its_chunks(world):
         0,
     )
     await world.units.complete_plan(again, PLAN, chunks(2))
-    made = [u for u in await world.units.of_job(job.id) if u["kind"] == "chunk"]
+    made = [u for u in await world.units_of(job.id) if u["kind"] == "chunk"]
     assert [(u["no"], u["state"], u["epoch"]) for u in made] == [(0, "pending", 2), (1, "pending", 2)]
 
 
@@ -251,10 +252,10 @@ async def test_an_expired_deadline_is_not_the_workers_death(world):
 
 @pytest.mark.parametrize("rival", ["give_back", "widen", "plan_again"])
 async def test_a_commit_and_its_rivals_do_not_deadlock(world, rival):
-    """A partial's foreign key once locked the job's row after the unit's, and the rivals lock the job's row first."""
+    """The rivals lock the job's row first; a partial's foreign key once locked it after the unit's."""
     plan = await world.leased()
     await world.units.complete_plan(plan, PLAN, chunks(2))
-    mine, other = [await world.units.claim("w1", job_id=plan.job_id) for _ in range(2)]
+    mine, other = [await world.units.claim_of_job("w1", plan.job_id) for _ in range(2)]
     rivals = {
         "give_back": lambda: world.units.give_back(mine, "nothing"),
         "widen": lambda: world.units.widen(other, WIDER),
@@ -275,7 +276,7 @@ async def test_a_commit_and_its_rivals_do_not_deadlock(world, rival):
     await world.units.complete(mine, Done(), write)
     await asyncio.gather(*started)
 
-    states = [u["state"] for u in await world.units.of_job(plan.job_id) if u["kind"] == "chunk"]
+    states = [u["state"] for u in await world.units_of(plan.job_id) if u["kind"] == "chunk"]
     partials = await world.value("SELECT count(*) FROM gristmill.partials")
     assert (states, partials) == {
         "give_back": (["done", "leased"], 1),
@@ -288,7 +289,7 @@ async def test_a_commit_and_its_rivals_do_not_deadlock(world, rival):
 async def test_a_zombie_cannot_begin_a_job_anew(world, change, to):
     plan = await world.leased()
     await world.units.complete_plan(plan, PLAN, chunks(1))
-    zombie = await world.units.claim("w1", job_id=plan.job_id)
+    zombie = await world.units.claim_of_job("w1", plan.job_id)
     await world.units.give_back(zombie, "death")
 
     with pytest.raises(LeaseLost):
@@ -297,7 +298,7 @@ async def test_a_zombie_cannot_begin_a_job_anew(world, change, to):
 
 async def test_a_claim_that_gets_nothing_leaves_the_job_queued(world):
     job, _ = await world.submit()
-    await world.units.claim("never seen", job_id=job.id)
+    await world.units.claim_of_job("never seen", job.id)
 
     assert (await world.jobs.get("default", job.id)).state == "queued"
 
@@ -314,5 +315,5 @@ async def test_a_lease_whose_answer_was_lost_is_given_back_uncharged(world):
     lease = await world.leased()
     await world.units.give_back_stray(lease.id, lease.attempt, lease.worker)
 
-    [unit] = await world.units.of_job(lease.job_id)
+    [unit] = await world.units_of(lease.job_id)
     assert (unit["state"], unit["deaths"] + unit["crashes"] + unit["errors"]) == ("pending", 0)

@@ -14,7 +14,8 @@ from tests.support.databases import as_role
 from tests.support.transitions import UNCHECKED
 
 ALIVE = """
-UPDATE gristmill.jobs SET state = 'running', phase = 'scanning', finished_at = NULL, receipt = NULL WHERE id = 'JOB';
+UPDATE gristmill.jobs SET state = 'running', phase = 'scanning', finished_at = NULL, receipt = NULL
+WHERE id = 'JOB';
 DELETE FROM gristmill.units WHERE job_id = 'JOB' AND kind IN ('merge', 'publish');
 DELETE FROM gristmill.versions WHERE job_id = 'JOB';
 INSERT INTO gristmill.partials
@@ -25,7 +26,8 @@ FROM gristmill.units, generate_series(0, 1) AS piece WHERE job_id = 'JOB' AND ki
 
 PLANTS = {
     "end_without_time": [
-        "ALTER TABLE gristmill.jobs DROP CONSTRAINT jobs_check; UPDATE gristmill.jobs SET finished_at = NULL WHERE id = 'JOB'"
+        "ALTER TABLE gristmill.jobs DROP CONSTRAINT jobs_check;"
+        " UPDATE gristmill.jobs SET finished_at = NULL WHERE id = 'JOB'"
     ],
     "work_after_the_end": [
         "UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'publish'"
@@ -40,8 +42,8 @@ PLANTS = {
     "chunk_not_covered": [
         ALIVE + "DELETE FROM gristmill.partials WHERE job_id = 'JOB' AND chunk = 1",
         ALIVE + "DELETE FROM gristmill.partials WHERE job_id = 'JOB' AND chunk = 1 AND piece = 0",
-        ALIVE
-        + "UPDATE gristmill.partials SET groups = groups + 1 WHERE job_id = 'JOB' AND chunk = 0 AND piece = 1",
+        ALIVE + "UPDATE gristmill.partials SET groups = groups + 1"
+        " WHERE job_id = 'JOB' AND chunk = 0 AND piece = 1",
         ALIVE + "INSERT INTO gristmill.partials VALUES ('JOB', 0, 3, 0, 0, 0, '')",
     ],
     "partial_without_chunk": [
@@ -50,14 +52,18 @@ PLANTS = {
         + "UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1",
     ],
     "chunk_rows_lost": [
-        "UPDATE gristmill.units SET rows_aggregated = rows_aggregated - 1 WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
-        ALIVE
-        + "UPDATE gristmill.units SET rows_read = rows_read + 1 WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
+        "UPDATE gristmill.units SET rows_aggregated = rows_aggregated - 1"
+        " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
+        ALIVE + "UPDATE gristmill.units SET rows_read = rows_read + 1"
+        " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
     ],
     "receipt_unbalanced": [
-        "UPDATE gristmill.units SET rows_aggregated = rows_aggregated + 1 WHERE job_id = 'JOB' AND kind = 'merge'",
-        "UPDATE gristmill.units SET rows_read = rows_read + 1 WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1",
-        "UPDATE gristmill.jobs SET receipt = jsonb_set(receipt::jsonb, '{rows,dropped_null_key}', '5') WHERE id = 'JOB'",
+        "UPDATE gristmill.units SET rows_aggregated = rows_aggregated + 1"
+        " WHERE job_id = 'JOB' AND kind = 'merge'",
+        "UPDATE gristmill.units SET rows_read = rows_read + 1"
+        " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1",
+        "UPDATE gristmill.jobs SET receipt = jsonb_set(receipt::jsonb, '{rows,dropped_null_key}', '5')"
+        " WHERE id = 'JOB'",
     ],
     "version_rows_differ": ["UPDATE gristmill.versions SET rows = rows + 1 WHERE job_id = 'JOB'"],
     "version_without_table": ["DROP TABLE gristmill_results.JOB CASCADE"],
@@ -95,8 +101,10 @@ PLANTS = {
         "UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1",
     ],
     "merges_overlap_or_gap": [
-        """UPDATE gristmill.units SET payload = '{"first": 0, "end": 1023}' WHERE job_id = 'JOB' AND kind = 'merge'""",
-        """UPDATE gristmill.units SET payload = '{"first": 1, "end": 1024}' WHERE job_id = 'JOB' AND kind = 'merge'""",
+        """UPDATE gristmill.units SET payload = '{"first": 0, "end": 1023}'
+        WHERE job_id = 'JOB' AND kind = 'merge'""",
+        """UPDATE gristmill.units SET payload = '{"first": 1, "end": 1024}'
+        WHERE job_id = 'JOB' AND kind = 'merge'""",
         """INSERT INTO gristmill.units (job_id, kind, no, epoch, state, state_version, attempt, payload)
            VALUES ('JOB', 'merge', 1, 1, 'done', 1, 1, '{"first": 512, "end": 1024}')""",
     ],
@@ -187,7 +195,7 @@ def verify(database_url, *words):
 
 def test_the_command_says_what_broke_and_where_and_whether_it_could_tell(database_url):
     assert (whole := verify(database_url)).returncode == 0
-    assert whole.stdout == f"All {len(INVARIANTS)} invariants hold: 0 jobs, 0 units, 0 pieces, 0 versions\n"
+    assert whole.stdout == f"All {len(INVARIANTS)} invariants hold: 0 jobs, 0 units, 0 partials, 0 versions\n"
 
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE gristmill_results.job_counted (_id bigint)")
@@ -200,7 +208,7 @@ def test_the_command_says_what_broke_and_where_and_whether_it_could_tell(databas
     assert deep.returncode == 1
     assert deep.stdout.splitlines() == [
         "table_miscounted: job_counted: its version has 2 rows, gristmill_results.job_counted has 0",
-        "1 violations in 0 jobs, 0 units, 0 pieces, 1 versions",
+        "1 violations in 0 jobs, 0 units, 0 partials, 1 versions",
     ]
 
     away = verify("postgresql://nobody@127.0.0.1:1/nothing")

@@ -160,6 +160,9 @@ class Cluster:
             "priority": demand.priority,
             "labels": {},
             "result_name": None,
+            "kept_versions": 1,
+            "uploads": [],
+            "deadline": None,
             "state_version": STATE_VERSION,
         }
         job, _ = await self.stores.jobs.submit(demand.tenant, spec(None, None), "d", **known)
@@ -172,14 +175,14 @@ class Cluster:
             return
         while True:
             if lease is None:
-                lease = await units.claim(slot.worker, after=self.served.get(slot.worker))
+                lease = await units.claim_fairest(slot.worker, after=self.served.get(slot.worker))
             else:
                 await self.stores.commit(lease, self.jobs[lease.job_id].chunks)
                 last, lease = lease.job_id, None
-                lease = await units.claim(slot.worker, job_id=last)
+                lease = await units.claim_of_job(slot.worker, last)
                 if lease is None and await self.stores.advance(last):
-                    lease = await units.claim(slot.worker, job_id=last)
-                lease = lease or await units.claim(slot.worker, after=last)
+                    lease = await units.claim_of_job(slot.worker, last)
+                lease = lease or await units.claim_fairest(slot.worker, after=last)
             slot.lease = lease
             if lease is None:
                 return
@@ -228,7 +231,7 @@ def world(postgres, tmp_path_factory):
         world = World(dsn, tmp_path_factory.mktemp("fairness"))
         patch.setattr("shared.core.planning.LONG_PUBLISH_ROWS", LONG_PUBLISH_ROWS)
         patch.setattr("shared.core.planning.ROW_BYTES", 2**40)
-        patch.setattr("shared.db.merging.PIECE_COST_BYTES", 0)
+        patch.setattr("shared.db.fan_in.PARTIAL_COST_BYTES", 0)
         patch.setattr("worker_service.maintenance.sweeper.time", logical_time(world.clock))
         patch.setattr("shared.db.jobs.new_id", world.new_id)
         yield world

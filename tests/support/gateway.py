@@ -1,6 +1,7 @@
 """A gateway in this process on a free port, and results put in place as the workers would."""
 
 import json
+from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,8 +12,8 @@ from api_service.server import serving
 from shared.core.receipt import NewVersion
 from shared.core.timings import Timings
 from shared.db.jobs import JobStore
-from shared.db.merging import MergeStore
 from shared.db.pool import connect
+from shared.db.publishing import PublishingStore
 from shared.db.result_tables import create_table, primary_key
 from shared.db.units import UnitStore
 from shared.spec.version import STATE_VERSION
@@ -76,7 +77,13 @@ async def database(settings):
 
 
 async def insert_job(
-    settings, *, name: str | None = None, labels: dict[str, str] | None = None, tenant: str = "default"
+    settings,
+    *,
+    name: str | None = None,
+    labels: dict[str, str] | None = None,
+    tenant: str = "default",
+    kept_versions: int = 3,
+    uploads: Sequence[str] = (),
 ) -> str:
     pool = connect(settings.database_url, name="test", size=2)
     try:
@@ -88,6 +95,9 @@ async def insert_job(
             priority=5,
             labels=labels or {},
             result_name=name,
+            kept_versions=kept_versions,
+            uploads=uploads,
+            deadline=None,
             state_version=1,
         )
     finally:
@@ -130,7 +140,7 @@ async def publish(
             version = NewVersion(
                 name=name, version=number, rows=len(rows), digest="sha256:0", columns=shape, key_columns=1
             )
-            store = MergeStore(pool, UnitStore(pool, Timings(), STATE_VERSION))
+            store = PublishingStore(pool, UnitStore(pool, Timings(), STATE_VERSION))
             result = await store.store_version(tx, job_id, version, tenant)
     finally:
         await pool.close()

@@ -103,8 +103,8 @@ class ProtocolSteps(RuleBasedStateMachine):
     # What a step must do, predicted from the rows before it.
 
     def claim(self, worker: Worker, *, heard: bool = True, **asked: Any) -> Lease | None:
-        """Of a unit, of a job, or of whatever is fairest, as *asked*."""
-        lease, before, changes = self.step(worker.stores.units.claim(worker.id, **asked))
+        """Of a job, or of the fairest, as *asked*."""
+        lease, before, changes = self.step(_claim(worker, **asked))
         able = judge.alive(before, worker.id)
         fit = [
             u
@@ -272,7 +272,7 @@ class ProtocolSteps(RuleBasedStateMachine):
         while self.messages:
             self.messages.pop(0)
             for worker in self.workers:
-                while (lease := await worker.stores.units.claim(worker.id)) is not None:
+                while (lease := await worker.stores.units.claim_fairest(worker.id)) is not None:
                     await self.finish(lease, worker.stores)
 
     async def finish(self, lease: Lease, stores: Stores) -> None:
@@ -297,10 +297,13 @@ class ProtocolSteps(RuleBasedStateMachine):
             self.settle()
 
 
-def _asked(
-    unit: Any, unit_id: int | None = None, job_id: str | None = None, after: str | None = None
-) -> bool:
-    return unit_id in {None, unit.id} and job_id in {None, unit.job_id}
+def _asked(unit: Any, job_id: str | None = None) -> bool:
+    return job_id in {None, unit.job_id}
+
+
+async def _claim(worker: Worker, job_id: str | None = None) -> Lease | None:
+    units = worker.stores.units
+    return await (units.claim_of_job(worker.id, job_id) if job_id else units.claim_fairest(worker.id))
 
 
 async def _together(*operations: Coroutine[Any, Any, Any]) -> None:

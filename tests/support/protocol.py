@@ -23,9 +23,11 @@ from shared.core.fairness import Held, preempted
 from shared.core.plan import ChunkPayload, MergeStats, Plan, PlannedColumn
 from shared.core.row_counts import RowCounts
 from shared.core.timings import Timings
+from shared.db.fan_in import FanInStore
 from shared.db.jobs import JobStore
-from shared.db.merging import MergeStore, Piece
+from shared.db.partials import Partial, PartialStore
 from shared.db.pool import Connection, Pool
+from shared.db.publishing import PublishingStore
 from shared.db.units import Done, Lease, NewUnit, UnitStore
 from shared.db.workers import WorkerStore
 from shared.errors import LeaseLost
@@ -68,17 +70,17 @@ def keys(chunk: int, first: int = 0, end: int = 1024) -> list[str]:
 
 
 def ranges(chunk: int) -> list[tuple[int, int]]:
-    """The buckets of a chunk's pieces; by turns one, which is committed in another way than several."""
+    """The buckets of a chunk's partials; by turns one, which is committed in another way than several."""
     return [(0, 511), (512, 1023)] if chunk % 2 else [(0, 1023)]
 
 
-def pieces(lease: Lease) -> list[Piece]:
-    """The partial of a chunk: who made it, and where its rows lie."""
+def partials(lease: Lease) -> list[Partial]:
+    """The partials of a chunk: which lease made them, and where its rows lie."""
     found = []
     for first, last in ranges(lease.no):
         inside = [bucket for bucket in buckets(lease.no) if first <= bucket <= last]
         state = {"unit": lease.id, "attempt": lease.attempt, "chunk": lease.no, "buckets": inside}
-        found.append((first, last, len(inside), json.dumps(state).encode()))
+        found.append(Partial(first, last, len(inside), json.dumps(state).encode()))
     return found
 
 
@@ -100,7 +102,8 @@ class Stores:
     def __init__(self, pool: Pool, state_version: int, messages: Messages, storage: Path) -> None:
         self.jobs = JobStore(pool)
         self.units = UnitStore(pool, TIMINGS, state_version)
-        self.merging = MergeStore(pool, self.units)
+        self.partials = PartialStore(pool, self.units)
+        self.publishing = PublishingStore(pool, self.units)
         self.workers = WorkerStore(pool)
         self.context = Context(
             settings=SimpleNamespace(storage=storage),
@@ -108,7 +111,9 @@ class Stores:
             pool=pool,
             jobs=self.jobs,
             units=self.units,
-            merging=self.merging,
+            partials=self.partials,
+            fan_in=FanInStore(pool),
+            publishing=self.publishing,
             workers=self.workers,
             doorbell=messages,
             executor=None,
@@ -149,12 +154,12 @@ class Stores:
                 rows = len(buckets(lease.no))
                 done = Done(counts=RowCounts(read=rows, aggregated=rows), rows_out=rows)
                 if before_end is None:
-                    await self.merging.complete_chunk(lease, done, iter(pieces(lease)))
+                    await self.partials.commit(lease, done, iter(partials(lease)))
                 else:
                     await self._commit(
                         lease,
                         done,
-                        lambda tx: self.merging.save_partial(tx, lease, pieces(lease)),
+                        lambda tx: self.partials.save(tx, lease, partials(lease)),
                         before_end,
                     )
             case "merge":
@@ -174,7 +179,7 @@ class Stores:
 
     async def _merged(self, lease: Lease) -> list[str]:
         first, end = lease.payload.first, lease.payload.end
-        states = [json.loads(data) async for data, _ in self.merging.pieces(lease.job_id, first, end)]
+        states = [json.loads(data) async for data, _ in self.partials.of_buckets(lease.job_id, first, end)]
         return [
             f"{state['chunk']}@{bucket}"
             for state in states
@@ -188,7 +193,7 @@ class Stores:
                 yield f"{lease.no * 1000 + no},{key},1\n".encode()
 
         async def write(tx: Connection) -> None:
-            await self.merging.copy(tx, lease.job_id, COLUMNS, lines())
+            await self.publishing.copy(tx, lease.job_id, COLUMNS, lines())
 
         return write
 

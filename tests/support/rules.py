@@ -12,7 +12,7 @@ from tests.support.machine import Worker, step_rule
 from tests.support.protocol import PLAN
 from tests.support.wishes import PICK, Wishes
 
-UNKNOWN_UNIT = 2**40
+UNKNOWN_JOB = "job_unknown"
 WORKER = st.integers(0, 2)
 CHUNKS = st.sampled_from([2, 1, 0, 3, 5])
 MINUTE, HOUR = 60, 3600
@@ -58,17 +58,12 @@ class ProtocolMachine(Wishes):
     @step_rule(
         worker=WORKER,
         pick=PICK,
-        of=st.sampled_from(["job", "unit", "all"]),
+        of=st.sampled_from(["job", "unknown job", "all"]),
         heard=st.sampled_from([True, True, True, False]),
     )
     def claim_one(self, worker, pick, of, heard):
         # fault matrix: 16
-        units = [*self.now.units, UNKNOWN_UNIT]
-        asked = {
-            "job": {"job_id": self.job(pick).id},
-            "unit": {"unit_id": units[-1 - pick % len(units)]},
-            "all": {},
-        }
+        asked = {"job": {"job_id": self.job(pick).id}, "unknown job": {"job_id": UNKNOWN_JOB}, "all": {}}
         self.claim(self.workers[worker], heard=heard, **asked[of])
 
     @precondition(has_leases)
@@ -94,7 +89,7 @@ class ProtocolMachine(Wishes):
         # fault matrix: 21
         lease, stores = self.lease(pick, worker)
         self.give_back_lease(lease, stores, "nothing")
-        self.claim(self.workers[other], unit_id=lease.id)
+        self.claim(self.workers[other], job_id=lease.job_id)
         self.settle_lease(lease, stores, how)
 
     @precondition(lambda self: self.leases and len(self.open) < 2)
@@ -255,16 +250,15 @@ class ProtocolMachine(Wishes):
     @step_rule(pick=PICK, worker=WORKER, copies=st.sampled_from([1, 1, 1, 2, 100]), heard=st.booleans())
     def deliver(self, pick, worker, copies, heard):
         # fault matrix: 15
-        unit_id, _ = self.messages.pop(pick % len(self.messages))
+        self.messages.pop(pick % len(self.messages))
         worker = self.workers[worker]
         if copies < 100:
             for _ in range(copies):
                 self.claim(worker, heard=heard)
             return
-        self.claim(worker, unit_id=unit_id)
-        answers, _, changes = self.step(
-            _each(lambda: worker.stores.units.claim(worker.id, unit_id=unit_id), 99)
-        )
+        while self.claim(worker, heard=heard) is not None:
+            pass
+        answers, _, changes = self.step(_each(lambda: worker.stores.units.claim_fairest(worker.id), 99))
         self.check(answers == [None] * 99 and not changes, f"a message doubled did {changes}")
 
     @rule(what=st.sampled_from(["flush", "forged", "double", "reverse"]))
@@ -273,7 +267,7 @@ class ProtocolMachine(Wishes):
             case "flush":
                 self.messages.clear()
             case "forged":
-                self.messages.extend((unit, 1) for unit in [UNKNOWN_UNIT, *self.now.units])
+                self.messages.extend((unit, 1) for unit in [2**40, *self.now.units])
             case "double":
                 self.messages.extend(list(self.messages)[:20])
             case "reverse":

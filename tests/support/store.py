@@ -7,11 +7,14 @@ from typing import Any
 from shared.core.plan import ChunkPayload, Plan, PlannedColumn
 from shared.core.receipt import NewVersion
 from shared.core.timings import Timings
+from shared.db.fan_in import FanInStore
 from shared.db.jobs import Job, JobStore
-from shared.db.merging import MergeStore
-from shared.db.pool import QUEUE, Connection, connect
+from shared.db.partials import Partial, PartialStore
+from shared.db.pool import QUEUE, Connection, Record, connect
+from shared.db.publishing import PublishingStore
 from shared.db.units import Done, Lease, NewUnit, UnitStore
 from shared.db.workers import WorkerStore
+from shared.spec.durations import parse_duration
 from shared.spec.version import STATE_VERSION
 
 PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail": "x", "errors": []}
@@ -31,7 +34,9 @@ class World:
         self.jobs = JobStore(self.pool)
         self.timings = Timings(grace=timedelta())
         self.units = UnitStore(self.pool, self.timings, STATE_VERSION)
-        self.merging = MergeStore(self.pool, self.units)
+        self.partials = PartialStore(self.pool, self.units)
+        self.fan_in = FanInStore(self.pool)
+        self.publishing = PublishingStore(self.pool, self.units)
         self.workers = WorkerStore(self.pool)
 
     async def submit(
@@ -44,9 +49,19 @@ class World:
         deadline: str | None = None,
         state_version: int = STATE_VERSION,
     ) -> tuple[Job, bool]:
-        spec = {"options": {"deadline": deadline}}
-        known = {"idempotency_key": key, "priority": priority, "labels": {}, "result_name": name}
-        return await self.jobs.submit(tenant, spec, digest, **known, state_version=state_version)
+        return await self.jobs.submit(
+            tenant,
+            {"options": {"deadline": deadline}},
+            digest,
+            idempotency_key=key,
+            priority=priority,
+            labels={},
+            result_name=name,
+            kept_versions=3,
+            uploads=[],
+            deadline=parse_duration(deadline) if deadline else None,
+            state_version=state_version,
+        )
 
     async def beat(self, worker: str = "w1", slots: int = 2) -> dict[tuple[int, int], bool]:
         return await self.workers.beat(
@@ -59,8 +74,14 @@ class World:
         job, _ = await self.submit(**options)
         return await self.claimed(worker, job_id=job.id)
 
-    async def claimed(self, worker: str = "w1", **which: Any) -> Lease:
-        lease = await self.units.claim(worker, **which)
+    async def claimed(
+        self, worker: str = "w1", *, job_id: str | None = None, after: str | None = None
+    ) -> Lease:
+        """The next unit of that job, or the fairest of all."""
+        if job_id is None:
+            lease = await self.units.claim_fairest(worker, after=after)
+        else:
+            lease = await self.units.claim_of_job(worker, job_id)
         assert lease is not None
         return lease
 
@@ -77,7 +98,7 @@ class World:
 
         async def write_states(tx: Connection) -> None:
             if lease.kind == "chunk":
-                await self.merging.save_partial(tx, lease, [(0, 0, 1, b"state")])
+                await self.partials.save(tx, lease, [Partial(0, 0, 1, b"state")])
             if write is not None:
                 await write(tx)
 
@@ -85,17 +106,17 @@ class World:
             version = NewVersion(
                 name=None, version=None, rows=0, digest="sha256:0", columns=COLUMNS, key_columns=1
             )
-            await self.merging.publish(lease, version, lambda _: {}, "default")
+            await self.publishing.publish(lease, version, lambda _: {}, "default")
         else:
             await self.units.complete(lease, Done(rows_out=1), write_states)
 
     async def advance(self, job_id: str) -> bool:
-        return await self.merging.advance(job_id, COLUMNS, 2**40)
+        return await self.fan_in.advance(job_id, COLUMNS, 2**40)
 
     async def finish(self, job_id: str) -> None:
         """Run what is left of a job, unit by unit, to its end."""
         while True:
-            if (lease := await self.units.claim("w1", job_id=job_id)) is not None:
+            if (lease := await self.units.claim_of_job("w1", job_id)) is not None:
                 await self.commit(lease)
             elif not await self.advance(job_id):
                 return
@@ -104,7 +125,13 @@ class World:
         return await self.value("SELECT state FROM gristmill.jobs WHERE id = $1", job_id)
 
     async def states(self, job_id: str, kind: str = "chunk") -> list[str]:
-        return [unit["state"] for unit in await self.units.of_job(job_id) if unit["kind"] == kind]
+        return [unit["state"] for unit in await self.units_of(job_id) if unit["kind"] == kind]
+
+    async def units_of(self, job_id: str) -> list[Record]:
+        async with self.pool.connection() as connection:
+            return await connection.fetch(
+                "SELECT * FROM gristmill.units WHERE job_id = $1 ORDER BY id", job_id
+            )
 
     async def value(self, sql: str, *args: Any) -> Any:
         async with self.pool.connection() as connection:

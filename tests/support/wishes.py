@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from shared.errors import AlreadyDone, IdempotencyKeyReused, InvalidState, RetryExpired
+from shared.spec.durations import parse_duration
 from tests.support.machine import ProtocolSteps, step_rule
 from tests.support.protocol import TENANTS, spec
 
@@ -34,6 +35,9 @@ class Wishes(ProtocolSteps):
             "priority": priority,
             "labels": {},
             "result_name": name,
+            "kept_versions": 1,
+            "uploads": [],
+            "deadline": parse_duration(deadline) if deadline else None,
             "state_version": 1,
         }
         answer, before, changes = self.step(

@@ -118,7 +118,9 @@ async def test_a_slot_whose_claim_got_no_answer_looks_again_though_nobody_rings(
         again.set()
 
     runner = Runner(
-        SimpleNamespace(**vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim))
+        SimpleNamespace(
+            **vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim_fairest=claim)
+        )
     )
     runner.take()
 
@@ -134,7 +136,9 @@ async def test_a_slot_that_is_stopped_has_others_told_of_what_waits():
         await asyncio.Event().wait()
 
     runner = Runner(
-        SimpleNamespace(**vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim))
+        SimpleNamespace(
+            **vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim_fairest=claim)
+        )
     )
     runner.take()
     await running.wait()

@@ -8,7 +8,7 @@ import msgspec
 
 from shared.core.plan import ChunkPayload, Extent, columns_of, schema_of
 from shared.core.row_counts import RowCounts
-from shared.db.merging import Piece
+from shared.db.partials import Partial
 from shared.db.units import Done, Lease
 from shared.errors import LeaseLost, SchemaWidened
 from shared.fault_points import reached
@@ -69,13 +69,13 @@ async def _commit(ctx: Context, lease: Lease, answer: Answer) -> None:
         dropped_null_key=header["rows_dropped"],
     )
     done = Done(counts=counts, rows_out=groups)
-    await persist(ctx, lambda: ctx.merging.complete_chunk(lease, done, _pieces(answer)))
+    await persist(ctx, lambda: ctx.partials.commit(lease, done, _partials(answer)))
 
 
-def _pieces(answer: Answer) -> Iterator[Piece]:
+def _partials(answer: Answer) -> Iterator[Partial]:
     offset = 0
     for first, last, groups, size in answer.header["pieces"]:
-        yield first, last, groups, answer.body(offset, size)
+        yield Partial(first, last, groups, answer.body(offset, size))
         offset += size
 
 

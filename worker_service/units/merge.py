@@ -29,7 +29,7 @@ async def run(ctx: Context, lease: Lease, work: Work, child: Child) -> None:
     pieces = wire.memory_file("pieces")
     try:
         found = []
-        async for data, inside in ctx.merging.pieces(lease.job_id, first, end):
+        async for data, inside in ctx.partials.of_buckets(lease.job_id, first, end):
             wire.write_all(pieces, data)
             found.append([len(data), inside])
         request = {
@@ -54,7 +54,7 @@ async def _commit(ctx: Context, lease: Lease, work: Work, answer: Answer) -> Non
 
     async def write(tx: Connection) -> None:
         if header["rows"]:
-            await ctx.merging.copy(tx, lease.job_id, columns, _slices(answer))
+            await ctx.publishing.copy(tx, lease.job_id, columns, _slices(answer))
         reached("merge.before_commit")
 
     done = Done(
@@ -65,7 +65,7 @@ async def _commit(ctx: Context, lease: Lease, work: Work, answer: Answer) -> Non
             buckets={int(bucket): base64.b64decode(text) for bucket, text in header["buckets"].items()},
         ),
     )
-    await persist(ctx, lambda: ctx.merging.widen_columns(lease.job_id, header["widened"]))
+    await persist(ctx, lambda: ctx.publishing.widen_columns(lease.job_id, header["widened"]))
     await persist(ctx, lambda: ctx.units.complete(lease, done, write))
     reached("merge.after_commit")
 

@@ -95,7 +95,7 @@ async def _check_result(ctx: Context, work: Work, schema: Schema, spec: JobSpec,
         assert work.version is not None
         open_fields = set() if settled else {field.name for field in schema.fields if not field.declared}
         undecided = _undecided(query, open_fields)
-        await ctx.merging.check_columns(work.tenant, work.result_name, work.version, columns, undecided)
+        await ctx.publishing.check_columns(work.tenant, work.result_name, work.version, columns, undecided)
 
 
 def _undecided(query: Query, open_fields: set[str]) -> dict[str, set[str]]:

@@ -21,12 +21,12 @@ async def run(ctx: Context, lease: Lease, work: Work) -> None:
     assert work.plan is not None
     spec = JobSpec.model_validate(work.spec)
     query = bind(spec, schema_of(work.plan.schema))
-    merged = await ctx.merging.merged(lease.job_id)
+    merged = await ctx.publishing.merged(lease.job_id)
     columns = result_columns(query, {name for unit in merged for name in unit.stats.widened})
     rows = sum(unit.rows for unit in merged)
     if rows > query.max_groups:
         raise GroupLimitExceeded(f"There are {rows:,} groups; limits.max_groups is {query.max_groups:,}")
-    await ctx.merging.build_indexes(
+    await ctx.publishing.build_indexes(
         lease.job_id, [key.name for key in query.keys], [list(index) for index in spec.output.indexes]
     )
     version = NewVersion(
@@ -41,7 +41,7 @@ async def run(ctx: Context, lease: Lease, work: Work) -> None:
     write_receipt = partial(
         receipt, plan=work.plan, version=version, semantics=query.semantics, software=software
     )
-    await persist(ctx, lambda: ctx.merging.publish(lease, version, write_receipt, work.tenant))
+    await persist(ctx, lambda: ctx.publishing.publish(lease, version, write_receipt, work.tenant))
 
 
 def result_columns(query: Query, widened: set[str] | frozenset[str] = frozenset()) -> list[dict[str, str]]:

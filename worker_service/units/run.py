@@ -81,7 +81,7 @@ async def _do(ctx: Context, lease: Lease, child: Child) -> None:
 
 async def advance(ctx: Context, job_id: str) -> bool:
     """Fan-in after a unit's commit; the sweeper does the same for a worker that died between the two."""
-    if await ctx.merging.unfinished(job_id):
+    if await ctx.fan_in.unfinished(job_id):
         return False
     row = await ctx.jobs.work(job_id)
     if row.plan is None or row.state != "running":
@@ -89,7 +89,7 @@ async def advance(ctx: Context, job_id: str) -> bool:
     try:
         spec = JobSpec.model_validate(row.spec)
         columns = publish.result_columns(bind(spec, schema_of(row.plan.schema)))
-        return await ctx.merging.advance(
+        return await ctx.fan_in.advance(
             job_id, columns, spec.limits.max_state_bytes, len(spec.output.indexes)
         )
     except (FatalError, UsageError) as error:
@@ -98,7 +98,7 @@ async def advance(ctx: Context, job_id: str) -> bool:
         raise
     except Exception as error:
         log.exception("fan_in.bug", job=job_id)
-        if (tries := await ctx.jobs.charge_fan_in(job_id)) and not may_try_again("error", tries - 1):
+        if (tries := await ctx.fan_in.charge(job_id)) and not may_try_again("error", tries - 1):
             why = InternalError(f"The step after {row.phase} failed {tries} times: {str(error)[:200]}")
             await ctx.jobs.fail(job_id, why.problem())
     return False

@@ -1,16 +1,21 @@
 -- sizes --
--- By bucket: bytes of the states whose pieces begin there; and what these and those that end there take to be read, with $2 more for each.
+-- By bucket: the bytes of the partials that begin there; and how much there is to read of those that begin
+-- there and of those that end there, where each counts @cost bytes more.
 SELECT bucket, coalesce(sum(size) FILTER (WHERE begins), 0)::bigint AS size,
-       coalesce(sum(size + $2::bigint) FILTER (WHERE begins), 0)::bigint AS begun,
-       coalesce(sum(size + $2::bigint) FILTER (WHERE NOT begins), 0)::bigint AS ended
-FROM (SELECT first_bucket, last_bucket, length(data) AS size FROM gristmill.partials WHERE job_id = $1 OFFSET 0) AS piece
+       coalesce(sum(size + @cost::bigint) FILTER (WHERE begins), 0)::bigint AS begun,
+       coalesce(sum(size + @cost::bigint) FILTER (WHERE NOT begins), 0)::bigint AS ended
+FROM (SELECT first_bucket, last_bucket, length(data) AS size
+      FROM gristmill.partials WHERE job_id = @job_id OFFSET 0) AS partial
 CROSS JOIN LATERAL (VALUES (first_bucket, true), (last_bucket, false)) AS at (bucket, begins)
 GROUP BY bucket
 
 -- of_buckets --
-SELECT data, first_bucket >= $2 AND last_bucket < $3 AS inside FROM gristmill.partials
-WHERE job_id = $1 AND last_bucket >= $2 AND first_bucket < $3
+-- The partials that touch buckets [@first, @end), in chunk order, and whether all of their buckets are in
+-- there.
+SELECT data, first_bucket >= @first AND last_bucket < @end AS inside FROM gristmill.partials
+WHERE job_id = @job_id AND last_bucket >= @first AND first_bucket < @end
 ORDER BY chunk, piece
 
 -- delete --
-DELETE FROM gristmill.partials WHERE job_id = $1
+-- Delete the partials of a job.
+DELETE FROM gristmill.partials WHERE job_id = @job_id

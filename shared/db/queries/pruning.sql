@@ -1,9 +1,11 @@
 -- partials --
--- Under the job's row, which `retry` locks too: what is deleted belongs to a job that is over, whole.
+-- Delete the partials of jobs that succeeded, or that ended so long ago that they cannot be retried.
+-- Under the job's row, which `retry` locks too: every partial that is deleted belongs to a job that is over.
 WITH spent AS (
     SELECT id FROM gristmill.jobs
-    WHERE (state = 'succeeded' OR finished_at < now() - $1::interval) AND id IN (SELECT job_id FROM gristmill.partials)
-    ORDER BY id LIMIT $2
+    WHERE (state = 'succeeded' OR finished_at < now() - @retried::interval)
+      AND id IN (SELECT job_id FROM gristmill.partials)
+    ORDER BY id LIMIT @most
     FOR NO KEY UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM gristmill.partials p USING spent WHERE p.job_id = spent.id
@@ -11,32 +13,38 @@ WITH spent AS (
 SELECT count(*) FROM spent
 
 -- expired_versions --
--- Tables that nobody is promised any more: older than the versions that the current job's spec keeps and replaced at least $1 ago
--- (a version may be published after the one that replaces it: then nobody had it before);
--- and results without a name, $2 after they were made.
+-- Find the versions that no user is promised any more.
+-- Of a name: those beyond the number that the current job keeps, replaced at least @superseded ago. A version
+-- may be published after the one that replaces it; then it counts from its own time. Null, of a job that a
+-- gateway without this column has submitted, keeps all. Versions without a name go @unnamed after they were
+-- made.
 SELECT job_id FROM (
     SELECT v.job_id, v.name, v.published_at, r.current IS NOT DISTINCT FROM v.version AS shown,
-           row_number() OVER newest AS place, lag(v.published_at) OVER newest AS replaced_at,
-           (SELECT (j.spec -> 'output' ->> 'versions')::integer FROM gristmill.versions c JOIN gristmill.jobs j ON j.id = c.job_id
+           row_number() OVER newest AS age, lag(v.published_at) OVER newest AS replaced_at,
+           (SELECT j.kept_versions FROM gristmill.versions c JOIN gristmill.jobs j ON j.id = c.job_id
             WHERE c.tenant = v.tenant AND c.name = v.name AND c.version = r.current) AS kept
-    FROM gristmill.versions v LEFT JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name
+    FROM gristmill.versions v
+    LEFT JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name
     WINDOW newest AS (PARTITION BY v.tenant, v.name ORDER BY v.version DESC)
 ) AS found
-WHERE (name IS NOT NULL AND NOT shown AND place > kept AND greatest(published_at, replaced_at) < now() - $1::interval)
-   OR (name IS NULL AND published_at < now() - $2::interval)
+WHERE (name IS NOT NULL AND NOT shown AND age > kept
+       AND greatest(published_at, replaced_at) < now() - @superseded::interval)
+   OR (name IS NULL AND published_at < now() - @unnamed::interval)
 ORDER BY published_at
 
 -- version --
+-- Delete the row of a version, unless another session holds it.
 DELETE FROM gristmill.versions
-WHERE job_id = (SELECT job_id FROM gristmill.versions WHERE job_id = $1 FOR UPDATE SKIP LOCKED)
+WHERE job_id = (SELECT job_id FROM gristmill.versions WHERE job_id = @job_id FOR UPDATE SKIP LOCKED)
 RETURNING job_id
 
 -- jobs --
--- Units and partials go with them.
+-- Delete jobs that ended long ago and have no version; units and partials go with them.
 WITH old AS (
     SELECT id FROM gristmill.jobs j
-    WHERE finished_at < now() - $1::interval AND NOT EXISTS (SELECT FROM gristmill.versions WHERE job_id = j.id)
-    ORDER BY finished_at LIMIT $2
+    WHERE finished_at < now() - @kept::interval
+      AND NOT EXISTS (SELECT FROM gristmill.versions WHERE job_id = j.id)
+    ORDER BY finished_at LIMIT @most
     FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM gristmill.jobs j USING old WHERE j.id = old.id
@@ -44,22 +52,28 @@ WITH old AS (
 SELECT count(*) FROM old
 
 -- uploads --
--- Unused for $1, and needed by no job that lives or that ended so lately ($2) that it can be retried.
-WITH unused AS (
+-- Delete uploads unused for @unused that no job needs: one that lives, or can be retried until @retried
+-- after its end. Null, of a job that a gateway without this column has submitted, may be any upload.
+WITH unneeded AS (
     SELECT id FROM gristmill.uploads u
-    WHERE coalesce(used_at, created_at) < now() - $1::interval
+    WHERE coalesce(used_at, created_at) < now() - @unused::interval
       AND NOT EXISTS (
-          SELECT FROM gristmill.jobs j CROSS JOIN LATERAL json_array_elements_text(j.spec #> '{source,uris}') AS named (uri)
-          WHERE j.tenant = u.tenant AND named.uri = 'upload:' || u.id
-            AND (j.finished_at IS NULL OR (j.state <> 'succeeded' AND j.finished_at > now() - $2::interval)))
-    ORDER BY id LIMIT $3
+          SELECT FROM gristmill.jobs j
+          WHERE j.tenant = u.tenant AND (j.uploads IS NULL OR u.id = ANY (j.uploads))
+            AND (j.finished_at IS NULL
+                 OR (j.state <> 'succeeded' AND j.finished_at > now() - @retried::interval)))
+    ORDER BY id LIMIT @most
     FOR UPDATE OF u SKIP LOCKED
 )
-DELETE FROM gristmill.uploads u USING unused WHERE u.id = unused.id RETURNING u.tenant, u.id
+DELETE FROM gristmill.uploads u USING unneeded WHERE u.id = unneeded.id RETURNING u.tenant, u.id
 
 -- strays --
-SELECT found.id FROM unnest($1::text[]) AS found (id) WHERE NOT EXISTS (SELECT FROM gristmill.uploads u WHERE u.id = found.id)
+-- Those of the ids that are no upload.
+SELECT found.id FROM unnest(@ids::text[]) AS found (id)
+WHERE NOT EXISTS (SELECT FROM gristmill.uploads u WHERE u.id = found.id)
 
 -- workers --
+-- Forget workers that are silent, unless a lease still names them.
 DELETE FROM gristmill.workers w
-WHERE w.seen_at < now() - $1::interval AND NOT EXISTS (SELECT FROM gristmill.units u WHERE u.worker = w.id AND u.state = 'leased')
+WHERE w.seen_at < now() - @silent::interval
+  AND NOT EXISTS (SELECT FROM gristmill.units u WHERE u.worker = w.id AND u.state = 'leased')

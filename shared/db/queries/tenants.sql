@@ -1,9 +1,12 @@
 -- known --
--- Those with keys or results, and the one that needs no key.
-SELECT 'default' AS tenant UNION SELECT tenant FROM gristmill.versions UNION SELECT tenant FROM gristmill.api_keys ORDER BY tenant
+-- The tenants that have keys or results, and the one that needs no key.
+SELECT 'default' AS tenant
+UNION SELECT tenant FROM gristmill.versions
+UNION SELECT tenant FROM gristmill.api_keys
+ORDER BY tenant
 
--- places --
--- Of the role $1 and the schema $2: whether they exist, what the role may do there, and what this session's role may.
+-- rights --
+-- Of a role and a schema: whether they exist, what the role may do there, and what this session's role may.
 SELECT reader.oid IS NOT NULL AS reader, n.oid IS NOT NULL AS schema,
        coalesce(has_schema_privilege(reader.oid, n.oid, 'USAGE'), false) AS open,
        coalesce(pg_has_role(n.nspowner, 'USAGE'), false) AS owned,
@@ -11,26 +14,33 @@ SELECT reader.oid IS NOT NULL AS reader, n.oid IS NOT NULL AS schema,
        me.rolsuper OR me.rolcreaterole AS may_create_role,
        has_database_privilege(current_database(), 'CREATE') AS may_create_schema,
        quote_ident(me.rolname) AS me, quote_ident(current_database()) AS database
-FROM pg_roles me LEFT JOIN pg_roles reader ON reader.rolname = $1 LEFT JOIN pg_namespace n ON n.nspname = $2
+FROM pg_roles me
+LEFT JOIN pg_roles reader ON reader.rolname = @role
+LEFT JOIN pg_namespace n ON n.nspname = @schema
 WHERE me.rolname = current_user
 
 -- lock --
--- One session at a time makes what a tenant lacks: Postgres' own IF NOT EXISTS fails in a race, and so do two GRANTs.
--- Not an advisory lock, which every login may take and keep. This mode waits for no reader and no writer of the table.
+-- One session at a time makes what a tenant lacks: Postgres' own IF NOT EXISTS fails in a race, and so do
+-- two GRANTs. Not an advisory lock, which every login may take and keep. This mode waits for no reader and
+-- no writer of the table.
 LOCK TABLE gristmill.results IN SHARE UPDATE EXCLUSIVE MODE
 
 -- let_in --
--- What a role may read in there is granted table by table.
+-- Let every role into the schema of the tables; what it may read there is granted table by table.
 GRANT USAGE ON SCHEMA gristmill_results TO PUBLIC
 
 -- hold --
--- Publishers lock such a row too: Postgres fails the second of two GRANTs on one view.
-SELECT FROM gristmill.results WHERE tenant = $1 ORDER BY name FOR UPDATE
+-- Lock the names of a tenant, as publishers do: Postgres fails the second of two GRANTs on one view.
+SELECT FROM gristmill.results WHERE tenant = @tenant ORDER BY name FOR UPDATE
 
 -- unread --
--- Tables and views of tenant $1 that the role $2 may not read yet; its views are in schema $3.
+-- The tables of a tenant, and its views in @schema, that @role may not read yet.
 SELECT n.nspname AS schema, c.relname AS relation
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles reader ON reader.rolname = $2
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_roles reader ON reader.rolname = @role
 WHERE NOT has_table_privilege(reader.oid, c.oid, 'SELECT') AND pg_has_role(c.relowner, 'USAGE')
-  AND (n.nspname = 'gristmill_results' AND c.relname IN (SELECT relation FROM gristmill.versions WHERE tenant = $1)
-       OR n.nspname = $3 AND c.relname IN (SELECT name FROM gristmill.results WHERE tenant = $1 AND current IS NOT NULL))
+  AND (n.nspname = 'gristmill_results'
+       AND c.relname IN (SELECT relation FROM gristmill.versions WHERE tenant = @tenant)
+       OR n.nspname = @schema
+       AND c.relname IN (SELECT name FROM gristmill.results WHERE tenant = @tenant AND current IS NOT NULL))

@@ -1,230 +1,355 @@
--- claim --
--- Lease one unit to worker $1, if that lives: unit $5; or the next of job $6, while it is its turn; or, with neither, the fairest. Waits for
--- no lock: what somebody holds is passed over. So the order of locks does not matter here, and two claims never meet in one unit.
--- Subqueries with LIMIT or OFFSET 0 in place of joins and EXISTS: each can only go through its index by its key, whatever the statistics.
-WITH RECURSIVE tenants AS (
+-- How units move, in short; docs/reliability.md has the whole protocol.
+--
+-- A unit is pending until a worker claims it. Each claim raises `attempt`: (id, attempt, worker) is the
+-- *fence* of that lease, and every statement about a leased unit compares it. So a worker that was thought
+-- dead changes nothing once its unit was given to another.
+--
+-- A commit is one transaction: first the fence (`complete`), then what the unit has computed, then, if it
+-- moves the job, the job. Its answer may be lost; `completed_by` reads back whether it took effect.
+--
+-- An *epoch* is the time in which the finished units of a job count. Whatever returns finished units to
+-- pending raises it under the job's lock, and every unit of the job moves along (`rebase`).
+--
+-- Locks are taken in one order: the job, its units, their partials. A claim waits for no lock: it passes over
+-- rows that are locked, so two claims never meet in one unit. A condition that was true in a statement's
+-- snapshot is compared again where the row is locked.
+
+-- _tenants --
+-- Every tenant that has an open job. One look into the index for each tenant, however many jobs it has.
+tenants AS (
     (SELECT tenant FROM gristmill.jobs WHERE state IN ('queued', 'running') ORDER BY tenant LIMIT 1)
     UNION ALL
-    SELECT (SELECT j.tenant FROM gristmill.jobs j WHERE j.state IN ('queued', 'running') AND j.tenant > t.tenant ORDER BY j.tenant LIMIT 1)
+    SELECT (SELECT j.tenant FROM gristmill.jobs j
+            WHERE j.state IN ('queued', 'running') AND j.tenant > t.tenant ORDER BY j.tenant LIMIT 1)
     FROM tenants t WHERE t.tenant IS NOT NULL
-), leased AS MATERIALIZED (
+)
+
+-- _leased --
+-- Every lease, with its tenant. A long unit is a merge or a publish that a neighbour should not wait for.
+leased AS MATERIALIZED (
     SELECT u.job_id, (SELECT j.tenant FROM gristmill.jobs j WHERE j.id = u.job_id) AS tenant,
-           CASE WHEN u.kind IN ('merge', 'publish') THEN u.payload ->> 'long' IS NOT NULL ELSE false END AS long
+           CASE WHEN u.kind IN ('merge', 'publish') THEN u.payload ->> 'long' IS NOT NULL
+           ELSE false END AS long
     FROM gristmill.units u WHERE u.state = 'leased'
-), last AS MATERIALIZED (
-    SELECT tenant FROM gristmill.jobs WHERE id = coalesce($6, $7)
-), turns AS MATERIALIZED (
-    -- Tenants, fewest leases first; among equals, round and round from the one that this slot served last.
-    SELECT t.tenant, held.leases
-    FROM tenants t CROSS JOIN LATERAL (SELECT count(*) AS leases FROM leased l WHERE l.tenant = t.tenant) held
-    WHERE t.tenant IS NOT NULL
-    ORDER BY held.leases, t.tenant <= (SELECT tenant FROM last), t.tenant
-), others AS (
-    -- Whom job $6 makes wait: if it is small, tenants without any lease; if it is big, every job.
-    SELECT FROM turns t
-    WHERE (t.leases = 0 AND t.tenant <> (SELECT tenant FROM last)
-           OR 8 < (SELECT count(*) FROM (SELECT FROM gristmill.units WHERE job_id = $6 ORDER BY kind, no LIMIT 9) AS few))
-      AND (SELECT true FROM gristmill.jobs j
-           WHERE j.tenant = t.tenant AND j.state IN ('queued', 'running') AND j.id <> $6
-             AND (SELECT true FROM gristmill.units u WHERE u.job_id = j.id AND u.state = 'pending' AND u.not_before <= now() LIMIT 1)
-           ORDER BY j.priority DESC, j.id LIMIT 1)
-), picked AS MATERIALIZED (
-    SELECT unit.id, job.id AS job_id, unit.kind
-    FROM (
-        (SELECT j.id, j.epoch, j.tenant
-         FROM (SELECT id, epoch, state, tenant FROM gristmill.jobs
-               WHERE id = coalesce($6, (SELECT job_id FROM gristmill.units WHERE id = $5)) OFFSET 0) j
-         WHERE j.state IN ('queued', 'running') AND ($6 IS NULL OR NOT EXISTS (SELECT FROM others)))
-        UNION ALL
-        -- Of a tenant: the highest priority that has work; of that, jobs that nobody works on, oldest first, but not $7; then any.
-        (SELECT j.id, j.epoch, t.tenant
-         FROM turns t
-         CROSS JOIN LATERAL (
-             SELECT o.priority FROM gristmill.jobs o
-             WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running')
-               AND (SELECT true FROM gristmill.units u WHERE u.job_id = o.id AND u.state = 'pending' AND u.not_before <= now() LIMIT 1)
-             ORDER BY o.priority DESC, o.id LIMIT 1) top
-         CROSS JOIN LATERAL (
-             (SELECT o.id, o.epoch FROM gristmill.jobs o
-              WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running') AND o.priority = top.priority
-                AND o.id <> ALL (ARRAY(SELECT job_id FROM leased) || coalesce($7, ''))
-              ORDER BY o.id)
-             UNION ALL
-             (SELECT o.id, o.epoch FROM gristmill.jobs o
-              WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running')
-              ORDER BY o.priority DESC, o.id)) j
-         WHERE $5 IS NULL AND $6 IS NULL)
-    ) job
-    CROSS JOIN LATERAL (
-        SELECT u.id, u.kind FROM gristmill.units u
-        WHERE u.job_id = job.id AND u.state = 'pending' AND u.not_before <= now() AND u.epoch = job.epoch
-          AND u.state_version = ANY ($2::smallint[]) AND u.id BETWEEN coalesce($5::bigint, 0) AND coalesce($5, 9223372036854775807)
-          AND (u.kind <> 'plan' OR (SELECT true FROM gristmill.jobs WHERE id = job.id FOR NO KEY UPDATE SKIP LOCKED))
-          -- Long merges and publishes are never given back, so those of one tenant leave a slot to the others, if there are two.
-          AND CASE WHEN u.kind IN ('merge', 'publish') AND u.payload ->> 'long' IS NOT NULL
-              THEN (SELECT count(*) FROM leased WHERE long AND tenant = job.tenant)
-                   < (SELECT greatest(1, sum(coalesce(able, slots)) - 1) FROM gristmill.workers WHERE NOT draining AND seen_at > now() - $4::interval)
-              ELSE true END
-        ORDER BY u.id LIMIT 1
-        FOR UPDATE SKIP LOCKED) unit
-    LIMIT 1
-), begun AS (
-    -- The job of a plan, to be called running in the same step.
-    SELECT id, state FROM gristmill.jobs WHERE id = (SELECT job_id FROM picked WHERE kind = 'plan') FOR NO KEY UPDATE SKIP LOCKED
+)
+
+-- _next_unit --
+-- The next unit of `job` (id, epoch, tenant) that this worker may lease, locked.
+-- A plan needs its job's lock too. Long units are never given back, so those of one tenant leave a slot to
+-- the others, if there are two.
+SELECT u.id, u.kind FROM gristmill.units u
+WHERE u.job_id = job.id AND u.state = 'pending' AND u.not_before <= now() AND u.epoch = job.epoch
+  AND u.state_version = @state_version::smallint
+  AND (u.kind <> 'plan'
+       OR (SELECT true FROM gristmill.jobs WHERE id = job.id FOR NO KEY UPDATE SKIP LOCKED))
+  AND CASE WHEN u.kind IN ('merge', 'publish') AND u.payload ->> 'long' IS NOT NULL
+      THEN (SELECT count(*) FROM leased WHERE long AND tenant = job.tenant)
+           < (SELECT greatest(1, sum(coalesce(able, slots)) - 1)
+              FROM gristmill.workers WHERE NOT draining AND seen_at > now() - @lease::interval)
+      ELSE true END
+ORDER BY u.id LIMIT 1
+FOR UPDATE SKIP LOCKED
+
+-- _lease_picked --
+-- Lease the unit in `picked` to @worker, if that lives. With a plan, its job begins to run in the same step.
+begun AS (
+    SELECT id, state FROM gristmill.jobs WHERE id = (SELECT job_id FROM picked WHERE kind = 'plan')
+    FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE gristmill.units u
-    SET state = 'leased', attempt = u.attempt + 1, worker = $1, leased_at = now(), rung_at = NULL,
-        deadline_at = now() + $3::interval * CASE u.kind WHEN 'plan' THEN 24 ELSE 1 END + u.bytes * interval '1 microsecond'
-    WHERE u.id = (SELECT id FROM picked WHERE kind <> 'plan' OR EXISTS (SELECT FROM begun WHERE state IN ('queued', 'running')))
-      AND (SELECT w.seen_at > now() - $4::interval FROM gristmill.workers w WHERE w.id = $1)
+    SET state = 'leased', attempt = u.attempt + 1, worker = @worker, leased_at = now(), rung_at = NULL,
+        deadline_at = now() + u.bytes * @byte_deadline::interval
+                      + CASE u.kind WHEN 'plan' THEN @plan_deadline::interval
+                        ELSE @unit_deadline::interval END
+    WHERE u.id = (SELECT id FROM picked
+                  WHERE kind <> 'plan' OR EXISTS (SELECT FROM begun WHERE state IN ('queued', 'running')))
+      AND (SELECT w.seen_at > now() - @lease::interval FROM gristmill.workers w WHERE w.id = @worker)
     RETURNING u.*, u.deadline_at - now() AS allowed
 ), started AS (
-    UPDATE gristmill.jobs SET state = 'running', started_at = coalesce(started_at, now()), revision = revision + 1
+    UPDATE gristmill.jobs
+    SET state = 'running', started_at = coalesce(started_at, now()), revision = revision + 1
     WHERE id = (SELECT id FROM begun WHERE state = 'queued') AND EXISTS (SELECT FROM claimed)
 )
 SELECT * FROM claimed
 
+-- claim_fairest --
+-- Lease the fairest unit of all: of the tenant with the fewest leases; among equals, round and round from the
+-- tenant of job @after, which this slot served last.
+-- Of the tenant: the highest priority that has work; of that, the oldest job without any lease, but not
+-- @after; then any job.
+-- Subqueries with LIMIT or OFFSET 0 in place of joins and EXISTS: each can only go through its index by its
+-- key, whatever the statistics.
+WITH RECURSIVE {_tenants}, {_leased}, last AS MATERIALIZED (
+    SELECT tenant FROM gristmill.jobs WHERE id = @after
+), turns AS MATERIALIZED (
+    SELECT t.tenant
+    FROM tenants t CROSS JOIN LATERAL (SELECT count(*) AS leases FROM leased l WHERE l.tenant = t.tenant) held
+    WHERE t.tenant IS NOT NULL
+    ORDER BY held.leases, t.tenant <= (SELECT tenant FROM last), t.tenant
+), picked AS MATERIALIZED (
+    SELECT unit.id, job.id AS job_id, unit.kind
+    FROM (
+        SELECT j.id, j.epoch, t.tenant
+        FROM turns t
+        CROSS JOIN LATERAL (
+            SELECT o.priority FROM gristmill.jobs o
+            WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running')
+              AND (SELECT true FROM gristmill.units u
+                   WHERE u.job_id = o.id AND u.state = 'pending' AND u.not_before <= now() LIMIT 1)
+            ORDER BY o.priority DESC, o.id LIMIT 1) top
+        CROSS JOIN LATERAL (
+            (SELECT o.id, o.epoch FROM gristmill.jobs o
+             WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running') AND o.priority = top.priority
+               AND o.id <> ALL (ARRAY(SELECT job_id FROM leased) || @after::text)
+             ORDER BY o.id)
+            UNION ALL
+            (SELECT o.id, o.epoch FROM gristmill.jobs o
+             WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running')
+             ORDER BY o.priority DESC, o.id)) j
+    ) job
+    CROSS JOIN LATERAL ({_next_unit}) unit
+    LIMIT 1
+), {_lease_picked}
+
+-- claim_of_job --
+-- Lease the next unit of a job, while it is the job's turn.
+-- A job of at most @small units goes on unless a tenant without any lease waits; a bigger one gives way to
+-- any other job that has work.
+WITH RECURSIVE {_tenants}, {_leased}, mine AS MATERIALIZED (
+    SELECT id, epoch, tenant FROM gristmill.jobs WHERE id = @job_id AND state IN ('queued', 'running')
+), waiting AS (
+    SELECT FROM tenants t
+    WHERE (t.tenant <> (SELECT tenant FROM mine)
+           AND 0 = (SELECT count(*) FROM leased l WHERE l.tenant = t.tenant)
+           OR @small::integer < (SELECT count(*) FROM (SELECT FROM gristmill.units WHERE job_id = @job_id
+                                              ORDER BY kind, no LIMIT @small::integer + 1) AS few))
+      AND (SELECT true FROM gristmill.jobs j
+           WHERE j.tenant = t.tenant AND j.state IN ('queued', 'running') AND j.id <> @job_id
+             AND (SELECT true FROM gristmill.units u
+                  WHERE u.job_id = j.id AND u.state = 'pending' AND u.not_before <= now() LIMIT 1)
+           ORDER BY j.priority DESC, j.id LIMIT 1)
+), picked AS MATERIALIZED (
+    SELECT unit.id, job.id AS job_id, unit.kind
+    FROM (SELECT id, epoch, tenant FROM mine WHERE NOT EXISTS (SELECT FROM waiting)) job
+    CROSS JOIN LATERAL ({_next_unit}) unit
+    LIMIT 1
+), {_lease_picked}
+
 -- claim_next --
--- What `claim` finds for job $5 in the commonest case, at a third of its price: the job runs, and there is no other. Else nothing.
+-- What `claim_of_job` leases in the commonest case, at a third of its price: the job runs, there is no other
+-- open job, and its next unit is not long. Else nothing.
 UPDATE gristmill.units u
-SET state = 'leased', attempt = u.attempt + 1, worker = $1, leased_at = now(), rung_at = NULL,
-    deadline_at = now() + $3::interval + u.bytes * interval '1 microsecond'
+SET state = 'leased', attempt = u.attempt + 1, worker = @worker, leased_at = now(), rung_at = NULL,
+    deadline_at = now() + @unit_deadline::interval + u.bytes * @byte_deadline::interval
 WHERE u.id = (
     SELECT n.id FROM gristmill.jobs j CROSS JOIN LATERAL (
         SELECT c.id FROM gristmill.units c
         WHERE c.job_id = j.id AND c.state = 'pending' AND c.not_before <= now() AND c.epoch = j.epoch
-          AND c.state_version = ANY ($2::smallint[])
+          AND c.state_version = @state_version::smallint
           AND CASE c.kind WHEN 'plan' THEN false WHEN 'chunk' THEN true ELSE c.payload ->> 'long' IS NULL END
         ORDER BY c.id LIMIT 1
         FOR UPDATE SKIP LOCKED) n
-    WHERE j.id = $5 AND j.state = 'running'
-      AND (SELECT true FROM gristmill.jobs o WHERE o.state IN ('queued', 'running') AND o.id <> $5 LIMIT 1) IS NULL)
-  AND (SELECT w.seen_at > now() - $4::interval FROM gristmill.workers w WHERE w.id = $1)
+    WHERE j.id = @job_id AND j.state = 'running'
+      AND (SELECT true FROM gristmill.jobs o
+           WHERE o.state IN ('queued', 'running') AND o.id <> @job_id LIMIT 1) IS NULL)
+  AND (SELECT w.seen_at > now() - @lease::interval FROM gristmill.workers w WHERE w.id = @worker)
 RETURNING u.*, u.deadline_at - now() AS allowed
 
--- complete --
+-- _complete --
 UPDATE gristmill.units
-SET state = 'done', finished_at = now(), deadline_at = NULL, error = NULL,
-    rows_read = $4, rows_aggregated = $5, rows_dropped = $6, rows_out = $7, stats = $8
-WHERE id = $1 AND state = 'leased' AND attempt = $2 AND worker = $3
+SET state = 'done', finished_at = now(), deadline_at = NULL, error = NULL, rows_read = @rows_read,
+    rows_aggregated = @rows_aggregated, rows_dropped = @rows_dropped, rows_out = @rows_out, stats = @stats
+WHERE id = @unit AND state = 'leased' AND attempt = @attempt AND worker = @worker
 RETURNING job_id, no
 
+-- complete --
+-- The fence: a leased unit is done, if the lease is still good.
+{_complete}
+
+-- complete_with_partial --
+-- The whole commit of a chunk that has one partial.
+WITH fenced AS ({_complete})
+INSERT INTO gristmill.partials (job_id, chunk, piece, first_bucket, last_bucket, groups, data)
+SELECT job_id, no, 0, @first_bucket, @last_bucket, @groups, @data FROM fenced
+RETURNING chunk
+
 -- held_by --
-SELECT EXISTS (SELECT FROM gristmill.units WHERE id = $1 AND state = 'leased' AND attempt = $2 AND worker = $3)
+-- Whether a lease is still good.
+SELECT EXISTS (SELECT FROM gristmill.units
+               WHERE id = @unit AND state = 'leased' AND attempt = @attempt AND worker = @worker)
 
 -- completed_by --
-SELECT EXISTS (SELECT FROM gristmill.units WHERE id = $1 AND state = 'done' AND attempt = $2 AND worker = $3)
+-- Whether a unit was done by this very lease.
+SELECT EXISTS (SELECT FROM gristmill.units
+               WHERE id = @unit AND state = 'done' AND attempt = @attempt AND worker = @worker)
 
 -- give_back --
--- The job's row is locked by the caller; a unit of an ending job is cancelled instead. A unit that somebody is just committing is left
--- alone: a frozen worker in the middle of its commit must not hold up the one who sweeps.
+-- Return a leased unit to pending, charged to what ended the lease; under the lock of its job.
+-- A unit of a job that is ending is cancelled instead. A unit that is just being committed is left alone: a
+-- worker that froze in the middle of its commit must not hold up a sweeper.
 UPDATE gristmill.units u
 SET state = CASE WHEN j.state IN ('queued', 'running', 'paused') THEN 'pending' ELSE 'cancelled' END,
     finished_at = CASE WHEN j.state IN ('queued', 'running', 'paused') THEN NULL ELSE now() END,
-    deadline_at = NULL, rung_at = NULL, not_before = now() + $4::interval, error = $5,
-    deaths = deaths + ($6 = 'death')::int, crashes = crashes + ($6 = 'crash')::int, errors = errors + ($6 = 'error')::int,
-    ooms = ooms + ($6 = 'memory')::int, preemptions = preemptions + ($6 = 'preemption')::int
+    deadline_at = NULL, rung_at = NULL, not_before = now() + @delay::interval, error = @error,
+    deaths = deaths + (@charge = 'death')::int, crashes = crashes + (@charge = 'crash')::int,
+    errors = errors + (@charge = 'error')::int, ooms = ooms + (@charge = 'memory')::int,
+    preemptions = preemptions + (@charge = 'preemption')::int
 FROM gristmill.jobs j
-WHERE u.id = (SELECT id FROM gristmill.units WHERE id = $1 AND state = 'leased' AND attempt = $2 AND worker = $3 FOR UPDATE SKIP LOCKED)
+WHERE u.id = (SELECT id FROM gristmill.units
+              WHERE id = @unit AND state = 'leased' AND attempt = @attempt AND worker = @worker
+              FOR UPDATE SKIP LOCKED)
   AND j.id = u.job_id
 RETURNING u.state
 
 -- fail --
+-- A leased unit has failed, if the lease is still good; under the lock of its job.
 UPDATE gristmill.units
-SET state = 'failed', finished_at = now(), deadline_at = NULL, error = $4
-WHERE id = (SELECT id FROM gristmill.units WHERE id = $1 AND state = 'leased' AND attempt = $2 AND worker = $3 FOR UPDATE SKIP LOCKED)
+SET state = 'failed', finished_at = now(), deadline_at = NULL, error = @error
+WHERE id = (SELECT id FROM gristmill.units
+            WHERE id = @unit AND state = 'leased' AND attempt = @attempt AND worker = @worker
+            FOR UPDATE SKIP LOCKED)
 RETURNING job_id
 
 -- cancel_pending --
-UPDATE gristmill.units SET state = 'cancelled', finished_at = now(), rung_at = NULL WHERE job_id = $1 AND state = 'pending'
+-- Cancel the pending units of a job that is ending.
+UPDATE gristmill.units SET state = 'cancelled', finished_at = now(), rung_at = NULL
+WHERE job_id = @job_id AND state = 'pending'
 
 -- reset_chunks --
+-- Return every chunk of a job to pending, in a new epoch.
 UPDATE gristmill.units
-SET state = 'pending', epoch = $2, finished_at = NULL, deadline_at = NULL, rung_at = NULL, not_before = now(),
-    rows_read = 0, rows_aggregated = 0, rows_dropped = 0, rows_out = 0, stats = NULL, error = NULL
-WHERE job_id = $1 AND kind = 'chunk'
+SET state = 'pending', epoch = @epoch, finished_at = NULL, deadline_at = NULL, rung_at = NULL,
+    not_before = now(), error = NULL,
+    rows_read = 0, rows_aggregated = 0, rows_dropped = 0, rows_out = 0, stats = NULL
+WHERE job_id = @job_id AND kind = 'chunk'
 
 -- forget_chunks --
-DELETE FROM gristmill.units WHERE job_id = $1 AND kind = 'chunk'
+-- Delete the chunks of a job that is planned again.
+DELETE FROM gristmill.units WHERE job_id = @job_id AND kind = 'chunk'
 
 -- reset_plan --
+-- Return a job's plan to pending, in a new epoch and with fresh counts.
 UPDATE gristmill.units
-SET state = 'pending', epoch = $2, payload = $3, finished_at = NULL, rung_at = NULL, not_before = now(),
-    deaths = 0, crashes = 0, errors = 0, ooms = 0, preemptions = 0
-WHERE job_id = $1 AND kind = 'plan'
+SET state = 'pending', epoch = @epoch, payload = @payload, finished_at = NULL, rung_at = NULL,
+    not_before = now(), deaths = 0, crashes = 0, errors = 0, ooms = 0, preemptions = 0
+WHERE job_id = @job_id AND kind = 'plan'
 
 -- rebase --
-UPDATE gristmill.units SET epoch = $2 WHERE job_id = $1 AND epoch <> $2
+-- Move the units of a job to its new epoch.
+UPDATE gristmill.units SET epoch = @epoch WHERE job_id = @job_id AND epoch <> @epoch
 
 -- retry --
+-- Return failed and cancelled units to pending, in a new epoch and with fresh counts.
 UPDATE gristmill.units
-SET state = 'pending', epoch = $2, finished_at = NULL, rung_at = NULL, not_before = now(), error = NULL,
+SET state = 'pending', epoch = @epoch, finished_at = NULL, rung_at = NULL, not_before = now(), error = NULL,
     deaths = 0, crashes = 0, errors = 0, ooms = 0, preemptions = 0
-WHERE job_id = $1 AND state IN ('failed', 'cancelled')
+WHERE job_id = @job_id AND state IN ('failed', 'cancelled')
 
 -- forget_merging --
-DELETE FROM gristmill.units WHERE job_id = $1 AND kind IN ('merge', 'publish')
+-- Delete the merges and the publish of a job that is tried again.
+DELETE FROM gristmill.units WHERE job_id = @job_id AND kind IN ('merge', 'publish')
 
 -- pruned --
--- Whether a finished chunk's groups are gone.
+-- Whether the partial of a finished chunk is gone.
 SELECT EXISTS (
     SELECT FROM gristmill.units u
-    WHERE job_id = $1 AND kind = 'chunk' AND state = 'done' AND rows_out > 0
+    WHERE job_id = @job_id AND kind = 'chunk' AND state = 'done' AND rows_out > 0
       AND NOT EXISTS (SELECT FROM gristmill.partials p WHERE p.job_id = u.job_id AND p.chunk = u.no))
 
+-- insert_plan --
+-- Make the first unit of a new job.
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version)
+VALUES (@job_id, 'plan', 0, 1, @state_version)
+
 -- insert --
--- They continue what the job's plan began, so they are of its version of states, whoever makes them.
+-- Make units that continue a job's plan, of the version of states that the plan has, whichever worker plans.
 INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, payload, bytes)
-SELECT $1, $2, unit.no, $3, (SELECT p.state_version FROM gristmill.units p WHERE p.job_id = $1 AND p.kind = 'plan'), unit.payload, unit.bytes
-FROM unnest($4::integer[], $5::json[], $6::bigint[]) AS unit (no, payload, bytes)
+SELECT @job_id, @kind, unit.no, @epoch,
+       (SELECT p.state_version FROM gristmill.units p WHERE p.job_id = @job_id AND p.kind = 'plan'),
+       unit.payload, unit.bytes
+FROM unnest(@numbers::integer[], @payloads::json[], @bytes::bigint[]) AS unit (no, payload, bytes)
 
 -- unfinished --
--- A look that reads one row at most, however many units the job has.
-SELECT EXISTS (SELECT FROM gristmill.units WHERE job_id = $1 AND state = 'pending')
-    OR EXISTS (SELECT FROM gristmill.units WHERE job_id = $1 AND state = 'leased')
+-- Whether a unit of a job is pending or leased; reads one row at most, however many units the job has.
+SELECT EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state = 'pending')
+    OR EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state = 'leased')
 
 -- all_done --
-SELECT NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = $1 AND state <> 'done')
+-- Whether every unit of a job is done.
+SELECT NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state <> 'done')
 
 -- to_publish --
--- What the merges of job $1 have written: rows, and bytes of its table.
+-- What the merges of a job have written: rows, and bytes of its table.
 SELECT coalesce(sum(rows_out), 0)::bigint AS rows,
-       coalesce(pg_table_size(to_regclass('gristmill_results.' || quote_ident($1))), 0)::bigint AS bytes
-FROM gristmill.units WHERE job_id = $1 AND kind = 'merge'
+       coalesce(pg_table_size(to_regclass('gristmill_results.' || quote_ident(@job_id))), 0)::bigint AS bytes
+FROM gristmill.units WHERE job_id = @job_id AND kind = 'merge'
 
 -- merged --
-SELECT rows_out, stats FROM gristmill.units WHERE job_id = $1 AND kind = 'merge' AND state = 'done' ORDER BY no
+-- What each merge of a job reports, in their order.
+SELECT rows_out, stats FROM gristmill.units
+WHERE job_id = @job_id AND kind = 'merge' AND state = 'done' ORDER BY no
+
+-- progress --
+-- Counts over the units of some jobs.
+-- bytes_weighed: of the bytes that are done, the share that scanning has of the whole cost of a chunk. A
+-- state costs as much as @scan_bytes while it is scanned, and as @merge_bytes more while it is merged,
+-- written and indexed.
+SELECT job_id,
+       count(*) FILTER (WHERE kind = 'chunk') AS chunks_total,
+       count(*) FILTER (WHERE kind = 'chunk' AND state = 'done') AS chunks_done,
+       count(*) FILTER (WHERE kind = 'chunk' AND state = 'leased') AS chunks_leased,
+       count(*) FILTER (WHERE kind = 'chunk' AND state = 'failed') AS chunks_failed,
+       count(*) FILTER (WHERE kind = 'merge') AS merges_total,
+       count(*) FILTER (WHERE kind = 'merge' AND state = 'done') AS merges_done,
+       coalesce(sum(rows_read) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_read,
+       coalesce(sum(rows_aggregated) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_aggregated,
+       coalesce(sum(rows_dropped) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_dropped,
+       coalesce(sum(bytes) FILTER (WHERE kind = 'chunk'), 0)::bigint AS bytes_total,
+       coalesce(sum(bytes) FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS bytes_done,
+       coalesce(sum((bytes * (bytes + @scan_bytes::bigint * rows_out)::float8
+                     / nullif(bytes + (@scan_bytes + @merge_bytes::bigint) * rows_out, 0))::bigint)
+                FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS bytes_weighed
+FROM gristmill.units
+WHERE job_id = ANY (@job_ids::text[])
+GROUP BY job_id
 
 -- due --
--- Units to ring for: for the first time only so many that with the $5 messages in Redis they are at most as many as live slots without a
--- lease, because a busy slot looks for more work by itself. Which units they are matters little: whoever hears the ring claims the fairest.
--- A message that nobody answered is sent again, under another number.
+-- Mark the units to ring for, and number their rings.
+-- For the first time only so many that with the @queued messages in Redis they are at most as many as live
+-- slots without a lease, because a busy slot looks for more work by itself. Which units are rung for matters
+-- little: a slot that takes a message claims the fairest unit. A message that no claim has answered is sent
+-- again, under another number.
 WITH rung AS MATERIALIZED (
     SELECT u.id FROM gristmill.units u
-    WHERE u.state = 'pending' AND u.rung_at IS NOT NULL AND u.not_before <= now() AND u.state_version = ANY ($4::smallint[])
+    WHERE u.state = 'pending' AND u.rung_at IS NOT NULL AND u.not_before <= now()
+      AND u.state_version = @state_version::smallint
       AND (SELECT j.state FROM gristmill.jobs j WHERE j.id = u.job_id) IN ('queued', 'running')
     ORDER BY u.rung_at
 ), room AS MATERIALIZED (
-    SELECT greatest(0, coalesce(sum(greatest(0, w.slots - coalesce(busy, 0))), 0) - greatest($5, (SELECT count(*) FROM rung))) AS free
+    SELECT greatest(0, coalesce(sum(greatest(0, w.slots - coalesce(busy, 0))), 0)
+                       - greatest(@queued, (SELECT count(*) FROM rung))) AS free
     FROM gristmill.workers w
-    LEFT JOIN (SELECT worker, count(*) AS busy FROM gristmill.units WHERE state = 'leased' GROUP BY worker) l ON l.worker = w.id
-    WHERE NOT w.draining AND w.seen_at > now() - $3::interval
+    LEFT JOIN (SELECT worker, count(*) AS busy FROM gristmill.units WHERE state = 'leased' GROUP BY worker) l
+           ON l.worker = w.id
+    WHERE NOT w.draining AND w.seen_at > now() - @lease::interval
 ), fresh AS (
     SELECT u.id
     FROM gristmill.jobs j
     CROSS JOIN LATERAL (
         SELECT c.id FROM gristmill.units c
-        WHERE c.job_id = j.id AND c.state = 'pending' AND c.rung_at IS NULL AND c.not_before <= now() AND c.state_version = ANY ($4::smallint[])
+        WHERE c.job_id = j.id AND c.state = 'pending' AND c.rung_at IS NULL AND c.not_before <= now()
+          AND c.state_version = @state_version::smallint
         ORDER BY c.id LIMIT (SELECT free FROM room)) u
     WHERE j.state IN ('queued', 'running')
     LIMIT (SELECT free FROM room)
 ), chosen AS (
-    -- Another pass may have rung since this statement's snapshot. The lock reads the row again, so the time of its ring is compared here.
-    -- With none left in Redis the messages are lost, and there is no need to wait.
+    -- Another pass may have rung since this statement's snapshot. The lock reads the row again, so the time
+    -- of its ring is compared here. With none left in Redis the messages are lost: there is no need to wait.
     SELECT id FROM gristmill.units
     WHERE state = 'pending' AND id = ANY (ARRAY(SELECT id FROM fresh UNION ALL SELECT id FROM rung))
       AND (rung_at IS NULL
-           OR rung_at <= now() - CASE $5 WHEN 0 THEN $6::interval ELSE least($1::interval * power(2, least(rings - 1, 10)), $2::interval) END)
+           OR rung_at <= now() - CASE @queued WHEN 0 THEN @dispatch::interval ELSE
+               least(@ring_again::interval * power(2, least(rings - 1, 10)), @ring_limit::interval) END)
     FOR UPDATE SKIP LOCKED
 )
 UPDATE gristmill.units u SET rung_at = now(), rings = u.rings + 1
@@ -232,14 +357,12 @@ WHERE u.id = ANY (ARRAY(SELECT id FROM chosen))
 RETURNING u.id, u.rings
 
 -- expired --
--- Leases that ended without their worker: it died, or the deadline passed. Never soon after Postgres' own start.
+-- Find leases that ended without their worker: it died, or the deadline of the unit passed.
+-- Never soon after Postgres' own start: an outage charges no unit.
 SELECT u.id, u.job_id, u.kind, u.no, u.epoch, u.attempt, u.worker, u.deaths, u.crashes, u.errors, u.ooms,
-       coalesce(w.seen_at <= now() - $1::interval, true) AS worker_died
+       coalesce(w.seen_at <= now() - @lease::interval, true) AS worker_died
 FROM gristmill.units u LEFT JOIN gristmill.workers w ON w.id = u.worker
 WHERE u.state = 'leased'
-  AND (u.deadline_at <= now() OR coalesce(w.seen_at <= now() - $1::interval, true))
-  AND pg_postmaster_start_time() < now() - $2::interval
+  AND (u.deadline_at <= now() OR coalesce(w.seen_at <= now() - @lease::interval, true))
+  AND pg_postmaster_start_time() < now() - @grace::interval
 ORDER BY u.id LIMIT 100
-
--- of_job --
-SELECT * FROM gristmill.units WHERE job_id = $1 ORDER BY id

@@ -1,53 +1,63 @@
+-- insert --
+-- Make the table of a job a version.
+INSERT INTO gristmill.versions (job_id, tenant, name, version, relation, rows, digest, columns, key_columns)
+VALUES (@job_id, @tenant, @name, @version, @relation, @rows, @digest, @columns, @key_columns)
+
 -- lock_result --
-SELECT current FROM gristmill.results WHERE tenant = $1 AND name = $2 FOR UPDATE
+-- The version that a name shows, under a lock: publishers of one name take turns.
+SELECT current FROM gristmill.results WHERE tenant = @tenant AND name = @name FOR UPDATE
 
 -- set_current --
-UPDATE gristmill.results SET current = $3 WHERE tenant = $1 AND name = $2
-
--- insert --
-INSERT INTO gristmill.versions (job_id, tenant, name, version, relation, rows, digest, columns, key_columns)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+-- Show another version under a name.
+UPDATE gristmill.results SET current = @version WHERE tenant = @tenant AND name = @name
 
 -- get --
+-- The version that a job has published.
 SELECT v.*, r.current IS NOT DISTINCT FROM v.version AS current
 FROM gristmill.versions v LEFT JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name
-WHERE v.tenant = $1 AND v.job_id = $2
+WHERE v.tenant = @tenant AND v.job_id = @job_id
 
 -- current --
+-- The version that a name shows.
 SELECT v.*, true AS current
-FROM gristmill.results r JOIN gristmill.versions v ON v.tenant = r.tenant AND v.name = r.name AND v.version = r.current
-WHERE r.tenant = $1 AND r.name = $2
+FROM gristmill.results r
+JOIN gristmill.versions v ON v.tenant = r.tenant AND v.name = r.name AND v.version = r.current
+WHERE r.tenant = @tenant AND r.name = @name
 
 -- by_number --
+-- One version of a name.
 SELECT v.*, r.current IS NOT DISTINCT FROM v.version AS current
 FROM gristmill.versions v JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name
-WHERE v.tenant = $1 AND v.name = $2 AND v.version = $3
+WHERE v.tenant = @tenant AND v.name = @name AND v.version = @version
 
 -- published --
--- Ends early when the columns take more than $4 octets together; `further` says whether others follow.
+-- The current versions of a tenant's names, in order, after one of them.
+-- The list ends early when the columns take more than @bytes octets; `further` says whether others follow.
 SELECT * FROM (
     SELECT *, sum(size) OVER sofar AS total, lead(name) OVER sofar IS NOT NULL AS further FROM (
         SELECT v.*, true AS current, octet_length(v.columns::text) AS size
-        FROM gristmill.results r JOIN gristmill.versions v ON v.tenant = r.tenant AND v.name = r.name AND v.version = r.current
-        WHERE r.tenant = $1 AND ($2::text IS NULL OR r.name > $2)
+        FROM gristmill.results r
+        JOIN gristmill.versions v ON v.tenant = r.tenant AND v.name = r.name AND v.version = r.current
+        WHERE r.tenant = @tenant AND (@after::text IS NULL OR r.name > @after)
         ORDER BY r.name
-        LIMIT $3::bigint + 1) AS page
+        LIMIT @most::bigint + 1) AS page
     WINDOW sofar AS (ORDER BY name ROWS UNBOUNDED PRECEDING)) AS measured
-WHERE total - size < $4::bigint
+WHERE total - size < @bytes::bigint
 ORDER BY name
-LIMIT $3::bigint
+LIMIT @most::bigint
 
 -- shown --
 -- Of some jobs, those whose version is the one that its name shows.
 SELECT v.job_id
-FROM gristmill.versions v JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name AND r.current = v.version
-WHERE v.job_id = ANY ($1::text[])
+FROM gristmill.versions v
+JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name AND r.current = v.version
+WHERE v.job_id = ANY (@job_ids::text[])
 
 -- shape --
--- The columns of a version's table as they are now, dropped ones included; null when there is no such table.
-SELECT (SELECT json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod), 'dropped', attisdropped)
-                        ORDER BY attnum)
+-- The columns of a version's table as they are now, dropped ones included; null if there is no such table.
+SELECT (SELECT json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod),
+                                          'dropped', attisdropped) ORDER BY attnum)
         FROM pg_attribute
         WHERE attrelid = to_regclass(format('gristmill_results.%I', relation)) AND attnum > 0) AS columns
 FROM gristmill.versions
-WHERE job_id = $1
+WHERE job_id = @job_id

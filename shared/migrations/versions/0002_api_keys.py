@@ -1,4 +1,4 @@
-"""API keys: who may use the gateway, and as which tenant."""
+"""API keys: each lets its holder use the gateway as one tenant."""
 
 from shared.migrations.run import run_sql
 

@@ -1,4 +1,4 @@
-"""What the whole unit protocol needs: a job's deadline, its receipt, out of memory counted, rows carried through the merge."""
+"""A job's deadline and its receipt; leases that ended out of memory; rows counted through the merge."""
 
 from shared.migrations.run import run_sql
 

@@ -1,48 +1,32 @@
-"""From partials to a published version: pieces in, rows copied, indexes made, the view swapped."""
+"""From a result's empty table to a published version: rows copied, indexes made, the view swapped."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import chain, islice
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from shared.core.columns import Undecided, misfits
-from shared.core.lifecycle import UnitKind
 from shared.core.plan import MergeStats
-from shared.core.planning import PIECE_COST_BYTES, merge_payloads, publish_payload
 from shared.core.receipt import Ledger, NewVersion
 from shared.db import result_tables as ddl
 from shared.db import tenants
-from shared.db.jobs import PARTIALS, UNITS
-from shared.db.jobs import SQL as JOBS
-from shared.db.pool import Connection, Pool, Record
+from shared.db.pool import Connection, Pool
 from shared.db.records import read_counts, read_row
-from shared.db.statements import Statements
-from shared.db.units import Done, Lease, NewUnit, UnitStore
+from shared.db.statements import JOBS, PARTIALS, RECEIPTS, UNITS, VERSIONS
+from shared.db.units import Done, Lease, UnitStore
 from shared.errors import (
     DatabaseUnavailable,
     GroupKeyTooLong,
     OutputNameTaken,
     OutputSchemaChanged,
     ResultLocked,
-    StateTooLarge,
     TooManyColumns,
     ValueOutOfRange,
 )
 from shared.fault_points import reached
-
-SQL = Statements("versions")
-RECEIPTS = Statements("receipts")
-PIECE = ["job_id", "chunk", "piece", "first_bucket", "last_bucket", "groups", "data"]
-WITH_ONE_PIECE = f"""
-WITH fenced AS ({UNITS.complete})
-INSERT INTO gristmill.partials ({", ".join(PIECE)}) SELECT job_id, no, 0, $9, $10, $11, $12 FROM fenced RETURNING chunk
-"""  # noqa: S608  # made of constants
-Piece = tuple[int, int, int, bytes]
-"""First bucket, last bucket, groups, states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,90 +54,16 @@ def _rows_that_fit() -> Iterator[None]:
         raise ValueOutOfRange(f"Postgres cannot store a row of the result: {error.message}") from error
 
 
-class MergeStore:
+async def create_table(tx: Connection, job_id: str, columns: list[dict[str, str]]) -> None:
+    """Raises TooManyColumns."""
+    with _rows_that_fit():
+        await tx.execute(ddl.create_table(job_id, columns))
+
+
+class PublishingStore:
     def __init__(self, pool: Pool, units: UnitStore) -> None:
         self._pool = pool
         self._units = units
-
-    async def unfinished(self, job_id: str) -> bool:
-        """A look without a lock: only the last unit of a phase, and the sweeper, get past it."""
-        async with self._pool.connection() as connection:
-            return bool(await connection.fetchval(UNITS.unfinished, job_id))
-
-    async def advance(
-        self, job_id: str, columns: list[dict[str, str]], max_state_bytes: int, indexes: int = 0
-    ) -> bool:
-        """Fan-in: when every unit is done, move the job to its next phase, once, whoever asks.
-
-        True if units were made.
-
-        *indexes*: how many the result is to have beside its own.
-        """
-        async with self._pool.transaction() as tx:
-            job = await tx.fetchrow(JOBS.lock, job_id)
-            if job is None or job["state"] != "running" or not await tx.fetchval(UNITS.all_done, job_id):
-                return False
-            if job["phase"] == "scanning":
-                await self._begin_merging(tx, job, columns, max_state_bytes)
-            elif job["phase"] == "merging":
-                [merged] = await tx.fetch(UNITS.to_publish, job_id)
-                payload = publish_payload(merged["rows"], merged["bytes"], indexes)
-                await self._units.insert(
-                    tx, job_id, UnitKind.PUBLISH, job["epoch"], [NewUnit(no=0, payload=payload)]
-                )
-                await tx.execute(JOBS.set_phase, job_id, "publishing")
-            else:
-                return False
-            reached("fan_in.inside")
-        return True
-
-    async def _begin_merging(
-        self, tx: Connection, job: Record, columns: list[dict[str, str]], max_state_bytes: int
-    ) -> None:
-        sizes = await tx.fetch(PARTIALS.sizes, job["id"], PIECE_COST_BYTES)
-        size = sum(row["size"] for row in sizes)
-        if size > max_state_bytes:
-            raise StateTooLarge(
-                f"The states take {size:,} bytes; limits.max_state_bytes is {max_state_bytes:,}"
-            )
-        with _rows_that_fit():
-            await tx.execute(ddl.create_table(job["id"], columns))
-        begun, ended = ({row["bucket"]: row[column] for row in sizes} for column in ("begun", "ended"))
-        units = [
-            NewUnit(no=no, payload=payload) for no, payload in enumerate(merge_payloads(size, begun, ended))
-        ]
-        await self._units.insert(tx, job["id"], UnitKind.MERGE, job["epoch"], units)
-        await tx.execute(JOBS.set_phase, job["id"], "merging")
-
-    async def pieces(self, job_id: str, first: int, end: int) -> AsyncIterator[tuple[bytes, bool]]:
-        """The pieces that touch buckets [first, end), in chunk order, and whether all of their buckets are among them."""
-        async with self._pool.transaction() as tx:
-            async for row in tx.cursor(PARTIALS.of_buckets, job_id, first, end, prefetch=4):
-                yield row["data"], row["inside"]
-
-    async def complete_chunk(self, lease: Lease, done: Done, pieces: Iterator[Piece]) -> None:
-        """Commit a chunk and its partial: in one statement if that is small, which halves the price.
-
-        Else in a transaction.
-        """
-
-        async def write(tx: Connection) -> None:
-            await self.save_partial(tx, lease, chain(first, pieces))
-            reached("commit.written")
-
-        first = list(islice(pieces, 2))
-        match first:
-            case []:
-                await self._units.complete_at_once(lease, done)
-            case [piece]:
-                await self._units.complete_at_once(lease, done, WITH_ONE_PIECE, *piece)
-            case _:
-                await self._units.complete(lease, done, write)
-
-    async def save_partial(self, tx: Connection, lease: Lease, pieces: Iterable[Piece]) -> None:
-        """One COPY, because a large partial has some hundred pieces."""
-        records = ((lease.job_id, lease.no, piece, *found) for piece, found in enumerate(pieces))
-        await tx.copy_records_to_table("partials", schema_name="gristmill", columns=PIECE, records=records)
 
     async def widen_columns(self, job_id: str, columns: list[str]) -> None:
         """Make integer sums numeric.
@@ -177,7 +87,7 @@ class MergeStore:
     async def merged(self, job_id: str) -> list[Merged]:
         """What each merge unit reports, in their order."""
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(UNITS.merged, job_id)
+            rows = await UNITS.merged.fetch(connection, job_id=job_id)
         return [
             Merged(rows=row["rows_out"], stats=msgspec.convert(row["stats"] or {}, MergeStats, str_keys=True))
             for row in rows
@@ -229,7 +139,7 @@ class MergeStore:
             await tx.execute("SET LOCAL lock_timeout = '200ms'")
             await self._units.lock_wanted(tx, lease)
             await self._units.finish(tx, lease, Done())
-            ledger = await tx.fetchrow(RECEIPTS.ledger, lease.job_id)
+            ledger = await RECEIPTS.ledger.fetchrow(tx, job_id=lease.job_id)
             assert ledger is not None
             receipt = write_receipt(read_row(Ledger, ledger, rows=read_counts(ledger)))
             try:
@@ -238,40 +148,29 @@ class MergeStore:
                 raise DatabaseUnavailable(
                     f"Another session is dropping what tenant {tenant} has ({error.message}); try again"
                 ) from error
-            await tx.execute(JOBS.set_succeeded, lease.job_id, result, receipt)
+            await JOBS.set_succeeded.execute(tx, id=lease.job_id, result=result, receipt=receipt)
             reached("publish.swapped")
         reached("publish.after_commit")
         async with self._pool.connection() as connection:
-            await connection.execute(PARTIALS.delete, lease.job_id)
+            await PARTIALS.delete.execute(connection, job_id=lease.job_id)
 
     async def store_version(
         self, tx: Connection, job_id: str, version: NewVersion, tenant: str
     ) -> dict[str, Any]:
         """Make the table of a job a version that readers see; the `result` of its job document."""
         name, number, columns = version.name, version.version, version.columns
-        await tx.execute(
-            SQL.insert,
-            job_id,
-            tenant,
-            name,
-            number,
-            job_id,
-            version.rows,
-            version.digest,
-            columns,
-            version.key_columns,
-        )
+        await VERSIONS.insert.execute(tx, job_id=job_id, tenant=tenant, relation=job_id, **asdict(version))
         current = True
         reader = await tenants.prepare(tx, tenant, named=name is not None)
         if reader:
             await tx.execute(ddl.grant_select(ddl.TABLES, job_id, reader))
         if name is not None and number is not None:
-            shown = await tx.fetchval(SQL.lock_result, tenant, name)
+            shown = await VERSIONS.lock_result.fetchval(tx, tenant=tenant, name=name)
             # an earlier job never replaces a later one's view
             if current := shown is None or number > shown:
                 await _check_columns(tx, tenant, name, number, columns)
                 await self._swap(tx, tenant, name, job_id, columns, reader)
-                await tx.execute(SQL.set_current, tenant, name, number)
+                await VERSIONS.set_current.execute(tx, tenant=tenant, name=name, version=number)
         relation = ddl.relation_name(tenant, name if current else None, job_id)
         stored = {key: value for key, value in asdict(version).items() if key != "key_columns"}
         return stored | {"current": current, "relation": relation}
@@ -292,16 +191,19 @@ class MergeStore:
                     await tx.execute(ddl.grant_select(ddl.view_schema(tenant), name, reader))
         except asyncpg.LockNotAvailableError as error:
             raise ResultLocked(
-                f"Another session holds a lock on {ddl.relation_name(tenant, name, relation)}; publishing waits for it"
+                f"Another session holds a lock on {ddl.relation_name(tenant, name, relation)}; "
+                "publishing waits for it"
             ) from error
         except (asyncpg.WrongObjectTypeError, asyncpg.InsufficientPrivilegeError) as error:
             taken = ddl.relation_name(tenant, name, relation)
             raise OutputNameTaken(
-                f"{taken} exists and is not Gristmill's ({error.message}); rename it, or use another output.name"
+                f"{taken} exists and is not Gristmill's ({error.message}); "
+                "rename it, or use another output.name"
             ) from error
         except asyncpg.InvalidTableDefinitionError as error:
             raise OutputSchemaChanged(
-                f"The result {name!r} has other columns than this job's; use a new output.name, or the columns it has ({error.message})"
+                f"The result {name!r} has other columns than this job's; "
+                f"use a new output.name, or the columns it has ({error.message})"
             ) from error
 
 
@@ -313,11 +215,12 @@ async def _check_columns(
     columns: list[dict[str, str]],
     undecided: Undecided | None = None,
 ) -> None:
-    published = await connection.fetchrow(SQL.current, tenant, name)
+    published = await VERSIONS.current.fetchrow(connection, tenant=tenant, name=name)
     if published is None or published["version"] > version:
         return
     if wrong := misfits(published["columns"], columns, undecided):
         raise OutputSchemaChanged(
-            f"The result {name!r} has other columns than this job: {wrong}. A new version may only add columns behind those that "
-            "the result has: ask for those, in their order, or use a new output.name"
+            f"The result {name!r} has other columns than this job: {wrong}. "
+            "A new version may only add columns behind those that the result has: "
+            "ask for those, in their order, or use a new output.name"
         )

@@ -1,0 +1,73 @@
+"""Fan-in: the step of a job to its next phase, once every unit of the one before is done."""
+
+from shared.core.lifecycle import Phase, UnitKind
+from shared.core.planning import PARTIAL_COST_BYTES, merge_payloads, publish_payload
+from shared.db.pool import Connection, Pool, Record
+from shared.db.publishing import create_table
+from shared.db.statements import JOBS, PARTIALS, UNITS
+from shared.db.units import NewUnit, insert_units
+from shared.errors import StateTooLarge
+from shared.fault_points import reached
+
+
+class FanInStore:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def unfinished(self, job_id: str) -> bool:
+        """A look without a lock: only the last unit of a phase, and the sweeper, get past it."""
+        async with self._pool.connection() as connection:
+            return bool(await UNITS.unfinished.fetchval(connection, job_id=job_id))
+
+    async def advance(
+        self, job_id: str, columns: list[dict[str, str]], max_state_bytes: int, indexes: int = 0
+    ) -> bool:
+        """Move the job to its next phase, once, whichever worker asks; True if units were made.
+
+        *columns* are those of the result, *indexes* counts those that it is to have beside its own. Raises
+        StateTooLarge, and TooManyColumns.
+        """
+        async with self._pool.transaction() as tx:
+            job = await JOBS.lock.fetchrow(tx, id=job_id)
+            if (
+                job is None
+                or job["state"] != "running"
+                or not await UNITS.all_done.fetchval(tx, job_id=job_id)
+            ):
+                return False
+            match job["phase"]:
+                case Phase.SCANNING:
+                    await _begin_merging(tx, job, columns, max_state_bytes)
+                case Phase.MERGING:
+                    await _begin_publishing(tx, job, indexes)
+                case _:
+                    return False
+            reached("fan_in.inside")
+        return True
+
+    async def charge(self, job_id: str) -> int:
+        """Count an unexpected error of the step; 0 if the job does not run any more."""
+        async with self._pool.connection() as connection:
+            return int(await JOBS.charge_fan_in.fetchval(connection, id=job_id) or 0)
+
+
+async def _begin_merging(
+    tx: Connection, job: Record, columns: list[dict[str, str]], max_state_bytes: int
+) -> None:
+    sizes = await PARTIALS.sizes.fetch(tx, job_id=job["id"], cost=PARTIAL_COST_BYTES)
+    size = sum(row["size"] for row in sizes)
+    if size > max_state_bytes:
+        raise StateTooLarge(f"The states take {size:,} bytes; limits.max_state_bytes is {max_state_bytes:,}")
+    await create_table(tx, job["id"], columns)
+    begun, ended = ({row["bucket"]: row[column] for row in sizes} for column in ("begun", "ended"))
+    payloads = merge_payloads(size, begun, ended)
+    units = [NewUnit(no=no, payload=payload) for no, payload in enumerate(payloads)]
+    await insert_units(tx, job["id"], UnitKind.MERGE, job["epoch"], units)
+    await JOBS.set_phase.execute(tx, id=job["id"], phase=Phase.MERGING)
+
+
+async def _begin_publishing(tx: Connection, job: Record, indexes: int) -> None:
+    [written] = await UNITS.to_publish.fetch(tx, job_id=job["id"])
+    payload = publish_payload(written["rows"], written["bytes"], indexes)
+    await insert_units(tx, job["id"], UnitKind.PUBLISH, job["epoch"], [NewUnit(no=0, payload=payload)])
+    await JOBS.set_phase.execute(tx, id=job["id"], phase=Phase.PUBLISHING)

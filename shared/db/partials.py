@@ -1,0 +1,62 @@
+"""The partials table: the states of chunks, by ranges of buckets."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import chain, islice
+from typing import NamedTuple
+
+from shared.db.pool import Connection, Pool
+from shared.db.statements import PARTIALS, UNITS
+from shared.db.units import Done, Lease, UnitStore
+from shared.fault_points import reached
+
+_COLUMNS = ["job_id", "chunk", "piece", "first_bucket", "last_bucket", "groups", "data"]
+"""`piece` numbers the partials of a chunk; it keeps the name that workers of the version before write."""
+
+
+class Partial(NamedTuple):
+    """The states of some groups of a chunk, encoded; their buckets are in [first_bucket, last_bucket]."""
+
+    first_bucket: int
+    last_bucket: int
+    groups: int
+    data: bytes
+
+
+class PartialStore:
+    def __init__(self, pool: Pool, units: UnitStore) -> None:
+        self._pool = pool
+        self._units = units
+
+    async def commit(self, lease: Lease, done: Done, partials: Iterator[Partial]) -> None:
+        """Commit a chunk with its partials: in one statement if there is one at most, which halves the price.
+
+        Else in a transaction.
+        """
+
+        async def write(tx: Connection) -> None:
+            await self.save(tx, lease, chain(first, partials))
+            reached("commit.written")
+
+        first = list(islice(partials, 2))
+        match first:
+            case []:
+                await self._units.complete_at_once(lease, done)
+            case [partial]:
+                named = partial._asdict()
+                await self._units.complete_at_once(lease, done, UNITS.complete_with_partial, **named)
+            case _:
+                await self._units.complete(lease, done, write)
+
+    async def save(self, tx: Connection, lease: Lease, partials: Iterable[Partial]) -> None:
+        """One COPY, because a large chunk has some hundred partials."""
+        records = ((lease.job_id, lease.no, no, *partial) for no, partial in enumerate(partials))
+        await tx.copy_records_to_table("partials", schema_name="gristmill", columns=_COLUMNS, records=records)
+
+    async def of_buckets(self, job_id: str, first: int, end: int) -> AsyncIterator[tuple[bytes, bool]]:
+        """The data of each partial that touches buckets [first, end), in chunk order.
+
+        And whether all of its buckets are among them.
+        """
+        async with self._pool.transaction() as tx:
+            async for row in PARTIALS.of_buckets.cursor(tx, 4, job_id=job_id, first=first, end=end):
+                yield row["data"], row["inside"]
