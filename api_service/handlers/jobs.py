@@ -12,7 +12,7 @@ from api_service.services.jobs import JobView
 from api_service.wire import parameters
 from api_service.wire.documents import JobDocument, etag, job_document, job_summary
 from api_service.wire.headers import etag_matches, idempotency_key, preferred_wait
-from shared.db.jobs import Job, Progress
+from shared.core.entities import Job, Progress
 from shared.errors import TransientError
 
 

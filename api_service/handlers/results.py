@@ -13,8 +13,8 @@ from api_service.wire import parameters
 from api_service.wire.documents import result_document
 from api_service.wire.pages import Cursor, csv_line, decode_cursor, page_document
 from api_service.wire.row_queries import RowColumns, format_of, parse_row_query, version_number
+from shared.core.entities import Version
 from shared.core.row_query import RowQuery
-from shared.db.versions import Version
 
 
 async def search(request: web.Request) -> web.Response:

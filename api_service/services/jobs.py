@@ -9,8 +9,9 @@ import msgspec
 from api_service.services.cache import TtlCache
 from api_service.services.spec_check import Checked
 from api_service.services.watching import JobWatcher
+from shared.core.entities import Job, Progress
 from shared.core.lifecycle import JobState, Phase
-from shared.db.jobs import Job, JobStore, Progress
+from shared.db.jobs import JobStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
 from shared.errors import Detail, NotFound, SourceNotFound, from_problem

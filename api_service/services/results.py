@@ -5,12 +5,13 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from api_service.services.limiter import ConcurrencyLimiter
+from shared.core.entities import Version
 from shared.core.lifecycle import JobState
 from shared.core.row_query import RowQuery, Rows
 from shared.db.jobs import JobStore
 from shared.db.receipts import ReceiptStore
 from shared.db.rows import RowStore
-from shared.db.versions import Version, VersionStore
+from shared.db.versions import VersionStore
 from shared.errors import CursorExpired, InvalidCursor, NoResult, NotFound, NotReady, ResultExpired
 
 _PRUNED = "The version that this cursor walks is kept no longer; begin again without `after`"

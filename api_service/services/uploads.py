@@ -3,7 +3,8 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from shared.db.uploads import Upload, UploadStore
+from shared.core.entities import Upload
+from shared.db.uploads import UploadStore
 from shared.errors import NotFound
 from shared.ids import new_id
 from shared.storage.uploads import UploadFiles

@@ -13,13 +13,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
+from shared.core.entities import Job, Progress, Upload, Version
 from shared.core.lifecycle import JobState, Phase
 from shared.core.plan import Warned
+from shared.core.relations import relation_name
 from shared.core.row_counts import RowCounts
-from shared.db.jobs import Job, Progress
-from shared.db.result_tables import relation_name
-from shared.db.uploads import Upload
-from shared.db.versions import Version
 from shared.errors import Problem
 
 _SCANNING, _MERGING = 0.98, 0.65

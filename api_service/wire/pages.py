@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import msgspec
 
 from api_service.wire.documents import ColumnDocument
+from shared.core.entities import Version
 from shared.core.row_query import Filter, RowQuery, Rows, Term
-from shared.db.versions import Version
 from shared.errors import InvalidCursor
 
 

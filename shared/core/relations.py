@@ -2,16 +2,110 @@
 
 TABLES = "gristmill_results"
 _RESERVED = frozenset(
-    """
-    all analyse analyze and any array as asc asymmetric authorization between binary both case cast check
-    collate column constraint create cross current_catalog current_date current_role current_schema
-    current_time current_timestamp current_user default deferrable desc distinct do else end except false
-    fetch for foreign freeze from full grant group having ilike in initially inner intersect into is isnull
-    join leading left like limit localtime localtimestamp natural new not notnull null of off offset old on
-    only or order outer over overlaps placing primary references returning right select session_user similar
-    some symmetric table then to trailing true union unique user using variadic verbose when where window
-    with
-    """.split()
+    [
+        "all",
+        "analyse",
+        "analyze",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "asymmetric",
+        "authorization",
+        "between",
+        "binary",
+        "both",
+        "case",
+        "cast",
+        "check",
+        "collate",
+        "column",
+        "constraint",
+        "create",
+        "cross",
+        "current_catalog",
+        "current_date",
+        "current_role",
+        "current_schema",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "default",
+        "deferrable",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "false",
+        "fetch",
+        "for",
+        "foreign",
+        "freeze",
+        "from",
+        "full",
+        "grant",
+        "group",
+        "having",
+        "ilike",
+        "in",
+        "initially",
+        "inner",
+        "intersect",
+        "into",
+        "is",
+        "isnull",
+        "join",
+        "leading",
+        "left",
+        "like",
+        "limit",
+        "localtime",
+        "localtimestamp",
+        "natural",
+        "new",
+        "not",
+        "notnull",
+        "null",
+        "of",
+        "off",
+        "offset",
+        "old",
+        "on",
+        "only",
+        "or",
+        "order",
+        "outer",
+        "over",
+        "overlaps",
+        "placing",
+        "primary",
+        "references",
+        "returning",
+        "right",
+        "select",
+        "session_user",
+        "similar",
+        "some",
+        "symmetric",
+        "table",
+        "then",
+        "to",
+        "trailing",
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "variadic",
+        "verbose",
+        "when",
+        "where",
+        "window",
+        "with",
+    ]
 )
 """The words that SQLAlchemy quotes in Postgres."""
 
@@ -20,7 +114,7 @@ def view_schema(tenant: str) -> str:
     return "results" if tenant == "default" else f"results_{tenant}"
 
 
-def reader(tenant: str) -> str:
+def reader_role(tenant: str) -> str:
     """The role whose members may read the tenant's results. A tenant has at most 40 characters, a role 63."""
     return f"gristmill_reader_{tenant}"
 

@@ -3,16 +3,16 @@
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Self
 
 import msgspec
 
+from shared.core.entities import Job, Progress
 from shared.core.lifecycle import JOB, JobState, Phase, sources
 from shared.core.plan import Plan
 from shared.core.planning import STATE_MERGE_BYTES, STATE_SCAN_BYTES
-from shared.core.row_counts import RowCounts
 from shared.db.ending import begin_ending, finish_ending
 from shared.db.pool import LIST_BYTES, Connection, Pool, Record
 from shared.db.records import read_counts, read_row
@@ -34,40 +34,6 @@ CHANGE_SECONDS = 60.0
 
 100,000 units take some seconds.
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One row of gristmill.jobs; `spec` and `plan` are None in a list."""
-
-    id: str
-    tenant: str
-    state: JobState
-    phase: Phase
-    revision: int
-    spec: dict[str, Any] | None
-    spec_digest: str
-    labels: dict[str, str]
-    result_name: str | None
-    version: int | None
-    plan: Plan | None
-    error: Problem | None
-    result: dict[str, Any] | None
-    created_at: datetime
-    deadline_at: datetime | None
-    started_at: datetime | None
-    planned_at: datetime | None
-    scanned_at: datetime | None
-    merged_at: datetime | None
-    finished_at: datetime | None
-
-    @classmethod
-    def of(cls, row: Record) -> Self:
-        return read_row(cls, row, **_standing(row), plan=_plan(row))
-
-    @property
-    def done(self) -> bool:
-        return self.finished_at is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,27 +63,8 @@ def _plan(row: Record) -> Plan | None:
     return msgspec.convert(row["plan"], Plan | None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Counts over a job's units; bytes are of input, rows those that the finished chunks read.
-
-    `bytes_weighed` are those done, each by the share that scanning has of its whole cost.
-    """
-
-    chunks_total: int = 0
-    chunks_done: int = 0
-    chunks_leased: int = 0
-    chunks_failed: int = 0
-    merges_total: int = 0
-    merges_done: int = 0
-    rows: RowCounts = field(default_factory=RowCounts)
-    bytes_total: int = 0
-    bytes_done: int = 0
-    bytes_weighed: int = 0
-
-    @classmethod
-    def of(cls, row: Record) -> Self:
-        return read_row(cls, row, rows=read_counts(row))
+def _job(row: Record) -> Job:
+    return read_row(Job, row, **_standing(row), plan=_plan(row))
 
 
 class JobStore:
@@ -170,7 +117,7 @@ class JobStore:
                 reached("submit.before_commit")
         if row is not None:
             reached("submit.after_commit")
-            return Job.of(row), False
+            return _job(row), False
         assert idempotency_key is not None
         known = await self.replayed(tenant, idempotency_key, digest)
         assert known is not None
@@ -189,12 +136,12 @@ class JobStore:
             raise IdempotencyKeyReused(
                 "This Idempotency-Key was used with another spec; use a new key for a new job"
             )
-        return Job.of(row) if row else None
+        return _job(row) if row else None
 
     async def get(self, tenant: str, job_id: str) -> Job | None:
         async with self._pool.connection() as connection:
             row = await JOBS.get.fetchrow(connection, tenant=tenant, id=job_id)
-        return Job.of(row) if row else None
+        return _job(row) if row else None
 
     async def standing(self, job_ids: list[str]) -> dict[str, tuple[str, str]]:
         """The state and the phase of each of the jobs that there are."""
@@ -225,14 +172,14 @@ class JobStore:
                 most=limit,
                 bytes=LIST_BYTES,
             )
-        return [Job.of(row) for row in rows], bool(rows) and rows[-1]["further"]
+        return [_job(row) for row in rows], bool(rows) and rows[-1]["further"]
 
     async def progress(self, job_ids: list[str]) -> dict[str, Progress]:
         async with self._pool.connection() as connection:
             rows = await UNITS.progress.fetch(
                 connection, job_ids=job_ids, scan_bytes=STATE_SCAN_BYTES, merge_bytes=STATE_MERGE_BYTES
             )
-        return {row["job_id"]: Progress.of(row) for row in rows}
+        return {row["job_id"]: read_row(Progress, row, rows=read_counts(row)) for row in rows}
 
     async def work(self, job_id: str) -> JobRow:
         """The part of a job that its units need."""

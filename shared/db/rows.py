@@ -32,11 +32,12 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.types import TypeEngine
 
+from shared.core.entities import Version
+from shared.core.relations import TABLES
 from shared.core.row_query import ROW_ID, Operator, RowQuery, Rows, Term
 from shared.db.pool import Pool
-from shared.db.result_tables import TABLES, changes, result_table
+from shared.db.result_tables import changes, result_table
 from shared.db.statements import VERSIONS
-from shared.db.versions import Version
 from shared.errors import InvalidCursor, NotMigrated, ResultChanged, ResultExpired, RowTooLarge
 
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]  # the dialect's constructor has no annotations

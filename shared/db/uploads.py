@@ -1,28 +1,9 @@
 """The uploads table: which files were uploaded whole."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Self
-
-from shared.db.pool import Pool, Record
+from shared.core.entities import Upload
+from shared.db.pool import Pool
 from shared.db.records import read_row
 from shared.db.statements import UPLOADS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """One row of gristmill.uploads; `sha256` is in hex."""
-
-    id: str
-    tenant: str
-    filename: str | None
-    bytes: int
-    sha256: str
-    created_at: datetime
-
-    @classmethod
-    def of(cls, row: Record) -> Self:
-        return read_row(cls, row)
 
 
 class UploadStore:
@@ -42,12 +23,12 @@ class UploadStore:
                 connection, id=upload_id, tenant=tenant, filename=filename, bytes=size, sha256=sha256
             )
         assert row is not None
-        return Upload.of(row)
+        return read_row(Upload, row)
 
     async def get(self, tenant: str, upload_id: str) -> Upload | None:
         async with self._pool.connection() as connection:
             row = await UPLOADS.get.fetchrow(connection, tenant=tenant, id=upload_id)
-        return Upload.of(row) if row else None
+        return read_row(Upload, row) if row else None
 
     async def use(self, tenant: str, upload_ids: list[str]) -> set[str]:
         """Those of the ids that the tenant has.

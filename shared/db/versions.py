@@ -1,33 +1,11 @@
 """The results and versions tables: which table is which version of which name."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
-from shared.db.pool import LIST_BYTES, Pool, Record
+from shared.core.entities import Version
+from shared.db.pool import LIST_BYTES, Pool
 from shared.db.records import read_row
 from shared.db.statements import VERSIONS, Statement
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
-    """One published table; `relation` lies in schema gristmill_results, its first column is `_id`."""
-
-    job_id: str
-    tenant: str
-    name: str | None
-    version: int | None
-    relation: str
-    rows: int
-    digest: str
-    columns: list[dict[str, Any]]
-    key_columns: int
-    published_at: datetime
-    current: bool
-
-    @classmethod
-    def of(cls, row: Record) -> Self:
-        return read_row(cls, row)
 
 
 class VersionStore:
@@ -37,7 +15,7 @@ class VersionStore:
     async def _one(self, statement: Statement, **named: Any) -> Version | None:
         async with self._pool.connection() as connection:
             row = await statement.fetchrow(connection, **named)
-        return Version.of(row) if row else None
+        return read_row(Version, row) if row else None
 
     async def get(self, tenant: str, job_id: str) -> Version | None:
         return await self._one(VERSIONS.get, tenant=tenant, job_id=job_id)
@@ -57,7 +35,7 @@ class VersionStore:
             rows = await VERSIONS.published.fetch(
                 connection, tenant=tenant, after=after, most=limit, bytes=LIST_BYTES
             )
-        return [Version.of(row) for row in rows], bool(rows) and rows[-1]["further"]
+        return [read_row(Version, row) for row in rows], bool(rows) and rows[-1]["further"]
 
     async def shown(self, job_ids: list[str]) -> set[str]:
         """Those of the jobs whose version is the one that its name shows."""

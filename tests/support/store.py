@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+from shared.core.entities import Job
 from shared.core.plan import ChunkPayload, Plan, PlannedColumn
 from shared.core.receipt import NewVersion
 from shared.core.timings import Timings
 from shared.db.fan_in import FanInStore
-from shared.db.jobs import Job, JobStore
+from shared.db.jobs import JobStore
 from shared.db.partials import Partial, PartialStore
 from shared.db.pool import QUEUE, Connection, Record, connect
 from shared.db.publishing import PublishingStore

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_service.wire.documents import etag, job_document, job_summary, result_document
+from shared.core.entities import Job, Progress, Version
 from shared.core.plan import Plan, PlannedColumn
 from shared.core.row_counts import RowCounts
-from shared.db.jobs import Job, Progress
-from shared.db.versions import Version
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

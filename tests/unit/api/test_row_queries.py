@@ -11,10 +11,10 @@ from multidict import MultiDict
 from api_service.wire.filter_values import parse_filter_value
 from api_service.wire.pages import Cursor, decode_cursor, encode_cursor, fingerprint
 from api_service.wire.row_queries import RowColumns, parse_row_query
+from shared.core.entities import Version
 from shared.core.row_query import Filter, RowQuery, Term
 from shared.db.result_tables import create_table
 from shared.db.rows import page_statement
-from shared.db.versions import Version
 from shared.errors import InvalidCursor, InvalidParameter
 from shared.spec.types import parse_result_type
 
