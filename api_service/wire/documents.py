@@ -7,13 +7,12 @@ import hashlib
 import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
-from shared.core.entities import Job, Progress, Upload, Version
+from shared.core.entities import Document, Job, Progress, Upload, Version
 from shared.core.lifecycle import JobState, Phase
 from shared.core.plan import Warned
 from shared.core.relations import relation_name
@@ -135,10 +134,10 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     timing: TimingDocument
     schema: list[ColumnDocument] | UnsetType | None
     warnings: tuple[Warned, ...] | UnsetType
-    result: dict[str, object] | None
+    result: Document | None
     error: Problem | None
     labels: dict[str, str]
-    spec: dict[str, Any] | UnsetType | None
+    spec: Document | UnsetType | None
     links: dict[str, str]
 
 

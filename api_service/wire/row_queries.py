@@ -32,7 +32,7 @@ class RowColumns:
     types: Mapping[str, str]
 
     @classmethod
-    def of(cls, columns: list[dict[str, Any]]) -> "RowColumns":
+    def of(cls, columns: list[dict[str, str]]) -> "RowColumns":
         return cls({ROW_ID: "int64"} | {c["name"]: c["type"] for c in columns})
 
     @property

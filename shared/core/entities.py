@@ -1,4 +1,4 @@
-"""The rows of the tables that answers are made of: uploads, jobs and versions of results."""
+"""Jobs, versions and uploads as the stores give them: rows of their tables, without any driver."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,17 +9,8 @@ from shared.core.plan import Plan
 from shared.core.row_counts import RowCounts
 from shared.errors import Problem
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """One row of gristmill.uploads; `sha256` is in hex."""
-
-    id: str
-    tenant: str
-    filename: str | None
-    bytes: int
-    sha256: str
-    created_at: datetime
+Document = dict[str, Any]
+"""A JSON object that passes through as it is: a user's spec, a stored result or receipt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +22,14 @@ class Job:
     state: JobState
     phase: Phase
     revision: int
-    spec: dict[str, Any] | None
+    spec: Document | None
     spec_digest: str
     labels: dict[str, str]
     result_name: str | None
     version: int | None
     plan: Plan | None
     error: Problem | None
-    result: dict[str, Any] | None
+    result: Document | None
     created_at: datetime
     deadline_at: datetime | None
     started_at: datetime | None
@@ -50,6 +41,21 @@ class Job:
     @property
     def done(self) -> bool:
         return self.finished_at is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """The part of a job's row that its units need."""
+
+    id: str
+    tenant: str
+    state: JobState
+    phase: Phase
+    epoch: int
+    spec: Document
+    plan: Plan | None
+    result_name: str | None
+    version: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +78,18 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """A version that is about to be published; only a named result has a number."""
+
+    name: str | None
+    version: int | None
+    rows: int
+    digest: str
+    columns: list[dict[str, str]]
+    key_columns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """One published table; `relation` lies in schema gristmill_results, its first column is `_id`."""
 
@@ -82,7 +100,19 @@ class Version:
     relation: str
     rows: int
     digest: str
-    columns: list[dict[str, Any]]
+    columns: list[dict[str, str]]
     key_columns: int
     published_at: datetime
     current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One row of gristmill.uploads; `sha256` is in hex."""
+
+    id: str
+    tenant: str
+    filename: str | None
+    bytes: int
+    sha256: str
+    created_at: datetime

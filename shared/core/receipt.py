@@ -3,12 +3,13 @@
 A job whose counts do not balance gets no receipt, and is not published.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from msgspec.structs import asdict
 
+from shared.core.entities import Document, NewVersion
 from shared.core.plan import DatasetFile, Plan
 from shared.core.row_counts import RowCounts
 from shared.errors import ReceiptMismatch
@@ -48,21 +49,9 @@ class Ledger:
     finished_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewVersion:
-    """A version that is about to be published; only a named result has a number."""
-
-    name: str | None
-    version: int | None
-    rows: int
-    digest: str
-    columns: list[dict[str, str]]
-    key_columns: int
-
-
 def receipt(
-    ledger: Ledger, plan: Plan, version: NewVersion, *, semantics: str, software: dict[str, Any]
-) -> dict[str, Any]:
+    ledger: Ledger, plan: Plan, version: NewVersion, *, semantics: str, software: Mapping[str, object]
+) -> Document:
     """The receipt of a job that is being published.
 
     Raises ReceiptMismatch.
@@ -115,7 +104,7 @@ def _causes(plan: Plan) -> str:
     return f"Either {', or '.join(causes)}: submit the job again, and report it if it fails again"
 
 
-def _file(planned: DatasetFile) -> dict[str, Any]:
+def _file(planned: DatasetFile) -> dict[str, object]:
     known = asdict(planned)
     fingerprint = {name: known[name] for name in _FINGERPRINT if known[name] is not None}
     return {"uri": planned.uri, "bytes": planned.size, "fingerprint": fingerprint}

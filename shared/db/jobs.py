@@ -3,14 +3,13 @@
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
 
 import msgspec
 
-from shared.core.entities import Job, Progress
-from shared.core.lifecycle import JOB, JobState, Phase, sources
+from shared.core.entities import Document, Job, JobRow, Progress
+from shared.core.lifecycle import JOB as LIFECYCLE
+from shared.core.lifecycle import JobState, Phase, sources
 from shared.core.plan import Plan
 from shared.core.planning import STATE_MERGE_BYTES, STATE_SCAN_BYTES
 from shared.db.ending import begin_ending, finish_ending
@@ -36,37 +35,6 @@ CHANGE_SECONDS = 60.0
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRow:
-    """The part of a job's row that its units need."""
-
-    id: str
-    tenant: str
-    state: JobState
-    phase: Phase
-    epoch: int
-    spec: dict[str, Any]
-    plan: Plan | None
-    result_name: str | None
-    version: int | None
-
-    @classmethod
-    def of(cls, row: Record) -> Self:
-        return read_row(cls, row, **_standing(row), plan=_plan(row))
-
-
-def _standing(row: Record) -> dict[str, JobState | Phase]:
-    return {"state": JobState(row["state"]), "phase": Phase(row["phase"])}
-
-
-def _plan(row: Record) -> Plan | None:
-    return msgspec.convert(row["plan"], Plan | None)
-
-
-def _job(row: Record) -> Job:
-    return read_row(Job, row, **_standing(row), plan=_plan(row))
-
-
 class JobStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -74,7 +42,7 @@ class JobStore:
     async def submit(
         self,
         tenant: str,
-        spec: dict[str, Any],
+        spec: Document,
         digest: str,
         *,
         idempotency_key: str | None,
@@ -186,7 +154,7 @@ class JobStore:
         async with self._pool.connection() as connection:
             row = await JOBS.work.fetchrow(connection, id=job_id)
         assert row is not None
-        return JobRow.of(row)
+        return read_row(JobRow, row, **_standing(row), plan=_plan(row))
 
     async def cancel(self, tenant: str, job_id: str) -> Job | None:
         """Want a job no more.
@@ -247,7 +215,7 @@ class JobStore:
             job = await JOBS.lock_of_tenant.fetchrow(tx, tenant=tenant, id=job_id)
             if job is None or job["state"] in since:
                 yield tx, None
-            elif job["state"] in sources(JOB, event):
+            elif job["state"] in sources(LIFECYCLE, event):
                 await self._pool.extend(tx, CHANGE_SECONDS)
                 yield tx, job
             elif job["state"] in {"succeeded", "failed", "cancelled"}:
@@ -302,3 +270,15 @@ async def _check_retry(tx: Connection, job: Record) -> None:
         raise RetryExpired(
             "The finished chunks of the job were kept for a day and are gone; submit the job again"
         )
+
+
+def _job(row: Record) -> Job:
+    return read_row(Job, row, **_standing(row), plan=_plan(row))
+
+
+def _standing(row: Record) -> dict[str, JobState | Phase]:
+    return {"state": JobState(row["state"]), "phase": Phase(row["phase"])}
+
+
+def _plan(row: Record) -> Plan | None:
+    return msgspec.convert(row["plan"], Plan | None)

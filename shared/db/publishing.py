@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import asyncpg
 import msgspec
 
 from shared.core.columns import Undecided, misfits
+from shared.core.entities import Document, NewVersion
 from shared.core.plan import MergeStats
-from shared.core.receipt import Ledger, NewVersion
+from shared.core.receipt import Ledger
 from shared.core.relations import TABLES, relation_name, view_schema
 from shared.db import result_tables as ddl
 from shared.db import tenants
@@ -129,7 +129,7 @@ class PublishingStore:
         self,
         lease: Lease,
         version: NewVersion,
-        write_receipt: Callable[[Ledger], dict[str, Any]],
+        write_receipt: Callable[[Ledger], Document],
         tenant: str,
     ) -> None:
         """The one short transaction that makes a result visible and the job succeeded.
@@ -155,9 +155,7 @@ class PublishingStore:
         async with self._pool.connection() as connection:
             await PARTIALS.delete.execute(connection, job_id=lease.job_id)
 
-    async def store_version(
-        self, tx: Connection, job_id: str, version: NewVersion, tenant: str
-    ) -> dict[str, Any]:
+    async def store_version(self, tx: Connection, job_id: str, version: NewVersion, tenant: str) -> Document:
         """Make the table of a job a version that readers see; the `result` of its job document."""
         name, number, columns = version.name, version.version, version.columns
         await VERSIONS.insert.execute(tx, job_id=job_id, tenant=tenant, relation=job_id, **asdict(version))

@@ -1,7 +1,6 @@
 """The receipts: written when a job is published, read afterwards."""
 
-from typing import Any
-
+from shared.core.entities import Document
 from shared.db.pool import Pool
 from shared.db.statements import RECEIPTS
 
@@ -10,7 +9,7 @@ class ReceiptStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def get(self, tenant: str, job_id: str) -> tuple[str, dict[str, Any] | None] | None:
+    async def get(self, tenant: str, job_id: str) -> tuple[str, Document | None] | None:
         """The job's state and its receipt; None when there is no such job."""
         async with self._pool.connection() as connection:
             row = await RECEIPTS.get.fetchrow(connection, tenant=tenant, job_id=job_id)

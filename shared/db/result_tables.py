@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -55,7 +56,15 @@ def result_table(relation: str, columns: Iterable[dict[str, str]]) -> Table:
     return Table(relation, MetaData(schema=TABLES), Column("_id", BigInteger, nullable=False), *made)
 
 
-def changes(columns: Iterable[dict[str, str]], now: list[dict[str, Any]] | None) -> list[str]:
+class TableColumn(msgspec.Struct, frozen=True):
+    """A column of a version's table as it is now."""
+
+    name: str
+    type: str
+    dropped: bool
+
+
+def changes(columns: Iterable[dict[str, str]], now: list[TableColumn] | None) -> list[str]:
     """The changes of a version's table since it was made with *columns*.
 
     *now* are its columns today in the order in which they were made, those that were dropped included; None:
@@ -67,14 +76,14 @@ def changes(columns: Iterable[dict[str, str]], now: list[dict[str, Any]] | None)
     return [said for was, became in zip(made, now, strict=False) if (said := _change(was, became))]
 
 
-def _change(was: dict[str, str], became: dict[str, Any]) -> str | None:
+def _change(was: dict[str, str], became: TableColumn) -> str | None:
     name, made = was["name"], sql_type(parse_result_type(was["type"])).compile(dialect=_DIALECT).lower()
     made = made.partition(" collate")[0].replace(", ", ",")
-    if became["dropped"]:
+    if became.dropped:
         return f"its column {name!r} was dropped"
-    if became["name"] != name:
-        return f"its column {name!r} is now named {became['name']!r}"
-    return None if became["type"] == made else f"its column {name!r} is now {became['type']}, and was {made}"
+    if became.name != name:
+        return f"its column {name!r} is now named {became.name!r}"
+    return None if became.type == made else f"its column {name!r} is now {became.type}, and was {made}"
 
 
 def _compiled(ddl: schema.ExecutableDDLElement) -> str:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+import msgspec
 from sqlalchemy import (
     ARRAY,
     Column,
@@ -36,7 +37,7 @@ from shared.core.entities import Version
 from shared.core.relations import TABLES
 from shared.core.row_query import ROW_ID, Operator, RowQuery, Rows, Term
 from shared.db.pool import Pool
-from shared.db.result_tables import changes, result_table
+from shared.db.result_tables import TableColumn, changes, result_table
 from shared.db.statements import VERSIONS
 from shared.errors import InvalidCursor, NotMigrated, ResultChanged, ResultExpired, RowTooLarge
 
@@ -95,7 +96,8 @@ class RowStore:
                 now = await VERSIONS.shape.fetchrow(connection, job_id=version.job_id)
             if now is None:
                 raise ResultExpired(f"The rows of job {version.job_id} are kept no longer") from error
-            found = changes(version.columns, now["columns"])
+            columns = msgspec.convert(now["columns"], list[TableColumn] | None)
+            found = changes(version.columns, columns)
             if isinstance(error, asyncpg.InsufficientPrivilegeError):
                 found = ["Gristmill's role may not read it"]
             elif isinstance(error, OverflowError | ValueError):

@@ -6,6 +6,7 @@ statements of the file contain it as `{_name}`.
 """
 
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -31,7 +32,7 @@ class Statement:
         numbers = {name: f"${no}" for no, name in enumerate(self.parameters, 1)}
         self.sql = _PARAMETER.sub(lambda found: numbers[found[1]], source)
 
-    def arguments(self, named: dict[str, Any]) -> list[Any]:
+    def arguments(self, named: Mapping[str, Any]) -> list[Any]:
         if named.keys() != set(self.parameters):
             raise TypeError(f"The statement takes {sorted(self.parameters)}, and was given {sorted(named)}")
         return [named[name] for name in self.parameters]

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from shared.core.receipt import NewVersion
+from shared.core.entities import NewVersion
 from shared.db import publishing, tenants
 from shared.db.jobs import JobStore
 from shared.db.migrate import upgrade

@@ -26,8 +26,10 @@ FROM gristmill.units, generate_series(0, 1) AS piece WHERE job_id = 'JOB' AND ki
 
 PLANTS = {
     "end_without_time": [
-        "ALTER TABLE gristmill.jobs DROP CONSTRAINT jobs_check;"
-        " UPDATE gristmill.jobs SET finished_at = NULL WHERE id = 'JOB'"
+        (
+            "ALTER TABLE gristmill.jobs DROP CONSTRAINT jobs_check;"
+            " UPDATE gristmill.jobs SET finished_at = NULL WHERE id = 'JOB'"
+        )
     ],
     "work_after_the_end": [
         "UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'publish'"
@@ -52,18 +54,26 @@ PLANTS = {
         + "UPDATE gristmill.units SET state = 'pending' WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1",
     ],
     "chunk_rows_lost": [
-        "UPDATE gristmill.units SET rows_aggregated = rows_aggregated - 1"
-        " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
+        (
+            "UPDATE gristmill.units SET rows_aggregated = rows_aggregated - 1"
+            " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0"
+        ),
         ALIVE + "UPDATE gristmill.units SET rows_read = rows_read + 1"
         " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
     ],
     "receipt_unbalanced": [
-        "UPDATE gristmill.units SET rows_aggregated = rows_aggregated + 1"
-        " WHERE job_id = 'JOB' AND kind = 'merge'",
-        "UPDATE gristmill.units SET rows_read = rows_read + 1"
-        " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1",
-        "UPDATE gristmill.jobs SET receipt = jsonb_set(receipt::jsonb, '{rows,dropped_null_key}', '5')"
-        " WHERE id = 'JOB'",
+        (
+            "UPDATE gristmill.units SET rows_aggregated = rows_aggregated + 1"
+            " WHERE job_id = 'JOB' AND kind = 'merge'"
+        ),
+        (
+            "UPDATE gristmill.units SET rows_read = rows_read + 1"
+            " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1"
+        ),
+        (
+            "UPDATE gristmill.jobs SET receipt = jsonb_set(receipt::jsonb, '{rows,dropped_null_key}', '5')"
+            " WHERE id = 'JOB'"
+        ),
     ],
     "version_rows_differ": ["UPDATE gristmill.versions SET rows = rows + 1 WHERE job_id = 'JOB'"],
     "version_without_table": ["DROP TABLE gristmill_results.JOB CASCADE"],

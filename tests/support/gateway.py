@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from api_service.server import serving
-from shared.core.receipt import NewVersion
+from shared.core.entities import NewVersion
 from shared.core.timings import Timings
 from shared.db.jobs import JobStore
 from shared.db.pool import connect

@@ -4,9 +4,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from shared.core.entities import Job
+from shared.core.entities import Job, NewVersion
 from shared.core.plan import ChunkPayload, Plan, PlannedColumn
-from shared.core.receipt import NewVersion
 from shared.core.timings import Timings
 from shared.db.fan_in import FanInStore
 from shared.db.jobs import JobStore

@@ -3,8 +3,9 @@
 from functools import partial
 from importlib import metadata
 
+from shared.core.entities import NewVersion
 from shared.core.plan import schema_of
-from shared.core.receipt import NewVersion, receipt
+from shared.core.receipt import receipt
 from shared.db.units import Lease
 from shared.errors import GroupLimitExceeded
 from shared.spec.bind import bind

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shared.core.entities import NewVersion
 from shared.core.plan import DatasetFile, Plan
-from shared.core.receipt import Ledger, NewVersion, check, receipt
+from shared.core.receipt import Ledger, check, receipt
 from shared.core.row_counts import RowCounts
 from shared.errors import ReceiptMismatch
 
