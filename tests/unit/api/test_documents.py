@@ -187,6 +187,22 @@ def test_a_clock_behind_postgres_makes_no_negative_figures():
     assert document["progress"]["rows_per_second"] is None
 
 
+def test_a_job_is_sent_with_its_fields_in_this_order():
+    document = shown(SUCCEEDED, HALF, 20)
+
+    assert list(document) == [
+        *("id", "state", "phase", "done", "revision", "progress", "timing", "schema", "warnings"),
+        *("result", "error", "labels", "spec", "links"),
+    ]
+    assert list(document["progress"]) == [
+        *("fraction", "chunks", "rows", "bytes", "rows_per_second", "eta_seconds"),
+    ]
+    assert list(document["timing"]) == [
+        *("created_at", "started_at", "finished_at", "deadline_at"),
+        *("queue_ms", "plan_ms", "scan_ms", "merge_ms", "publish_ms"),
+    ]
+
+
 def test_a_list_shows_jobs_without_spec_and_schema():
     whole = shown(SUCCEEDED, HALF, 20)
     listed = sent(job_summary(SUCCEEDED, HALF, at(20), current=True))
