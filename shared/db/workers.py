@@ -5,7 +5,7 @@ from datetime import timedelta
 from shared.core.fairness import Held
 from shared.db.pool import Pool
 from shared.db.records import read_row
-from shared.db.statements import WORKERS
+from shared.db.statements import UNITS, WORKERS
 
 
 class WorkerStore:
@@ -38,7 +38,7 @@ class WorkerStore:
     ) -> tuple[list[Held], int, int]:
         """All leases of that version; how many tenants have *waited* without any; how many slots are free."""
         async with self._pool.connection() as connection:
-            rows = await WORKERS.rivals.fetch(
+            rows = await UNITS.rivals.fetch(
                 connection, lease=lease, state_version=state_version, waited=waited
             )
         leases = [read_row(Held, row) for row in rows]

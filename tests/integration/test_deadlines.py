@@ -60,7 +60,7 @@ async def test_a_job_that_has_ended_has_no_deadline_any_more(world):
     assert await world.state(job_id) == "succeeded"
 
 
-async def test_a_job_that_somebody_holds_does_not_keep_the_others_from_their_end(world):
+async def test_a_job_that_another_session_holds_does_not_keep_the_others_from_their_end(world):
     held, other = [(await world.submit(deadline="1h"))[0].id for _ in range(2)]
     await world.value("UPDATE gristmill.jobs SET deadline_at = now() RETURNING 1")
     async with world.pool.transaction() as tx:

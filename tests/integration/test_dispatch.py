@@ -11,7 +11,7 @@ from shared.core.fairness import preempted
 from shared.core.plan import PublishPayload
 from shared.core.planning import LONG_MERGE_BYTES, merge_payloads, merge_ranges, publish_payload
 from shared.db.pool import QUEUE
-from shared.db.statements import JOBS, PARTIALS, UNITS, WORKERS
+from shared.db.statements import JOBS, PARTIALS, UNITS
 from shared.db.units import UnitStore
 from shared.spec.version import STATE_VERSION
 from tests.support.store import PLAN
@@ -81,10 +81,10 @@ async def test_a_big_job_gives_way_to_a_newer_one_of_its_own_tenant(world):
     assert await world.units.claim_of_job("w1", big) is None
     assert (await world.claimed(after=big)).job_id == newer.id
     assert (await world.claimed(after=newer.id)).job_id == big
-    assert (await world.claimed(job_id=big)).job_id == big, "nobody waits any more"
+    assert (await world.claimed(job_id=big)).job_id == big, "no other job waits any more"
 
 
-async def test_a_big_job_of_higher_priority_gives_way_to_nobody(world):
+async def test_a_big_job_of_higher_priority_gives_way_to_no_other(world):
     big = await world.planned(20, priority=9)
     first = await world.claimed(job_id=big)
     await world.submit()
@@ -112,7 +112,7 @@ async def test_a_unit_that_waits_for_its_next_try_lets_others_pass(world):
     assert (await world.claimed()).job_id == second.id
 
 
-async def test_a_job_that_somebody_holds_is_passed_over_and_not_in_the_way_of_others(world):
+async def test_a_job_that_another_session_holds_is_passed_over_and_not_in_the_way_of_others(world):
     await world.beat()
     held, _ = await world.submit(priority=9)
     other, _ = await world.submit()
@@ -152,7 +152,7 @@ async def test_what_a_newer_worker_fans_in_stays_for_the_version_that_scanned(wo
 
 
 async def publishing(world, tenant):
-    """A job of *tenant* whose publish is long; it is paused, and so in nobody's way."""
+    """A job of *tenant* whose publish is long; it is paused, and so in no other's way."""
     job_id = await world.planned(1, tenant=tenant)
     await world.commit(await world.claimed(job_id=job_id))
     await world.advance(job_id)
@@ -201,7 +201,7 @@ def test_a_merge_that_reads_many_states_is_long_and_one_that_reads_few_is_not():
     assert last > 0, "the merges of the other ranges have nothing to read"
 
 
-def test_a_piece_of_many_ranges_counts_for_each_merge_that_reads_it():
+def test_a_partial_of_many_ranges_counts_for_each_merge_that_reads_it():
     size = LONG_MERGE_BYTES + 1
     assert long_merges(size, {0: size}, {1023: size}) == [first for first, _ in merge_ranges(size)]
     assert long_merges(size, {0: size}, {500: size}) == [
@@ -209,22 +209,22 @@ def test_a_piece_of_many_ranges_counts_for_each_merge_that_reads_it():
     ]
 
 
-async def test_what_the_merges_have_to_read_is_that_of_their_pieces_and_a_little_more_for_each(world):
+async def test_the_merges_have_to_read_the_bytes_of_their_partials_and_a_little_more_for_each(world):
     job_id = await world.planned(3)
     for _ in range(3):
         await world.commit(await world.claimed(job_id=job_id))
     async with world.pool.connection() as connection:
-        pieces = await connection.fetch(
+        partials = await connection.fetch(
             "SELECT first_bucket, last_bucket, length(data) FROM gristmill.partials WHERE job_id = $1", job_id
         )
         found = await PARTIALS.sizes.fetch(connection, job_id=job_id, cost=100)
 
     for column, at in (("begun", 0), ("ended", 1)):
         expected = Counter()
-        for piece in pieces:
-            expected[piece[at]] += piece[2] + 100
+        for partial in partials:
+            expected[partial[at]] += partial[2] + 100
         assert {row["bucket"]: row[column] for row in found if row[column]} == expected
-    assert sum(row["size"] for row in found) == sum(piece[2] for piece in pieces)
+    assert sum(row["size"] for row in found) == sum(partial[2] for partial in partials)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ async def test_workers_agree_on_the_youngest_lease_of_the_tenant_with_the_most_o
             timedelta(seconds=seconds),
         )
     waiting, _ = await world.submit(tenant="waiting")
-    assert await room(world) == (3, 0, 0, []), "nobody has waited for a heartbeat"
+    assert await room(world) == (3, 0, 0, []), "no tenant has waited for a heartbeat"
 
     await world.value(
         "UPDATE gristmill.units SET not_before = now() - interval '4 seconds' WHERE job_id = $1 RETURNING 1",
@@ -291,7 +291,7 @@ async def rung_long_ago(world, seconds):
     )
 
 
-async def test_messages_are_as_many_as_the_live_slots_however_long_nobody_answers(world):
+async def test_messages_are_as_many_as_the_live_slots_however_long_they_wait(world):
     await world.beat(slots=4)
     await world.beat("gone", slots=50)
     await world.value(
@@ -310,7 +310,7 @@ async def test_messages_are_as_many_as_the_live_slots_however_long_nobody_answer
 
 
 @pytest.mark.parametrize(("queued", "fresh"), [(0, 4), (3, 1), (4, 0), (9, 0)])
-async def test_messages_that_nobody_has_taken_out_of_redis_count(world, queued, fresh):
+async def test_messages_that_no_slot_has_taken_out_of_redis_count(world, queued, fresh):
     await world.beat(slots=4)
     for _ in range(9):
         await world.submit()
@@ -340,7 +340,7 @@ async def test_units_of_a_paused_job_leave_the_room_to_others(world):
     assert len(await world.units.due()) == 1
 
 
-async def test_nobody_rings_for_a_slot_that_is_at_work_and_will_look_by_itself(world):
+async def test_no_message_is_sent_for_a_slot_that_is_at_work_and_will_look_by_itself(world):
     await world.beat(slots=2)
     for _ in range(5):
         await world.submit()
@@ -393,7 +393,7 @@ HOT = {
     "claim_of_job": (UNITS.claim_of_job, CLAIM | {"job_id": "'big'", "small": "8"}),
     "claim_of_a_small_job": (UNITS.claim_of_job, CLAIM | {"job_id": "'flood00001'", "small": "8"}),
     "claim_next": (UNITS.claim_next, NEXT | {"job_id": "'big'"}),
-    "rivals": (WORKERS.rivals, {"lease": SECONDS, "state_version": "1", "waited": SECONDS}),
+    "rivals": (UNITS.rivals, {"lease": SECONDS, "state_version": "1", "waited": SECONDS}),
     "due": (UNITS.due, PERIODS | {"state_version": "1", "queued": "0"}),
     "expired": (UNITS.expired, {"lease": SECONDS, "grace": SECONDS}),
     "unfinished": (UNITS.unfinished, {"job_id": "'big'"}),

@@ -66,7 +66,7 @@ async def test_a_result_that_no_table_holds_fails_its_job_at_once(world):
     assert str(MAX_COLUMNS) in detail
 
 
-async def test_an_unexpected_error_is_counted_whoever_meets_it_and_fails_the_job_in_the_end(world):
+async def test_an_unexpected_error_is_counted_over_all_workers_and_fails_the_job_in_the_end(world):
     job_id = await scanned(world)
     await world.value("CREATE TABLE gristmill_results.in_the_way ()")
     await world.value(f"ALTER TABLE gristmill_results.in_the_way RENAME TO {job_id}")
@@ -103,7 +103,7 @@ async def test_an_outage_is_counted_as_nothing_and_a_retry_counts_anew(world, mo
     )
 
 
-async def test_a_view_on_rows_that_nobody_was_promised_does_not_keep_a_job_from_ending(world):
+async def test_a_view_on_rows_that_no_result_shows_does_not_keep_a_job_from_ending(world):
     job_id = await scanned(world)
     await advance(context(world), job_id)
     await world.value(f"CREATE VIEW results.early AS SELECT * FROM gristmill_results.{job_id}")

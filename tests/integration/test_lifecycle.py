@@ -158,10 +158,10 @@ async def test_pausing_twice_and_resuming_twice_changes_nothing_more(world):
 
 
 @pytest.mark.parametrize("change", ["pause", "resume", "cancel", "retry"])
-async def test_nobody_changes_a_job_of_another_tenant(world, change):
+async def test_no_tenant_changes_a_job_of_another(world, change):
     job, _ = await world.submit()
 
-    assert await getattr(world.jobs, change)("somebody", job.id) is None
+    assert await getattr(world.jobs, change)("stranger", job.id) is None
     assert await world.jobs.get("default", job.id) == job
 
 
@@ -262,7 +262,7 @@ async def test_a_job_that_failed_after_its_scan_merges_again_from_the_start(worl
     assert await world.state(job_id) == "succeeded"
 
 
-async def test_a_retry_fences_off_whoever_held_a_unit_before(world):
+async def test_a_retry_fences_off_every_worker_that_held_a_unit_before(world):
     job_id = await world.planned(2)
     zombie, other = await world.claimed(job_id=job_id), await world.claimed(job_id=job_id)
     await world.units.give_back(zombie, "death")

@@ -283,7 +283,9 @@ async def test_a_sweepers_clock_that_steps_makes_it_wait_for_the_grace_and_expir
 async def test_a_unit_of_a_job_that_ended_is_given_back_by_a_worker_that_never_heard_of_it(world):
     stray = await world.leased()
     await world.jobs.cancel("default", stray.job_id)
-    assert await world.beat() == {(stray.id, stray.attempt): False}, "still ours, though nobody wants it"
+    assert await world.beat() == {(stray.id, stray.attempt): False}, (
+        "still ours, though its job does not want it"
+    )
 
     await world.units.give_back_stray(stray.id, stray.attempt, stray.worker)
 

@@ -133,7 +133,7 @@ AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
 
-async def test_whoever_makes_what_a_tenant_lacks_takes_no_lock_that_a_reader_could_keep(
+async def test_making_the_schema_of_a_tenant_takes_no_lock_that_a_reader_could_keep(
     settings, tenant, superuser
 ):
     pool = connect(settings.database_url, name="test", size=1)

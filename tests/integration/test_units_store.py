@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.core.plan import PlanPayload
+from shared.core.plan import DatasetFile, PlannedColumn, PlanPayload
+from shared.core.retry import Charge
 from shared.core.row_counts import RowCounts
 from shared.db.partials import Partial
 from shared.db.units import Done
@@ -241,6 +242,31 @@ async def test_an_expired_lease_of_a_dead_worker_is_found(world):
 
     [(found, died)] = await world.units.expired()
     assert (found.id, found.attempt, died) == (lease.id, lease.attempt, True)
+
+
+async def test_an_expired_lease_is_given_back_whatever_another_version_wrote_into_its_payload(world):
+    lease = await world.leased()
+    await world.value(
+        "UPDATE gristmill.units SET payload = '[1]', deadline_at = now() - interval '1 second' RETURNING 1"
+    )
+
+    [(found, _)] = await world.units.expired()
+    await world.units.give_back(found, Charge.CRASH)
+
+    assert await world.states(lease.job_id, "plan") == ["pending"]
+
+
+async def test_a_plan_that_an_earlier_version_stored_is_read(world):
+    job, _ = await world.submit()
+    file = {"uri": "file:///data/a.csv", "root": "/data", "below": "a.csv", "size": 3, "mtime_ns": 1}
+    column = {"name": "k", "type": "string", "declared": False}
+    await world.value(
+        "UPDATE gristmill.jobs SET plan = $1 RETURNING 1", {"files": [file], "schema": [column], "bytes": 3}
+    )
+
+    plan = (await world.jobs.get("default", job.id)).plan
+    assert (plan.files, plan.format, plan.warnings) == ((DatasetFile(**file),), "", ())
+    assert plan.schema == (PlannedColumn("k", "string"),)
 
 
 async def test_an_expired_deadline_is_not_the_workers_death(world):

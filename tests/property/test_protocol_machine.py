@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
-from shared.db.statements import JOBS, PARTIALS, PRUNING, UNITS, WORKERS, Statement
+from shared.db.statements import JOBS, PARTIALS, PRUNING, UNITS, Statement
 from tests.support.protocol import LONG_MERGE_BYTES, LONG_PUBLISH_ROWS, MERGE_BYTES, World, logical_time
 from tests.support.rules import ProtocolMachine
 
@@ -150,8 +150,8 @@ MUTANTS = {
         "kind = 'chunk' AND state <> 'done'",
     ),
     "a new plan in the old epoch": (JOBS, "set_planning", "epoch = epoch + 1, ", ""),
-    "a fan-in that waits for nobody": (UNITS, "all_done", "AND state <> 'done'", "AND state = 'failed'"),
-    "an end that waits for nobody": (JOBS, "finish_ending", "AND state = 'leased'", "AND false"),
+    "a fan-in that waits for no unit": (UNITS, "all_done", "AND state <> 'done'", "AND state = 'failed'"),
+    "an end that waits for no unit": (JOBS, "finish_ending", "AND state = 'leased'", "AND false"),
     "an expiry without the grace": (
         UNITS,
         "expired",
@@ -204,19 +204,19 @@ MUTANTS = {
         "(@charge IN ('crash', 'preemption'))",
     ),
     "room for tenants that have a slot": (
-        WORKERS,
+        UNITS,
         "rivals",
         "AND t.tenant NOT IN (SELECT tenant FROM leased)",
         "",
     ),
     "room for tenants that have only just come": (
-        WORKERS,
+        UNITS,
         "rivals",
         "u.not_before <= now() - @waited::interval",
         "@waited::interval IS NOT NULL",
     ),
     "room for paused jobs": (
-        WORKERS,
+        UNITS,
         "rivals",
         "AND j.state IN ('queued', 'running')\n",
         "AND j.state IN ('queued', 'running', 'paused')\n",

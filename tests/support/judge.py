@@ -182,18 +182,18 @@ def _epochs(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
 
 
 def _chunks(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
-    """Ledger and partial agree: a done chunk has its pieces, all by its last attempt, and nothing else has any."""
+    """Ledger and partial agree: a done chunk has its partials, all by its last attempt, and nothing else has any."""
     for unit in units:
-        pieces = [
+        found = [
             json.loads(row.data)
             for (owner, no, _), row in now.partials.items()
             if (owner, no) == (job.id, unit.no)
         ]
-        if unit.kind != "chunk" or (not pieces and (unit.state != "done" or job.finished_at)):
+        if unit.kind != "chunk" or (not found and (unit.state != "done" or job.finished_at)):
             continue
-        writers = [(p["unit"], p["attempt"]) for p in pieces]
+        writers = [(p["unit"], p["attempt"]) for p in found]
         if unit.state != "done" or writers != [(unit.id, unit.attempt)] * len(ranges(unit.no)):
-            yield f"chunk {unit.no} is {unit.state} at attempt {unit.attempt}; its pieces are by {writers}"
+            yield f"chunk {unit.no} is {unit.state} at attempt {unit.attempt}; its partials are by {writers}"
 
 
 def _result(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:

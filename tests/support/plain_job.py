@@ -35,7 +35,7 @@ def spec(stack: Stack, chunk_bytes: int = 24_000, **more: Any) -> dict[str, Any]
 
 
 def large_spec(stack: Stack, **more: Any) -> dict[str, Any]:
-    """Two chunks and a group for each row: partials of several pieces, which are committed in a transaction."""
+    """Two chunks and a group for each row: several partials, which are committed in a transaction."""
     return spec(stack, chunk_bytes=60_000, group_by=["n"], **more)
 
 

@@ -155,6 +155,31 @@ WHERE u.id = (
   AND (SELECT w.seen_at > now() - @lease::interval FROM gristmill.workers w WHERE w.id = @worker)
 RETURNING u.*, u.deadline_at - now() AS allowed
 
+-- rivals --
+-- Every lease of a live worker and of a state version; how many slots are free; and how many tenants have
+-- waited for a while without any lease.
+WITH RECURSIVE {_tenants}, live AS MATERIALIZED (
+    SELECT id, coalesce(able, slots) AS slots FROM gristmill.workers
+    WHERE NOT draining AND seen_at > now() - @lease::interval
+), leased AS MATERIALIZED (
+    SELECT u.id, u.attempt, u.worker, u.kind, u.preemptions, u.state_version, now() - u.leased_at AS ran,
+           (SELECT j.tenant FROM gristmill.jobs j WHERE j.id = u.job_id) AS tenant
+    FROM gristmill.units u WHERE u.state = 'leased'
+)
+SELECT l.id AS unit, l.attempt, l.worker, l.kind, l.preemptions, l.ran, l.tenant,
+       (SELECT sum(slots) FROM live)
+       - (SELECT count(*) FROM leased WHERE worker IN (SELECT id FROM live)) AS free,
+       (SELECT count(*) FROM tenants t
+        WHERE t.tenant IS NOT NULL AND t.tenant NOT IN (SELECT tenant FROM leased)
+          AND (SELECT true FROM gristmill.jobs j
+               WHERE j.tenant = t.tenant AND j.state IN ('queued', 'running')
+                 AND (SELECT true FROM gristmill.units u
+                      WHERE u.job_id = j.id AND u.state = 'pending' AND u.state_version = @state_version
+                        AND u.not_before <= now() - @waited::interval LIMIT 1)
+               LIMIT 1)) AS waiting
+FROM leased l
+WHERE l.state_version = @state_version AND l.worker IN (SELECT id FROM live)
+
 -- _complete --
 UPDATE gristmill.units
 SET state = 'done', finished_at = now(), deadline_at = NULL, error = NULL, rows_read = @rows_read,
