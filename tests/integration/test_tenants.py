@@ -80,6 +80,9 @@ async def test_a_named_result_of_a_new_tenant_is_published_by_a_worker(stack, te
             "priority": 5,
             "labels": {},
             "result_name": "sales",
+            "kept_versions": 3,
+            "uploads": [],
+            "deadline": None,
             "state_version": STATE_VERSION,
         }
         job, _ = await JobStore(pool).submit(tenant, spec, "d", **known)

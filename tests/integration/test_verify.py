@@ -184,9 +184,9 @@ def test_a_planted_violation_is_found_and_named(stack, jobs, name, plant):
         if plant.startswith(ALIVE):
             connection.execute(ALIVE.replace("JOB", job))
             plant = plant.removeprefix(ALIVE)
-        assert [row for statement in INVARIANTS.values() for row in connection.execute(statement)] == []
+        assert [row for statement in INVARIANTS.values() for row in connection.execute(statement.sql)] == []
         connection.execute(plant.replace("JOB", job).replace("FIRST", first))
-        found = connection.execute(INVARIANTS[name]).fetchall()
+        found = connection.execute(INVARIANTS[name].sql).fetchall()
         connection.rollback()
 
     assert len(found) >= 1

@@ -180,7 +180,7 @@ async def test_a_binary_file_that_crashes_its_reader_a_second_time_is_corrupt_an
 async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_to_widen_again(monkeypatch):
     calls = []
 
-    class Merging:
+    class Publishing:
         async def widen_columns(self, job_id, columns):
             calls.append(columns)
             if len(calls) < 3:
@@ -194,7 +194,7 @@ async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_
     monkeypatch.setattr(merge.JobSpec, "model_validate", lambda _: None)
     header = {"rows": 1, "rows_aggregated": 1, "widened": ["n"], "buckets": {}}
     work = SimpleNamespace(spec={}, plan=Plan(files=(), schema=(), bytes=0))
-    ctx = context(merging=Merging(), units=Completing(), timings=Timings().scaled(0.001))
+    ctx = context(publishing=Publishing(), units=Completing(), timings=Timings().scaled(0.001))
     await merge._commit(
         ctx, lease(kind="merge"), work, SimpleNamespace(header=header)
     )  # beyond it is a child process

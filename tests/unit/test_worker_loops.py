@@ -193,7 +193,10 @@ async def test_a_slot_begins_with_the_tenant_after_the_one_that_was_served_last(
     asked = []
     runner = Runner(
         SimpleNamespace(
-            **vars(FAST), worker_id="w1", executor=Slot(), units=SimpleNamespace(claim=claim_of(asked))
+            **vars(FAST),
+            worker_id="w1",
+            executor=Slot(),
+            units=SimpleNamespace(claim_fairest=claim_of(asked)),
         )
     )
     runner._served = "job_1"
