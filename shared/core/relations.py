@@ -1,4 +1,4 @@
-"""The names under which SQL reads results: tables in `gristmill_results`, views in a schema of each tenant."""
+"""The names under which SQL reads results: tables in `gristmill_results`, views in a schema per tenant."""
 
 TABLES = "gristmill_results"
 _RESERVED = {
