@@ -1,6 +1,7 @@
 -- The roles of Gristmill's own Postgres, made or mended. A superuser runs this in Gristmill's database at every
 -- start. Two settings of the session are its parameters. gristmill.password is the service's.
--- gristmill.reader_password is that of a login which reads the results of tenant default; without it there is no such login.
+-- gristmill.reader_password is that of a login which reads the results of tenant default; without it there is no
+-- such login.
 
 -- The superuser calls no function and no operator that the service may have made.
 SET search_path = pg_catalog;
