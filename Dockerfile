@@ -19,7 +19,7 @@ COPY gristmill gristmill
 RUN /opt/gristmill/bin/pip install --no-deps --no-build-isolation --no-index . \
  && /opt/gristmill/bin/pip uninstall -y hatchling pathspec pluggy trove-classifiers pip \
  && rm -rf /opt/gristmill/lib/python3.*/site-packages/*/tests /opt/gristmill/lib/python3.*/site-packages/setuptools* \
- && /opt/gristmill/bin/python3 -P -c 'import api_service.server, api_service.checker, worker_service.worker, worker_service.child.tasks, gristmill.cli'
+ && /opt/gristmill/bin/python3 -P -c 'import api_service.server, api_service.services.spec_check_process, worker_service.worker, worker_service.child.tasks, gristmill.cli'
 
 FROM python:3.13-slim-bookworm
 LABEL org.opencontainers.image.title="Gristmill" org.opencontainers.image.licenses="Apache-2.0"

@@ -1,4 +1,4 @@
-"""What every request passes through: its id, one log line, errors turned into problems, and whose it is."""
+"""The middlewares: each request gets an id and a log line, and each error is answered as a problem."""
 
 import re
 import time
@@ -9,29 +9,25 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
-from api_service.keys import ACCESS, REQUEST_ID, SETTINGS, TENANT
+from api_service.app_keys import REQUEST_ID
 from api_service.problems import from_http_exception, problem_response, status_and_title
-from api_service.services.access import DEFAULT_TENANT
-from api_service.wire.credentials import bearer, check_own_site
-from shared.errors import BadRequest, GristmillError, InternalError, TooManyConnections
+from shared.errors import BadRequest, GristmillError, InternalError
 from shared.ids import new_id
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SANE_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
-_OPEN = frozenset({"/livez", "/readyz"})
-"""Health checks have no key and tell nothing."""
 log = structlog.get_logger()
 
 
 @web.middleware
-async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def log_request(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, the caller's own if it is sane, and log one line when it is answered."""
     sent = request.headers.get("X-Request-Id", "")
     request[REQUEST_ID] = sent if _SANE_ID.fullmatch(sent) else new_id("req")
     started = time.perf_counter()
     with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]):
         response = await handler(request)
-        if _reserved(request):
+        if is_reserved(request):
             response.force_close()
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
         polled = request.method in {"GET", "HEAD"} and response.status < 400
@@ -41,14 +37,17 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
-def _reserved(request: web.Request) -> bool:
-    """Whether its connection is one of those that are kept for health checks (api_service.server)."""
+def is_reserved(request: web.Request) -> bool:
+    """Whether its connection is one of those reserved for health checks (api_service.server)."""
     return getattr(request.protocol, "reserved", False)
 
 
 @web.middleware
-async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error with a problem, unless the answer has begun: then the connection is cut (`streams`)."""
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error with a problem.
+
+    When a stream has begun, it is too late for a problem: the connection is cut instead.
+    """
     headers = None
     try:
         return await handler(request)
@@ -72,29 +71,8 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     return problem_response(problem, instance=request.path, request_id=request[REQUEST_ID], headers=headers)
 
 
-@web.middleware
-async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Find out whose request it is, by its key.
-
-    Without any key, let nothing in that a web page could have sent.
-    """
-    if request.path in _OPEN:
-        return await handler(request)
-    if _reserved(request):
-        raise TooManyConnections(
-            "This gateway, or this client's address, has as many connections as it may have; try again"
-        )
-    access = request.app[ACCESS]
-    if await access.needs_key():
-        request[TENANT] = await access.tenant(bearer(request.headers.getall("Authorization", [])))
-    else:
-        check_own_site(request.method, request.headers, request.app[SETTINGS].host)
-        request[TENANT] = DEFAULT_TENANT
-    return await handler(request)
-
-
 async def put_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """On every answer, streams included."""
+    """Set the headers that every answer has, streams included."""
     response.headers.setdefault("X-Request-Id", request.get(REQUEST_ID) or new_id("req"))
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")

@@ -1,6 +1,4 @@
-"""How an error becomes an RFC 9457 answer: the one table of statuses and titles."""
-
-from typing import Any
+"""The problem (RFC 9457) of each error: the one table of statuses and titles."""
 
 import msgspec
 from aiohttp import web
@@ -54,7 +52,7 @@ def problem_response(
 ) -> web.Response:
     status, title = status_and_title(error)
     problem = error.problem()
-    body: dict[str, Any] = {
+    body = {
         "type": f"urn:gristmill:problem:{problem['code']}",
         "title": title,
         "status": status,
@@ -81,7 +79,7 @@ def problem_response(
 
 
 def from_http_exception(error: web.HTTPException, request: web.BaseRequest) -> errors.GristmillError:
-    """Aiohttp's own refusals, as ours."""
+    """The problem for an error of aiohttp itself."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         return errors.MethodNotAllowed(

@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from api_service.bodies import defer_continue
-from api_service.handlers import health, index, jobs, receipt, results, rows, uploads
+from api_service.handlers import health, index, jobs, results, uploads
+from api_service.handlers.bodies import defer_continue
 from shared.spec.values import RESULT_NAME
 
 ID = "{id:[a-z0-9_]{1,64}}"
@@ -23,9 +23,9 @@ ROUTES = [
     web.post(f"/v1/jobs/{ID}/pause", jobs.pause, expect_handler=defer_continue),
     web.post(f"/v1/jobs/{ID}/resume", jobs.resume, expect_handler=defer_continue),
     web.post(f"/v1/jobs/{ID}/retry", jobs.retry, expect_handler=defer_continue),
-    web.get(f"/v1/jobs/{ID}/receipt", receipt.read),
-    web.get(f"/v1/jobs/{ID}/rows", rows.of_job),
+    web.get(f"/v1/jobs/{ID}/receipt", results.receipt_of_job),
+    web.get(f"/v1/jobs/{ID}/rows", results.rows_of_job),
     web.get("/v1/results", results.search),
     web.get(f"/v1/results/{NAME}", results.read),
-    web.get(f"/v1/results/{NAME}/rows", rows.of_result),
+    web.get(f"/v1/results/{NAME}/rows", results.rows_of_result),
 ]

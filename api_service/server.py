@@ -1,6 +1,15 @@
 """Binding, serving and stopping.
 
-Requests that are not even HTTP get a problem too, and clients that hang are cut off.
+Theory of operation. aiohttp has no limit of connections, and one client could take all file descriptors. So
+the gateway counts connections, in all and by address, and at a limit the oldest idle connection makes room.
+Without an idle one, the new connection is *reserved*: one of a few that answer health checks only, so that a
+crowded gateway is still seen to be alive. Requests that are not even HTTP get a problem too, and clients that
+take nothing of their answers are cut off.
+
+aiohttp has no public way to wrap its server, or to see whether a connection is idle. The private names that
+this needs are `AppRunner._make_server`, and `_current_request` and `_messages` of `RequestHandler`: each use
+says why. tests/unit/api/test_server.py fails when aiohttp changes one, and pyproject.toml allows only the
+minor version that it was tried with.
 """
 
 import asyncio
@@ -13,13 +22,13 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from aiohttp import web
 
 from api_service.app import build_app
-from api_service.keys import SETTINGS
+from api_service.app_keys import SETTINGS
 from api_service.problems import problem_response
 from shared.errors import BadRequest, GristmillError, InternalError
 from shared.ids import new_id
@@ -29,46 +38,52 @@ from shared.settings import Settings
 DRAIN_SECONDS = 10.0
 """How long requests under way may take to end once the gateway is told to stop."""
 IDLE_SECONDS = 75.0
-"""How long a connection may be without a whole request head; longer than a proxy keeps its own."""
+"""How long a connection may go without a whole request head; longer than a proxy keeps its own."""
 LINGER_SECONDS = 3.0
-"""How long the rest of a body is read that nobody wants, so that its sender sees the answer rather than a reset connection."""
-DEAF_SECONDS = 30.0
-"""How long a client may take nothing of what it is sent."""
+"""How long the rest of a refused body is read, so that its sender sees the answer, not a reset connection."""
+UNREAD_SECONDS = 30.0
+"""How long a client may take nothing of its answer."""
 MAX_DESCRIPTORS = 65_536
 RESERVED, RESERVED_SECONDS = 16, 10.0
-"""Connections that are kept for health checks, and how long one of them may last."""
+"""How many connections are reserved for health checks, and how long one of them may last."""
 SPARE_DESCRIPTORS = 64 + RESERVED
 FEW_CONNECTIONS = 32
 _CURES = {
     False: "raise the limit of open files (ulimit -n)",
     True: "a proxy, whose clients share one address, may need a higher GRISTMILL_MAX_CONNECTIONS_PER_ADDRESS",
 }
-"""By whether it is the share of one address that is used up."""
+"""By whether one address has used up its share."""
 _NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 log = structlog.get_logger()
 
 
-class _Protocol(web.RequestHandler):
-    """aiohttp answers what it cannot parse in plain text, before any middleware.
-
-    This answers as everything else does.
-    """
+class Connection(web.RequestHandler):
+    """A connection. A request that cannot be parsed is answered with a problem; aiohttp sends plain text."""
 
     reserved = False
-    """Kept for health checks: nothing else is answered on it."""
+    """Answers health checks only."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # aiohttp's own `transport` is None once it has begun to close.
+        self._opened = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; it ends connections whose window stays shut, too
-            milliseconds = int(DEAF_SECONDS * 1000)
+            milliseconds = int(UNREAD_SECONDS * 1000)
             transport.get_extra_info("socket").setsockopt(
                 socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds
             )
 
     @property
     def idle(self) -> bool:
+        """Open, with no request under way and none that waits: such a connection can be closed at no loss."""
+        # aiohttp tells this publicly only for all connections together (`Server.requests_count`).
         return self._current_request is None and not self._messages and self.transport is not None
+
+    def abort(self) -> None:
+        """Close at once, whatever is still to be sent."""
+        self._opened.abort()
+        self.force_close()
 
     def handle_error(
         self,
@@ -78,7 +93,7 @@ class _Protocol(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         if request.writer.output_size:
-            raise ConnectionResetError("the answer had begun") from exc  # which `explain` has told
+            raise ConnectionResetError("the answer had begun") from exc  # which is logged already
         problem: GristmillError = InternalError("Something went wrong in Gristmill")
         if status < 500:
             problem = BadRequest(
@@ -89,41 +104,46 @@ class _Protocol(web.RequestHandler):
         return response
 
 
-class _Server(web.Server):
-    """Holds at most *room* connections, *share* of them from one address.
+class BoundedServer(web.Server):
+    """Holds at most *limit* connections, at most *share* of them from one address.
 
-    Then the oldest idle one makes room.
-
-    Without an idle one the newcomer is one of a few that are kept for health checks: anything else is
-    answered with `too_many_connections`. Of those the oldest makes room, too, so that a check is always
-    answered.
+    At the limit the oldest idle connection is closed. Without an idle one, the new connection is reserved:
+    all but health checks is answered there with `too_many_connections`. The oldest reserved one makes room
+    for the next, so that a health check is always answered.
     """
 
-    def __init__(self, made: web.Server, room: int, share: int, options: dict[str, Any]) -> None:
-        super().__init__(made.request_handler, request_factory=made.request_factory, **options)
-        self._room, self._share = room, share
-        self._clients: dict[_Protocol, str] = {}
-        """Connection -> address, the oldest first; those that are kept for health checks are not among them."""
-        self._held: Counter[str] = Counter()
-        self._reserved: dict[_Protocol, asyncio.TimerHandle] = {}
+    def __init__(self, made: web.Server, limit: int, share: int) -> None:
+        super().__init__(made.request_handler, request_factory=made.request_factory)
+        self._limit, self._share = limit, share
+        self._clients: dict[Connection, str] = {}
+        """Connection -> address, the oldest first, without the reserved ones."""
+        self._by_address: Counter[str] = Counter()
+        self._reserved: dict[Connection, asyncio.TimerHandle] = {}
 
     def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+        return Connection(
+            self,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # aiohttp takes None; middleware.log_request logs
+            auto_decompress=False,  # an upload is stored byte by byte, and a compressed spec is refused
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=LINGER_SECONDS,
+        )
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        assert isinstance(handler, _Protocol)
+        assert isinstance(handler, Connection)
         address = _address(transport)
-        crowded = self._held[address] >= self._share
-        if (crowded or len(self._clients) >= self._room) and not self._make_room(
-            address if crowded else None
-        ):
+        crowded = self._by_address[address] >= self._share
+        full = crowded or len(self._clients) >= self._limit
+        if full and not self._make_room(address if crowded else None):
             self._reserve(handler)
         else:
             self._clients[handler] = address
-            self._held[address] += 1
+            self._by_address[address] += 1
 
     def _make_room(self, address: str | None) -> bool:
+        """Close the oldest idle connection, of *address* if there is one; False without an idle one."""
         log.warning(
             "gateway.full",
             connections=len(self._clients),
@@ -137,57 +157,56 @@ class _Server(web.Server):
             self._abort(oldest)
         return oldest is not None
 
-    def _reserve(self, handler: "_Protocol") -> None:
+    def _reserve(self, connection: Connection) -> None:
         if len(self._reserved) >= RESERVED:
             self._abort(next(iter(self._reserved)))
-        handler.reserved = True
-        self._reserved[handler] = self._loop.call_later(RESERVED_SECONDS, self._abort, handler)
+        connection.reserved = True
+        timer = asyncio.get_running_loop().call_later(RESERVED_SECONDS, self._abort, connection)
+        self._reserved[connection] = timer
 
-    def _abort(self, handler: "_Protocol") -> None:
-        transport = self._connections.get(handler)
-        self._forget(handler)
-        if transport is not None:
-            transport.abort()
-        handler.force_close()
+    def _abort(self, connection: Connection) -> None:
+        self._forget(connection)
+        connection.abort()
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        assert isinstance(handler, _Protocol)
+        assert isinstance(handler, Connection)
         self._forget(handler)
         super().connection_lost(handler, exc)
 
-    def _forget(self, handler: "_Protocol") -> None:
-        if (address := self._clients.pop(handler, None)) is not None:
-            self._held[address] -= 1
-            if not self._held[address]:
-                del self._held[address]
-        if (timer := self._reserved.pop(handler, None)) is not None:
+    def _forget(self, connection: Connection) -> None:
+        if (address := self._clients.pop(connection, None)) is not None:
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
+        if (timer := self._reserved.pop(connection, None)) is not None:
             timer.cancel()
 
 
 def _address(transport: asyncio.Transport) -> str:
-    """Whose connection it is: an IPv4 address, or the network of an IPv6 one, which one client has as a whole."""
+    """The client's IPv4 address, or its IPv6 network of 64 bits, since one client has that as a whole."""
     peer = transport.get_extra_info("peername")
     host = str(peer[0]).partition("%")[0] if isinstance(peer, tuple) else ""
     return str(ipaddress.ip_network(f"{host}/64", strict=False)) if ":" in host else host
 
 
-class _Runner(web.AppRunner):
+class BoundedRunner(web.AppRunner):
+    # An AppRunner makes its own server. A ServerRunner would take ours, but end the application too late: its
+    # `on_shutdown` has to run while requests still wait.
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        descriptors = _descriptors()
-        room = max(
-            1, (descriptors - SPARE_DESCRIPTORS) // 2
-        )  # a connection may be an upload, which has a file open
-        if room < FEW_CONNECTIONS:
-            log.warning("gateway.small", connections=room, open_files=descriptors, cure=_CURES[False])
-        share = self.app[SETTINGS].max_connections_per_address or max(1, room * 3 // 4)
-        return _Server(made, room, share, self._kwargs)
+        descriptors = _raise_descriptor_limit()
+        # Two for a connection, since it may be an upload, which has a file open.
+        limit = max(1, (descriptors - SPARE_DESCRIPTORS) // 2)
+        if limit < FEW_CONNECTIONS:
+            log.warning("gateway.small", connections=limit, open_files=descriptors, cure=_CURES[False])
+        share = self.app[SETTINGS].max_connections_per_address or max(1, limit * 3 // 4)
+        return BoundedServer(made, limit, share)
 
 
-def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What asyncio cannot raise to anybody.
+def log_unraised(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an error that asyncio can raise to no task.
 
-    Without descriptors it says so for each connection that waits, with a stack trace.
+    Without descriptors there is one for each connection that waits: one line, then, without a stack trace.
     """
     error = context.get("exception")
     if isinstance(error, OSError) and error.errno in _NO_DESCRIPTORS:
@@ -196,8 +215,8 @@ def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)
 
 
-def _descriptors() -> int:
-    """Raise the soft limit of open files as far as it goes; the answer is what it is now."""
+def _raise_descriptor_limit() -> int:
+    """Raise the soft limit of open files as far as it goes; returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -208,17 +227,9 @@ def _descriptors() -> int:
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[str]:
     """Serve until the block ends; yields the URL. Raises OSError when the port is taken."""
-    # Bodies stay as they were sent: an upload is stored byte by byte, and a compressed spec is refused.
-    runner = _Runner(
-        build_app(settings),
-        access_log=None,
-        auto_decompress=False,
-        shutdown_timeout=DRAIN_SECONDS,
-        keepalive_timeout=IDLE_SECONDS,
-        lingering_time=LINGER_SECONDS,
-    )
+    runner = BoundedRunner(build_app(settings), shutdown_timeout=DRAIN_SECONDS)
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(tell)
+    loop.set_exception_handler(log_unraised)
     try:
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
@@ -238,14 +249,14 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def asked() -> None:
+    def stop_once() -> None:
         stop.set()
         for each in _SIGNALS:
             loop.remove_signal_handler(each)
             signal.signal(each, signal.SIG_DFL)
 
     for each in _SIGNALS:
-        loop.add_signal_handler(each, asked)
+        loop.add_signal_handler(each, stop_once)
     log.info("gateway.hardening", **harden())
     async with serving(settings) as url:
         log.info("gateway.listening", url=url, host=socket.gethostname())

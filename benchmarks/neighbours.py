@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from api_service.wire.credentials import digest, new_key
+from api_service.auth.credentials import digest, new_key
 from benchmarks.options import parser
 from benchmarks.stack import warm_stack
 from tests.support.stack import Stack, eventually

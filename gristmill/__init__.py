@@ -1,4 +1,4 @@
-"""Gristmill for the people who use it: the command line and the standalone launcher.
+"""Gristmill for its users: the command line and the launcher.
 
 It speaks HTTP and starts processes, nothing else.
 """

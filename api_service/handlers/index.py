@@ -1,19 +1,27 @@
-"""A plain page for people: the newest jobs, with links; no script."""
+"""A plain page with the newest jobs and links, without a script."""
 
 from html import escape
 
 from aiohttp import web
 
-from api_service.keys import JOBS, TENANT
-from api_service.services.jobs import Watched
+from api_service.app_keys import JOBS, TENANT
+from api_service.services.jobs import JobView
 from api_service.wire import parameters
+from shared.core.lifecycle import JobState
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _PAGE = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><title>Gristmill</title><meta name="viewport" content="width=device-width">
-<style>body{{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color-scheme:light dark}}
-table{{border-collapse:collapse;width:100%}}th,td{{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8884}}</style></head>
+<style>
+body{{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}}
+:root{{color-scheme:light dark}}
+table{{border-collapse:collapse;width:100%}}
+th,td{{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8884}}
+</style></head>
 <body><h1>Gristmill</h1>
 <p><a href="/v1/jobs">Jobs</a> · <a href="/v1/results">Results</a> · <a href="/readyz">Readiness</a></p>
 <h2>The newest jobs</h2>
@@ -28,18 +36,18 @@ _EMPTY = '<tr><td colspan="6">No job was submitted yet.</td></tr>'
 async def page(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
     newest, _ = await request.app[JOBS].newest(request[TENANT], state=None, labels=None, after=None, limit=50)
-    text = _PAGE.format(rows="\n".join(_row(each) for each in newest) or _EMPTY)
+    text = _PAGE.format(rows="\n".join(map(_row, newest)) or _EMPTY)
     return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
 
-def _row(watched: Watched) -> str:
-    job, progress = watched.job, watched.progress
+def _row(view: JobView) -> str:
+    job, progress = view.job, view.progress
     cells = [
         f'<a href="/v1/jobs/{escape(job.id)}"><code>{escape(job.id)}</code></a>',
         escape(job.state if job.done else f"{job.state} ({job.phase})"),
         escape(job.result_name or ""),
         f"{progress.chunks_done} of {progress.chunks_total}",
         escape(job.created_at.isoformat(sep=" ", timespec="seconds")),
-        f'<a href="/v1/jobs/{escape(job.id)}/rows">rows</a>' if job.state == "succeeded" else "",
+        f'<a href="/v1/jobs/{escape(job.id)}/rows">rows</a>' if job.state == JobState.SUCCEEDED else "",
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"

@@ -1,19 +1,17 @@
-"""Submitting, reading and listing jobs, and what may be done to one."""
+"""Submitting, reading, listing and changing jobs."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from aiohttp import web
 
-from api_service.bodies import json_body
-from api_service.handlers.answers import json_response
-from api_service.keys import JOBS, SETTINGS, TENANT
+from api_service.app_keys import JOBS, SETTINGS, SPEC_CHECKER, TENANT
+from api_service.handlers.bodies import json_body, json_response
 from api_service.problems import RETRY_SECONDS
-from api_service.services.jobs import Watched
+from api_service.services.jobs import JobView
 from api_service.wire import parameters
-from api_service.wire.documents import etag, job_document, job_summary
-from api_service.wire.headers import idempotency_key, is_known, preferred_wait
+from api_service.wire.documents import JobDocument, etag, job_document, job_summary
+from api_service.wire.headers import etag_matches, idempotency_key, preferred_wait
 from shared.core.entities import Job, Progress
 from shared.errors import TransientError
 
@@ -22,35 +20,39 @@ async def submit(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
     key = idempotency_key(request.headers.get("Idempotency-Key"))
     body = await json_body(request, request.app[SETTINGS].max_spec_bytes)
-    job, replayed = await request.app[JOBS].submit(request[TENANT], body, key)
-    watched, headers = await _accepted(request, job)
+    spec = await request.app[SPEC_CHECKER].check(request[TENANT], body)
+    job, replayed = await request.app[JOBS].submit(request[TENANT], spec, key)
+    view, headers = await _after_submit(request, job)
     headers["Location"] = f"/v1/jobs/{job.id}"
-    if not watched.job.done:
+    if not view.job.done:
         headers["Retry-After"] = str(RETRY_SECONDS)
     if replayed:
         headers["Idempotency-Replayed"] = "true"
-    return json_response(_document(watched), status=200 if watched.job.done else 202, headers=headers)
+    return json_response(_document(view), status=200 if view.job.done else 202, headers=headers)
 
 
-async def _accepted(request: web.Request, job: Job) -> tuple[Watched, dict[str, str]]:
-    """The job is committed: its sender must learn its id, whatever happens to Postgres from now on."""
+async def _after_submit(request: web.Request, job: Job) -> tuple[JobView, dict[str, str]]:
+    """The view after the wait that the request asks for, and the headers that say so.
+
+    The job is committed, so the client must learn its id even when Postgres does not answer any more.
+    """
     try:
-        waited, applied = await _waited(request, job, lambda job: job.done)
-        return await request.app[JOBS].watched(waited), applied
+        waited, applied = await _wait(request, job, lambda job: job.done)
+        return await request.app[JOBS].view(waited), applied
     except TransientError:
-        return Watched(job, Progress(), current=False), {}
+        return JobView(job, Progress(), current=False), {}
 
 
 async def read(request: web.Request) -> web.Response:
     parameters.only(request.query, ())
     job = await request.app[JOBS].get(request[TENANT], request.match_info["id"])
     seen = job.state, job.phase
-    job, applied = await _waited(request, job, lambda job: job.done or (job.state, job.phase) != seen)
-    watched = await request.app[JOBS].watched(job)
-    headers = {"ETag": etag(job, watched.progress, current=watched.current), **applied}
-    if is_known(request.headers.getall("If-None-Match", []), headers["ETag"]):
+    job, applied = await _wait(request, job, lambda job: job.done or (job.state, job.phase) != seen)
+    view = await request.app[JOBS].view(job)
+    headers = {"ETag": etag(job, view.progress, current=view.current), **applied}
+    if etag_matches(request.headers.getall("If-None-Match", []), headers["ETag"]):
         return web.Response(status=304, headers=headers)
-    return json_response(_document(watched), headers=headers)
+    return json_response(_document(view), headers=headers)
 
 
 async def search(request: web.Request) -> web.Response:
@@ -64,38 +66,38 @@ async def search(request: web.Request) -> web.Response:
     )
     now = datetime.now(UTC)
     items = [job_summary(each.job, each.progress, now, current=each.current) for each in found]
-    return json_response({"items": items, "next": items[-1]["id"] if further else None})
+    return json_response({"items": items, "next": items[-1].id if further else None})
 
 
 async def cancel(request: web.Request) -> web.Response:
-    return await _changed(request, request.app[JOBS].cancel)
+    return await _change(request, request.app[JOBS].cancel)
 
 
 async def pause(request: web.Request) -> web.Response:
-    return await _changed(request, request.app[JOBS].pause)
+    return await _change(request, request.app[JOBS].pause)
 
 
 async def resume(request: web.Request) -> web.Response:
-    return await _changed(request, request.app[JOBS].resume)
+    return await _change(request, request.app[JOBS].resume)
 
 
 async def retry(request: web.Request) -> web.Response:
-    return await _changed(request, request.app[JOBS].retry)
+    return await _change(request, request.app[JOBS].retry)
 
 
-async def _changed(request: web.Request, change: Callable[[str, str], Awaitable[Job]]) -> web.Response:
+async def _change(request: web.Request, change: Callable[[str, str], Awaitable[Job]]) -> web.Response:
     parameters.only(request.query, ())
     job = await change(request[TENANT], request.match_info["id"])
-    watched = await request.app[JOBS].watched(job)
-    return json_response(_document(watched), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
+    view = await request.app[JOBS].view(job)
+    return json_response(_document(view), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
 
 
-def _document(watched: Watched) -> dict[str, Any]:
-    return job_document(watched.job, watched.progress, datetime.now(UTC), current=watched.current)
+def _document(view: JobView) -> JobDocument:
+    return job_document(view.job, view.progress, datetime.now(UTC), current=view.current)
 
 
-async def _waited(request: web.Request, job: Job, until: Callable[[Job], bool]) -> tuple[Job, dict[str, str]]:
-    """The job after what `Prefer: wait=N` asks for, and the header that says it was heeded."""
+async def _wait(request: web.Request, job: Job, until: Callable[[Job], bool]) -> tuple[Job, dict[str, str]]:
+    """The job after the wait of `Prefer: wait=N`, and the header that confirms it."""
     seconds = preferred_wait(request.headers.getall("Prefer", []))
     if seconds is None:
         return job, {}

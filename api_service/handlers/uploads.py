@@ -1,10 +1,9 @@
-"""POST /v1/uploads, GET and DELETE /v1/uploads/{id}."""
+"""Storing, reading and deleting uploads."""
 
 from aiohttp import web
 
-from api_service.bodies import blocks, check_uncompressed
-from api_service.handlers.answers import json_response
-from api_service.keys import SETTINGS, TENANT, UPLOADS
+from api_service.app_keys import SETTINGS, TENANT, UPLOADS
+from api_service.handlers.bodies import blocks, check_uncompressed, json_response
 from api_service.wire import parameters
 from api_service.wire.documents import upload_document
 from api_service.wire.headers import promised_sha256

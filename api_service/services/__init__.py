@@ -1,1 +1,1 @@
-"""What the gateway does, without HTTP."""
+"""The rules of the gateway, without HTTP: one service a noun."""

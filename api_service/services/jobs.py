@@ -1,35 +1,34 @@
-"""Jobs: submitting, watching, and what may be done to them."""
+"""Jobs: submitting them, reading them, and changing them."""
 
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
-from api_service.services.checking import SpecChecker
-from api_service.services.watching import LookOut, Remembered
+from api_service.services.cache import TtlCache
+from api_service.services.spec_check import Checked
+from api_service.services.watching import JobWatcher
 from shared.core.entities import Job, Progress
+from shared.core.lifecycle import JobState, Phase
 from shared.db.jobs import JobStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
-from shared.errors import Detail, NotFound, SourceNotFound
+from shared.errors import Detail, NotFound, SourceNotFound, from_problem
 from shared.spec.faults import MAX_FAULTS
-from shared.spec.values import parse_duration
 from shared.spec.version import STATE_VERSION
-from shared.storage.sources import UPLOAD
 
 _ROW_SECONDS, _COUNTS_SECONDS = 0.05, 0.25
-"""How old may be what a job's row says, and what is counted over its units: 10,000 clients that poll cost as much as one."""
+"""How old a job's row may be, and the counts over its units: 10,000 clients that poll cost as much as one."""
 _COUNTS_TIMES = 10
 """At most a tenth of the time one gateway has Postgres count the units of a job."""
 PRESENT_SECONDS = 5.0
-"""How often it is looked whether a client that waits is still there."""
+"""How often a request that waits looks whether its client is still there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """A job as it stands, with what its row does not say."""
+class JobView:
+    """A job's row, the counts over its units, and whether its version is the current one of its name."""
 
     job: Job
     progress: Progress
@@ -37,128 +36,128 @@ class Watched:
 
 
 class JobService:
+    """*nudge* asks a worker to look for due units now."""
+
     def __init__(
-        self,
-        jobs: JobStore,
-        versions: VersionStore,
-        uploads: UploadStore,
-        checker: SpecChecker,
-        nudge: Callable[[], None],
+        self, jobs: JobStore, versions: VersionStore, uploads: UploadStore, nudge: Callable[[], None]
     ) -> None:
         self._jobs = jobs
         self._versions = versions
         self._uploads = uploads
-        self._checker = checker
         self._nudge = nudge
-        self._rows = Remembered[Job | None](_ROW_SECONDS)
-        self._counts = Remembered[Watched](_COUNTS_SECONDS, _COUNTS_TIMES)
-        self.lookout = LookOut(jobs.standing, self._rows.forget)
+        self._rows = TtlCache[Job | None](_ROW_SECONDS)
+        self._views = TtlCache[JobView](_COUNTS_SECONDS, _COUNTS_TIMES)
+        self.watcher = JobWatcher(jobs.standing, self._rows.forget)
 
-    async def submit(self, tenant: str, body: bytes, idempotency_key: str | None) -> tuple[Job, bool]:
-        """Commit the job of a spec; the flag says that the key was known and the job is the one it made."""
-        checked = await self._checker.check(tenant, body)
+    async def submit(self, tenant: str, spec: Checked, idempotency_key: str | None) -> tuple[Job, bool]:
+        """Commit the job of a spec; the flag says that an earlier submit with this key has made it."""
         if idempotency_key is not None and (
-            known := await self._jobs.replayed(tenant, idempotency_key, checked.digest)
+            known := await self._jobs.replayed(tenant, idempotency_key, spec.digest)
         ):
             return known, True  # its upload may be gone by now, or its limits above today's
-        if checked.refusal is not None:
-            raise checked.refusal
-        spec: dict[str, Any] = msgspec.json.decode(checked.canonical)
-        uris, deadline = spec["source"]["uris"], spec["options"]["deadline"]
-        await self._check_uploads(tenant, uris)
+        if spec.refusal is not None:
+            raise from_problem(spec.refusal)
+        await self._check_uploads(tenant, spec.uploads)
         job, replayed = await self._jobs.submit(
             tenant,
-            spec,
-            checked.digest,
+            msgspec.json.decode(spec.canonical),
+            spec.digest,
             idempotency_key=idempotency_key,
-            priority=spec["options"]["priority"],
-            labels=spec["labels"],
-            result_name=spec["output"]["name"],
-            kept_versions=spec["output"]["versions"],
-            uploads=[uri.removeprefix(UPLOAD) for uri in uris if uri.startswith(UPLOAD)],
-            deadline=parse_duration(deadline) if deadline else None,
+            priority=spec.priority,
+            labels=spec.labels,
+            result_name=spec.result_name,
+            kept_versions=spec.kept_versions,
+            uploads=list(spec.uploads.values()),
+            deadline=spec.deadline,
             state_version=STATE_VERSION,
         )
         self._nudge()
         return job, replayed
 
-    async def _check_uploads(self, tenant: str, uris: list[str]) -> None:
-        ids = {no: uri.removeprefix(UPLOAD) for no, uri in enumerate(uris) if uri.startswith(UPLOAD)}
-        known = await self._uploads.use(tenant, list(ids.values())) if ids else set()
+    async def _check_uploads(self, tenant: str, uploads: dict[int, str]) -> None:
+        known = await self._uploads.use(tenant, list(uploads.values())) if uploads else set()
         missing: list[Detail] = [
-            {"pointer": f"#/source/uris/{no}", "detail": f"there is no upload {i}"}
-            for no, i in ids.items()
-            if i not in known
+            {"pointer": f"#/source/uris/{no}", "detail": f"there is no upload {upload_id}"}
+            for no, upload_id in uploads.items()
+            if upload_id not in known
         ]
         if missing:
             raise SourceNotFound("The source names uploads that do not exist", errors=missing[:MAX_FAULTS])
 
     async def get(self, tenant: str, job_id: str) -> Job:
         job = await self._rows.get((tenant, job_id), lambda: self._jobs.get(tenant, job_id))
-        if job is not None and job.state in {"failed", "cancelled"}:
-            self._rows.forget(
-                (tenant, job_id)
-            )  # another gateway may retry it, and a client that polls takes `done` for the end
+        if job is not None and job.state in {JobState.FAILED, JobState.CANCELLED}:
+            # Another gateway may retry it, and a client that polls stops at `done`.
+            self._rows.forget((tenant, job_id))
         return _found(job, job_id)
 
-    async def watched(self, job: Job) -> Watched:
-        """What is counted belongs to the job's revision, so that no count is older than the state it is shown with."""
-        if job.phase == "planning":
-            return Watched(job, Progress(), current=False)
-        return await self._counts.get((job.id, str(job.revision)), lambda: self._watch(job))
+    async def view(self, job: Job) -> JobView:
+        """Counts are kept by the job's revision, so that none is older than the state it is shown with."""
+        if job.phase == Phase.PLANNING:
+            return JobView(job, Progress(), current=False)
+        return await self._views.get((job.id, str(job.revision)), lambda: self._load_view(job))
 
-    async def _watch(self, job: Job) -> Watched:
+    async def _load_view(self, job: Job) -> JobView:
         progress = await self._jobs.progress([job.id])
         version = await self._versions.get(job.tenant, job.id) if job.result else None
-        return Watched(job, progress.get(job.id, Progress()), version is not None and version.current)
+        return JobView(job, progress.get(job.id, Progress()), version is not None and version.current)
 
     async def newest(
-        self, tenant: str, *, state: str | None, labels: dict[str, str] | None, after: str | None, limit: int
-    ) -> tuple[list[Watched], bool]:
-        """And whether others follow."""
+        self,
+        tenant: str,
+        *,
+        state: JobState | None,
+        labels: dict[str, str] | None,
+        after: str | None,
+        limit: int,
+    ) -> tuple[list[JobView], bool]:
+        """Newest first; the flag says whether others follow."""
         jobs, further = await self._jobs.newest(tenant, state=state, labels=labels, after=after, limit=limit)
         progress = await self._jobs.progress([job.id for job in jobs])
         named = [job.id for job in jobs if job.result and job.result_name]
         current = await self._versions.shown(named) if named else set()
         return [
-            Watched(job, progress.get(job.id, Progress()), not job.result_name or job.id in current)
+            JobView(job, progress.get(job.id, Progress()), not job.result_name or job.id in current)
             for job in jobs
         ], further
 
     async def cancel(self, tenant: str, job_id: str) -> Job:
-        return await self._changed(self._jobs.cancel, tenant, job_id)
+        return await self._change(self._jobs.cancel, tenant, job_id)
 
     async def pause(self, tenant: str, job_id: str) -> Job:
-        return await self._changed(self._jobs.pause, tenant, job_id)
+        return await self._change(self._jobs.pause, tenant, job_id)
 
     async def resume(self, tenant: str, job_id: str) -> Job:
-        return await self._changed(self._jobs.resume, tenant, job_id)
+        return await self._change(self._jobs.resume, tenant, job_id)
 
     async def retry(self, tenant: str, job_id: str) -> Job:
-        return await self._changed(self._jobs.retry, tenant, job_id)
+        return await self._change(self._jobs.retry, tenant, job_id)
 
-    async def _changed(
+    async def _change(
         self, change: Callable[[str, str], Awaitable[Job | None]], tenant: str, job_id: str
     ) -> Job:
         try:
             job = _found(await change(tenant, job_id), job_id)
         finally:
-            self._rows.forget((tenant, job_id))  # who changed a job must not read what it was
-        self._nudge()  # a job that is resumed or tried again has work to do; for the others this costs nothing
+            self._rows.forget((tenant, job_id))  # its next reader must not see the job from before
+        self._nudge()  # a resumed or retried job has due units; for the others a nudge costs nothing
         return job
 
     async def wait(
         self, job: Job, seconds: float, until: Callable[[Job], bool], gone: Callable[[], bool]
     ) -> Job:
-        """The job as soon as *until* holds, or as it stands after *seconds*, when the gateway stops, or soon after *gone* holds."""
+        """The job as soon as *until* holds, or as it stands after *seconds*.
+
+        Returns early when the gateway stops, or soon after *gone* holds.
+        """
         deadline = time.monotonic() + seconds
         while (
-            not (until(job) or gone() or self.lookout.stopping) and (left := deadline - time.monotonic()) > 0
+            not (until(job) or gone() or self.watcher.stopping) and (left := deadline - time.monotonic()) > 0
         ):
-            moved = await self.lookout.moved(
+            changed = await self.watcher.changed(
                 (job.tenant, job.id), (job.state, job.phase), min(left, PRESENT_SECONDS)
             )
-            if moved or time.monotonic() >= deadline:  # a last look for itself: the look-out may be blind
+            if changed or time.monotonic() >= deadline:  # a last read: the watcher may reach no Postgres
                 job = await self.get(job.tenant, job.id)
         return job
 

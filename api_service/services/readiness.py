@@ -1,4 +1,4 @@
-"""Whether the gateway can do its work: Postgres there and migrated; Redis is only a doorbell."""
+"""Whether the gateway can do its work: it needs a migrated Postgres; Redis is only a doorbell."""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from api_service.services.watching import Remembered
+from api_service.services.cache import TtlCache
 from shared.db.head import at_head
 from shared.db.pool import Pool
 from shared.db.workers import WorkerStore
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Whether Redis is there too; how many workers live, and how many of them can take work."""
+    """Whether Redis answers; how many workers are alive, and how many of them can take work."""
 
     redis: bool
     live: int
@@ -29,40 +29,40 @@ class Ready:
 
 class Readiness:
     def __init__(self, pool: Pool, doorbell: Doorbell, lease: timedelta) -> None:
-        """*lease*: a worker that was not seen within this time is dead."""
+        """A worker that was not seen within *lease* counts as dead."""
         self._pool = pool
         self._workers = WorkerStore(pool)
         self._doorbell = doorbell
-        self._asked = Remembered[Ready](seconds=0)
+        self._answers = TtlCache[Ready](seconds=0)
         self._lease = lease
 
     async def check(self) -> Ready:
-        """Raises DatabaseUnavailable or NotMigrated. Those who ask at once share one answer."""
-        return await self._asked.get(("", ""), self._check)
+        """Raises DatabaseUnavailable or NotMigrated. Concurrent calls share one answer."""
+        return await self._answers.get(("", ""), self._check)
 
     async def _check(self) -> Ready:
         if not await at_head(self._pool):
             raise NotMigrated(
-                "The database's schema is not the one that this version needs; run `python -m api_service migrate`"
+                "The database's schema is not the one that this version needs; "
+                "run `python -m api_service migrate`"
             )
         live, able = await self._workers.able(self._lease)
-        asked = asyncio.create_task(self._doorbell.connected())
-        answered, _ = await asyncio.wait(
-            {asked}, timeout=_REDIS_SECONDS
-        )  # asyncio.timeout would rely on redis-py to be cancelled
-        asked.cancel()
-        return Ready(redis=bool(answered) and asked.result(), live=live, able=able)
+        connected = asyncio.create_task(self._doorbell.connected())
+        # Not asyncio.timeout, which would wait until redis-py heeds its cancellation.
+        answered, _ = await asyncio.wait({connected}, timeout=_REDIS_SECONDS)
+        connected.cancel()
+        return Ready(redis=bool(answered) and connected.result(), live=live, able=able)
 
     async def announce(self) -> None:
-        """Log what the gateway waits for, each time it changes, until it is ready."""
-        said = ""
+        """Log the reason why the gateway is not ready, each time it changes, until it is ready."""
+        logged = ""
         while True:
             try:
                 await self.check()
             except TransientError as error:
-                if error.code != said:
+                if error.code != logged:
                     log.warning("gateway.waiting", code=error.code, detail=error.detail)
-                said = error.code
+                logged = error.code
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 log.info("gateway.ready")
@@ -70,7 +70,7 @@ class Readiness:
 
 
 class Nudger:
-    """Rings the doorbell beside the requests: a frozen Redis delays nobody, and many submits share one ring."""
+    """Nudges the workers in the background: a frozen Redis delays no answer; many submits share a nudge."""
 
     def __init__(self, doorbell: Doorbell) -> None:
         self._doorbell = doorbell

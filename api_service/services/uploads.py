@@ -1,4 +1,4 @@
-"""Uploads: a file, then its row; what has no row was never uploaded."""
+"""Uploads: first the file, then its row. A file without a row counts as never uploaded."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -18,7 +18,10 @@ class UploadService:
     async def put(
         self, tenant: str, blocks: AsyncIterator[bytes], *, filename: str | None, sha256: str | None
     ) -> Upload:
-        """Store the blocks; nothing is left if they break off, or if they do not hash to *sha256* (in hex)."""
+        """Store the blocks; raises if they break off, or if they do not hash to *sha256* (in hex).
+
+        Then nothing of them is left.
+        """
         await self._uploads.ping()
         upload_id = new_id("upl")
         stored = await self._files.put(tenant, upload_id, blocks, sha256=sha256)

@@ -1,1 +1,1 @@
-"""What travels: documents out, parameters and cursors in. Pure functions."""
+"""The contents of requests and answers, as pure functions: parameters, headers, row queries, documents."""

@@ -1,110 +1,207 @@
-"""The documents that the gateway answers with; `now` is passed in, and every figure is derived from rows."""
+"""The documents of uploads, jobs and results: pure functions of rows and of the time.
+
+The fields of each document stand in the order in which they are sent.
+"""
 
 import hashlib
 import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from msgspec.structs import asdict
+import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict, replace
 
-from shared.core.entities import Job, Progress, Upload, Version
-from shared.db.result_tables import relation_name
+from shared.core.entities import Document, Job, Progress, Upload, Version
+from shared.core.lifecycle import JobState, Phase
+from shared.core.plan import Warned
+from shared.core.relations import relation_name
+from shared.core.row_counts import RowCounts
+from shared.errors import Problem
 
-_MOST, _MERGING = 0.98, 0.65
-"""The most that scanning has of a job, and what merging has of the rest; publishing has the rest of that."""
-
-
-def upload_document(upload: Upload) -> dict[str, Any]:
-    return {
-        "id": upload.id,
-        "uri": f"upload:{upload.id}",
-        "filename": upload.filename,
-        "bytes": upload.bytes,
-        "sha256": upload.sha256,
-        "created_at": upload.created_at,
-    }
+_SCANNING, _MERGING = 0.98, 0.65
+"""The most that scanning can be of a job, and the share of merging in the rest; publishing has the other."""
 
 
-def result_document(version: Version) -> dict[str, Any]:
-    return {
-        "name": version.name,
-        "version": version.version,
-        "current": version.current,
-        "relation": relation_name(
-            version.tenant, version.name if version.current else None, version.relation
-        ),
-        "rows": version.rows,
-        "digest": version.digest,
-        "columns": columns_document(version.columns),
-        "job_id": version.job_id,
-        "published_at": version.published_at,
-        "links": {
+class UploadDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`sha256` is in hex."""
+
+    id: str
+    uri: str
+    filename: str | None
+    bytes: int
+    sha256: str
+    created_at: datetime
+
+
+def upload_document(upload: Upload) -> UploadDocument:
+    return UploadDocument(
+        id=upload.id,
+        uri=f"upload:{upload.id}",
+        filename=upload.filename,
+        bytes=upload.bytes,
+        sha256=upload.sha256,
+        created_at=upload.created_at,
+    )
+
+
+class ColumnDocument(msgspec.Struct, frozen=True):
+    name: str
+    type: str
+
+
+class ResultDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`relation` is the name by which SQL reads the version."""
+
+    name: str | None
+    version: int | None
+    current: bool
+    relation: str
+    rows: int
+    digest: str
+    columns: list[ColumnDocument]
+    job_id: str
+    published_at: datetime
+    links: dict[str, str]
+
+
+def result_document(version: Version) -> ResultDocument:
+    name = version.name if version.current else None
+    return ResultDocument(
+        name=version.name,
+        version=version.version,
+        current=version.current,
+        relation=relation_name(version.tenant, name, version.relation),
+        rows=version.rows,
+        digest=version.digest,
+        columns=[ColumnDocument(column["name"], column["type"]) for column in version.columns],
+        job_id=version.job_id,
+        published_at=version.published_at,
+        links={
             "self": f"/v1/results/{version.name}",
             "rows": f"/v1/results/{version.name}/rows",
             "job": f"/v1/jobs/{version.job_id}",
         },
-    }
+    )
 
 
-def columns_document(columns: list[dict[str, Any]]) -> list[dict[str, str]]:
-    return [{"name": column["name"], "type": column["type"]} for column in columns]
+class ChunkCounts(msgspec.Struct, frozen=True, kw_only=True):
+    total: int
+    done: int
+    leased: int
+    failed: int
 
 
-def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) -> dict[str, Any]:
+class ByteCounts(msgspec.Struct, frozen=True, kw_only=True):
+    total: int
+    done: int
+
+
+class ProgressDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`fraction` is of the whole job, from 0 to 1; `bytes` are of its files."""
+
+    fraction: float
+    chunks: ChunkCounts
+    rows: dict[str, int]
+    bytes: ByteCounts
+    rows_per_second: int | None
+    eta_seconds: int | None
+
+
+class TimingDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Each stage lasts from its stamp to the next one, the stage under way until now."""
+
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    deadline_at: datetime | None
+    queue_ms: int
+    plan_ms: int
+    scan_ms: int
+    merge_ms: int
+    publish_ms: int
+
+
+class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A job; in a list it comes without its spec and the findings of its plan."""
+
+    id: str
+    state: JobState
+    phase: str
+    done: bool
+    revision: int
+    progress: ProgressDocument
+    timing: TimingDocument
+    schema: list[ColumnDocument] | UnsetType | None
+    warnings: tuple[Warned, ...] | UnsetType
+    result: Document | None
+    error: Problem | None
+    labels: dict[str, str]
+    spec: Document | UnsetType | None
+    links: dict[str, str]
+
+
+def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) -> JobDocument:
     """*current*: whether the job's version is the one that its name shows."""
-    return {
-        "id": job.id,
-        "state": job.state,
-        "phase": "done" if job.state == "succeeded" else job.phase,
-        "done": job.done,
-        "revision": job.revision,
-        "progress": _progress(job, progress, now),
-        "timing": _timing(job, now),
-        "schema": [{"name": c.name, "type": c.type} for c in job.plan.schema] if job.plan else None,
-        "warnings": [asdict(warned) for warned in job.plan.warnings] if job.plan else [],
-        "result": {**job.result, "current": current} if job.result else None,
-        "error": job.error,
-        "labels": job.labels,
-        "spec": job.spec,
-        "links": {"self": f"/v1/jobs/{job.id}"}
+    return JobDocument(
+        id=job.id,
+        state=job.state,
+        phase="done" if job.state == JobState.SUCCEEDED else job.phase,
+        done=job.done,
+        revision=job.revision,
+        progress=_progress(job, progress, now),
+        timing=_timing(job, now),
+        schema=[ColumnDocument(c.name, c.type) for c in job.plan.schema] if job.plan else None,
+        warnings=job.plan.warnings if job.plan else (),
+        result={**job.result, "current": current} if job.result else None,
+        error=job.error,
+        labels=job.labels,
+        spec=job.spec,
+        links={"self": f"/v1/jobs/{job.id}"}
         | {link: f"/v1/jobs/{job.id}/{link}" for link in ("rows", "receipt", "cancel")},
-    }
+    )
 
 
-def job_summary(job: Job, progress: Progress, now: datetime, *, current: bool) -> dict[str, Any]:
-    """A job in a list: without its spec, and without what its plan says."""
+def job_summary(job: Job, progress: Progress, now: datetime, *, current: bool) -> JobDocument:
     whole = job_document(job, progress, now, current=current)
-    return {key: value for key, value in whole.items() if key not in {"spec", "schema", "warnings"}}
+    return replace(whole, spec=UNSET, schema=UNSET, warnings=UNSET)
 
 
 def etag(job: Job, progress: Progress, *, current: bool) -> str:
-    """Weak: rates and estimates move on while nothing happens."""
+    """Weak: rates and estimates change while the job stands still."""
     seen = repr((job.revision, progress, current))
     return f'W/"{job.revision}-{hashlib.sha256(seen.encode()).hexdigest()[:12]}"'
 
 
-def _progress(job: Job, progress: Progress, now: datetime) -> dict[str, Any]:
+def _progress(job: Job, progress: Progress, now: datetime) -> ProgressDocument:
     seconds = _scan_seconds(job, now)
     stage = _stage(job, progress)
-    return {
-        "fraction": round(stage.fraction, 4),
-        "chunks": {
-            "total": progress.chunks_total,
-            "done": progress.chunks_done,
-            "leased": progress.chunks_leased,
-            "failed": progress.chunks_failed,
-        },
-        "rows": {name: count for name, count in asdict(progress.rows).items() if name != "aggregated"},
-        "bytes": {"total": progress.bytes_total, "done": progress.bytes_done},
-        "rows_per_second": int(progress.rows.read / seconds) if seconds > 0 else None,
-        "eta_seconds": _seconds_left(job, stage, now) if job.state == "running" else None,
-    }
+    return ProgressDocument(
+        fraction=round(stage.fraction, 4),
+        chunks=ChunkCounts(
+            total=progress.chunks_total,
+            done=progress.chunks_done,
+            leased=progress.chunks_leased,
+            failed=progress.chunks_failed,
+        ),
+        rows=_row_counts(progress.rows),
+        bytes=ByteCounts(total=progress.bytes_total, done=progress.bytes_done),
+        rows_per_second=int(progress.rows.read / seconds) if seconds > 0 else None,
+        eta_seconds=_seconds_left(job, stage, now) if job.state == JobState.RUNNING else None,
+    )
+
+
+def _row_counts(counts: RowCounts) -> dict[str, int]:
+    """Without `aggregated`: the receipt says it, once it is checked against the result."""
+    return {name: count for name, count in asdict(counts).items() if name != "aggregated"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """A phase as part of a job: what fraction lies before it, how much it has, which share of that is done, and since when it lasts."""
+    """A phase as part of a job: the fraction *before* it, its *width*, the *share* of it that is done.
+
+    *since* is its beginning.
+    """
 
     before: float
     width: float
@@ -117,34 +214,32 @@ class _Stage:
 
 
 def _stage(job: Job, progress: Progress) -> _Stage:
-    """The fraction is 1 only when the job succeeded, and falls only when it begins anew.
+    """The fraction is 1 only when the job has succeeded, and falls only when the job begins again.
 
-    What merging and publishing will cost is known of a chunk when it is done: by its states. So each chunk
-    adds the share that scanning has of its own cost, and nothing that is found later takes it away again.
+    The cost of merging and publishing a chunk is known when the chunk is done: by its states. So a done chunk
+    counts for the share that scanning has of its whole cost, and no later finding takes that away again.
     """
-    if job.state == "succeeded":
+    if job.state == JobState.SUCCEEDED:
         return _Stage(1.0, 0.0, 0.0, None)
-    scanned = _MOST * _share(progress.bytes_weighed, progress.bytes_total)
+    scanned = _SCANNING * _share(progress.bytes_weighed, progress.bytes_total)
     merging = _MERGING * (1 - scanned)
     match job.phase:
-        case "scanning":
+        case Phase.SCANNING:
             return _Stage(0.0, scanned, 1.0, job.planned_at)
-        case "merging":
-            return _Stage(
-                scanned, merging, _share(progress.merges_done, progress.merges_total), job.scanned_at
-            )
-        case "publishing":
+        case Phase.MERGING:
+            merged = _share(progress.merges_done, progress.merges_total)
+            return _Stage(scanned, merging, merged, job.scanned_at)
+        case Phase.PUBLISHING:
             return _Stage(scanned + merging, 1 - scanned - merging, 0.0, job.merged_at)
-        case _:
+        case Phase.PLANNING:
             return _Stage(0.0, 0.0, 0.0, None)
 
 
 def _seconds_left(job: Job, stage: _Stage, now: datetime) -> int | None:
-    """By the pace of the phase, or while nothing of it is done by that of all before it.
+    """An estimate by the pace of the phase; until a part of it is done, by the pace of all before it.
 
-    None while neither is known.
-
-    A phase that lasts longer than that is thought to last half as long again.
+    None while neither is known. A phase that lasts longer than estimated is thought to last half as long
+    again.
     """
     if job.planned_at is None or stage.since is None or stage.fraction == 0:
         return None
@@ -166,20 +261,21 @@ def _scan_seconds(job: Job, now: datetime) -> float:
     return max(0.0, (end - job.planned_at).total_seconds()) if job.planned_at else 0.0
 
 
-def _timing(job: Job, now: datetime) -> dict[str, Any]:
-    """Each stage lasts from its stamp to the next one; the stage under way lasts until *now*."""
+def _timing(job: Job, now: datetime) -> TimingDocument:
     stamps = [job.created_at, job.started_at, job.planned_at, job.scanned_at, job.merged_at]
     until = job.finished_at or now
-    lasted = {}
-    for name, start, end in zip(
-        ("queue", "plan", "scan", "merge", "publish"), stamps, [*stamps[1:], None], strict=True
-    ):
-        seconds = ((end or until) - start).total_seconds() if start else 0.0
-        lasted[f"{name}_ms"] = max(0, round(seconds * 1000))
-    moments = {
-        "created_at": job.created_at,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
-        "deadline_at": job.deadline_at,
-    }
-    return moments | lasted
+    queue, plan, scan, merge, publish = (
+        max(0, round(((end or until) - start).total_seconds() * 1000)) if start else 0
+        for start, end in zip(stamps, [*stamps[1:], None], strict=True)
+    )
+    return TimingDocument(
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        deadline_at=job.deadline_at,
+        queue_ms=queue,
+        plan_ms=plan,
+        scan_ms=scan,
+        merge_ms=merge,
+        publish_ms=publish,
+    )

@@ -1,4 +1,4 @@
-"""Request headers that carry a meaning: Prefer, Idempotency-Key, Content-Digest, Accept, If-None-Match."""
+"""The request headers that matter: Prefer, Idempotency-Key, Content-Digest, Accept, If-None-Match."""
 
 import base64
 import binascii
@@ -19,7 +19,7 @@ _MEDIA: dict[str, Format] = {
 def preferred_wait(prefer: list[str]) -> int | None:
     """Seconds of `Prefer: wait=N`, at most 60.
 
-    Other preferences, and ones that cannot be read, are ignored (RFC 7240).
+    Other preferences, and those that cannot be read, are ignored (RFC 7240).
     """
     for preference in ",".join(prefer).split(","):
         if found := _WAIT.fullmatch(preference.strip()):
@@ -53,23 +53,23 @@ def _decoded(value: str) -> bytes:
 
 
 def negotiated(accept: list[str]) -> Format:
-    """What the client likes best of JSON and CSV; no Accept header means JSON."""
-    wanted = [_weighed(entry) for entry in ",".join(accept).split(",") if entry.strip()]
-    liked = sorted(
+    """The one of JSON and CSV that the client prefers; without an Accept header JSON."""
+    wanted = [_quality_and_type(entry) for entry in ",".join(accept).split(",") if entry.strip()]
+    offered = sorted(
         (entry for entry in wanted if entry[0] > 0 and entry[1] in _MEDIA), key=lambda entry: -entry[0]
     )
-    if wanted and not liked:
+    if wanted and not offered:
         raise NotAcceptable("Rows come as application/json or text/csv")
-    return _MEDIA[liked[0][1]] if liked else "json"
+    return _MEDIA[offered[0][1]] if offered else "json"
 
 
-def _weighed(entry: str) -> tuple[float, str]:
+def _quality_and_type(entry: str) -> tuple[float, str]:
     media, *parameters = (part.strip().lower() for part in entry.split(";"))
     quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
     return (float(quality) if re.fullmatch(r"[01](\.[0-9]{0,3})?", quality) else 0.0), media
 
 
-def is_known(if_none_match: list[str], etag: str) -> bool:
-    """Weak comparison, as If-None-Match wants it."""
+def etag_matches(if_none_match: list[str], etag: str) -> bool:
+    """Weak comparison, as RFC 9110 demands for If-None-Match."""
     sent = [tag.strip().removeprefix("W/") for tag in ",".join(if_none_match).split(",")]
     return "*" in sent or etag.removeprefix("W/") in sent

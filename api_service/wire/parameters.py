@@ -1,14 +1,14 @@
-"""Query parameters, read strictly: an unknown name or a value that cannot be read is an error that names it."""
+"""Query parameters, read strictly: an unknown name or an unreadable value is an error that names it."""
 
 import re
 from collections.abc import Mapping, Sequence
 
 from multidict import MultiMapping
 
+from shared.core.lifecycle import JobState
 from shared.errors import Detail, InvalidCursor, InvalidParameter
 from shared.spec.values import RESULT_NAME
 
-JOB_STATES = ("queued", "running", "paused", "cancelling", "succeeded", "failed", "cancelled")
 LIST, MAX_LIST = 100, 1000
 _JOB_ID = re.compile(r"job_[0-9a-z]{26}")
 
@@ -41,15 +41,15 @@ def whole_number(query: MultiMapping[str], name: str, *, default: int | None, mo
     return int(text)
 
 
-def job_state(query: MultiMapping[str]) -> str | None:
+def job_state(query: MultiMapping[str]) -> JobState | None:
     state = single(query, "state")
-    if state is not None and state not in JOB_STATES:
-        raise invalid("state", f"expected one of {', '.join(JOB_STATES)}")
-    return state
+    if state is not None and state not in tuple(JobState):
+        raise invalid("state", f"expected one of {', '.join(JobState)}")
+    return None if state is None else JobState(state)
 
 
 def labels(query: MultiMapping[str]) -> dict[str, str] | None:
-    """`label=team:growth`, any number of times; a job must have them all."""
+    """`label=team:growth`, any number of times; jobs that have them all are found."""
     found: dict[str, str] = {}
     for text in query.getall("label", []):
         key, colon, value = text.partition(":")

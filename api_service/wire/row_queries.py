@@ -1,4 +1,4 @@
-"""The query language of `/rows`: `?country=KR&revenue__gte=100&order_by=-revenue,hour&select=…&after=<cursor>`."""
+"""The query language of `/rows`: `?country=KR&revenue__gte=100&order_by=-revenue,hour&after=<cursor>`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from typing import Any, get_args
 
 from multidict import MultiMapping
 
-from api_service.wire.cursors import Cursor, fingerprint
+from api_service.wire.filter_values import parse_filter_value
 from api_service.wire.headers import Format, negotiated
-from api_service.wire.literals import parse_literal
+from api_service.wire.pages import Cursor, fingerprint
 from api_service.wire.parameters import invalid, single, whole_number
-from shared.db.rows import ROW_ID, Filter, Operator, RowQuery, Term
+from shared.core.row_query import ROW_ID, Filter, Operator, RowQuery, Term
 from shared.errors import InvalidCursor, InvalidParameter
 from shared.spec.names import listed
 
 RESERVED = ("order_by", "select", "limit", "after", "version", "format", "total", "numbers")
-"""Never columns; a column of such a name is filtered as `limit__exact`."""
+"""Names that are never columns; a column named `limit` is filtered as `limit__exact`."""
 NOT_YET = ("total", "numbers")
 OFFERED = tuple(name for name in RESERVED if name not in NOT_YET)
 PAGE_ROWS = 100
@@ -27,12 +27,12 @@ _OPERATORS = get_args(Operator)
 
 @dataclass(frozen=True, slots=True)
 class RowColumns:
-    """The columns of one version, by name; `_id` may be asked for, but is not shown unless it is."""
+    """The types of one version's columns, by name; `_id` is among them, but is shown only on request."""
 
     types: Mapping[str, str]
 
     @classmethod
-    def of(cls, columns: list[dict[str, Any]]) -> "RowColumns":
+    def of(cls, columns: list[dict[str, str]]) -> "RowColumns":
         return cls({ROW_ID: "int64"} | {c["name"]: c["type"] for c in columns})
 
     @property
@@ -69,7 +69,8 @@ def parse_row_query(
     )
     if len(filters) > MAX_FILTERS:
         raise InvalidParameter(
-            f"There are {len(filters)} filters, and at most {MAX_FILTERS} are taken; __in takes any number of values"
+            f"There are {len(filters)} filters, and at most {MAX_FILTERS} are taken; "
+            "__in takes any number of values"
         )
     order = parse_order(columns.named(query, "order_by"), columns)
     shown = dict.fromkeys(columns.check("select", name) for name in columns.named(query, "select"))
@@ -89,7 +90,7 @@ def parse_row_query(
 
 
 def parse_order(names: list[str], columns: RowColumns) -> tuple[Term, ...]:
-    """Always ends with `_id`, so that no two rows are equal."""
+    """The order; it ends with `_id`, so that no two rows are equal."""
     if len(names) > MAX_TERMS:
         raise invalid("order_by", f"at most {MAX_TERMS} columns, not {len(names)}")
     terms: dict[str, Term] = {}
@@ -129,13 +130,14 @@ def _target(parameter: str, columns: RowColumns) -> tuple[str, Operator]:
         )
     raise invalid(
         parameter,
-        f"neither a parameter nor a column; the parameters are {', '.join(OFFERED)}, the columns {columns.listed}",
+        f"neither a parameter nor a column; the parameters are {', '.join(OFFERED)}, "
+        f"the columns {columns.listed}",
     )
 
 
 def _value(parameter: str, text: str, column_type: str) -> Any:
     try:
-        return parse_literal(text, column_type)
+        return parse_filter_value(text, column_type)
     except ValueError as error:
         raise invalid(parameter, str(error)) from error
 
@@ -151,7 +153,7 @@ def version_number(query: MultiMapping[str]) -> int | None:
 
 
 def format_of(query: MultiMapping[str], accept: list[str]) -> Format:
-    """`?format=` beats the Accept header."""
+    """The format of `?format=`, or else of the Accept header."""
     text = single(query, "format")
     if text not in {None, "json", "csv"}:
         raise invalid("format", "expected json or csv")

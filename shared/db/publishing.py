@@ -11,6 +11,7 @@ from shared.core.columns import Undecided, misfits
 from shared.core.entities import Document, NewVersion
 from shared.core.plan import MergeStats
 from shared.core.receipt import Ledger
+from shared.core.relations import TABLES, relation_name, view_schema
 from shared.db import result_tables as ddl
 from shared.db import tenants
 from shared.db.pool import Connection, Pool
@@ -79,7 +80,7 @@ class PublishingStore:
         try:
             with _rows_that_fit():
                 await tx.copy_to_table(
-                    job_id, schema_name=ddl.TABLES, columns=["_id", *columns], source=rows, format="csv"
+                    job_id, schema_name=TABLES, columns=["_id", *columns], source=rows, format="csv"
                 )
         except asyncpg.DataError as error:
             raise ValueOutOfRange(f"Postgres cannot store a value of the result: {error.message}") from error
@@ -161,7 +162,7 @@ class PublishingStore:
         current = True
         reader = await tenants.prepare(tx, tenant, named=name is not None)
         if reader:
-            await tx.execute(ddl.grant_select(ddl.TABLES, job_id, reader))
+            await tx.execute(ddl.grant_select(TABLES, job_id, reader))
         if name is not None and number is not None:
             shown = await VERSIONS.lock_result.fetchval(tx, tenant=tenant, name=name)
             # an earlier job never replaces a later one's view
@@ -169,7 +170,7 @@ class PublishingStore:
                 await _check_columns(tx, tenant, name, number, columns)
                 await self._swap(tx, tenant, name, job_id, columns, reader)
                 await VERSIONS.set_current.execute(tx, tenant=tenant, name=name, version=number)
-        relation = ddl.relation_name(tenant, name if current else None, job_id)
+        relation = relation_name(tenant, name if current else None, job_id)
         stored = {key: value for key, value in asdict(version).items() if key != "key_columns"}
         return stored | {"current": current, "relation": relation}
 
@@ -186,14 +187,14 @@ class PublishingStore:
             async with tx.transaction():
                 await tx.execute(ddl.replace_view(tenant, name, relation, columns))
                 if reader:
-                    await tx.execute(ddl.grant_select(ddl.view_schema(tenant), name, reader))
+                    await tx.execute(ddl.grant_select(view_schema(tenant), name, reader))
         except asyncpg.LockNotAvailableError as error:
             raise ResultLocked(
-                f"Another session holds a lock on {ddl.relation_name(tenant, name, relation)}; "
+                f"Another session holds a lock on {relation_name(tenant, name, relation)}; "
                 "publishing waits for it"
             ) from error
         except (asyncpg.WrongObjectTypeError, asyncpg.InsufficientPrivilegeError) as error:
-            taken = ddl.relation_name(tenant, name, relation)
+            taken = relation_name(tenant, name, relation)
             raise OutputNameTaken(
                 f"{taken} exists and is not Gristmill's ({error.message}); "
                 "rename it, or use another output.name"

@@ -25,9 +25,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 from sqlalchemy.types import TypeEngine
 
+from shared.core.relations import TABLES, reader_role, view_schema
 from shared.spec.types import DataType, Kind, parse_result_type
 
-TABLES = "gristmill_results"
 _DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # the default one doubles % in identifiers
 _QUOTE = _DIALECT.identifier_preparer.quote
 
@@ -132,10 +132,6 @@ def count_rows(relation: str) -> str:
     return f"SELECT count(*) FROM {TABLES}.{_QUOTE(relation)}"  # noqa: S608  # the identifier is quoted
 
 
-def view_schema(tenant: str) -> str:
-    return "results" if tenant == "default" else f"results_{tenant}"
-
-
 def replace_view(tenant: str, name: str, relation: str, columns: Iterable[dict[str, str]]) -> str:
     """Same columns only; Postgres refuses others, and grants on the view survive."""
     names = ", ".join(_QUOTE(c) for c in ["_id", *(c["name"] for c in columns)])
@@ -143,21 +139,8 @@ def replace_view(tenant: str, name: str, relation: str, columns: Iterable[dict[s
     return f"CREATE OR REPLACE VIEW {_QUOTE(view_schema(tenant))}.{_QUOTE(name)} AS {rows}"
 
 
-def relation_name(tenant: str, name: str | None, relation: str) -> str:
-    """The quoted name under which SQL reads a result."""
-    return f"{_QUOTE(view_schema(tenant))}.{_QUOTE(name)}" if name else f"{TABLES}.{_QUOTE(relation)}"
-
-
-def reader(tenant: str) -> str:
-    """The role of the readers of a tenant's results.
-
-    A tenant has at most 40 characters, a role 63.
-    """
-    return f"gristmill_reader_{tenant}"
-
-
 def create_reader(tenant: str) -> str:
-    return f"CREATE ROLE {_QUOTE(reader(tenant))}"
+    return f"CREATE ROLE {_QUOTE(reader_role(tenant))}"
 
 
 def create_view_schema(tenant: str) -> str:
@@ -165,7 +148,7 @@ def create_view_schema(tenant: str) -> str:
 
 
 def open_view_schema(tenant: str) -> str:
-    return f"GRANT USAGE ON SCHEMA {_QUOTE(view_schema(tenant))} TO {_QUOTE(reader(tenant))}"
+    return f"GRANT USAGE ON SCHEMA {_QUOTE(view_schema(tenant))} TO {_QUOTE(reader_role(tenant))}"
 
 
 def grant_select(schema_name: str, relation: str, role: str) -> str:

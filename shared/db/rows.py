@@ -7,8 +7,7 @@ large, and the lines of a stream come in blocks of a bounded size. So the gatewa
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -35,13 +34,13 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.types import TypeEngine
 
 from shared.core.entities import Version
+from shared.core.relations import TABLES
+from shared.core.row_query import ROW_ID, Operator, RowQuery, Rows, Term
 from shared.db.pool import Pool
-from shared.db.result_tables import TABLES, TableColumn, changes, result_table
+from shared.db.result_tables import TableColumn, changes, result_table
 from shared.db.statements import VERSIONS
 from shared.errors import InvalidCursor, NotMigrated, ResultChanged, ResultExpired, RowTooLarge
 
-Operator = Literal["exact", "ne", "gt", "gte", "lt", "lte", "in", "isnull", "startswith"]
-ROW_ID = "_id"
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]  # the dialect's constructor has no annotations
 PAGE_BYTES = 8 * 1024**2
 _VALUE_BYTES = 32
@@ -56,45 +55,6 @@ _ODD = (asyncpg.SyntaxOrAccessError, asyncpg.DataError, OverflowError, ValueErro
 
 OverflowError is a time that Python cannot hold.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """`value` has the column's Python type; a list of it for `in`, a bool for `isnull`."""
-
-    column: str
-    operator: Operator
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One term of the order; nulls come last whatever the direction."""
-
-    column: str
-    descending: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowQuery:
-    """`order` ends with `_id`, which makes it total; `after` is the `_id` of the last row already read."""
-
-    columns: tuple[str, ...]
-    filters: tuple[Filter, ...] = ()
-    order: tuple[Term, ...] = (Term(ROW_ID),)
-    after: int | None = None
-    limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The values of the query's columns, row by row.
-
-    `last` is the `_id` of the last row if there are more, else None.
-    """
-
-    values: list[tuple[Any, ...]]
-    last: int | None
 
 
 class RowStore:

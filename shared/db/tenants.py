@@ -11,6 +11,7 @@ from functools import cache
 import asyncpg
 import structlog
 
+from shared.core.relations import reader_role, view_schema
 from shared.db import result_tables as ddl
 from shared.db.pool import Connection, Pool, Record
 from shared.db.statements import TENANTS
@@ -25,7 +26,7 @@ async def prepare(tx: Connection, tenant: str, *, named: bool) -> str | None:
     Makes role and schema if they are missing, the schema only for a *named* result. Raises OutputNotPermitted
     if that cannot be made or used.
     """
-    reader, schema = ddl.reader(tenant), ddl.view_schema(tenant)
+    reader, schema = reader_role(tenant), view_schema(tenant)
     [found] = await TENANTS.rights.fetch(tx, role=reader, schema=schema)
     if _lacks(found, named=named):
         await TENANTS.lock.execute(tx)
@@ -88,7 +89,7 @@ async def open_all(pool: Pool) -> None:
             if reader := await prepare(tx, tenant, named=False):
                 await TENANTS.hold.execute(tx, tenant=tenant)
                 unread = await TENANTS.unread.fetch(
-                    tx, tenant=tenant, role=reader, schema=ddl.view_schema(tenant)
+                    tx, tenant=tenant, role=reader, schema=view_schema(tenant)
                 )
                 for schema, relation in unread:
                     with suppress(asyncpg.UndefinedTableError):  # pruned since

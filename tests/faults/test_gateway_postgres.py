@@ -1,6 +1,6 @@
-"""Postgres is killed, frozen or cut off under the gateway.
+"""Postgres killed, frozen or cut off under the gateway.
 
-Clients get a 503 in time and no 202 for a job that is not committed; the gateway recovers at once.
+It answers 503 in time, never 202 for a job that is not committed, and recovers at once.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from api_service.routes import ROUTES
-from gristmill.servers import start_postgres
+from gristmill.launcher.servers import start_postgres
 from shared.db.migrate import upgrade_blocking
 from tests.support.chaos_proxy import ChaosProxy
 from tests.support.stack import Process, Stack, eventually, running
@@ -88,7 +88,7 @@ def frozen(server) -> Iterator[None]:
 
 @contextmanager
 def postgres_with_gateway(tmp_path, redis_url):
-    server = start_postgres(tmp_path / "postgres", log=tmp_path / "postgres.log", kept=True)
+    server = start_postgres(tmp_path / "postgres", log=tmp_path / "postgres.log", durable=True)
     try:
         upgrade_blocking(server.url)
         with running(server.url, redis_url, tmp_path, workers=0) as stack:
@@ -128,7 +128,7 @@ def test_a_killed_postgres_is_a_503_on_every_route_and_the_gateway_is_well_when_
         server.child.process.kill()
         server.child.process.wait()
         ask_everything(stack)
-        again = start_postgres(tmp_path / "postgres", log=tmp_path / "postgres.log", kept=True)
+        again = start_postgres(tmp_path / "postgres", log=tmp_path / "postgres.log", durable=True)
         try:
             assert again.url == server.url
             recovers(stack)

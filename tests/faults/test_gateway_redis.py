@@ -1,6 +1,6 @@
-"""Redis is frozen, full or read-only.
+"""Redis frozen, full or read-only: submits are answered as fast as ever.
 
-A submit is answered as fast as ever, and a client that waits for a job is told through Postgres.
+Requests that wait for a job learn of its changes from Postgres.
 """
 
 import signal
@@ -11,7 +11,7 @@ import httpx2
 import pytest
 import redis
 
-from gristmill.servers import start_valkey
+from gristmill.launcher.servers import start_valkey
 from tests.support.stack import eventually, running
 
 QUICK_SECONDS = 1.0
@@ -20,7 +20,7 @@ QUICK_SECONDS = 1.0
 
 @pytest.fixture
 def valkey(tmp_path):
-    server = start_valkey(tmp_path / "valkey", log=tmp_path / "valkey.log", kept=False)
+    server = start_valkey(tmp_path / "valkey", log=tmp_path / "valkey.log", durable=False)
     yield server
     server.child.stop()
 
@@ -63,7 +63,7 @@ def test_a_frozen_redis_delays_no_submit_and_nobody_who_waits_for_a_job(stack, v
 
 
 def hears_of_changes(stack) -> None:
-    """A client that waits is answered soon after each change of phase."""
+    """A request that waits is answered soon after each change of phase."""
     ((job_id,), *_) = stack.sql("SELECT id FROM gristmill.jobs")
     with ThreadPoolExecutor(1) as thread, httpx2.Client(base_url=stack.http.base_url, timeout=30) as http:
         for phase in ("scanning", "merging", "publishing"):

@@ -1,4 +1,4 @@
-"""Crowds of clients, slow ones and silent ones.
+"""Crowds of clients, slow and silent ones: a submit is still answered, and the gateway's memory is bounded.
 
 A submit is still answered, and the gateway's memory stays bounded.
 `make test` runs a tenth of the crowd; GRISTMILL_GATEWAY_STRESS=1 runs all of it. benchmarks/gateway_stress.py
@@ -17,7 +17,8 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from api_service import app, bodies, server
+from api_service import app, server
+from api_service.handlers import bodies
 from tests.support.crowd import CROWDS, Crowd, submits
 from tests.support.gateway import database, gateway, problem_of, publish, spec_for
 from tests.support.stack import running
@@ -62,8 +63,8 @@ async def big_result(settings, width: int = 100) -> str:
     async with database(settings) as connection:
         count = ROWS * 100 // width
         await connection.execute(
-            f"INSERT INTO gristmill_results.{job_id}"
-            f" SELECT n, repeat('x', {width}) FROM generate_series(2, {count}) n"
+            f"INSERT INTO gristmill_results.{job_id} "
+            f"SELECT n, repeat('x', {width}) FROM generate_series(2, {count}) n"
         )
     return job_id
 
@@ -85,8 +86,8 @@ async def streaming(settings) -> int:
     """The number of connections to Postgres in the middle of an export."""
     async with database(settings) as connection:
         query = (
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name = $1 AND state <> 'idle'"
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name = $1 AND state <> 'idle'"
         )
         return await connection.fetchval(query, "gristmill-streams")
 
@@ -122,7 +123,7 @@ async def test_readers_that_read_nothing_take_turns_and_are_cut_off(settings, mo
 
 
 async def test_a_deaf_reader_of_a_page_is_cut_off(settings, monkeypatch):
-    monkeypatch.setattr(server, "DEAF_SECONDS", 1.0)
+    monkeypatch.setattr(server, "UNREAD_SECONDS", 1.0)
     await big_result(settings)
     async with gateway(settings) as http, asyncio.timeout(30):
         deaf = await deaf_reader(http, "/v1/results/big/rows?limit=10000")
@@ -161,8 +162,8 @@ async def test_a_body_that_stops_arriving_is_a_bad_request_and_leaves_no_file(se
             reader, writer = await raw_connection(http)
             writer.write(
                 head
-                + b" HTTP/1.1\r\nHost: localhost\r\n"
-                + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\nabc"
+                + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                + b"Content-Length: 100\r\n\r\nabc"
             )
             answer = await reader.readuntil(b"}")
             assert answer.startswith(b"HTTP/1.1 400 ")
@@ -217,8 +218,8 @@ async def test_a_spec_that_drips_in_has_a_deadline(settings, monkeypatch):
     async with gateway(settings) as http, asyncio.timeout(20):
         reader, writer = await raw_connection(http)
         writer.write(
-            b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\n"
-            b"Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+            b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100000\r\n\r\n"
         )
         answered = asyncio.create_task(reader.readuntil(b"\r\n"))
         while not answered.done():
@@ -321,7 +322,7 @@ async def test_readers_that_are_cut_off_leave_no_stack_trace(settings, monkeypat
 
 async def test_readers_of_large_pages_take_turns(settings, monkeypatch):
     monkeypatch.setattr(bodies, "STALLED_SECONDS", 5.0)
-    monkeypatch.setattr(app, "TURN_SECONDS", 0.1)
+    monkeypatch.setattr(app, "PERMIT_SECONDS", 0.1)
     await big_result(settings, width=5000)
     async with gateway(settings) as http, asyncio.timeout(60):
         deaf = [await deaf_reader(http, "/v1/results/big/rows?limit=10000") for _ in range(6)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api_service.wire.credentials import digest, new_key
+from api_service.auth.credentials import digest, new_key
 from tests.support.databases import own_database
 from tests.support.hung_worker import HANGS
 from tests.support.stack import Stack, alive, eventually, running

@@ -17,7 +17,7 @@ import psutil
 import psycopg
 import pytest
 
-from gristmill.servers import Server, start_postgres
+from gristmill.launcher.servers import Server, start_postgres
 from shared.db.migrate import upgrade_blocking
 from tests.support.plain_job import ROWS, charges, check, large_spec, spec, table, violations
 from tests.support.stack import Stack, eventually
@@ -34,7 +34,7 @@ class Cluster:
         upgrade_blocking(self.server.url)
 
     def _start(self) -> Server:
-        return start_postgres(self._folder / "postgres", log=self._folder / "postgres.log", kept=True)
+        return start_postgres(self._folder / "postgres", log=self._folder / "postgres.log", durable=True)
 
     @property
     def processes(self) -> list[psutil.Process]:

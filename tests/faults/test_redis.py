@@ -9,7 +9,7 @@ import signal
 import pytest
 import redis
 
-from gristmill.servers import start_valkey
+from gristmill.launcher.servers import start_valkey
 from shared.doorbell import QUEUE, serialize
 from tests.faults.test_children import charges, check, submit, wicked_worker
 from tests.support.databases import own_database
@@ -28,7 +28,7 @@ class Valkey:
         self.start()
 
     def start(self) -> None:
-        self._server = start_valkey(self._folder, log=self._log, kept=True)
+        self._server = start_valkey(self._folder, log=self._log, durable=True)
         self.url, self.process = self._server.url, self._server.child.process
 
     def kill(self, *, forget: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gristmill.servers import start_postgres, start_valkey
+from gristmill.launcher.servers import start_postgres, start_valkey
 from shared.db.migrate import upgrade_blocking
 from tests.support.databases import own_database
 from tests.support.stack import Stack, alive, eventually, running
@@ -203,12 +203,12 @@ def test_flushed_redis_loses_nothing(stack, numbers, expected):
 # fault matrix: 8, 9
 def test_redis_away_still_takes_jobs_and_runs_them_when_it_is_back(database_url, tmp_path, numbers, expected):
     folder = tmp_path / "valkey"
-    server = start_valkey(folder, log=tmp_path / "valkey.log", kept=True)
+    server = start_valkey(folder, log=tmp_path / "valkey.log", durable=True)
     with running(database_url, server.url, tmp_path) as stack:
         server.child.stop()
         job_id = submit(stack, numbers)
         assert stack.http.get("/readyz").json()["status"] == "degraded"
-        again = restarted(lambda: start_valkey(folder, log=tmp_path / "valkey.log", kept=True), server.url)
+        again = restarted(lambda: start_valkey(folder, log=tmp_path / "valkey.log", durable=True), server.url)
         try:
             check(stack, job_id, expected)
         finally:
@@ -218,7 +218,7 @@ def test_redis_away_still_takes_jobs_and_runs_them_when_it_is_back(database_url,
 # fault matrix: 28
 def test_postgres_away_is_a_503_and_the_job_goes_on_when_it_is_back(redis_url, tmp_path, numbers, expected):
     folder = tmp_path / "postgres"
-    server = start_postgres(folder, log=tmp_path / "postgres.log", kept=True)
+    server = start_postgres(folder, log=tmp_path / "postgres.log", durable=True)
     upgrade_blocking(server.url)
     with running(server.url, redis_url, tmp_path) as stack:
         job_id = submit(stack, numbers)
@@ -229,7 +229,7 @@ def test_postgres_away_is_a_503_and_the_job_goes_on_when_it_is_back(redis_url, t
         answer = eventually(lambda: (a := stack.http.get("/v1/jobs")).status_code == 503 and a, "the 503")
         assert (answer.json()["code"], "Retry-After" in answer.headers) == ("database_unavailable", True)
         again = restarted(
-            lambda: start_postgres(folder, log=tmp_path / "postgres.log", kept=True), server.url
+            lambda: start_postgres(folder, log=tmp_path / "postgres.log", durable=True), server.url
         )
         try:
             check(stack, job_id, expected)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from shared.core.row_query import RowQuery
 from shared.db import jobs, rows, versions
 from shared.db.pool import connect
 from shared.db.versions import VersionStore
@@ -52,8 +53,8 @@ async def test_a_row_that_fits_in_no_page_is_named_with_the_way_out(settings):
     )
     async with database(settings) as connection:
         await connection.execute(
-            f"UPDATE {TABLE}.{job_id}"
-            " SET text = repeat('xyz', 3500000), other = repeat('o', 1000) WHERE _id >= 2"
+            f"UPDATE {TABLE}.{job_id} SET text = repeat('xyz', 3500000), other = repeat('o', 1000) "
+            "WHERE _id >= 2"
         )
     async with gateway(settings) as http:
         path = f"/v1/jobs/{job_id}/rows"
@@ -100,7 +101,7 @@ async def test_no_block_of_a_stream_is_larger_than_its_pieces_whatever_a_row_hol
     pool = connect(settings.database_url, name="test", size=2)
     try:
         version = await VersionStore(pool).get("default", job_id)
-        query = rows.RowQuery(columns=("n", "text"))
+        query = RowQuery(columns=("n", "text"))
         blocks = [block async for block in rows.RowStore(pool, pool).csv(version, query)]
     finally:
         await pool.close()
@@ -148,8 +149,8 @@ async def test_a_table_that_may_not_be_read_is_told_as_that(settings):
     job_id = await publish(settings, COLUMNS, [("a", 1, None, None)])
     async with database(settings) as connection:
         await connection.execute(
-            f"CREATE ROLE reader_{job_id} LOGIN PASSWORD 'x';"
-            f" GRANT USAGE ON SCHEMA gristmill, {TABLE} TO reader_{job_id}"
+            f"CREATE ROLE reader_{job_id} LOGIN PASSWORD 'x'; "
+            f"GRANT USAGE ON SCHEMA gristmill, {TABLE} TO reader_{job_id}"
         )
         await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA gristmill TO reader_{job_id}")
         await connection.execute(
@@ -159,7 +160,7 @@ async def test_a_table_that_may_not_be_read_is_told_as_that(settings):
     try:
         version = await VersionStore(pool).get("default", job_id)
         with pytest.raises(rows.ResultChanged, match="may not read it"):
-            await rows.RowStore(pool, pool).page(version, rows.RowQuery(columns=("n",), limit=1))
+            await rows.RowStore(pool, pool).page(version, RowQuery(columns=("n",), limit=1))
     finally:
         await pool.close()
         async with database(settings) as connection:
@@ -172,8 +173,8 @@ async def test_a_time_that_no_reader_lets_through_is_no_bug(settings):
         await connection.execute(
             f"UPDATE {TABLE}.{job_id} SET"
             " day = (ARRAY['10000-01-01', '0044-03-15 BC', 'infinity', '9999-12-31'])[_id]::date,"
-            " at = (ARRAY["
-            "'10000-01-01', '0044-03-15 BC', '-infinity', '9999-12-31 23:59:59.999999'])[_id]::timestamp"
+            " at = (ARRAY['10000-01-01', '0044-03-15 BC', '-infinity',"
+            " '9999-12-31 23:59:59.999999'])[_id]::timestamp"
         )
     async with gateway(settings) as http:
         path = f"/v1/jobs/{job_id}/rows"

@@ -1,4 +1,4 @@
-"""Cancel, pause, resume and retry over HTTP; test_units_store.py tests their effect on units."""
+"""Cancel, pause, resume and retry over HTTP; test_units_store.py has what they do to units."""
 
 import pytest
 from redis.asyncio import Redis
@@ -12,14 +12,15 @@ PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail"
 
 
 SLOW = """
-CREATE FUNCTION checks.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1.5); RETURN NEW; END $$;
+CREATE FUNCTION checks.slow() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN PERFORM pg_sleep(1.5); RETURN NEW; END $$;
 CREATE TRIGGER slow BEFORE UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTION checks.slow();
 """
 
 
-async def change(http, job_id: str, what: str) -> tuple[int, str]:
+async def change(http, job_id: str, verb: str) -> tuple[int, str]:
     """The status, and the state or the error's code."""
-    async with http.post(f"/v1/jobs/{job_id}/{what}") as response:
+    async with http.post(f"/v1/jobs/{job_id}/{verb}") as response:
         if response.status >= 400:
             return response.status, (await problem_of(response))["code"]
         assert response.headers["Location"] == f"/v1/jobs/{job_id}"
@@ -88,7 +89,7 @@ async def test_a_failed_job_is_tried_again_with_fresh_counts(settings):
 
 
 @pytest.mark.parametrize(
-    ("state", "what", "answer"),
+    ("state", "verb", "answer"),
     [
         ("succeeded", "pause", (409, "already_done")),
         ("failed", "pause", (409, "already_done")),
@@ -102,7 +103,9 @@ async def test_a_failed_job_is_tried_again_with_fresh_counts(settings):
         ("cancelling", "retry", (409, "invalid_state")),
     ],
 )
-async def test_what_does_not_fit_the_state_is_refused_and_changes_nothing(settings, state, what, answer):
+async def test_a_change_that_does_not_fit_the_state_is_refused_and_changes_nothing(
+    settings, state, verb, answer
+):
     job_id = await insert_job(settings)
     if state in {"succeeded", "failed", "cancelled"}:
         await finish_job(settings, job_id, state=state)
@@ -110,7 +113,7 @@ async def test_what_does_not_fit_the_state_is_refused_and_changes_nothing(settin
         async with database(settings) as connection:
             await connection.execute("UPDATE gristmill.jobs SET state = $1", state)
     async with gateway(settings) as http:
-        assert await change(http, job_id, what) == answer
+        assert await change(http, job_id, verb) == answer
         async with http.get(f"/v1/jobs/{job_id}") as response:
             assert (await response.json())["state"] == state
 
@@ -125,26 +128,26 @@ async def test_a_job_whose_file_changed_is_not_tried_again(settings, phase):
         assert await change(http, job_id, "retry") == (409, "retry_expired")
 
 
-@pytest.mark.parametrize("what", ["cancel", "pause", "resume", "retry"])
-async def test_unknown_ids_and_other_tenants_ids_are_not_found_and_untouched(settings, what):
+@pytest.mark.parametrize("verb", ["cancel", "pause", "resume", "retry"])
+async def test_unknown_ids_and_other_tenants_ids_are_not_found_and_untouched(settings, verb):
     done = await publish(settings, {"k": "string"}, [("a",)], name="theirs", tenant="other")
     live = await insert_job(settings, tenant="other")
     async with gateway(settings) as http:
         for job_id in (done, live, "job_x"):
-            assert await change(http, job_id, what) == (404, "not_found")
-        async with http.post(f"/v1/jobs/{live}/{what}?force=true") as response:
+            assert await change(http, job_id, verb) == (404, "not_found")
+        async with http.post(f"/v1/jobs/{live}/{verb}?force=true") as response:
             assert (response.status, (await problem_of(response))["code"]) == (422, "invalid_parameter")
     async with database(settings) as connection:
         assert await connection.fetchval("SELECT state FROM gristmill.jobs WHERE id = $1", live) == "queued"
 
 
-@pytest.mark.parametrize("what", ["resume", "retry"])
-async def test_a_job_that_goes_on_is_heard_by_the_doorbell(settings, what):
+@pytest.mark.parametrize("verb", ["resume", "retry"])
+async def test_a_job_that_goes_on_is_heard_by_the_doorbell(settings, verb):
     job_id = await insert_job(settings)
-    if what == "retry":
+    if verb == "retry":
         await finish_job(settings, job_id, state="failed", phase="planning", error=PROBLEM)
     async with Redis.from_url(settings.redis_url) as redis, gateway(settings) as http:
-        assert (await change(http, job_id, what))[0] == 202
+        assert (await change(http, job_id, verb))[0] == 202
         assert await redis.bzpopmin(REQUEST, timeout=5)
 
 

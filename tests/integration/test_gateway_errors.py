@@ -1,4 +1,4 @@
-"""Errors around a request: unknown URLs, bytes that are no HTTP, servers that are away or frozen."""
+"""Failures around a request: unknown URLs, bytes that are no HTTP, servers that are away or frozen."""
 
 import asyncio
 import os
@@ -131,7 +131,7 @@ async def assert_unavailable(http) -> None:
     ]
 
     async def ask(method: str, path: str) -> None:
-        body = {"json": spec_for_nobody()} if path == "/v1/jobs" and method == "POST" else {}
+        body = {"json": unreadable_spec()} if path == "/v1/jobs" and method == "POST" else {}
         async with http.request(method, path, **body) as response:
             problem = await problem_of(response)
         assert (problem["status"], problem["code"], problem["retryable"]) == (
@@ -146,7 +146,7 @@ async def assert_unavailable(http) -> None:
         assert response.status == 200
 
 
-def spec_for_nobody() -> dict:
+def unreadable_spec() -> dict:
     return {"source": {"uris": ["upload:upl_x"]}, "group_by": [], "aggregates": [{"fn": "count"}]}
 
 
@@ -199,7 +199,7 @@ async def test_a_gateway_started_before_its_database_is_ready_once_that_is_there
 
 
 async def test_a_crowd_of_health_checks_asks_postgres_once(settings, monkeypatch):
-    """The checks share one connection: in a queue for it, the next check would wait for all the others."""
+    """They share one connection: a queue before it would let the next check wait for all the others."""
     asked, able = [], WorkerStore.able
     monkeypatch.setattr(WorkerStore, "able", lambda store, lease: asked.append(lease) or able(store, lease))
     async with AsyncExitStack() as closing:
@@ -253,8 +253,8 @@ async def test_a_gateway_recovers_from_a_cut_connection_to_postgres(settings):
             assert response.status == 200
         async with database(settings) as connection:
             await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name = 'gristmill-gateway'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'gristmill-gateway'"
             )
         statuses = []
         while 200 not in statuses:
@@ -327,6 +327,6 @@ async def test_serve_refuses_what_it_cannot_do_in_one_plain_sentence(settings, c
 
 
 async def test_a_gateway_with_hardly_any_open_files_still_takes_a_connection(settings, monkeypatch):
-    monkeypatch.setattr(server, "_descriptors", lambda: server.SPARE_DESCRIPTORS - 24)
+    monkeypatch.setattr(server, "_raise_descriptor_limit", lambda: server.SPARE_DESCRIPTORS - 24)
     async with gateway(settings) as http, http.get("/livez") as response:
         assert response.status == 200

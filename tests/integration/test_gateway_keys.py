@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import SecretStr
 
-from api_service.wire.cursors import Cursor, encode_cursor
+from api_service.wire.pages import Cursor, encode_cursor
 from shared.ids import new_id
 from shared.settings import Settings
 from tests.support.gateway import database, gateway, insert_job, problem_of, publish, spec_for
@@ -17,10 +17,7 @@ STATIC = "s" * 40
 
 
 async def command(settings, *words: str, **changes: str) -> tuple[int, str, str]:
-    """Run `python -m api_service …`, which knows the database only.
-
-    Returns exit code, standard output and standard error.
-    """
+    """Exit code, standard output and standard error of `python -m api_service …`, given the database only."""
     environment = {"PATH": os.environ["PATH"], "GRISTMILL_DATABASE_URL": settings.database_url, **changes}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "api_service", *words),
@@ -209,7 +206,7 @@ async def test_the_gateway_says_which_setting_it_lacks(settings):
     assert "GRISTMILL_REDIS_URL" in complained
 
 
-async def test_the_first_key_says_whom_it_locks_out_and_the_next_one_does_not(settings):
+async def test_the_first_key_says_which_requests_it_locks_out_and_the_next_one_does_not(settings):
     _, key, of_team = await keys(settings, "add", "team key", "--tenant", "team")
     _, _, of_default = await keys(settings, "add", "own key")
 
@@ -260,7 +257,7 @@ async def test_a_gateway_with_a_key_may_bind_every_address_and_answers_under_any
             assert response.status == 401
 
 
-async def test_a_gateway_that_others_reach_lets_nobody_in_while_it_cannot_find_keys(settings):
+async def test_a_gateway_that_others_reach_refuses_every_request_while_it_cannot_find_keys(settings):
     async with (
         gateway(settings.model_copy(update={"host": "0.0.0.0"})) as http,
         http.get("/v1/jobs") as response,

@@ -80,8 +80,8 @@ async def test_a_csv_that_breaks_in_the_middle_is_cut_off(settings):
             await response.content.readexactly(1000)
             async with database(settings) as connection:
                 await connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE application_name = 'gristmill-streams'"
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE application_name = 'gristmill-streams'"
                 )
             with pytest.raises((aiohttp.ClientPayloadError, ConnectionResetError)):
                 await response.read()

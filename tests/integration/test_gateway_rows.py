@@ -22,18 +22,18 @@ COLUMNS = {
     "at": "timestamp",
     "when": "timestamptz",
 }
+FIRST, NEW_YEAR = date(2026, 1, 1), datetime(2026, 1, 1)
+NEW_YEAR_UTC = datetime(2026, 1, 1, tzinfo=UTC)
+SECOND, MICROS = timedelta(seconds=1), timedelta(microseconds=5)
+YEAR_BEFORE = datetime(2025, 1, 1, tzinfo=UTC)
+IN_SEOUL = datetime(2026, 1, 1, 5, tzinfo=timezone(timedelta(hours=9)))
 ROWS = [
-    ("Äpfel", 1, 1.5, Decimal("1.10"), True,
-     date(2026, 1, 1), datetime(2026, 1, 1, 0, 0, 1), datetime(2026, 1, 1, tzinfo=UTC)),
-    ("apple", 2**63 - 1, math.nan, Decimal("-0.05"), False,
-     date(1969, 12, 31), datetime(2026, 1, 1), datetime(2025, 1, 1, tzinfo=UTC)),
+    ("Äpfel", 1, 1.5, Decimal("1.10"), True, FIRST, NEW_YEAR + SECOND, NEW_YEAR_UTC),
+    ("apple", 2**63 - 1, math.nan, Decimal("-0.05"), False, date(1969, 12, 31), NEW_YEAR, YEAR_BEFORE),
     ("", -(2**63), math.inf, Decimal("9999999999999999.99"), None, None, None, None),
     (None, None, None, None, None, None, None, None),
-    ('say "hi", you\r\n=1+1', 0, -math.inf, Decimal(0), True,
-     date(2026, 1, 2), datetime(2026, 1, 1, 0, 0, 0, 5),
-     datetime(2026, 1, 1, 5, tzinfo=timezone(timedelta(hours=9)))),
-    ("b%_\\", 7, 0.1, Decimal("1.10"), False,
-     date(2026, 1, 1), datetime(2026, 1, 1, 0, 0, 1), datetime(2026, 1, 1, tzinfo=UTC)),
+    ('say "hi", you\r\n=1+1', 0, -math.inf, Decimal(0), True, date(2026, 1, 2), NEW_YEAR + MICROS, IN_SEOUL),
+    ("b%_\\", 7, 0.1, Decimal("1.10"), False, FIRST, NEW_YEAR + SECOND, NEW_YEAR_UTC),
     (None, 7, 1e300, Decimal("2.00"), True, None, None, None),
 ]  # fmt: skip
 
@@ -130,10 +130,7 @@ def sort_key(value):
 
 
 def ordered(terms: list[str]) -> list[int]:
-    """1-based numbers of ROWS in the order of *terms*, nulls last.
-
-    There is one stable sort a term, from the last to the first.
-    """
+    """1-based numbers of ROWS in the order of *terms*, nulls last: by a stable sort for each term."""
     numbers = list(range(len(ROWS)))
     for term in reversed(terms):
         values = [row[list(COLUMNS).index(term.removeprefix("-"))] for row in ROWS]

@@ -1,4 +1,4 @@
-"""Large specs are checked in a process of their own: no request waits for one, and each check has an end."""
+"""Large specs are checked in their own process: no other request waits for one, and each check has an end."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ import signal
 import psutil
 import pytest
 
-from api_service.services import checking
+from api_service.services import spec_check
 from shared.settings import Settings
 from tests.support.gateway import database, gateway, problem_of, spec_for
 
@@ -21,12 +21,16 @@ def large(settings, **changes) -> bytes:
     types = {f"column_{i}": "decimal(18,2)" for i in range(3000)}
     spec = spec_for(settings, source={"uris": [settings.sources[0] + "a.csv"], "types": types}, **changes)
     body = json.dumps(spec).encode()
-    assert len(body) > checking.AT_ONCE_BYTES
+    assert len(body) > spec_check.AT_ONCE_BYTES
     return body
 
 
 def checkers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "api_service.checker" in child.cmdline()]
+    return [
+        child
+        for child in psutil.Process().children()
+        if "api_service.services.spec_check_process" in child.cmdline()
+    ]
 
 
 async def test_a_large_spec_is_checked_as_a_small_one_is(settings):
@@ -82,7 +86,7 @@ async def test_a_check_that_does_not_end_is_ended_and_the_next_one_has_a_new_pro
             assert response.status == 202
         [stuck] = checkers()
         stuck.suspend()
-        monkeypatch.setattr(checking, "CHECK_SECONDS", 0.2)
+        monkeypatch.setattr(spec_check, "CHECK_SECONDS", 0.2)
         async with http.post("/v1/jobs", data=large(settings), headers=JSON) as response:
             problem = await problem_of(response)
         assert (problem["status"], problem["code"], response.headers["Retry-After"]) == (
@@ -105,8 +109,8 @@ async def test_a_check_that_does_not_end_is_ended_and_the_next_one_has_a_new_pro
 
 
 async def test_one_tenants_large_specs_leave_a_process_for_another(settings, monkeypatch):
-    checker = checking.SpecChecker(settings)
-    monkeypatch.setattr(checking, "CHECK_SECONDS", 60)
+    checker = spec_check.SpecChecker(settings)
+    monkeypatch.setattr(spec_check, "CHECK_SECONDS", 60)
     await checker.check("one", large(settings))
     [first] = checkers()
     first.suspend()

@@ -1,6 +1,6 @@
-"""Watching jobs over HTTP: ETags, waiting, and the cost of a crowd of clients to Postgres.
+"""Watching jobs over HTTP: ETags, waiting, and the queries that a crowd of clients causes.
 
-Workers are played by SQL.
+SQL plays the workers.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from tests.support.gateway import database, finish_job, gateway, insert_job, pub
 PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail": "line 7", "errors": []}
 MANY_JOBS = """
 INSERT INTO gristmill.jobs (id, state, phase, spec, spec_digest)
-SELECT 'job_' || lpad(no::text, 26, '0'), 'running', 'scanning', '{}', ''
-FROM generate_series(1, 200) no RETURNING id
+SELECT 'job_' || lpad(no::text, 26, '0'), 'running', 'scanning', '{}', '' FROM generate_series(1, 200) no
+RETURNING id
 """
 
 
@@ -124,7 +124,7 @@ async def test_a_hundred_clients_that_poll_ask_postgres_no_more_often_than_one(s
     assert 1 <= asked["get"] <= seconds / 0.05 + 1
 
 
-async def test_two_hundred_waits_for_two_hundred_jobs_cost_one_query_a_look_and_end_at_the_change(
+async def test_two_hundred_waiting_requests_cost_one_query_a_look_and_learn_of_the_change_at_once(
     settings, asked
 ):
     async with database(settings) as connection:
@@ -147,7 +147,7 @@ async def test_two_hundred_waits_for_two_hundred_jobs_cost_one_query_a_look_and_
     assert 1 <= asked["standing"] <= seconds / 0.01
 
 
-async def test_those_who_wait_and_go_away_are_forgotten(settings, monkeypatch):
+async def test_waiting_requests_whose_clients_go_away_are_forgotten(settings, monkeypatch):
     monkeypatch.setattr(jobs, "PRESENT_SECONDS", 0.1)
     job_id = await insert_job(settings)
     async with gateway(settings) as http, asyncio.timeout(20):
@@ -226,7 +226,7 @@ async def test_a_read_that_waits_answers_on_a_change_of_phase(settings):
         assert await asyncio.wait_for(waiting, 5) == "scanning"
 
 
-async def test_stopping_the_gateway_answers_those_who_wait(settings):
+async def test_stopping_the_gateway_answers_the_waiting_requests(settings):
     job_id = await insert_job(settings)
     sent = asyncio.Event()
     trace = aiohttp.TraceConfig()
@@ -280,8 +280,8 @@ async def test_a_succeeded_job_shows_its_result_and_where_the_time_went(settings
 
 
 @pytest.mark.parametrize("errors", [1, 1000])
-async def test_who_waits_sees_the_end_though_the_look_out_fails(settings, monkeypatch, errors):
-    """One bug ends no look-out; with a lasting bug the answer is still of its own time."""
+async def test_a_waiting_request_learns_of_the_end_though_the_watcher_fails(settings, monkeypatch, errors):
+    """One bug does not end the watcher, and with a lasting one the last read still tells the state."""
     look, left = JobStore.standing, [RuntimeError("a bug")] * errors
 
     async def failing(store: JobStore, job_ids: list[str]) -> dict:

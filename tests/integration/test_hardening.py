@@ -26,7 +26,7 @@ print(json.dumps(found))
 
 
 LAUNCHER = """
-from gristmill.processes import keep_private
+from gristmill.launcher.processes import keep_private
 keep_private()
 print('{"event": "launcher.private"}', flush=True)
 import time

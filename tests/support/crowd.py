@@ -41,8 +41,8 @@ class Crowd:
         said = {
             "idle": b"",
             "half_heads": b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
-            "stalled_uploads": b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
-            + b"x" * 1000,
+            "stalled_uploads": b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 1000000\r\n\r\n" + b"x" * 1000,
             "waiting": f"GET {self._job} HTTP/1.1\r\nHost: localhost\r\nPrefer: wait=60\r\n\r\n".encode(),
         }[kind]
         for _ in range(number):

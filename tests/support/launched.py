@@ -1,4 +1,4 @@
-"""A launcher under test as a process of its own: what it says, what it started, and whether all of that ends."""
+"""A launcher under test as a process of its own: its output, its children, and whether they all end."""
 
 import os
 import select
@@ -110,7 +110,7 @@ def any_port() -> int:
 
 
 def watched(pids: Iterable[int]) -> list[tuple[int, int]]:
-    """(pid, pidfd) of those that live: a pidfd stays with its process, whoever gets the number next."""
+    """(pid, pidfd) of the living ones: a pidfd stays with its process, even when the pid is used again."""
     pairs = []
     for pid in pids:
         with suppress(ProcessLookupError):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gristmill.servers import start_postgres, start_valkey
+from gristmill.launcher.servers import start_postgres, start_valkey
 
 MEMORY = Path("/dev/shm")
 ROOM = 4 * 1024**3
@@ -47,7 +47,7 @@ def embedded_postgres(folder: Path) -> Iterator[str]:
         return
     password = secrets.token_hex(16)
     made = f"CREATE ROLE {SUPERUSER} SUPERUSER LOGIN PASSWORD '{password}'"
-    server = start_postgres(folder / "postgres", log=folder / "postgres.log", kept=False, also=made)
+    server = start_postgres(folder / "postgres", log=folder / "postgres.log", durable=False, also=made)
     try:
         yield f"postgresql://{SUPERUSER}:{password}@{server.url.partition('@')[2]}"
     finally:
@@ -61,7 +61,7 @@ def embedded_redis(folder: Path) -> Iterator[str]:
     if given:
         yield given
         return
-    server = start_valkey(folder / "valkey", log=folder / "valkey.log", kept=False)
+    server = start_valkey(folder / "valkey", log=folder / "valkey.log", durable=False)
     try:
         yield server.url
     finally:

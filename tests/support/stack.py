@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import psycopg
 
-from gristmill.servers import free_port
+from gristmill.launcher.servers import free_port
 
 NAME = "gristmill-child"
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import structlog
 
-from api_service.wire.credentials import new_key
+from api_service.auth.credentials import new_key
 from shared import log
 from shared.settings import Settings
 

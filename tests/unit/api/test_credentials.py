@@ -5,8 +5,8 @@ import hashlib
 import pytest
 from pydantic import SecretStr
 
-from api_service.services.access import KNOWN_SECONDS, Access
-from api_service.wire.credentials import bearer, check_own_site, digest, new_key
+from api_service.auth.authenticator import CACHE_SECONDS, Authenticator
+from api_service.auth.credentials import bearer, check_own_site, digest, new_key
 from shared.errors import CrossSiteRequest, Unauthorized
 
 
@@ -107,7 +107,7 @@ class Clock:
 
 
 class Keys:
-    """Stands in for the table: digest -> tenant; counts what it is asked."""
+    """Stands in for the table: digest -> tenant; counts its questions."""
 
     def __init__(self, **tenants: str) -> None:
         self.tenants = {hashlib.sha256(key.encode()).digest(): tenant for key, tenant in tenants.items()}
@@ -124,52 +124,52 @@ class Keys:
 
 async def test_a_key_is_looked_up_once_in_thirty_seconds_and_a_revoked_one_ends_then():
     keys, clock = Keys(gm_a="team"), Clock()
-    access = Access(keys, None, demand=False, clock=clock)
+    authenticator = Authenticator(keys, None, demand=False, clock=clock)
 
-    assert [await access.tenant("gm_a") for _ in range(5)] == ["team"] * 5
+    assert [await authenticator.tenant("gm_a") for _ in range(5)] == ["team"] * 5
     assert keys.asked == 1
     keys.tenants.clear()
-    clock.now += KNOWN_SECONDS - 0.1
-    assert await access.tenant("gm_a") == "team"
+    clock.now += CACHE_SECONDS - 0.1
+    assert await authenticator.tenant("gm_a") == "team"
     clock.now += 0.1
     with pytest.raises(Unauthorized):
-        await access.tenant("gm_a")
+        await authenticator.tenant("gm_a")
 
 
 async def test_guesses_are_not_remembered():
-    access = Access(Keys(gm_a="team"), None, demand=False)
+    authenticator = Authenticator(Keys(gm_a="team"), None, demand=False)
     for guess in range(100):
         with pytest.raises(Unauthorized):
-            await access.tenant(f"gm_{guess}")
+            await authenticator.tenant(f"gm_{guess}")
 
-    assert access._known == {}
+    assert authenticator._known == {}
 
 
 async def test_an_open_gateway_notices_the_first_key_within_thirty_seconds_and_stays_closed():
     keys, clock = Keys(), Clock()
-    access = Access(keys, None, demand=False, clock=clock)
+    authenticator = Authenticator(keys, None, demand=False, clock=clock)
 
-    assert [await access.needs_key() for _ in range(5)] == [False] * 5
+    assert [await authenticator.needs_key() for _ in range(5)] == [False] * 5
     assert keys.asked == 1
     keys.tenants[b"x"] = "team"
-    clock.now += KNOWN_SECONDS
-    assert await access.needs_key()
+    clock.now += CACHE_SECONDS
+    assert await authenticator.needs_key()
     keys.tenants.clear()
-    clock.now += 10 * KNOWN_SECONDS
-    assert await access.needs_key()
+    clock.now += 10 * CACHE_SECONDS
+    assert await authenticator.needs_key()
 
 
 async def test_a_gateway_that_others_reach_wants_a_key_even_while_there_is_none():
-    assert await Access(Keys(), None, demand=True).needs_key()
+    assert await Authenticator(Keys(), None, demand=True).needs_key()
 
 
 async def test_the_key_of_the_settings_opens_the_default_tenant_without_the_database():
     keys = Keys(gm_other="team")
-    access = Access(keys, SecretStr("s" * 32), demand=False)
+    authenticator = Authenticator(keys, SecretStr("s" * 32), demand=False)
 
-    assert await access.needs_key()
-    assert await access.tenant("s" * 32) == "default"
+    assert await authenticator.needs_key()
+    assert await authenticator.tenant("s" * 32) == "default"
     assert keys.asked == 0
-    assert await access.tenant("gm_other") == "team"
+    assert await authenticator.tenant("gm_other") == "team"
     with pytest.raises(Unauthorized):
-        await access.tenant("s" * 31)
+        await authenticator.tenant("s" * 31)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +65,11 @@ HALF = Progress(
 
 
 def shown(job: Job, progress: Progress, seconds: float) -> dict:
-    return job_document(job, progress, at(seconds), current=True)
+    return sent(job_document(job, progress, at(seconds), current=True))
+
+
+def sent(document: msgspec.Struct) -> dict:
+    return msgspec.json.decode(msgspec.json.encode(document))
 
 
 def test_a_scanning_job_tells_its_rate_and_when_it_may_end():
@@ -172,7 +177,7 @@ def test_a_job_that_succeeded_is_in_phase_done_and_another_in_the_one_in_which_i
         "publishing",
         "publishing",
     ]
-    assert job_summary(SUCCEEDED, HALF, at(20), current=True)["phase"] == "done"
+    assert job_summary(SUCCEEDED, HALF, at(20), current=True).phase == "done"
 
 
 def test_a_clock_behind_postgres_makes_no_negative_figures():
@@ -182,8 +187,25 @@ def test_a_clock_behind_postgres_makes_no_negative_figures():
     assert document["progress"]["rows_per_second"] is None
 
 
+def test_a_job_is_sent_with_its_fields_in_this_order():
+    document = shown(SUCCEEDED, HALF, 20)
+
+    assert list(document) == [
+        *("id", "state", "phase", "done", "revision", "progress", "timing", "schema", "warnings"),
+        *("result", "error", "labels", "spec", "links"),
+    ]
+    assert list(document["progress"]) == [
+        *("fraction", "chunks", "rows", "bytes", "rows_per_second", "eta_seconds"),
+    ]
+    assert list(document["timing"]) == [
+        *("created_at", "started_at", "finished_at", "deadline_at"),
+        *("queue_ms", "plan_ms", "scan_ms", "merge_ms", "publish_ms"),
+    ]
+
+
 def test_a_list_shows_jobs_without_spec_and_schema():
-    whole, listed = shown(SUCCEEDED, HALF, 20), job_summary(SUCCEEDED, HALF, at(20), current=True)
+    whole = shown(SUCCEEDED, HALF, 20)
+    listed = sent(job_summary(SUCCEEDED, HALF, at(20), current=True))
 
     assert set(whole) - set(listed) == {"spec", "schema", "warnings"}
     assert whole["schema"] == [{"name": "k", "type": "string"}]
@@ -218,5 +240,5 @@ def test_a_superseded_version_is_named_by_its_own_table():
         current=True,
     )
 
-    assert result_document(version)["relation"] == "results.sales"
-    assert result_document(replace(version, current=False))["relation"] == "gristmill_results.job_1"
+    assert result_document(version).relation == "results.sales"
+    assert result_document(replace(version, current=False)).relation == "gristmill_results.job_1"

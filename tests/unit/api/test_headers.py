@@ -5,7 +5,13 @@ import hashlib
 
 import pytest
 
-from api_service.wire.headers import idempotency_key, is_known, negotiated, preferred_wait, promised_sha256
+from api_service.wire.headers import (
+    etag_matches,
+    idempotency_key,
+    negotiated,
+    preferred_wait,
+    promised_sha256,
+)
 from shared.errors import BadRequest, NotAcceptable
 
 
@@ -79,4 +85,4 @@ def test_types_that_rows_have_not_are_refused(accept):
     ],
 )
 def test_tags_are_compared_weakly(sent, known):
-    assert is_known(sent, 'W/"1"') is known
+    assert etag_matches(sent, 'W/"1"') is known

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from api_service.auth.credentials import is_loopback
 from api_service.problems import STATUSES, problem_response, status_and_title
-from api_service.wire.credentials import is_loopback
 from shared import errors
 
 

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import MultiDict
 
-from api_service.wire.cursors import Cursor, decode_cursor, encode_cursor, fingerprint
-from api_service.wire.literals import parse_literal
+from api_service.wire.filter_values import parse_filter_value
+from api_service.wire.pages import Cursor, decode_cursor, encode_cursor, fingerprint
 from api_service.wire.row_queries import RowColumns, parse_row_query
 from shared.core.entities import Version
+from shared.core.row_query import Filter, RowQuery, Term
 from shared.db.result_tables import create_table
-from shared.db.rows import Filter, RowQuery, Term, page_statement
+from shared.db.rows import page_statement
 from shared.errors import InvalidCursor, InvalidParameter
 from shared.spec.types import parse_result_type
 
@@ -145,8 +146,8 @@ def test_filters_and_terms_of_the_order_are_bounded_and_values_of_in_are_not():
 def test_the_next_page_asks_in_proportion_to_the_order():
     columns = [{"name": f"c{i}", "type": "float64"} for i in range(33)]
     version = Version(
-        job_id="job_1", tenant="default", name=None, version=None, relation="job_1", rows=1, digest="", columns=columns,
-        key_columns=1, published_at=datetime.now(UTC), current=True,
+        job_id="job_1", tenant="default", name=None, version=None, relation="job_1", rows=1, digest="",
+        columns=columns, key_columns=1, published_at=datetime.now(UTC), current=True,
     )  # fmt: skip
 
     def selects(terms: int) -> int:
@@ -162,9 +163,9 @@ def test_the_next_page_asks_in_proportion_to_the_order():
     "kind", ["bool", "int64", "float64", "decimal(38,2)", "date", "timestamp", "timestamptz"]
 )
 def test_a_value_that_is_no_text_has_a_bounded_length(kind):
-    assert parse_literal("0" * 399 + "1", "float64") == 1.0
+    assert parse_filter_value("0" * 399 + "1", "float64") == 1.0
     with pytest.raises(ValueError, match="longer than 400 characters") as caught:
-        parse_literal("1" * 8000, kind)
+        parse_filter_value("1" * 8000, kind)
     assert len(str(caught.value)) < 600
 
 

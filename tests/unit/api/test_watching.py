@@ -1,12 +1,13 @@
-"""What is remembered, who is woken, who takes a turn: pure asyncio, without a server."""
+"""The cache, the job watcher and the limiter: pure asyncio, without a server."""
 
 import asyncio
 from types import SimpleNamespace
 
 import pytest
 
-from api_service.services.turns import Turns
-from api_service.services.watching import LookOut, Remembered
+from api_service.services.cache import TtlCache
+from api_service.services.limiter import ConcurrencyLimiter
+from api_service.services.watching import JobWatcher
 from shared.errors import DatabaseUnavailable, TooManyExports
 from shared.loops import end
 
@@ -29,54 +30,54 @@ class Question:
         return number
 
 
-async def test_those_who_ask_at_once_share_one_answer_until_it_is_too_old():
-    remembered, question = Remembered[int](0.05), Question()
+async def test_concurrent_reads_share_one_value_until_it_is_too_old():
+    cache, question = TtlCache[int](0.05), Question()
 
-    assert await asyncio.gather(*(remembered.get(JOB, question) for _ in range(50))) == [1] * 50
-    assert await remembered.get(JOB, question) == 1
-    assert await remembered.get(("other", "job_1"), question) == 2
+    assert await asyncio.gather(*(cache.get(JOB, question) for _ in range(50))) == [1] * 50
+    assert await cache.get(JOB, question) == 1
+    assert await cache.get(("other", "job_1"), question) == 2
     async with asyncio.timeout(5):
-        while await remembered.get(JOB, question) == 1:
+        while await cache.get(JOB, question) == 1:
             await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(("took", "good"), [(0.001, 0.25), (3.0, 30.0)])
-async def test_what_takes_long_to_find_out_is_good_for_longer(monkeypatch, took, good):
+async def test_a_value_that_takes_long_to_load_is_kept_for_longer(monkeypatch, took, good):
     kept, clock = [], iter([100.0, 100.0 + took])
     loop = asyncio.get_running_loop()
-    remembered = Remembered[int](0.25, 10)
-    monkeypatch.setattr("api_service.services.watching.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    cache = TtlCache[int](0.25, 10)
+    monkeypatch.setattr("api_service.services.cache.time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(loop, "call_later", lambda seconds, *_: kept.append(seconds))
-    await remembered.get(JOB, Question())
+    await cache.get(JOB, Question())
     monkeypatch.undo()
 
     assert kept == [pytest.approx(good)]
 
 
-async def test_what_is_forgotten_is_asked_again_even_while_an_older_answer_is_on_its_way():
-    remembered, question = Remembered[int](60), Question()
-    older = asyncio.create_task(remembered.get(JOB, question))
+async def test_a_forgotten_value_is_loaded_again_even_while_an_older_one_is_loading():
+    cache, question = TtlCache[int](60), Question()
+    older = asyncio.create_task(cache.get(JOB, question))
     await asyncio.sleep(0)
-    remembered.forget(JOB)
+    cache.forget(JOB)
 
-    assert (await remembered.get(JOB, question), await older) == (2, 1)
-    assert await remembered.get(JOB, question) == 2
+    assert (await cache.get(JOB, question), await older) == (2, 1)
+    assert await cache.get(JOB, question) == 2
 
 
-async def test_an_error_reaches_all_who_asked_and_is_not_kept():
-    remembered, question = Remembered[int](60), Question()
+async def test_an_error_reaches_all_readers_and_is_not_kept():
+    cache, question = TtlCache[int](60), Question()
     question.wrong = True
-    errors = await asyncio.gather(*(remembered.get(JOB, question) for _ in range(3)), return_exceptions=True)
+    errors = await asyncio.gather(*(cache.get(JOB, question) for _ in range(3)), return_exceptions=True)
     question.wrong = False
 
     assert [type(error) for error in errors] == [DatabaseUnavailable] * 3
-    assert await remembered.get(JOB, question) == 2
+    assert await cache.get(JOB, question) == 2
 
 
-async def test_one_who_gives_up_takes_the_answer_from_nobody():
-    remembered, question = Remembered[int](60), Question()
-    first = asyncio.create_task(remembered.get(JOB, question))
-    second = asyncio.create_task(remembered.get(JOB, question))
+async def test_a_reader_that_gives_up_takes_the_value_from_no_other():
+    cache, question = TtlCache[int](60), Question()
+    first = asyncio.create_task(cache.get(JOB, question))
+    second = asyncio.create_task(cache.get(JOB, question))
     await asyncio.sleep(0)
     first.cancel()
 
@@ -84,7 +85,7 @@ async def test_one_who_gives_up_takes_the_answer_from_nobody():
     assert first.cancelled()
 
 
-async def test_a_look_out_asks_once_for_all_and_wakes_whom_it_concerns():
+async def test_the_watcher_asks_once_for_all_jobs_and_wakes_those_whose_job_has_changed():
     standing = {"job_1": ("running", "scanning"), "job_2": ("running", "scanning")}
     looks, moved = [], []
 
@@ -92,11 +93,11 @@ async def test_a_look_out_asks_once_for_all_and_wakes_whom_it_concerns():
         looks.append(ids)
         return {job_id: standing[job_id] for job_id in ids}
 
-    lookout = LookOut(look, moved.append)
-    running = asyncio.create_task(lookout.run())
+    watcher = JobWatcher(look, moved.append)
+    running = asyncio.create_task(watcher.run())
     seen = ("running", "scanning")
-    ones = [asyncio.create_task(lookout.moved(("t", "job_1"), seen, 30)) for _ in range(100)]
-    two = asyncio.create_task(lookout.moved(("t", "job_2"), seen, 0.2))
+    ones = [asyncio.create_task(watcher.changed(("t", "job_1"), seen, 30)) for _ in range(100)]
+    two = asyncio.create_task(watcher.changed(("t", "job_2"), seen, 0.2))
     while not looks:
         await asyncio.sleep(0)
     standing["job_1"] = ("running", "merging")
@@ -109,40 +110,40 @@ async def test_a_look_out_asks_once_for_all_and_wakes_whom_it_concerns():
     assert all(len(ids) == len(set(ids)) <= 2 for ids in looks)
 
 
-async def test_those_who_wait_are_woken_when_postgres_is_away_and_when_the_gateway_stops():
+async def test_waiting_requests_are_woken_when_postgres_is_away_and_when_the_gateway_stops():
     async def away(_: list[str]) -> dict[str, tuple[str, str]]:
         raise DatabaseUnavailable("away")
 
-    lookout = LookOut(away, lambda _: None)
-    running = asyncio.create_task(lookout.run())
+    watcher = JobWatcher(away, lambda _: None)
+    running = asyncio.create_task(watcher.run())
     async with asyncio.timeout(5):
-        assert await lookout.moved(JOB, ("running", "scanning"), 30)
+        assert await watcher.changed(JOB, ("running", "scanning"), 30)
         await end([running], 5)
-        waiting = asyncio.create_task(lookout.moved(JOB, ("running", "scanning"), 30))
+        waiting = asyncio.create_task(watcher.changed(JOB, ("running", "scanning"), 30))
         await asyncio.sleep(0)
-        lookout.stop()
+        watcher.stop()
         await waiting
-        assert await lookout.moved(JOB, ("running", "scanning"), 30) is False
+        assert await watcher.changed(JOB, ("running", "scanning"), 30) is False
 
 
-async def test_a_tenant_of_slow_readers_leaves_turns_for_the_others():
-    turns = Turns(3, 2, patience=0.05, refusal=TooManyExports("x"))
-    async with turns.turn("slow"), turns.turn("slow"):
+async def test_a_tenant_of_slow_readers_leaves_permits_for_the_others():
+    limiter = ConcurrencyLimiter(3, 2, patience=0.05, refusal=TooManyExports("x"))
+    async with limiter.permit("slow"), limiter.permit("slow"):
         with pytest.raises(TooManyExports):
-            async with turns.turn("slow"):
+            async with limiter.permit("slow"):
                 pass
-        async with turns.turn("other"):
+        async with limiter.permit("other"):
             with pytest.raises(TooManyExports):
-                async with turns.turn("third"):
+                async with limiter.permit("third"):
                     pass
-    async with turns.turn("slow"), turns.turn("slow"), turns.turn("third"):
+    async with limiter.permit("slow"), limiter.permit("slow"), limiter.permit("third"):
         pass
 
 
-async def test_who_waits_for_a_turn_gets_the_one_that_is_given_back():
-    turns = Turns(1, 1, patience=5, refusal=TooManyExports("x"))
-    async with turns.turn("a"):
-        waiting = asyncio.create_task(turns.turn("b").__aenter__())
+async def test_a_permit_that_is_given_back_goes_to_a_request_that_waits():
+    limiter = ConcurrencyLimiter(1, 1, patience=5, refusal=TooManyExports("x"))
+    async with limiter.permit("a"):
+        waiting = asyncio.create_task(limiter.permit("b").__aenter__())
         await asyncio.sleep(0)
         assert not waiting.done()
     async with asyncio.timeout(2):

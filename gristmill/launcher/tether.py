@@ -1,8 +1,10 @@
-"""Runs a command that cannot outlive the process that started it: `python -I -S tether.py PARENT SIGNAL UID GID COMMAND...`.
+"""Runs a command that cannot outlive the process that started it.
 
-Started by path with an isolated interpreter, so it needs the standard library only and costs about 15 ms. UID
--1 keeps the user. The order matters: dropping the user clears the death signal, and a parent that died before
-the signal was set would never send it.
+    python -I -S tether.py PARENT SIGNAL UID GID COMMAND...
+
+It is started by path with an isolated interpreter, so it needs the standard library only and takes about
+15 ms. UID -1 keeps the user. The order matters: a change of user clears the death signal, so the signal is
+set after it; a parent that died before that never sends it, so the parent is checked last.
 """
 
 import ctypes

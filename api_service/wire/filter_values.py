@@ -1,4 +1,4 @@
-"""Values of a column's type, from the text of a query parameter."""
+"""The values of filters: text of a query parameter becomes a value of the column's type."""
 
 import math
 import re
@@ -16,16 +16,15 @@ _FLOAT = re.compile(
 )
 _DATE = re.compile(r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]")
 _CLOCK = re.compile(
-    r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]([T ][0-9][0-9]:[0-9][0-9](:[0-9][0-9](\.[0-9]{1,6})?)?)?(?P<zone>Z|[+-][0-9][0-9]:?[0-9][0-9])?"
+    r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]([T ][0-9][0-9]:[0-9][0-9](:[0-9][0-9](\.[0-9]{1,6})?)?)?"
+    r"(?P<zone>Z|[+-][0-9][0-9]:?[0-9][0-9])?"
 )
-
-
 _LONGEST = 400
-"""Characters of a value that is no text: as many as a double may have without an exponent, and some more."""
+"""Characters of a value that is not a string: a double without an exponent may have nearly as many."""
 
 
-def parse_literal(text: str, column_type: str) -> Any:
-    """The value, as asyncpg wants it; raises ValueError saying what is expected."""
+def parse_filter_value(text: str, column_type: str) -> Any:
+    """The value as its Python type; raises ValueError that says which form is expected."""
     of = parse_result_type(column_type)
     if of.array:
         raise ValueError(f"an array of {of.kind} cannot be compared; only __isnull can be asked of it")

@@ -1,6 +1,9 @@
-"""`python -m api_service verify [--deep]`: 0 when every invariant holds, 1 when one is broken, 2 when that cannot be told."""
+"""`python -m api_service verify [--deep]`.
 
-# ruff: noqa: T201  # what a command answers goes to standard output
+Exits with 0 when every invariant holds, with 1 when one is broken, with 2 when it cannot be checked.
+"""
+
+# ruff: noqa: T201  # a command answers on standard output
 
 import argparse
 import asyncio
@@ -21,15 +24,16 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "verify", help="check the database against every invariant; safe at any time"
     )
     verify.add_argument("--deep", action="store_true", help="also count the rows of every result table")
+    verify.set_defaults(run=run, settings=DatabaseSettings)
 
 
-def run(settings: DatabaseSettings, words: argparse.Namespace) -> None:
+def run(settings: DatabaseSettings, arguments: argparse.Namespace, *_: object) -> None:
     try:
-        broken = asyncio.run(_run(settings, deep=words.deep))
+        broken = asyncio.run(_run(settings, deep=arguments.deep))
     except TransientError as error:
         print(error.detail, file=sys.stderr)
         sys.exit(2)
-    except Exception:  # 1 would say that something is broken, which nobody knows yet
+    except Exception:  # 1 would say that an invariant is broken, which is not known
         log.exception("verify.bug")
         sys.exit(2)
     sys.exit(1 if broken else 0)

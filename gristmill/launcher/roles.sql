@@ -1,6 +1,7 @@
--- The roles of Gristmill's own Postgres, made or mended. A superuser runs this in Gristmill's database at every start.
--- Two settings of the session are its parameters. gristmill.password is the service's. gristmill.reader_password is that of a login
--- which reads the results of tenant default; without it there is no such login.
+-- The roles of Gristmill's own Postgres, made or mended. A superuser runs this in Gristmill's database at every
+-- start. Two settings of the session are its parameters. gristmill.password is the service's.
+-- gristmill.reader_password is that of a login which reads the results of tenant default; without it there is no
+-- such login.
 
 -- The superuser calls no function and no operator that the service may have made.
 SET search_path = pg_catalog;
@@ -11,8 +12,9 @@ DECLARE
     first_of_users CONSTANT oid = 16384;
     object record;
 BEGIN
-    -- A cluster of before: the service was the bootstrap superuser, which cannot cease to be one. It gets another name. A new role
-    -- gets its old name and what it owned. No session may rename its own role, so another one does.
+    -- A cluster of an earlier version: the service was the bootstrap superuser, which cannot cease to be one. It
+    -- gets another name. A new role gets its old name and its objects. No session may rename its own role, so
+    -- another session does.
     IF (SELECT rolname = 'gristmill' FROM pg_roles WHERE oid = bootstrap) THEN
         CREATE ROLE gristmill_renamer SUPERUSER;
         SET SESSION AUTHORIZATION gristmill_renamer;
@@ -29,7 +31,10 @@ BEGIN
             UNION ALL
             SELECT 'pg_class'::regclass, oid, format('SEQUENCE %s', oid::regclass)
             FROM pg_class WHERE relowner = bootstrap AND relkind = 'S'
-                AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype IN ('a', 'i'))
+                AND NOT EXISTS (
+                    SELECT FROM pg_depend
+                    WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype IN ('a', 'i')
+                )
             UNION ALL
             SELECT 'pg_type'::regclass, t.oid, format('TYPE %s', t.oid::regtype)
             FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid

@@ -1,4 +1,4 @@
-"""API keys as text, and where a request comes from: pure, so that every refusal can be tested without a server."""
+"""API keys as text, and where a request comes from. Pure."""
 
 import hashlib
 import ipaddress
@@ -15,7 +15,7 @@ _OWN_SITE = frozenset({None, "same-origin", "none"})
 
 
 def new_key() -> str:
-    """256 random bits: too many to guess, so a plain SHA-256 of them is safe to store."""
+    """`gm_` and 256 random bits: too many to guess, so that a plain SHA-256 of them is safe to store."""
     return "gm_" + secrets.token_urlsafe(32)
 
 
@@ -41,19 +41,19 @@ def is_loopback(host: str) -> bool:
 
 
 def check_own_site(method: str, headers: Mapping[str, str], bound: str) -> None:
-    """Raise CrossSiteRequest for what a web page in the user's browser could have sent.
+    """Raise CrossSiteRequest for a request that a web page in the user's browser could have sent.
 
-    *bound* is the address listened on.
-
-    A gateway without keys trusts whoever can reach loopback, and every page that the user opens can. Another
-    name than loopback's in `Host` means that the page's own name was made to point here (DNS rebinding);
-    `Origin` and `Sec-Fetch-Site` are set by the browser, and no page can change them.
+    *bound* is the address that the gateway listens on. A gateway without keys trusts all clients on this
+    machine, and a browser is one of them. A `Host` that is not loopback means that the page's own name was
+    made to point here (DNS rebinding). The browser sets `Origin` and `Sec-Fetch-Site`; no page can change
+    them.
     """
     host = headers.get("Host", "")
     name = _hostname(host)
     if not is_loopback(name) and name != bound.lower():
         raise CrossSiteRequest(
-            f"Host is {host[:100]!r}, but without API keys this gateway answers under loopback names only; call http://127.0.0.1 or make a key"
+            f"Host is {host[:100]!r}, but without API keys this gateway answers under loopback names only; "
+            "call http://127.0.0.1 or make a key"
         )
     if method in SAFE_METHODS:
         return
@@ -62,7 +62,8 @@ def check_own_site(method: str, headers: Mapping[str, str], bound: str) -> None:
         origin is not None and _authority(origin) != host.lower()
     ):
         raise CrossSiteRequest(
-            "This request was made by a web page of another site, and without API keys such requests change nothing here"
+            "This request was made by a web page of another site, and without API keys such requests change "
+            "nothing here"
         )
 
 
@@ -74,7 +75,7 @@ def _hostname(host: str) -> str:
 
 
 def _authority(origin: str) -> str:
-    """The host and port of an Origin; empty for `null` and whatever else is none."""
+    """The host and port of an Origin; empty for `null` and for all that is no origin."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:

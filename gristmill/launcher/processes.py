@@ -1,4 +1,4 @@
-"""Child processes that die with the launcher, are stopped in order, and are known to the next launcher by pid and birth."""
+"""Child processes that end with the launcher, and that the next launcher knows by pid and birth."""
 
 import ctypes
 import os
@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gristmill import tether
+from gristmill.launcher import tether
 
-POLL = 0.02
+POLL_SECONDS = 0.02
 PR_SET_DUMPABLE = 4
 TAIL_LINES = 15
 
 
 class LauncherError(Exception):
-    """Something that the person at the terminal has to know; its text is the whole message."""
+    """A failure to show at the terminal; its text is the whole message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run.
+    """A command to run.
 
-    `death_signal` is what the kernel sends it when the launcher dies; `grace` is the seconds from
-    `stop_signal` to SIGKILL.
+    The kernel sends it `death_signal` when the launcher dies; `grace` is the seconds from `stop_signal` to
+    SIGKILL.
     """
 
     name: str
@@ -47,15 +47,15 @@ class Command:
 
 
 def keep_private() -> None:
-    """No other process of this user may read this one's memory and environment, which hold passwords."""
+    """Hide memory and environment, which hold passwords, from the other processes of this user."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def tethered(command: Command) -> list[str]:
     user = command.user or User(-1, -1)
-    words = [os.getpid(), int(command.death_signal), user.uid, user.gid, *command.argv]
-    return [sys.executable, "-I", "-S", tether.__file__, *map(str, words)]
+    arguments = [os.getpid(), int(command.death_signal), user.uid, user.gid, *command.argv]
+    return [sys.executable, "-I", "-S", tether.__file__, *map(str, arguments)]
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class Child:
 
     @property
     def end(self) -> str:
-        """How it ended, once it has."""
+        """A sentence on how it has ended; waits until it has."""
         return f"{self.command.name} ended with {exit_reason(self.process.wait())}"
 
     def died(self) -> LauncherError:
@@ -113,7 +113,7 @@ class Child:
 
 
 def run(command: Command, text: str = "") -> None:
-    """Run to the end, feeding it `text`; LauncherError with the tail of its log if it fails."""
+    """Run to the end, with `text` as input; raises LauncherError with the tail of its log if it fails."""
     with command.log.open("ab") as log:
         done = subprocess.run(
             tethered(command),
@@ -130,7 +130,7 @@ def run(command: Command, text: str = "") -> None:
 
 
 def wait_until(ready: Callable[[], bool], *, child: Child, seconds: float) -> None:
-    """Poll `ready`; LauncherError with the tail of the child's log if it dies first or takes too long."""
+    """Poll `ready`; raises LauncherError with the tail of the child's log if it dies or takes too long."""
     deadline = time.monotonic() + seconds
     while not ready():
         if not child.alive:
@@ -139,7 +139,7 @@ def wait_until(ready: Callable[[], bool], *, child: Child, seconds: float) -> No
             raise LauncherError(
                 f"{child.command.name} was not ready within {seconds:.0f} seconds\n{tail(child.command.log)}"
             )
-        time.sleep(POLL)
+        time.sleep(POLL_SECONDS)
 
 
 def exit_reason(code: int) -> str:
@@ -152,9 +152,9 @@ def tail(log: Path) -> str:
 
 
 def birth(pid: int) -> str | None:
-    """Tell a process from a later one that got the same pid: the boot and the clock tick it started at.
+    """The boot and the clock tick at which a process started.
 
-    None if it is gone or a zombie.
+    They tell it from a later process with the same pid. None if it is gone or a zombie.
     """
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

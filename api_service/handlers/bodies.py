@@ -1,26 +1,35 @@
-"""Reading request bodies within a limit, and sending long answers that cannot end as if they were whole."""
+"""Bodies: requests read within a limit, JSON answers, and streams that never end as if they were whole."""
 
 import asyncio
 import socket
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing
+from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from shared.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
 
 STALLED_SECONDS = 30.0
-"""How long a client may take to read one more block, and how often it is looked how much of a body has arrived."""
+"""How long a client may take to read one more block; how often the pace of a request's body is checked."""
 BLOCK_BYTES = 256 * 1024
-"""What a client has to take of an answer within STALLED_SECONDS."""
+"""A client has to take so many bytes of an answer within STALLED_SECONDS."""
 JSON_SECONDS = 60.0
 """How long a client may take to send a spec."""
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
+def json_response(document: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Integers with all their digits, decimals as strings, NaN and infinities as null, times in ISO 8601."""
+    return web.Response(
+        body=msgspec.json.encode(document), status=status, headers=headers, content_type="application/json"
+    )
+
+
 async def defer_continue(_: web.Request) -> None:
-    """An `Expect: 100-continue` is answered when the body is wanted (`blocks`), so that a refused body is never sent."""
+    """Answer `Expect: 100-continue` only in `blocks`, so that a refused body is never sent."""
 
 
 async def blocks(request: web.Request, limit: int, *, seconds: float, rate: int = 1) -> AsyncIterator[bytes]:
@@ -35,19 +44,20 @@ async def blocks(request: web.Request, limit: int, *, seconds: float, rate: int 
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the answer itself has not begun
     now = asyncio.get_running_loop().time
-    received, seen, last, look = 0, 0, now() + seconds, now() + STALLED_SECONDS
+    received, checked, last, check = 0, 0, now() + seconds, now() + STALLED_SECONDS
     while True:
         try:
-            async with asyncio.timeout_at(min(look, last)):
+            async with asyncio.timeout_at(min(check, last)):
                 block = await request.content.readany()
         except TimeoutError as error:
             if now() >= last:
                 raise BadRequest(f"The body did not arrive within {seconds:g} seconds") from error
-            if received - seen < max(1, rate * STALLED_SECONDS):
+            if received - checked < max(1, rate * STALLED_SECONDS):
                 raise BadRequest(
-                    f"The body stopped arriving: {received - seen} bytes in {STALLED_SECONDS:g} seconds, where at least {rate} a second are due"
+                    f"The body stopped arriving: {received - checked} bytes in {STALLED_SECONDS:g} seconds, "
+                    f"where at least {rate} a second are due"
                 ) from error
-            seen, look = received, now() + STALLED_SECONDS
+            checked, check = received, now() + STALLED_SECONDS
             continue
         if not block:
             return
@@ -69,7 +79,7 @@ def check_uncompressed(request: web.Request) -> None:
 
 
 async def json_body(request: web.Request, limit: int) -> bytes:
-    """The bytes of a body that says it is JSON."""
+    """The bytes of a body that is declared as JSON."""
     if request.content_type != "application/json" or "Content-Type" not in request.headers:
         raise UnsupportedMediaType("Send the body as Content-Type: application/json")
     check_uncompressed(request)
@@ -77,33 +87,33 @@ async def json_body(request: web.Request, limit: int) -> bytes:
 
 
 async def stream(
-    request: web.Request, response: web.StreamResponse, parts: AsyncGenerator[bytes]
+    request: web.Request, response: web.StreamResponse, chunks: AsyncGenerator[bytes]
 ) -> web.StreamResponse:
-    """Send *parts* as the body.
+    """Send *chunks* as the body.
 
     An error before the first one is still a problem; a later one cuts the connection.
     """
-    async with aclosing(parts):
-        part = await anext(parts, None)
+    async with aclosing(chunks):
+        chunk = await anext(chunks, None)
         await response.prepare(request)
         try:
-            while part is not None and request.method != "HEAD":
-                for start in range(0, len(part), BLOCK_BYTES):
-                    await _taken(response.write(part[start : start + BLOCK_BYTES]))
-                part = await anext(parts, None)
+            while chunk is not None and request.method != "HEAD":
+                for start in range(0, len(chunk), BLOCK_BYTES):
+                    await _within_bound(response.write(chunk[start : start + BLOCK_BYTES]))
+                chunk = await anext(chunks, None)
             await response.write_eof()
         except BaseException:
-            _cut(request)
+            _reset(request)
             raise
     return response
 
 
 async def whole(body: bytes) -> AsyncGenerator[bytes]:
-    """A body that is there already, for `stream`."""
+    """A body that is complete already, for `stream`."""
     yield body
 
 
-async def _taken(writing: Awaitable[None]) -> None:
+async def _within_bound(writing: Awaitable[None]) -> None:
     try:
         async with asyncio.timeout(STALLED_SECONDS):
             await writing
@@ -111,8 +121,8 @@ async def _taken(writing: Awaitable[None]) -> None:
         raise ConnectionAbortedError("the client reads too slowly") from error
 
 
-def _cut(request: web.Request) -> None:
-    """Reset the connection: to HTTP/1.0 clients an orderly close would look like the end of the body."""
+def _reset(request: web.Request) -> None:
+    """Reset the connection: an HTTP/1.0 client takes an orderly close for the end of the body."""
     if request.transport is not None:
         request.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO

@@ -1,15 +1,14 @@
-"""What the check of a spec costs, counted in calls: in proportion to the body, and little for a small one."""
+"""The cost of checking a spec, in calls: it grows with the body, and is little for a small one."""
 
 import json
 import sys
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from api_service import checker
-from api_service.services import checking
-from api_service.services.checking import AT_ONCE_BYTES, Rules, check
+from api_service.services import spec_check_process
+from api_service.services.spec_check import AT_ONCE_BYTES, Rules, check, unwrapped
 from shared.errors import GristmillError, InternalError
 from shared.spec import names
 from shared.spec.admission import Ceilings
@@ -47,7 +46,7 @@ def outcome(body: bytes) -> list:
     """The errors that the sender is told of."""
     try:
         refusal = check(body, RULES).refusal
-        return refusal.errors if refusal else []
+        return refusal["errors"] if refusal else []
     except GristmillError as error:
         return [error.problem(), *error.errors]
 
@@ -102,7 +101,7 @@ def test_guesses_compare_a_bounded_number_of_letters(family, monkeypatch):
 
 
 def test_a_name_is_looked_up_and_not_searched_for():
-    """Among the columns of the result, and among those of the data: 512 names in 40,000, and 400 in 10,000."""
+    """Among the columns of the result, 512 names in 40,000; among those of the data, 400 in 10,000."""
     from shared.spec.bind import bind
     from shared.spec.models import JobSpec, _index_faults
     from shared.spec.types import INT64, Field, Schema
@@ -129,7 +128,7 @@ def test_what_holds_for_new_jobs_only_is_told_beside_the_digest():
     found = check(json.dumps(body).encode(), replace(RULES, ceilings=LOW))
     assert found.digest.startswith("sha256:")
     assert found.refusal is not None
-    assert [error["pointer"] for error in found.refusal.errors] == [
+    assert [error["pointer"] for error in found.refusal["errors"]] == [
         "#/limits/max_groups",
         "#/limits/max_chunks",
         "#/limits/max_state_bytes",
@@ -137,15 +136,15 @@ def test_what_holds_for_new_jobs_only_is_told_beside_the_digest():
 
 
 def test_a_bug_in_the_process_of_a_large_spec_is_told_by_the_gateways_log(monkeypatch):
-    """Which takes keys out of each line; what the process wrote to its standard error nobody would."""
+    """The gateway's log takes keys out of each line; the standard error of the process would keep them."""
 
     def bug(*_):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(checker, "check", bug)
-    answer = checker.answer_to(b"{}", RULES)
+    monkeypatch.setattr(spec_check_process, "check", bug)
+    answer = spec_check_process.answer_to(b"{}", RULES)
     with capture_logs() as lines, pytest.raises(InternalError):
-        checking._told(answer)
+        unwrapped(answer)
 
     [line] = lines
     assert line["event"] == "spec_check.bug"

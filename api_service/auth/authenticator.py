@@ -1,4 +1,4 @@
-"""Who may use the gateway, and as which tenant."""
+"""Which tenant an API key belongs to, and whether the gateway needs keys at all."""
 
 import hmac
 import time
@@ -6,20 +6,20 @@ from collections.abc import Callable
 
 from pydantic import SecretStr
 
-from api_service.wire.credentials import digest
+from api_service.auth.credentials import digest
 from shared.db.api_keys import ApiKeyStore
 from shared.errors import Unauthorized
 
 DEFAULT_TENANT = "default"
-KNOWN_SECONDS = 30.0
-"""How long an answer of the database is believed: so long a revoked key may still work."""
+CACHE_SECONDS = 30.0
+"""How long an answer of the database is used: a revoked key may work so long."""
 
 
-class Access:
+class Authenticator:
     """Knows the one key of the settings and the keys of the database.
 
-    With *demand*, for a gateway that others can reach, a request without a key is refused even while no key
-    exists.
+    With *demand*, for a gateway that other machines can reach, a request without a key is refused even while
+    there is no key.
     """
 
     def __init__(
@@ -35,16 +35,16 @@ class Access:
         self._demand = demand or configured is not None
         self._open_until = 0.0
         self._known: dict[bytes, tuple[str, float]] = {}
-        """Digest -> (tenant, until when); only keys that exist, so that guesses take no memory."""
+        """Digest -> (tenant, until when). Only keys that exist, so that guesses take no memory."""
 
     async def needs_key(self) -> bool:
         if not self._demand and self._clock() >= self._open_until:
             self._demand = await self._store.any()
-            self._open_until = self._clock() + KNOWN_SECONDS
+            self._open_until = self._clock() + CACHE_SECONDS
         return self._demand
 
     async def tenant(self, key: str) -> str:
-        """Whose key it is; raises Unauthorized."""
+        """The tenant of a key; raises Unauthorized."""
         sha256 = digest(key)
         if self._configured is not None and hmac.compare_digest(sha256, self._configured):
             return DEFAULT_TENANT
@@ -55,5 +55,5 @@ class Access:
         if found is None:
             self._known.pop(sha256, None)
             raise Unauthorized("No such API key, or it was revoked")
-        self._known[sha256] = found, self._clock() + KNOWN_SECONDS
+        self._known[sha256] = found, self._clock() + CACHE_SECONDS
         return found

@@ -1,4 +1,4 @@
-"""The whole of Gristmill on one machine: Postgres, Valkey, the gateway and the workers as children of this process."""
+"""All of Gristmill on one machine: the servers, the gateway and the workers are children of this process."""
 
 import os
 import pwd
@@ -11,15 +11,17 @@ from pathlib import Path
 
 import httpx2
 
-from gristmill.datafolder import held, remember, stop_leftovers
-from gristmill.processes import Child, Command, keep_private, run, wait_until
-from gristmill.servers import free_port, start_postgres, start_valkey
+from gristmill.launcher.datafolder import locked, record_running, stop_leftovers
+from gristmill.launcher.processes import Child, Command, keep_private, run, wait_until
+from gristmill.launcher.servers import free_port, start_postgres, start_valkey
 
 READY_SECONDS = 60.0
 SERVICE_GRACE = 5.0
-LONGEST_PAUSE = 30.0  # seconds between a death and the next start, at most
-SETTLED = 30.0  # a child that lived so many seconds starts with a clean slate
-NOT_PASSED_ON = ("DATABASE_URL", "REDIS_URL", "GRISTMILL_API_KEY")
+LONGEST_PAUSE_SECONDS = 30.0
+"""The longest time between a death and the next start."""
+SETTLED_SECONDS = 30.0
+"""A child that has lived so long is restarted as if it had never died before."""
+NOT_INHERITED = ("DATABASE_URL", "REDIS_URL", "GRISTMILL_API_KEY")
 
 Say = Callable[[str], None]
 
@@ -32,8 +34,11 @@ class Options:
 
 
 @dataclass(slots=True)
-class Kept:
-    """A child that is started again when it dies. `deaths`: in a row, each soon after its start."""
+class Supervised:
+    """A child that is started again when it dies.
+
+    `deaths` are those in a row, each soon after a start; `due` is the time of the next start.
+    """
 
     child: Child
     deaths: int = 0
@@ -42,13 +47,16 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """`dsn` reads results and nothing else; `sources` is what GRISTMILL_SOURCES is for the services."""
+    """A running stack.
+
+    The login of `dsn` reads results only. `sources` are the GRISTMILL_SOURCES of the services.
+    """
 
     url: str
     dsn: str
     folder: Path
     sources: str
-    children: list[Kept]
+    children: list[Supervised]
     say: Say
 
     @property
@@ -56,67 +64,69 @@ class Stack:
         return self.folder / "logs"
 
     def tend(self) -> None:
-        """Start again what has died. Call it often, from the main thread."""
-        for kept in self.children:
-            if kept.due is not None:
-                self._restart_when_due(kept, time.monotonic())
-            elif not kept.child.alive:
-                self._note_death(kept, time.monotonic())
+        """Restart the children that have died. Call it often, from the main thread."""
+        for supervised in self.children:
+            if supervised.due is not None:
+                self._restart_when_due(supervised, time.monotonic())
+            elif not supervised.child.alive:
+                self._note_death(supervised, time.monotonic())
 
     def deaths(self) -> int:
-        """How often the unluckiest child has died in a row."""
-        return max(kept.deaths for kept in self.children)
+        """The most deaths in a row of any child."""
+        return max(supervised.deaths for supervised in self.children)
 
-    def _note_death(self, kept: Kept, now: float) -> None:
-        kept.deaths = 1 if now - kept.child.started > SETTLED else kept.deaths + 1
-        pause = restart_pause(kept.deaths)
-        kept.due = now + pause
-        reason = str(kept.child.died()) if kept.deaths == 1 else f"{kept.child.end}, like before"
+    def _note_death(self, supervised: Supervised, now: float) -> None:
+        supervised.deaths = 1 if now - supervised.child.started > SETTLED_SECONDS else supervised.deaths + 1
+        pause = restart_pause(supervised.deaths)
+        supervised.due = now + pause
+        reason = (
+            str(supervised.child.died()) if supervised.deaths == 1 else f"{supervised.child.end}, like before"
+        )
         self.say(f"{reason}\nNext try in {pause:g} s.")
 
-    def _restart_when_due(self, kept: Kept, now: float) -> None:
-        if kept.due is not None and now >= kept.due:
-            kept.child.start()
-            kept.due = None
-            self.say(f"Started {kept.child.command.name} again.")
-            remember(self.folder, [one.child for one in self.children if one.due is None])
+    def _restart_when_due(self, supervised: Supervised, now: float) -> None:
+        if supervised.due is not None and now >= supervised.due:
+            supervised.child.start()
+            supervised.due = None
+            self.say(f"Started {supervised.child.command.name} again.")
+            record_running(self.folder, [each.child for each in self.children if each.due is None])
 
 
 def restart_pause(deaths: int) -> float:
-    """Seconds to wait after the given number of deaths in a row (1 and up)."""
-    return min(0.5 * 2.0 ** (deaths - 1), LONGEST_PAUSE)
+    """Seconds from the last of so many deaths in a row, 1 or more, to the next start."""
+    return min(0.5 * 2.0 ** (deaths - 1), LONGEST_PAUSE_SECONDS)
 
 
 @contextmanager
 def running(options: Options, say: Say) -> Iterator[Stack]:
-    """The stack, ready for requests; on the way out gateway, workers, Valkey and Postgres end, in this order."""
+    """The stack, ready for requests. It ends in this order: gateway, workers, Valkey, Postgres."""
     keep_private()
     folder = options.data_dir.resolve()
-    with held(folder), ExitStack() as ends:
+    with locked(folder), ExitStack() as ends:
         stop_leftovers(folder)
         logs = _fresh_logs(folder)
         children: list[Child] = []
 
-        def keep(*started: Child) -> None:
+        def supervise(*started: Child) -> None:
             children.extend(started)
             ends.callback(_stop, started)
-            remember(folder, children)
+            record_running(folder, children)
 
         postgres = start_postgres(folder / "postgres", log=logs / "postgres.log")
-        keep(postgres.child)
+        supervise(postgres.child)
         valkey = start_valkey(folder / "valkey", log=logs / "valkey.log")
-        keep(valkey.child)
+        supervise(valkey.child)
         settings = _settings(options, folder, postgres.url, valkey.url, say)
-        # The gateway waits for the migrations, and both take their time to import what they need.
+        # Before the migrations, for which it waits: both take their time to import their modules.
         gateway = Child(_service("gateway", "api_service", "serve", folder=folder, env=settings))
         run(_service("migrate", "api_service", "migrate", folder=folder, env=settings))
-        keep(
+        supervise(
             *(
                 Child(_service(f"worker-{n + 1}", "worker_service", folder=folder, env=settings))
                 for n in range(options.workers)
             )
         )
-        keep(gateway)
+        supervise(gateway)
         url = f"http://127.0.0.1:{settings['GRISTMILL_PORT']}"
         _wait_for_gateway(url, gateway)
         yield Stack(
@@ -124,17 +134,20 @@ def running(options: Options, say: Say) -> Iterator[Stack]:
             postgres.reader,
             folder,
             settings["GRISTMILL_SOURCES"],
-            [Kept(child) for child in children],
+            [Supervised(child) for child in children],
             say,
         )
 
 
 def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say) -> dict[str, str]:
-    """The environment of the services: this process's own, but without servers that are not ours, and open: it binds loopback only."""
+    """The environment of the services: that of this process, but with the servers of this stack.
+
+    There is no API key, since the gateway binds loopback only.
+    """
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name not in NOT_PASSED_ON and not name.startswith("PG")
+        if name not in NOT_INHERITED and not name.startswith("PG")
     }
     slots = max(1, (os.cpu_count() or 1) // options.workers)
     defaults = {"GRISTMILL_SLOTS": str(slots), "GRISTMILL_LOG_FORMAT": "console", "NO_COLOR": "1"}
@@ -153,16 +166,13 @@ def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say
         ),
         "GRISTMILL_HOST": "127.0.0.1",
         "GRISTMILL_PORT": str(port),
-        "PYTHONSAFEPATH": "1",  # a folder called `shared` where this was started is not our package
+        "PYTHONSAFEPATH": "1",  # a folder named `shared` in the current folder is not our package
     }
     return defaults | inherited | fixed
 
 
 def _start_folder(say: Say) -> str | None:
-    """The folder that this was started in, as a source.
-
-    None, and a warning, if it is a home folder or holds one, as `/` does.
-    """
+    """The current folder as a source; None, with a warning, if it is a home folder or holds one."""
     here = Path.cwd()
     homes = [os.environ.get("HOME", ""), *(account.pw_dir for account in pwd.getpwall())]
     if any(Path(home).resolve().is_relative_to(here) for home in homes if home.startswith("/")):
@@ -175,8 +185,8 @@ def _start_folder(say: Say) -> str | None:
 
 
 def _service(name: str, *module: str, folder: Path, env: Mapping[str, str]) -> Command:
-    # SIGKILL when the launcher dies: with Postgres going down too nothing could be finished, and the unit
-    # protocol expects it.
+    # SIGKILL when the launcher dies: Postgres ends too, so no work could be finished, and the unit protocol
+    # expects a kill.
     log = folder / "logs" / f"{name}.log"
     return Command(
         name=name, argv=(sys.executable, "-m", *module), log=log, env=env, cwd=folder, grace=SERVICE_GRACE
@@ -202,7 +212,7 @@ def _stop(children: tuple[Child, ...]) -> None:
 
 
 def _fresh_logs(folder: Path) -> Path:
-    """The folder of the logs; those of the last run are kept beside as `.1`."""
+    """The folder of the logs; the logs of the last run stay there with the suffix `.1`."""
     logs = folder / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
     for log in logs.glob("*.log"):

@@ -1,0 +1,1 @@
+"""Authentication: API keys, their tenants, and the check that each request passes."""

@@ -1,0 +1,83 @@
+"""Rows on the wire: JSON pages with their cursors, and the first line of a CSV stream."""
+
+import base64
+import binascii
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+
+from api_service.wire.documents import ColumnDocument
+from shared.core.entities import Version
+from shared.core.row_query import Filter, RowQuery, Rows, Term
+from shared.errors import InvalidCursor
+
+
+class Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """The end of a page.
+
+    `job_id` names the version that the page is of, `query` is the fingerprint of its filters and order,
+    `row_id` is the `_id` of its last row.
+    """
+
+    job_id: Annotated[str, msgspec.Meta(pattern="^job_[0-9a-z]{26}\\Z")]
+    query: str
+    row_id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+def fingerprint(filters: Sequence[Filter], order: Sequence[Term]) -> str:
+    text = repr(
+        ([(f.column, f.operator, f.value) for f in filters], [(t.column, t.descending) for t in order])
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def encode_cursor(cursor: Cursor) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
+
+
+def decode_cursor(text: str) -> Cursor:
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        return msgspec.json.decode(raw, type=Cursor)
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise InvalidCursor(
+            "This is not a cursor that Gristmill gave; take `next` of the page before"
+        ) from error
+
+
+class PageDocument(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[dict[str, object]]
+    next: str | None
+    version: int | None
+    columns: list[ColumnDocument]
+
+
+def page_document(version: Version, query: RowQuery, types: Mapping[str, str], rows: Rows) -> PageDocument:
+    """A page of *rows*; *types* are the columns' by name."""
+    after = None
+    if rows.last is not None:
+        after = encode_cursor(Cursor(version.job_id, fingerprint(query.filters, query.order), rows.last))
+    return PageDocument(
+        items=[dict(zip(query.columns, map(_json_value, row), strict=True)) for row in rows.values],
+        next=after,
+        version=version.version,
+        columns=[ColumnDocument(name, types[name]) for name in query.columns],
+    )
+
+
+def _json_value(value: Any) -> Any:
+    """A decimal with all its digits: as text it may be `1E+4`, which many clients do not read as a number."""
+    if isinstance(value, list):
+        return [_json_value(element) for element in value]
+    return format(value, "f") if isinstance(value, Decimal) else value
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue()

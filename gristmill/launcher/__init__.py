@@ -1,0 +1,1 @@
+"""Starts Postgres, Valkey and the services on one machine, and ends them in order."""
