@@ -13,7 +13,7 @@ from worker_service.executors.processes.pool import ProcessExecutor
 
 SOME_FILES = 256
 FILES_A_SLOT = 12
-"""Open files: a child has some 100 at most; its parent has a few for each, and two connections to Postgres."""
+"""Open files: a child has some 100 at most; its parent a few for each, and two connections to Postgres."""
 
 
 def main() -> int:

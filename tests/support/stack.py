@@ -1,4 +1,4 @@
-"""The services as real processes against one database: what the integration, fault and end-to-end tests drive over HTTP."""
+"""The services as real processes against one database; tests drive them over HTTP."""
 
 import json
 import os
