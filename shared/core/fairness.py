@@ -1,4 +1,6 @@
-"""When a unit is preempted: given back, uncharged, because a tenant without any lease waits.
+"""Fairness between tenants: which job goes on undisturbed, and when a unit is preempted.
+
+A preempted unit is given back, uncharged, because a tenant without any lease waits.
 
 Pure: ages come from Postgres' clock.
 """

@@ -67,13 +67,17 @@ class PlannedColumn(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the plan unit has settled for all chunks of a job; `bytes` are those of all files."""
+    """What the plan unit has settled for all chunks of a job; `bytes` are those of all files.
+
+    *self_describing* files declare types, which no value can widen, and how many rows they have.
+    """
 
     files: tuple[DatasetFile, ...]
     format: str = ""
     schema: tuple[PlannedColumn, ...]
     bytes: int
     warnings: tuple[Warned, ...] = ()
+    self_describing: bool = False
 
 
 def columns_of(schema: Schema) -> tuple[PlannedColumn, ...]:

@@ -24,7 +24,7 @@ _NAMED = 5
 class Ledger:
     """The sums over the units of a job, and the job's times.
 
-    *rows* are of the chunks: `read` was counted by the splitter, from bytes; `aggregated` is the sum of the
+    *rows* are of the chunks: `read` was counted by the readers, from bytes; `aggregated` is the sum of the
     rows that the states say they hold. *merged* is the same sum over the merged states. So there are three
     counts that no common mistake makes agree.
     """
@@ -94,13 +94,15 @@ def check(rows: RowCounts, merged: int, plan: Plan, semantics: str) -> None:
 def _causes(plan: Plan) -> str:
     """The possible causes of counts that differ.
 
-    Of the formats only Parquet claims how many rows there are.
+    Self-describing files claim how many rows there are.
     """
     causes = ["partial results were changed or damaged in the database", "Gristmill has a bug"]
-    if plan.format == "parquet":
+    if plan.self_describing:
         uris = [file.uri for file in plan.files]
         named = ", ".join(uris[:_NAMED]) + (f" and {len(uris) - _NAMED:,} more" if len(uris) > _NAMED else "")
-        causes.insert(0, f"a Parquet file claims more or fewer rows than it holds ({named})")
+        causes.insert(
+            0, f"a {plan.format.capitalize()} file claims more or fewer rows than it holds ({named})"
+        )
     return f"Either {', or '.join(causes)}: submit the job again, and report it if it fails again"
 
 

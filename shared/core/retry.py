@@ -1,7 +1,7 @@
 """Whether a unit is tried again after a lease of it has ended without a commit.
 
-Each way in which a lease can end is a cause. `RULES` says, for each cause, what it is charged as, how many
-leases of one unit may end so, and when the unit may be claimed again. `decide` applies the rules.
+Each way in which a lease can end is a cause. `RULES` says, for each cause, what it is charged as, which end
+of that kind is the last, and when the unit may be claimed again. `decide` applies the rules.
 The worker that ran the unit asks it, and so does the sweeper for a lease that has expired.
 """
 
@@ -50,7 +50,6 @@ class Cause(StrEnum):
     OUT_OF_MEMORY = "memory ran out"
     TRANSIENT_ERROR = "a transient error"
     UNAVAILABLE = "Postgres was away, or a lock was held"
-    FAN_IN_FAILED = "the step to the next phase failed unexpectedly"
     PREEMPTED = "another tenant waited for a slot"
     INTERRUPTED = "the unit was no longer wanted"
     CUTS_REFUTED = "a guessed cut was wrong"
@@ -96,7 +95,7 @@ def _after_a_heartbeat(_before: int, timings: Timings) -> timedelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """*limit*: how many leases of one unit may end so; None for any number.
+    """*limit*: the end of this number, counted from 1, is the last; None if a unit may always be tried again.
 
     *after_guess*: the guesses of an unproven plan, its cuts or its schema, may be what went wrong.
     """
@@ -115,13 +114,14 @@ RULES: Mapping[Cause, Rule] = {
     Cause.OUT_OF_MEMORY: Rule(charge=Charge.MEMORY, limit=5, after_guess=True),
     Cause.TRANSIENT_ERROR: Rule(charge=Charge.ERROR, limit=12),
     Cause.UNAVAILABLE: Rule(charge=Charge.NOTHING),  # an outage, or a reader's lock, is charged to no unit
-    Cause.FAN_IN_FAILED: Rule(charge=Charge.ERROR, limit=12),
     Cause.PREEMPTED: Rule(charge=Charge.PREEMPTION, delay=_after_a_heartbeat),
     Cause.INTERRUPTED: Rule(charge=Charge.NOTHING, delay=_at_once),
     Cause.CUTS_REFUTED: Rule(charge=Charge.NOTHING, limit=1, after_guess=True),
     Cause.SOURCE_CHANGED: Rule(charge=Charge.NOTHING, limit=1),
     Cause.FATAL: Rule(charge=Charge.NOTHING, limit=1, after_guess=True),
 }
+FAN_IN_LIMIT = 12
+"""How many unexpected errors of the step to the next phase a job may have: the last of them fails it."""
 MEMORY_LIMIT_UNHALVED = 2
 """In place of the limit of OUT_OF_MEMORY, for all kinds but chunks.
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 import msgspec
 
 from shared.core.entities import Document, Job, JobRow, Progress
+from shared.core.fan_in import STATE_MERGE_BYTES, STATE_SCAN_BYTES
 from shared.core.lifecycle import JOB as LIFECYCLE
 from shared.core.lifecycle import JobState, Phase, sources
 from shared.core.plan import Plan
-from shared.core.planning import STATE_MERGE_BYTES, STATE_SCAN_BYTES
 from shared.db.ending import begin_ending, finish_ending
 from shared.db.pool import LIST_BYTES, Connection, Pool, Record
 from shared.db.records import read_counts, read_row

@@ -139,7 +139,7 @@ class PublishingStore:
         async with self._units.fenced(lease) as tx:
             await tx.execute("SET LOCAL lock_timeout = '200ms'")
             await self._units.lock_wanted(tx, lease)
-            await self._units.finish(tx, lease, Done())
+            await self._units.mark_done(tx, lease, Done())
             ledger = await RECEIPTS.ledger.fetchrow(tx, job_id=lease.job_id)
             assert ledger is not None
             receipt = write_receipt(read_row(Ledger, ledger, rows=read_counts(ledger)))

@@ -1,4 +1,4 @@
-"""The receipts: written when a job is published, read afterwards."""
+"""Reads receipts. The transaction that publishes a job writes them (`publishing`)."""
 
 from shared.core.entities import Document
 from shared.db.pool import Pool

@@ -164,7 +164,7 @@ class UnitStore:
         async with self._pool.connection() as connection:
             return bool(await UNITS.completed_by.fetchval(connection, **lease.fence))
 
-    async def finish(self, tx: Connection, lease: Lease, done: Done) -> None:
+    async def mark_done(self, tx: Connection, lease: Lease, done: Done) -> None:
         """The fence: the first statement about the unit in its commit."""
         await self._fence(tx, lease, done, UNITS.complete)
         reached("commit.fenced")
@@ -190,7 +190,7 @@ class UnitStore:
     ) -> None:
         """Commit the unit and what *write* writes in one transaction."""
         async with self.fenced(lease) as tx:
-            await self.finish(tx, lease, done)
+            await self.mark_done(tx, lease, done)
             await write(tx)
 
     async def complete_at_once(
@@ -204,7 +204,7 @@ class UnitStore:
         """The plan's commit: the plan is stored and its chunks are made, under the job's lock."""
         async with self.fenced(lease) as tx:
             await self.lock_wanted(tx, lease)
-            await self.finish(tx, lease, Done())
+            await self.mark_done(tx, lease, Done())
             await insert_units(tx, lease.job_id, UnitKind.CHUNK, lease.epoch, chunks)
             reached("plan.mid_insert")
             await JOBS.set_planned.execute(tx, id=lease.job_id, plan=plan)

@@ -1,8 +1,12 @@
 """${message}"""
 
+from shared.migrations.run import run_sql
+
 revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+down_from shared.migrations.run import run_sql
+
+revision = ${repr(down_revision)}
 
 
 def upgrade() -> None:
-    ${upgrades if upgrades else "raise NotImplementedError"}
+    run_sql(__file__)

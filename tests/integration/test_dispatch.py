@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from shared.core.fairness import preempted
+from shared.core.fan_in import LONG_MERGE_BYTES, merge_payloads, merge_ranges, publish_payload
 from shared.core.plan import PublishPayload
-from shared.core.planning import LONG_MERGE_BYTES, merge_payloads, merge_ranges, publish_payload
 from shared.db.pool import QUEUE
 from shared.db.statements import JOBS, PARTIALS, UNITS
 from shared.db.units import UnitStore

@@ -7,7 +7,7 @@ from itertools import pairwise
 from structlog.testing import capture_logs
 
 from shared.core.plan import Plan, PlannedColumn
-from shared.core.retry import RULES, Cause
+from shared.core.retry import FAN_IN_LIMIT
 from shared.db.units import INSERT_BATCH
 from shared.db.verify import violations
 from shared.errors import DatabaseUnavailable
@@ -18,7 +18,6 @@ from worker_service.maintenance.sweeper import Sweeper, Swept
 from worker_service.units.fan_in import advance
 
 SPEC = {"source": {"uris": ["upload:u"]}, "group_by": ["k"], "aggregates": [{"fn": "count"}]}
-LIMIT = RULES[Cause.FAN_IN_FAILED].limit
 
 
 def context(world):
@@ -78,7 +77,7 @@ async def test_an_unexpected_error_is_counted_over_all_workers_and_fails_the_job
     job_id = await scanned(world)
     await world.value("CREATE TABLE gristmill_results.in_the_way ()")
     await world.value(f"ALTER TABLE gristmill_results.in_the_way RENAME TO {job_id}")
-    for _ in range(LIMIT - 1):
+    for _ in range(FAN_IN_LIMIT - 1):
         with capture_logs():
             await sweeper(world).run_once()
         assert (await error_of(world, job_id)) == ("running", None)
@@ -87,7 +86,7 @@ async def test_an_unexpected_error_is_counted_over_all_workers_and_fails_the_job
 
     state, (code, detail) = await error_of(world, job_id)
     assert (state, code) == ("failed", "internal_error")
-    assert f"failed {LIMIT} times" in detail
+    assert f"failed {FAN_IN_LIMIT} times" in detail
     assert "already exists" in detail
 
 
@@ -99,7 +98,7 @@ async def test_an_outage_is_counted_as_nothing_and_a_retry_counts_anew(world, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(world.fan_in, "advance", away)
-        for _ in range(LIMIT + 1):
+        for _ in range(FAN_IN_LIMIT + 1):
             await sweeper(world).run_once()
     assert (await error_of(world, job_id)) == ("running", None)
 

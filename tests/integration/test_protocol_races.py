@@ -60,7 +60,7 @@ async def test_a_worker_that_froze_in_its_commit_does_not_hold_up_the_sweeper(wo
     await world.value("UPDATE gristmill.workers SET seen_at = now() - interval '1 hour' RETURNING 1")
     sweeping, other = sweeper(world, database_url)
     async with world.units.fenced(frozen) as tx:
-        await world.units.finish(tx, frozen, Done())
+        await world.units.mark_done(tx, frozen, Done())
         await sweeping.run_once()
 
         assert (await world.states(frozen.job_id, "plan"), await world.states(dead.job_id, "plan")) == (

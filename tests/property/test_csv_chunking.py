@@ -48,7 +48,7 @@ def source(columns, delimiter=",", **options):
 
 
 def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
-    """Every row through plan and read, null as None; the splitter's count is checked on the way."""
+    """Every row through plan and read, null as None; the reader's count is checked on the way."""
     planned = plan([file], spec, chunk_bytes, guess=guess)
     names = planned.schema.names
     found, count = [], RecordCount()

@@ -224,8 +224,8 @@ def world(postgres, tmp_path_factory):
 
     with own_database(postgres, "fairness") as dsn, pytest.MonkeyPatch.context() as patch:
         world = World(dsn, tmp_path_factory.mktemp("fairness"))
-        patch.setattr("shared.core.planning.LONG_PUBLISH_ROWS", LONG_PUBLISH_ROWS)
-        patch.setattr("shared.core.planning.ROW_BYTES", 2**40)
+        patch.setattr("shared.core.fan_in.LONG_PUBLISH_ROWS", LONG_PUBLISH_ROWS)
+        patch.setattr("shared.core.fan_in.ROW_BYTES", 2**40)
         patch.setattr("shared.db.fan_in.PARTIAL_COST_BYTES", 0)
         patch.setattr("shared.db.jobs.new_id", world.new_id)
         yield world

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from shared.core.fan_in import BUCKETS
 from shared.core.plan import schema_of
-from shared.core.planning import BUCKETS
 from shared.core.row_counts import RowCounts
 from shared.spec.bind import bind
 from shared.spec.digests import result_digest

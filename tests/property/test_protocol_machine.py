@@ -25,10 +25,10 @@ STEPS = 50
 @pytest.fixture
 def world(database_url, monkeypatch, tmp_path):
     world = World(database_url, tmp_path)
-    monkeypatch.setattr("shared.core.planning.MERGE_BYTES", MERGE_BYTES)
-    monkeypatch.setattr("shared.core.planning.LONG_MERGE_BYTES", LONG_MERGE_BYTES)
-    monkeypatch.setattr("shared.core.planning.LONG_PUBLISH_ROWS", LONG_PUBLISH_ROWS)
-    monkeypatch.setattr("shared.core.planning.ROW_BYTES", 2**40)
+    monkeypatch.setattr("shared.core.fan_in.MERGE_BYTES", MERGE_BYTES)
+    monkeypatch.setattr("shared.core.fan_in.LONG_MERGE_BYTES", LONG_MERGE_BYTES)
+    monkeypatch.setattr("shared.core.fan_in.LONG_PUBLISH_ROWS", LONG_PUBLISH_ROWS)
+    monkeypatch.setattr("shared.core.fan_in.ROW_BYTES", 2**40)
     monkeypatch.setattr("shared.db.fan_in.PARTIAL_COST_BYTES", 0)
     monkeypatch.setattr("shared.db.jobs.new_id", world.new_id)
     yield world

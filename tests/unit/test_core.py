@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.planning import BUCKETS, MERGE_BYTES, merge_ranges
+from shared.core.fan_in import BUCKETS, MERGE_BYTES, merge_ranges
 from shared.core.timings import Timings
 from shared.ids import new_id
 from shared.spec.types import SIMPLE, join, parse_type, widenings

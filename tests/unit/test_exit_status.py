@@ -1,10 +1,13 @@
 """Which ends of a child count as out of memory, and which as a crash of a reader."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
-from worker_service.executors.processes.exit_status import ExitStatus
+import worker_service
+from worker_service.executors.processes.exit_status import NATIVE_READERS, ExitStatus
+from worker_service.readers.formats import FORMATS
 
 LIMIT = 1000
 
@@ -27,3 +30,8 @@ def test_a_failed_allocation_that_was_said_is_out_of_memory_at_any_peak(stderr):
 def test_an_exit_of_its_own_is_a_crash_at_any_peak():
     assert not ExitStatus(3, LIMIT, LIMIT).out_of_memory
     assert not ExitStatus(-signal.SIGFPE, LIMIT, LIMIT).out_of_memory
+
+
+def test_the_parent_knows_the_packages_of_the_native_formats():
+    assert {f"readers/{found.name}" for found in FORMATS.values() if found.native} == set(NATIVE_READERS)
+    assert all((Path(worker_service.__file__).parent / package).is_dir() for package in NATIVE_READERS)

@@ -127,7 +127,12 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
         with PlannedFiles(local, found) as files:
             planned = _guessed_or_proven(task, spec, files.sources)
     settled = Plan(
-        files=found, format=planned.format, schema=columns_of(planned.schema), bytes=size, warnings=warnings
+        files=found,
+        format=planned.format,
+        schema=columns_of(planned.schema),
+        bytes=size,
+        warnings=warnings,
+        self_describing=planned.self_describing,
     )
     return PlanResult(settled, tuple(msgspec.Raw(encode(cut)) for cut in _chunks(planned, found))), []
 
@@ -151,9 +156,7 @@ def _chunks(planned: readers.PlannedDataset, files: tuple[DatasetFile, ...]) -> 
     guessed = any(extent.guesses is not None for extents in planned.extents for extent in extents)
 
     def size(extent: Extent) -> int:
-        """Bytes of input. A Parquet extent counts row groups, so it gets its share of the file."""
-        if planned.format != "parquet":
-            return extent.end - extent.start
+        """Bytes of input: the extent's share of its file, whatever the format counts extents in."""
         whole, end = files[extent.file].size, ends[extent.file]
         return whole * extent.end // end - whole * extent.start // end
 

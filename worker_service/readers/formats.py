@@ -1,6 +1,7 @@
 """The table of formats: how the spec and a file's first bytes name each, and the functions that read it.
 
-A new format is a package beside `csv` and `parquet`, and one entry here.
+A new format is a package beside `csv` and `parquet`, one entry here, and its name in `shared.spec.source`.
+`pyproject.toml` says which layer of the readers it is in.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -54,6 +55,8 @@ Samples = Callable[[list[SourceFile], SourceSpec, Collection[str]], Iterator[dic
 class Format:
     """`magic` are the first bytes of every file, empty where a format has none.
 
+    *self_describing* files declare the types of their columns and how many rows they have. *native*: a crash
+    of the child in the format's package is the fault of the file, which native code was decoding.
     `sampled_texts` yields the texts that types were inferred from, by column; None where files declare types.
     """
 
@@ -61,17 +64,26 @@ class Format:
     magic: bytes = b""
     plan: Planner
     read: Reader
+    self_describing: bool = False
+    native: bool = False
     sampled_texts: Samples | None = None
 
 
 FORMATS = {
     found.name: found
     for found in (
-        Format(name="parquet", magic=PARQUET, plan=plan_parquet, read=read_parquet),
+        Format(
+            name="parquet",
+            magic=PARQUET,
+            plan=plan_parquet,
+            read=read_parquet,
+            self_describing=True,
+            native=True,
+        ),
         Format(name="csv", plan=plan_csv, read=read_csv, sampled_texts=sampled_csv_texts),
     )
 }
-"""By the name in the spec. A format without magic comes last: it is the answer if no other is."""
+"""By the name in the spec. One format has no magic and comes last: it is the answer if no other is."""
 
 
 def format_of(file: SourceFile, source: SourceSpec) -> Format:

@@ -21,6 +21,7 @@ class PlannedDataset:
     schema: Schema
     extents: list[list[Extent]]
     format: str
+    self_describing: bool
 
 
 def plan(
@@ -45,7 +46,7 @@ def plan(
             told = f"{file.uri} is {found.name}, and {files[0].uri} is {first.name}"
             raise SchemaConflict(f"{told}: a dataset has one format")
     schema, extents = first.plan(files, source, chunk_bytes, guess=guess)
-    return PlannedDataset(schema, packed(extents, chunk_bytes, max_chunks), first.name)
+    return PlannedDataset(schema, packed(extents, chunk_bytes, max_chunks), first.name, first.self_describing)
 
 
 def packed(extents: Iterable[tuple[Extent, int]], chunk_bytes: int, max_chunks: int) -> list[list[Extent]]:

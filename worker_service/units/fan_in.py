@@ -3,7 +3,7 @@
 import structlog
 
 from shared.core.lifecycle import JobState
-from shared.core.retry import Cause, exhausted
+from shared.core.retry import FAN_IN_LIMIT
 from shared.errors import FatalError, InternalError, Interruption, TransientError, UsageError
 from worker_service.context import Context
 from worker_service.units import publish
@@ -35,7 +35,7 @@ async def advance(ctx: Context, job_id: str) -> bool:
     except Exception as error:
         log.exception("fan_in.bug", job=job_id)
         tries = await ctx.fan_in.charge(job_id)
-        if tries and exhausted(Cause.FAN_IN_FAILED, tries - 1):
+        if tries >= FAN_IN_LIMIT:
             why = InternalError(f"The step after {row.phase} failed {tries} times: {str(error)[:200]}")
             await ctx.jobs.fail(job_id, why.problem())
     return False

@@ -56,8 +56,7 @@ async def _check_result(ctx: Context, job: Unplanned, plan: Plan) -> None:
     check_width([parse_result_type(column["type"]) for column in columns])
     name, version = job.row.result_name, job.row.version
     if name is not None and version is not None:
-        # no value can widen a column of Parquet
-        fields = () if plan.format == "parquet" else schema.fields
+        fields = () if plan.self_describing else schema.fields
         undecided = _undecided(query, {field.name for field in fields if not field.declared})
         await ctx.publishing.check_columns(job.row.tenant, name, version, columns, undecided)
 

@@ -4,8 +4,8 @@
 -- *fence* of that lease, and every statement about a leased unit compares it. So a worker that was thought
 -- dead changes nothing once its unit was given to another.
 --
--- A commit is one transaction: first the fence (`complete`), then what the unit has computed, then, if it
--- moves the job, the job. Its answer may be lost; `completed_by` reads back whether it took effect.
+-- A commit is one transaction: first the fence (`complete`), then what the unit has computed. A plan and a
+-- publish change their job too, and so they lock it before the fence. Its answer may be lost; `completed_by` reads back whether it took effect.
 --
 -- An *epoch* is the time in which the finished units of a job count. Whatever returns finished units to
 -- pending raises it under the job's lock, and every unit of the job moves along (`rebase`).
@@ -35,6 +35,7 @@ leased AS MATERIALIZED (
 
 -- _next_unit --
 -- The next unit of `job` (id, epoch, tenant) that this worker may lease, locked.
+-- `claim_next` repeats these conditions in its own words: change both.
 -- A plan needs its job's lock too. Long units are never given back, so those of one tenant leave a slot to
 -- the others, if there are two.
 SELECT u.id, u.kind FROM gristmill.units u
@@ -138,6 +139,7 @@ WITH RECURSIVE {_tenants}, {_leased}, mine AS MATERIALIZED (
 -- claim_next --
 -- What `claim_of_job` leases in the commonest case, at a third of its price: the job runs, there is no other
 -- open job, and its next unit is not long. Else nothing.
+-- It is tried first. Its conditions are those of `_next_unit`: change both.
 UPDATE gristmill.units u
 SET state = 'leased', attempt = u.attempt + 1, worker = @worker, leased_at = now(), rung_at = NULL,
     deadline_at = now() + @unit_deadline::interval + u.bytes * @byte_deadline::interval

@@ -13,7 +13,9 @@ from shared.errors import ReceiptMismatch
 
 def plan(file_format, *uris):
     files = (DatasetFile(uri=uri, root="/data", below="a", size=1, mtime_ns=0) for uri in uris)
-    return Plan(files=tuple(files), format=file_format, schema=(), bytes=1)
+    return Plan(
+        files=tuple(files), format=file_format, schema=(), bytes=1, self_describing=file_format != "csv"
+    )
 
 
 def counts(read, aggregated, dropped):

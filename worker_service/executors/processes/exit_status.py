@@ -8,7 +8,10 @@ NEAR_LIMIT = 0.8
 _MEMORY_SIGNALS = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGKILL}
 _FAILED_ALLOCATIONS = ("bad_alloc", "MemoryError", "out of memory")
 NATIVE_READERS = ("readers/parquet",)
-"""Modules that call native code to read files. A crash below one of them is a crash of that code."""
+"""The packages of the native formats (`readers.formats`, which a parent may not load).
+
+A crash below one of them is a crash of the code that decodes the file.
+"""
 _CRASHES = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL}
 """How a process ends by itself. A signal from outside says nothing about its files."""
 

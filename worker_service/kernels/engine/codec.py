@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.core.planning import BUCKETS
+from shared.core.fan_in import BUCKETS
 from shared.errors import InternalError
 from shared.spec.query import Query
 from shared.spec.version import STATE_VERSION

@@ -1,4 +1,4 @@
-"""How a job's merge is divided into ranges of the 1,024 hash buckets, and which units of it are long."""
+"""The units that fan-in makes: merges of ranges of the 1,024 hash buckets, then a publish; which are long."""
 
 from shared.core.plan import MergePayload, PublishPayload
 
