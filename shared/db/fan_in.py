@@ -1,7 +1,7 @@
 """Fan-in: the step of a job to its next phase, once every unit of the one before is done."""
 
 from shared.core.fan_in import PARTIAL_COST_BYTES, merge_payloads, publish_payload
-from shared.core.lifecycle import Phase, UnitKind
+from shared.core.lifecycle import JobState, Phase, UnitKind
 from shared.db.pool import Connection, Pool, Record
 from shared.db.publishing import create_table
 from shared.db.statements import JOBS, PARTIALS, UNITS
@@ -31,7 +31,7 @@ class FanInStore:
             job = await JOBS.lock.fetchrow(tx, id=job_id)
             if (
                 job is None
-                or job["state"] != "running"
+                or job["state"] != JobState.RUNNING
                 or not await UNITS.all_done.fetchval(tx, job_id=job_id)
             ):
                 return False

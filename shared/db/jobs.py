@@ -162,7 +162,7 @@ class JobStore:
         Its pending units end now, the leased ones as soon as their workers hear of it.
         """
         async with self._changing(
-            tenant, job_id, "cancel", "cancelled", since={"cancelling", "cancelled"}
+            tenant, job_id, "cancel", "cancelled", since={JobState.CANCELLING, JobState.CANCELLED}
         ) as (tx, job):
             if job is not None:
                 await begin_ending(tx, job_id, error=None)
@@ -173,14 +173,16 @@ class JobStore:
 
     async def pause(self, tenant: str, job_id: str) -> Job | None:
         """Hand out none of a job's units; those that are leased finish and commit."""
-        async with self._changing(tenant, job_id, "pause", "paused", since={"paused"}) as (tx, job):
+        async with self._changing(tenant, job_id, "pause", "paused", since={JobState.PAUSED}) as (tx, job):
             if job is not None:
                 await JOBS.pause.execute(tx, id=job_id)
         return await self.get(tenant, job_id)
 
     async def resume(self, tenant: str, job_id: str) -> Job | None:
         """Hand out the units of a paused job again."""
-        async with self._changing(tenant, job_id, "resume", "resumed", since={"queued", "running"}) as (
+        async with self._changing(
+            tenant, job_id, "resume", "resumed", since={JobState.QUEUED, JobState.RUNNING}
+        ) as (
             tx,
             job,
         ):
@@ -218,8 +220,8 @@ class JobStore:
             elif job["state"] in sources(LIFECYCLE, event):
                 await self._pool.extend(tx, CHANGE_SECONDS)
                 yield tx, job
-            elif job["state"] in {"succeeded", "failed", "cancelled"}:
-                been = "been " if job["state"] == "cancelled" else ""
+            elif job["state"] in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}:
+                been = "been " if job["state"] == JobState.CANCELLED else ""
                 raise AlreadyDone(f"Job {job_id} has already {been}{job['state']}; it cannot be {asked}")
             else:
                 raise InvalidState(f"Job {job_id} is {job['state']}; it cannot be {asked} now")
@@ -266,7 +268,7 @@ async def _check_retry(tx: Connection, job: Record) -> None:
     """By what is stored: a gateway may not see the source."""
     if job["error"] is not None and job["error"]["code"] == "source_changed":
         raise RetryExpired("A file of the source is not the one that was planned; submit the job again")
-    if job["phase"] != "planning" and await UNITS.pruned.fetchval(tx, job_id=job["id"]):
+    if job["phase"] != Phase.PLANNING and await UNITS.pruned.fetchval(tx, job_id=job["id"]):
         raise RetryExpired(
             "The finished chunks of the job were kept for a day and are gone; submit the job again"
         )

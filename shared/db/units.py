@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Self
 
 from shared.core.fairness import SMALL_JOB_UNITS
-from shared.core.lifecycle import UnitKind
+from shared.core.lifecycle import JobState, UnitKind
 from shared.core.plan import MergeStats, Payload, Plan, PlanPayload, payload_of
 from shared.core.retry import Charge
 from shared.core.row_counts import RowCounts
@@ -182,7 +182,11 @@ class UnitStore:
         Or paused, since what is leased may still be finished.
         """
         job = await JOBS.lock.fetchrow(tx, id=lease.job_id)
-        if job is None or job["state"] not in {"running", "paused"} or job["epoch"] != lease.epoch:
+        if (
+            job is None
+            or job["state"] not in {JobState.RUNNING, JobState.PAUSED}
+            or job["epoch"] != lease.epoch
+        ):
             raise LeaseLost(f"Job {lease.job_id} no longer wants this {lease.kind}")
 
     async def complete(
