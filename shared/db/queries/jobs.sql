@@ -120,6 +120,7 @@ UPDATE gristmill.jobs
 SET state = CASE WHEN started_at IS NULL THEN 'queued' ELSE 'running' END,
     phase = CASE phase WHEN 'planning' THEN phase ELSE 'scanning' END,
     epoch = epoch + 1, revision = revision + 1,
+    deadline = coalesce(deadline, deadline_at - created_at),
     deadline_at = now() + coalesce(deadline, deadline_at - created_at),
     error = NULL, scanned_at = NULL, merged_at = NULL, finished_at = NULL, fan_in_errors = 0
 WHERE id = @id

@@ -14,7 +14,10 @@ SET deadline = (spec -> 'options' ->> 'deadline')::interval,
     kept_versions = (spec -> 'output' ->> 'versions')::smallint,
     uploads = ARRAY(SELECT substr(uri, length('upload:') + 1)
                     FROM json_array_elements_text(spec #> '{source,uris}') AS named (uri)
-                    WHERE starts_with(uri, 'upload:'));
+                    WHERE starts_with(uri, 'upload:'))
+-- The columns of other jobs are never read. Services that still run wait for this statement.
+WHERE finished_at IS NULL OR state <> 'succeeded'
+   OR EXISTS (SELECT FROM gristmill.versions v WHERE v.job_id = jobs.id);
 COMMENT ON COLUMN gristmill.partials.piece IS 'the number of a partial among those of its chunk';
 COMMENT ON TABLE gristmill.partials IS
     'the states of chunks; each row covers a range of buckets of one chunk';
