@@ -44,8 +44,11 @@ async def test_a_deadline_counts_anew_from_a_retry(world):
 async def test_a_retry_knows_the_deadline_of_a_job_that_a_gateway_of_before_has_submitted(world):
     job, _ = await world.submit(deadline="1h")
     await world.value("UPDATE gristmill.jobs SET deadline = NULL RETURNING 1")
-    await world.jobs.cancel("default", job.id)
-    await world.jobs.retry("default", job.id)
+    for _ in range(2):
+        await world.value("UPDATE gristmill.jobs SET created_at = created_at - interval '1 day' RETURNING 1")
+        await world.value("UPDATE gristmill.jobs SET deadline_at = deadline_at - interval '1 day' RETURNING 1")
+        await world.jobs.cancel("default", job.id)
+        await world.jobs.retry("default", job.id)
 
     left = await world.value("SELECT deadline_at - now() FROM gristmill.jobs")
     assert timedelta(minutes=59) < left <= timedelta(hours=1)
