@@ -4,6 +4,7 @@ A message travels as JSON. What the service also stores about a job (plans, exte
 in `shared.core.plan`.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, Self, TypeVar
 
@@ -91,14 +92,17 @@ R = TypeVar("R", bound=Result)
 
 
 class Access(Struct, frozen=True):
-    """Which files a task may open: none in *own_folders*, which are the service's; *hidden* ones or not."""
+    """Which files a task may open: none in *own_folders*, which are the service's; *hidden* ones or not.
 
-    own_folders: tuple[str, ...]
+    The folders are paths as the system has them, which may be no UTF-8.
+    """
+
+    own_folders: tuple[bytes, ...]
     hidden: bool
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        return cls(tuple(own_folders(settings)), settings.allow_hidden_sources)
+        return cls(tuple(map(os.fsencode, own_folders(settings))), settings.allow_hidden_sources)
 
 
 class ByteLimit(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """What the service stores as JSON about a job: its plan, what each unit is to do, and what a merge reports.
 
-Workers of another version may have written what is read here: fields that came later have defaults.
+Workers of another version may have written what is read here: fields that came later have defaults. Extents
+and guesses are arrays in JSON: a job may have 100,000 of them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,14 +29,14 @@ class DatasetFile(msgspec.Struct, frozen=True, kw_only=True):
     inode: int | None = None
 
 
-class Guess(msgspec.Struct, frozen=True):
+class Guess(msgspec.Struct, frozen=True, array_like=True):
     """Where the planner thinks that the first record at or after byte *target* starts."""
 
     target: int
     start: int
 
 
-class Extent(msgspec.Struct, frozen=True, omit_defaults=True):
+class Extent(msgspec.Struct, frozen=True, array_like=True):
     """A part of a file that holds whole records.
 
     CSV: bytes [start, end), header and BOM excluded. A stream: the whole file. Parquet: row groups [start,

@@ -43,7 +43,13 @@ def data(stack):
     return csv
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
+SLOW = {"q10"}
+"""As many groups as rows."""
+
+
+@pytest.mark.parametrize(
+    "question", [pytest.param(q, marks=pytest.mark.full if q in SLOW else ()) for q in QUESTIONS]
+)
 def test_a_question_of_the_db_benchmark_has_duckdbs_answer(stack, data, question):
     keys, asked = QUESTIONS[question]
     names = [name for name, _, _ in asked]

@@ -45,8 +45,10 @@ async def test_a_retry_knows_the_deadline_of_a_job_that_a_gateway_of_before_has_
     job, _ = await world.submit(deadline="1h")
     await world.value("UPDATE gristmill.jobs SET deadline = NULL RETURNING 1")
     for _ in range(2):
-        await world.value("UPDATE gristmill.jobs SET created_at = created_at - interval '1 day' RETURNING 1")
-        await world.value("UPDATE gristmill.jobs SET deadline_at = deadline_at - interval '1 day' RETURNING 1")
+        await world.value(
+            "UPDATE gristmill.jobs SET created_at = created_at - interval '1 day',"
+            " deadline_at = deadline_at - interval '1 day' RETURNING 1"
+        )
         await world.jobs.cancel("default", job.id)
         await world.jobs.retry("default", job.id)
 

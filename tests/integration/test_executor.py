@@ -431,7 +431,7 @@ def test_a_message_comes_back_as_it_was_and_its_chunks_one_by_one():
 @pytest.mark.parametrize(("uris", "error"), [(["file:///x"], ReaderCrashed), ([], ChildDied)])
 async def test_a_crash_in_native_code_that_reads_files_names_the_files_of_the_task(template, uris, error):
     child = await ChildProcess.start(template)
-    child._stderr.write(b'File "worker_service/readers/parquet.py", line 1 in read')
+    child._stderr.write(b'File "worker_service/readers/parquet/read.py", line 1 in read')
     os.kill(child.pid, signal.SIGABRT)
 
     with pytest.raises(error, match="signal 6") as raised:

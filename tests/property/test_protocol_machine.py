@@ -229,7 +229,8 @@ ALL = bool(os.environ.get("GRISTMILL_ALL_MUTANTS"))
 """Some are found only after hundreds of runs."""
 
 
-@pytest.mark.timeout(1800 if ALL else 300)
+@pytest.mark.full
+@pytest.mark.timeout(1800 if ALL else 600)
 @pytest.mark.parametrize("mutant", MUTANTS if ALL else QUICK)
 def test_the_machine_finds(world, monkeypatch, mutant):
     statements, name, guard, instead = MUTANTS[mutant]

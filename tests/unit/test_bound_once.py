@@ -26,7 +26,6 @@ def bound(monkeypatch):
         bind = module.bind
         monkeypatch.setattr(module, "bind", lambda *args, bind=bind: found.append(args[1]) or bind(*args))
     yield found
-    tasks._spec.cache_clear()
     tasks._bound.cache_clear()
 
 

@@ -23,6 +23,7 @@ from shared.settings import Settings
 from shared.storage.sources import Location, locate, own_folders, source_rules
 from worker_service.inputs import files, find
 from worker_service.inputs.local import LocalFiles
+from worker_service.messages import Access
 
 POINTER = "#/source/uris/0"
 
@@ -353,6 +354,16 @@ def test_an_upload_is_read_from_the_folder_that_no_source_leads_into(data, insta
             find.find(local, [locate("upload:upl_2", POINTER, source_rules(known), "other")], 1000)
 
 
+def test_own_folders_whose_paths_are_no_text_reach_a_child(data):
+    odd = data.parent / os.fsdecode(b"st\xe4tte")
+    (odd / "uploads").mkdir(parents=True)
+    access = Access.of(settings(data).model_copy(update={"storage": odd}))
+
+    [*read] = msgspec.json.decode(msgspec.json.encode(access), type=Access).own_folders
+
+    assert os.fsencode(odd) in {path[: len(os.fsencode(odd))] for path in read}
+
+
 BOUND = """
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -368,6 +379,7 @@ sys.path.insert(0, inside)
 from shared.errors import SourceNotAllowed
 from shared.storage.sources import Location
 from worker_service.inputs.local import LocalFiles
+from worker_service.messages import Access
 root, name = os.path.split(target)
 assert os.path.exists(os.path.join(target, "password")) or os.path.exists(os.path.join(target, "postgres"))
 for root, below in ((root, f"{name}/password"), (target, "password")):

@@ -106,15 +106,18 @@ def serve(sock: socket.socket) -> None:
     while (descriptors := receive_descriptors(sock)) is not None:
         task, outcome, body, *attachment = map(MemoryFile, descriptors)
         try:
-            message, parts = tasks.answer(task.read_all(), *attachment)
-            outcome.write(message)
-            for part in parts:
-                body.write(part)
-            del message, parts
+            _reply(outcome, body, *tasks.answer(task.read_all(), *attachment))
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
         sock.send(DONE)
+
+
+def _reply(outcome: MemoryFile, body: MemoryFile, message: bytes, parts: list[bytes]) -> None:
+    """In a frame of its own: no part of the answer stays in memory during the next task."""
+    outcome.write(message)
+    for part in parts:
+        body.write(part)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """The three tasks of a child: plan a dataset, fold a chunk into states, merge states into rows."""
 
+import os
 import resource
 import traceback
 from collections.abc import Callable, Iterator
@@ -97,20 +98,19 @@ def run(task: AnyTask, attachment: MemoryFile | None = None) -> Answer:
         return Failed(bug.problem(), traceback.format_exc()), []
 
 
-@lru_cache(maxsize=1)
-def _spec(text: bytes) -> JobSpec:
-    """Kept, because tasks of one job follow each other."""
+def _spec(text: msgspec.Raw | bytes) -> JobSpec:
     return JobSpec.model_validate(msgspec.json.decode(text))
 
 
 @lru_cache(maxsize=1)
-def _bound(text: bytes, columns: tuple[PlannedColumn, ...]) -> tuple[Schema, Query]:
-    schema = schema_of(columns)
-    return schema, bind(_spec(text), schema)
+def _bound(text: bytes, columns: tuple[PlannedColumn, ...]) -> tuple[JobSpec, Schema, Query]:
+    """Kept, because tasks of one job follow each other."""
+    spec, schema = _spec(text), schema_of(columns)
+    return spec, schema, bind(spec, schema)
 
 
 def _local_files(access: Access) -> LocalFiles:
-    return LocalFiles(access.own_folders, hidden=access.hidden)
+    return LocalFiles([os.fsdecode(path) for path in access.own_folders], hidden=access.hidden)
 
 
 def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
@@ -118,7 +118,7 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
 
     These are guessed where the task allows it and nothing speaks against it.
     """
-    spec = _spec(bytes(task.spec))
+    spec = _spec(task.spec)
     with _local_files(task.access) as local:
         found, warnings = find(local, task.locations, task.max_names)
         size, most = sum(file.size for file in found), task.max_bytes
@@ -179,8 +179,7 @@ def _check_types(spec: JobSpec, schema: Schema, files: list[readers.SourceFile])
 
 def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     """Fold the extents into partials, which are the body."""
-    spec = _spec(bytes(task.spec))
-    schema, query = _bound(bytes(task.spec), task.schema)
+    spec, schema, query = _bound(bytes(task.spec), task.schema)
     fold, count = kernels.Fold(query, task.no), readers.RecordCount()
     partials: list[kernels.Partial] = []
     aggregated = 0
@@ -216,7 +215,7 @@ def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[ker
 def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     """Combine partials of many chunks for one range of buckets. The body is rows for COPY."""
     assert attachment is not None
-    query = _within_slot(_bound(bytes(task.spec), task.schema)[1])
+    query = _within_slot(_bound(bytes(task.spec), task.schema)[2])
     states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5), 0
     for attached in task.partials:
         partial = kernels.decode(attachment.read(offset, attached.size))

@@ -49,11 +49,14 @@ def read(
     """
     count = count or RecordCount()
     count.records += extent.rows or 0
-    for batch in batches(file, extent, source, schema, columns, batch_bytes):
+
+    def accepted(batch: Batch) -> pa.Table:
         if batch.bad_rows:
             raise batch.bad_rows[0].error()
         if extent.rows is None:
             count.records += batch.records
-        if batch.table.num_rows:
-            yield batch.table
-        del batch  # or it would stay in memory while the next one is read
+        return batch.table
+
+    # No frame holds a table while it is folded or while the next one is read, as that of a generator would.
+    tables = map(accepted, batches(file, extent, source, schema, columns, batch_bytes))
+    return filter(lambda table: table.num_rows, tables)

@@ -1,0 +1,45 @@
+"""What is stored about a job reads what workers of the version before have stored."""
+
+import msgspec
+import pytest
+
+from shared.core.lifecycle import UnitKind
+from shared.core.plan import (
+    ChunkPayload,
+    Extent,
+    Guess,
+    MergePayload,
+    Plan,
+    PlanPayload,
+    PublishPayload,
+    payload_of,
+)
+
+STORED = [
+    (
+        "chunk",
+        '{"extents":[[0,5,10,null,[[8,9]]],[1,0,3,7,null]],"guessed":true}',
+        ChunkPayload((Extent(0, 5, 10, None, (Guess(8, 9),)), Extent(1, 0, 3, 7)), guessed=True),
+    ),
+    ("plan", "{}", PlanPayload()),
+    ("plan", '{"prove":true}', PlanPayload(prove=True)),
+    ("merge", '{"first":0,"end":512}', MergePayload(0, 512)),
+    ("merge", '{"first":0,"end":512,"long":true}', MergePayload(0, 512, long=True)),
+    ("publish", "{}", PublishPayload()),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "payload"), STORED)
+def test_a_payload_is_stored_as_workers_of_the_version_before_read_and_write_it(kind, text, payload):
+    assert payload_of(UnitKind(kind), msgspec.json.decode(text)) == payload
+    assert msgspec.json.encode(payload).decode() == text
+
+
+def test_a_plan_from_before_lacks_what_came_later():
+    file = {"uri": "file:///data/a", "root": "/data", "below": "a", "size": 1, "mtime_ns": 2}
+    stored = {"files": [file], "format": "csv", "schema": [{"name": "k", "type": "string", "declared": True}]}
+
+    plan = msgspec.convert(stored | {"bytes": 1}, Plan)
+
+    assert (plan.files[0].inode, plan.files[0].ctime_ns, plan.warnings) == (None, None, ())
+    assert (plan.schema[0].name, plan.schema[0].declared) == ("k", True)
