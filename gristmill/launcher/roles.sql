@@ -1,7 +1,7 @@
--- The roles of Gristmill's own Postgres, made or mended. A superuser runs this in Gristmill's database at every
--- start. Two settings of the session are its parameters. gristmill.password is the service's.
--- gristmill.reader_password is that of a login which reads the results of tenant default; without it there is no
--- such login.
+-- The roles of Gristmill's own Postgres, made or mended. A superuser runs this in Gristmill's database at
+-- every start. Two settings of the session are its parameters. gristmill.password is the service's.
+-- gristmill.reader_password is that of a login which reads the results of tenant default. Without it there is
+-- no such login.
 
 -- The superuser calls no function and no operator that the service may have made.
 SET search_path = pg_catalog;
@@ -12,8 +12,8 @@ DECLARE
     first_of_users CONSTANT oid = 16384;
     object record;
 BEGIN
-    -- A cluster of an earlier version: the service was the bootstrap superuser, which cannot cease to be one. It
-    -- gets another name. A new role gets its old name and its objects. No session may rename its own role, so
+    -- In a cluster of an earlier version the service was the bootstrap superuser, which cannot cease to be one.
+    -- It gets another name. A new role gets its old name and its objects. No session may rename its own role, so
     -- another session does.
     IF (SELECT rolname = 'gristmill' FROM pg_roles WHERE oid = bootstrap) THEN
         CREATE ROLE gristmill_renamer SUPERUSER;
@@ -43,17 +43,21 @@ BEGIN
             SELECT 'pg_proc'::regclass, oid, format('ROUTINE %s', oid::regprocedure)
             FROM pg_proc WHERE proowner = bootstrap
         LOOP
+            -- Objects of an extension stay with it.
             CONTINUE WHEN object.oid < first_of_users OR EXISTS (
-                SELECT FROM pg_depend WHERE classid = object.kind AND objid = object.oid AND deptype = 'e');  -- an extension's
+                SELECT FROM pg_depend WHERE classid = object.kind AND objid = object.oid AND deptype = 'e');
             EXECUTE format('ALTER %s OWNER TO gristmill', object.name);
         END LOOP;
     ELSIF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gristmill') THEN
         CREATE ROLE gristmill;
     END IF;
 
-    -- CREATEROLE is for the readers of each tenant. Before Postgres 16 it would also give the right to run programs.
-    EXECUTE format('ALTER ROLE gristmill LOGIN NOSUPERUSER NOCREATEDB NOREPLICATION NOBYPASSRLS %s PASSWORD %L',
-                   CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'NOCREATEROLE' ELSE 'CREATEROLE' END,
+    -- CREATEROLE is for the readers of each tenant. Before Postgres 16 it would also give the right to run
+    -- programs.
+    EXECUTE format('ALTER ROLE gristmill '
+                   'LOGIN NOSUPERUSER NOCREATEDB NOREPLICATION NOBYPASSRLS %s PASSWORD %L',
+                   CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'NOCREATEROLE'
+                   ELSE 'CREATEROLE' END,
                    current_setting('gristmill.password'));
     EXECUTE format('GRANT CREATE ON DATABASE %I TO gristmill', current_database());
 
@@ -65,7 +69,8 @@ BEGIN
             CREATE ROLE gristmill_reader;
         END IF;
         -- However many connections a reader opens, the services find theirs.
-        EXECUTE format('ALTER ROLE gristmill_reader LOGIN CONNECTION LIMIT 50 PASSWORD %L', current_setting('gristmill.reader_password'));
+        EXECUTE format('ALTER ROLE gristmill_reader LOGIN CONNECTION LIMIT 50 PASSWORD %L',
+                       current_setting('gristmill.reader_password'));
         GRANT gristmill_reader_default TO gristmill_reader;
     END IF;
 
