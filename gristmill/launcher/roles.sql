@@ -12,9 +12,9 @@ DECLARE
     first_of_users CONSTANT oid = 16384;
     object record;
 BEGIN
-    -- In a cluster of an earlier version the service was the bootstrap superuser, which cannot cease to be one.
-    -- It gets another name. A new role gets its old name and its objects. No session may rename its own role, so
-    -- another session does.
+    -- In a cluster of an earlier version the service was the bootstrap superuser, which cannot cease to be
+    -- one. It gets another name. A new role gets its old name and its objects. No session may rename its own
+    -- role, so another session does.
     IF (SELECT rolname = 'gristmill' FROM pg_roles WHERE oid = bootstrap) THEN
         CREATE ROLE gristmill_renamer SUPERUSER;
         SET SESSION AUTHORIZATION gristmill_renamer;

@@ -4,9 +4,9 @@
 -- *fence* of that lease, and every statement about a leased unit compares it. So a worker that was thought
 -- dead changes nothing once its unit was given to another.
 --
--- A commit is one transaction: first the fence (`complete`), then the result of the unit. A plan and a publish
--- change their job too, so they lock it before the fence. The answer to a commit may be lost; `completed_by`
--- reads back whether it took effect.
+-- A commit is one transaction: first the fence (`complete`), then the result of the unit. A plan and a
+-- publish change their job too, so they lock it before the fence. The answer to a commit may be lost;
+-- `completed_by` reads back whether it took effect.
 --
 -- An *epoch* is the time in which the finished units of a job count. Whatever returns finished units to
 -- pending raises it under the job's lock, and every unit of the job moves along (`rebase`).
