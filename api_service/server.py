@@ -2,7 +2,7 @@
 
 Theory of operation. aiohttp has no limit of connections, and one client could take all file descriptors. So
 the gateway counts connections, in all and by address, and at a limit the oldest idle connection makes room.
-Without an idle one, the new connection is *reserved*: one of a few that answer health checks only, so that a
+Without an idle one, the new connection is *reserved*: one of a few that answer health checks only. So a
 crowded gateway is still seen to be alive. Requests that are not even HTTP get a problem too, and clients that
 take nothing of their answers are cut off.
 

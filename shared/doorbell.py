@@ -55,7 +55,7 @@ log = structlog.get_logger()
 
 
 class _Message(msgspec.Struct, forbid_unknown_fields=True):
-    """What arq's `serialize_job` writes, for the one function that there is."""
+    """A message as arq's `serialize_job` writes it, for the one function that there is."""
 
     f: Literal["work"]
     a: tuple[Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]]
@@ -108,8 +108,8 @@ def redis_pool(url: str) -> ArqRedis:
 class Doorbell:
     """Messages, requests and turns.
 
-    What dispatchers and gateways call never raises because Redis is away: Postgres holds the work, and a
-    dispatcher rings again. What takes messages and requests off raises REDIS_AWAY.
+    The methods for dispatchers and gateways never raise because Redis is away: Postgres holds the work, and a
+    dispatcher rings again. The methods that take messages and requests off raise REDIS_AWAY.
     """
 
     def __init__(self, redis: ArqRedis) -> None:

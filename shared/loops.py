@@ -28,7 +28,7 @@ class Report:
 
 
 class Service(NamedTuple):
-    """What `forever` runs: `run_once`, then a rest of *period*, which the event *wake* ends early.
+    """A loop that `forever` runs: `run_once`, then a rest of *period*, which the event *wake* ends early.
 
     A service whose `run_once` goes on by itself comes to its rest only after an error. Errors of *away* only
     say that a server is not there.
@@ -80,8 +80,8 @@ async def end(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> set[asyncio
 
     Returns those that have not.
 
-    Once is not enough before Python 3.12: a cancellation that meets the end of what `asyncio.wait_for` waits
-    for is lost (python/cpython#86296), and redis-py sends every command through it.
+    Once is not enough before Python 3.12. A cancellation is lost if it meets the end of the awaitable in
+    `asyncio.wait_for` (python/cpython#86296). redis-py sends every command through that function.
     """
     pending = set(tasks)
     deadline = time.monotonic() + seconds

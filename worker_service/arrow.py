@@ -1,8 +1,8 @@
 """Arrow arrays as numpy arrays and back, without a copy where the memory layouts agree.
 
-Kernels compute with numpy, readers and results are Arrow. A number goes over as it lies in memory: a bool, an
-integer, a date (days) and a time (microseconds) as int64, a double as float64, a decimal as its scaled
-integer. Nulls go over beside the numbers, as a mask; a number below a null is arbitrary.
+Kernels compute with numpy, readers and results are Arrow. A number goes over as it lies in memory. A bool, an
+integer, a date (days) and a time (microseconds) go over as int64. A double goes over as float64, a decimal as
+its scaled integer. Nulls go over beside the numbers, as a mask; a number below a null is arbitrary.
 """
 
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """The messages between a parent and its child: three kinds of task, and how a task ends.
 
-A message travels as JSON. What the service also stores about a job (plans, extents, statistics) has its types
-in `shared.core.plan`.
+A message travels as JSON. Values that the service also stores about a job (plans, extents, statistics) have
+their types in `shared.core.plan`.
 """
 
 import os

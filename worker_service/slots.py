@@ -137,7 +137,7 @@ class Slots:
         return len(unwanted)
 
     def preempt(self, leases: Iterable[LeaseKey]) -> int:
-        """Kill the children that compute these leases; how many. What is being committed goes on."""
+        """Kill the children that compute these leases; how many. Commits that have begun go on."""
         killed = [key for key in leases if key in self._running and self._running[key][1].preempt()]
         for unit, attempt in killed:
             log.info("unit.preempted", unit=unit, attempt=attempt)

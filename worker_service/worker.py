@@ -1,4 +1,4 @@
-"""The composition root of a worker: what it is built of, what runs in it, and how it ends."""
+"""The composition root of a worker: its parts, the tasks that run in it, and how it ends."""
 
 import asyncio
 import contextlib

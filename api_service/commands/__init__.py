@@ -1,1 +1,4 @@
-"""The commands of `python -m api_service`; `add_parser` of each sets what runs and on which settings."""
+"""The commands of `python -m api_service`.
+
+`add_parser` of each sets the function that runs, and the class of its settings.
+"""

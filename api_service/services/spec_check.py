@@ -105,7 +105,7 @@ class SpecChecker:
         self._idle: list[asyncio.subprocess.Process] = []
 
     async def check(self, tenant: str, body: bytes) -> Checked:
-        """Raises what `check` raises, and SpecCheckBusy."""
+        """Raises the errors of `check`, and SpecCheckBusy."""
         rules = Rules(tenant=tenant, sources=self._sources, ceilings=self._ceilings)
         if len(body) <= AT_ONCE_BYTES:
             return check(body, rules)

@@ -20,7 +20,7 @@ from shared.errors import InvalidCursor
 class Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """The end of a page.
 
-    `job_id` names the version that the page is of, `query` is the fingerprint of its filters and order,
+    `job_id` names the version that the page is of. `query` is the fingerprint of its filters and order.
     `row_id` is the `_id` of its last row.
     """
 

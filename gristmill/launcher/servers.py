@@ -5,8 +5,8 @@ in single-user mode, before the server starts. The service has a role that owns 
 reads results only (roles.sql).
 
 Postgres refuses to run as root, and Valkey should not. If the launcher is root, they run as an unprivileged
-user that exists already. Their working directory is their data folder, which they open as /proc/self/cwd:
-that needs no right on the folders above, such as /root with its mode 700.
+user that exists already. Their working directory is their data folder, which they open as /proc/self/cwd.
+That needs no right on the folders above, such as /root with its mode 700.
 """
 
 import os

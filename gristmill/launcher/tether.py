@@ -2,9 +2,9 @@
 
     python -I -S tether.py PARENT SIGNAL UID GID COMMAND...
 
-It is started by path with an isolated interpreter, so it needs the standard library only and takes about
-15 ms. UID -1 keeps the user. The order matters: a change of user clears the death signal, so the signal is
-set after it; a parent that died before that never sends it, so the parent is checked last.
+It is started by path with an isolated interpreter, so it needs the standard library only and takes about 15
+ms. UID -1 keeps the user. The order matters. A change of user clears the death signal, so the signal is set
+after it. A parent that died before that never sends it, so the parent is checked last.
 """
 
 import ctypes

@@ -33,11 +33,11 @@ def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:
 
 
 def merge_payloads(state_bytes: int, begun: dict[int, int], ended: dict[int, int]) -> list[MergePayload]:
-    """What the merge units of a job are to do.
+    """The payloads of a job's merge units.
 
     *begun* and *ended*: the bytes to read, by the bucket at which their partial begins, and by the one at
-    which it ends. A partial may span many ranges, and each of their merges reads it: those that begin before
-    the range's end, less those that end before it.
+    which it ends. A partial may span many ranges, and each of their merges reads it. So a merge reads the
+    partials that begin before its range's end, less those that end before the range.
     """
     found, before, over = [], 0, 0
     for first, end in merge_ranges(state_bytes):

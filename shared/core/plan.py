@@ -1,7 +1,7 @@
-"""What the service stores as JSON about a job: its plan, what each unit is to do, and what a merge reports.
+"""The JSON that the service stores about a job: its plan, the payloads of its units, the reports of merges.
 
-Workers of another version may have written what is read here: fields that came later have defaults. Extents
-and guesses are arrays in JSON: a job may have 100,000 of them.
+Workers of another version may have written the JSON that is read here: fields that came later have defaults.
+Extents and guesses are arrays in JSON: a job may have 100,000 of them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,9 +40,9 @@ class Extent(msgspec.Struct, frozen=True, array_like=True):
     """A part of a file that holds whole records.
 
     CSV: bytes [start, end), header and BOM excluded. A stream: the whole file. Parquet: row groups [start,
-    end). `file` is the index into the planned files; `rows` is the exact number of records, or None where
-    only reading tells; `guesses` are those for the starts in (start, end]; `start` is a guess too, then. None
-    where the planner has proven them all.
+    end). `file` is the index into the planned files. `rows` is the exact number of records, or None where
+    only reading tells. `guesses` are those for the starts in (start, end]; `start` is a guess too, then. They
+    are None where the planner has proven all starts.
     """
 
     file: int
@@ -68,9 +68,10 @@ class PlannedColumn(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the plan unit has settled for all chunks of a job; `bytes` are those of all files.
+    """The values that the plan unit has settled for all chunks of a job.
 
-    *self_describing* files declare types, which no value can widen, and how many rows they have.
+    `bytes` are those of all files. *self_describing* files declare types, which no value can widen, and how
+    many rows they have.
     """
 
     files: tuple[DatasetFile, ...]
@@ -122,7 +123,7 @@ _PAYLOADS: dict[UnitKind, type[Payload]] = {
 
 
 def payload_of(kind: UnitKind, stored: Mapping[str, Any]) -> Payload:
-    """What a unit of *kind* is to do, from its row."""
+    """The payload of a unit of *kind*, from its row."""
     return msgspec.convert(stored, _PAYLOADS[kind])
 
 

@@ -24,9 +24,9 @@ _NAMED = 5
 class Ledger:
     """The sums over the units of a job, and the job's times.
 
-    *rows* are of the chunks: `read` was counted by the readers, from bytes; `aggregated` is the sum of the
-    rows that the states say they hold. *merged* is the same sum over the merged states. So there are three
-    counts that no common mistake makes agree.
+    *rows* are of the chunks. The readers counted `read`, from bytes. `aggregated` is the sum of the rows that
+    the states say they hold. *merged* is the same sum over the merged states. So there are three counts that
+    no common mistake makes agree.
     """
 
     id: str

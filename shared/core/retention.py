@@ -1,4 +1,4 @@
-"""How long what is finished is kept.
+"""How long finished work is kept.
 
 These are promises to users (docs/reliability.md), so the time scale of tests does not shorten them.
 """

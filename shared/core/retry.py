@@ -1,8 +1,8 @@
 """Whether a unit is tried again after a lease of it has ended without a commit.
 
-Each way in which a lease can end is a cause. `RULES` says, for each cause, what it is charged as, which end
-of that kind is the last, and when the unit may be claimed again. `decide` applies the rules.
-The worker that ran the unit asks it, and so does the sweeper for a lease that has expired.
+Each way in which a lease can end is a cause. `RULES` gives for each cause its charge, which end of that
+charge is the last, and when the unit may be claimed again. `decide` applies the rules. The worker that ran
+the unit asks it, and so does the sweeper for a lease that has expired.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ from shared.errors import (
 
 
 class Charge(StrEnum):
-    """What the end of a lease is counted as."""
+    """The count that the end of a lease belongs to."""
 
     DEATH = "death"
     CRASH = "crash"
@@ -97,7 +97,7 @@ def _after_a_heartbeat(_before: int, timings: Timings) -> timedelta:
 class Rule:
     """*limit*: the end of this number, counted from 1, is the last; None if a unit may always be tried again.
 
-    *after_guess*: the guesses of an unproven plan, its cuts or its schema, may be what went wrong.
+    *after_guess*: the guesses of an unproven plan, its cuts or its schema, may be at fault.
     """
 
     charge: Charge
@@ -155,8 +155,8 @@ def decide(
 ) -> Decision:
     """The next step of a unit of *kind*, after one of its leases has ended by *cause*.
 
-    *before*: how many of its leases ended before, by charge; for a charge that has no count of its own, how
-    many there were in all. *guessed*: its plan was not proven.
+    *before*: how many of its leases ended before, by charge. For a charge that has no count of its own,
+    it is how many there were in all. *guessed*: its plan was not proven.
     """
     rule = RULES[cause]
     guessed = guessed or cause is Cause.CUTS_REFUTED  # only guessed cuts can be refuted

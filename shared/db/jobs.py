@@ -1,4 +1,4 @@
-"""The jobs table: submit, read, list; and what may be done to a job."""
+"""The jobs table: submit, read and list jobs, and change their states."""
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
@@ -265,7 +265,7 @@ def _overdue(row: Record) -> DeadlineExceeded:
 
 
 async def _check_retry(tx: Connection, job: Record) -> None:
-    """By what is stored: a gateway may not see the source."""
+    """By the stored job: a gateway may not see the source."""
     if job["error"] is not None and job["error"]["code"] == "source_changed":
         raise RetryExpired("A file of the source is not the one that was planned; submit the job again")
     if job["phase"] != Phase.PLANNING and await UNITS.pruned.fetchval(tx, job_id=job["id"]):

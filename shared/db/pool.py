@@ -91,9 +91,9 @@ class Pool:
 
     `patience` bounds, in seconds, how long a borrower waits for a connection, and how long the tear-down of
     one may take. `seconds`, if given, bounds the whole time that one is lent, and how long Postgres works on
-    one statement: it does not notice that its client has gone, and would go on with a long one. A server that
-    is gone refuses at once. One that is frozen, or behind a network that swallows packets, would keep its
-    borrower for minutes.
+    one statement. Postgres does not notice that its client has gone, and would go on with a long statement. A
+    server that is gone refuses at once. One that is frozen, or behind a network that swallows packets, would
+    keep its borrower for minutes.
     """
 
     def __init__(
@@ -197,8 +197,8 @@ QUEUE = {
 }
 """Settings for sessions that work the queue: every statement goes through indexes, planned once.
 
-Tables in which each row changes its state several times a minute outrun their statistics, and the plan that
-those would suggest today is the full scan of tomorrow.
+Tables in which each row changes its state several times a minute outrun their statistics. The plan that those
+would suggest today is the full scan of tomorrow.
 """
 
 

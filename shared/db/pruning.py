@@ -1,4 +1,4 @@
-"""Deleting what no user is promised any more.
+"""Deleting data that no user is promised any more.
 
 A method that returns a count deletes one batch. Any number of workers may call each at once.
 """

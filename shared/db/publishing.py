@@ -32,7 +32,7 @@ from shared.fault_points import reached
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """What a merge unit of a job has written: rows of the result, and what it reports."""
+    """The rows of the result that a merge unit of a job has written, and its report."""
 
     rows: int
     stats: MergeStats
@@ -86,7 +86,7 @@ class PublishingStore:
             raise ValueOutOfRange(f"Postgres cannot store a value of the result: {error.message}") from error
 
     async def merged(self, job_id: str) -> list[Merged]:
-        """What each merge unit reports, in their order."""
+        """The rows and the report of each merge unit, in their order."""
         async with self._pool.connection() as connection:
             rows = await UNITS.merged.fetch(connection, job_id=job_id)
         return [

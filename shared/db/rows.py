@@ -1,6 +1,6 @@
 """Reading the user-shaped result tables: SQLAlchemy Core builds the SELECT, every value is a bound parameter.
 
-Postgres measures the rows that it sends, because a row may be of any size: a page ends before it is too
+Postgres measures the rows that it sends, because a row may be of any size. A page ends before it is too
 large, and the lines of a stream come in blocks of a bounded size. So the gateway never holds more than
 `PAGE_BYTES`, or `_BLOCKS_A_FETCH` blocks, of an answer.
 """
@@ -67,8 +67,8 @@ class RowStore:
     async def page(self, version: Version, query: RowQuery) -> Rows:
         """At most `query.limit` rows, and fewer where they would take more than PAGE_BYTES.
 
-        Raises RowTooLarge for a row that fits in no page, ResultExpired and ResultChanged when the table is
-        not what it was.
+        Raises RowTooLarge for a row that fits in no page. Raises ResultExpired and ResultChanged when the
+        table is no longer the same.
         """
         async with self._explained(version), self._pool.connection() as connection:
             sql, args = page_statement(version, query)
@@ -130,7 +130,8 @@ def _explain_empty(first: asyncpg.Record | None, version: Version, query: RowQue
 def page_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
     """Rows of the query's columns, then `_id`, then whether another row follows; of PAGE_BYTES at most.
 
-    SQLAlchemy writes what has names and values in it; around that there are labels and numbers only.
+    SQLAlchemy writes the parts that have names and values in them; around those there are labels and numbers
+    only.
     """
     assert query.limit is not None
     sql, args = _labelled(version, query, query.limit + 1)  # one more says whether others follow
@@ -264,9 +265,9 @@ def _beyond(table: Table, order: Sequence[Term], row_id: int) -> ColumnElement[b
 
     Nulls are last.
 
-    Written out, because a row comparison knows neither nulls nor mixed directions; from the last term to the
-    first, each around those behind it, so that it is as long as the order and as deep. The row's values stay
-    in Postgres, since they may be of any size; a published table does not change.
+    The comparison is written out, because a row comparison knows neither nulls nor mixed directions. It is
+    made from the last term to the first, each around those behind it. So it is as long as the order and as
+    deep. The row's values stay in Postgres, since they may be of any size; a published table does not change.
     """
     last = table.alias("last")
     beyond: ColumnElement[bool] | None = None

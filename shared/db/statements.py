@@ -1,6 +1,6 @@
 """The SQL of `queries/*.sql`: named statements with named parameters.
 
-A file holds statements, each below a line `-- name --` and a comment that says what it does. A parameter is
+A file holds statements, each below a line `-- name --` and a comment that describes it. A parameter is
 written `@name`, which Postgres has no other use for. A name that begins with an underscore is a part: other
 statements of the file contain it as `{_name}`.
 """

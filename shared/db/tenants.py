@@ -80,7 +80,7 @@ def _tell(reader: str, me: str) -> None:
 
 
 async def open_all(pool: Pool) -> None:
-    """Let the readers of every tenant read what was published before they could, or before a restore."""
+    """Let the readers of every tenant read results published before they could, or before a restore."""
     async with pool.transaction() as tx:
         await TENANTS.lock.execute(tx)
         await TENANTS.let_in.execute(tx)

@@ -79,7 +79,7 @@ class Lease(LeasedUnit):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What a finished unit reports; rows_out are groups for a chunk, result rows for a merge."""
+    """The report of a finished unit; rows_out are groups for a chunk, result rows for a merge."""
 
     counts: RowCounts = field(default_factory=RowCounts)
     rows_out: int = 0
@@ -179,7 +179,7 @@ class UnitStore:
     async def lock_wanted(self, tx: Connection, lease: Lease) -> None:
         """Hold the job's row, which must be in the lease's epoch, and running.
 
-        Or paused, since what is leased may still be finished.
+        Or paused, since leased units may still be finished.
         """
         job = await JOBS.lock.fetchrow(tx, id=lease.job_id)
         if (
@@ -192,7 +192,7 @@ class UnitStore:
     async def complete(
         self, lease: Lease, done: Done, write: Callable[[Connection], Awaitable[None]]
     ) -> None:
-        """Commit the unit and what *write* writes in one transaction."""
+        """Commit the unit and the writes of *write* in one transaction."""
         async with self.fenced(lease) as tx:
             await self.mark_done(tx, lease, done)
             await write(tx)
@@ -258,7 +258,7 @@ class UnitStore:
         delay: timedelta = timedelta(),
         problem: Problem | None = None,
     ) -> None:
-        """Return a leased unit to pending, charged to what ended the lease.
+        """Return a leased unit to pending, charged to the cause that ended the lease.
 
         Does nothing if the lease is lost.
         """

@@ -1,4 +1,7 @@
-"""The invariants of the unit protocol, each one statement of queries/verify.sql that finds what breaks it."""
+"""The invariants of the unit protocol.
+
+Each is one statement of queries/verify.sql, which finds the violations.
+"""
 
 import asyncpg
 

@@ -28,8 +28,9 @@ def spec_digest(spec: JobSpec) -> str:
 def result_digest(columns: Sequence[Mapping[str, str]], buckets: Mapping[int, bytes]) -> str:
     """`sha256:` and the SHA-256 over three things, one after the other.
 
-    First the line `gristmill.digest.1`; then a line with the names and types of the *columns* as JSON; then,
-    ascending, the number of each bucket that has rows (2 bytes, little-endian) and its SHA-256.
+    First comes the line `gristmill.digest.1`. Then comes a line with the names and types of the *columns* as
+    JSON. Then come, ascending, the number of each bucket that has rows (2 bytes, little-endian) and its
+    SHA-256.
     """
     schema = json.dumps(
         [[column["name"], column["type"]] for column in columns], ensure_ascii=False, separators=(",", ":")

@@ -59,7 +59,7 @@ def edits(left: str, right: str, most: int) -> int:
     """The least number of edits from *left* to *right*, or *most* + 1 if it is more than *most*.
 
     An edit inserts, drops or replaces a letter, or swaps two neighbours (the distance of Damerau and
-    Levenshtein, optimal string alignment). Only the cells near the diagonal are computed: the cost is
+    Levenshtein, optimal string alignment). Only the cells near the diagonal are computed. So the cost is
     len(left) * (2 * most + 1) for any names; difflib's is cubic in the worst case.
     """
     if abs(len(left) - len(right)) > most:

@@ -30,7 +30,7 @@ def parse_spec(body: bytes) -> JobSpec:
 
 
 def _check_json(body: bytes) -> None:
-    """Refuse what pydantic's own reading of JSON accepts: NaN, and a key that an object has twice."""
+    """Refuse JSON that pydantic's own reading accepts: NaN, and a key that an object has twice."""
     try:
         from_json(body, allow_inf_nan=False)
     except ValueError as error:

@@ -52,7 +52,7 @@ def source_rules(settings: Settings) -> SourceRules:
 def locate(uri: str, pointer: str, rules: SourceRules, tenant: str) -> Location:
     """The location of a URI of *tenant*.
 
-    Raises SourceNotAllowed for a file outside GRISTMILL_SOURCES or with a hidden step below its root, and
+    Raises SourceNotAllowed for a file outside GRISTMILL_SOURCES or with a hidden step below its root. Raises
     SourceNotFound for a text that cannot be the id of an upload.
     """
     if uri.startswith(UPLOAD):

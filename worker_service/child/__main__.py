@@ -2,7 +2,7 @@
 
 It forks a child of PARENT whenever FD, a socket, asks it to.
 
-Descriptor RIGHTS is a file in which it tells what it and its children have given up.
+Descriptor RIGHTS is a file in which it lists the rights that it and its children have given up.
 
 It answers each message with a byte. A message without descriptors asks for nothing else.
 
@@ -30,7 +30,7 @@ from worker_service.executors.processes.channel import DONE, MemoryFile, receive
 
 TASKS = "worker_service.child.tasks"
 NAME = "gristmill-child"
-"""What `ps -o comm` shows; at most 15 bytes."""
+"""The name that `ps -o comm` shows; at most 15 bytes."""
 
 
 def die_with_parent(parent: int) -> None:

@@ -66,7 +66,7 @@ Bounds a slot's memory, whatever the data.
 """
 
 MERGED_GROUPS = 1 << 21
-"""Groups, or values kept of them, that a merge holds before it combines what it has so far."""
+"""Groups, or values kept of them, that a merge holds before it combines its states so far."""
 MAX_PARTIALS = 256
 
 Answer = tuple[Outcome, list[bytes]]
@@ -166,7 +166,7 @@ def _chunks(planned: readers.PlannedDataset, files: tuple[DatasetFile, ...]) -> 
 
 
 def _check_types(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
-    """Raises what `bind` raises.
+    """Raises the errors of `bind`.
 
     Names the few values that keep a column from the type it needs, which takes another look at the files.
     """

@@ -15,12 +15,12 @@ HAND_OVER_SECONDS = 30
 class Puller(Worker):
     """Takes no more messages than there are free slots, and waits inside Redis while there is none.
 
-    arq's own loop reads the first ids of the queue again and again, those in progress included, and asks for
-    each whether it is free: with many workers they spend their time on each other's messages. This one takes
-    each id off the queue (docs/reliability.md). One that met a Redis error is thrown away.
+    arq's own loop reads the first ids of the queue again and again, those in progress included. It asks for
+    each whether it is free: many workers spend their time on each other's messages. This loop takes each id
+    off the queue (docs/reliability.md). One that met a Redis error is thrown away.
 
     The functions only hand over. No unit ever runs inside an arq job, so none of arq's timeouts, retries or
-    cancellations can reach one, and a message leaves Redis as soon as it is heard.
+    cancellations can reach one. And a message leaves Redis as soon as it is heard.
     """
 
     def __init__(self, doorbell: Doorbell, slots: Slots) -> None:

@@ -24,7 +24,7 @@ class Rung(Report):
 class Dispatcher:
     """One in each worker; none leads.
 
-    A turn is a key in Redis that lives for *period*: while it is there, the dispatchers of other workers
+    A turn is a key in Redis that lives for *period*. While it is there, the dispatchers of other workers
     leave the ringing to it. That saves work, and nothing depends on it.
     """
 
@@ -36,7 +36,7 @@ class Dispatcher:
         return await self.run_once() if await self._doorbell.turn_is_free() else Rung()
 
     async def run_once(self) -> Rung:
-        """Ring for what is due. If Redis takes no messages, each free slot looks for work itself."""
+        """Ring for units that are due. If Redis takes no messages, each free slot looks for work itself."""
         waiting = await self._doorbell.begin_turn(self._period)
         if waiting is None:
             free = self._slots.free

@@ -1,1 +1,1 @@
-"""Executors run tasks: `protocol` says what each of them does, `processes` does it in child processes."""
+"""Executors run tasks: `protocol` is the interface of each, `processes` runs them in child processes."""

@@ -1,4 +1,4 @@
-"""What a worker needs of an executor: slots, a child for each, and tasks that a child runs.
+"""The parts of an executor that a worker needs: slots, a child for each, and tasks that a child runs.
 
 How a child is kept, and how tasks and bytes reach it, is the executor's own business.
 """
@@ -46,15 +46,16 @@ class Child(Protocol):
     def alive(self) -> bool: ...
 
     def attachment(self) -> AbstractContextManager[Blob]:
-        """A new blob for what a task reads beside its message."""
+        """A new blob for the data that a task reads beside its message."""
 
     def run(
         self, task: Task[R], allowed: timedelta, attachment: Blob | None = None
     ) -> AbstractAsyncContextManager[Answer[R]]:
         """Run a task and lend its answer.
 
-        Raises the error that the child reports, OutOfMemory, Preempted, ReaderCrashed if it crashed in native
-        code that read a file, ChildDied for any other end, TimeoutError after *allowed*, OSError.
+        Raises the error that the child reports, OutOfMemory, Preempted, TimeoutError after *allowed*,
+        OSError. Raises ReaderCrashed if the child crashed in native code that read a file, ChildDied for any
+        other end.
         """
 
     def preempt(self) -> bool:
@@ -73,7 +74,7 @@ class Executor(Protocol):
 
     @property
     def rights(self) -> dict[str, str]:
-        """What the children have given up, for the log; known once `start` has returned."""
+        """The rights that the children have given up, for the log; known once `start` has returned."""
 
     async def start(self) -> None:
         """Returns when a child is ready in each slot."""
@@ -82,6 +83,6 @@ class Executor(Protocol):
         """Lend a living child of a slot that the caller has taken."""
 
     async def maintain(self) -> None:
-        """Called at each heartbeat: find and mend what no slot has noticed yet."""
+        """Called at each heartbeat: find and mend faults that no slot has noticed yet."""
 
     async def close(self) -> None: ...

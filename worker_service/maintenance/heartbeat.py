@@ -52,9 +52,9 @@ class Heartbeat:
     async def leave(self) -> None:
         """Sign off, after the drain.
 
-        What still counts as ours goes back first, uncharged: a claim or a giving back may have been cut off.
-        A commit that was cut off holds its unit until Postgres ends its transaction, after a lease's time. A
-        worker that left before would be taken for dead.
+        Units that still count as ours go back first, uncharged: a claim or a giving back may have been cut
+        off. A commit that was cut off holds its unit until Postgres ends its transaction, after a lease's
+        time. A worker that left before would be taken for dead.
         """
         async with _within(self._timings.lease + self._timings.heartbeat):
             held = await self._beat(able=0)

@@ -1,4 +1,4 @@
-"""The pruner: deletes what no user is promised any more (shared.core.retention says how long that is)."""
+"""The pruner: deletes data that no user is promised any more (shared.core.retention has the periods)."""
 
 import asyncio
 import time

@@ -1,7 +1,7 @@
 """Readers: a dataset as typed Arrow tables of the columns in use, cut into extents that are planned once.
 
 `plan` settles one schema and the extents of every chunk. `read` yields the tables of one extent, `batches`
-its bad rows too. All are synchronous and deterministic: they depend on the bytes of the files and on the
+its bad rows too. All are synchronous and deterministic. They depend on the bytes of the files and on the
 options, never on a clock, a thread or another chunk.
 """
 

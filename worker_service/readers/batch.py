@@ -21,11 +21,11 @@ def shown(raw: bytes, encoding: str) -> str:
 class BadRow:
     """A record that does not fit the schema. The records around it are sound, so reading can go on.
 
-    `byte` is where the record begins, in a file that has bytes of records; `row` is its number from 1, in one
+    `byte` is where the record begins, in a file that has bytes of records. `row` is its number from 1, in one
     that has numbered rows. `column` is a name, or a number from 1 beyond the known names, or None where the
     whole record is bad. `raw` is the beginning of the record's text. `unreadable` text is no text in the
-    file's encoding. `located` names the file and the position for a message. It may read the open file
-    from its beginning, to count lines.
+    file's encoding. `located` names the file and the position for a message. It may read the open file from
+    its beginning, to count lines.
     """
 
     uri: str
@@ -51,7 +51,7 @@ class Batch:
 
     `table` holds the used columns, typed; without used columns, one column of bools named "", so that rows
     can be counted. `records` counts the records, bad ones too. If `bad_rows` is not empty, it holds the first
-    bad row of the batch, and `table` has no rows: a reader does not yet separate good rows from bad ones.
+    bad row of the batch, and `table` has no rows. A reader does not yet separate good rows from bad ones.
     """
 
     table: pa.Table

@@ -17,7 +17,7 @@ A local time that a zone's clocks skip fits no timestamptz; one that they show t
 literal past the largest double, and in an undeclared column an integer literal that no double holds exactly,
 do not fit float64.
 
-Arrow's casts do the parsing; they are laxer than this grammar in a few ways, each of which is looked for in
+Arrow's casts do the parsing. They are laxer than this grammar in a few ways, each of which is looked for in
 the text afterwards.
 """
 

@@ -11,8 +11,8 @@ from shared.spec.types import INT64, NULL, DataType, Field, Schema, join, parse_
 def settled(types: Mapping[str, DataType], declared: Mapping[str, str]) -> Schema:
     """The schema of columns whose data have *types*; those *declared* by the spec take precedence.
 
-    A column without any value becomes int64: nulls are the same in every type, every aggregate accepts int64,
-    and it can still widen to float64 and string where a value turns up later. A string could not.
+    A column without any value becomes int64. Nulls are the same in every type, and every aggregate accepts
+    int64. It can still widen to float64 and string where a value turns up later. A string could not.
     """
     return Schema(
         tuple(

@@ -49,7 +49,7 @@ async def run(ctx: Context, lease: Lease, job: Unplanned, child: Child) -> None:
 
 
 async def _check_result(ctx: Context, job: Unplanned, plan: Plan) -> None:
-    """Raises before the scan what would keep the result from being stored or published."""
+    """Raises before the scan any error that would keep the result from being stored or published."""
     schema = schema_of(plan.schema)
     query = bind(job.spec, schema)
     columns = result_columns(query)

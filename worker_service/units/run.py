@@ -1,4 +1,4 @@
-"""Runs one leased unit of any kind, and settles what ended it."""
+"""Runs one leased unit of any kind, and settles its end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

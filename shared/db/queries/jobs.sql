@@ -27,8 +27,8 @@ SELECT id, state, phase FROM gristmill.jobs WHERE id = ANY (@ids::text[])
 
 -- newest --
 -- The newest jobs of a tenant, older than @after, with a state and labels if they are given.
--- The list ends early when what has no size of its own takes more than @bytes octets; `further` says whether
--- others follow.
+-- The list ends early when the fields that may have any size take more than @bytes octets; `further` says
+-- whether others follow.
 SELECT * FROM (
     SELECT *, sum(size) OVER sofar AS total, lead(id) OVER sofar IS NOT NULL AS further FROM (
         SELECT id, tenant, state, phase, epoch, revision, NULL::json AS spec, spec_digest, labels,

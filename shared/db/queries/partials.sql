@@ -1,6 +1,7 @@
 -- sizes --
--- By bucket: the bytes of the partials that begin there; and how much there is to read of those that begin
--- there and of those that end there, where each counts @cost bytes more.
+-- `size`: the bytes of the partials that begin at a bucket.
+-- `begun` and `ended`: how much there is to read of those that begin there, and of those that end there. In
+-- these, each partial counts @cost bytes more.
 SELECT bucket, coalesce(sum(size) FILTER (WHERE begins), 0)::bigint AS size,
        coalesce(sum(size + @cost::bigint) FILTER (WHERE begins), 0)::bigint AS begun,
        coalesce(sum(size + @cost::bigint) FILTER (WHERE NOT begins), 0)::bigint AS ended

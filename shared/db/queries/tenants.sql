@@ -6,7 +6,7 @@ UNION SELECT tenant FROM gristmill.api_keys
 ORDER BY tenant
 
 -- rights --
--- Of a role and a schema: whether they exist, what the role may do there, and what this session's role may.
+-- Of a role and a schema: whether they exist, and the rights there of the role and of this session's role.
 SELECT reader.oid IS NOT NULL AS reader, n.oid IS NOT NULL AS schema,
        coalesce(has_schema_privilege(reader.oid, n.oid, 'USAGE'), false) AS open,
        coalesce(pg_has_role(n.nspowner, 'USAGE'), false) AS owned,
@@ -20,13 +20,13 @@ LEFT JOIN pg_namespace n ON n.nspname = @schema
 WHERE me.rolname = current_user
 
 -- lock --
--- One session at a time makes what a tenant lacks: Postgres' own IF NOT EXISTS fails in a race, and so do
--- two GRANTs. Not an advisory lock, which every login may take and keep. This mode waits for no reader and
--- no writer of the table.
+-- One session at a time makes the role, schema and grants that a tenant lacks. Postgres' own IF NOT EXISTS
+-- fails in a race, and so do two GRANTs. Not an advisory lock, which every login may take and keep. This mode
+-- waits for no reader and no writer of the table.
 LOCK TABLE gristmill.results IN SHARE UPDATE EXCLUSIVE MODE
 
 -- let_in --
--- Let every role into the schema of the tables; what it may read there is granted table by table.
+-- Let every role into the schema of the tables; the right to read is granted table by table.
 GRANT USAGE ON SCHEMA gristmill_results TO PUBLIC
 
 -- hold --

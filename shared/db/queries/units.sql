@@ -75,12 +75,12 @@ begun AS (
 SELECT * FROM claimed
 
 -- claim_fairest --
--- Lease the fairest unit of all: of the tenant with the fewest leases; among equals, round and round from the
--- tenant of job @after, which this slot served last.
+-- Lease the fairest unit of all: of the tenant with the fewest leases. Among equals it goes round and round
+-- from the tenant of job @after, which this slot served last.
 -- Of the tenant: the highest priority that has work; of that, the oldest job without any lease, but not
 -- @after; then any job.
--- Subqueries with LIMIT or OFFSET 0 in place of joins and EXISTS: each can only go through its index by its
--- key, whatever the statistics.
+-- Subqueries with LIMIT or OFFSET 0 stand in place of joins and EXISTS. Each can only go through its index by
+-- its key, whatever the statistics.
 WITH RECURSIVE {_tenants}, {_leased}, last AS MATERIALIZED (
     SELECT tenant FROM gristmill.jobs WHERE id = @after
 ), turns AS MATERIALIZED (
@@ -115,7 +115,7 @@ WITH RECURSIVE {_tenants}, {_leased}, last AS MATERIALIZED (
 
 -- claim_of_job --
 -- Lease the next unit of a job, while it is the job's turn.
--- A job of at most @small units goes on unless a tenant without any lease waits; a bigger one gives way to
+-- A job of at most @small units goes on unless a tenant without any lease waits. A bigger one gives way to
 -- any other job that has work.
 WITH RECURSIVE {_tenants}, {_leased}, mine AS MATERIALIZED (
     SELECT id, epoch, tenant FROM gristmill.jobs WHERE id = @job_id AND state IN ('queued', 'running')
@@ -138,8 +138,8 @@ WITH RECURSIVE {_tenants}, {_leased}, mine AS MATERIALIZED (
 ), {_lease_picked}
 
 -- claim_next --
--- What `claim_of_job` leases in the commonest case, at a third of its price: the job runs, there is no other
--- open job, and its next unit is not long. Else nothing.
+-- Lease as `claim_of_job` does in the commonest case, at a third of its price. In that case the job runs,
+-- there is no other open job, and its next unit is not long. In any other case, lease nothing.
 -- It is tried first. Its conditions are those of `_next_unit`: change both.
 UPDATE gristmill.units u
 SET state = 'leased', attempt = u.attempt + 1, worker = @worker, leased_at = now(), rung_at = NULL,
@@ -159,8 +159,8 @@ WHERE u.id = (
 RETURNING u.*, u.deadline_at - now() AS allowed
 
 -- rivals --
--- Every lease of a live worker and of a state version; how many slots are free; and how many tenants have
--- waited for a while without any lease.
+-- Every lease of a live worker and of a state version. `free`: how many slots are free. `waiting`: how many
+-- tenants have waited for a while without any lease.
 WITH RECURSIVE {_tenants}, live AS MATERIALIZED (
     SELECT id, coalesce(able, slots) AS slots FROM gristmill.workers
     WHERE NOT draining AND seen_at > now() - @lease::interval
@@ -212,8 +212,8 @@ SELECT EXISTS (SELECT FROM gristmill.units
                WHERE id = @unit AND state = 'done' AND attempt = @attempt AND worker = @worker)
 
 -- give_back --
--- Return a leased unit to pending, charged to what ended the lease; under the lock of its job.
--- A unit of a job that is ending is cancelled instead. A unit that is just being committed is left alone: a
+-- Return a leased unit to pending, charged to the cause that ended the lease; under the lock of its job.
+-- A unit of a job that is ending is cancelled instead. A unit that is just being committed is left alone. A
 -- worker that froze in the middle of its commit must not hold up a sweeper.
 UPDATE gristmill.units u
 SET state = CASE WHEN j.state IN ('queued', 'running', 'paused') THEN 'pending' ELSE 'cancelled' END,
@@ -307,13 +307,13 @@ SELECT EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state = 'p
 SELECT NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state <> 'done')
 
 -- to_publish --
--- What the merges of a job have written: rows, and bytes of its table.
+-- The output of the merges of a job: rows, and bytes of its table.
 SELECT coalesce(sum(rows_out), 0)::bigint AS rows,
        coalesce(pg_table_size(to_regclass('gristmill_results.' || quote_ident(@job_id))), 0)::bigint AS bytes
 FROM gristmill.units WHERE job_id = @job_id AND kind = 'merge'
 
 -- merged --
--- What each merge of a job reports, in their order.
+-- The rows and the report of each merge of a job, in their order.
 SELECT rows_out, stats FROM gristmill.units
 WHERE job_id = @job_id AND kind = 'merge' AND state = 'done' ORDER BY no
 
@@ -343,10 +343,10 @@ GROUP BY job_id
 
 -- due --
 -- Mark the units to ring for, and number their rings.
--- For the first time only so many that with the @queued messages in Redis they are at most as many as live
--- slots without a lease, because a busy slot looks for more work by itself. Which units are rung for matters
--- little: a slot that takes a message claims the fairest unit. A message that no claim has answered is sent
--- again, under another number.
+-- Units rung for the first time and the @queued messages in Redis are together at most as many as live slots
+-- without a lease. That is because a busy slot looks for more work by itself. Which units are rung for
+-- matters little: a slot that takes a message claims the fairest unit. A message that no claim has answered
+-- is sent again, under another number.
 WITH rung AS MATERIALIZED (
     SELECT u.id FROM gristmill.units u
     WHERE u.state = 'pending' AND u.rung_at IS NOT NULL AND u.not_before <= now()

@@ -1,9 +1,9 @@
 """How a parent and a child talk over a socket pair: by descriptors of files in memory.
 
-The bytes on the socket only say "go" and "done". A parent sends `!` with three or four descriptors: the
-task's message, a file for the outcome's message, a file for the answer's body, and an attachment if the task
-has one. The child writes the outcome and the body, and answers `.`. No message can block, because memory
-files take any size.
+The bytes on the socket only say "go" and "done". A parent sends `!` with three or four descriptors. They are
+the task's message, a file for the outcome's message, a file for the answer's body, and the task's attachment,
+if any. The child writes the outcome and the body, and answers `.`. No message can block, because memory files
+take any size.
 """
 
 import errno

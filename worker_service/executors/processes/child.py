@@ -105,7 +105,7 @@ class ChildProcess:
         self._ended.set()
 
     def _take_stderr(self) -> str:
-        """The end of what it wrote to its standard error since the last call; also logged."""
+        """The end of its standard error since the last call; also logged."""
         descriptor = self._stderr.descriptor
         start = max(0, self._stderr.size - MAX_STDERR_BYTES)
         text = os.pread(descriptor, MAX_STDERR_BYTES, start).decode(errors="replace")
@@ -115,7 +115,7 @@ class ChildProcess:
         return text
 
     async def _raise_exit(self, uris: list[str]) -> None:
-        """The socket has ended: wait for the process, and raise what that means for a task about *uris*."""
+        """The socket has ended: wait for the process, and raise the error for a task about *uris*."""
         await self._ended.wait()
         assert self.exit_status is not None
         text = f"The child process ended with {self.exit_status}"

@@ -1,4 +1,4 @@
-"""How a child process ended, and what that says about its task."""
+"""How a child process ended, and the meaning of that for its task."""
 
 import signal
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class ExitStatus:
     def out_of_memory(self) -> bool:
         """Whether it died of its memory limit, or near it.
 
-        A dead process has no memory to look at (/proc says nothing about a zombie's), and a last sample would
+        A dead process has no memory to look at (/proc says nothing about a zombie's). And a last sample would
         be older than the allocation that mattered. Two facts are certain. The kernel keeps the peak of its
         resident memory for `wait4`. And C++ or Python report a single huge allocation that failed, which no
         peak shows.

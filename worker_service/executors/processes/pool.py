@@ -34,7 +34,7 @@ class ProcessExecutor:
         self._stopping: set[asyncio.Task[None]] = set()
 
     def prepare(self) -> None:
-        """Begin to load what children need; `start` waits for it."""
+        """Begin to load the modules that children need; `start` waits for it."""
         with suppress(OSError):  # `start` tries again, and says why
             self._living_template()
 

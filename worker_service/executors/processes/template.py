@@ -73,7 +73,7 @@ class Template:
 
     @property
     def rights(self) -> dict[str, str]:
-        """What it and its forks have given up (`shared.process.isolate`); empty before it has."""
+        """The rights that it and its forks have given up (`shared.process.isolate`); empty before it has."""
         found: dict[str, str] = json.loads(self._rights.read_all() or b"{}")
         return found
 
@@ -115,7 +115,7 @@ class Template:
 
 
 def child_environment() -> dict[str, str]:
-    """What a child may know: no URLs, no passwords. One thread for every numeric library."""
+    """The variables that a child may know: no URLs, no passwords. One thread for every numeric library."""
     kept = {
         name: os.environ[name]
         for name in ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")

@@ -1,9 +1,10 @@
 """An aggregate function is declared as data: a `Kernel`.
 
-A kernel names the states that it needs of its inputs, and the function that finalizes them: that makes the
-result column of the combined states. A `State` says which columns it keeps of a group. Its `partial` makes
-them from rows, its `combine` makes those of many chunks into those of all. Kernels share states: sum, mean
-and var of one column keep its sum once. The engine runs any kernel by its declaration alone.
+A kernel names the states that it needs of its inputs, and the function that finalizes them. That function
+makes the result column of the combined states. A `State` says which columns it keeps of a group. Its
+`partial` makes them from rows, its `combine` makes those of many chunks into those of all. Kernels share
+states: sum, mean and var of one column keep its sum once. The engine runs any kernel by its declaration
+alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -56,10 +57,10 @@ class Rows:
 class State:
     """A running value of each group, made of some inputs, of which any two can be combined.
 
-    *columns* maps the suffix of each column, which is named `<name>` or `<name>_<suffix>`, to its dtype:
-    "own" is that of the first input, "by" that of the second; `<j>` stands for any number of grid indexes.
-    *identity* is the value of a group without rows, and of a column that a table does not have: 0, or None
-    for null. *needs* are the positions of the inputs whose null excludes a row; None is all of them.
+    *columns* maps the suffix of each column to its dtype. A column is named `<name>` or `<name>_<suffix>`.
+    The dtype "own" is that of the first input, "by" that of the second. `<j>` stands for any number of grid
+    indexes. *identity* is the value of a group without rows, and of a column that a table does not have: 0,
+    or None for null. *needs* are the positions of the inputs whose null excludes a row; None is all of them.
     *combine* is associative and commutative, to the bit. A *growing* state takes more memory the more
     distinct values there are.
     """

@@ -61,9 +61,9 @@ def _check_size(states: pa.Table, most: int) -> None:
 class PendingStates:
     """States that wait to be combined, so that few combinations do the work of many.
 
-    They are combined once there are more than *limit* groups and *factor* times as many as there were after
-    the last combination; a group counts once for each of its states. `size` is at least the number of groups,
-    and of the values that are kept of them.
+    They are combined once there are more than *limit* groups and *factor* times as many as after the last
+    combination. A group counts once for each of its states. `size` is at least the number of groups, and of
+    the values that are kept of them.
     """
 
     def __init__(self, query: Query, limit: int = PENDING_GROUPS, factor: float = 3.0) -> None:

@@ -1,7 +1,7 @@
 """The layout of a table of states, which is all that passes between the steps of an aggregation.
 
-One row a group. The keys are `k<i>`, in the order of the query; `rows` is the number of rows of the group;
-the columns of each state are named `<prefix>.<state>` or `<prefix>.<state>_<suffix>`, see `SharedStates`. A
+One row a group. The keys are `k<i>`, in the order of the query. `rows` is the number of rows of the group.
+The columns of each state are named `<prefix>.<state>` or `<prefix>.<state>_<suffix>`, see `SharedStates`. A
 column that is zero in every group may be absent.
 """
 

@@ -4,7 +4,7 @@
 Negative indexes hold fractions, so a double has limbs too. An absent index is zero in every group.
 
 After `carry` every digit lies in [-2**31, 2**31). Then the digits of a number are unique: equal sums have
-equal bytes, in whatever order they were added, and a state stores a digit as int32.
+equal bytes, in whatever order they were added. And a state stores a digit as int32.
 """
 
 from typing import TypeAlias

@@ -54,8 +54,8 @@ def denominator(counts: Sequence[Ints], factor: int = 1) -> Denominator:
 def rounded(limbs: Limbs, size: int) -> Floats:
     """The nearest double to each carried sum.
 
-    The three digits from the leading one on hold at least 62 bits, so all that follows them only breaks ties:
-    its sign is appended as a last bit. The three are then added so that only the last addition rounds.
+    The three digits from the leading one on hold at least 62 bits, so all that follows them only breaks ties.
+    Its sign is appended as a last bit. The three are then added so that only the last addition rounds.
     """
     digits, bottom = _window(limbs, size, 3)
     high, low = two_sum(digits[0] * 2.0**65, digits[1] * 2.0**33)

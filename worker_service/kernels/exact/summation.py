@@ -3,7 +3,7 @@
 Theory of operation. Integers are added in int64, in two halves where a sum could overflow. Doubles are cut
 into slices on a fixed, absolute grid, and each slice is added on its own:
 
-1. `_slices` takes the top bits of every number at once: adding and subtracting 1.5 * 2**(u + 52) rounds a
+1. `_slices` takes the top bits of every number at once. Adding and subtracting 1.5 * 2**(u + 52) rounds a
    double to a multiple of 2**u, and the rest is exact. This is the error-free extraction of Rump, Ogita and
    Oishi, "Accurate floating-point summation", 2008. The grid is absolute, as in Demmel and Nguyen, "Fast
    reproducible floating-point summation", 2013.

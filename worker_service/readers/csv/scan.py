@@ -1,15 +1,15 @@
 """Masks the bytes of a CSV file that only look like structure, so that parity of quotes is a proof.
 
-Theory of operation. Masked are a quote inside an unquoted field (`5" pipe`: literal, as in Python's csv
-module), an escape character with the byte after it, and a comment line after its first byte. Bytes without
-any of these are returned as they are: nothing is copied.
+Theory of operation. Three things are masked. The first is a quote inside an unquoted field (`5" pipe`:
+literal, as in Python's csv module). The second is an escape character with the byte after it. The third is a
+comment line after its first byte. Bytes without any of these are returned as they are: nothing is copied.
 
 A byte is inside quotes if an odd number of quotes lies before it in the masked bytes. That is a proof only
-while every quote that opens stands at the start of a field or right after the quote that it doubles, and
-every quote that closes stands at the end of a field or right before such a quote. `Scanner` checks this for
-every quote. So, by induction from a record start, the state at each boundary is known and not guessed. A
-quote that fails the check as an opening one is a stray: it is masked. A quote that fails it as a closing one
-makes the file malformed.
+while two things are true of every quote. A quote that opens stands at the start of a field or right after the
+quote that it doubles. A quote that closes stands at the end of a field or right before such a quote.
+`Scanner` checks this for every quote. So, by induction from a record start, the state at each boundary is
+known and not guessed. A quote that fails the check as an opening one is a stray: it is masked. A quote that
+fails it as a closing one makes the file malformed.
 """
 
 from bisect import bisect_left, bisect_right
@@ -31,10 +31,9 @@ _LF, _CR = _LINE_ENDS = b"\n\r"
 class Scanner:
     """Masks a file from the byte *offset* on, buffer after buffer, none of them empty.
 
-    Attributes of all buffers so far: `inside`, whether they end inside quotes; `quoted`, whether there is a
-    quote; `doubled`, whether there are two in a row; `irregular`, whether there is a stray one; `delimiters`,
-    how many are outside quotes. *offset* is a record start, unless *inside* and the *last* byte before it
-    say otherwise.
+    The attributes are of all buffers so far. `inside`: they end inside quotes. `quoted`: there is a quote.
+    `doubled`: there are two in a row. `irregular`: there is a stray one. `delimiters`: how many are outside
+    quotes. *offset* is a record start, unless *inside* and the *last* byte before it say otherwise.
     """
 
     def __init__(self, dialect: Dialect, offset: int, *, inside: bool = False, last: int = _LF) -> None:

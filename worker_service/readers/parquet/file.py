@@ -1,7 +1,7 @@
 """Parquet files as pyarrow opens them, and the column types that Gristmill reads.
 
-Columns of other types are left out of the schema, so that they are unknown to a spec: lists, structs, maps,
-binary, times, durations, decimals of more than 38 digits.
+Columns of other types are left out of the schema, so that they are unknown to a spec. Such types are lists,
+structs, maps, binary, times, durations, decimals of more than 38 digits.
 """
 
 from collections import Counter

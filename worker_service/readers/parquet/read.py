@@ -1,7 +1,7 @@
 """Reads row groups of Parquet files as batches.
 
 Integers become int64, half and single floats float64, timestamps of any unit microseconds. A value that would
-not survive (a uint64 past 2^63-1, a nanosecond fraction) is an error, never rounded, and so is a date or time
+not survive (a uint64 past 2^63-1, a nanosecond fraction) is an error, never rounded. So is a date or time
 outside the years 1 to 9999.
 
 The metadata of a file are its own claims. They say how to cut it. The rows counted are those decoded, and
