@@ -110,6 +110,7 @@ class Pool:
         }
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._lent: dict[Connection, asyncio.Timeout] = {}
+        self._aborted: set[Connection] = set()
 
     async def _acquire(self) -> Connection:
         if self._pool is None:
@@ -129,6 +130,11 @@ class Pool:
                 self._lent[connection] = limit
                 try:
                     yield connection
+                except AttributeError as error:
+                    if connection not in self._aborted:
+                        raise
+                    # asyncpg's own: the end came between two steps of a statement
+                    raise ConnectionAbortedError(str(error)) from error
                 except _BROKEN:
                     # A statement may be under way on a dead network, and asyncpg's polite tear-down has no
                     # bound.
@@ -136,6 +142,7 @@ class Pool:
                     raise
                 finally:
                     del self._lent[connection]
+                    self._aborted.discard(connection)
                     # a proxy, which the stubs do not know
                     await self._pool.release(connection, timeout=self._patience)  # type: ignore[arg-type]
 
@@ -174,6 +181,7 @@ class Pool:
         statement, a commit too, waits for ever.
         """
         for connection in self._lent:
+            self._aborted.add(connection)
             connection.terminate()
 
     async def close(self) -> None:

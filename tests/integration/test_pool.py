@@ -4,6 +4,7 @@ import asyncio
 import struct
 import time
 
+import asyncpg
 import pytest
 
 from shared.db.pool import connect
@@ -75,3 +76,28 @@ async def test_a_pool_with_a_limit_ends_what_is_lent_too(database_url):
             await ask_after_abort(pool)
     finally:
         await pool.close()
+
+
+async def test_an_abort_between_two_steps_of_a_statement_finds_the_database_away(database_url, monkeypatch):
+    pool = connect(database_url, name="test", size=1)
+    prepare = asyncpg.Connection._get_statement
+
+    async def aborted(*arguments, **options):
+        statement = await prepare(*arguments, **options)
+        pool.abort()
+        return statement
+
+    async with pool.connection() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+    monkeypatch.setattr(asyncpg.Connection, "_get_statement", aborted)
+    for lend in (pool.connection, pool.transaction):
+        with pytest.raises(DatabaseUnavailable):
+            async with lend() as connection:
+                await connection.fetchval("SELECT 2")
+    monkeypatch.undo()
+    with pytest.raises(AttributeError, match="nothing"):
+        async with pool.connection() as connection:
+            await connection.nothing()
+    async with pool.connection() as connection:
+        assert await connection.fetchval("SELECT 3") == 3
+    await pool.close()
