@@ -43,13 +43,11 @@ def data(stack):
     return csv
 
 
-SLOW = {"q10"}
+SLOW = {"q10": (pytest.mark.full, pytest.mark.timeout(1200))}
 """As many groups as rows."""
 
 
-@pytest.mark.parametrize(
-    "question", [pytest.param(q, marks=pytest.mark.full if q in SLOW else ()) for q in QUESTIONS]
-)
+@pytest.mark.parametrize("question", [pytest.param(q, marks=SLOW.get(q, ())) for q in QUESTIONS])
 def test_a_question_of_the_db_benchmark_has_duckdbs_answer(stack, data, question):
     keys, asked = QUESTIONS[question]
     names = [name for name, _, _ in asked]
