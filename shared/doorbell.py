@@ -11,7 +11,7 @@ To lose, double or forge one costs nothing but time. The keys in Redis:
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -22,6 +22,7 @@ from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.jobs import serialize_job
 from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -81,6 +82,18 @@ def deserialize(data: bytes) -> dict[str, object]:
         return {"f": REFUSED, "a": [str(error)], "k": {}, "t": None, "et": 0}
 
 
+class _UvloopConnection(AbstractConnection):
+    """uvloop raises RuntimeError for a write on a connection that the server has just closed."""
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            raise RedisConnectionError(str(error)) from error
+
+
 def redis_pool(url: str) -> ArqRedis:
     """A pool of connections with socket timeouts, which retries an OSError.
 
@@ -97,6 +110,8 @@ def redis_pool(url: str) -> ArqRedis:
         retry=Retry(ExponentialBackoff(cap=1, base=0.05), 3),
         retry_on_error=[RedisConnectionError, RedisTimeoutError, OSError],
     )
+    kind = connections.connection_class  # by the URL: plain, TLS or a Unix socket
+    connections.connection_class = type(kind.__name__, (_UvloopConnection, kind), {})
     return ArqRedis(
         pool_or_conn=connections,
         job_serializer=serialize,

@@ -289,3 +289,18 @@ async def test_an_id_of_megabytes_is_refused_and_the_next_message_is_heard(doorb
         await until(lambda: doorbell.refused == 1)
         await doorbell.ring([(7, 1)])
         await until(lambda: slots.taken == 1)
+
+
+async def test_a_write_on_a_connection_that_uvloop_has_closed_is_tried_again(doorbell, monkeypatch):
+    send, failures = AbstractConnection._send_packed_command, [RuntimeError("the handler is closed")]
+
+    async def once_closed(connection, command):
+        if failures:
+            raise failures.pop()
+        await send(connection, command)
+
+    assert await doorbell.redis.ping()
+    monkeypatch.setattr(AbstractConnection, "_send_packed_command", once_closed)
+
+    assert await doorbell.redis.ping()
+    assert not failures
