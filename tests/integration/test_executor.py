@@ -5,6 +5,7 @@ import ctypes
 import errno
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -446,3 +447,24 @@ def test_a_parent_that_goes_without_reading_an_answer_is_no_error():
     ours.close()
     with theirs:
         assert channel.receive_descriptors(theirs) is None
+
+
+def test_a_parent_that_goes_while_its_child_is_forked_leaves_no_stack_trace(capfd):
+    template = Template(GENEROUS)
+    ours, theirs = socket.socketpair()
+    read_end, lifeline = os.pipe()
+    stderr = os.memfd_create("stderr")
+    ours.close()
+    try:
+        template.fork([theirs.fileno(), read_end, stderr])
+        deadline = time.monotonic() + LOAD_SECONDS
+        while template.unanswered() and time.monotonic() < deadline:
+            select.select([template._sock], [], [], 1)
+        assert not template.unanswered()
+    finally:
+        theirs.close()
+        for descriptor in (read_end, lifeline, stderr):
+            os.close(descriptor)
+        template.close()
+
+    assert "Traceback" not in capfd.readouterr().err

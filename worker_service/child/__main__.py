@@ -71,7 +71,8 @@ def fork_child(sock: socket.socket, descriptors: list[int], parent: int, memory_
     between = os.getpid()
     child = os.fork()
     if child:
-        os.write(descriptors[0], child.to_bytes(8, "little"))
+        with suppress(BrokenPipeError, ConnectionResetError):  # the parent has gone: the child ends by itself
+            os.write(descriptors[0], child.to_bytes(8, "little"))
         os._exit(0)
     while (now := os.getppid()) != parent:
         if now != between:
