@@ -8,8 +8,8 @@ a job of n chunks.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -61,13 +61,8 @@ class NoChild:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    @contextmanager
-    def attachment(self) -> Iterator[MemoryFile]:
-        file = MemoryFile.create("attachment")
-        try:
-            yield file
-        finally:
-            file.close()
+    def attachment(self) -> closing[MemoryFile]:
+        return closing(MemoryFile.create("attachment"))
 
     @asynccontextmanager
     async def run(

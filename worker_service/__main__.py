@@ -27,7 +27,8 @@ def main() -> int:
     _allow_many_files(settings.slots)
     executor = ProcessExecutor(settings.slots, settings.slot_memory_bytes)
     executor.prepare()
-    from worker_service.worker import run  # noqa: PLC0415  # it takes as long as the template, which loads meanwhile
+    # The import takes as long as the template, which loads meanwhile.
+    from worker_service.worker import run  # noqa: PLC0415
 
     return run(settings, executor)
 

@@ -83,15 +83,6 @@ class Schema:
     def names(self) -> list[str]:
         return [field.name for field in self.fields]
 
-    def to_json(self) -> list[dict[str, object]]:
-        return [{"name": f.name, "type": str(f.type), "declared": f.declared} for f in self.fields]
-
-    @classmethod
-    def from_json(cls, items: list[dict[str, object]]) -> "Schema":
-        return cls(
-            tuple(Field(str(i["name"]), parse_type(str(i["type"])), bool(i["declared"])) for i in items)
-        )
-
 
 _WIDER: dict[Kind, tuple[Kind, ...]] = {
     "null": ("bool", "int64", "date", "timestamp", "timestamptz"),

@@ -5,8 +5,8 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, closing
 from datetime import timedelta
 from typing import cast
 
@@ -128,13 +128,8 @@ class ChildProcess:
             raise ReaderCrashed(f"{text} while it read {', '.join(uris[:_NAMED_FILES])}{more}")
         raise ChildDied(text)
 
-    @contextmanager
-    def attachment(self) -> Iterator[MemoryFile]:
-        file = MemoryFile.create("attachment")
-        try:
-            yield file
-        finally:
-            file.close()
+    def attachment(self) -> closing[MemoryFile]:
+        return closing(MemoryFile.create("attachment"))
 
     @asynccontextmanager
     async def run(
