@@ -20,24 +20,25 @@ from worker_service.readers.literals import Column
 TEXT, ENCODED, BINARY = pa.string(), pa.dictionary(pa.int32(), pa.string()), pa.binary()
 
 
-class BadByte(Exception):
-    """The byte at *at* of the block is NUL, or no text in the encoding."""
+def tokenize(
+    block: Block, file: CsvFile, types: Mapping[str, pa.DataType], ragged: dict[int, int]
+) -> pa.Table:
+    """The columns of *types* as TEXT, ENCODED or BINARY, without the records of too few or too many fields.
 
-    def __init__(self, at: int) -> None:
-        super().__init__(at)
-        self.at = at
-
-
-def tokenize(block: Block, file: CsvFile, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """The columns of *types* as TEXT, ENCODED or BINARY; every record is checked for its number of fields.
-
-    An unquoted empty field and an unquoted spelling of null are null; quoted ones are text, see `nulled`.
-    Raises pa.ArrowInvalid for a ragged record and for text that is not UTF-8, and BadByte.
+    *ragged* gets those: their numbers, from 0, and how many fields they have. An unquoted empty field and an
+    unquoted spelling of null are null; quoted ones are text, see `nulled`. Text that is no text in the
+    encoding becomes text that is not UTF-8. Raises pa.ArrowInvalid for such text in a column of text, and
+    in a ragged record.
     """
     data = _utf8(block, file.dialect)
     if not data.size:
         return pa.schema(list(types.items())).empty_table()
     options = file.options
+
+    def leave_out(row: pyarrow.csv.InvalidRow) -> str:
+        ragged[row.number - 1] = row.actual_columns
+        return "skip"
+
     return pyarrow.csv.read_csv(
         pa.BufferReader(data),
         # One block: the reader's own splitting of records is not needed and has lost bytes at block borders.
@@ -51,6 +52,7 @@ def tokenize(block: Block, file: CsvFile, types: Mapping[str, pa.DataType]) -> p
             newlines_in_values=True,
             # In a one-column file an empty line is a record: its field is null.
             ignore_empty_lines=len(file.names) > 1,
+            invalid_row_handler=leave_out,
         ),
         convert_options=pyarrow.csv.ConvertOptions(
             include_columns=list(types),
@@ -84,17 +86,15 @@ def nulled(text: Column, options: CsvOptions) -> Column:
 def _utf8(block: Block, dialect: Dialect) -> pa.Buffer:
     """The records of *block* as UTF-8 without comments.
 
-    Where the encoding is UTF-8, the parser itself checks the text of the columns in use. Raises BadByte.
+    The parser itself checks the text of the columns in use.
     """
     spans = _spans(block, dialect) if dialect.comment else [(0, block.size)]
-    for start, stop in spans:
-        if (at := block.data.find(b"\0", start, stop)) >= 0:
-            raise BadByte(at)
     data = pa.py_buffer(block.data).slice(0, block.size)
     if spans != [(0, block.size)]:
         data = pa.py_buffer(b"".join(block.data[start:stop] for start, stop in spans))
     if dialect.encoding != "utf-8" and not block.data.isascii():
-        data = pa.py_buffer(_decoded(data, spans, dialect.encoding).encode())
+        text = str(memoryview(data), dialect.encoding, "surrogateescape")
+        data = pa.py_buffer(text.encode("utf-8", "surrogatepass"))
     # pyarrow drops a byte order mark at the start of every buffer; here it is text, so it gets one to drop.
     if data.slice(0, min(data.size, 3)).to_pybytes() == BOM_UTF8:
         data = pa.py_buffer(BOM_UTF8 + data.to_pybytes())
@@ -118,15 +118,3 @@ def _spans(block: Block, dialect: Dialect) -> list[tuple[int, int]]:
         )
         at = end - parted  # the comment's own line feed joins that carriage return
     return [*spans, (at, block.size)] if at < block.size else spans
-
-
-def _decoded(data: pa.Buffer, spans: list[tuple[int, int]], encoding: str) -> str:
-    try:
-        return str(memoryview(data), encoding)
-    except UnicodeDecodeError as error:
-        at = error.start
-        for start, stop in spans:
-            if at < stop - start:
-                raise BadByte(start + at) from error
-            at -= stop - start
-        raise
