@@ -47,10 +47,13 @@ class CsvFile:
         """The records of *masked* bytes, as the parser sees them."""
         return records(masked, self.dialect, keep_empty=len(self.names) == 1)
 
+    def line(self, offset: int) -> int:
+        """The number of the line, from 1, that holds *offset*; reads the file from its beginning."""
+        return self.content.lines_before(offset) + 1
+
     def located(self, offset: int) -> str:
         """File, byte and line of *offset* for a message; reads the file from its beginning."""
-        line = self.content.lines_before(offset) + 1
-        return f"{self.uri}: byte {offset}{self.content.offsets}, line {line}"
+        return f"{self.uri}: byte {offset}{self.content.offsets}, line {self.line(offset)}"
 
 
 def csv_file(file: SourceFile, source: SourceSpec, names: tuple[str, ...] = ()) -> CsvFile:

@@ -18,9 +18,9 @@ from shared.spec.types import DataType, Kind, Schema, join
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
-from worker_service.readers.csv.faults import BadRecord, tokenized
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import head
+from worker_service.readers.csv.sift import parsed
 from worker_service.readers.csv.tokenizer import BINARY, column, nulled
 from worker_service.readers.literals import Column, narrowest
 from worker_service.readers.schema import check_declared, settled
@@ -103,12 +103,9 @@ def sampled_texts(
 
 
 def _texts(samples: list[Block], file: CsvFile, columns: Collection[str]) -> dict[str, Column]:
-    """The texts of *columns* over all *samples*; nothing without a sample. Raises for the first bad row."""
+    """The texts of *columns* over all *samples*, without those of bad rows; nothing without a sample."""
     types = dict.fromkeys(columns, BINARY)
-    try:
-        tables = [tokenized(sample, file, types) for sample in samples]
-    except BadRecord as found:
-        raise found.row.error() from found
+    tables = [parsed(sample, file, types).table for sample in samples]
     return {
         name: nulled(pa.concat_arrays([column(table, name) for table in tables]), file.options)
         for name in columns

@@ -50,52 +50,37 @@ def read(
     fields = [schema[name] for name in columns]
     types: dict[str, pa.DataType] = {}
     for block in explained(blocks, file, start):
-        records = count_records(block, file)
-        try:
-            types = types or _types(block, file, fields)
-            batch = Batch(_typed(block, file, fields, types, source), records)
-        except BadRecord as found:
-            batch = Batch(pa.table({}), records, (found.row,))
+        types = types or _types(block, file, fields)
+        batch = sifted(block, file, fields, types, source)
         yield batch
         del block, batch  # or they would stay in memory while the next block is read
 
 
-def _typed(
-    block: Block, file: CsvFile, fields: list[Field], types: dict[str, pa.DataType], source: SourceSpec
-) -> pa.Table:
-    raw = tokenized(block, file, types)
-    if not fields:
-        return pa.table({"": pa.array(np.ones(raw.num_rows, bool))})
-    texts = {field.name: column(raw, field.name) for field in fields}
-    if block.doubled or (block.quoted and file.options.null_values):
-        texts |= {f.name: nulled(texts[f.name], file.options) for f in fields if f.type.kind != "string"}
-    typed: dict[str, Column] = {}
-    misfits: list[Field] = []
-    for field in fields:
-        found = literals.converted(texts[field.name], field, source)
-        typed[field.name] = found.values
-        if found.misfits is not None:
-            misfits.append(field)
-    if misfits:
-        raise BadRecord(misfit(block.exact(), file, texts, misfits, source))
-    return pa.table(typed)
+def lines_before(source_file: SourceFile, extent: Extent, source: SourceSpec) -> int:
+    """The lines before *extent*, if it is the first of its file: those of the header and around it; else 0."""
+    file = csv_file(source_file, source)
+    start = head(file).start
+    return file.content.lines_before(start) if file.content.streamed or extent.start == start else 0
 
 
 def _types(block: Block, file: CsvFile, fields: list[Field]) -> dict[str, pa.DataType]:
     """How to read each used column; without any, the first column only, because rows have to be counted."""
     if not fields:
         return {file.names[0]: BINARY}
-    strings = [field.name for field in fields if field.type.kind == "string"]
+    strings = [field.column for field in fields if field.type.kind == "string"]
     size = min(block.size, _SAMPLE)
     start, cut, quote = block.first(size), size, file.dialect.quote
     if size < block.size:
         cut = last_end(start.masked, quote, is_odd(start.masked, quote, 0, size))
     few: set[str] = set()
     if strings and cut:
-        sample = tokenized(start.first(cut), file, dict.fromkeys(strings, BINARY))
+        sample = parsed(start.first(cut), file, dict.fromkeys(strings, BINARY)).table
         few = {
             name
             for name in strings
             if pc.count_distinct(sample.column(name)).as_py() * _REPEATS <= sample.num_rows
         }
-    return {f.name: ENCODED if f.name in few else TEXT if f.name in strings else BINARY for f in fields}
+    return {
+        field.column: ENCODED if field.column in few else TEXT if field.column in strings else BINARY
+        for field in fields
+    }

@@ -5,12 +5,13 @@ encoding, or a value that is no literal of a declared type. The first of these f
 columns the first. In a good record a value of an undeclared column widens the column instead.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-import sys
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 from shared import errors
 from shared.spec.source import SourceSpec
 from shared.spec.types import Field
-from worker_service.arrow import Mask
+from worker_service.arrow import Ints, Mask
 from worker_service.readers import literals
 from worker_service.readers.batch import RECORD_BYTES, BadRow, Batch, Fault, Faults, readable, shown
 from worker_service.readers.csv.blocks import Block, LineFeeds, count_records
@@ -36,10 +37,10 @@ _NUL = b"\0"
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """`table` has the raw text of the records that have as many fields as there are names, in *columns*.
+    """`table` has the raw text of the records that have as many fields as there are names. Some may be unreadable
+    where the column was to be parsed as text, and is BINARY.
 
-    `ragged` has the others: number, from 0, to how many fields. `records` counts all. Columns of text are
-    BINARY where some text may be unreadable.
+    `ragged` has the others: number, from 0, to how many fields. `records` counts all.
     """
 
     table: pa.Table
@@ -124,9 +125,9 @@ def _padded(block: Block, file: CsvFile, short: Mapping[int, int]) -> Block:
 
 
 class Read(NamedTuple):
-    """A field of a block. The values are null in the rows that are `wrong`, and so bad.
+    """A field of a block. Its values are null in the rows that are `wrong`, and so bad.
 
-    And in those that need a `wider` type; None: no row.
+    And in those that need a `wider` type. None: there is no such row.
     """
 
     text: Column
@@ -142,29 +143,148 @@ def sifted(
     found, feeds = parsed(block, file, types), LineFeeds(block)
     bad = Faults(np.sort(np.fromiter(found.ragged, np.int64)), partial(_ragged, found.ragged, file))
     kept = np.delete(np.arange(found.table.num_rows + bad.rows.size), bad.rows) if found.ragged else None
-    table = pa.table({"": pa.array(np.ones(found.table.num_rows, bool))})
-    batch = Batch(table, found.records, partial(_located, block, file, feeds), bad, kept, feeds.all)
+    batch = Batch(found.table, found.records, partial(_located, block, file, feeds), bad, kept, feeds.all)
     if not fields:
-        return batch
-    read = {field.name: _read(block, file, found.table, field, types, source) for field in fields}
-    wrong = either(each.wrong for each in read.values())
-    wider = {name: each.wider & ~wrong if wrong is not None else each.wider
-             for name, each in read.items() if each.wider is not None}
+        return replace(batch, table=pa.table({"": pa.array(np.ones(found.table.num_rows, bool))}))
+    read = [_read(found.table, field, types[field.column], block, source) for field in fields]
+    wrong = either(each.wrong for each in read)
     _check_types(block, file, fields, read, wrong, kept, source)
-    batch = replace(batch, table=pa.table({name: each.values for name, each in read.items()}))
-    return batch if wrong is None else batch.without(wrong, partial(_fault, file, fields, read))
+    columns = {field.name: each.values for field, each in zip(fields, read, strict=True)}
+    batch = replace(batch, table=pa.table(columns))
+    return batch if wrong is None else batch.without(wrong, partial(_misfit, fields, read, file))
 
 
-def _read(
-    block: Block,
-    file: CsvFile,
-    table: pa.Table,
-    field: Field,
-    types: Mapping[str, pa.DataType],
-    source: SourceSpec,
-) -> Read:
+def either(masks: Iterable[Mask | None]) -> Mask | None:
+    """The rows of any mask; None: no row."""
+    marked = [mask for mask in masks if mask is not None]
+    return np.logical_or.reduce(marked) if marked else None
+
+
+def _read(table: pa.Table, field: Field, kind: pa.DataType, block: Block, source: SourceSpec) -> Read:
+    """*field* of *table*, whose column was to be parsed as *kind*."""
     text = column(table, field.column)
     if field.type.kind == "string":
-        wrong = unreadable(text) if table.schema.field(field.column).type != types[field.column] else None
-        text = nulled_where(wrong, text)
-        return Read(text, text.dictionary_encode() if types[field.column] == ENCODED and )
+        wrong = None if table.schema.field(field.column).type == kind else unreadable(text)
+        readable_text = text if wrong is None else pc.if_else(wrong, pa.scalar(None, TEXT), text)
+        if kind == ENCODED and not pa.types.is_dictionary(text.type):
+            readable_text = readable_text.dictionary_encode()
+        return Read(text, literals.converted(readable_text, field, source).values, wrong)
+    text = text.cast(TEXT) if pa.types.is_dictionary(text.type) else text
+    if block.doubled or (block.quoted and source.csv.null_values):
+        text = nulled(text, source.csv)
+    values, misfits = _converted(text, field, source)
+    if misfits is None or field.declared:
+        return Read(text, values, misfits)
+    wrong = np.zeros(len(text), bool)
+    wrong[misfits] = unreadable(text.filter(pa.array(misfits)))
+    return Read(text, values, wrong, misfits) if wrong.any() else Read(text, values, None, misfits)
+
+
+def _converted(text: Column, field: Field, source: SourceSpec) -> literals.Converted:
+    try:
+        return literals.converted(text, field, source)
+    except pa.ArrowInvalid:  # some functions on texts refuse what is not UTF-8
+        wrong = unreadable(text)
+        if wrong is None:
+            raise
+        values, misfits = literals.converted(pc.if_else(wrong, pa.scalar(None, TEXT), text), field, source)
+        return literals.Converted(values, either([misfits, wrong]))
+
+
+def unreadable(text: Column) -> Mask | None:
+    """The rows with text that is not UTF-8, or with NUL, which Postgres does not store; None: no row."""
+    values, waiting = text.cast(BINARY), [(0, len(text))]
+    wrong = np.zeros(len(text), bool)
+    while waiting:
+        start, stop = waiting.pop()
+        if _is_text(values.slice(start, stop - start)):
+            continue
+        wrong[start:stop] = stop - start == 1
+        step = max((stop - start) // _WAYS, 1)
+        if stop - start > 1:
+            waiting += [(at, min(at + step, stop)) for at in range(start, stop, step)]
+    return wrong if wrong.any() else None
+
+
+def _is_text(values: Column) -> bool:
+    try:
+        values.cast(TEXT)
+    except pa.ArrowInvalid:
+        return False
+    return not pc.any(pc.match_substring(values, _NUL)).as_py()
+
+
+def _check_types(
+    block: Block,
+    file: CsvFile,
+    fields: Sequence[Field],
+    read: Sequence[Read],
+    wrong: Mask | None,
+    kept: Ints | None,
+    source: SourceSpec,
+) -> None:
+    """Raise SchemaWidened if a good row has a value that needs a wider type."""
+    good = np.ones(len(read[0].text), bool) if wrong is None else ~wrong
+    texts = {
+        field: each.text.filter(pa.array(good))
+        for field, each in zip(fields, read, strict=True)
+        if each.wider is not None and (each.wider & good).any()
+    }
+    if texts:
+        numbers = np.flatnonzero(good) if kept is None else kept[good]
+        raise widened(block, file, texts, numbers, source)
+
+
+def _ragged(ragged: Mapping[int, int], file: CsvFile, number: int) -> Fault:
+    return Fault(f"{ragged[number]} fields instead of {len(file.names)}")
+
+
+def _misfit(fields: Sequence[Field], read: Sequence[Read], file: CsvFile, row: int) -> Fault:
+    """The fault of the first field that is wrong in a row."""
+    field, text = next(
+        (field, each.text)
+        for field, each in zip(fields, read, strict=True)
+        if each.wrong is not None and each.wrong[row]
+    )
+    raw = text[row].as_buffer().to_pybytes()
+    try:
+        literal = raw.decode()
+    except UnicodeDecodeError as error:
+        if file.dialect.encoding != "utf-8":  # the tokenizer has made surrogates of bytes that are no text
+            raw = raw.decode("utf-8", "surrogatepass").encode("utf-8", "surrogateescape")
+        octet = raw[error.start]
+        reason = f"0x{octet:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
+        return Fault(reason, field.column, shown(raw, "utf-8"), unreadable=True)
+    value = shown(raw, "utf-8")
+    return Fault("a NUL byte" if "\0" in literal else f"{value!r} is no {field.type}", field.column, value)
+
+
+def _located(
+    block: Block, file: CsvFile, feeds: LineFeeds, found: Iterable[tuple[int, Fault]]
+) -> Iterator[BadRow]:
+    left = iter(found)
+    while some := list(islice(left, _AT_A_TIME)):
+        numbers = [number for number, _ in some]
+        places = spans(block.masked, file.dialect, numbers, keep_empty=len(file.names) == 1)
+        for (start, stop), (_, fault) in zip(places.tolist(), some, strict=True):
+            text, byte = _beginning(block.data[start:stop], file.dialect.encoding), block.offset + start
+            yield BadRow(
+                uri=file.uri,
+                fault=fault,
+                byte=byte,
+                record=readable(text, file.dialect.encoding),
+                truncated=len(text) < stop - start,
+                offsets=file.content.offsets,
+                line=partial(file.line, byte),
+                lines_before=partial(feeds.before, start),
+            )
+
+
+def _beginning(raw: bytes, encoding: str) -> bytes:
+    """At most RECORD_BYTES of *raw*, whole characters in UTF-8."""
+    end = RECORD_BYTES
+    if len(raw) <= end:
+        return raw
+    while encoding == "utf-8" and end > RECORD_BYTES - 4 and raw[end] & 0xC0 == 0x80:
+        end -= 1
+    return raw[:end]

@@ -22,7 +22,7 @@ from shared.spec.source import SourceSpec
 from shared.spec.types import STRING, Field, Schema
 from worker_service.arrow import arrow_type
 from worker_service.readers import literals
-from worker_service.readers.batch import BadRow, Batch
+from worker_service.readers.batch import Batch, Fault, Faults, numbered
 from worker_service.readers.bytes.library import library_errors
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.literals import Column
@@ -137,9 +137,9 @@ def typed(
 
     No value changes by it. Raises errors.BadRow for a column that does not fit.
     """
-    rows = decoded.num_rows
+    rows, located = decoded.num_rows, numbered(file.uri, row + 1)
     if not fields:
-        return Batch(pa.table({"": pa.array(np.ones(rows, bool))}), rows)
+        return Batch(pa.table({"": pa.array(np.ones(rows, bool))}), rows, located)
     columns: dict[str, Column] = {}
     for field in fields:
         values = decoded.column(field.name)
@@ -147,18 +147,13 @@ def typed(
             columns[field.name] = _cast(values, field, source)
         except literals.OutOfYears as error:
             reason, at = error.args
-            return Batch(pa.table({}), rows, (_bad_row(file, row + at + 1, field.name, reason),))
+            found = Fault(reason, field.name)
+            return Batch(pa.table({}), rows, located, Faults(np.array([at]), lambda _, found=found: found))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             told = f"column {field.name!r} is {values.type} in the file and does not fit {field.type}"
             why = f": {error}" if str(error) else ""
             raise errors.BadRow(f"{file.uri}: {told}{why}") from error
-    return Batch(pa.table(columns), rows)
-
-
-def _bad_row(file: SourceFile, row: int, column: str, reason: str) -> BadRow:
-    return BadRow(
-        uri=file.uri, row=row, column=column, reason=reason, located=lambda: f"{file.uri}, row {row}"
-    )
+    return Batch(pa.table(columns), rows, located)
 
 
 def _cast(values: Column, field: Field, source: SourceSpec) -> Column:

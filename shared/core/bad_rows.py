@@ -1,0 +1,51 @@
+"""Bad rows as they are stored, and how many a job may have."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from shared.errors import Detail, TooManyBadRows
+
+OnBadRow = Literal["fail", "skip", "quarantine"]
+
+QUARANTINED = 1000
+"""The most bad rows of a job that quarantines them, unless its spec says otherwise."""
+
+
+def most_bad_rows(on_bad_row: OnBadRow, asked: int | None) -> int | None:
+    """The most bad rows that a job may have; None: any number. *asked* is `options.max_bad_rows`."""
+    if on_bad_row == "fail":
+        return 0
+    return QUARANTINED if asked is None and on_bad_row == "quarantine" else asked
+
+
+class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A bad row of a chunk; `extent` is the index of its extent among the chunk's.
+
+    `line_of_extent` is the number of its line, from 1 where the extent begins. `name` is that of a column.
+    """
+
+    extent: int
+    uri: str
+    byte: int | None = None
+    line_of_extent: int | None = None
+    row: int | None = None
+    name: str | None = None
+    reason: str
+    value: str | None = None
+    record: str | None = None
+    truncated: bool = False
+
+
+def too_many_bad_rows(most: int, told: Sequence[Detail]) -> TooManyBadRows:
+    """The error of a job with more than *most* bad rows; *told* are some of them."""
+    shown = "; ".join(_place(row) for row in told)
+    some = f"; some of them: {shown}" if shown else ""
+    advice = "mend the data or the spec, or raise options.max_bad_rows"
+    return TooManyBadRows(f"more than {most:,} rows are bad: {advice}{some}", errors=told)
+
+
+def _place(row: Detail) -> str:
+    places = (f"{name} {row[name]}" for name in ("byte", "line", "row", "column") if name in row)
+    return f"{row['uri']}: {', '.join(places)}: {row['detail']}"
