@@ -56,10 +56,16 @@ class PartialHeader(Struct, frozen=True):
 
 
 class ChunkResult(Struct, frozen=True, tag="chunk"):
-    """The body holds the partials one after the other. A group may be in several of them."""
+    """The body holds the partials one after the other, then pages of the bad rows to keep, as JSON arrays.
+
+    A group may be in several partials. *lines* has the line feeds of each extent, if rows are kept. *pages*
+    are the sizes of the pages, in bytes.
+    """
 
     rows: RowCounts
     partials: tuple[PartialHeader, ...]
+    lines: tuple[int, ...] = ()
+    pages: tuple[int, ...] = ()
 
 
 class MergeResult(Struct, frozen=True, tag="merge"):

@@ -7,8 +7,10 @@ import pyarrow as pa
 from shared.core.bad_rows import QuarantineRow, most_bad_rows, too_many_bad_rows
 from shared.core.row_counts import RowCounts
 from shared.spec.models import Options
+from worker_service.messages import encode
 from worker_service.readers import BadRow, Batch
 
+_PAGE_ROWS = 100
 _TOLD = 3
 """Bad rows in the error of a job that has too many."""
 
@@ -23,6 +25,7 @@ class BadRows:
         self._mode = options.on_bad_row
         self._most = most_bad_rows(options.on_bad_row, options.max_bad_rows)
         self._read = self._count = 0
+        self._counted = True
         self.quarantined: list[QuarantineRow] = []
         self.lines: list[int] = []
 
@@ -35,14 +38,19 @@ class BadRows:
         bad = {"quarantined" if self.kept else "skipped": self._count}
         return RowCounts(read=self._read, **bad)
 
-    def begin(self, lines: int) -> None:
-        """Begin the next extent; *lines* of its file lie before it, if it is the first of the file, else 0."""
+    def begin(self, rows: int | None, lines: int) -> None:
+        """Begin the next extent, which claims to have *rows*, if its file says so.
+
+        *lines* of its file lie before it, if it is the first of the file, else 0.
+        """
+        self._read += rows or 0
+        self._counted = rows is None
         self.lines.append(lines)
 
     def take(self, batch: Batch) -> pa.Table:
         """The good rows. Raises BadRow and InvalidEncoding for the first bad row, or TooManyBadRows."""
         count = len(batch.bad.rows)
-        self._read += batch.records
+        self._read += batch.records if self._counted else 0
         self._count += count
         if count and self._mode == "fail":
             raise next(batch.bad_rows()).error()
@@ -52,6 +60,11 @@ class BadRows:
             self.quarantined += map(self._quarantined, batch.bad_rows())
             self.lines[-1] += batch.lines()
         return batch.table
+
+    def pages(self) -> list[bytes]:
+        """The rows to keep as JSON arrays, which a parent reads one by one."""
+        rows = self.quarantined
+        return [encode(rows[at : at + _PAGE_ROWS]) for at in range(0, len(rows), _PAGE_ROWS)]
 
     def _quarantined(self, bad: BadRow) -> QuarantineRow:
         before = None if bad.lines_before is None else self.lines[-1] + bad.lines_before() + 1
@@ -68,4 +81,3 @@ class BadRows:
             record=bad.record,
             truncated=bad.truncated,
         )
-

@@ -22,6 +22,7 @@ from shared.core.plan import (
     PlannedColumn,
     columns_of,
     schema_of,
+    sorted_warnings,
 )
 from shared.core.row_counts import RowCounts
 from shared.errors import (
@@ -35,8 +36,11 @@ from shared.errors import (
 from shared.spec.bind import bind, needed_kinds
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
+from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
+from shared.spec.uses import uses
 from worker_service import kernels, readers
+from worker_service.child.bad_rows import BadRows
 from worker_service.executors.processes.channel import MemoryFile
 from worker_service.inputs.files import PlannedFiles
 from worker_service.inputs.find import find
@@ -131,7 +135,7 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
         format=planned.format,
         schema=columns_of(planned.schema),
         bytes=size,
-        warnings=warnings,
+        warnings=sorted_warnings((*warnings, *planned.warnings)),
         self_describing=planned.self_describing,
     )
     return PlanResult(settled, tuple(msgspec.Raw(encode(cut)) for cut in _chunks(planned, found))), []
@@ -140,13 +144,14 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
 def _guessed_or_proven(
     task: PlanTask, spec: JobSpec, files: list[readers.SourceFile]
 ) -> readers.PlannedDataset:
+    asked, used = (files, spec.source, task.chunk_bytes, task.max_chunks), uses(spec)
     if not task.prove:
         # an error that follows from a guess counts for nothing
         with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):
-            planned = readers.plan(files, spec.source, task.chunk_bytes, task.max_chunks, guess=True)
+            planned = readers.plan(*asked, uses=used, guess=True)
             bind(spec, planned.schema)
             return planned
-    planned = readers.plan(files, spec.source, task.chunk_bytes, task.max_chunks, guess=False)
+    planned = readers.plan(*asked, uses=used, guess=False)
     _check_types(spec, planned.schema, files)
     return planned
 
@@ -178,23 +183,43 @@ def _check_types(spec: JobSpec, schema: Schema, files: list[readers.SourceFile])
 
 
 def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
-    """Fold the extents into partials, which are the body."""
+    """Fold the extents into partials, which are the body, followed by the bad rows to keep."""
     spec, schema, query = _bound(bytes(task.spec), task.schema)
-    fold, count = kernels.Fold(query, task.no), readers.RecordCount()
+    fold, bad = kernels.Fold(query, task.no), BadRows(spec.options)
     partials: list[kernels.Partial] = []
     aggregated = 0
     with _local_files(task.access) as local, PlannedFiles(local, task.files) as files:
         frames = chain.from_iterable(
-            readers.read(file, extent, spec.source, schema, query.columns, task.batch_bytes, count)
+            _tables(task, file, extent, spec.source, schema, query.columns, bad)
             for file, extent in zip(files.sources, task.extents, strict=True)
         )
         for states in _flushed(fold, frames):
             partials += _encoded(states, query, task.partial_bytes)
             aggregated += kernels.rows_in(states)
             del states
-    rows = RowCounts(read=count.records, aggregated=aggregated, dropped_null_key=fold.rows_dropped_null_key)
-    headers = (PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
-    return ChunkResult(rows, tuple(headers)), [partial.data for partial in partials]
+    rows = bad.counts + RowCounts(aggregated=aggregated, dropped_null_key=fold.rows_dropped_null_key)
+    headers = tuple(PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
+    pages = bad.pages()
+    result = ChunkResult(rows, headers, tuple(bad.lines), tuple(map(len, pages)))
+    return result, [*(partial.data for partial in partials), *pages]
+
+
+def _tables(
+    task: ChunkTask,
+    file: readers.SourceFile,
+    extent: Extent,
+    source: SourceSpec,
+    schema: Schema,
+    columns: list[str],
+    bad: BadRows,
+) -> Iterator[pa.Table]:
+    """The good rows of an extent, as tables that have some.
+
+    No frame holds one while it is folded or while the next one is read, as that of a generator would.
+    """
+    bad.begin(extent.rows, readers.lines_before(file, extent, source) if bad.kept else 0)
+    batches = readers.batches(file, extent, source, schema, columns, task.batch_bytes)
+    return filter(lambda table: table.num_rows, map(bad.take, batches))
 
 
 def _flushed(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:

@@ -10,7 +10,7 @@ from functools import partial
 
 from shared import errors
 from shared.spec.source import SourceSpec
-from shared.spec.types import DataType, Field, Kind, widenings
+from shared.spec.types import DataType, Field, Kind
 from worker_service.arrow import Ints
 from worker_service.readers.batch import RECORD_BYTES, SHOWN, BadRow, Fault, readable, shown
 from worker_service.readers.csv.blocks import Block
@@ -35,7 +35,7 @@ def widened(
     """
     told, kinds = list[str](), dict[str, str]()
     for field, text in texts.items():
-        wider = narrowest(text, widenings(field.type.kind), source, key=field.key)
+        wider = narrowest(text, field.wider, source, key=field.key)
         kinds[field.name] = str(wider)
         narrower = replace(field, type=DataType(_before(field, wider)))
         row = first_misfit(text, partial(_fits, narrower, source)) or 0
@@ -47,7 +47,7 @@ def widened(
 
 def _before(field: Field, wider: Kind) -> Kind:
     """The kind before *wider*: its misfits are the reason for *wider*."""
-    kinds = [field.type.kind, *widenings(field.type.kind)]
+    kinds = [field.type.kind, *field.wider]
     return kinds[kinds.index(wider) - 1]
 
 

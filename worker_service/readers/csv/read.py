@@ -1,25 +1,24 @@
 """Reads an extent of a CSV file as batches, one for each block of records."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.core.plan import Extent
 from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema
-from worker_service.readers import literals
 from worker_service.readers.batch import Batch
 from worker_service.readers.bytes.local import SourceFile
-from worker_service.readers.csv.blocks import Block, count_records, file_blocks, stream_blocks
-from worker_service.readers.csv.faults import BadRecord, explained, misfit, tokenized
+from worker_service.readers.csv.blocks import Block, file_blocks, stream_blocks
+from worker_service.readers.csv.faults import explained
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import head
 from worker_service.readers.csv.masked import is_odd, last_end
-from worker_service.readers.csv.tokenizer import BINARY, ENCODED, TEXT, column, nulled
-from worker_service.readers.literals import Column
+from worker_service.readers.csv.sift import parsed, sifted
+from worker_service.readers.csv.tokenizer import BINARY, ENCODED, TEXT
 
 _SAMPLE = 1024 * 1024
 _REPEATS = 4
@@ -40,8 +39,9 @@ def read(
 ) -> Iterator[Batch]:
     """See `readers.batches`; *batch_bytes* are bytes of the content. Raises for malformed CSV."""
     file = csv_file(source_file, source)
-    start = head(file).start if file.content.streamed else extent.start
-    file = replace(file, names=tuple(schema.names))
+    found = head(file)
+    start = found.start if file.content.streamed else extent.start
+    file = replace(file, names=found.names)
     blocks = (
         stream_blocks(file, start, batch_bytes)
         if file.content.streamed
@@ -51,13 +51,12 @@ def read(
     types: dict[str, pa.DataType] = {}
     for block in explained(blocks, file, start):
         types = types or _types(block, file, fields)
-        batch = sifted(block, file, fields, types, source)
-        yield batch
-        del block, batch  # or they would stay in memory while the next block is read
+        yield sifted(block, file, fields, types, source)
+        del block  # or it would stay in memory while the next block is read
 
 
 def lines_before(source_file: SourceFile, extent: Extent, source: SourceSpec) -> int:
-    """The lines before *extent*, if it is the first of its file: those of the header and around it; else 0."""
+    """The lines before *extent*, if it is the first of its file: the header and those around it; else 0."""
     file = csv_file(source_file, source)
     start = head(file).start
     return file.content.lines_before(start) if file.content.streamed or extent.start == start else 0
@@ -67,7 +66,7 @@ def _types(block: Block, file: CsvFile, fields: list[Field]) -> dict[str, pa.Dat
     """How to read each used column; without any, the first column only, because rows have to be counted."""
     if not fields:
         return {file.names[0]: BINARY}
-    strings = [field.column for field in fields if field.type.kind == "string"]
+    strings = {field.column for field in fields if field.type.kind == "string"}
     size = min(block.size, _SAMPLE)
     start, cut, quote = block.first(size), size, file.dialect.quote
     if size < block.size:
@@ -80,7 +79,6 @@ def _types(block: Block, file: CsvFile, fields: list[Field]) -> dict[str, pa.Dat
             for name in strings
             if pc.count_distinct(sample.column(name)).as_py() * _REPEATS <= sample.num_rows
         }
-    return {
-        field.column: ENCODED if field.column in few else TEXT if field.column in strings else BINARY
-        for field in fields
-    }
+    several = [name for name, times in Counter(field.column for field in fields).items() if times > 1]
+    kinds = {name: TEXT if name in strings else BINARY for name in (field.column for field in fields)}
+    return kinds | dict.fromkeys(few.difference(several), ENCODED)

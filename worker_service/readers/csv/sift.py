@@ -37,10 +37,10 @@ _NUL = b"\0"
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """`table` has the raw text of the records that have as many fields as there are names. Some may be unreadable
-    where the column was to be parsed as text, and is BINARY.
+    """`table` has the raw text of the records that have as many fields as there are names.
 
-    `ragged` has the others: number, from 0, to how many fields. `records` counts all.
+    Some may be unreadable, where a column was to be parsed as text and is BINARY. `ragged` has the other
+    records: number, from 0, to how many fields. `records` counts all.
     """
 
     table: pa.Table

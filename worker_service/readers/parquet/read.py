@@ -9,6 +9,7 @@ have to be those claimed.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ from shared.spec.source import SourceSpec
 from shared.spec.types import STRING, Field, Schema
 from worker_service.arrow import arrow_type
 from worker_service.readers import literals
-from worker_service.readers.batch import Batch, Fault, Faults, numbered
+from worker_service.readers.batch import Batch, Fault, numbered
 from worker_service.readers.bytes.library import library_errors
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.literals import Column
@@ -147,13 +148,17 @@ def typed(
             columns[field.name] = _cast(values, field, source)
         except literals.OutOfYears as error:
             reason, at = error.args
-            found = Fault(reason, field.name)
-            return Batch(pa.table({}), rows, located, Faults(np.array([at]), lambda _, found=found: found))
+            batch = Batch(pa.table({"": pa.array(np.ones(rows, bool))}), rows, located)
+            return batch.without(np.arange(rows) == at, partial(_of_years, reason, field.column))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             told = f"column {field.name!r} is {values.type} in the file and does not fit {field.type}"
             why = f": {error}" if str(error) else ""
             raise errors.BadRow(f"{file.uri}: {told}{why}") from error
     return Batch(pa.table(columns), rows, located)
+
+
+def _of_years(reason: str, column: str, _: int) -> Fault:
+    return Fault(reason, column)
 
 
 def _cast(values: Column, field: Field, source: SourceSpec) -> Column:

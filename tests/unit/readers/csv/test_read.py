@@ -12,8 +12,8 @@ import pytest
 from shared.core.plan import Extent
 from shared.errors import BadRow, InvalidEncoding, SchemaWidened, SourceChanged
 from shared.spec.types import Field, Schema, parse_type
-from tests.support.datasets import opened, rows, source, tables
-from worker_service.readers import plan, read
+from tests.support.datasets import opened, read, rows, source, tables
+from worker_service.readers import plan
 from worker_service.readers.csv import scan
 
 
