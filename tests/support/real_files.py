@@ -71,10 +71,9 @@ def main() -> None:
             try:
                 fetch(package)
             except (OSError, subprocess.CalledProcessError) as error:
-                reason = (
-                    f"{program} gives no {package}" if shutil.which(program) else f"there is no {program}"
-                )
-                print(f"{reason} ({error}): the tests that need it are skipped", file=sys.stderr)
+                there = shutil.which(program)
+                reason = f"{program} gives no {package}: {error}" if there else f"there is no {program}"
+                sys.stderr.write(f"{reason}; the tests that need {package} are skipped\n")
 
 
 if __name__ == "__main__":
