@@ -16,7 +16,7 @@ EXAMPLE = re.compile(r"^```json\n(\{.*?)^```\n+(?:```text\n(.*?)^```)?", re.MULT
 
 
 def examples():
-    """(page and number, spec, rows as CSV) of each JSON block that is a spec over files of `examples/data/`."""
+    """(spec, rows as CSV) of each JSON block that is a spec over files of `examples/data/`."""
     for page in sorted((ROOT / "docs").glob("*.md")):
         for number, (block, rows) in enumerate(EXAMPLE.findall(page.read_text()), 1):
             if "file:///data/" in block:
