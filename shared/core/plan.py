@@ -79,12 +79,13 @@ class Warned(msgspec.Struct, frozen=True):
     detail: str
 
 
-class PlannedColumn(msgspec.Struct, frozen=True):
-    """A column of the dataset; *declared* by the spec, so that no value can widen its type."""
+class PlannedColumn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A `Field` of the dataset's schema."""
 
     name: str
     type: str
     declared: bool = False
+    key: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,11 +104,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def columns_of(schema: Schema) -> tuple[PlannedColumn, ...]:
-    return tuple(PlannedColumn(field.name, str(field.type), field.declared) for field in schema.fields)
+    return tuple(PlannedColumn(f.name, str(f.type), f.declared, f.key) for f in schema.fields)
 
 
 def schema_of(columns: Iterable[PlannedColumn]) -> Schema:
-    return Schema(tuple(Field(column.name, parse_type(column.type), column.declared) for column in columns))
+    return Schema(tuple(Field(c.name, parse_type(c.type), c.declared, c.key) for c in columns))
 
 
 class PlanPayload(msgspec.Struct, frozen=True, omit_defaults=True):

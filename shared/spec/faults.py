@@ -42,7 +42,7 @@ def refuse(error: type[UsageError], details: Iterable[Detail]) -> None:
 
 
 def written(loc: Location) -> Location:
-    """A pydantic location as the JSON has it: without the tags of the two unions and the `[key]` of mappings.
+    """A pydantic location as the JSON has it: without the tags of the unions and the `[key]` of mappings.
 
     Where a default fails pydantic gives the attribute's name, `as_`, instead of its alias.
     """
@@ -53,8 +53,8 @@ def written(loc: Location) -> Location:
             return ("aggregates", i, "as")
         case ("aggregates", int(i), "q", _, *rest):
             return ("aggregates", i, "q", *rest)
-        case ("source", "types", key, *_):
-            return ("source", "types", key)
+        case ("source", "types", key, tag, *rest):
+            return ("source", "types", key, *(rest if tag == "object" else ()))
         case ("labels", key, *_):
             return ("labels", key)
         case _:

@@ -8,16 +8,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from shared.errors import Detail
 from shared.spec.faults import Location, pointer
+
+ADDED = "added by version 2"
+"""A mark: the key is left out of the JSON where it has its default, so that older specs keep their digest."""
 
 
 class SpecObject(BaseModel):
     """A frozen object without unknown keys, whose errors never show the input."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+    @model_serializer(mode="wrap")
+    def _without_added_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        written: dict[str, object] = handler(self)
+        for name, info in type(self).model_fields.items():
+            if ADDED in info.metadata and getattr(self, name) == info.default:
+                written.pop(info.alias or name, None)
+        return written
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from shared.spec import values as v
 from shared.spec.encodings import SHARED
 from shared.spec.faults import Location, fault, raise_faults, repeated
-from shared.spec.objects import SpecObject, Supported, supports_only
+from shared.spec.objects import ADDED, UNSUPPORTED, SpecObject, Supported, supports_only
+from shared.spec.types import DataType, parse_type
 from shared.spec.uris import is_supported
 
 _ASCII = Supported(
@@ -18,7 +19,9 @@ _SPECIAL = ("quote", "delimiter", "escape", "comment")
 
 
 class CsvOptions(SpecObject):
-    delimiter: Annotated[v.Character, _ASCII] = ","
+    """How CSV is written. `delimiter` is `auto`, or 1 to 4 ASCII characters."""
+
+    delimiter: v.Delimiter = "auto"
     quote: Annotated[v.Character | None, _ASCII] = '"'
     escape: Annotated[v.Character | None, _ASCII] = None
     header: v.Flag = True
@@ -26,6 +29,12 @@ class CsvOptions(SpecObject):
     encoding: v.Encoding = "utf-8"
     null_values: Annotated[tuple[v.NullValue, ...], v.at_most(1000)] = ()
     comment: Annotated[v.Character | None, _ASCII] = None
+    skip_rows: Annotated[v.Count, ADDED, supports_only(0)] = 0
+    skip_footer: Annotated[v.Count, ADDED, supports_only(0)] = 0
+    trim: Annotated[v.Flag, ADDED, supports_only(False)] = False
+    decimal: Annotated[v.Character, ADDED, supports_only(".")] = "."
+    thousands: Annotated[v.Character | None, ADDED, UNSUPPORTED] = None
+    short_rows: Annotated[Literal["bad_row", "null"], ADDED, supports_only("bad_row")] = "bad_row"
 
     @field_validator("names")
     @classmethod
@@ -46,15 +55,59 @@ class CsvOptions(SpecObject):
         """Every special character that is also another, or whose byte can be a part of another character."""
         taken: dict[str, str] = {}
         for name in _SPECIAL:
-            character: str | None = getattr(self, name)
-            if character is None:
+            characters: str | None = getattr(self, name)
+            if characters is None or characters == "auto":
                 continue
-            if character in taken:
-                yield (name,), f"the {taken[character]} and the {name} are the same character"
-            if character in SHARED.get(self.encoding, ""):
+            if characters in taken:
+                yield (name,), f"the {taken[characters]} and the {name} are the same character"
+            if any(character in SHARED.get(self.encoding, "") for character in characters):
                 advice = "its byte can be a part of another character; convert the files to UTF-8"
                 yield (name,), f"in {self.encoding} {advice}"
-            taken.setdefault(character, name)
+            taken.setdefault(characters, name)
+
+
+class ColumnText(SpecObject):
+    """The type of a column, and how its values are written.
+
+    None stands for the default of `CsvOptions`. `format` has patterns of strptime; the first one that fits
+    counts.
+    """
+
+    type: v.TypeName
+    format: Annotated[tuple[v.Spelling, ...], v.one_or_many, v.at_most(16), ADDED] = ()
+    decimal: Annotated[v.Character | None, ADDED] = None
+    thousands: Annotated[v.Character | None, ADDED] = None
+    strip: Annotated[v.Spelling | None, ADDED] = None
+    trim: Annotated[v.Flag | None, ADDED] = None
+    percent: Annotated[v.Flag, ADDED] = False
+    negative: Annotated[tuple[Literal["-5", "(5)", "5-", "\N{MINUS SIGN}5"], ...], ADDED] = ("-5",)
+    true: Annotated[tuple[v.Spelling, ...], v.at_most(100), ADDED] = ()
+    false: Annotated[tuple[v.Spelling, ...], v.at_most(100), ADDED] = ()
+    null_values: Annotated[tuple[v.NullValue, ...], v.at_most(1000), ADDED] = ()
+    lenient: Annotated[v.Flag, ADDED] = False
+
+
+def _is_object(given: object) -> bool:
+    return isinstance(given, dict | ColumnText)
+
+
+def _type_kind(value: object) -> str:
+    return "object" if _is_object(value) else "name"
+
+
+ColumnType = Annotated[
+    Annotated[v.TypeName, Tag("name")] | Annotated[ColumnText, Tag("object")], Discriminator(_type_kind)
+]
+
+
+class ParquetOptions(SpecObject):
+    nanoseconds: Literal["fail", "truncate"] = "fail"
+
+
+class XlsxOptions(SpecObject):
+    """`sheet` is a name, or a number from 1."""
+
+    sheet: v.Spelling | Annotated[v.Integer, Field(ge=1)] = 1
 
 
 class SourceSpec(SpecObject):
@@ -65,15 +118,30 @@ class SourceSpec(SpecObject):
         Supported(is_supported, "only upload: and file:// sources are supported yet", each=True),
     ]
     format: Annotated[
-        Literal["auto", "csv", "ndjson", "parquet"], supports_only("auto", "csv", "parquet")
+        Literal["auto", "csv", "tsv", "ndjson", "parquet", "arrow", "xlsx"],
+        supports_only("auto", "csv", "parquet"),
     ] = "auto"
     compression: Annotated[
         Literal["auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4", "snappy"],
         supports_only("auto", "none", "gzip", "zip"),
     ] = "auto"
     csv: CsvOptions = CsvOptions()
-    types: Annotated[dict[v.ColumnName, v.TypeName], Field(default_factory=dict)]
+    types: Annotated[
+        dict[v.ColumnName, ColumnType],
+        Field(default_factory=dict),
+        Supported(
+            lambda types: not any(isinstance(t, ColumnText) for t in types.values()), "not supported yet"
+        ),
+    ]
     timezone: v.TimeZone = "UTC"
+    ambiguous_times: Annotated[Literal["bad_row", "earliest", "latest"], ADDED, supports_only("bad_row")] = (
+        "bad_row"
+    )
+    partitions: Annotated[Literal["hive"] | None, ADDED, UNSUPPORTED] = None
+    file_column: Annotated[v.ColumnName | None, ADDED, UNSUPPORTED] = None
+    missing_columns: Annotated[Literal["fail", "null"], ADDED, supports_only("fail")] = "fail"
+    parquet: Annotated[ParquetOptions, ADDED, supports_only(ParquetOptions())] = ParquetOptions()
+    xlsx: Annotated[XlsxOptions, ADDED, supports_only(XlsxOptions())] = XlsxOptions()
 
     @field_validator("csv")
     @classmethod
@@ -81,3 +149,11 @@ class SourceSpec(SpecObject):
         if info.data.get("format") == "parquet" and csv != CsvOptions():
             raise fault("these options mean nothing for Parquet")
         return csv
+
+    @property
+    def declared(self) -> dict[str, DataType]:
+        """The declared type of each column that has one."""
+        return {
+            name: parse_type(given if isinstance(given, str) else given.type)
+            for name, given in self.types.items()
+        }

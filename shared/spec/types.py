@@ -56,11 +56,27 @@ def parse_result_type(text: str) -> DataType:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column of the dataset; `declared` means that the spec gives its type, so that it never widens."""
+    """A column as it is read: its `name` in tables, and the `column` of the dataset that it comes from.
+
+    `declared` means that the spec gives its type, so that it never widens. A `key` is read for its spelling,
+    as a group key; the same column may be read as another field, for its values.
+    """
 
     name: str
     type: DataType
     declared: bool = False
+    key: bool = False
+
+    @property
+    def column(self) -> str:
+        return self.name.removeprefix(KEY_MARK)
+
+
+KEY_MARK = "\0"
+"""Begins the name of a field that is read as a key, where the column's own name is that of its values.
+
+No column of a dataset has this character in its name.
+"""
 
 
 @dataclass(frozen=True, slots=True)

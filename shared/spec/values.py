@@ -124,6 +124,20 @@ def _character(text: str) -> str:
     return text
 
 
+def _delimiter(text: str) -> str:
+    if text != "auto" and (not 0 < len(text) <= 4 or not text.isascii() or set(text) & set("\r\n\0")):
+        raise ValueError('"auto", or one to four ASCII characters without line ends and NUL')
+    return text
+
+
+def _many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+one_or_many = BeforeValidator(_many)
+"""A string stands for an array of itself."""
+
+
 def _fraction(number: float) -> float:
     """Abs, because -0.0 equals 0.0 and so must not change the digest.
 
@@ -163,6 +177,8 @@ BucketWidth = Annotated[str, checked(check_bucket)]
 TimeZone = Annotated[str, Field(max_length=100), checked(_timezone)]
 Encoding = Annotated[str, Field(max_length=40), checked(normal_encoding)]
 Character = Annotated[str, checked(_character)]
+Delimiter = Annotated[str, checked(_delimiter)]
+Spelling = Annotated[str, Field(min_length=1, max_length=200), checked(_plain)]
 Uri = Annotated[str, checked(check_uri)]
 NullValue = Annotated[str, Field(max_length=1000), checked(_plain)]
 LabelKey = Annotated[str, checked(_label)]

@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping
 from shared.errors import UnknownColumn
 from shared.spec.faults import pointer
 from shared.spec.names import listed, quote
-from shared.spec.types import INT64, NULL, DataType, Field, Schema, join, parse_type
+from shared.spec.types import INT64, NULL, DataType, Field, Schema, join
 
 
-def settled(types: Mapping[str, DataType], declared: Mapping[str, str]) -> Schema:
+def settled(types: Mapping[str, DataType], declared: Mapping[str, DataType]) -> Schema:
     """The schema of columns whose data have *types*; those *declared* by the spec take precedence.
 
     A column without any value becomes int64. Nulls are the same in every type, and every aggregate accepts
@@ -16,7 +16,7 @@ def settled(types: Mapping[str, DataType], declared: Mapping[str, str]) -> Schem
     """
     return Schema(
         tuple(
-            Field(name, parse_type(declared[name]), declared=True)
+            Field(name, declared[name], declared=True)
             if name in declared
             else Field(name, INT64 if kind == NULL else kind)
             for name, kind in types.items()
@@ -24,7 +24,7 @@ def settled(types: Mapping[str, DataType], declared: Mapping[str, str]) -> Schem
     )
 
 
-def check_declared(names: Collection[str], declared: Mapping[str, str]) -> None:
+def check_declared(names: Collection[str], declared: Collection[str]) -> None:
     """Raise UnknownColumn for a declared type of a column that the dataset does not have."""
     known = dict.fromkeys(names)
     for name in declared:

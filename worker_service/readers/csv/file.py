@@ -54,6 +54,9 @@ class CsvFile:
 
 
 def csv_file(file: SourceFile, source: SourceSpec, names: tuple[str, ...] = ()) -> CsvFile:
+    options = source.csv
+    if options.delimiter == "auto":
+        options = options.model_copy(update={"delimiter": ","})
     return CsvFile(
-        content=content_of(file, source), dialect=dialect_of(source.csv), options=source.csv, names=names
+        content=content_of(file, source), dialect=dialect_of(options), options=options, names=names
     )

@@ -54,7 +54,7 @@ def plan(
             (Extent(i, first, end, guesses=cuts.guesses_in(first, end)), end - first)
             for first, end in cuts.ranges
         ]
-    return settled({name: DataType(kind) for name, kind in kinds.items()}, source.types), extents
+    return settled({name: DataType(kind) for name, kind in kinds.items()}, source.declared), extents
 
 
 def _with_heads(source_files: list[SourceFile], source: SourceSpec) -> list[tuple[CsvFile, int]]:

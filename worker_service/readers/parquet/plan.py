@@ -44,7 +44,7 @@ def plan(
                 told = f"column {quote(name)} is {found[name]} in {file.uri} and {types[name]} before it"
                 raise SchemaConflict(f"{told}; declare it in source.types")
             types[name] = joined
-    return settled(types, source.types), extents
+    return settled(types, source.declared), extents
 
 
 def _extents(
