@@ -28,9 +28,9 @@ _PACKED_BY = {9: "Deflate64, as Windows packs more than 2 GB", 98: "PPMd", 99: "
 
 WORKBOOK = "xl/workbook.xml"
 DOCUMENTS = {
-    WORKBOOK: ("an .xlsx workbook", "save it as CSV"),
+    WORKBOOK: ("an .xlsx workbook", 'set source.format to "xlsx" or "auto"'),
     "xl/workbook.bin": ("an .xlsb workbook", "save it as .xlsx or CSV"),
-    "content.xml": ("an OpenDocument file", "save it as .xlsx or CSV"),
+    "META-INF/manifest.xml": ("an OpenDocument file", "save it as .xlsx or CSV"),
     "Index/Document.iwa": ("an Apple iWork document", "export it as .xlsx or CSV"),
     "word/document.xml": ("a Word document", "save its table as CSV"),
     "ppt/presentation.xml": ("a PowerPoint document", "save its table as CSV"),

@@ -71,14 +71,20 @@ def first_bytes(file: SourceFile, compression: Compression) -> bytes:
     return start[:LOOK]
 
 
+def check_expansion(file: SourceFile, compression: Compression, data: int) -> None:
+    """Raise LimitExceeded if *data* bytes are more than the file may hold."""
+    most = max(file.size * file.max_expansion, FREE_EXPANSION)
+    if data > most:
+        told = f"its {file.size:,} bytes of {compression} hold more than {most:,} bytes of data"
+        ratio = f"GRISTMILL_MAX_EXPANSION is {file.max_expansion:,} times the file"
+        raise LimitExceeded(f"{file.uri}: {told}; {ratio}: raise it, or give the file decompressed")
+
+
 def _bounded(data: Iterator[bytes], file: SourceFile, compression: Compression) -> Iterator[bytes]:
-    room = most = max(file.size * file.max_expansion, FREE_EXPANSION)
+    size = 0
     for buffer in data:
-        room -= len(buffer)
-        if room < 0:
-            told = f"its {file.size:,} bytes of {compression} hold more than {most:,} bytes of data"
-            ratio = f"GRISTMILL_MAX_EXPANSION is {file.max_expansion:,} times the file"
-            raise LimitExceeded(f"{file.uri}: {told}; {ratio}: raise it, or give the file decompressed")
+        size += len(buffer)
+        check_expansion(file, compression, size)
         yield buffer
 
 

@@ -64,14 +64,10 @@ def _extent(file: SourceFile) -> tuple[int, int, int]:
     """The directory's offset, its bytes and the number of entries."""
     tail_start = max(file.size - _END.size - _LONGEST_COMMENT, 0)
     tail = pread(file, tail_start, file.size - tail_start)
-    at = len(tail)
-    while (at := tail.rfind(b"PK\x05\x06", 0, at)) >= 0:
-        if at + _END.size <= len(tail):
-            _, disk, first_disk, _, count, size, start, comment = _END.unpack_from(tail, at)
-            if at + _END.size + comment == len(tail):
-                break
-    else:
+    at = _last_end(tail)
+    if at < 0:
         raise damaged(file, "its directory is missing: the file is truncated, or other bytes follow it")
+    _, disk, first_disk, _, count, size, start, _ = _END.unpack_from(tail, at)
     end = tail_start + at
     locator = pread(file, max(end - _LOCATOR.size, 0), _LOCATOR.size)
     if locator.startswith(b"PK\x06\x07"):
@@ -86,6 +82,15 @@ def _extent(file: SourceFile) -> tuple[int, int, int]:
     if start + size != end:
         raise damaged(file, f"its directory ends at byte {start + size}, and should at byte {end}")
     return start, size, count
+
+
+def _last_end(tail: bytes) -> int:
+    """The offset of the record that ends the directory and, with its comment, the file; -1 without one."""
+    at = len(tail)
+    while (at := tail.rfind(b"PK\x05\x06", 0, at)) >= 0:
+        if at + _END.size <= len(tail) and at + _END.size + _END.unpack_from(tail, at)[-1] == len(tail):
+            break
+    return at
 
 
 def _wide(file: SourceFile, values: tuple[int, ...], extra: bytes) -> Iterator[int]:

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ class SourceFile:
     size: int
     start: int = 0
     member: Member | None = None
-    max_expansion: int = 1_000
+    max_expansion: int = sys.maxsize
 
     @property
     def fd(self) -> int:

@@ -21,6 +21,7 @@ _SET = "set csv.encoding to"
 _CONVERT = "save it as CSV in UTF-8"
 _LINES = "write one object a line (NDJSON), as `jq -c '.[]'` does"
 _FETCH = "fetch the data themselves"
+_UNZIP = "unpack it"
 _ONCE = "unpack it once: one level of compression is read"
 _APART = "Parquet needs no compression around it; unpack it"
 
@@ -65,16 +66,23 @@ Kind = Literal["binary", "wide", "text"]
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """*name* has its article. *kind* says what may begin so: no text at all, or text of another encoding."""
+    """*name* has its article. *kind*: no text begins so, text in wide characters, or text that is no CSV.
+
+    *inside* is the cure where the content was found in a compressed file, if it is another one.
+    """
 
     name: str
     matches: Callable[[bytes], bool]
     cure: str
     kind: Kind = "binary"
+    inside: str | None = None
 
 
 SIGNATURES = (
-    *(Signature(f"a {name} file", matches, _ONCE) for name, matches in COMPRESSIONS.items()),
+    *(
+        Signature(f"a {name} file", matches, f'set source.compression to "{name}" or "auto"', inside=_ONCE)
+        for name, matches in COMPRESSIONS.items()
+    ),
     # compression and archives
     Signature("a tar archive", _is_tar, _UNPACK),
     Signature("a 7z archive", _begins(b"7z\xbc\xaf\x27\x1c"), _UNPACK),
@@ -90,9 +98,11 @@ SIGNATURES = (
     Signature("a legacy lz4 file", _begins(b"\x02\x21\x4c\x18"), "write it in the frame format: `lz4 -9`"),
     Signature("a zstd file of an old version", _like(rb"(?-i:[\x22-\x27]\xb5\x2f\xfd)"), _REPACK),
     # tables
-    Signature("a Parquet file", _binary(b"PAR1"), _APART),
+    Signature("a Parquet file", _binary(b"PAR1"), 'set source.format to "parquet" or "auto"', inside=_APART),
     Signature("an encrypted Parquet file", _binary(b"PARE"), "write it without encryption"),
-    Signature("an Arrow IPC file", _begins(b"ARROW1\0\0"), "unpack it"),
+    Signature(
+        "an Arrow IPC file", _begins(b"ARROW1\0\0"), 'set source.format to "arrow" or "auto"', inside=_UNZIP
+    ),
     Signature("a Feather version 1 file", _begins(b"FEA1\0"), "write it as Arrow IPC (Feather version 2)"),
     Signature("an ORC file", _binary(b"ORC"), "write it as Parquet"),
     Signature("an Avro file", _begins(b"Obj\x01"), "write it as Parquet or NDJSON"),
