@@ -16,7 +16,7 @@ from shared.spec.types import Schema
 from worker_service.readers.batch import Batch
 from worker_service.readers.bytes.compressed import Compression, compression_of, first_bytes
 from worker_service.readers.bytes.local import SourceFile, pread
-from worker_service.readers.bytes.signatures import LOOK, Kind, signature_of
+from worker_service.readers.bytes.signatures import LOOK, Kind, packed_file, signature_of
 from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
 from worker_service.readers.csv.read import read as read_csv
@@ -99,18 +99,21 @@ def format_of(file: SourceFile, source: SourceSpec) -> Format:
     shown = next((found for found in FORMATS.values() if found.magic and start.startswith(found.magic)), None)
     if source.format == "auto" and shown and not file.member:
         return shown
-    compression: Compression = "none"
     named = FORMATS.get(source.format, FORMATS["csv"])
-    if not named.magic:
-        compression = compression_of(file, source.compression)
-        start = start if compression == "none" else first_bytes(file, compression)
-    elif named is shown:
+    if named.magic:
+        signature = signature_of(start, {"binary"})
+        if signature and named is not shown:
+            cure = f'source.format is "{named.name}": set it to "auto", or give such a file'
+            raise NotSupported(f"{file.uri} is {signature.name}; {cure}")
         return named
+    compression = compression_of(file, source.compression)
+    start = start if compression == "none" else first_bytes(file, compression)
     _refuse_foreign(file, start, source, compression)
     return named
 
 
 def _refuse_foreign(file: SourceFile, start: bytes, source: SourceSpec, compression: Compression) -> None:
+    """Raise NotSupported if *start*, the first bytes of the decompressed content, shows another kind."""
     kinds: set[Kind] = {"binary"}
     if source.csv.encoding not in WIDE:
         kinds.add("wide")
@@ -120,5 +123,5 @@ def _refuse_foreign(file: SourceFile, start: bytes, source: SourceSpec, compress
     if signature:
         packed = compression != "none"
         cure = signature.inside if packed and signature.inside else signature.cure
-        around = f" in a {compression} file" if packed else ""
+        around = f" in {packed_file(compression)}" if packed else ""
         raise NotSupported(f"{file.uri} is {signature.name}{around}: {cure}")

@@ -19,7 +19,8 @@ _REPACK = "unpack it; gzip, zip, zstd, bzip2, xz and lz4 are read"
 _PRINTED = rb"[\t\r\n\x20-\x7e]"
 _SET = "set csv.encoding to"
 _CONVERT = "save it as CSV in UTF-8"
-_LINES = "write one object a line (NDJSON), as `jq -c '.[]'` does"
+_LINES = "write one object a line (NDJSON), as `jq -c .` does"
+_ITEMS = "write one object a line (NDJSON), as `jq -c '.[]'` does"
 _FETCH = "fetch the data themselves"
 _UNZIP = "unpack it"
 _ONCE = "unpack it once: one level of compression is read"
@@ -61,6 +62,11 @@ COMPRESSIONS: dict[str, Callable[[bytes], bool]] = {
 """By the name in the spec: the first bytes of data that are compressed so."""
 
 
+def packed_file(compression: str) -> str:
+    """Its name with the article."""
+    return f"an {compression} file" if compression == "xz" else f"a {compression} file"
+
+
 Kind = Literal["binary", "wide", "text"]
 
 
@@ -80,7 +86,7 @@ class Signature:
 
 SIGNATURES = (
     *(
-        Signature(f"a {name} file", matches, f'set source.compression to "{name}" or "auto"', inside=_ONCE)
+        Signature(packed_file(name), matches, f'set source.compression to "{name}" or "auto"', inside=_ONCE)
         for name, matches in COMPRESSIONS.items()
     ),
     # compression and archives
@@ -93,7 +99,7 @@ SIGNATURES = (
     Signature("a pack (.z) file", _begins(b"\x1f\x1e"), _REPACK),
     Signature("an lzip file", _binary(b"LZIP"), _REPACK),
     Signature("an lzop file", _begins(b"\x89LZO\0"), _REPACK),
-    Signature("an .lzma file", _like(rb"(?-i:\x5d\0\0[\0\x80]..(?:\xff{8}|.{5}\0{3}))"), _REPACK),
+    Signature("an .lzma file", _like(rb"(?-i:\x5d\0\0..(?:\xff{8}|.{5}\0{3}))"), _REPACK),
     Signature("a Snappy file", _begins(b"\xff\x06\0\0sNaPpY"), _REPACK),
     Signature("a legacy lz4 file", _begins(b"\x02\x21\x4c\x18"), "write it in the frame format: `lz4 -9`"),
     Signature("a zstd file of an old version", _like(rb"(?-i:[\x22-\x27]\xb5\x2f\xfd)"), _REPACK),
@@ -165,7 +171,7 @@ SIGNATURES = (
         _like(
             rb'(?:\xef\xbb\xbf)?\s*\[\s*(?:[\[{]|\]\s*$|(?:"[^"\r\n]*"|-?\d[\d.e+-]*|null|true|false)\s*[,\]])'
         ),
-        _LINES,
+        _ITEMS,
         "text",
     ),
     Signature(
