@@ -64,7 +64,7 @@ COMPRESSIONS: dict[str, Callable[[bytes], bool]] = {
 
 def packed_file(compression: str) -> str:
     """Its name with the article."""
-    return f"an {compression} file" if compression == "xz" else f"a {compression} file"
+    return f"{'an' if compression in {'xz', 'lz4'} else 'a'} {compression} file"
 
 
 Kind = Literal["binary", "wide", "text"]
