@@ -146,7 +146,8 @@ class SourceSpec(SpecObject):
     @field_validator("csv")
     @classmethod
     def _only_for_csv(cls, csv: CsvOptions, info: ValidationInfo) -> CsvOptions:
-        if info.data.get("format") == "parquet" and csv != CsvOptions():
+        written_by_version_1 = CsvOptions(delimiter=",")
+        if info.data.get("format") == "parquet" and csv not in (CsvOptions(), written_by_version_1):
             raise fault("these options mean nothing for Parquet")
         return csv
 
