@@ -237,10 +237,7 @@ def test_the_data_that_a_zip_file_claims_to_hold_are_bounded(bundle, monkeypatch
 def test_a_member_that_holds_more_than_it_claims_is_not_read_on(bundle):
     bundle.write_bytes(zipped({"a.csv": b"k\n" + b"x" * 1_000_000}))
     [file] = files_in(bundle)[0]
-    claim = Member(
-        **{name: getattr(file.member, name) for name in file.member.__struct_fields__} | {"size": 9}
-    )
-    lying = DatasetFile(**{name: getattr(file, name) for name in file.__struct_fields__} | {"member": claim})
+    lying = msgspec.structs.replace(file, member=msgspec.structs.replace(file.member, size=9))
     with opened([lying]) as [read], pytest.raises(CorruptFile, match="has more than 9 bytes, and is said"):
         list(compressed.buffers(read, "zip", 5))
 
