@@ -48,7 +48,7 @@ def plan(
     for i, ((file, start), samples) in enumerate(zip(files, _sample_counts(files), strict=True)):
         cuts = cut(file, start, chunk_bytes, samples, guess=guess)
         if samples:
-            found = sampled_kinds(cuts.samples, file)
+            found = sampled_kinds(cuts.samples, file, source)
             kinds = {name: join(kinds[name], kind) for name, kind in found.items()}
         extents += [
             (Extent(i, first, end, guesses=cuts.guesses_in(first, end)), end - first)
@@ -81,14 +81,14 @@ def _sample_counts(files: list[tuple[CsvFile, int]]) -> Iterator[int]:
     return (max(_SAMPLES // len(files), 1) if i % step == 0 else 0 for i in range(len(files)))
 
 
-def sampled_kinds(samples: list[Block], file: CsvFile) -> dict[str, Kind]:
+def sampled_kinds(samples: list[Block], file: CsvFile, source: SourceSpec) -> dict[str, Kind]:
     """The kind of every column over all *samples*; `null` where no value was seen."""
     texts = _texts(samples, file, file.names)
-    return {name: _kind(texts[name]) if texts else "null" for name in file.names}
+    return {name: _kind(texts[name], source) if texts else "null" for name in file.names}
 
 
-def _kind(text: Column) -> Kind:
-    return "null" if text.null_count == len(text) else narrowest(text, _KINDS, "UTC")
+def _kind(text: Column, source: SourceSpec) -> Kind:
+    return "null" if text.null_count == len(text) else narrowest(text, _KINDS, source)
 
 
 def sampled_texts(
