@@ -77,7 +77,7 @@ def _with_heads(
         except SourceEmpty as error:
             if i + 1 == len(source_files) and not files:
                 raise
-            warnings.append(Warned("empty_file", f"{error.detail}; it is skipped"))
+            warnings.append(Warned("empty_file", f"{error.detail}; it is left out"))
             continue
         files[i] = replace(file, names=known.setdefault(found.names, found.names)), found.start
     return files, warnings
