@@ -36,7 +36,7 @@ from worker_service.units.chunk import PARTIAL_BYTES
 RUN_BY = ("__main__",)
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "read the bytes": [(csv_blocks, "pread")],
-    "tokenize CSV": [(csv_read, "tokenized")],
+    "tokenize CSV": [(csv_sift, "tokenize")],
     "decode Parquet": [(parquet_read, "open_file"), (parquet_read, "decode"), (parquet_read, "typed")],
     "check and convert literals": [(literals, "converted")],
     "group the keys": [(partial, "group"), (combine, "group")],
@@ -96,7 +96,10 @@ class Stopwatch:
 
 def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, float]]:
     """CPU seconds of the plan, of all chunks and of all merges of a job over one *file*, by stage."""
-    text, access = msgspec.Raw(msgspec.json.encode(spec)), Access(own_folders=(), hidden=True)
+    text, access = (
+        msgspec.Raw(msgspec.json.encode(spec)),
+        Access(own_folders=(), hidden=True, max_expansion=1000),
+    )
     task = PlanTask(
         spec=text,
         locations=(Location(f"file://{file}", str(file.parent), file.name),),

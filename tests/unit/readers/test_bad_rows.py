@@ -40,8 +40,8 @@ def bad_rows(data, spec=None):
         (b"x,007", "b", "'007' is no int64", "007", "x,007"),
         (b"1,2,3", None, "3 fields instead of 2", None, "1,2,3"),
         (b"1", None, "1 fields instead of 2", None, "1"),
-        (b"x,\0", "b", "a NUL byte", r"\x00", r"x,\x00"),
-        (b"x\0,1", "a", "a NUL byte", r"x\x00", r"x\x00,1"),
+        (b"x,\0", "b", "a NUL byte at byte 14", r"\x00", r"x,\x00"),
+        (b"x\0,1", "a", "a NUL byte at byte 13", r"x\x00", r"x\x00,1"),
     ],
 )
 def test_a_bad_row_says_where_its_record_begins_and_which_column_is_at_fault(
@@ -60,9 +60,9 @@ def test_a_bad_row_says_where_its_record_begins_and_which_column_is_at_fault(
 @pytest.mark.parametrize(
     ("encoding", "record", "value", "reason"),
     [
-        ("utf-8", b"\xe9,2", r"\xe9", "0xe9 is not utf-8"),
-        ("utf-8", b"h\xc3,2", r"h\xc3", "0xc3 is not utf-8"),
-        ("cp949", b"\xb0\xa1\xff,2", r"가\xff", "0xff is not cp949"),
+        ("utf-8", b"\xe9,2", r"\xe9", "byte 8: 0xe9 is not utf-8"),
+        ("utf-8", b"h\xc3,2", r"h\xc3", "byte 9: 0xc3 is not utf-8"),
+        ("cp949", b"\xb0\xa1\xff,2", r"가\xff", "byte 10: 0xff is not cp949"),
         ("utf-8", b"x,\xff", r"\xff", "0xff is not utf-8"),
     ],
 )
@@ -75,9 +75,8 @@ def test_unreadable_text_in_a_used_column_is_a_bad_row_whose_error_is_that_of_th
     assert isinstance(error, errors.InvalidEncoding)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "cp949"])
-def test_unreadable_text_in_another_column_is_no_fault(encoding):
-    [batch] = found(HEAD + b"\xff,1\n\0,2\n", spec=source(encoding=encoding), columns=["b"])
+def test_unreadable_text_in_another_column_is_no_fault():
+    [batch] = found(HEAD + b"\xff,1\n\0,2\n", columns=["b"])
     assert (batch.table.column("b").to_pylist(), batch.bad.rows.size) == ([1, 2], 0)
 
 
@@ -92,7 +91,7 @@ def test_the_good_rows_around_bad_ones_are_read():
     assert batch.table.to_pylist() == [{"a": "a", "b": 1}, {"a": "c\nc", "b": 3}, {"a": "e", "b": 5}]
     assert (batch.records, batch.lines()) == (7, 9)
     assert [(row.byte, row.lines_before()) for row in batch.bad_rows()] == [
-        (8, 1), (20, 5), (22, 6), (30, 8)
+        (8, 1), (21, 5), (23, 6), (31, 8)
     ]  # fmt: skip
 
 
@@ -113,9 +112,12 @@ def test_a_bad_row_does_not_widen_a_column():
         assert batch.table.column("a").to_pylist() == [1, 2]
         assert batch.bad.rows.tolist() == [1, 2, 3]
     data += b"x,3\n"
-    with opened(data) as [file], pytest.raises(errors.SchemaWidened, match="'a' has 'x' in .* byte 26") as found:
+    with (
+        opened(data) as [file],
+        pytest.raises(errors.SchemaWidened, match=r"'a' has 'x' in .* byte 26") as raised,
+    ):
         list(batches(file, Extent(0, 4, len(data)), source(), schema, ["a", "b"], 99))
-    assert found.value.widen == {"a": "string"}
+    assert raised.value.widen == {"a": "string"}
 
 
 def test_batches_around_one_with_a_bad_row_are_read():

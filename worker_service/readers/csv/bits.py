@@ -42,7 +42,7 @@ def parity(words: Words, odd: bool) -> Words:
 
 
 def behind(words: Words, before: bool) -> Words:
-    """A bit for every byte right behind one whose bit is set; *before* is the bit before the first byte."""
+    """A bit for every byte right behind one whose bit is set; *before* is the bit of the byte before all."""
     found = words << _ONE
     found[1:] |= words[:-1] >> _LAST
     found[0] |= np.uint64(before)

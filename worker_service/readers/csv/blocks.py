@@ -1,6 +1,6 @@
 """The content of a CSV file as blocks of whole records, cut exactly and without parsing."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -177,16 +177,16 @@ class LineFeeds:
         return self._sums[-1]
 
 
-def count_records(block: Block, file: CsvFile, ragged: Mapping[int, int]) -> int:
+def count_records(block: Block, file: CsvFile, ragged: Collection[int] = ()) -> int:
     """The number of records, from the bytes alone: the parser's rows are checked against it.
 
-    Every record has as many delimiters outside quotes as the header, but those that the parser has found to
-    be *ragged*, each with its number of fields. So delimiters are counted, and the kinds of line ends and
-    empty lines do not matter. Only records of a single field have no delimiter.
+    Every record has as many delimiters outside quotes as the header, but for those that the parser refuses:
+    *ragged* has their numbers of fields. So delimiters are counted, and the kinds of line ends and empty
+    lines do not matter. Only records of a single field have no delimiter.
     """
     fields = len(file.names)
     if fields > 1:
-        delimiters = block.delimiters - sum(ragged.values()) + len(ragged)
+        delimiters = block.delimiters - sum(ragged) + len(ragged)
         return delimiters // (fields - 1) + len(ragged)
     if block.quoted or file.dialect.comment or b"\r" in block:
         return len(file.records(block.exact().masked).starts)

@@ -17,7 +17,6 @@ from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.dialect import LINE_END, MalformedCsv
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.masked import MASK
-from worker_service.readers.csv.numbered import spans
 from worker_service.readers.literals import Column, first_misfit, fits, narrowest
 
 SET_ENCODING = "set csv.encoding to the encoding of the files"
@@ -39,7 +38,7 @@ def widened(
         kinds[field.name] = str(wider)
         narrower = replace(field, type=DataType(_before(field, wider)))
         row = first_misfit(text, partial(_fits, narrower, source)) or 0
-        [[start, _]] = spans(block.masked, file.dialect, [int(numbers[row])], keep_empty=len(file.names) == 1)
+        [(start, _)] = file.spans(block.masked, [int(numbers[row])])
         literal = shown(text[row].as_buffer().to_pybytes(), "utf-8")
         told.append(f"{field.column!r} has {literal!r} in the record at byte {block.offset + start}")
     return errors.SchemaWidened(f"{', '.join(told)} of {file.uri}", kinds)

@@ -19,8 +19,7 @@ from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import head
-from worker_service.readers.csv.sift import parsed
-from worker_service.readers.csv.tokenizer import BINARY, column, nulled
+from worker_service.readers.csv.tokenizer import BINARY, column, nulled, tokenize
 from worker_service.readers.inference import Use, joined, kind_of, undeclared
 from worker_service.readers.literals import Column
 from worker_service.readers.schema import Findings, columns_in_files, settled
@@ -77,7 +76,7 @@ def _with_heads(
         except SourceEmpty as error:
             if i + 1 == len(source_files) and not files:
                 raise
-            warnings.append(Warned("empty_file", f"{error.detail}; it is skipped"))
+            warnings.append(Warned("empty_file", f"{error.detail}; it is left out"))
             continue
         files[i] = replace(file, names=known.setdefault(found.names, found.names)), found.start
     return files, warnings
@@ -113,7 +112,7 @@ def sampled_texts(
 def _texts(samples: list[Block], file: CsvFile, columns: Collection[str]) -> dict[str, Column]:
     """The texts of *columns* over all *samples*, without those of bad rows; nothing without a sample."""
     types = dict.fromkeys(columns or file.names[:1], BINARY)
-    tables = [parsed(sample, file, types).table for sample in samples]
+    tables = [tokenize(sample, file, types).table for sample in samples]
     return {
         name: nulled(pa.concat_arrays([column(table, name) for table in tables]), file.options)
         for name in columns

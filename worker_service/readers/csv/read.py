@@ -17,8 +17,8 @@ from worker_service.readers.csv.faults import explained
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import head
 from worker_service.readers.csv.masked import is_odd, last_end
-from worker_service.readers.csv.sift import parsed, sifted
-from worker_service.readers.csv.tokenizer import BINARY, ENCODED, TEXT
+from worker_service.readers.csv.sift import sifted
+from worker_service.readers.csv.tokenizer import BINARY, ENCODED, TEXT, tokenize
 
 _SAMPLE = 1024 * 1024
 _REPEATS = 4
@@ -73,7 +73,7 @@ def _types(block: Block, file: CsvFile, fields: list[Field]) -> dict[str, pa.Dat
         cut = last_end(start.masked, quote, is_odd(start.masked, quote, 0, size))
     few: set[str] = set()
     if strings and cut:
-        sample = parsed(start.first(cut), file, dict.fromkeys(strings, BINARY)).table
+        sample = tokenize(start.first(cut), file, dict.fromkeys(strings, BINARY)).table
         few = {
             name
             for name in strings

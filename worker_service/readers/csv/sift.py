@@ -5,10 +5,8 @@ encoding, or a value that is no literal of a declared type. The first of these f
 columns the first. In a good record a value of an undeclared column widens the column instead.
 """
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -17,111 +15,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared import errors
 from shared.spec.source import SourceSpec
 from shared.spec.types import Field
-from worker_service.arrow import Ints, Mask
+from worker_service.arrow import Mask
 from worker_service.readers import literals
 from worker_service.readers.batch import RECORD_BYTES, BadRow, Batch, Fault, Faults, readable, shown
 from worker_service.readers.csv.blocks import Block, LineFeeds, count_records
 from worker_service.readers.csv.faults import SET_ENCODING, widened
 from worker_service.readers.csv.file import CsvFile
-from worker_service.readers.csv.numbered import spans
-from worker_service.readers.csv.tokenizer import BINARY, ENCODED, TEXT, column, nulled, tokenize
+from worker_service.readers.csv.tokenizer import TEXT, column, nulled, tokenize
+from worker_service.readers.csv.tokens import Odd, Tokens
+from worker_service.readers.csv.unreadable import field_span, not_utf8, wrong_byte
 from worker_service.readers.literals import Column
 
-_WAYS = 32
 _AT_A_TIME = 100
-_NUL = b"\0"
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """`table` has the raw text of the records that have as many fields as there are names.
-
-    Some may be unreadable, where a column was to be parsed as text and is BINARY. `ragged` has the other
-    records: number, from 0, to how many fields. `records` counts all.
-    """
-
-    table: pa.Table
-    ragged: Mapping[int, int]
-    records: int
-
-
-def parsed(block: Block, file: CsvFile, types: Mapping[str, pa.DataType]) -> Parsed:
-    """*block* in the columns of *types*; with `csv.short_rows` records with too few fields are padded."""
-    table, ragged = _tokenized(block, file, types)
-    if file.options.short_rows == "null":
-        short = {number: fields for number, fields in ragged.items() if fields < len(file.names)}
-        if short:
-            block = _padded(block, file, short)
-            table, ragged = _tokenized(block, file, types)
-    return Parsed(table, ragged, count_records(block, file, ragged))
-
-
-def _tokenized(
-    block: Block, file: CsvFile, types: Mapping[str, pa.DataType]
-) -> tuple[pa.Table, dict[int, int]]:
-    """The parser stops at text that is not UTF-8, in a column of text and in a ragged record."""
-    ragged: dict[int, int] = {}
-    plain = dict.fromkeys(types, BINARY)
-    if block.data.find(_NUL, 0, block.size) < 0:
-        with suppress(pa.ArrowInvalid), _quiet():
-            return tokenize(block, file, types, ragged), ragged
-    with suppress(pa.ArrowInvalid), _quiet():
-        return tokenize(block, file, plain, ragged), ragged
-    even, ragged = _even(block.exact(), file)
-    try:
-        return tokenize(even, file, plain, {}), ragged
-    except pa.ArrowInvalid as error:
-        told = f"the parser refuses the records from here to byte {block.offset + block.size}: {error}"
-        raise errors.BadRow(f"{file.located(block.offset)}: {told}") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The parser cannot hand over a ragged record that is not UTF-8, and says so on standard error."""
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda _: None
-    try:
-        yield
-    finally:
-        sys.unraisablehook = hook
-
-
-def _even(block: Block, file: CsvFile) -> tuple[Block, dict[int, int]]:
-    """*block* with those records only that have as many fields as there are names; and the others."""
-    found = file.records(block.masked)
-    uneven = np.flatnonzero(found.fields != len(file.names))
-    lines = [
-        (block.data[start:stop] + b"\n", block.masked[start:stop] + b"\n")
-        for start, stop in np.delete(np.stack([found.starts, found.stops], 1), uneven, 0).tolist()
-    ]
-    data, masked = (b"".join(part) for part in zip(*lines, strict=True)) if lines else (b"", b"")
-    kept = replace(block, data=data, masked=masked, size=len(data))
-    return kept, dict(zip(uneven.tolist(), found.fields[uneven].tolist(), strict=True))
-
-
-def _padded(block: Block, file: CsvFile, short: Mapping[int, int]) -> Block:
-    """*block* with as many delimiters at the end of each *short* record as it has too few."""
-    block = block.exact()
-    places = spans(block.masked, file.dialect, sorted(short), keep_empty=len(file.names) == 1)
-    missing = [len(file.names) - short[number] for number in sorted(short)]
-    data, masked, at = list[bytes](), list[bytes](), 0
-    for stop, count in zip(places[:, 1].tolist(), missing, strict=True):
-        data += [block.data[at:stop], file.dialect.delimiter * count]
-        masked += [block.masked[at:stop], file.dialect.delimiter * count]
-        at = stop
-    data.append(block.data[at:])
-    masked.append(block.masked[at:])
-    whole = b"".join(data)
-    return replace(
-        block,
-        data=whole,
-        masked=b"".join(masked),
-        size=len(whole),
-        delimiters=block.delimiters + sum(missing),
-    )
 
 
 class Read(NamedTuple):
@@ -140,18 +47,31 @@ def sifted(
     block: Block, file: CsvFile, fields: list[Field], types: Mapping[str, pa.DataType], source: SourceSpec
 ) -> Batch:
     """The batch of *block*, whose columns are parsed as *types*. Raises SchemaWidened."""
-    found, feeds = parsed(block, file, types), LineFeeds(block)
-    bad = Faults(np.sort(np.fromiter(found.ragged, np.int64)), partial(_ragged, found.ragged, file))
-    kept = np.delete(np.arange(found.table.num_rows + bad.rows.size), bad.rows) if found.ragged else None
-    batch = Batch(found.table, found.records, partial(_located, block, file, feeds), bad, kept, feeds.all)
+    tokens = tokenize(block, file, types)
+    batch = _untyped(block, file, tokens)
     if not fields:
-        return replace(batch, table=pa.table({"": pa.array(np.ones(found.table.num_rows, bool))}))
-    read = [_read(found.table, field, types[field.column], block, source) for field in fields]
+        return batch
+    read = [_read(tokens.table, field, block, source) for field in fields]
     wrong = either(each.wrong for each in read)
-    _check_types(block, file, fields, read, wrong, kept, source)
+    _check_types(block, file, tokens, dict(zip(fields, read, strict=True)), wrong, source)
     columns = {field.name: each.values for field, each in zip(fields, read, strict=True)}
     batch = replace(batch, table=pa.table(columns))
     return batch if wrong is None else batch.without(wrong, partial(_misfit, fields, read, file))
+
+
+def _untyped(block: Block, file: CsvFile, tokens: Tokens) -> Batch:
+    """The batch without its columns: the odd records are bad rows."""
+    feeds, rows = LineFeeds(block), tokens.table.num_rows
+    odd = {record.number: record for record in tokens.odd}
+    numbers = np.fromiter(odd, np.int64)
+    return Batch(
+        pa.table({"": pa.array(np.ones(rows, bool))}),
+        count_records(block, file, tokens.ragged),
+        partial(_located, block, file, feeds),
+        Faults(numbers, lambda number: _odd(odd[number], block, file)),
+        tokens.numbers(np.arange(rows)) if odd else None,
+        feeds.all,
+    )
 
 
 def either(masks: Iterable[Mask | None]) -> Mask | None:
@@ -160,83 +80,64 @@ def either(masks: Iterable[Mask | None]) -> Mask | None:
     return np.logical_or.reduce(marked) if marked else None
 
 
-def _read(table: pa.Table, field: Field, kind: pa.DataType, block: Block, source: SourceSpec) -> Read:
-    """*field* of *table*, whose column was to be parsed as *kind*."""
+def _read(table: pa.Table, field: Field, block: Block, source: SourceSpec) -> Read:
     text = column(table, field.column)
     if field.type.kind == "string":
-        wrong = None if table.schema.field(field.column).type == kind else unreadable(text)
-        readable_text = text if wrong is None else pc.if_else(wrong, pa.scalar(None, TEXT), text)
-        if kind == ENCODED and not pa.types.is_dictionary(text.type):
-            readable_text = readable_text.dictionary_encode()
-        return Read(text, literals.converted(readable_text, field, source).values, wrong)
+        return Read(text, literals.converted(text, field, source).values)
     text = text.cast(TEXT) if pa.types.is_dictionary(text.type) else text
     if block.doubled or (block.quoted and source.csv.null_values):
         text = nulled(text, source.csv)
     values, misfits = _converted(text, field, source)
     if misfits is None or field.declared:
         return Read(text, values, misfits)
-    wrong = np.zeros(len(text), bool)
-    wrong[misfits] = unreadable(text.filter(pa.array(misfits)))
-    return Read(text, values, wrong, misfits) if wrong.any() else Read(text, values, None, misfits)
+    wrong = np.flatnonzero(misfits)[not_utf8(text.filter(pa.array(misfits)))]
+    bad = np.isin(np.arange(len(text)), wrong)
+    return Read(text, values, bad if wrong.size else None, misfits)
 
 
 def _converted(text: Column, field: Field, source: SourceSpec) -> literals.Converted:
     try:
         return literals.converted(text, field, source)
     except pa.ArrowInvalid:  # some functions on texts refuse what is not UTF-8
-        wrong = unreadable(text)
-        if wrong is None:
+        wrong = np.isin(np.arange(len(text)), not_utf8(text))
+        if not wrong.any():
             raise
-        values, misfits = literals.converted(pc.if_else(wrong, pa.scalar(None, TEXT), text), field, source)
+        utf8 = pc.if_else(pa.array(wrong), pa.scalar(None, TEXT), text)
+        values, misfits = literals.converted(utf8, field, source)
         return literals.Converted(values, either([misfits, wrong]))
-
-
-def unreadable(text: Column) -> Mask | None:
-    """The rows with text that is not UTF-8, or with NUL, which Postgres does not store; None: no row."""
-    values, waiting = text.cast(BINARY), [(0, len(text))]
-    wrong = np.zeros(len(text), bool)
-    while waiting:
-        start, stop = waiting.pop()
-        if _is_text(values.slice(start, stop - start)):
-            continue
-        wrong[start:stop] = stop - start == 1
-        step = max((stop - start) // _WAYS, 1)
-        if stop - start > 1:
-            waiting += [(at, min(at + step, stop)) for at in range(start, stop, step)]
-    return wrong if wrong.any() else None
-
-
-def _is_text(values: Column) -> bool:
-    try:
-        values.cast(TEXT)
-    except pa.ArrowInvalid:
-        return False
-    return not pc.any(pc.match_substring(values, _NUL)).as_py()
 
 
 def _check_types(
     block: Block,
     file: CsvFile,
-    fields: Sequence[Field],
-    read: Sequence[Read],
+    tokens: Tokens,
+    read: Mapping[Field, Read],
     wrong: Mask | None,
-    kept: Ints | None,
     source: SourceSpec,
 ) -> None:
     """Raise SchemaWidened if a good row has a value that needs a wider type."""
-    good = np.ones(len(read[0].text), bool) if wrong is None else ~wrong
+    good = np.ones(tokens.table.num_rows, bool) if wrong is None else ~wrong
     texts = {
         field: each.text.filter(pa.array(good))
-        for field, each in zip(fields, read, strict=True)
+        for field, each in read.items()
         if each.wider is not None and (each.wider & good).any()
     }
     if texts:
-        numbers = np.flatnonzero(good) if kept is None else kept[good]
-        raise widened(block, file, texts, numbers, source)
+        raise widened(block, file, texts, tokens.numbers(np.flatnonzero(good)), source)
 
 
-def _ragged(ragged: Mapping[int, int], file: CsvFile, number: int) -> Fault:
-    return Fault(f"{ragged[number]} fields instead of {len(file.names)}")
+def _odd(record: Odd, block: Block, file: CsvFile) -> Fault:
+    if record.column is None:
+        return Fault(f"{record.fields} fields instead of {len(file.names)}")
+    [span] = file.spans(block.masked, [record.number])
+    first, last = field_span(block.masked, file.dialect, span, record.column)
+    raw = block.data[first:last]
+    at = wrong_byte(raw, file.dialect.encoding)
+    octet, byte = raw[at], block.offset + first + at
+    name = file.names[record.column] if record.column < len(file.names) else record.column + 1
+    reason = f"byte {byte}: 0x{octet:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
+    value = shown(raw, file.dialect.encoding)
+    return Fault(reason if octet else f"a NUL byte at byte {byte}", name, value, unreadable=bool(octet))
 
 
 def _misfit(fields: Sequence[Field], read: Sequence[Read], file: CsvFile, row: int) -> Fault:
@@ -247,16 +148,13 @@ def _misfit(fields: Sequence[Field], read: Sequence[Read], file: CsvFile, row: i
         if each.wrong is not None and each.wrong[row]
     )
     raw = text[row].as_buffer().to_pybytes()
-    try:
-        literal = raw.decode()
-    except UnicodeDecodeError as error:
-        if file.dialect.encoding != "utf-8":  # the tokenizer has made surrogates of bytes that are no text
-            raw = raw.decode("utf-8", "surrogatepass").encode("utf-8", "surrogateescape")
-        octet = raw[error.start]
-        reason = f"0x{octet:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
-        return Fault(reason, field.column, shown(raw, "utf-8"), unreadable=True)
     value = shown(raw, "utf-8")
-    return Fault("a NUL byte" if "\0" in literal else f"{value!r} is no {field.type}", field.column, value)
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        reason = f"0x{raw[error.start]:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
+        return Fault(reason, field.column, value, unreadable=True)
+    return Fault(f"{value!r} is no {field.type}", field.column, value)
 
 
 def _located(
@@ -264,9 +162,8 @@ def _located(
 ) -> Iterator[BadRow]:
     left = iter(found)
     while some := list(islice(left, _AT_A_TIME)):
-        numbers = [number for number, _ in some]
-        places = spans(block.masked, file.dialect, numbers, keep_empty=len(file.names) == 1)
-        for (start, stop), (_, fault) in zip(places.tolist(), some, strict=True):
+        spans = file.spans(block.masked, [number for number, _ in some])
+        for (start, stop), (_, fault) in zip(spans, some, strict=True):
             text, byte = _beginning(block.data[start:stop], file.dialect.encoding), block.offset + start
             yield BadRow(
                 uri=file.uri,

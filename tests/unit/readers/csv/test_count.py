@@ -57,10 +57,10 @@ def test_what_follows_a_blocks_records_is_not_counted(record, fields):
         file = csv_file(source_file, source(), NAMES[:fields])
         block = next(file_blocks(file, 0, len(data), len(record) * 100 + 8))
         assert (block.size, len(block.data)) == (len(record) * 100, len(record) * 100 + 8)
-        assert count_records(block, file, {}) == 100
+        assert count_records(block, file) == 100
 
 
 def counted(data, fields, size):
     with opened(data) as [source_file]:
         file = csv_file(source_file, source(), NAMES[:fields])
-        return sum(count_records(block, file, {}) for block in file_blocks(file, 0, len(data), size))
+        return sum(count_records(block, file) for block in file_blocks(file, 0, len(data), size))
