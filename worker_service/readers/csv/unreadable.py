@@ -39,6 +39,14 @@ def undecodable(block: Block, file: CsvFile) -> Iterator[tuple[Odd, tuple[int, i
             yield Odd(number, fields if fields != len(file.names) else None, column), (start, at)
 
 
+def uneven(block: Block, file: CsvFile) -> Iterator[tuple[Odd, Span]]:
+    """Every record of too few or too many fields, and its span up to the next record."""
+    found = file.records(block.exact().masked)
+    ends = [*found.starts[1:].tolist(), block.size]
+    for number in np.flatnonzero(found.fields != len(file.names)).tolist():
+        yield Odd(number, int(found.fields[number])), (int(found.starts[number]), ends[number])
+
+
 def wrong_rows(table: pa.Table, file: CsvFile, find: Callable[[Column], Positions]) -> dict[int, Positions]:
     """For each column by its number: the rows that *find* finds in its text, if there are any."""
     found: dict[int, Positions] = {}
