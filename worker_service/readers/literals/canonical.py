@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.spec.source import ColumnText
+from shared.spec.column_text import ColumnText
 from worker_service.arrow import Array, with_dictionary
 from worker_service.readers.literals.strict import NO_TEXT
 

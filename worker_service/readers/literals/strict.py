@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.spec.types import DataType, Field, Kind
-from worker_service.arrow import Array, Mask, arrow_type, string_bytes
+from worker_service.arrow import Array, Mask, arrow_type, string_bytes, validity
 from worker_service.readers.literals.local_times import INSTANT
 
 NO_TEXT = pa.scalar(None, pa.string())
@@ -80,7 +80,9 @@ def _layout(text: Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], 
     """
     bounds, octets = string_bytes(text)
     octets, lengths = octets[bounds[0] : bounds[-1]], np.diff(bounds)
-    padded = octets if len(lengths) and lengths[-1] else np.append(octets, np.uint8(0))
+    if (present := validity(text)) is not None:  # a null may cover bytes
+        lengths = np.where(present, lengths, 0)
+    padded = octets if len(bounds) > 1 and bounds[-1] > bounds[-2] else np.append(octets, np.uint8(0))
     return bounds[:-1] - bounds[0], lengths, padded
 
 
@@ -114,7 +116,9 @@ def _exact_number(text: Array, kind: DataType) -> Array:
     values = pc.cast(text, arrow_type(kind))
     _check_digits(text)
     if kind.kind == "decimal":
-        _refuse((_layout(text)[2] | 0x20) == ord("e"))
+        octets = _layout(text)[2]
+        if ((octets | 0x20) == ord("e")).any():  # in a text, or below a null
+            _refuse(pc.any(pc.match_substring_regex(text, "[eE]")).as_py() or False)
     return values
 
 
