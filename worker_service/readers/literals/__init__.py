@@ -30,16 +30,22 @@ from worker_service.readers.literals.conversion import (
     narrowest,
 )
 from worker_service.readers.literals.local_times import in_zone
+from worker_service.readers.literals.readings import Reading, culprits, cure, reading, refusal
 from worker_service.readers.literals.strict import OutOfYears, in_years
 
 __all__ = [
     "Column",
     "Converted",
     "OutOfYears",
+    "Reading",
     "converted",
+    "culprits",
+    "cure",
     "first_misfit",
     "fits",
     "in_years",
     "in_zone",
     "narrowest",
+    "reading",
+    "refusal",
 ]
