@@ -75,7 +75,7 @@ class ColumnText(SpecObject):
 def mark_faults(
     decimal: str, thousands: str | None, strip: str | None = None
 ) -> Iterator[tuple[Location, str]]:
-    """What is wrong with the marks of numbers, once the defaults of the file are filled in."""
+    """The faults of the marks of numbers, once the defaults of the file are filled in."""
     for name, mark in (("decimal", decimal), ("thousands", thousands)):
         if mark is not None and (mark.isalnum() or mark in _SIGNS + "%"):
             yield (name,), f"{quote(mark)} is a part of numbers; a mark is a character such as . or ,"

@@ -64,7 +64,7 @@ def directives(pattern: str) -> list[str]:
 
 
 def faults(pattern: str, kind: str) -> Iterator[str]:
-    """What is wrong with *pattern* for a column of *kind*."""
+    """The faults of *pattern* for a column of *kind*."""
     names = directives(pattern)
     unknown = [f"%{name}" for name in dict.fromkeys(names) if name not in DIRECTIVES]
     if unknown:

@@ -16,9 +16,9 @@
 A float literal past the largest double, and in an undeclared column an integer literal that no double holds
 exactly, do not fit float64.
 
-`source.types` may describe other spellings. `canonical` rewrites their texts into the spelling above,
-`formats` reads patterns of dates, `local_times` knows the clocks of a zone, and `conversion` puts them
-together. `readings` finds a description for texts that have none, for advice.
+`source.types` may describe other spellings. `canonical` rewrites their texts into the spelling above.
+`formats` reads patterns of dates. `local_times` knows the clocks of a zone. `conversion` puts them together.
+`readings` finds a description for texts that have none, for advice.
 """
 
 from worker_service.readers.literals.conversion import (

@@ -20,9 +20,9 @@ from worker_service.readers.literals.descriptions import FAMILIES, FAMILY, Count
 from worker_service.readers.literals.local_times import in_zone
 
 NULLS = frozenset({
-    "na", "n/a", "n.a.", "#n/a", "#na", "nan", "null", "none", "nil", "missing", "unknown", "undefined", "(null)",
-    "<null>", "<na>", "\\n", "-", "--", "---", "?", ".", "*", "#null!", "#value!", "#ref!", "#div/0!", "#num!",
-    "#name?", "tbd", "nd", "n.d.", "void", "empty", "blank", "not available",
+    "na", "n/a", "n.a.", "#n/a", "#na", "nan", "null", "none", "nil", "missing", "unknown", "undefined",
+    "(null)", "<null>", "<na>", "\\n", "-", "--", "---", "?", ".", "*", "#null!", "#value!", "#ref!",
+    "#div/0!", "#num!", "#name?", "tbd", "nd", "n.d.", "void", "empty", "blank", "not available",
 })  # fmt: skip
 """Texts that stand for null in many files, in lower case."""
 _GLANCE, _DISTINCT = 200, 2000

@@ -1,4 +1,4 @@
-"""Literals in our own spelling: Arrow's casts parse them, and what Arrow takes beside the grammar is refused.
+"""Literals in our own spelling: Arrow's casts parse them, and texts beside the grammar are refused.
 
 The casts are laxer than the grammar in a few ways, each of which is looked for in the text afterwards.
 """
@@ -34,7 +34,7 @@ GRAMMAR: dict[Kind, str] = {
     "timestamp": rf"^{_DATE}(?:{_TIME})?$",
     "timestamptz": rf"^{_DATE}{_TIME}(?:Z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)$",
 }
-"""What a literal of a kind matches. Not all that matches is one: a value may be out of range."""
+"""Every literal of a kind matches. Not every match is one: a value may be out of range."""
 SCIENTIFIC = rf"(?i)^-?{_NUMBER}(?:e[-+]?[0-9]+)?$"
 """The same for numbers that may have an exponent."""
 _KEYS: dict[Kind, str] = {
@@ -42,7 +42,7 @@ _KEYS: dict[Kind, str] = {
     "timestamp": r"^.{10}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*[1-9])?$",
     "timestamptz": r"^.{10}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*[1-9])?\+00:00$",
 }
-"""What a literal must match beside that is a key which keeps its spelling: the text that results show."""
+"""A key that keeps its spelling has to match as well: it is the text that results show."""
 
 
 class Misfit(Exception):
