@@ -10,7 +10,7 @@ from shared.spec import values as v
 from shared.spec.column_text import ColumnText, mark_faults
 from shared.spec.encodings import SHARED
 from shared.spec.faults import Location, fault, raise_faults, repeated
-from shared.spec.objects import ADDED, UNSUPPORTED, SpecObject, Supported, supports_only
+from shared.spec.objects import ADDED, SpecObject, Supported, supports_only
 from shared.spec.types import DataType, parse_type
 from shared.spec.uris import is_supported
 
@@ -104,15 +104,15 @@ class SourceSpec(SpecObject):
     ] = "auto"
     compression: Annotated[
         Literal["auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4", "snappy"],
-        supports_only("auto", "none", "gzip", "zip"),
+        supports_only("auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4"),
     ] = "auto"
     csv: CsvOptions = CsvOptions()
     types: Annotated[dict[v.ColumnName, ColumnType], Field(default_factory=dict)]
     timezone: v.TimeZone = "UTC"
     ambiguous_times: Annotated[Literal["bad_row", "earliest", "latest"], ADDED] = "bad_row"
-    partitions: Annotated[Literal["hive"] | None, ADDED, UNSUPPORTED] = None
-    file_column: Annotated[v.ColumnName | None, ADDED, UNSUPPORTED] = None
-    missing_columns: Annotated[Literal["fail", "null"], ADDED, supports_only("fail")] = "fail"
+    partitions: Annotated[Literal["hive"] | None, ADDED] = None
+    file_column: Annotated[v.ColumnName | None, ADDED] = None
+    missing_columns: Annotated[Literal["fail", "null"], ADDED] = "fail"
     parquet: Annotated[ParquetOptions, ADDED, supports_only(ParquetOptions())] = ParquetOptions()
     xlsx: Annotated[XlsxOptions, ADDED, supports_only(XlsxOptions())] = XlsxOptions()
 
