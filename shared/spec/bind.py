@@ -70,12 +70,7 @@ def _advice(field: Field, misfit: str | None) -> str:
     if field.declared:
         return f"source.types declares it so, and a {field.type} can be given to {takers}"
     if field.type.kind == "string":
-        advice = (
-            f"{misfit}; set source.csv.null_values if that stands for null"
-            if misfit
-            else "source.types can declare another type"
-        )
-        return f"{advice}; a string can be given to {takers}"
+        return f"{misfit or 'source.types can declare another type'}; a string can be given to {takers}"
     return f"a {field.type} can be given to {takers}"
 
 
