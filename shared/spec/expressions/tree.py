@@ -78,15 +78,14 @@ class Typed:
 
 def names(expression: Expression) -> tuple[str, ...]:
     """The columns that *expression* names, in the order of first use."""
-    return tuple(dict.fromkeys(_named(expression)))
+    return tuple(dict.fromkeys(column.name for column in columns(expression)))
 
 
-def _named(expression: Expression) -> Iterator[str]:
+def columns(expression: Expression) -> Iterator[Column]:
+    """Every place where *expression* names a column."""
     match expression:
-        case Column(name):
-            yield name
+        case Column():
+            yield expression
         case Call(_, operands) | Comparison(_, operands):
             for operand in operands:
-                yield from _named(operand)
-        case Literal():
-            pass
+                yield from columns(operand)
