@@ -48,7 +48,7 @@ def offsets(moments: Ints, zone: str) -> Ints:
         return np.zeros_like(moments)
     late = moments >= _BY_RULE
     early = from_numbers(pa.timestamp("us", tz=zone), np.where(late, 0, moments))
-    found = numbers_of(pc.local_timestamp(early)) - numbers_of(early)
+    found: Ints = numbers_of(pc.local_timestamp(early)) - numbers_of(early)
     if late.any():
         steps, where = np.unique(moments[late] // _STEP, return_inverse=True)
         rule = ZoneInfo(zone)

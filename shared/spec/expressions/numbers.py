@@ -47,6 +47,8 @@ def result_of(operator: str, left: Typed, right: Typed) -> DataType:
 
 def rounded(number: DataType, digits: int) -> DataType:
     """The type of a decimal that is rounded to so many decimal digits."""
+    if digits >= number.scale:
+        return number
     return _decimal(number.precision - number.scale + 1, max(0, min(number.scale, digits)))
 
 
