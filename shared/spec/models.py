@@ -161,11 +161,8 @@ def _too_early(derived: tuple[Computed, ...]) -> Iterator[tuple[Location, str]]:
     for i, d in enumerate(derived):
         for column in columns(parse(d.expr)):
             if (later := made.get(column.name, i)) > i:
-                yield (
-                    (i, "expr"),
-                    f"column {column.at}: {quote(column.name)} is made by derive/{later}; "
-                    "move that entry before this one",
-                )
+                advice = f"is made by derive/{later}; move that entry before this one"
+                yield (i, "expr"), f"column {column.at}: {quote(column.name)} {advice}"
 
 
 def _unknown_names(at: Location, expr: str, known: list[str]) -> Iterator[tuple[Location, str]]:

@@ -11,7 +11,7 @@ from shared.spec.types import DataType
 Semantics = Literal["sql", "pandas"]
 
 MADE_MARK = "\0\0"
-"""Begins the name of a column that only the batches have: the buckets of a key, the condition of an aggregate.
+"""Begins the name of a column that only batches have: the buckets of a key, the condition of an aggregate.
 
 No column of a dataset has these characters in its name.
 """

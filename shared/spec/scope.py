@@ -1,4 +1,4 @@
-"""The columns that expressions may name, in the dataset or in the result, and the mistakes in those that do."""
+"""The columns that expressions may name, of the dataset or of the result, and the mistakes in expressions."""
 
 from collections.abc import Callable, Mapping
 

@@ -130,7 +130,9 @@ def test_a_list_of_quantiles_makes_one_aggregate_each(body):
 
 
 def test_a_column_that_is_key_and_value_is_two_fields(body):
-    schema = Schema((Field("\0code", STRING, key=True), Field("code", FLOAT64), Field("day", STRING, key=True)))
+    schema = Schema(
+        (Field("\0code", STRING, key=True), Field("code", FLOAT64), Field("day", STRING, key=True))
+    )
     spec = spec_of(body, group_by=["code", "day"], aggregates=[{"fn": "sum", "column": "code"}])
     query = bind(spec, schema)
     assert [(key.name, key.column, key.type) for key in query.keys] == [
