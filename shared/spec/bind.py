@@ -99,11 +99,11 @@ class _Binding:
             return None
         of, named = self._scope.types[key.column], quote(key.column)
         if of.kind == "date" and key.time_bucket not in CALENDAR:
-            width = f"{named} is a date, which has no time of day; use {', '.join(CALENDAR)}"
-            self._fault(("group_by", i, "time_bucket"), width)
+            told = f"{named} is a date, which has no time of day; use {', '.join(CALENDAR)}"
+            self._fault(("group_by", i, "time_bucket"), told)
         if of.kind != "timestamptz" and key.tz is not None:
-            zone = f"{named} is a {of}, which belongs to no zone, and is cut as it stands; leave tz out"
-            self._fault(("group_by", i, "tz"), zone)
+            told = f"{named} is a {of}, which belongs to no zone, and is cut as it stands; leave tz out"
+            self._fault(("group_by", i, "tz"), told)
         zone = (key.tz or self._spec.source.timezone) if of.kind == "timestamptz" else None
         by = Bucketing(column=key.column, of=of, width=key.time_bucket, zone=zone)
         name = f"{MADE_MARK}{by.width} {by.zone} {by.column}"

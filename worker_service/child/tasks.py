@@ -26,6 +26,7 @@ from shared.core.plan import (
 )
 from shared.core.row_counts import RowCounts
 from shared.errors import (
+    BadRow,
     GristmillError,
     InternalError,
     LimitExceeded,
@@ -39,6 +40,7 @@ from shared.spec.query import Query
 from shared.spec.types import Schema
 from shared.spec.uses import uses
 from worker_service import kernels, readers
+from worker_service.child.texts import parse_text
 from worker_service.executors.processes.channel import MemoryFile
 from worker_service.inputs.files import PlannedFiles
 from worker_service.inputs.find import find
@@ -147,7 +149,7 @@ def _guessed_or_proven(
         # an error that follows from a guess counts for nothing
         with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):
             planned = readers.plan(*asked, uses=used, guess=True)
-            bind(spec, planned.schema)
+            kernels.check_patterns(bind(spec, planned.schema), parse_text)
             return planned
     planned = readers.plan(*asked, uses=used, guess=False)
     _check_types(spec, planned.schema, files)
@@ -174,7 +176,7 @@ def _check_types(spec: JobSpec, schema: Schema, files: list[readers.SourceFile])
     Names the few values that keep a column from the type it needs, which takes another look at the files.
     """
     try:
-        bind(spec, schema)
+        kernels.check_patterns(bind(spec, schema), parse_text)
     except TypeMismatch:
         bind(spec, schema, readers.misfits(files, spec.source, needed_kinds(spec, schema)))
         raise
@@ -185,17 +187,32 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     spec, schema, query = _bound(bytes(task.spec), task.schema)
     fold, count = kernels.Fold(query, task.no), readers.RecordCount()
     partials: list[kernels.Partial] = []
-    aggregated = 0
+    aggregated = filtered = 0
+
+    def prepared(table: pa.Table) -> pa.Table:
+        nonlocal filtered
+        found = kernels.prepare(table, query, parse_text)
+        if found.bad is not None:
+            error = found.error(int(found.bad.argmax()))
+            raise BadRow(f"{error.made.at}: {error.reason}")
+        filtered += found.filtered
+        return found.table
+
     with _local_files(task.access) as local, PlannedFiles(local, task.files) as files:
         frames = chain.from_iterable(
             readers.read(file, extent, spec.source, schema, query.columns, task.batch_bytes, count)
             for file, extent in zip(files.sources, task.extents, strict=True)
         )
-        for states in _flushed(fold, frames):
+        for states in _flushed(fold, map(prepared, frames)):
             partials += _encoded(states, query, task.partial_bytes)
             aggregated += kernels.rows_in(states)
             del states
-    rows = RowCounts(read=count.records, aggregated=aggregated, dropped_null_key=fold.rows_dropped_null_key)
+    rows = RowCounts(
+        read=count.records,
+        aggregated=aggregated,
+        filtered=filtered,
+        dropped_null_key=fold.rows_dropped_null_key,
+    )
     headers = (PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
     return ChunkResult(rows, tuple(headers)), [partial.data for partial in partials]
 
@@ -227,8 +244,8 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     combined = states.combined()
     if not query.keys:  # the one group is there even without rows, but in one bucket's range only
         combined = kernels.in_buckets(combined, query, task.first, task.end)
-    finalized = kernels.finalize(combined, query)
-    stats = MergeStats(tuple(finalized.widened), finalized.buckets)
+    finalized = kernels.finalize(combined, query, parse_text)
+    stats = MergeStats(tuple(finalized.widened), finalized.buckets, combined.num_rows)
     return (
         MergeResult(finalized.table.num_rows, kernels.rows_in(combined), stats),
         [kernels.to_copy_csv(finalized)],

@@ -13,7 +13,7 @@ from worker_service.kernels.engine.copy_csv import to_copy_csv
 from worker_service.kernels.engine.finalize import Finalized, finalize
 from worker_service.kernels.engine.fold import Fold
 from worker_service.kernels.engine.partial import partial
-from worker_service.kernels.engine.prepare import Prepared, prepare
+from worker_service.kernels.engine.prepare import Prepared, check_patterns, prepare
 from worker_service.kernels.engine.states import rows_in
 from worker_service.kernels.hashing import GLOBAL_BUCKET
 
@@ -25,6 +25,7 @@ __all__ = [
     "Partial",
     "PendingStates",
     "Prepared",
+    "check_patterns",
     "combine",
     "decode",
     "encode",

@@ -21,7 +21,7 @@ _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 
 
 def bucketed(times: Array, by: Bucketing) -> tuple[Array, Mask | None]:
-    """The bucket of each time, null where it begins outside the years 1 to 9999; and where, None if nowhere."""
+    """The bucket of each time, and where it begins outside the years 1 to 9999; None if nowhere."""
     numbers, present = numbers_of(times), validity(times)
     if present is not None:
         numbers = np.where(present, numbers, 0)

@@ -83,9 +83,8 @@ def names(expression: Expression) -> tuple[str, ...]:
 
 def columns(expression: Expression) -> Iterator[Column]:
     """Every place where *expression* names a column."""
-    match expression:
-        case Column():
-            yield expression
-        case Call(_, operands) | Comparison(_, operands):
-            for operand in operands:
-                yield from columns(operand)
+    if isinstance(expression, Column):
+        yield expression
+    elif not isinstance(expression, Literal):
+        for operand in expression.operands:
+            yield from columns(operand)

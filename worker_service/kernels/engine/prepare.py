@@ -1,6 +1,6 @@
 """The step before an aggregation: the columns that a query makes of each batch, and the rows that it picks."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.spec.expressions import Typed
+from shared.errors import Detail, InvalidSpec
+from shared.spec.expressions import ExpressionError, Typed
+from shared.spec.faults import refuse
 from shared.spec.query import Made, Query
 from worker_service.arrow import Array, Ints, Mask, as_array
 from worker_service.kernels.buckets import OUTSIDE, bucketed
-from worker_service.kernels.expressions import ParseText, evaluate
+from worker_service.kernels.expressions import ParseText, evaluate, probe
 
 
 class RowError(NamedTuple):
@@ -57,6 +59,20 @@ def prepare(table: pa.Table, query: Query, parse: ParseText) -> Prepared:
     rows.drop(query.grouped)
     columns = {name: rows.columns[name] for name in query.grouped} or {"": pa.nulls(rows.count, pa.bool_())}
     return Prepared(pa.table(columns), filtered, rows.failed, error=rows.error)
+
+
+def check_patterns(query: Query, parse: ParseText) -> None:
+    """Raise InvalidSpec for every expression that is computed for no row: RE2 refuses a pattern in it."""
+    refuse(InvalidSpec, _refused(query, parse))
+
+
+def _refused(query: Query, parse: ParseText) -> Iterator[Detail]:
+    for made in (*query.of_batches, *query.computed, *([query.having] if query.having else ())):
+        try:
+            if isinstance(made.by, Typed):
+                probe(made.by, parse)
+        except ExpressionError as error:
+            yield Detail(pointer=made.at, detail=str(error))
 
 
 class _Rows:
