@@ -59,9 +59,7 @@ def plan(
     schema, cuts, warnings = found.plan(filled, source, uses, chunk_bytes, guess=guess)
     extents = ((replace(extent, file=numbers[extent.file]), size) for extent, size in cuts)
     by_path = path_schema([file.uri for file in filled], source, uses)
-    empty = (
-        Warned("empty_file", f"{file.uri} has no bytes; it is skipped") for file in files if not file.size
-    )
+    empty = (Warned("empty_file", f"{file.uri} is empty; it is left out") for file in files if not file.size)
     return PlannedDataset(
         Schema(by_path.fields + schema.fields),
         packed(extents if len(filled) < len(files) else cuts, chunk_bytes, max_chunks),

@@ -13,13 +13,15 @@ from shared.spec.bind import bind
 from shared.spec.functions import FUNCTIONS
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
-from shared.spec.types import EVERY_TYPE, DataType, Kind, parse_result_type
+from shared.spec.types import EVERY_TYPE, FLOAT64, INT64, DataType, Kind, Schema, parse_result_type
 from shared.spec.width import check_width
 from shared.storage.sources import locate, source_rules
 from worker_service.context import Context, Unplanned
 from worker_service.executors.protocol import Child
 from worker_service.messages import Access, ByteLimit, PlanTask
 from worker_service.units.publish import result_columns
+
+_TWO = {INT64, FLOAT64}
 
 
 async def run(ctx: Context, lease: Lease, job: Unplanned, child: Child) -> None:
@@ -56,10 +58,13 @@ async def _check_result(ctx: Context, job: Unplanned, plan: Plan) -> None:
     columns = result_columns(query)
     check_width([parse_result_type(column["type"]) for column in columns])
     name, version = job.row.result_name, job.row.version
-    if name is not None and version is not None:
+    replaces = job.spec.output.on_schema_change == "replace"
+    if name is not None and version is not None and not replaces:
         fields = () if plan.self_describing else schema.fields
         undecided = _undecided(query, {field.name: field.wider for field in fields})
-        await ctx.publishing.check_columns(job.row.tenant, name, version, columns, undecided)
+        await ctx.publishing.check_columns(
+            job.row.tenant, name, version, columns, undecided=undecided, origins=_origins(query, schema)
+        )
 
 
 def _undecided(query: Query, wider: Mapping[str, list[Kind]]) -> dict[str, Collection[str]]:
@@ -85,6 +90,14 @@ def _undecided(query: Query, wider: Mapping[str, list[Kind]]) -> dict[str, Colle
     for each in query.computed:
         found[each.name] = EVERY_TYPE if any(found[column] for column in each.columns) else ()
     return found
+
+
+def _origins(query: Query, schema: Schema) -> dict[str, str]:
+    """Result column -> the column of the dataset whose type it has, whatever that is."""
+    own = {name for name, function in FUNCTIONS.items() if {function.result(t) for t in _TWO} == _TWO}
+    keys = {key.name: schema[key.column].column for key in query.keys if key.column in schema}
+    kept = {a.name: a.columns[0] for a in query.aggregates if a.fn in own and a.columns[0] in schema}
+    return keys | kept
 
 
 def _max_bytes(spec: JobSpec, settings: Settings) -> ByteLimit:

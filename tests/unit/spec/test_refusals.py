@@ -15,14 +15,13 @@ def source(**keys):
 BUCKET = {"time_bucket": "1h", "column": "ts", "as": "hour"}
 REFUSED = [
     ("#/output/expires", {"output": {"expires": "30d"}}),
-    ("#/output/on_schema_change", {"output": {"on_schema_change": "replace"}}),
     ("#/options/on_bad_row", {"options": {"on_bad_row": "skip"}}),
     ("#/options/on_bad_row", {"options": {"on_bad_row": "quarantine"}}),
     ("#/options/max_bad_rows", {"options": {"max_bad_rows": 0}}),
     ("#/options/max_parallel_chunks", {"options": {"max_parallel_chunks": 2}}),
     ("#/source/uris/1", {"source": {"uris": ["upload:u", "s3://bucket/key.csv"]}}),
     ("#/source/format", {"source": source(format="ndjson")}),
-    ("#/source/compression", {"source": source(compression="zstd")}),
+    ("#/source/compression", {"source": source(compression="snappy")}),
     ("#/source/csv/escape", {"source": source(csv={"escape": "§"})}),
     ("#/source/csv/comment", {"source": source(csv={"comment": "§"})}),
     ("#/source/csv/quote", {"source": source(csv={"quote": "«"})}),
