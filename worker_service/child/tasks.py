@@ -26,7 +26,6 @@ from shared.core.plan import (
 )
 from shared.core.row_counts import RowCounts
 from shared.errors import (
-    BadRow,
     GristmillError,
     InternalError,
     LimitExceeded,
@@ -40,7 +39,8 @@ from shared.spec.query import Query
 from shared.spec.types import Schema
 from shared.spec.uses import uses
 from worker_service import kernels, readers
-from worker_service.child.texts import parse_text
+from worker_service.child.rows import PreparedRows
+from worker_service.child.texts import text_parser
 from worker_service.executors.processes.channel import MemoryFile
 from worker_service.inputs.files import PlannedFiles
 from worker_service.inputs.find import find
@@ -151,7 +151,7 @@ def _guessed_or_proven(
         # an error that follows from a guess counts for nothing
         with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):
             planned = readers.plan(*asked, uses=used, guess=True)
-            kernels.check_patterns(bind(spec, planned.schema), parse_text)
+            kernels.check_patterns(bind(spec, planned.schema), text_parser(spec.source))
             return planned
     planned = readers.plan(*asked, uses=used, guess=False)
     _check_types(spec, planned.schema, files)
@@ -178,7 +178,7 @@ def _check_types(spec: JobSpec, schema: Schema, files: list[readers.SourceFile])
     Names the few values that keep a column from the type it needs, which takes another look at the files.
     """
     try:
-        kernels.check_patterns(bind(spec, schema), parse_text)
+        kernels.check_patterns(bind(spec, schema), text_parser(spec.source))
     except TypeMismatch:
         bind(spec, schema, readers.misfits(files, spec.source, needed_kinds(spec, schema)))
         raise
@@ -189,17 +189,7 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     spec, schema, query = _bound(bytes(task.spec), task.schema)
     fold, count = kernels.Fold(query, task.no), readers.RecordCount()
     partials: list[kernels.Partial] = []
-    aggregated = filtered = 0
-
-    def prepared(table: pa.Table) -> pa.Table:
-        nonlocal filtered
-        found = kernels.prepare(table, query, parse_text)
-        if found.bad is not None:
-            error = found.error(int(found.bad.argmax()))
-            raise BadRow(f"{error.made.at}: {error.reason}")
-        filtered += found.filtered
-        return found.table
-
+    aggregated, picked = 0, PreparedRows(query, spec.source)
     with (
         _local_files(task.access) as local,
         PlannedFiles(local, task.files, task.access.max_expansion) as files,
@@ -208,14 +198,14 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
             readers.read(file, extent, spec.source, schema, query.columns, task.batch_bytes, count)
             for file, extent in zip(files.sources, task.extents, strict=True)
         )
-        for states in _flushed(fold, map(prepared, frames)):
+        for states in _flushed(fold, map(picked.of, frames)):
             partials += _encoded(states, query, task.partial_bytes)
             aggregated += kernels.rows_in(states)
             del states
     rows = RowCounts(
         read=count.records,
         aggregated=aggregated,
-        filtered=filtered,
+        filtered=picked.filtered,
         dropped_null_key=fold.rows_dropped_null_key,
     )
     headers = (PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
@@ -240,7 +230,8 @@ def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[ker
 def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     """Combine partials of many chunks for one range of buckets. The body is rows for COPY."""
     assert attachment is not None
-    query = _within_slot(_bound(bytes(task.spec), task.schema)[2])
+    spec, _, bound = _bound(bytes(task.spec), task.schema)
+    query = _within_slot(bound)
     states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5), 0
     for attached in task.partials:
         partial = kernels.decode(attachment.read(offset, attached.size))
@@ -249,7 +240,7 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     combined = states.combined()
     if not query.keys:  # the one group is there even without rows, but in one bucket's range only
         combined = kernels.in_buckets(combined, query, task.first, task.end)
-    finalized = kernels.finalize(combined, query, parse_text)
+    finalized = kernels.finalize(combined, query, text_parser(spec.source))
     stats = MergeStats(tuple(finalized.widened), finalized.buckets, combined.num_rows)
     return (
         MergeResult(finalized.table.num_rows, kernels.rows_in(combined), stats),

@@ -1,23 +1,25 @@
-"""How expressions read texts as values of a type: by the grammar of the readers, or by a pattern."""
+"""How expressions read texts as values of a type."""
 
-import numpy as np
-import pyarrow as pa
-
+from shared.spec.source import ColumnText, SourceSpec
 from shared.spec.types import DataType, Field
-from worker_service.arrow import Array, Mask, arrow_type
-from worker_service.readers import literals
+from worker_service.arrow import Array, Mask
+from worker_service.kernels.expressions import ParseText
+from worker_service.readers.literals import converted
+
+_COLUMN = "text"
 
 
-def parse_text(text: Array, target: DataType, layout: str | None, zone: str) -> tuple[Array, Mask | None]:
-    field = Field("", target, declared=True)
-    try:
-        return literals.convert(text, field, zone), None
-    except literals.Misfit:
-        values, bad = [], np.zeros(len(text), np.bool_)
-        for row in range(len(text)):
-            try:
-                values.append(literals.convert(text.slice(row, 1), field, zone)[0].as_py())
-            except literals.Misfit:
-                values.append(None)
-                bad[row] = True
-        return pa.array(values, arrow_type(target)), bad
+def text_parser(source: SourceSpec) -> ParseText:
+    """By the grammar of a declared column, or by a pattern; `csv` says nothing about the texts of expressions.
+
+    Of *source* only `ambiguous_times` counts.
+    """
+
+    def parse(text: Array, target: DataType, layout: str | None, zone: str) -> tuple[Array, Mask | None]:
+        how = ColumnText(type=str(target), format=() if layout is None else (layout,))
+        plain = SourceSpec.model_construct(
+            uris=(), types={_COLUMN: how}, timezone=zone, ambiguous_times=source.ambiguous_times
+        )
+        return tuple(converted(text, Field(_COLUMN, target, declared=True), plain))
+
+    return parse

@@ -204,7 +204,9 @@ def test_compute_and_having_name_columns_of_the_result(reject, body):
     problems = reject(body(compute=compute))
     there_are = 'there are "carrier", "count", "mean_delay"'
     assert problems == {
-        "#/compute/0/expr": f'column 1: "cuont" is not a column of the result; did you mean "count"? {there_are}',
+        "#/compute/0/expr": (
+            f'column 1: "cuont" is not a column of the result; did you mean "count"? {there_are}'
+        ),
         "#/compute/2/expr": (
             f'column 9: "later" is not a column of the result; {there_are}, "half", "twice"'
         ),

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from shared.spec.buckets import bucket_width
 from shared.spec.faults import pointer
 from shared.spec.names import closest, quote
 from shared.spec.uris import check_uri, file_path
-from shared.spec.buckets import bucket_width
 from shared.spec.values import parse_duration
 
 
