@@ -167,7 +167,11 @@ def payload_of(kind: UnitKind, stored: Mapping[str, Any]) -> Payload:
 
 
 class MergeStats(msgspec.Struct, frozen=True):
-    """Of a merge unit: integer sums that need decimal(38,0), and the SHA-256 of each bucket that has rows."""
+    """Of a merge unit: integer sums that need decimal(38,0), and the SHA-256 of each bucket that has rows.
+
+    `groups` counts those too that `having` drops.
+    """
 
     widened: tuple[str, ...] = ()
     buckets: dict[int, bytes] = {}
+    groups: int = 0

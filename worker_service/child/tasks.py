@@ -40,6 +40,8 @@ from shared.spec.query import Query
 from shared.spec.types import Schema
 from shared.spec.uses import uses
 from worker_service import kernels, readers
+from worker_service.child.rows import PreparedRows
+from worker_service.child.texts import text_parser
 from worker_service.executors.processes.channel import MemoryFile
 from worker_service.inputs.files import PlannedFiles
 from worker_service.inputs.find import find
@@ -151,7 +153,7 @@ def _guessed_or_proven(
         # an error that follows from a guess counts for nothing
         with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):
             planned = readers.plan(*asked, uses=used, guess=True)
-            bind(spec, planned.schema)
+            kernels.check_patterns(bind(spec, planned.schema), text_parser(spec.source))
             return planned
     planned = readers.plan(*asked, uses=used, guess=False)
     _check_types(spec, planned, files)
@@ -179,7 +181,7 @@ def _check_types(spec: JobSpec, planned: readers.PlannedDataset, files: list[rea
     """
     schema = planned.schema
     try:
-        bind(spec, schema)
+        kernels.check_patterns(bind(spec, schema), text_parser(spec.source))
     except TypeMismatch:
         bind(spec, schema, readers.misfits(files, planned.source, needed_kinds(spec, schema)))
         raise
@@ -191,7 +193,7 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     source = with_delimiter(spec.source, task.delimiter)
     fold, count = kernels.Fold(query, task.no), readers.RecordCount()
     partials: list[kernels.Partial] = []
-    aggregated = 0
+    aggregated, picked = 0, PreparedRows(query, spec.source)
     with (
         _local_files(task.access) as local,
         PlannedFiles(local, task.files, task.access.max_expansion) as files,
@@ -200,11 +202,16 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
             readers.read(file, extent, source, schema, query.columns, task.batch_bytes, count)
             for file, extent in zip(files.sources, task.extents, strict=True)
         )
-        for states in _flushed(fold, frames):
+        for states in _flushed(fold, map(picked.of, frames)):
             partials += _encoded(states, query, task.partial_bytes)
             aggregated += kernels.rows_in(states)
             del states
-    rows = RowCounts(read=count.records, aggregated=aggregated, dropped_null_key=fold.rows_dropped_null_key)
+    rows = RowCounts(
+        read=count.records,
+        aggregated=aggregated,
+        filtered=picked.filtered,
+        dropped_null_key=fold.rows_dropped_null_key,
+    )
     headers = (PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
     return ChunkResult(rows, tuple(headers)), [partial.data for partial in partials]
 
@@ -227,7 +234,8 @@ def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[ker
 def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     """Combine partials of many chunks for one range of buckets. The body is rows for COPY."""
     assert attachment is not None
-    query = _within_slot(_bound(bytes(task.spec), task.schema)[2])
+    spec, _, bound = _bound(bytes(task.spec), task.schema)
+    query = _within_slot(bound)
     states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5), 0
     for attached in task.partials:
         partial = kernels.decode(attachment.read(offset, attached.size))
@@ -236,8 +244,8 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     combined = states.combined()
     if not query.keys:  # the one group is there even without rows, but in one bucket's range only
         combined = kernels.in_buckets(combined, query, task.first, task.end)
-    finalized = kernels.finalize(combined, query)
-    stats = MergeStats(tuple(finalized.widened), finalized.buckets)
+    finalized = kernels.finalize(combined, query, text_parser(spec.source))
+    stats = MergeStats(tuple(finalized.widened), finalized.buckets, combined.num_rows)
     return (
         MergeResult(finalized.table.num_rows, kernels.rows_in(combined), stats),
         [kernels.to_copy_csv(finalized)],

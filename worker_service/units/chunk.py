@@ -75,5 +75,5 @@ async def _widen(ctx: Context, lease: Lease, job: Planned, widened: SchemaWidene
         raise LeaseLost("The schema is already as wide as that")
     causes = dict.fromkeys(product(needed, SIMPLE), widened.detail)
     query = bind(job.spec, wider, causes)
-    check_width([*(key.type for key in query.keys), *(aggregate.result for aggregate in query.aggregates)])
+    check_width(list(query.result.values()))
     await ctx.units.widen(lease, msgspec.structs.replace(job.plan, schema=columns_of(wider)))
