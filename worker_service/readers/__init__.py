@@ -5,7 +5,7 @@ bad. All are synchronous and deterministic. They depend on the bytes of the file
 options, never on a clock, a thread or another chunk.
 """
 
-from worker_service.readers.batch import BadRow, Batch
+from worker_service.readers.batch import BadRow, Batch, Fault
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.misfits import misfits
 from worker_service.readers.plan import PlannedDataset, plan
@@ -14,6 +14,7 @@ from worker_service.readers.read import batches, lines_before
 __all__ = [
     "BadRow",
     "Batch",
+    "Fault",
     "PlannedDataset",
     "SourceFile",
     "batches",

@@ -32,13 +32,15 @@ class Fault(NamedTuple):
     """What is wrong with a row.
 
     `column` is a name, or a number from 1 beyond the known names, or None where the whole record is at fault.
-    `value` is the column's text. `unreadable` text is no text in the file's encoding.
+    `value` is the column's text. `unreadable` text is no text in the file's encoding. `cure` says what to
+    change in the spec, or is empty: it takes a look at the whole batch.
     """
 
     reason: str
     column: str | int | None = None
     value: str | None = None
     unreadable: bool = False
+    cure: Callable[[], str] = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,9 @@ class BadRow:
         column = "" if self.fault.column is None else f"column {self.fault.column!r}: "
         text = self.record if self.record is None or len(self.record) <= SHOWN else self.record[:SHOWN] + "…"
         record = "" if text is None else f"; the record is {text!r}"
-        return kind(f"{self.uri}{place}{line}: {column}{self.fault.reason}{record}", errors=[detail])
+        cure = self.fault.cure()
+        advice = f"; {cure}" if cure else ""
+        return kind(f"{self.uri}{place}{line}: {column}{self.fault.reason}{record}{advice}", errors=[detail])
 
 
 Located = Callable[[Iterable[tuple[int, Fault]]], Iterator[BadRow]]

@@ -56,7 +56,7 @@ def sifted(
     _check_types(block, file, tokens, dict(zip(fields, read, strict=True)), wrong, source)
     columns = {field.name: each.values for field, each in zip(fields, read, strict=True)}
     batch = replace(batch, table=pa.table(columns))
-    return batch if wrong is None else batch.without(wrong, partial(_misfit, fields, read, file))
+    return batch if wrong is None else batch.without(wrong, partial(_misfit, fields, read, file, source))
 
 
 def _untyped(block: Block, file: CsvFile, tokens: Tokens) -> Batch:
@@ -140,7 +140,9 @@ def _odd(record: Odd, block: Block, file: CsvFile) -> Fault:
     return Fault(reason if octet else f"a NUL byte at byte {byte}", name, value, unreadable=bool(octet))
 
 
-def _misfit(fields: Sequence[Field], read: Sequence[Read], file: CsvFile, row: int) -> Fault:
+def _misfit(
+    fields: Sequence[Field], read: Sequence[Read], file: CsvFile, source: SourceSpec, row: int
+) -> Fault:
     """The fault of the first field that is wrong in a row."""
     field, text = next(
         (field, each.text)
@@ -154,7 +156,8 @@ def _misfit(fields: Sequence[Field], read: Sequence[Read], file: CsvFile, row: i
     except UnicodeDecodeError as error:
         reason = f"0x{raw[error.start]:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
         return Fault(reason, field.column, value, unreadable=True)
-    return Fault(f"{value!r} is no {field.type}", field.column, value)
+    cure = partial(literals.cure, text, field, source)
+    return Fault(literals.refusal(value, field, source), field.column, value, cure=cure)
 
 
 def _located(

@@ -63,7 +63,9 @@ def _others(
     if not aside:
         return tokens
     known = [record for record, _ in aside]
-    numbers = Tokens(tokens.table, tuple(known)).numbers(np.array([odd.number for odd in tokens.odd], np.int64))
+    numbers = Tokens(tokens.table, tuple(known)).numbers(
+        np.array([odd.number for odd in tokens.odd], np.int64)
+    )
     others = (odd._replace(number=int(no)) for odd, no in zip(tokens.odd, numbers, strict=True))
     return Tokens(tokens.table, tuple(sorted([*known, *others])))
 
