@@ -11,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from shared.core.bad_rows import QuarantineRow
 from shared.core.plan import ChunkPayload, DatasetFile, Extent, MergeStats, Plan, PlannedColumn
 from shared.core.row_counts import RowCounts
 from shared.errors import Problem
@@ -192,4 +193,5 @@ class MergeTask(Task[MergeResult], frozen=True, kw_only=True, tag="merge"):
 AnyTask = PlanTask | ChunkTask | MergeTask
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 decode_task: Callable[[bytes], AnyTask] = msgspec.json.Decoder(AnyTask).decode
+decode_bad_rows: Callable[[bytes], list[QuarantineRow]] = msgspec.json.Decoder(list[QuarantineRow]).decode
 decode_outcome: Callable[[bytes], Outcome] = msgspec.json.Decoder(Outcome).decode

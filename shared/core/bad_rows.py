@@ -1,23 +1,10 @@
-"""Bad rows as they are stored, and how many a job may have."""
+"""Bad rows as they are stored, and the error of a job that has too many."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
 from shared.errors import Detail, TooManyBadRows
-
-OnBadRow = Literal["fail", "skip", "quarantine"]
-
-QUARANTINED = 1000
-"""The most bad rows of a job that quarantines them, unless its spec says otherwise."""
-
-
-def most_bad_rows(on_bad_row: OnBadRow, asked: int | None) -> int | None:
-    """The most bad rows that a job may have; None: any number. *asked* is `options.max_bad_rows`."""
-    if on_bad_row == "fail":
-        return 0
-    return QUARANTINED if asked is None and on_bad_row == "quarantine" else asked
 
 
 class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -4,7 +4,7 @@ from itertools import islice
 
 import pyarrow as pa
 
-from shared.core.bad_rows import QuarantineRow, most_bad_rows, too_many_bad_rows
+from shared.core.bad_rows import QuarantineRow, too_many_bad_rows
 from shared.core.row_counts import RowCounts
 from shared.spec.models import Options
 from worker_service.messages import encode
@@ -23,7 +23,7 @@ class BadRows:
 
     def __init__(self, options: Options) -> None:
         self._mode = options.on_bad_row
-        self._most = most_bad_rows(options.on_bad_row, options.max_bad_rows)
+        self._most = options.most_bad_rows
         self._read = self._count = 0
         self._counted = True
         self.quarantined: list[QuarantineRow] = []

@@ -213,7 +213,7 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     )
     headers = tuple(PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
     pages = bad.pages()
-    result = ChunkResult(rows, headers, tuple(bad.lines), tuple(map(len, pages)))
+    result = ChunkResult(rows, headers, tuple(bad.lines) if bad.kept else (), tuple(map(len, pages)))
     return result, [*(partial.data for partial in partials), *pages]
 
 
