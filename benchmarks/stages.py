@@ -29,6 +29,7 @@ from worker_service.messages import (
 )
 from worker_service.readers import literals
 from worker_service.readers.csv import blocks as csv_blocks
+from worker_service.readers.csv import sift as csv_sift
 from worker_service.readers.parquet import read as parquet_read
 from worker_service.units.chunk import PARTIAL_BYTES
 
