@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from shared.spec.expressions.comparisons import compared
 from shared.spec.expressions.convert import alike, converted, described, needs
 from shared.spec.expressions.functions import Function
+from shared.spec.expressions.literals import literal
 from shared.spec.expressions.numbers import rounded
 from shared.spec.expressions.settings import DAYS
 from shared.spec.expressions.tree import ExpressionError, Typed
@@ -103,6 +105,13 @@ def _root(operands: Operands, _: Settings, at: int, zone: str) -> Typed:
     return Typed("sqrt", FLOAT64, (converted(operands[0], FLOAT64, zone),), at)
 
 
+def _null_if(operands: Operands, _: Settings, at: int, zone: str) -> Typed:
+    """The value keeps its own type, whatever it is compared with."""
+    value, other = operands
+    null = converted(literal(None, at), value.type, zone)
+    return Typed("if_else", value.type, (compared("==", value, other, zone), null, value), at)
+
+
 def _part(name: str) -> Callable[[Operands, Settings, int, str], Typed]:
     return lambda operands, _, at, zone: Typed(name, INT64, (_local(operands[0], zone),), at)
 
@@ -155,7 +164,7 @@ def _cast(attempt: str) -> Callable[[Operands, Settings, int, str], Typed]:
 
 
 _RESULTS: dict[str, DataType | Callable[[Operands, Settings], DataType]] = {
-    **dict.fromkeys(("coalesce", "nullif", "if_else", "least", "greatest", "abs"), _own),
+    **dict.fromkeys(("coalesce", "if_else", "least", "greatest", "abs"), _own),
     **dict.fromkeys(("round", "floor", "ceil"), _rounded),
     **dict.fromkeys(
         ("lower", "upper", "trim", "substr", "replace", "split_part", "concat", "extract"), STRING
@@ -167,6 +176,7 @@ _PARTS = ("year", "quarter", "month", "week", "day", "hour", "minute", "second",
 _BUILT: dict[str, Callable[[Operands, Settings, int, str], Typed]] = {
     **{name: _part(name) for name in _PARTS},
     "sqrt": _root,
+    "nullif": _null_if,
     "date_trunc": _truncated,
     "date_diff": _difference,
     "strptime": _parsed,

@@ -105,7 +105,7 @@ _TABLE = (
     Function(
         "coalesce", _many(ANYTHING), "The first value that is not null.", "ifnull nvl fillna combine_first"
     ),
-    Function("nullif", _alike(ANYTHING, "value", "other"), "Null where both are equal, else the value."),
+    Function("nullif", (_ANY, _operand("other", ANYTHING)), "Null where both are equal, else the value."),
     Function(
         "if_else",
         (_operand("condition", TRUTHS), *_alike(ANYTHING, "value", "other")),
