@@ -40,9 +40,7 @@ CASTS: Mapping[Kind, frozenset[Kind]] = {
 
 
 def checked_call(function: Function, arguments: Operands, at: int, zone: str) -> Typed:
-    """Raises ExpressionError for a number, a kind or a literal that the function does not take."""
-    if not function.takes(len(arguments)):
-        raise ExpressionError(at, f"{function.signature} is not given {len(arguments)} arguments")
+    """Raises ExpressionError for a type that the function does not take."""
     operands, settings = _split(function, arguments, zone)
     if function.name in _BUILT:
         return _BUILT[function.name](operands, settings, at, zone)
@@ -59,7 +57,7 @@ def _split(function: Function, arguments: Operands, zone: str) -> tuple[list[Typ
     for index, argument in enumerate(arguments):
         parameter = function.parameter(index)
         if parameter.reads is not None:
-            settings.append(_setting(function, parameter.name, parameter.reads, argument))
+            settings.append(parameter.reads(argument.value))
             continue
         if parameter.alike:
             same.append(len(operands))
@@ -73,18 +71,6 @@ def _split(function: Function, arguments: Operands, zone: str) -> tuple[list[Typ
         for i, operand in zip(same, brought, strict=True):
             operands[i] = needs(function.name, operand, accepts)
     return operands, tuple(settings)
-
-
-def _setting(
-    function: Function, name: str, reads: Callable[[object], str | int], argument: Typed
-) -> str | int:
-    if argument.op != "literal":
-        meant = f"; did you mean '{argument.settings[0]}'?" if argument.op == "column" else ""
-        raise ExpressionError(argument.at, f"{name} of {function.signature} needs a literal{meant}")
-    try:
-        return reads(argument.value)
-    except ValueError as error:
-        raise ExpressionError(argument.at, f"{name} of {function.signature} needs {error}") from error
 
 
 def _own(operands: Operands, _: Settings) -> DataType:
