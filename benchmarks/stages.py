@@ -38,7 +38,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "read the bytes": [(csv_blocks, "pread")],
     "tokenize CSV": [(csv_read, "tokenized")],
     "decode Parquet": [(parquet_read, "open_file"), (parquet_read, "decode"), (parquet_read, "typed")],
-    "check and convert literals": [(literals, "convert")],
+    "check and convert literals": [(literals, "converted")],
     "group the keys": [(partial, "group"), (combine, "group")],
     "add up the states": [(fold, "partial"), (combine, "combine"), (kernels, "combine")],
     "encode and decode states": [(tasks, "_encoded"), (kernels, "decode")],
@@ -96,7 +96,10 @@ class Stopwatch:
 
 def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, float]]:
     """CPU seconds of the plan, of all chunks and of all merges of a job over one *file*, by stage."""
-    text, access = msgspec.Raw(msgspec.json.encode(spec)), Access(own_folders=(), hidden=True)
+    text, access = (
+        msgspec.Raw(msgspec.json.encode(spec)),
+        Access(own_folders=(), hidden=True, max_expansion=1000),
+    )
     task = PlanTask(
         spec=text,
         locations=(Location(f"file://{file}", str(file.parent), file.name),),

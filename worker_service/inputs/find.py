@@ -13,7 +13,7 @@ import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from shared.core.plan import DatasetFile, Warned
 from shared.errors import LimitExceeded, SourceNotAllowed, SourceNotFound, SourceUnreadable
@@ -23,7 +23,6 @@ from worker_service.inputs.local import LocalFiles, identity, translated
 MAX_FILES = 10_000
 MAX_COMPARISONS = 10_000_000
 """Of a name with a pattern. They take some seconds."""
-MAX_WARNINGS = 100
 _MAGIC = re.compile(r"[*?[]")
 _ESCAPED = re.compile(r"[%*?[\x00-\x1f\x7f\udc80-\udcff]")
 
@@ -66,12 +65,20 @@ def find(
         DatasetFile(uri=file.uri, root=file.root, below=file.below, **fingerprint(file.status))
         for file in first.values()
     )
-    warned = (Warned("duplicate_file", detail) for detail in sorted(warnings)[:MAX_WARNINGS])
+    warned = (Warned("duplicate_file", detail) for detail in warnings)
     return tuple(files), tuple(warned)
 
 
-def fingerprint(status: os.stat_result) -> dict[str, int]:
-    """The fingerprint in a `DatasetFile`: bytes, inode, times of the last changes in ns."""
+class Fingerprint(TypedDict):
+    """Of a `DatasetFile`: bytes, times of the last changes in ns, inode."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+def fingerprint(status: os.stat_result) -> Fingerprint:
     return {
         "size": status.st_size,
         "mtime_ns": status.st_mtime_ns,
@@ -82,10 +89,11 @@ def fingerprint(status: os.stat_result) -> dict[str, int]:
 
 def uri_of(root: str, *steps: str) -> str:
     """The URI of a path. Bytes that are no text, cannot be printed or are magic in a URI are escaped."""
-    path = "/".join([root.rstrip("/"), *steps])
-    return "file://" + _ESCAPED.sub(
-        lambda odd: "".join(f"%{octet:02X}" for octet in os.fsencode(odd[0])), path
-    )
+    return "file://" + escaped("/".join([root.rstrip("/"), *steps]))
+
+
+def escaped(path: str) -> str:
+    return _ESCAPED.sub(lambda odd: "".join(f"%{octet:02X}" for octet in os.fsencode(odd[0])), path)
 
 
 def _has_magic(step: str) -> bool:

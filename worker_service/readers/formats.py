@@ -9,32 +9,37 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.core.plan import Extent
+from shared.errors import NotSupported
+from shared.spec.encodings import WIDE
 from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
+from shared.spec.uses import Uses
 from worker_service.readers.batch import Batch
+from worker_service.readers.bytes.compressed import Compression, compression_of, first_bytes
 from worker_service.readers.bytes.local import SourceFile, pread
+from worker_service.readers.bytes.signatures import LOOK, Kind, packed_file, signature_of
+from worker_service.readers.csv.plan import names as csv_names
 from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
 from worker_service.readers.csv.read import read as read_csv
 from worker_service.readers.literals import Column
 from worker_service.readers.parquet.file import MAGIC as PARQUET
+from worker_service.readers.parquet.plan import names as parquet_names
 from worker_service.readers.parquet.plan import plan as plan_parquet
 from worker_service.readers.parquet.read import read as read_parquet
+from worker_service.readers.schema import Findings
 
 
 class Planner(Protocol):
-    """Settles the schema of *files* and cuts them.
-
-    Returns the schema, and every extent with its size in uncompressed bytes, in file order.
-    """
+    """Settles the schema of the columns in use of *files*, and cuts these."""
 
     def __call__(
-        self, files: list[SourceFile], source: SourceSpec, chunk_bytes: int, /, *, guess: bool
-    ) -> tuple[Schema, list[tuple[Extent, int]]]: ...
+        self, files: list[SourceFile], source: SourceSpec, uses: Uses, chunk_bytes: int, /, *, guess: bool
+    ) -> Findings: ...
 
 
 class Reader(Protocol):
-    """Yields the batches of one extent; see `readers.batches`."""
+    """Yields the batches of one extent; see `readers.batches`. The file has all of *columns*."""
 
     def __call__(
         self,
@@ -53,7 +58,7 @@ Samples = Callable[[list[SourceFile], SourceSpec, Collection[str]], Iterator[dic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """`magic` are the first bytes of every file, empty where a format has none.
+    """`magic` are the first bytes of every file, empty where a format has none. `names` are a file's columns.
 
     *self_describing* files declare the types of their columns and how many rows they have. *native*: a crash
     of the child in the format's package is the fault of the file, which native code was decoding.
@@ -62,6 +67,7 @@ class Format:
 
     name: str
     magic: bytes = b""
+    names: Callable[[SourceFile, SourceSpec], Collection[str]]
     plan: Planner
     read: Reader
     self_describing: bool = False
@@ -75,20 +81,50 @@ FORMATS = {
         Format(
             name="parquet",
             magic=PARQUET,
+            names=parquet_names,
             plan=plan_parquet,
             read=read_parquet,
             self_describing=True,
             native=True,
         ),
-        Format(name="csv", plan=plan_csv, read=read_csv, sampled_texts=sampled_csv_texts),
+        Format(name="csv", names=csv_names, plan=plan_csv, read=read_csv, sampled_texts=sampled_csv_texts),
     )
 }
 """By the name in the spec. One format has no magic and comes last: it is the answer if no other is."""
 
 
 def format_of(file: SourceFile, source: SourceSpec) -> Format:
-    """The format that the spec names; for `auto` the one that the first bytes show."""
-    if source.format != "auto":
-        return FORMATS[source.format]
-    start = pread(file, 0, max(len(found.magic) for found in FORMATS.values()))
-    return next(found for found in FORMATS.values() if start.startswith(found.magic))
+    """The format that the spec names; for `auto` the one that the first bytes show.
+
+    Raises NotSupported for content of another kind.
+    """
+    start = pread(file, 0, LOOK)
+    shown = next((found for found in FORMATS.values() if found.magic and start.startswith(found.magic)), None)
+    if source.format == "auto" and shown and not file.member:
+        return shown
+    named = FORMATS.get(source.format, FORMATS["csv"])
+    if named.magic:
+        signature = signature_of(start, {"binary"})
+        if signature and named is not shown:
+            cure = f'source.format is "{named.name}": set it to "auto", or give such a file'
+            raise NotSupported(f"{file.uri} is {signature.name}; {cure}")
+        return named
+    compression = compression_of(file, source.compression)
+    start = start if compression == "none" else first_bytes(file, compression)
+    _refuse_foreign(file, start, source, compression)
+    return named
+
+
+def _refuse_foreign(file: SourceFile, start: bytes, source: SourceSpec, compression: Compression) -> None:
+    """Raise NotSupported if *start*, the first bytes of the decompressed content, shows another kind."""
+    kinds: set[Kind] = {"binary"}
+    if source.csv.encoding not in WIDE:
+        kinds.add("wide")
+    if source.format == "auto":
+        kinds.add("text")
+    signature = signature_of(start, kinds)
+    if signature:
+        packed = compression != "none"
+        cure = signature.inside if packed and signature.inside else signature.cure
+        around = f" in {packed_file(compression)}" if packed else ""
+        raise NotSupported(f"{file.uri} is {signature.name}{around}: {cure}")
