@@ -47,7 +47,7 @@ class OutputSpec(SpecObject):
     indexes: Annotated[tuple[Index, ...], v.at_most(16)] = ()
     versions: Annotated[v.Integer, Field(ge=1, le=100)] = 3
     expires: Annotated[v.Duration | None, UNSUPPORTED] = None
-    on_schema_change: Annotated[Literal["fail", "replace"], supports_only("fail")] = "fail"
+    on_schema_change: Literal["fail", "replace"] = "fail"
 
 
 class Options(SpecObject):

@@ -137,9 +137,9 @@ class SourceSpec(SpecObject):
     ambiguous_times: Annotated[Literal["bad_row", "earliest", "latest"], ADDED, supports_only("bad_row")] = (
         "bad_row"
     )
-    partitions: Annotated[Literal["hive"] | None, ADDED, UNSUPPORTED] = None
-    file_column: Annotated[v.ColumnName | None, ADDED, UNSUPPORTED] = None
-    missing_columns: Annotated[Literal["fail", "null"], ADDED, supports_only("fail")] = "fail"
+    partitions: Annotated[Literal["hive"] | None, ADDED] = None
+    file_column: Annotated[v.ColumnName | None, ADDED] = None
+    missing_columns: Annotated[Literal["fail", "null"], ADDED] = "fail"
     parquet: Annotated[ParquetOptions, ADDED, supports_only(ParquetOptions())] = ParquetOptions()
     xlsx: Annotated[XlsxOptions, ADDED, supports_only(XlsxOptions())] = XlsxOptions()
 
@@ -150,6 +150,17 @@ class SourceSpec(SpecObject):
         if info.data.get("format") == "parquet" and csv not in (CsvOptions(), written_by_version_1):
             raise fault("these options mean nothing for Parquet")
         return csv
+
+    def written(self, column: str, inferred: DataType) -> ColumnText:
+        """How the values of *column* are written, with every default of `csv` filled in.
+
+        *inferred* is its type if none is declared.
+        """
+        given = self.types.get(column, str(inferred))
+        text = given if isinstance(given, ColumnText) else ColumnText.model_construct(type=given)
+        defaults = {name: getattr(self.csv, name) for name in ("decimal", "thousands", "trim")}
+        missing = {name: value for name, value in defaults.items() if getattr(text, name) is None}
+        return text.model_copy(update=missing)
 
     @property
     def declared(self) -> dict[str, DataType]:

@@ -13,32 +13,33 @@ from shared.errors import NotSupported
 from shared.spec.encodings import WIDE
 from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
+from shared.spec.uses import Uses
 from worker_service.readers.batch import Batch
 from worker_service.readers.bytes.compressed import Compression, compression_of, first_bytes
 from worker_service.readers.bytes.local import SourceFile, pread
 from worker_service.readers.bytes.signatures import LOOK, Kind, packed_file, signature_of
+from worker_service.readers.csv.plan import names as csv_names
 from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
 from worker_service.readers.csv.read import read as read_csv
 from worker_service.readers.literals import Column
 from worker_service.readers.parquet.file import MAGIC as PARQUET
+from worker_service.readers.parquet.plan import names as parquet_names
 from worker_service.readers.parquet.plan import plan as plan_parquet
 from worker_service.readers.parquet.read import read as read_parquet
+from worker_service.readers.schema import Findings
 
 
 class Planner(Protocol):
-    """Settles the schema of *files* and cuts them.
-
-    Returns the schema, and every extent with its size in uncompressed bytes, in file order.
-    """
+    """Settles the schema of the columns in use of *files*, and cuts these."""
 
     def __call__(
-        self, files: list[SourceFile], source: SourceSpec, chunk_bytes: int, /, *, guess: bool
-    ) -> tuple[Schema, list[tuple[Extent, int]]]: ...
+        self, files: list[SourceFile], source: SourceSpec, uses: Uses, chunk_bytes: int, /, *, guess: bool
+    ) -> Findings: ...
 
 
 class Reader(Protocol):
-    """Yields the batches of one extent; see `readers.batches`."""
+    """Yields the batches of one extent; see `readers.batches`. The file has all of *columns*."""
 
     def __call__(
         self,
@@ -57,7 +58,7 @@ Samples = Callable[[list[SourceFile], SourceSpec, Collection[str]], Iterator[dic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """`magic` are the first bytes of every file, empty where a format has none.
+    """`magic` are the first bytes of every file, empty where a format has none. `names` are a file's columns.
 
     *self_describing* files declare the types of their columns and how many rows they have. *native*: a crash
     of the child in the format's package is the fault of the file, which native code was decoding.
@@ -66,6 +67,7 @@ class Format:
 
     name: str
     magic: bytes = b""
+    names: Callable[[SourceFile, SourceSpec], Collection[str]]
     plan: Planner
     read: Reader
     self_describing: bool = False
@@ -79,12 +81,13 @@ FORMATS = {
         Format(
             name="parquet",
             magic=PARQUET,
+            names=parquet_names,
             plan=plan_parquet,
             read=read_parquet,
             self_describing=True,
             native=True,
         ),
-        Format(name="csv", plan=plan_csv, read=read_csv, sampled_texts=sampled_csv_texts),
+        Format(name="csv", names=csv_names, plan=plan_csv, read=read_csv, sampled_texts=sampled_csv_texts),
     )
 }
 """By the name in the spec. One format has no magic and comes last: it is the answer if no other is."""

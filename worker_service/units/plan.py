@@ -3,22 +3,25 @@
 The boundaries are proven if the unit's payload says so.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
 
 from shared.core.plan import Plan, PlanPayload, schema_of
 from shared.db.units import Lease, NewUnit
 from shared.fault_points import reached
 from shared.settings import Settings
 from shared.spec.bind import bind
+from shared.spec.functions import FUNCTIONS
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
-from shared.spec.types import parse_result_type, widenings
+from shared.spec.types import FLOAT64, INT64, DataType, Kind, Schema, parse_result_type
 from shared.spec.width import check_width
 from shared.storage.sources import locate, source_rules
 from worker_service.context import Context, Unplanned
 from worker_service.executors.protocol import Child
 from worker_service.messages import Access, ByteLimit, PlanTask
 from worker_service.units.publish import result_columns
+
+_TWO = {INT64, FLOAT64}
 
 
 async def run(ctx: Context, lease: Lease, job: Unplanned, child: Child) -> None:
@@ -55,27 +58,36 @@ async def _check_result(ctx: Context, job: Unplanned, plan: Plan) -> None:
     columns = result_columns(query)
     check_width([parse_result_type(column["type"]) for column in columns])
     name, version = job.row.result_name, job.row.version
-    if name is not None and version is not None:
+    replaces = job.spec.output.on_schema_change == "replace"
+    if name is not None and version is not None and not replaces:
         fields = () if plan.self_describing else schema.fields
-        undecided = _undecided(query, {field.name for field in fields if not field.declared})
-        await ctx.publishing.check_columns(job.row.tenant, name, version, columns, undecided)
+        undecided = _undecided(query, {field.name: field.wider for field in fields})
+        await ctx.publishing.check_columns(
+            job.row.tenant, name, version, columns, undecided=undecided, origins=_origins(query, schema)
+        )
 
 
-def _undecided(query: Query, open_fields: set[str]) -> dict[str, set[str]]:
+def _undecided(query: Query, wider: Mapping[str, list[Kind]]) -> dict[str, set[str]]:
     """Result column -> the types that it may yet get.
 
-    A value may widen one of *open_fields*. An integer sum may become too large.
+    A value may widen a field to one of the kinds in *wider*. An integer sum may become too large.
     """
-    found: dict[str, set[str]] = {}
-    made = [(key.name, key.type, {key.column}) for key in query.keys]
-    made += [(each.name, each.result, set(each.columns)) for each in query.aggregates]
-    for name, of, columns in made:
-        wider = widenings(of.kind) if columns & open_fields else []
-        found[name] = {str(replace(of, kind=kind, precision=0, scale=0)) for kind in wider}
+    found = {key.name: {str(DataType(kind)) for kind in wider.get(key.column, ())} for key in query.keys}
     for aggregate in query.aggregates:
+        function, column = FUNCTIONS[aggregate.fn], next(iter(aggregate.columns), "")
+        kinds = set(wider.get(column, ())) & set(function.first_accepts.kinds)
+        found[aggregate.name] = {str(function.result(DataType(kind))) for kind in kinds}
         if aggregate.may_widen:
             found[aggregate.name].add("decimal(38,0)")
     return found
+
+
+def _origins(query: Query, schema: Schema) -> dict[str, str]:
+    """Result column -> the column of the dataset whose type it has, whatever that is."""
+    own = {name for name, function in FUNCTIONS.items() if {function.result(t) for t in _TWO} == _TWO}
+    keys = {key.name: schema[key.column].column for key in query.keys if key.column in schema}
+    kept = {a.name: a.columns[0] for a in query.aggregates if a.fn in own and a.columns[0] in schema}
+    return keys | kept
 
 
 def _max_bytes(spec: JobSpec, settings: Settings) -> ByteLimit:

@@ -40,7 +40,11 @@ async def run(ctx: Context, lease: Lease, job: Planned) -> None:
     write_receipt = partial(
         receipt, plan=job.plan, version=version, semantics=query.semantics, software=software
     )
-    await persist(ctx, lambda: ctx.publishing.publish(lease, version, write_receipt, job.row.tenant))
+    replace = job.spec.output.on_schema_change == "replace"
+    await persist(
+        ctx,
+        lambda: ctx.publishing.publish(lease, version, write_receipt, job.row.tenant, replace=replace),
+    )
 
 
 def result_columns(query: Query, widened: set[str] | frozenset[str] = frozenset()) -> list[dict[str, str]]:

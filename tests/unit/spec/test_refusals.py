@@ -21,7 +21,6 @@ REFUSED = [
     ("#/group_by/1/time_bucket", {"group_by": ["carrier", BUCKET]}),
     ("#/aggregates/0/where", {"aggregates": [{"fn": "count", "where": "a > 0"}]}),
     ("#/output/expires", {"output": {"expires": "30d"}}),
-    ("#/output/on_schema_change", {"output": {"on_schema_change": "replace"}}),
     ("#/options/on_bad_row", {"options": {"on_bad_row": "skip"}}),
     ("#/options/on_bad_row", {"options": {"on_bad_row": "quarantine"}}),
     ("#/options/max_bad_rows", {"options": {"max_bad_rows": 0}}),

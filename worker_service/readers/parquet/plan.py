@@ -1,6 +1,6 @@
-"""Plans Parquet files: one schema from their metadata, and runs of row groups as extents."""
+"""Plans Parquet files: types of the columns in use from their metadata, and runs of row groups as extents."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pyarrow.parquet as pq
 
@@ -8,43 +8,56 @@ from shared.core.plan import Extent
 from shared.errors import CorruptFile, SchemaConflict
 from shared.spec.names import quote
 from shared.spec.source import SourceSpec
-from shared.spec.types import DataType, Schema
+from shared.spec.types import NULL, DataType
+from shared.spec.uses import Uses
 from worker_service.readers.bytes.local import SourceFile
+from worker_service.readers.inference import Use
 from worker_service.readers.parquet.file import columns_of, open_file
-from worker_service.readers.schema import check_declared, settled, wider
+from worker_service.readers.schema import Findings, columns_in_files, settled, wider
 
 _PAGE_ROWS, _SMALLEST_PAGE = 2**31 - 1, 21
 """The rows that a page can hold, in a few bytes of run lengths, and the bytes that its header takes then."""
 
+Types = dict[str, DataType]
+"""The columns of a file that can be read."""
+
+
+def names(file: SourceFile, source: SourceSpec) -> Collection[str]:
+    del source
+    return columns_of(file, open_file(file))
+
 
 def plan(
-    files: list[SourceFile], source: SourceSpec, chunk_bytes: int, *, guess: bool = False
-) -> tuple[Schema, list[tuple[Extent, int]]]:
-    """The schema, and every extent with its uncompressed size in bytes, in file order.
+    files: list[SourceFile], source: SourceSpec, uses: Uses, chunk_bytes: int, *, guess: bool = False
+) -> Findings:
+    """The schema of the columns in use, and every extent with its uncompressed size in bytes, in file order.
 
     Metadata tell all cuts, so none is guessed.
     """
     del guess
-    types: dict[str, DataType] = {}
+    found: list[tuple[str, Types]] = []
     extents: list[tuple[Extent, int]] = []
+    same: dict[tuple[tuple[str, DataType], ...], Types] = {}
     for i, file in enumerate(files):
         opened = open_file(file)
-        found = columns_of(file, opened)
+        types = columns_of(file, opened)
+        found.append((file.uri, same.setdefault(tuple(types.items()), types)))
         extents += _extents(i, file, opened.metadata, chunk_bytes)
-        if i == 0:
-            check_declared(found, source.types)
-            types = found
-        elif found.keys() != types.keys():
-            odd = min(found.keys() ^ types.keys())
-            told = f"{file.uri} and {files[0].uri} do not have the same columns"
-            raise SchemaConflict(f"{told}: {quote(odd)} is in one of them only")
-        for name in types.keys() - source.types.keys():
-            joined = wider(types[name], found[name])
-            if joined is None:
-                told = f"column {quote(name)} is {found[name]} in {file.uri} and {types[name]} before it"
-                raise SchemaConflict(f"{told}; declare it in source.types")
-            types[name] = joined
-    return settled(types, source.declared), extents
+    columns = columns_in_files(found, source, uses)
+    inferred = {Use(c, key=False): _joined(c, found) for c in columns if c not in source.types}
+    return Findings(settled(columns, source.declared, inferred), extents)
+
+
+def _joined(name: str, files: list[tuple[str, Types]]) -> DataType:
+    """The type of an undeclared column over all files that have it. Raises SchemaConflict."""
+    so_far = NULL
+    for uri, types in files:
+        both = wider(so_far, types.get(name, NULL))
+        if both is None:
+            told = f"column {quote(name)} is {types[name]} in {uri} and {so_far} before it"
+            raise SchemaConflict(f"{told}; declare it in source.types")
+        so_far = both
+    return so_far
 
 
 def _extents(

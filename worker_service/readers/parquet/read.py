@@ -60,7 +60,7 @@ def read(
         _check_values(file, group, claims.num_rows, {path: chunks[path] for path in chunks if path in flat})
         found = 0
         for decoded in decode(file, opened, group, list(chunks), _batch_rows(chunks, claims, batch_bytes)):
-            yield typed(decoded, fields, file, source.timezone, first + found)
+            yield typed(decoded, fields, file, source, first + found)
             found += decoded.num_rows
         if found != claims.num_rows:
             claim = f"row group {group} claims {claims.num_rows:,} rows"
@@ -130,7 +130,9 @@ def decode(
         yield batch
 
 
-def typed(decoded: pa.RecordBatch, fields: list[Field], file: SourceFile, zone: str, row: int) -> Batch:
+def typed(
+    decoded: pa.RecordBatch, fields: list[Field], file: SourceFile, source: SourceSpec, row: int
+) -> Batch:
     """*decoded*, whose first row is row *row* of the file, counted from 0, as the types of *fields*.
 
     No value changes by it. Raises errors.BadRow for a column that does not fit.
@@ -142,11 +144,11 @@ def typed(decoded: pa.RecordBatch, fields: list[Field], file: SourceFile, zone: 
     for field in fields:
         values = decoded.column(field.name)
         try:
-            columns[field.name] = _cast(values, field, zone)
+            columns[field.name] = _cast(values, field, source)
         except literals.OutOfYears as error:
             reason, at = error.args
             return Batch(pa.table({}), rows, (_bad_row(file, row + at + 1, field.name, reason),))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, literals.Misfit) as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             told = f"column {field.name!r} is {values.type} in the file and does not fit {field.type}"
             why = f": {error}" if str(error) else ""
             raise errors.BadRow(f"{file.uri}: {told}{why}") from error
@@ -159,15 +161,23 @@ def _bad_row(file: SourceFile, row: int, column: str, reason: str) -> BadRow:
     )
 
 
-def _cast(values: Column, field: Field, zone: str) -> Column:
+def _cast(values: Column, field: Field, source: SourceSpec) -> Column:
     found = type_of(values.type)
     target = arrow_type(field.type)
     if found == STRING:
         if field.type.kind == "string":
             return values if pa.types.is_dictionary(values.type) else values.cast(target)
-        return literals.convert(values.cast(pa.string()), field, zone)
+        return _known(literals.converted(values.cast(pa.string()), field, source))
     plain = values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
     if found is not None and found.kind in {"timestamp", "date"} and field.type.kind == "timestamptz":
-        plain = literals.in_zone(literals.in_years(plain.cast(pa.timestamp("us"))), zone)
+        naive = literals.in_years(plain.cast(pa.timestamp("us")))
+        moments = literals.in_zone(naive, source.timezone, source.ambiguous_times)
+        plain = _known(literals.Converted(moments.values, moments.misfits))
     result = plain.cast(target)
     return literals.in_years(result) if pa.types.is_temporal(target) else result
+
+
+def _known(found: literals.Converted) -> Column:
+    if found.misfits is not None:
+        raise pa.ArrowInvalid("some value has another form")
+    return found.values
