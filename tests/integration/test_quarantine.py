@@ -141,8 +141,13 @@ def test_the_first_bad_row_fails_a_job_that_allows_none_with_its_place(stack):
     [error] = job["error"]["errors"]
     assert (job["state"], job["error"]["code"]) == ("failed", "bad_row")
     assert error == {
-        "detail": "'x' is no int64", "uri": uri, "byte": 4 + len(GOOD), "line": 202, "column": "v", "value": "x"
-    }  # fmt: skip
+        "detail": "'x' is no int64",
+        "uri": uri,
+        "byte": 4 + len(GOOD),
+        "line": 202,
+        "column": "v",
+        "value": "x",
+    }
 
 
 @pytest.mark.parametrize("mode", ["quarantine", "skip"])
@@ -178,8 +183,10 @@ def test_errors_of_expressions_are_bad_rows_among_the_others(stack):
     assert stack.rows(job["id"], select="sum_w") == [{"sum_w": 24}]
     found = [(row["line"], row["text"], row["reason"].split(":")[0]) for row in kept(stack, job["id"])]
     assert found == [
-        (3, f"a,{2**62}", "#/derive/0/expr"), (4, "a,x", "'x' is no int64"), (5, f"a,{2**62}", "#/derive/0/expr")
-    ]  # fmt: skip
+        (3, f"a,{2**62}", "#/derive/0/expr"),
+        (4, "a,x", "'x' is no int64"),
+        (5, f"a,{2**62}", "#/derive/0/expr"),
+    ]
 
 
 def test_rows_that_widen_a_column_vanish_from_quarantine_and_are_read_anew(stack):
