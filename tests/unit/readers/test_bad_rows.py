@@ -49,7 +49,7 @@ def test_a_bad_row_says_where_its_record_begins_and_which_column_is_at_fault(
 ):
     [(row, error)] = bad_rows(HEAD + b"a,1\nb,2\n" + record + b"\nc,3\n")
     assert (row.uri, row.byte, row.row, row.lines_before()) == ("file:///data/t0", 12, None, 2)
-    assert (row.record, row.fault) == (text, Fault(reason, column, value))
+    assert (row.record, row.fault[:3]) == (text, (reason, column, value))
     assert isinstance(error, errors.BadRow)
     assert error.detail.startswith("file:///data/t0: byte 12, line 4: ")
     place = {"uri": "file:///data/t0", "byte": 12, "line": 4}
