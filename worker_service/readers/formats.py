@@ -87,6 +87,7 @@ FORMATS = {
             self_describing=True,
             native=True,
         ),
+        Format(name="tsv", names=csv_names, plan=plan_csv, read=read_csv, sampled_texts=sampled_csv_texts),
         Format(name="csv", names=csv_names, plan=plan_csv, read=read_csv, sampled_texts=sampled_csv_texts),
     )
 }

@@ -17,9 +17,11 @@ from shared.spec.uses import Uses
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
+from worker_service.readers.csv.delimiter import CANDIDATES, with_delimiter
 from worker_service.readers.csv.faults import BadRecord, tokenized
 from worker_service.readers.csv.file import CsvFile, csv_file
-from worker_service.readers.csv.head import head
+from worker_service.readers.csv.head import check_names, head
+from worker_service.readers.csv.misplaced import check_first
 from worker_service.readers.csv.tokenizer import BINARY, column, nulled
 from worker_service.readers.inference import Use, joined, kind_of, undeclared
 from worker_service.readers.literals import Column
@@ -32,7 +34,7 @@ _SAMPLED_COLUMNS = 100_000
 
 
 def names(file: SourceFile, source: SourceSpec) -> Collection[str]:
-    return head(csv_file(file, source)).names
+    return head(csv_file(file, with_delimiter(source, [file]))).names
 
 
 def plan(
@@ -42,8 +44,13 @@ def plan(
 
     A file without records has no extent.
     """
+    candidates = CANDIDATES if source.csv.delimiter == "auto" else ""
+    source = with_delimiter(source, source_files)
     files, warnings = _with_heads(source_files, source)
+    check_first(next(iter(files.values()))[0], candidates)
     columns = columns_in_files([(file.uri, file.names) for file, _ in files.values()], source, uses)
+    for file, _ in {id(file.names): (file, start) for file, start in files.values()}.values():
+        check_names(file, columns)
     kinds: dict[Use, Kind] = dict.fromkeys(undeclared(columns, source, uses), "null")
     extents: list[tuple[Extent, int]] = []
     for (i, (file, start)), samples in zip(files.items(), _sample_counts(files), strict=True):
@@ -102,10 +109,10 @@ def sampled_texts(
     source_files: list[SourceFile], source: SourceSpec, columns: Collection[str]
 ) -> Iterator[dict[str, Column]]:
     """For each file with samples, the texts of *columns* in the samples that a proven plan takes."""
-    files, _ = _with_heads(source_files, source)
+    files, _ = _with_heads(source_files, with_delimiter(source, source_files))
     for (file, start), samples in zip(files.values(), _sample_counts(files), strict=True):
         if samples:
-            whole = file.content.file.size + 1
+            whole = file.content.end + 1
             found = cut(file, start, whole, samples, guess=False).samples
             yield _texts(found, file, set(columns).intersection(file.names))
 
