@@ -81,8 +81,9 @@ def unbroken(buffers: Iterator[bytes], delimiter: bytes) -> Iterator[bytes]:
 
 
 def csv_file(file: SourceFile, source: SourceSpec, names: tuple[str, ...] = ()) -> CsvFile:
-    """*source* has a definite delimiter."""
+    """*source* has a definite delimiter; see `with_delimiter`."""
     options = source.csv
+    assert options.delimiter != "auto"
     return CsvFile(
         content=content_of(file, source), dialect=dialect_of(options), options=options, names=names
     )
