@@ -8,6 +8,7 @@ splits most of them evenly, and the first one at all. If none does, the file has
 from dataclasses import replace
 from statistics import mode
 
+from shared.core.plan import with_delimiter
 from shared.errors import AmbiguousDelimiter, SchemaConflict, SourceEmpty
 from shared.spec.encodings import SHARED
 from shared.spec.names import quote
@@ -23,19 +24,19 @@ Widths = dict[str, list[int]]
 """For each candidate, how many fields each of the first records has."""
 
 
-def with_delimiter(source: SourceSpec, files: list[SourceFile]) -> SourceSpec:
-    """*source* with the delimiter of its first file that has a record.
+def settled(files: list[SourceFile], source: SourceSpec) -> SourceSpec:
+    """*source* with the delimiter of the first file that has a record, where the spec leaves it open.
 
     Raises AmbiguousDelimiter, and SchemaConflict if another file has another delimiter.
     """
     if source.csv.delimiter != "auto":
         return source
     if source.format == "tsv":
-        return _with(source, "\t")
+        return with_delimiter(source, "\t")
     taken, of = "", ""
     for file in files:
         try:
-            found = _delimiter(csv_file(file, _with(source, taken or ",")), taken)
+            found = _delimiter(csv_file(file, with_delimiter(source, taken or ",")), taken)
         except SourceEmpty:
             continue
         if taken and found not in (taken, None):
@@ -44,11 +45,7 @@ def with_delimiter(source: SourceSpec, files: list[SourceFile]) -> SourceSpec:
                 f"{told}; a dataset has one: set csv.delimiter, or give the files to two jobs"
             )
         taken, of = taken or found or ",", of or file.uri
-    return _with(source, taken or ",")
-
-
-def _with(source: SourceSpec, delimiter: str) -> SourceSpec:
-    return source.model_copy(update={"csv": source.csv.model_copy(update={"delimiter": delimiter})})
+    return with_delimiter(source, taken or ",")
 
 
 def _delimiter(file: CsvFile, taken: str) -> str | None:

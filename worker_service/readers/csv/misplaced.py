@@ -3,13 +3,16 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
-from shared.errors import BadRow
+from shared.errors import BadRow, SourceEmpty
+from shared.spec.source import SourceSpec
 from worker_service.readers.batch import shown
-from worker_service.readers.bytes.local import pread
+from worker_service.readers.bytes.local import SourceFile, pread
+from worker_service.readers.csv.delimiter import CANDIDATES, settled
 from worker_service.readers.csv.dialect import LINE_END, Dialect
-from worker_service.readers.csv.file import CsvFile
+from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.first_records import Beginning, FirstRecords
 from worker_service.readers.csv.head import fields_of
 from worker_service.readers.csv.opening import opening
@@ -21,7 +24,18 @@ _LINES = 20
 _TAIL = 4096
 
 
-def check_first(file: CsvFile, delimiters: str) -> None:
+def settled_source(files: list[SourceFile], source: SourceSpec) -> SourceSpec:
+    """See `settled`; the header of the first file is its first record, or BadRow is raised."""
+    candidates = CANDIDATES if source.csv.delimiter == "auto" else ""
+    source = settled(files, source)
+    if not source.csv.header:
+        return source
+    with suppress(SourceEmpty):
+        _check_first(csv_file(files[0], source), candidates)
+    return source
+
+
+def _check_first(file: CsvFile, delimiters: str) -> None:
     """Raise BadRow if a record below the first is plainly the header, with one of *delimiters* or the file's.
 
     That is so if the records from there on agree in their number of fields, and the first record does not.

@@ -17,11 +17,9 @@ from shared.spec.uses import Uses
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
-from worker_service.readers.csv.delimiter import CANDIDATES, with_delimiter
 from worker_service.readers.csv.faults import BadRecord, tokenized
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import check_names, head
-from worker_service.readers.csv.misplaced import check_first
 from worker_service.readers.csv.tokenizer import BINARY, column, nulled
 from worker_service.readers.inference import Use, joined, kind_of, undeclared
 from worker_service.readers.literals import Column
@@ -34,7 +32,7 @@ _SAMPLED_COLUMNS = 100_000
 
 
 def names(file: SourceFile, source: SourceSpec) -> Collection[str]:
-    return head(csv_file(file, with_delimiter(source, [file]))).names
+    return head(csv_file(file, source)).names
 
 
 def plan(
@@ -44,10 +42,7 @@ def plan(
 
     A file without records has no extent.
     """
-    candidates = CANDIDATES if source.csv.delimiter == "auto" else ""
-    source = with_delimiter(source, source_files)
     files, warnings = _with_heads(source_files, source)
-    check_first(next(iter(files.values()))[0], candidates)
     columns = columns_in_files([(file.uri, file.names) for file, _ in files.values()], source, uses)
     for file, _ in {id(file.names): (file, start) for file, start in files.values()}.values():
         check_names(file, columns)
@@ -109,7 +104,7 @@ def sampled_texts(
     source_files: list[SourceFile], source: SourceSpec, columns: Collection[str]
 ) -> Iterator[dict[str, Column]]:
     """For each file with samples, the texts of *columns* in the samples that a proven plan takes."""
-    files, _ = _with_heads(source_files, with_delimiter(source, source_files))
+    files, _ = _with_heads(source_files, source)
     for (file, start), samples in zip(files.values(), _sample_counts(files), strict=True):
         if samples:
             whole = file.content.end + 1

@@ -15,7 +15,6 @@ from worker_service.readers import literals
 from worker_service.readers.batch import Batch
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block, count_records, file_blocks, stream_blocks
-from worker_service.readers.csv.delimiter import with_delimiter
 from worker_service.readers.csv.faults import BadRecord, explained, misfit, tokenized
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import head
@@ -41,7 +40,7 @@ def read(
     batch_bytes: int,
 ) -> Iterator[Batch]:
     """See `readers.batches`; *batch_bytes* are bytes of the content. Raises for malformed CSV."""
-    file = csv_file(source_file, with_delimiter(source, [source_file]))
+    file = csv_file(source_file, source)
     found = head(file)
     start = found.start if file.content.streamed else extent.start
     file = replace(file, names=found.names)

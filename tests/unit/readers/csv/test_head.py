@@ -5,7 +5,8 @@ import gzip
 import io
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from shared.errors import AmbiguousDelimiter, BadRow, LimitExceeded, SchemaConflict, SourceEmpty
@@ -13,14 +14,14 @@ from shared.spec.uses import Mention, Uses
 from tests.support.datasets import opened, rows, rows_at_every_cut, schema_of, source, tables
 from worker_service.readers import plan
 from worker_service.readers.csv import footer
-from worker_service.readers.csv.delimiter import with_delimiter
+from worker_service.readers.csv.delimiter import settled
 from worker_service.readers.csv.file import csv_file
 from worker_service.readers.csv.head import head
 
 
 def names_of(data, **options):
     with opened(data) as files:
-        spec = with_delimiter(source(**options), files)
+        spec = settled(files, source(**options))
         return head(csv_file(files[0], spec)).names
 
 
@@ -33,7 +34,7 @@ def planned(data, *columns, **options):
 
 def delimiter_of(*contents, **options):
     with opened(*contents) as files:
-        return with_delimiter(source(**options), files).csv.delimiter
+        return settled(files, source(**options)).csv.delimiter
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ LINE = st.text('ab"#;', max_size=4)
     st.integers(1, 30),
     st.booleans(),
 )
-@settings(max_examples=60)
+@examples(max_examples=60)
 def test_skipped_lines_are_physical_and_hold_anything(before, behind, end, ended, chunk, packed):
     body = ["x,y", '1,"a', 'b"', "", '2,"c""d"']
     text = end.join([*before, *body, *behind]) + (end if ended or (behind and not behind[-1]) else "")
@@ -240,7 +241,7 @@ DELIMITERS = st.sampled_from(["::", "||", "<>", "ab", "aba", "\t|\t", "~~~~"])
     st.integers(1, 40),
     st.booleans(),
 )
-@settings(max_examples=80)
+@examples(max_examples=80)
 def test_a_delimiter_of_several_characters_splits_as_one_would(delimiter, values, end, chunk, packed):
     """Fields that hold structure are quoted; the others are taken apart by str.split."""
 
