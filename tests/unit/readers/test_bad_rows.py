@@ -72,7 +72,7 @@ def test_a_bad_row_of_a_stream_is_located_in_its_data():
 def test_bytes_without_a_provable_record_end_are_an_error_and_no_bad_row():
     for record in (b'"x"y,1\n', b'"x,1\n', b"x,1\\"):
         with pytest.raises(errors.BadRow, match="byte 8, line 3"):
-            found(HEAD + b"a,1\n" + record, 4, source(escape="\\"))
+            found(HEAD + b"a,1\n" + record, 4, source(delimiter=",", escape="\\"))
 
 
 def test_the_first_bad_row_in_file_order_fails_the_reading_of_tables():
