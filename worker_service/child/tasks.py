@@ -138,7 +138,7 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
         format=planned.format,
         schema=columns_of(planned.schema),
         bytes=size,
-        delimiter=planned.source.csv.delimiter if planned.format == "csv" else None,
+        delimiter=planned.source.csv.delimiter if planned.format in {"csv", "tsv"} else None,
         warnings=sorted_warnings((*warnings, *empty, *planned.warnings)),
         self_describing=planned.self_describing,
     )

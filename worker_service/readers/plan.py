@@ -57,7 +57,7 @@ def plan(
         )
     filled = [files[i] for i in numbers]
     found = _format(filled, source)
-    source = found.settled(filled[0], source)
+    source = found.settled(filled, source)
     uses = uses or _all_values(found, filled[0], source)
     schema, cuts, warnings = found.plan(filled, source, uses, chunk_bytes, guess=guess)
     extents = ((replace(extent, file=numbers[extent.file]), size) for extent, size in cuts)
