@@ -151,11 +151,7 @@ class _Binding:
         if self._schema[column].declared:
             return f"source.types declares it so, and a {of} can be given to {takers}"
         if of.kind == "string":
-            advice = (
-                f"{misfit}; set source.csv.null_values if that stands for null"
-                if misfit
-                else "source.types can declare another type"
-            )
+            advice = misfit or "source.types can declare another type"
             return f"{advice}; a string can be given to {takers}"
         return f"a {of} can be given to {takers}"
 

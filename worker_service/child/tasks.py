@@ -23,6 +23,7 @@ from shared.core.plan import (
     columns_of,
     schema_of,
     sorted_warnings,
+    with_delimiter,
 )
 from shared.core.row_counts import RowCounts
 from shared.errors import (
@@ -137,6 +138,7 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
         format=planned.format,
         schema=columns_of(planned.schema),
         bytes=size,
+        delimiter=planned.source.csv.delimiter if planned.format == "csv" else None,
         warnings=sorted_warnings((*warnings, *empty, *planned.warnings)),
         self_describing=planned.self_describing,
     )
@@ -154,7 +156,7 @@ def _guessed_or_proven(
             kernels.check_patterns(bind(spec, planned.schema), text_parser(spec.source))
             return planned
     planned = readers.plan(*asked, uses=used, guess=False)
-    _check_types(spec, planned.schema, files)
+    _check_types(spec, planned, files)
     return planned
 
 
@@ -172,21 +174,23 @@ def _chunks(planned: readers.PlannedDataset, files: tuple[DatasetFile, ...]) -> 
         yield PlannedChunk(payload, sum(map(size, extents)))
 
 
-def _check_types(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
+def _check_types(spec: JobSpec, planned: readers.PlannedDataset, files: list[readers.SourceFile]) -> None:
     """Raises the errors of `bind`.
 
     Names the few values that keep a column from the type it needs, which takes another look at the files.
     """
+    schema = planned.schema
     try:
         kernels.check_patterns(bind(spec, schema), text_parser(spec.source))
     except TypeMismatch:
-        bind(spec, schema, readers.misfits(files, spec.source, needed_kinds(spec, schema)))
+        bind(spec, schema, readers.misfits(files, planned.source, needed_kinds(spec, schema)))
         raise
 
 
 def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     """Fold the extents into partials, which are the body."""
     spec, schema, query = _bound(bytes(task.spec), task.schema)
+    source = with_delimiter(spec.source, task.delimiter)
     fold, count = kernels.Fold(query, task.no), readers.RecordCount()
     partials: list[kernels.Partial] = []
     aggregated, picked = 0, PreparedRows(query, spec.source)
@@ -195,7 +199,7 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
         PlannedFiles(local, task.files, task.access.max_expansion) as files,
     ):
         frames = chain.from_iterable(
-            readers.read(file, extent, spec.source, schema, query.columns, task.batch_bytes, count)
+            readers.read(file, extent, source, schema, query.columns, task.batch_bytes, count)
             for file, extent in zip(files.sources, task.extents, strict=True)
         )
         for states in _flushed(fold, map(picked.of, frames)):

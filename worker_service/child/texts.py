@@ -1,6 +1,7 @@
 """How expressions read texts as values of a type."""
 
-from shared.spec.source import ColumnText, SourceSpec
+from shared.spec.column_text import ColumnText
+from shared.spec.source import SourceSpec
 from shared.spec.types import DataType, Field
 from worker_service.arrow import Array, Mask
 from worker_service.kernels.expressions import ParseText

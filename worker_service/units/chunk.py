@@ -30,6 +30,7 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
         spec=job.spec_json,
         no=lease.no,
         schema=job.plan.schema,
+        delimiter=job.plan.delimiter,
         files=tuple(job.plan.files[extent.file] for extent in extents),
         extents=extents,
         access=Access.of(ctx.settings),
