@@ -85,7 +85,7 @@ PAIRS: dict[str, tuple[Side, Side, float]] = {
 
 
 def make(rows: int, folder: Path = FOLDER) -> tuple[Path, Path]:
-    """Sales of five years as CSV and as Parquet, in no order; `month` is the first day of the month of `ts`."""
+    """Sales of five years as CSV and as Parquet, in no order; `month` is the first day of that of `ts`."""
     paths = folder / f"sales_{rows}.csv", folder / f"sales_{rows}.parquet"
     if not all(path.exists() for path in paths):
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,7 +161,7 @@ def shown(found: list[dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    """The program runs itself with a child's environment: the allocator's settings decide half of the time."""
+    """Runs again with a child's environment: the allocator's settings decide half of the time."""
     environment = child_environment() | {"TMPDIR": tempfile.gettempdir()}
     if not environment.items() <= os.environ.items():
         os.execve(
