@@ -1,8 +1,7 @@
 """`compute` and `having`: columns made of the result's other columns, and the groups that stay."""
 
-import pyarrow as pa
-
 import numpy as np
+import pyarrow as pa
 
 from shared.errors import ComputeFailed
 from shared.spec.expressions import Typed
