@@ -212,7 +212,7 @@ _TABLE = (
     Function(
         "strptime",
         (_TEXT, _setting("format", settings.layout)),
-        "The timestamp of the text in this format, with `%z` the timestamptz; an error where it does not fit.",
+        "The timestamp of the text in this format; with `%z` the timestamptz.",
         "to_date to_timestamp to_datetime parse_date str_to_date todate",
     ),
     Function(

@@ -1,8 +1,8 @@
 """Theory of operation.
 
 An expression is evaluated node by node, each for all rows at once. A node's value is an array, or a scalar
-if it names no column. Beside it is the error of each row: the number of the operation that failed, 0 for none.
-A message is only made for a row that is asked for.
+if it names no column. Beside it is the error of each row: the number of the operation that failed, 0 for
+none. A message is only made for a row that is asked for.
 
 An operation fails in a row where one of its operands does, with the error of the first. `and`, `or`,
 `if_else` and `coalesce` take the errors of those operands that the row needs, and of no others.
