@@ -41,7 +41,7 @@ def type_of(text, zone="UTC"):
     [
         ("`odd name` + a", Call("+", (Column("odd name", 1), Column("a", 14)), 1)),
         ("`tick``s`", Column("tick`s", 1)),
-        ("ﬁne", Column("ﬁne", 1)),
+        ("ﬁne + x²", Call("+", (Column("ﬁne", 1), Column("x²", 7)), 1)),
         ("'it''s'", Literal("it's", 1)),
         (r"'a\b\n'", Literal(r"a\b\n", 1)),
         ('"x"', Literal("x", 1)),
