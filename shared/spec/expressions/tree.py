@@ -81,15 +81,13 @@ class Typed:
 
 def names(expression: Expression) -> tuple[str, ...]:
     """The columns that *expression* names, in the order of first use."""
-    return tuple(dict.fromkeys(_named(expression)))
+    return tuple(dict.fromkeys(column.name for column in columns(expression)))
 
 
-def _named(expression: Expression) -> Iterator[str]:
-    match expression:
-        case Column(name):
-            yield name
-        case Call(_, operands) | Comparison(_, operands):
-            for operand in operands:
-                yield from _named(operand)
-        case Literal():
-            pass
+def columns(expression: Expression) -> Iterator[Column]:
+    """Every place where *expression* names a column."""
+    if isinstance(expression, Column):
+        yield expression
+    elif not isinstance(expression, Literal):
+        for operand in expression.operands:
+            yield from columns(operand)
