@@ -348,6 +348,13 @@ class ValueOutOfRange(FatalError):
     code = "value_out_of_range"
 
 
+class ComputeFailed(FatalError):
+    """An expression of `compute` or `having` has an error in a group, such as an integer above 64 bits."""
+
+    category: ClassVar[Category] = "user"
+    code = "compute_failed"
+
+
 class OutOfMemory(FatalError):
     category: ClassVar[Category] = "quota"
     code = "out_of_memory"

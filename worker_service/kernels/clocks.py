@@ -73,3 +73,18 @@ def moments_of(local: Ints, zone: str) -> Moments:
     right = [moments + offsets(moments, zone) == local for moments in tried]
     first, second = np.where(right[0], tried[0], tried[1]), np.where(right[1], tried[1], tried[0])
     return Moments(np.minimum(first, second), np.maximum(first, second), right[0] | right[1])
+
+
+def first_moments(local: Ints, zone: str) -> Ints:
+    """The moment at which clocks first show each time; of one that they skip, the moment of the skip."""
+    found = moments_of(local, zone)
+    moments, skipped = found.earlier, ~found.shown
+    if skipped.any():
+        before, after = found.earlier[skipped], found.later[skipped]
+        changed = offsets(after, zone)
+        while (after - before > 1).any():
+            middle = before + (after - before) // 2
+            past = offsets(middle, zone) == changed
+            before, after = np.where(past, before, middle), np.where(past, middle, after)
+        moments[skipped] = after
+    return moments
