@@ -1,9 +1,8 @@
 """`compute` and `having`: columns made of the result's other columns, and the groups that stay."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-
-import numpy as np
 
 from shared.errors import ComputeFailed
 from shared.spec.expressions import Typed
