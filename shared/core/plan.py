@@ -73,11 +73,12 @@ class Extent(msgspec.Struct, frozen=True, array_like=True):
     guesses: tuple[Guess, ...] | None = None
 
 
-class Warned(msgspec.Struct, frozen=True):
-    """Something about the dataset that its owner should know, and that stops nothing."""
+class Warned(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something about the dataset, or one column of it, that its owner should know, and that stops nothing."""
 
     code: str
     detail: str
+    column: str | None = None
 
 
 class PlannedColumn(msgspec.Struct, frozen=True, omit_defaults=True):

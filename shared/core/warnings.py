@@ -1,4 +1,4 @@
-"""What a plan warns of: it stops nothing, and its owner should know it."""
+"""The warnings of a plan: each stops nothing, and the owner of the job should know it."""
 
 import json
 from collections.abc import Iterable
@@ -21,12 +21,12 @@ def text_warning(column: str, family: str, culprits: str = "") -> Warned:
     """
     why = culprits or "a value that the samples do not hold does not"
     told = f"{quote(column)} is read as text, and most of its values read as a {family}: {why}"
-    return Warned("read_as_text", f"{told}; {_as_text(column)}, which ends this warning")
+    return Warned("read_as_text", f"{told}; {_as_text(column)} if that is right", column)
 
 
 def spellings_warning(column: str) -> Warned:
     told = f"{quote(column)} has numbers that are spelled in several ways, which are one value: 1.0 and 1"
-    return Warned("spellings_differ", f"{told}; {_as_text(column)} to keep the spellings apart")
+    return Warned("spellings_differ", f"{told}; {_as_text(column)} to keep them apart", column)
 
 
 def _as_text(column: str) -> str:

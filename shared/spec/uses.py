@@ -1,4 +1,4 @@
-"""Which columns of the dataset a spec names, and for what."""
+"""The columns of the dataset that a spec names, and their uses."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Mention:
 
 @dataclass(frozen=True)
 class Uses:
-    """What a spec wants of its dataset. Only the columns in use are typed and read."""
+    """The uses of all columns that a spec names. Only columns in use are typed and read."""
 
     mentions: tuple[Mention, ...]
     derived: tuple[str, ...] = ()

@@ -60,7 +60,7 @@ def test_other_uses_of_such_text_add_a_warning_that_names_culprit_and_cure(tmp_p
     _, plan = planned(tmp_path, told(ODD), of("nunique"))
     [warning] = plan.plan.warnings
     assert warning.code == "read_as_text"
-    assert warning.detail.startswith('"v" is read as text, and most of its values read as a number: \'N/A\'')
+    assert warning.detail.startswith("\"v\" is read as text, and most of its values read as a number: 'N/A'")
     assert '"null_values": ["N/A"]' in warning.detail
     assert planned(tmp_path, told(ODD), of("nunique"), types={"v": "string"})[1].plan.warnings == ()
 
