@@ -74,7 +74,7 @@ class Extent(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Warned(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something about the dataset, or one column of it, that its owner should know, and that stops nothing."""
+    """Something about the dataset or a column that its owner should know, and that stops nothing."""
 
     code: str
     detail: str

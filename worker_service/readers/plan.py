@@ -23,7 +23,7 @@ class PlannedDataset:
     """The columns in use and, for each chunk, its extents in file order.
 
     A dataset without records has no chunk. *warnings* depend on the files and options only. *source* is
-    settled: it leaves nothing to a file. *culprits* has what `bind` says of a column that is text.
+    settled: it leaves nothing to a file. *culprits* are the values that make a column text, for `bind`.
     """
 
     schema: Schema

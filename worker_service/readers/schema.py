@@ -16,7 +16,7 @@ from worker_service.readers.paths import path_texts, proposed
 
 
 class Findings(NamedTuple):
-    """What a format's planner finds: the schema, and every extent with its size in uncompressed bytes.
+    """The findings of a format's planner: the schema, every extent with its size in uncompressed bytes.
 
     Extents are in file order. The schema lacks the columns of `paths`. `culprits` has, by column, the values
     that make it text although most are not, and the cure.
@@ -61,7 +61,7 @@ def settled(
 ) -> Schema:
     """The schema of *columns*: the ones *declared* by the spec, the others with the *types* of their data.
 
-    *reads* says what undeclared columns of text read as.
+    *reads* has the sort of value of undeclared columns: see `Field`.
 
     A column without any value becomes int64. Nulls are the same in every type, and every aggregate accepts
     int64. It can still widen where a value turns up later. A string could not.
