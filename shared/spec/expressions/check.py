@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 
 from shared.spec.expressions.calls import checked_call
-from shared.spec.expressions.convert import alike, converted, needs
+from shared.spec.expressions.comparisons import compared, membership
+from shared.spec.expressions.convert import converted, needs
 from shared.spec.expressions.functions import FUNCTIONS, NUMBERS, TIMES, TRUTHS
 from shared.spec.expressions.literals import literal
-from shared.spec.expressions.members import membership
-from shared.spec.expressions.numbers import exact, result_of
+from shared.spec.expressions.numbers import result_of
 from shared.spec.expressions.tree import Call, Column, Comparison, Expression, ExpressionError, Literal, Typed
 from shared.spec.types import BOOL, FLOAT64, INT64, NULL, DataType
 
@@ -38,7 +38,7 @@ def _checked(expression: Expression, types: Mapping[str, DataType], zone: str) -
         case Comparison(operators, operands, at):
             sides = [_checked(operand, types, zone) for operand in operands]
             pairs = zip(operators, sides, sides[1:], strict=False)
-            return _all_of([_compared(operator, left, right, zone) for operator, left, right in pairs], at)
+            return _all_of([compared(operator, left, right, zone) for operator, left, right in pairs], at)
         case Call(function, operands, at):
             nodes = [_checked(operand, types, zone) for operand in operands]
             if function in FUNCTIONS:
@@ -79,7 +79,8 @@ def _beside_doubles(nodes: Sequence[Typed], zone: str) -> list[Typed]:
 def _power(_: str, nodes: Sequence[Typed], zone: str) -> Typed:
     base, power = nodes
     assert isinstance(power.value, int), "the parser sees to it"
-    return reduce(lambda product, _: _arithmetic("*", [product, base], zone), range(power.value - 1), base)
+    product = reduce(lambda found, _: _arithmetic("*", [found, base], zone), range(power.value - 1), base)
+    return Typed("**", product.type, (base,), base.at, settings=(power.value,))
 
 
 def _signed(operator: str, nodes: Sequence[Typed], _: str) -> Typed:
@@ -89,20 +90,6 @@ def _signed(operator: str, nodes: Sequence[Typed], _: str) -> Typed:
 
 def _logic(operator: str, nodes: Sequence[Typed], _: str) -> Typed:
     return Typed(operator, BOOL, tuple(needs(operator, node, TRUTHS) for node in nodes), nodes[0].at)
-
-
-def _compared(operator: str, left: Typed, right: Typed, zone: str) -> Typed:
-    """Numbers are compared by value, a double and a decimal as doubles."""
-    kinds = {left.type.kind, right.type.kind}
-    if kinds == {"float64", "decimal"}:
-        left, right = (converted(node, FLOAT64, zone) for node in (left, right))
-    elif not kinds <= NUMBERS:
-        left, right = alike(operator, [left, right], zone)
-    elif "decimal" in kinds:
-        left, right = (
-            node if node.op != "literal" else converted(node, exact(node), zone) for node in (left, right)
-        )
-    return Typed(operator, BOOL, (left, right), left.at)
 
 
 _OPERATORS: dict[str, Callable[[str, Sequence[Typed], str], Typed]] = {

@@ -48,7 +48,7 @@ def alike(operation: str, nodes: Sequence[Typed], zone: str) -> list[Typed]:
             nodes[0].at, f"{operation} has None only; write cast(None, 'int64'), with its type"
         )
     if target is None:
-        raise _apart(operation, nodes)
+        raise _apart(operation, list({node.type: node for node in reversed(deciding)}.values())[::-1])
     return [converted(node, target, zone) for node in nodes]
 
 
@@ -81,7 +81,7 @@ def _advice(kind: Kind, accepts: Kinds) -> str:
 
 
 def _apart(operation: str, nodes: Sequence[Typed]) -> ExpressionError:
-    """The first two operands that have no common type, with the way to bring them together."""
+    """The first two operands that have no common type, one of each type, and a way to make one."""
     left, right = next(
         (nodes[i], node) for j, node in enumerate(nodes) for i in range(j) if common([nodes[i], node]) is None
     )

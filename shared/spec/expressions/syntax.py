@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from math import isinf
 
-from shared.spec.expressions.functions import not_a_function, not_a_method
+from shared.spec.expressions.functions import FUNCTIONS, check_arguments, not_a_function, not_a_method
 from shared.spec.expressions.tokens import MAX_DEPTH, Token, tokens
 from shared.spec.expressions.tree import Call, Column, Comparison, Expression, ExpressionError, Literal
 from shared.spec.names import quote
@@ -230,7 +230,9 @@ class _Reader:
             raise error
         if node.keywords:
             raise ExpressionError(at, f"{token.text} takes its arguments by position")
-        return Call(token.text, self._all(node.args, depth), at)
+        arguments = self._all(node.args, depth)
+        check_arguments(FUNCTIONS[token.text], arguments, at)
+        return Call(token.text, arguments, at)
 
     def attribute(self, node: ast.Attribute, at: int, _: int) -> Expression:
         dotted = self._octets[node.col_offset : node.end_col_offset].decode()

@@ -59,13 +59,13 @@ Expression: TypeAlias = Column | Literal | Call | Comparison
 Value: TypeAlias = bool | int | float | Decimal | str | date | datetime | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Typed:
     """A node with its type.
 
-    `op` is `column`, `literal`, an operator or a function. `value` is a literal's value. `settings` are what
-    an operation has beside its operands, such as the name of a column, a pattern or a unit. One node may be
-    an operand of several others: it is the same object, and need be evaluated once.
+    `op` is `column`, `literal`, an operator or a function. `settings` are the values that an operation has
+    beside its operands, such as the name of a column, a pattern or a unit. One node may be an operand of
+    several others: it is the same object, and need be evaluated once.
     """
 
     op: str
@@ -73,7 +73,10 @@ class Typed:
     operands: "tuple[Typed, ...]" = ()
     at: int = 1
     value: Value = None
+    """Of a literal."""
     settings: tuple[str | int | None, ...] = ()
+    among: tuple[Value, ...] = ()
+    """The list behind `in`, of values of the operand's type."""
 
 
 def names(expression: Expression) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ and `%` has the sign of the divisor, as in Python.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,29 @@ def _arithmetic(node: Typed, operands: Operands) -> Outcome:
     return _exact(node, operands)
 
 
+def _power(node: Typed, operands: Operands) -> Outcome:
+    """Of doubles, each product is rounded, from left to right."""
+    [operand], power = operands, int(node.settings[0] or 0)
+    if node.type.kind == "float64":
+        result = numbers(operand)
+        with np.errstate(all="ignore"):
+            result = reduce(np.multiply, [result] * power)
+        return made(pa.float64(), result, present(operands))
+    found = w.whole(operand)
+    [wide] = w.roomy(w.bound(found) ** power, found)
+    values, bad = w.fitting(arrow_type(node.type), wide**power, present(operands))
+    room = _room(node)
+    return (
+        values
+        if bad is None
+        else Failing(values, bad, lambda row: f"{shown(operand, row)} ** {power} {room}")
+    )
+
+
+def _room(node: Typed) -> str:
+    return f"needs more than {'64 bits' if node.type.kind == 'int64' else '38 digits'}"
+
+
 def _floored(node: Typed, operands: Operands) -> Outcome:
     if node.type.kind != "float64":
         return _exact(node, operands)
@@ -85,10 +109,8 @@ def _exact(node: Typed, operands: Operands) -> Outcome:
     values, bad = w.fitting(arrow_type(node.type), _EXACT[node.op](left, right), valid)
     if bad is None:
         return values
-    room = "64 bits" if node.type.kind == "int64" else "38 digits"
-    return Failing(
-        values, bad, lambda row: f"{shown(first, row)} {node.op} {shown(second, row)} needs more than {room}"
-    )
+    room = _room(node)
+    return Failing(values, bad, lambda row: f"{shown(first, row)} {node.op} {shown(second, row)} {room}")
 
 
 def _quotient(_: Typed, operands: Operands) -> Outcome:
@@ -158,8 +180,8 @@ def _rounded(node: Typed, operands: Operands) -> Outcome:
 
 
 def _rounds_out(node: Typed, operand: Operand, digits: int) -> Callable[[int], str]:
-    room = "64 bits" if node.type.kind == "int64" else "38 digits"
-    return lambda row: f"round({shown(operand, row)}, {digits}) needs more than {room}"
+    room = _room(node)
+    return lambda row: f"round({shown(operand, row)}, {digits}) {room}"
 
 
 KERNELS: dict[str, Kernel] = {
@@ -168,6 +190,7 @@ KERNELS: dict[str, Kernel] = {
     **dict.fromkeys(("negate", "abs"), _signed),
     **dict.fromkeys(("floor", "ceil"), _whole_part),
     "/": _quotient,
+    "**": _power,
     "round": _rounded,
     "sqrt": _root,
 }

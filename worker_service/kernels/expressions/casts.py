@@ -123,7 +123,7 @@ def _doubles(column: Array, _: Typed) -> Array:
 
 
 def _nearest(column: Array, _: Typed) -> Array:
-    found = w.quotient(w.whole(column), np.array([10 ** w.scale_of(column)], object))
+    found = w.quotient(w.whole(column), w.times_ten(np.ones(1, np.int64), w.scale_of(column)))
     return from_numbers(pa.float64(), found, validity(column))
 
 

@@ -14,7 +14,6 @@ from worker_service.arrow import Array, Floats, Ints, canonical
 from worker_service.kernels.expressions import whole as w
 from worker_service.kernels.expressions.operands import (
     Kernel,
-    Operand,
     Operands,
     array,
     made,
@@ -43,22 +42,18 @@ _EXACT_INTEGERS = 2.0**53
 
 
 def _compared(node: Typed, operands: Operands) -> Array:
-    return _ordered(node.op, operands)
-
-
-def _ordered(operator: str, operands: Operands) -> Array:
     left, right = operands
     double = [pa.types.is_floating(operand.type) for operand in operands]
     if not any(double):
         if pa.types.is_decimal(left.type) or pa.types.is_decimal(right.type):
-            return _signs(operator, operands, _order(*w.alike(left, right)))
-        return _ARROW[operator](left, right)
+            return _signs(node.op, operands, _order(*w.alike(left, right)))
+        return _ARROW[node.op](left, right)
     if not all(double):
         order = _mixed(numbers(left), numbers(right)) if double[1] else -_mixed(numbers(right), numbers(left))
-        return _signs(operator, operands, order)
+        return _signs(node.op, operands, order)
     if any(np.isnan(numbers(operand)).any() for operand in operands):
-        return _signs(operator, operands, _double_order(numbers(left), numbers(right)))
-    return _ARROW[operator](left, right)
+        return _signs(node.op, operands, _double_order(numbers(left), numbers(right)))
+    return _ARROW[node.op](left, right)
 
 
 def _signs(operator: str, operands: Operands, order: NDArray[np.int8]) -> Array:
@@ -91,26 +86,16 @@ def _mixed(left: Ints, right: Floats) -> NDArray[np.int8]:
     return order
 
 
-def _member(_: Typed, operands: Operands) -> Array:
+def _member(node: Typed, operands: Operands) -> Array:
     """Null where the value is, and where a null in the list could be it."""
-    value, *listed = operands
-    elements = pa.array([each.as_py() for each in map(_scalar, listed)], value.type)
+    [value] = operands
+    elements = pa.array(node.among, value.type)
     found = pc.is_in(canonical(array(value)), value_set=canonical(elements.drop_null()))
     valid = present([value])
     if elements.null_count:
         hit = np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
         valid = hit if valid is None else hit & valid
     return found if valid is None else without(found, ~valid)
-
-
-def _scalar(operand: Operand) -> "pa.Scalar[Any]":
-    return operand if isinstance(operand, pa.Scalar) else operand[0]
-
-
-def _nullif(__: Typed, operands: Operands) -> Array:
-    value, _ = operands
-    same = pc.fill_null(_ordered("==", operands), False)
-    return pc.if_else(same, pa.scalar(None, value.type), value)
 
 
 def _least(_: Typed, operands: Operands) -> Array:
@@ -136,7 +121,6 @@ def _is_null(_: Typed, operands: Operands) -> Array:
 KERNELS: dict[str, Kernel] = {
     **dict.fromkeys(_ARROW, _compared),
     "in": _member,
-    "nullif": _nullif,
     "least": _least,
     "greatest": _greatest,
     "is_null": _is_null,
