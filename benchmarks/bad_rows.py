@@ -70,7 +70,9 @@ def shown(found: list[dict[str, Any]]) -> list[str]:
     ]
     for each in found:
         plain, other = each["seconds"]
-        lines.append(f"| {each['bad rows']} | {plain:.2f} | {other:.2f} | {each['ratio']:.3f} | {each['bar']} |")
+        lines.append(
+            f"| {each['bad rows']} | {plain:.2f} | {other:.2f} | {each['ratio']:.3f} | {each['bar']} |"
+        )
     return lines
 
 

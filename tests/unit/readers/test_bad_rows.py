@@ -3,6 +3,7 @@
 import gzip
 import io
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +13,12 @@ import pytest
 from shared import errors
 from shared.core.plan import Extent
 from shared.spec.types import Field, Schema, parse_type
-from tests.support.datasets import RecordCount, opened, read, source
+from tests.support import datasets
+from tests.support.datasets import RecordCount, opened, read
 from worker_service.readers import batches, lines_before, plan
 from worker_service.readers.batch import RECORD_BYTES, Batch, Fault, numbered
 
+source = partial(datasets.source, delimiter=",")
 HEAD = b"a,b\n"
 SCHEMA = Schema((Field("a", parse_type("string")), Field("b", parse_type("int64"), declared=True)))
 
