@@ -45,7 +45,7 @@ def needed_kinds(spec: JobSpec, schema: Schema) -> set[tuple[str, Kind]]:
 
 
 class _Binding:
-    """What is made of the batches, part by part.
+    """The part of a query that is about batches.
 
     `faults` are the mistakes. `needed` are the undeclared string columns among them, each with the kind that
     it should have.
@@ -132,8 +132,8 @@ class _Binding:
                 k=aggregate.k or 1,
             )
 
-    def _takes(self, at: Location, what: str, accepts: Accepts | None, column: str) -> bool:
-        """Whether *column* is of a kind that *what* accepts, and sound; else a fault."""
+    def _takes(self, at: Location, user: str, accepts: Accepts | None, column: str) -> bool:
+        """Whether *column* is sound, and of a kind that its *user* accepts. If it is not, that is a fault."""
         if not self._scope.sound(column):
             return False
         of = self._scope.types[column]
@@ -141,7 +141,7 @@ class _Binding:
             return True
         self._need(column, accepts.parsed_as)
         advice = self._advice(column, of, self._misfits.get((column, accepts.parsed_as)))
-        self._fault(at, f"{what} needs {accepts.name}, and {quote(column)} is {of}: {advice}")
+        self._fault(at, f"{user} needs {accepts.name}, and {quote(column)} is {of}: {advice}")
         return False
 
     def _advice(self, column: str, of: DataType, misfit: str | None) -> str:

@@ -12,8 +12,8 @@ from shared.spec.types import BOOL, DataType
 class Scope:
     """The types of the columns so far.
 
-    `faults` collects the mistakes. A column whose own expression has one is unsound: what names it is passed
-    over, since its type is not known. *hint* says more about the columns of an expression with a mistake.
+    `faults` collects the mistakes. A column whose own expression has one is unsound: its type is not known, so
+    an expression that names it is passed over. *hint* says more about the columns of a mistaken expression.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The rows that a job folds: what its query makes and picks of each batch."""
+"""The rows that a job folds: those that its query picks, with the columns that it makes."""
 
 import pyarrow as pa
 
