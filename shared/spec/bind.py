@@ -139,20 +139,20 @@ class _Binding:
             return False
         of = self._scope.types[column]
         if accepts is None or of.kind in accepts.kinds:
-            return accepts is None or not accepts.ordered or self._orders(at, what, column)
+            return accepts is None or not accepts.ordered or self._orders(at, user, column)
         self._need(column, accepts.parsed_as)
         advice = self._advice(column, of, self._misfits.get((column, accepts.parsed_as)))
         self._fault(at, f"{user} needs {accepts.name}, and {quote(column)} is {of}: {advice}")
         return False
 
-    def _orders(self, at: Location, what: str, column: str) -> bool:
+    def _orders(self, at: Location, user: str, column: str) -> bool:
         """Whether the order of the values of *column* is the one that its owner expects; else a fault."""
         reads = self._schema[column].reads if column in self._schema else ""
         if not reads or self._schema[column].type != STRING:
             return True
         culprits = self._misfits.get((column, "string"), "other values do not")
         named, as_text = quote(column), json.dumps({column: "string"}, ensure_ascii=False)
-        told = f"{what} would order {named} as text, and most of its values read as a {reads}: {culprits}"
+        told = f"{user} would order {named} as text, and most of its values read as a {reads}: {culprits}"
         self._fault(at, f"{told}; or write {as_text} into source.types to order it as text")
         return False
 
