@@ -20,6 +20,8 @@ from shared.spec.types import BOOL, STRING, DataType, Kind, Schema
 MisfitValues = Mapping[tuple[str, Kind], str]
 """(column, kind that the spec needs) -> a sentence that names the values that are not of the kind."""
 
+_NEEDED: dict[str, Kind] = {"number": "float64", "time": "timestamp", "bool": "bool"}
+"""The sort of value that most texts of a column read as -> the kind that an expression needs of it."""
 _LARGE = DataType("decimal", 38, 0)
 """The type that a sum of integers has in `compute` and `having`, since some group may need it."""
 
@@ -141,7 +143,8 @@ class _Binding:
         if accepts is None or of.kind in accepts.kinds:
             return accepts is None or not accepts.ordered or self._orders(at, user, column)
         self._need(column, accepts.parsed_as)
-        advice = self._advice(column, of, self._misfits.get((column, accepts.parsed_as)))
+        misfit = self._misfits.get((column, accepts.parsed_as))
+        advice = misfit if misfit and accepts is TIME else self._advice(column, of, misfit)
         self._fault(at, f"{user} needs {accepts.name}, and {quote(column)} is {of}: {advice}")
         return False
 
@@ -169,12 +172,9 @@ class _Binding:
 
     def _culprits(self, columns: tuple[str, ...]) -> str:
         """The values for which the *columns* of an expression that fits no types are strings."""
-        told = [
-            f"; {quote(column)} has {misfit}"
-            for column in columns
-            if self._need(column, "float64") and (misfit := self._misfits.get((column, "float64")))
-        ]
-        return "".join(told)
+        wanted = {c: _NEEDED.get(self._schema[c].reads, "float64") for c in columns if c in self._schema}
+        told = {c: self._misfits.get((c, kind)) for c, kind in wanted.items() if self._need(c, kind)}
+        return "".join(f"; {quote(column)} has {misfit}" for column, misfit in told.items() if misfit)
 
     def _need(self, column: str, kind: Kind) -> bool:
         """Note that an undeclared string column should be of *kind*."""

@@ -27,8 +27,8 @@ class RowError(NamedTuple):
 class Prepared:
     """The rows to be folded, in file order, with the columns that keys and aggregates read.
 
-    Each other row of the batch is one of *filtered*, or is *bad*. *bad* is a mask of the batch's rows, None if
-    no row is bad. *error* gives the first error of a bad row.
+    Each other row of the batch is one of *filtered*, or is *bad*. *bad* is a mask of the batch's rows, None
+    if no row is bad. *error* gives the first error of a bad row.
     """
 
     table: pa.Table
