@@ -9,7 +9,7 @@ from functools import reduce
 
 from shared.spec.expressions.calls import checked_call
 from shared.spec.expressions.comparisons import compared, membership
-from shared.spec.expressions.convert import converted, needs
+from shared.spec.expressions.convert import as_exact, converted, needs
 from shared.spec.expressions.functions import FUNCTIONS, NUMBERS, TIMES, TRUTHS
 from shared.spec.expressions.literals import literal
 from shared.spec.expressions.numbers import result_of
@@ -61,12 +61,12 @@ def _numbers(operator: str, nodes: Sequence[Typed]) -> list[Typed]:
 
 def _arithmetic(operator: str, nodes: Sequence[Typed], zone: str) -> Typed:
     left, right = _beside_doubles(_numbers(operator, nodes), zone)
-    kinds = {left.type.kind, right.type.kind}
-    if kinds == {"float64"} or operator == "/":
-        result = FLOAT64
-    else:
-        result = INT64 if kinds == {"int64"} else result_of(operator, left, right)
-    return Typed(operator, result, (left, right), left.at)
+    if operator == "/" or left.type == FLOAT64:
+        return Typed(operator, FLOAT64, (left, right), left.at)
+    if left.type == right.type == INT64:
+        return Typed(operator, INT64, (left, right), left.at)
+    left, right = (as_exact(node, zone) for node in (left, right))
+    return Typed(operator, result_of(operator, left, right), (left, right), left.at)
 
 
 def _beside_doubles(nodes: Sequence[Typed], zone: str) -> list[Typed]:
