@@ -14,6 +14,7 @@ from shared.spec.expressions.functions import FUNCTIONS, NUMBERS, TIMES, TRUTHS
 from shared.spec.expressions.literals import literal
 from shared.spec.expressions.numbers import result_of
 from shared.spec.expressions.tree import Call, Column, Comparison, Expression, ExpressionError, Literal, Typed
+from shared.spec.names import quote
 from shared.spec.types import BOOL, FLOAT64, INT64, NULL, DataType
 
 
@@ -32,6 +33,8 @@ def check(expression: Expression, types: Mapping[str, DataType], zone: str = "UT
 def _checked(expression: Expression, types: Mapping[str, DataType], zone: str) -> Typed:
     match expression:
         case Column(name, at):
+            if types[name].array:
+                raise ExpressionError(at, f"{quote(name)} is {types[name]}, and expressions take no arrays")
             return Typed("column", types[name], at=at, settings=(name,))
         case Literal(value, at):
             return literal(value, at)
