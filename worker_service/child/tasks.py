@@ -22,10 +22,10 @@ from shared.core.plan import (
     PlannedColumn,
     columns_of,
     schema_of,
-    sorted_warnings,
     with_delimiter,
 )
 from shared.core.row_counts import RowCounts
+from shared.core.warnings import sorted_warnings
 from shared.errors import (
     GristmillError,
     InternalError,
@@ -138,7 +138,7 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
         format=planned.format,
         schema=columns_of(planned.schema),
         bytes=size,
-        delimiter=planned.source.csv.delimiter if planned.format == "csv" else None,
+        delimiter=planned.source.csv.delimiter if planned.format in {"csv", "tsv"} else None,
         warnings=sorted_warnings((*warnings, *planned.warnings)),
         self_describing=planned.self_describing,
     )
@@ -183,7 +183,8 @@ def _check_types(spec: JobSpec, planned: readers.PlannedDataset, files: list[rea
     try:
         kernels.check_patterns(bind(spec, schema), text_parser(spec.source))
     except TypeMismatch:
-        bind(spec, schema, readers.misfits(files, planned.source, needed_kinds(spec, schema)))
+        needed = readers.misfits(files, planned.source, needed_kinds(spec, schema))
+        bind(spec, schema, planned.culprits | needed)
         raise
 
 

@@ -18,10 +18,10 @@ from worker_service.readers.batch import Batch
 from worker_service.readers.bytes.compressed import Compression, compression_of, first_bytes
 from worker_service.readers.bytes.local import SourceFile, pread
 from worker_service.readers.bytes.signatures import LOOK, Kind, packed_file, signature_of
+from worker_service.readers.csv.misplaced import settled_source as settled_csv
 from worker_service.readers.csv.plan import names as csv_names
 from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
-from worker_service.readers.csv.plan import settled_source as settled_csv
 from worker_service.readers.csv.read import read as read_csv
 from worker_service.readers.literals import Column
 from worker_service.readers.parquet.file import MAGIC as PARQUET
@@ -61,8 +61,8 @@ Samples = Callable[[list[SourceFile], SourceSpec, Collection[str]], Iterator[dic
 class Format:
     """How a format is known, planned and read.
 
-    `magic` are the first bytes of every file, empty where a format has none. `settled` fills in what the spec
-    leaves to the dataset's first file. `names` are a file's columns.
+    `magic` are the first bytes of every file, empty where a format has none. `settled` fills in the
+    options that the spec leaves to the dataset's first file. `names` are a file's columns.
     *self_describing* files declare the types of their columns and how many rows they have. *native*: a crash
     of the child in the format's package is the fault of the file, which native code was decoding.
     `sampled_texts` yields the texts that types were inferred from, by column; None where files declare types.
@@ -70,7 +70,7 @@ class Format:
 
     name: str
     magic: bytes = b""
-    settled: Callable[[SourceFile, SourceSpec], SourceSpec] = lambda _, source: source
+    settled: Callable[[list[SourceFile], SourceSpec], SourceSpec] = lambda _, source: source
     names: Callable[[SourceFile, SourceSpec], Collection[str]]
     plan: Planner
     read: Reader
@@ -90,6 +90,14 @@ FORMATS = {
             read=read_parquet,
             self_describing=True,
             native=True,
+        ),
+        Format(
+            name="tsv",
+            settled=settled_csv,
+            names=csv_names,
+            plan=plan_csv,
+            read=read_csv,
+            sampled_texts=sampled_csv_texts,
         ),
         Format(
             name="csv",

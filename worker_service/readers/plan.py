@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from shared.core.plan import Extent, Warned
 from shared.errors import LimitExceeded, SchemaConflict, SourceEmpty
 from shared.spec.source import SourceSpec
-from shared.spec.types import Schema
+from shared.spec.types import Kind, Schema
 from shared.spec.uses import Mention, Uses
 from worker_service.readers.bytes.compressed import is_empty
 from worker_service.readers.bytes.local import SourceFile
@@ -25,7 +25,7 @@ class PlannedDataset:
     """The columns in use and, for each chunk, its extents in file order.
 
     A dataset without records has no chunk. *warnings* depend on the files and options only. *source* is
-    settled: it leaves nothing to a file.
+    settled: it leaves nothing to a file. *culprits* are the values that make a column text, for `bind`.
     """
 
     schema: Schema
@@ -34,6 +34,7 @@ class PlannedDataset:
     self_describing: bool
     warnings: tuple[Warned, ...]
     source: SourceSpec
+    culprits: dict[tuple[str, Kind], str]
 
 
 def plan(
@@ -60,19 +61,20 @@ def plan(
         )
     filled = [files[i] for i in numbers]
     found = _format(filled, source)
-    source = found.settled(filled[0], source)
+    source = found.settled(filled, source)
     uses = uses or _all_values(found, filled[0], source)
-    schema, cuts, warnings = found.plan(filled, source, uses, chunk_bytes, guess=guess)
-    extents = ((replace(extent, file=numbers[extent.file]), size) for extent, size in cuts)
+    findings = found.plan(filled, source, uses, chunk_bytes, guess=guess)
+    extents = [(replace(extent, file=numbers[extent.file]), size) for extent, size in findings.extents]
     by_path = path_schema([file.uri for file in filled], source, uses)
     empty = (Warned("empty_file", f"{file.uri} is empty; it is left out") for file in compress(files, hollow))
     return PlannedDataset(
-        Schema(by_path.fields + schema.fields),
-        packed(extents if len(filled) < len(files) else cuts, chunk_bytes, max_chunks),
+        Schema(by_path.fields + findings.schema.fields),
+        packed(extents, chunk_bytes, max_chunks),
         found.name,
         found.self_describing,
-        (*empty, *warnings),
+        (*empty, *findings.warnings),
         source,
+        {(column, "string"): told for column, told in findings.culprits.items()},
     )
 
 
