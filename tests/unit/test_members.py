@@ -156,9 +156,7 @@ def test_a_uri_may_name_members(bundle):
 
 def test_the_cure_for_a_member_of_another_kind_works(bundle):
     bundle.write_bytes(zipped({"README.txt": b"read me first\n", "a/jan.csv": JAN}))
-    with pytest.raises(
-        SchemaConflict, match=r"README\.txt lacks .*name the members .* such as (\S+), or"
-    ) as caught:
+    with pytest.raises(SchemaConflict, match="name the members that have them") as caught:
         rows_in(bundle)
     cure = re.search(r"such as (\S+),", caught.value.detail)[1]
     assert split_member(cure) == (f"file://{bundle}", "*.csv")
