@@ -67,7 +67,7 @@ def rows_in(path, batch_bytes=1 << 20, spec=None):
             for extents in planned.extents
             for e in extents
             for frame in readers.read(
-                sources[e.file], e, spec, planned.schema, planned.schema.names, batch_bytes
+                sources[e.file], e, planned.source, planned.schema, planned.schema.names, batch_bytes
             )
             for row in frame.to_pylist()
         ]
