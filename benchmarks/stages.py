@@ -29,14 +29,14 @@ from worker_service.messages import (
 )
 from worker_service.readers import literals
 from worker_service.readers.csv import blocks as csv_blocks
-from worker_service.readers.csv import read as csv_read
+from worker_service.readers.csv import sift as csv_sift
 from worker_service.readers.parquet import read as parquet_read
 from worker_service.units.chunk import PARTIAL_BYTES
 
 RUN_BY = ("__main__",)
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "read the bytes": [(csv_blocks, "pread")],
-    "tokenize CSV": [(csv_read, "tokenized")],
+    "tokenize CSV": [(csv_sift, "tokenize")],
     "decode Parquet": [(parquet_read, "open_file"), (parquet_read, "decode"), (parquet_read, "typed")],
     "check and convert literals": [(literals, "converted")],
     "group the keys": [(partial, "group"), (combine, "group")],
