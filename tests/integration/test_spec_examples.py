@@ -23,7 +23,7 @@ def examples():
                 yield pytest.param(block, rows, id=f"{page.stem}-{number}")
 
 
-@pytest.mark.parametrize(("block", "rows"), examples())
+@pytest.mark.parametrize(("block", "rows"), list(examples()))
 def test_an_example_of_the_docs_is_answered_as_shown(stack, block, rows):
     for path in (ROOT / "examples" / "data").iterdir():
         stack.write(f"examples/{path.name}", path.read_bytes())
