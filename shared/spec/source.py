@@ -133,7 +133,7 @@ class SourceSpec(SpecObject):
         """A column's own marks beside the defaults of the file."""
         given = ((name, text) for name, text in self.types.items() if isinstance(text, ColumnText))
         raise_faults(
-            (("types", name, *at), detail)
+            (("types", name, "object", *at), detail)
             for name, text in given
             if parse_type(text.type).kind in {"int64", "float64", "decimal"}
             for at, detail in mark_faults(

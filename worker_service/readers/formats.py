@@ -61,8 +61,8 @@ Samples = Callable[[list[SourceFile], SourceSpec, Collection[str]], Iterator[dic
 class Format:
     """How a format is known, planned and read.
 
-    `magic` are the first bytes of every file, empty where a format has none. `settled` fills in what the spec
-    leaves to the dataset's first file. `names` are a file's columns.
+    `magic` are the first bytes of every file, empty where a format has none. `settled` fills in the
+    options that the spec leaves to the dataset's first file. `names` are a file's columns.
     *self_describing* files declare the types of their columns and how many rows they have. *native*: a crash
     of the child in the format's package is the fault of the file, which native code was decoding.
     `sampled_texts` yields the texts that types were inferred from, by column; None where files declare types.

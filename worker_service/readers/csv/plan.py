@@ -12,7 +12,6 @@ import pyarrow as pa
 from shared.core.plan import Extent, Warned
 from shared.errors import SourceEmpty
 from shared.spec.source import SourceSpec
-from shared.spec.types import DataType, Kind
 from shared.spec.uses import Uses
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block
@@ -21,7 +20,7 @@ from worker_service.readers.csv.faults import BadRecord, tokenized
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import check_names, head
 from worker_service.readers.csv.tokenizer import BINARY, column, nulled
-from worker_service.readers.inference import Use, joined, kind_of, undeclared
+from worker_service.readers.inference import Samples, undeclared
 from worker_service.readers.literals import Column
 from worker_service.readers.schema import Findings, columns_in_files, settled
 
@@ -46,19 +45,19 @@ def plan(
     columns = columns_in_files([(file.uri, file.names) for file, _ in files.values()], source, uses)
     for file, _ in {id(file.names): (file, start) for file, start in files.values()}.values():
         check_names(file, columns)
-    kinds: dict[Use, Kind] = dict.fromkeys(undeclared(columns, source, uses), "null")
+    sampled = Samples(undeclared(columns, source, uses), source)
     extents: list[tuple[Extent, int]] = []
     for (i, (file, start)), samples in zip(files.items(), _sample_counts(files), strict=True):
         cuts = cut(file, start, chunk_bytes, samples, guess=guess)
         if samples:
-            found = sampled_kinds(cuts.samples, file, kinds, source)
-            kinds = {use: joined(kinds[use], kind, use) for use, kind in found.items()}
+            sampled.add(_texts(cuts.samples, file, sampled.columns.intersection(file.names)))
         extents += [
             (Extent(i, first, end, guesses=cuts.guesses_in(first, end)), end - first)
             for first, end in cuts.ranges
         ]
-    types = {use: DataType(kind) for use, kind in kinds.items()}
-    return Findings(settled(columns, source.declared, types), extents, tuple(warnings))
+    found = sampled.readings(uses)
+    schema = settled(columns, source.declared, sampled.types, found.reads)
+    return Findings(schema, extents, (*warnings, *found.warnings), found.culprits)
 
 
 def _with_heads(
@@ -90,14 +89,6 @@ def _sample_counts(files: Mapping[int, tuple[CsvFile, int]]) -> Iterator[int]:
     columns = sum(len(file.names) for file, _ in files.values())
     step = -(-columns // _SAMPLED_COLUMNS)
     return (max(_SAMPLES // len(files), 1) if no % step == 0 else 0 for no in range(len(files)))
-
-
-def sampled_kinds(
-    samples: list[Block], file: CsvFile, uses: Collection[Use], source: SourceSpec
-) -> dict[Use, Kind]:
-    """The kind of every column over all *samples*; `null` where no value was seen."""
-    texts = _texts(samples, file, {use.column for use in uses}.intersection(file.names))
-    return {use: kind_of(texts[use.column], use, source) if use.column in texts else "null" for use in uses}
 
 
 def sampled_texts(
