@@ -23,7 +23,7 @@ def examples():
                 yield pytest.param(block, rows, id=f"{page.stem}-{number}")
 
 
-@pytest.mark.parametrize(("block", "rows"), list(examples()))
+@pytest.mark.parametrize(("block", "rows"), [*examples()])
 def test_an_example_of_the_docs_is_answered_as_shown(stack, block, rows):
     data = ROOT / "examples" / "data"
     for path in filter(Path.is_file, data.rglob("*")):

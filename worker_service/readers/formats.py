@@ -18,10 +18,10 @@ from worker_service.readers.batch import Batch
 from worker_service.readers.bytes.compressed import Compression, compression_of, first_bytes
 from worker_service.readers.bytes.local import SourceFile, pread
 from worker_service.readers.bytes.signatures import LOOK, Kind, packed_file, signature_of
+from worker_service.readers.csv.misplaced import settled_source as settled_csv
 from worker_service.readers.csv.plan import names as csv_names
 from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
-from worker_service.readers.csv.plan import settled_source as settled_csv
 from worker_service.readers.csv.read import lines_before as csv_lines_before
 from worker_service.readers.csv.read import read as read_csv
 from worker_service.readers.literals import Column
@@ -74,7 +74,7 @@ class Format:
 
     name: str
     magic: bytes = b""
-    settled: Callable[[SourceFile, SourceSpec], SourceSpec] = lambda _, source: source
+    settled: Callable[[list[SourceFile], SourceSpec], SourceSpec] = lambda _, source: source
     names: Callable[[SourceFile, SourceSpec], Collection[str]]
     plan: Planner
     read: Reader
@@ -95,6 +95,14 @@ FORMATS = {
             read=read_parquet,
             self_describing=True,
             native=True,
+        ),
+        Format(
+            name="tsv",
+            settled=settled_csv,
+            names=csv_names,
+            plan=plan_csv,
+            read=read_csv,
+            sampled_texts=sampled_csv_texts,
         ),
         Format(
             name="csv",

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from shared.core.plan import Extent, Warned, with_delimiter
+from shared.core.plan import Extent, Warned
 from shared.errors import SourceEmpty
 from shared.spec.source import SourceSpec
 from shared.spec.uses import Uses
@@ -17,7 +17,7 @@ from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
 from worker_service.readers.csv.file import CsvFile, csv_file
-from worker_service.readers.csv.head import head
+from worker_service.readers.csv.head import check_names, head
 from worker_service.readers.csv.tokenizer import BINARY, column, nulled, tokenize
 from worker_service.readers.inference import Samples, undeclared
 from worker_service.readers.literals import Column
@@ -27,13 +27,6 @@ _SAMPLES = 16
 """Samples of one file; of many files together as many, but one of each at least."""
 _SAMPLED_COLUMNS = 100_000
 """Columns to sample in all files together. Of many wide files some are sampled, spread over the dataset."""
-
-
-def settled_source(file: SourceFile, source: SourceSpec) -> SourceSpec:
-    """*source* with the delimiter of *file*, the first of its dataset, where the spec leaves it open."""
-    del file
-    delimiter = "," if source.csv.delimiter == "auto" else source.csv.delimiter
-    return with_delimiter(source, delimiter)
 
 
 def names(file: SourceFile, source: SourceSpec) -> Collection[str]:
@@ -49,6 +42,8 @@ def plan(
     """
     files, warnings = _with_heads(source_files, source)
     columns = columns_in_files([(file.uri, file.names) for file, _ in files.values()], source, uses)
+    for file, _ in {id(file.names): (file, start) for file, start in files.values()}.values():
+        check_names(file, columns)
     sampled = Samples(undeclared(columns, source, uses), source)
     extents: list[tuple[Extent, int]] = []
     for (i, (file, start)), samples in zip(files.items(), _sample_counts(files), strict=True):
@@ -102,7 +97,7 @@ def sampled_texts(
     files, _ = _with_heads(source_files, source)
     for (file, start), samples in zip(files.values(), _sample_counts(files), strict=True):
         if samples:
-            whole = file.content.file.size + 1
+            whole = file.content.end + 1
             found = cut(file, start, whole, samples, guess=False).samples
             yield _texts(found, file, set(columns).intersection(file.names))
 
