@@ -1,8 +1,8 @@
 """The delimiter of a file whose spec leaves it open.
 
 Each candidate is tried on the first records. It fits if it splits all of them into the same number of
-fields, which is more than one. If none fits, a few broken records are allowed for: it fits nearly if it
-splits most of them evenly, and the first one at all. If none does, the file has one column.
+fields, which is more than one. If none fits, a few broken records are allowed for. A candidate fits nearly if
+it splits most of them evenly, and the first one at all. If none does, the file has one column.
 """
 
 from dataclasses import replace
