@@ -10,6 +10,8 @@ from worker_service.readers.csv.scan import Scanner
 
 RECORDS = 100
 """So many records are looked at."""
+_GROWTH = 4
+"""Times the bytes so far to have after the next step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +38,24 @@ class Beginning:
         self._data, self._buffers, self._offset = opened.data, opened.buffers, opened.start
         self._whole = False
 
-    def records(self, dialect: Dialect) -> FirstRecords:
-        """The first RECORDS records, or fewer where the file has no more or is malformed behind them."""
+    def records(self, dialect: Dialect, most: int = RECORDS) -> FirstRecords:
+        """At most so many records, or fewer where the file has no more or is malformed behind them."""
         while True:
-            found, sound = self._found(dialect)
-            if len(found.fields) == RECORDS or not sound or self._whole or len(self._data) > HEAD:
+            found, sound = self._found(dialect, most)
+            if len(found.fields) == most or not sound or self._whole or len(self._data) > HEAD:
                 return found
             self._read_on()
 
     def _read_on(self) -> None:
         """As many bytes more as there are."""
         parts, size = [self._data], len(self._data)
-        while size < 2 * len(self._data) and (buffer := next(self._buffers, b"")):
+        while size < _GROWTH * len(self._data) and (buffer := next(self._buffers, b"")):
             parts.append(buffer)
             size += len(buffer)
-        self._whole = size < 2 * len(self._data)
+        self._whole = size < _GROWTH * len(self._data)
         self._data = b"".join(parts)
 
-    def _found(self, dialect: Dialect) -> tuple[FirstRecords, bool]:
+    def _found(self, dialect: Dialect, most: int) -> tuple[FirstRecords, bool]:
         """The records in the bytes so far, and whether these are well-formed."""
         known, sound = self._data, True
         scanner = Scanner(dialect, 0)
@@ -64,6 +66,6 @@ class Beginning:
             masked = Scanner(dialect, 0).feed(known) if known else b""
         found = records(masked, dialect, keep_empty=False)
         whole = sound and self._whole and not scanner.inside
-        count = min(RECORDS, len(found.starts) - (not whole))
+        count = min(most, len(found.starts) - (not whole))
         spans = [found.span(row) for row in range(max(count, 0))]
         return FirstRecords(known, masked, self._offset, spans, found.fields[: len(spans)].tolist()), sound

@@ -43,6 +43,9 @@ def _check_first(file: CsvFile, delimiters: str) -> None:
     """
     beginning = Beginning(opening(file))
     own = file.dialect
+    first, *second = beginning.records(own, 2).fields or [1]
+    if first > 1 and second == [first]:
+        return
     for dialect in (own, *(replace(own, delimiter=one.encode()) for one in delimiters)):
         found = beginning.records(dialect)
         header = _header(found, replace(file, dialect=dialect))
