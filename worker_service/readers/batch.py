@@ -150,13 +150,14 @@ class Batch:
         if not rows.size:
             return self
         bad, good = self.numbers(rows), pa.array(~wrong)
+        # Column by column: the filter of a table takes thrice as long.
+        left = {name: as_array(self.table[name]).filter(good) for name in self.table.column_names}
         found = Faults(bad, lambda number: fault(int(rows[np.searchsorted(bad, number)])))
         return replace(
             self,
-            # column by column: the filter of a table takes thrice as long
-            table=pa.table({name: as_array(self.table[name]).filter(good) for name in self.table.column_names}),
+            table=pa.table(left),
             bad=self.bad | found,
-            numbers=lambda left: self.numbers(passing_over(rows, left)),
+            numbers=lambda kept: self.numbers(passing_over(rows, kept)),
         )
 
     def bad_rows(self) -> Iterator[BadRow]:
