@@ -23,9 +23,9 @@ BAR = 1.05
 RAGGED, MISFIT = b"id001,id002\n", b"id001,id001,id0000000001,1,1,1,N/A,1,1.5\n"
 JOB = {
     "group_by": ["id1"],
-    "aggregates": [{"fn": "sum", "column": "v1"}, {"fn": "mean", "column": "v3"}],
+    "aggregates": [{"fn": "sum", "column": "v1"}, {"fn": "max", "column": "v3"}],
 }
-SQL = "SELECT id1, sum(v1), avg(v3) FROM '{}' GROUP BY id1"
+SQL = "SELECT id1, sum(v1), max(v3) FROM '{}' GROUP BY id1"
 KINDS = {"of too few fields": [RAGGED], "of a misfit": [MISFIT], "of both": [RAGGED, MISFIT]}
 
 
