@@ -29,11 +29,11 @@ def readable(raw: bytes, encoding: str) -> str:
 
 
 class Fault(NamedTuple):
-    """What is wrong with a row.
+    """Why a row is bad.
 
     `column` is a name, or a number from 1 beyond the known names, or None where the whole record is at fault.
-    `value` is the column's text. `unreadable` text is no text in the file's encoding. `cure` says what to
-    change in the spec, or is empty: it takes a look at the whole batch.
+    `value` is the column's text. `unreadable` text is no text in the file's encoding. `cure` names the
+    change of the spec that would help, or is empty: it takes a look at the whole batch.
     """
 
     reason: str
@@ -103,7 +103,7 @@ def numbered(uri: str, first: int) -> Located:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """The records that are bad, by number and ascending, and what is wrong with each."""
+    """The records that are bad, by number and ascending, and the fault of each."""
 
     rows: Ints
     fault: Callable[[int], Fault]

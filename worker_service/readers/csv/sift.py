@@ -1,8 +1,8 @@
 """Sifts the records of a block: the good ones become a typed table, the others bad rows.
 
-A record is bad if it has too few or too many fields, or text in a used column that is no text in the
-encoding, or a value that is no literal of a declared type. The first of these faults counts, and of several
-columns the first. In a good record a value of an undeclared column widens the column instead.
+A record is bad for one of three faults: too few or too many fields, bytes in a used column that are no text,
+a value that is no literal of a declared type. The first of these counts, and of several columns the first. In
+a good record a value of an undeclared column widens the column instead.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -99,7 +99,7 @@ def _read(table: pa.Table, field: Field, block: Block, source: SourceSpec) -> Re
 def _converted(text: Column, field: Field, source: SourceSpec) -> literals.Converted:
     try:
         return literals.converted(text, field, source)
-    except pa.ArrowInvalid:  # some functions on texts refuse what is not UTF-8
+    except pa.ArrowInvalid:  # some functions on texts refuse bytes that are not UTF-8
         wrong = np.isin(np.arange(len(text)), not_utf8(text))
         if not wrong.any():
             raise
