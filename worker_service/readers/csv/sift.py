@@ -1,8 +1,8 @@
 """Sifts the records of a block: the good ones become a typed table, the others bad rows.
 
-A record is bad for one of three faults: too few or too many fields, bytes in a used column that are no text,
-a value that is no literal of a declared type. The first of these counts, and of several columns the first. In
-a good record a value of an undeclared column widens the column instead.
+A record is bad if it has too few or too many fields. Else it is if a used column has bytes that are no text,
+or if a value is no literal of a declared type. The first fault counts, and of several columns the first. In a
+good record a value of an undeclared column widens the column instead.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
