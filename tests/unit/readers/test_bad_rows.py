@@ -3,6 +3,7 @@
 import gzip
 import io
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +13,12 @@ import pytest
 from shared import errors
 from shared.core.plan import Extent
 from shared.spec.types import Field, Schema, parse_type
-from tests.support.datasets import RecordCount, opened, read, source
+from tests.support import datasets
+from tests.support.datasets import RecordCount, opened, read
 from worker_service.readers import batches, lines_before, plan
 from worker_service.readers.batch import RECORD_BYTES, Batch, Fault, numbered
 
+source = partial(datasets.source, delimiter=",")
 HEAD = b"a,b\n"
 SCHEMA = Schema((Field("a", parse_type("string")), Field("b", parse_type("int64"), declared=True)))
 
@@ -188,7 +191,7 @@ def test_the_first_bad_row_in_file_order_fails_the_reading_of_tables():
     data = HEAD + b"a,1\nb,x\nc,y\n"
     count = RecordCount()
     with opened(data) as [file]:
-        tables = read(file, Extent(0, 4, len(data)), source(delimiter=","), SCHEMA, ["b"], 4, count)
+        tables = read(file, Extent(0, 4, len(data)), source(), SCHEMA, ["b"], 4, count)
         assert next(tables).num_rows == 1
         with pytest.raises(errors.BadRow, match="line 3: column 'b': 'x' is no int64; the record is 'b,x'"):
             next(tables)
@@ -219,7 +222,7 @@ def test_a_bad_row_of_parquet_has_its_number_in_the_file():
     with opened(out.getvalue()) as [file]:
         planned = plan([file], source(), 1 << 20)
         [[extent]] = planned.extents
-        read_back = list(batches(file, extent, source(delimiter=","), planned.schema, ["n", "t"], 1 << 20))
+        read_back = list(batches(file, extent, source(), planned.schema, ["n", "t"], 1 << 20))
     assert read_back[0].table.column("t").to_pylist() == [datetime.fromisoformat("1970-01-01")] * 2
     [row] = [row for batch in read_back for row in batch.bad_rows()]
     assert (row.row, row.byte, row.fault.column, row.record) == (3, None, "t", None)

@@ -56,7 +56,9 @@ def _delimiter(file: CsvFile, taken: str) -> str | None:
     beginning = Beginning(opened)
 
     def widths(delimiter: str) -> list[int]:
-        return beginning.records(replace(file.dialect, delimiter=delimiter.encode())).fields
+        dialect = replace(file.dialect, delimiter=delimiter.encode())
+        first = beginning.records(dialect, 1).fields
+        return first if first == [1] else beginning.records(dialect).fields
 
     if taken and _fits(widths(taken)):
         return taken
