@@ -30,6 +30,8 @@ _READS: dict[Kind, str] = {
     "timestamp": "time",
     "timestamptz": "time",
 }
+_GLANCE = 2_000
+"""Texts of a column that are looked at before all are."""
 _KEPT = 16
 """Files whose sampled texts are kept, of each column; and as many that make it text."""
 
@@ -96,7 +98,7 @@ class Samples:
                 found.reads[name] = _READS.get(kind, "")
                 if kind == "float64" and name in uses.shown and self._spelled_differently(name, text):
                     found.warnings.append(spellings_warning(name))
-            elif read := reading(text, name, self._source):
+            elif reading(_glance(text), name, self._source) and (read := reading(text, name, self._source)):
                 found.reads[name] = read.family
                 found.culprits[name] = "; ".join(filter(None, (read.culprits, read.cure)))
                 found.warnings.append(text_warning(name, read.family, found.culprits[name]))
@@ -105,6 +107,11 @@ class Samples:
     def _spelled_differently(self, name: str, text: Column) -> bool:
         values = converted(text, Field(name, FLOAT64), self._source).values
         return int(pc.count_distinct(text).as_py()) > int(pc.count_distinct(values).as_py())
+
+
+def _glance(text: Column) -> Column:
+    """Texts from everywhere in *text*, few enough that a look at each costs little."""
+    return text.take(pa.array(range(0, len(text), max(len(text) // _GLANCE, 1))))
 
 
 def kind_of(text: Column, use: Use, source: SourceSpec) -> Kind:
