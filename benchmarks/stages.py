@@ -133,8 +133,9 @@ def job_by_stage(spec: dict[str, Any], file: Path) -> tuple[dict[str, dict[str, 
         for no, cut in enumerate(planned.chunks())
     ]
     scanned, scan = _watched(chunks)
-    attachment = MemoryFile.create("attachment", b"".join(data for _, body in scanned for data in body))
-    partials = tuple(AttachedPartial(len(data), inside=True) for _, body in scanned for data in body)
+    states = [data for outcome, body in scanned for data in body[: len(outcome.partials)]]
+    attachment = MemoryFile.create("attachment", b"".join(states))
+    partials = tuple(AttachedPartial(len(data), inside=True) for data in states)
     merge_task = MergeTask(spec=text, schema=schema, partials=partials, first=0, end=1024)
     [(_, rows)], merge = _watched([merge_task], attachment)
     attachment.close()

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from shared.spec.expressions.functions import KINDS, NUMBERS, TEXTS, TIMES, TRUTHS, Kinds
 from shared.spec.expressions.literals import as_type
-from shared.spec.expressions.numbers import common
+from shared.spec.expressions.numbers import common, exact
 from shared.spec.expressions.tree import ExpressionError, Typed
 from shared.spec.names import quote
 from shared.spec.types import BOOL, INT64, NULL, STRING, TIMESTAMP, DataType, Kind
@@ -26,6 +26,11 @@ def converted(node: Typed, target: DataType, zone: str) -> Typed:
     if node.op == "literal":
         return as_type(node, target, zone)
     return Typed("cast", target, (node,), node.at, settings=(zone,))
+
+
+def as_exact(node: Typed, zone: str) -> Typed:
+    """A number beside a decimal: a literal becomes a decimal of its digits."""
+    return converted(node, exact(node), zone) if node.op == "literal" else node
 
 
 def needs(operation: str, node: Typed, accepts: Kinds) -> Typed:
