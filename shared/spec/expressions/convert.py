@@ -39,7 +39,7 @@ def needs(operation: str, node: Typed, accepts: Kinds) -> Typed:
         return as_type(node, next(kind for name, kind in _NULLS if name in accepts), "UTC")
     if node.type.kind not in accepts:
         advice = _advice(node.type.kind, accepts)
-        raise ExpressionError(node.at, f"{operation} needs {KINDS[accepts]}, and {described(node)}{advice}")
+        raise ExpressionError(node.at, f"{operation} needs {KINDS[accepts]}, and {described(node)}", advice)
     return node
 
 
@@ -108,7 +108,7 @@ def _apart(operation: str, nodes: Sequence[Typed]) -> ExpressionError:
     elif "timestamptz" in kinds:
         advice = "; cast(x, 'timestamptz') gives it the source's time zone"
     return ExpressionError(
-        left.at, f"{operation} finds no common type: {described(left)}, and {described(right)}{advice}"
+        left.at, f"{operation} finds no common type: {described(left)}, and {described(right)}", advice
     )
 
 
