@@ -159,6 +159,15 @@ SIGNATURES = (
     Signature("text in UTF-16", _like(rb"(?:\0%b){8}" % _PRINTED), f"{_SET} utf-16-be", "wide"),
     # text
     Signature("an HTML page", _like(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)[\s>]"), _FETCH, "text"),
+    Signature(
+        "an HTML page",
+        _like(
+            rb"(?:\xef\xbb\xbf)?\s*<(?:(?:head|body|table|div|center|script|style|meta)\b[^<>]*>\s*<"
+            rb"|(h\d|p|b|title)>[^<>\r\n]*</\1>)"
+        ),
+        _FETCH,
+        "text",
+    ),
     Signature("an XML document", _like(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml\s|!--|!doctype\s)"), _EXPORT, "text"),
     Signature(
         "an XML document",
