@@ -18,6 +18,7 @@ from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import check_names, head
+from worker_service.readers.csv.misplaced import named_below
 from worker_service.readers.csv.tokenizer import BINARY, column, nulled, tokenize
 from worker_service.readers.inference import Samples, undeclared
 from worker_service.readers.literals import Column
@@ -41,7 +42,9 @@ def plan(
     A file without records has no extent.
     """
     files, warnings = _with_heads(source_files, source)
-    columns = columns_in_files([(file.uri, file.names) for file, _ in files.values()], source, uses)
+    first, _ = next(iter(files.values()))
+    named = [(file.uri, file.names) for file, _ in files.values()]
+    columns = columns_in_files(named, source, uses, lambda name: named_below(first, name))
     for file, _ in {id(file.names): (file, start) for file, start in files.values()}.values():
         check_names(file, columns)
     sampled = Samples(undeclared(columns, source, uses), source)
