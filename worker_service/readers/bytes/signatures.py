@@ -46,7 +46,7 @@ def _is_tar(start: bytes) -> bool:
     """The header's checksum tells, because old archives have no magic."""
     header = start[:_TAR_HEADER]
     claimed = header[_TAR_SUM].strip(b" \0")
-    if len(header) < _TAR_HEADER or not re.fullmatch(rb"[0-7]{1,7}", claimed):
+    if len(header) < _TAR_HEADER or b"\0" not in header or not re.fullmatch(rb"[0-7]{1,7}", claimed):
         return False
     return sum(header) - sum(header[_TAR_SUM]) + 8 * ord(" ") == int(claimed, 8)
 
