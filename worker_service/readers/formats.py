@@ -22,6 +22,7 @@ from worker_service.readers.csv.misplaced import settled_source as settled_csv
 from worker_service.readers.csv.plan import names as csv_names
 from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
+from worker_service.readers.csv.read import lines_before as csv_lines_before
 from worker_service.readers.csv.read import read as read_csv
 from worker_service.readers.literals import Column
 from worker_service.readers.parquet.file import MAGIC as PARQUET
@@ -54,6 +55,8 @@ class Reader(Protocol):
     ) -> Iterator[Batch]: ...
 
 
+LinesBefore = Callable[[SourceFile, Extent, SourceSpec], int]
+"""The lines of the file before an extent, if it is the first of the file; else 0."""
 Samples = Callable[[list[SourceFile], SourceSpec, Collection[str]], Iterator[dict[str, Column]]]
 
 
@@ -65,7 +68,8 @@ class Format:
     options that the spec leaves to the dataset's first file. `names` are a file's columns.
     *self_describing* files declare the types of their columns and how many rows they have. *native*: a crash
     of the child in the format's package is the fault of the file, which native code was decoding.
-    `sampled_texts` yields the texts that types were inferred from, by column; None where files declare types.
+    `lines_before` is for files that have lines. `sampled_texts` yields the texts that types were inferred
+    from, by column; None where files declare types.
     """
 
     name: str
@@ -76,6 +80,7 @@ class Format:
     read: Reader
     self_describing: bool = False
     native: bool = False
+    lines_before: LinesBefore | None = None
     sampled_texts: Samples | None = None
 
 
@@ -105,6 +110,7 @@ FORMATS = {
             names=csv_names,
             plan=plan_csv,
             read=read_csv,
+            lines_before=csv_lines_before,
             sampled_texts=sampled_csv_texts,
         ),
     )

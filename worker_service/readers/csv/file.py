@@ -56,6 +56,10 @@ class CsvFile:
         """The records of *masked* bytes, as the parser sees them."""
         return records(masked, self.dialect, keep_empty=len(self.names) == 1)
 
+    def line(self, offset: int) -> int:
+        """The number of the line, from 1, that holds *offset*; reads the file from its beginning."""
+        return self.content.lines_before(offset) + 1
+
     def spans(self, masked: bytes, numbers: Sequence[int]) -> list[tuple[int, int]]:
         """The bytes of a few of these records; *numbers* are ascending, from 0."""
         found = spans(masked, self.dialect, numbers, keep_empty=len(self.names) == 1)
@@ -63,8 +67,7 @@ class CsvFile:
 
     def located(self, offset: int) -> str:
         """File, byte and line of *offset* for a message; reads the file from its beginning."""
-        line = self.content.lines_before(offset) + 1
-        return f"{self.uri}: byte {offset}{self.content.offsets}, line {line}"
+        return f"{self.uri}: byte {offset}{self.content.offsets}, line {self.line(offset)}"
 
 
 def unbroken(buffers: Iterator[bytes], delimiter: bytes) -> Iterator[bytes]:

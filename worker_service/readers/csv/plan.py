@@ -7,7 +7,9 @@ bytes and on nothing else. A value that they miss widens its column later, when 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shared.core.plan import Extent, Warned
 from shared.errors import SourceEmpty
@@ -16,11 +18,11 @@ from shared.spec.uses import Uses
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
-from worker_service.readers.csv.faults import BadRecord, tokenized
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import check_names, head
 from worker_service.readers.csv.misplaced import named_below
-from worker_service.readers.csv.tokenizer import BINARY, column, nulled
+from worker_service.readers.csv.tokenizer import BINARY, column, nulled, tokenize
+from worker_service.readers.csv.unreadable import not_utf8
 from worker_service.readers.inference import Samples, undeclared
 from worker_service.readers.literals import Column
 from worker_service.readers.schema import Findings, columns_in_files, settled
@@ -107,14 +109,17 @@ def sampled_texts(
 
 
 def _texts(samples: list[Block], file: CsvFile, columns: Collection[str]) -> dict[str, Column]:
-    """The texts of *columns* over all *samples*; nothing without a sample. Raises for the first bad row."""
+    """The texts of *columns* over all *samples*, without those of bad rows; nothing without a sample."""
     types = dict.fromkeys(columns or file.names[:1], BINARY)
-    try:
-        tables = [tokenized(sample, file, types) for sample in samples]
-    except BadRecord as found:
-        raise found.row.error() from found
+    tables = [tokenize(sample, file, types).table for sample in samples]
     return {
-        name: nulled(pa.concat_arrays([column(table, name) for table in tables]), file.options)
+        name: nulled(_decoded(pa.concat_arrays([column(table, name) for table in tables])), file.options)
         for name in columns
         if tables
     }
+
+
+def _decoded(text: Column) -> Column:
+    """*text* with the replacement character for each value that is not UTF-8: it is text all the same."""
+    wrong = np.isin(np.arange(len(text)), not_utf8(text))
+    return pc.if_else(pa.array(wrong), pa.scalar("\N{REPLACEMENT CHARACTER}"), text) if wrong.any() else text

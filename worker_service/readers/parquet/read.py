@@ -9,6 +9,7 @@ have to be those claimed.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ from shared.spec.source import SourceSpec
 from shared.spec.types import STRING, Field, Schema
 from worker_service.arrow import arrow_type
 from worker_service.readers import literals
-from worker_service.readers.batch import BadRow, Batch
+from worker_service.readers.batch import Batch, Fault, numbered
 from worker_service.readers.bytes.library import library_errors
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.literals import Column
@@ -137,9 +138,9 @@ def typed(
 
     No value changes by it. Raises errors.BadRow for a column that does not fit.
     """
-    rows = decoded.num_rows
+    rows, located = decoded.num_rows, numbered(file.uri, row + 1)
     if not fields:
-        return Batch(pa.table({"": pa.array(np.ones(rows, bool))}), rows)
+        return Batch(pa.table({"": pa.array(np.ones(rows, bool))}), rows, located)
     columns: dict[str, Column] = {}
     for field in fields:
         values = decoded.column(field.name)
@@ -147,18 +148,17 @@ def typed(
             columns[field.name] = _cast(values, field, source)
         except literals.OutOfYears as error:
             reason, at = error.args
-            return Batch(pa.table({}), rows, (_bad_row(file, row + at + 1, field.name, reason),))
+            batch = Batch(pa.table({"": pa.array(np.ones(rows, bool))}), rows, located)
+            return batch.without(np.arange(rows) == at, partial(_of_years, reason, field.column))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             told = f"column {field.name!r} is {values.type} in the file and does not fit {field.type}"
             why = f": {error}" if str(error) else ""
             raise errors.BadRow(f"{file.uri}: {told}{why}") from error
-    return Batch(pa.table(columns), rows)
+    return Batch(pa.table(columns), rows, located)
 
 
-def _bad_row(file: SourceFile, row: int, column: str, reason: str) -> BadRow:
-    return BadRow(
-        uri=file.uri, row=row, column=column, reason=reason, located=lambda: f"{file.uri}, row {row}"
-    )
+def _of_years(reason: str, column: str, _: int) -> Fault:
+    return Fault(reason, column)
 
 
 def _cast(values: Column, field: Field, source: SourceSpec) -> Column:
