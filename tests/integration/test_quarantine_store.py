@@ -1,6 +1,5 @@
 """Bad rows obey the protocol: written behind the fence, gone with their chunk, counted before the merge."""
 
-
 import pytest
 
 from shared.core.bad_rows import QuarantineRow

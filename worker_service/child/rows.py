@@ -1,4 +1,4 @@
-"""The rows that a job folds: what its query makes and picks of each batch."""
+"""The rows that a job folds: those that its query picks, with the columns that it makes."""
 
 from dataclasses import replace
 
@@ -23,7 +23,8 @@ class PreparedRows:
 
         def fault(row: int) -> Fault:
             error = found.error(row)
-            return Fault(f"{error.made.at}: {error.reason}")
+            derived = error.made.name if error.made in self._query.derived else None
+            return Fault(f"{error.made.at}: {error.reason}", column=derived)
 
         if found.bad is not None:
             batch = batch.without(found.bad, fault)

@@ -42,7 +42,7 @@ class Use(NamedTuple):
 
 
 class Readings(NamedTuple):
-    """The sort of value of each column; the values that make it text all the same, with the cure; warnings."""
+    """The sort of value of each column; the values that make it text all the same, and the cure; warnings."""
 
     reads: dict[str, str]
     culprits: dict[str, str]

@@ -10,6 +10,7 @@ from shared.errors import SchemaConflict
 from shared.spec.names import listed, quote
 from shared.spec.source import SourceSpec
 from shared.spec.types import INT64, KEY_MARK, NULL, DataType, Field, Schema, join
+from shared.spec.uris import split_member
 from shared.spec.uses import Uses
 from worker_service.readers.inference import Use
 from worker_service.readers.paths import path_texts, proposed
@@ -52,7 +53,11 @@ def columns_in_files(
         missing = [name for name in uses.columns if name not in present and name not in texts[uri]]
         if missing:
             told = f"{uri} lacks {listed(missing)}: it has {listed(list(present))}"
-            raise SchemaConflict(f'{told}; set source.missing_columns to "null" to read them as null there')
+            cure = 'set source.missing_columns to "null" to read them as null there'
+            archive, member = split_member(uri)
+            if member:
+                cure = f"name the members that have them, such as {archive}!/*.csv, or {cure}"
+            raise SchemaConflict(f"{told}; {cure}")
     return tuple(name for name in uses.columns if name not in by_path)
 
 

@@ -187,7 +187,7 @@ def test_a_name_that_is_no_text_harms_nothing():
 
 
 def test_folders_alone_and_the_same_name_twice_are_told_as_that():
-    with pytest.raises(CorruptFile, match=r"holds 0 \(nothing\)"):
+    with pytest.raises(CorruptFile, match="this one holds nothing"):
         rows(zipped({"a/": b"", "a/b/": b""}))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
