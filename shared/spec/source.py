@@ -140,7 +140,7 @@ class SourceSpec(SpecObject):
     partitions: Annotated[Literal["hive"] | None, ADDED, UNSUPPORTED] = None
     file_column: Annotated[v.ColumnName | None, ADDED, UNSUPPORTED] = None
     missing_columns: Annotated[Literal["fail", "null"], ADDED, supports_only("fail")] = "fail"
-    parquet: Annotated[ParquetOptions, ADDED, supports_only(ParquetOptions())] = ParquetOptions()
+    parquet: Annotated[ParquetOptions, ADDED] = ParquetOptions()
     xlsx: Annotated[XlsxOptions, ADDED, supports_only(XlsxOptions())] = XlsxOptions()
 
     @field_validator("csv")

@@ -9,8 +9,10 @@ from shared.errors import CorruptFile, SchemaConflict
 from shared.spec.names import quote
 from shared.spec.source import SourceSpec
 from shared.spec.types import DataType, Schema
+from worker_service.readers.bytes.library import library_errors
 from worker_service.readers.bytes.local import SourceFile
-from worker_service.readers.parquet.file import columns_of, open_file
+from worker_service.readers.parquet.file import KIND, open_file
+from worker_service.readers.physical import column_type, columns_in, type_of
 from worker_service.readers.schema import check_declared, settled, wider
 
 _PAGE_ROWS, _SMALLEST_PAGE = 2**31 - 1, 21
@@ -29,7 +31,13 @@ def plan(
     extents: list[tuple[Extent, int]] = []
     for i, file in enumerate(files):
         opened = open_file(file)
-        found = columns_of(file, opened)
+        with library_errors(file, KIND):
+            arrow = columns_in(opened.schema_arrow)
+        found = {
+            name: column_type(file.uri, name, kinds, source)
+            for name, kinds in arrow.items()
+            if name in source.types or (len(kinds) == 1 and type_of(kinds[0]) is not None)
+        }
         extents += _extents(i, file, opened.metadata, chunk_bytes)
         if i == 0:
             check_declared(found, source.types)
