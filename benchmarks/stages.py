@@ -96,7 +96,10 @@ class Stopwatch:
 
 def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, float]]:
     """CPU seconds of the plan, of all chunks and of all merges of a job over one *file*, by stage."""
-    text, access = msgspec.Raw(msgspec.json.encode(spec)), Access(own_folders=(), hidden=True)
+    text, access = (
+        msgspec.Raw(msgspec.json.encode(spec)),
+        Access(own_folders=(), hidden=True, max_expansion=1000),
+    )
     task = PlanTask(
         spec=text,
         locations=(Location(f"file://{file}", str(file.parent), file.name),),

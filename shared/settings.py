@@ -110,6 +110,10 @@ class Settings(DatabaseSettings):
         PositiveInt,
         Field(description="Largest limits.max_bytes accepted, and the limit of a job whose spec has none"),
     ] = 16 * 1024**4
+    max_expansion: Annotated[
+        PositiveInt,
+        Field(description="Most bytes of data for each byte of a compressed file that holds over 256 MiB"),
+    ] = 1000
     max_chunks: Annotated[PositiveInt, Field(description="Largest limits.max_chunks accepted")] = 100_000
     max_state_bytes: Annotated[PositiveInt, Field(description="Largest limits.max_state_bytes accepted")] = (
         64 * 1024**3

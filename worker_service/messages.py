@@ -94,15 +94,18 @@ R = TypeVar("R", bound=Result)
 class Access(Struct, frozen=True):
     """Which files a task may open: none in *own_folders*, which are the service's; *hidden* ones or not.
 
-    The folders are paths as the system has them, which may be no UTF-8.
+    The folders are paths as the system has them, which may be no UTF-8. *max_expansion* is the largest ratio
+    of the decompressed bytes of a file to its bytes.
     """
 
     own_folders: tuple[bytes, ...]
     hidden: bool
+    max_expansion: int
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        return cls(tuple(map(os.fsencode, own_folders(settings))), settings.allow_hidden_sources)
+        own = tuple(map(os.fsencode, own_folders(settings)))
+        return cls(own, settings.allow_hidden_sources, settings.max_expansion)
 
 
 class ByteLimit(Struct, frozen=True):

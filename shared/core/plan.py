@@ -13,11 +13,25 @@ from shared.core.lifecycle import UnitKind
 from shared.spec.types import Field, Schema, parse_type
 
 
+class Member(msgspec.Struct, frozen=True):
+    """A file in a zip file: the *packed* bytes from byte *start* on, packed by a *method* of zip.
+
+    They hold *size* bytes with the CRC-32 *crc*.
+    """
+
+    name: str
+    start: int
+    packed: int
+    method: int
+    size: int
+    crc: int
+
+
 class DatasetFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the dataset: *below* is its path beneath the allowed folder *root*.
 
     The rest is its fingerprint, which has to stay the same between plan and read: bytes, times of the last
-    changes in ns, inode.
+    changes in ns, inode. A *member* of a zip file has the fingerprint of the zip file.
     """
 
     uri: str
@@ -27,6 +41,12 @@ class DatasetFile(msgspec.Struct, frozen=True, kw_only=True):
     mtime_ns: int
     ctime_ns: int | None = None
     inode: int | None = None
+    member: Member | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Of the file, or of the packed data of the member."""
+        return self.member.packed if self.member else self.size
 
 
 class Guess(msgspec.Struct, frozen=True, array_like=True):

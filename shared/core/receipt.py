@@ -109,4 +109,4 @@ def _causes(plan: Plan) -> str:
 def _file(planned: DatasetFile) -> dict[str, object]:
     known = asdict(planned)
     fingerprint = {name: known[name] for name in _FINGERPRINT if known[name] is not None}
-    return {"uri": planned.uri, "bytes": planned.size, "fingerprint": fingerprint}
+    return {"uri": planned.uri, "bytes": planned.bytes, "fingerprint": fingerprint}

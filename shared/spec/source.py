@@ -123,7 +123,7 @@ class SourceSpec(SpecObject):
     ] = "auto"
     compression: Annotated[
         Literal["auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4", "snappy"],
-        supports_only("auto", "none", "gzip", "zip"),
+        supports_only("auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4"),
     ] = "auto"
     csv: CsvOptions = CsvOptions()
     types: Annotated[

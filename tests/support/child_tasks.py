@@ -17,7 +17,7 @@ from worker_service.messages import (
     PlanTask,
 )
 
-ANYWHERE = Access(own_folders=(), hidden=False)
+ANYWHERE = Access(own_folders=(), hidden=False, max_expansion=1000)
 
 
 def raw(spec: dict[str, Any]) -> msgspec.Raw:

@@ -6,9 +6,11 @@ Prints how often each outcome was met with each kind, as JSON: `ok`, an error's 
 of a receipt differ), `signal N`, or `hang`.
 """
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 import random
 import resource
@@ -23,12 +25,14 @@ from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import lz4.frame
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.support.child_tasks import chunk_task, plan_task
 from worker_service.child import tasks
 from worker_service.messages import ChunkResult, Failed, Outcome, PlanResult
+from worker_service.readers.bytes.codecs import zstd
 
 ROWS = 60
 SECONDS = 60
@@ -91,12 +95,17 @@ def gzips() -> Iterator[bytes]:
     yield gzip.compress(CSV[:30]) + gzip.compress(b"") + gzip.compress(CSV[30:], 0)
 
 
+def packed() -> Iterator[bytes]:
+    for compress in (bz2.compress, lzma.compress, lz4.frame.compress, zstd.compress):
+        yield compress(CSV[:30]) + compress(CSV[30:])
+
+
 def csvs() -> Iterator[bytes]:
     yield CSV
     yield b'\xef\xbb\xbf#c\n\r\nk,n\r\n"a""b\n",1\r5" x,2\n#d\n"c",3'
 
 
-KINDS = {"parquet": parquets, "zip": zips, "gzip": gzips, "csv": csvs}
+KINDS = {"parquet": parquets, "zip": zips, "gzip": gzips, "packed": packed, "csv": csvs}
 
 
 def damaged(chance: random.Random, data: bytes, lowest: int) -> bytes:

@@ -41,6 +41,7 @@ from worker_service.executors.processes.channel import MemoryFile
 from worker_service.inputs.files import PlannedFiles
 from worker_service.inputs.find import find
 from worker_service.inputs.local import LocalFiles
+from worker_service.inputs.members import with_members
 from worker_service.messages import (
     Access,
     AnyTask,
@@ -124,14 +125,15 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
         size, most = sum(file.size for file in found), task.max_bytes
         if size > most.bytes:
             raise LimitExceeded(f"The source has {size:,} bytes; {most.setting} is {most.bytes:,}")
-        with PlannedFiles(local, found) as files:
+        found, empty = with_members(local, found, spec.source, task.access.max_expansion)
+        with PlannedFiles(local, found, task.access.max_expansion) as files:
             planned = _guessed_or_proven(task, spec, files.sources)
     settled = Plan(
         files=found,
         format=planned.format,
         schema=columns_of(planned.schema),
         bytes=size,
-        warnings=warnings,
+        warnings=warnings + empty,
         self_describing=planned.self_describing,
     )
     return PlanResult(settled, tuple(msgspec.Raw(encode(cut)) for cut in _chunks(planned, found))), []
@@ -157,7 +159,7 @@ def _chunks(planned: readers.PlannedDataset, files: tuple[DatasetFile, ...]) -> 
 
     def size(extent: Extent) -> int:
         """Bytes of input: the extent's share of its file, whatever the format counts extents in."""
-        whole, end = files[extent.file].size, ends[extent.file]
+        whole, end = files[extent.file].bytes, ends[extent.file]
         return whole * extent.end // end - whole * extent.start // end
 
     for extents in planned.extents:
@@ -183,7 +185,10 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     fold, count = kernels.Fold(query, task.no), readers.RecordCount()
     partials: list[kernels.Partial] = []
     aggregated = 0
-    with _local_files(task.access) as local, PlannedFiles(local, task.files) as files:
+    with (
+        _local_files(task.access) as local,
+        PlannedFiles(local, task.files, task.access.max_expansion) as files,
+    ):
         frames = chain.from_iterable(
             readers.read(file, extent, spec.source, schema, query.columns, task.batch_bytes, count)
             for file, extent in zip(files.sources, task.extents, strict=True)

@@ -1,6 +1,7 @@
 """The files of one task, opened when they are read, and compared with the plan before and after."""
 
 import os
+import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
@@ -27,8 +28,10 @@ class PlannedFiles:
     because a file that changed explains them.
     """
 
-    def __init__(self, local: LocalFiles, planned: Sequence[DatasetFile]) -> None:
-        self._local, self._planned = local, planned
+    def __init__(
+        self, local: LocalFiles, planned: Sequence[DatasetFile], max_expansion: int = sys.maxsize
+    ) -> None:
+        self._local, self._planned, self._max_expansion = local, planned, max_expansion
         self._open: OrderedDict[int, int] = OrderedDict()
 
     def __enter__(self) -> Self:
@@ -48,7 +51,14 @@ class PlannedFiles:
     def sources(self) -> list[SourceFile]:
         """The files as the readers take them."""
         return [
-            SourceFile(opened=partial(self._descriptor, no), uri=file.uri, size=file.size)
+            SourceFile(
+                opened=partial(self._descriptor, no),
+                uri=file.uri,
+                size=file.bytes,
+                start=file.member.start if file.member else 0,
+                member=file.member,
+                max_expansion=self._max_expansion,
+            )
             for no, file in enumerate(self._planned)
         ]
 

@@ -13,7 +13,7 @@ import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from shared.core.plan import DatasetFile, Warned
 from shared.errors import LimitExceeded, SourceNotAllowed, SourceNotFound, SourceUnreadable
@@ -70,8 +70,16 @@ def find(
     return tuple(files), tuple(warned)
 
 
-def fingerprint(status: os.stat_result) -> dict[str, int]:
-    """The fingerprint in a `DatasetFile`: bytes, inode, times of the last changes in ns."""
+class Fingerprint(TypedDict):
+    """Of a `DatasetFile`: bytes, times of the last changes in ns, inode."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+def fingerprint(status: os.stat_result) -> Fingerprint:
     return {
         "size": status.st_size,
         "mtime_ns": status.st_mtime_ns,
@@ -82,10 +90,11 @@ def fingerprint(status: os.stat_result) -> dict[str, int]:
 
 def uri_of(root: str, *steps: str) -> str:
     """The URI of a path. Bytes that are no text, cannot be printed or are magic in a URI are escaped."""
-    path = "/".join([root.rstrip("/"), *steps])
-    return "file://" + _ESCAPED.sub(
-        lambda odd: "".join(f"%{octet:02X}" for octet in os.fsencode(odd[0])), path
-    )
+    return "file://" + escaped("/".join([root.rstrip("/"), *steps]))
+
+
+def escaped(path: str) -> str:
+    return _ESCAPED.sub(lambda odd: "".join(f"%{octet:02X}" for octet in os.fsencode(odd[0])), path)
 
 
 def _has_magic(step: str) -> bool:

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.core.plan import Extent
+from shared.errors import NotSupported
+from shared.spec.encodings import WIDE
 from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
 from worker_service.readers.batch import Batch
+from worker_service.readers.bytes.compressed import Compression, compression_of, first_bytes
 from worker_service.readers.bytes.local import SourceFile, pread
+from worker_service.readers.bytes.signatures import LOOK, Kind, packed_file, signature_of
 from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
 from worker_service.readers.csv.read import read as read_csv
@@ -87,8 +91,37 @@ FORMATS = {
 
 
 def format_of(file: SourceFile, source: SourceSpec) -> Format:
-    """The format that the spec names; for `auto` the one that the first bytes show."""
-    if source.format != "auto":
-        return FORMATS[source.format]
-    start = pread(file, 0, max(len(found.magic) for found in FORMATS.values()))
-    return next(found for found in FORMATS.values() if start.startswith(found.magic))
+    """The format that the spec names; for `auto` the one that the first bytes show.
+
+    Raises NotSupported for content of another kind.
+    """
+    start = pread(file, 0, LOOK)
+    shown = next((found for found in FORMATS.values() if found.magic and start.startswith(found.magic)), None)
+    if source.format == "auto" and shown and not file.member:
+        return shown
+    named = FORMATS.get(source.format, FORMATS["csv"])
+    if named.magic:
+        signature = signature_of(start, {"binary"})
+        if signature and named is not shown:
+            cure = f'source.format is "{named.name}": set it to "auto", or give such a file'
+            raise NotSupported(f"{file.uri} is {signature.name}; {cure}")
+        return named
+    compression = compression_of(file, source.compression)
+    start = start if compression == "none" else first_bytes(file, compression)
+    _refuse_foreign(file, start, source, compression)
+    return named
+
+
+def _refuse_foreign(file: SourceFile, start: bytes, source: SourceSpec, compression: Compression) -> None:
+    """Raise NotSupported if *start*, the first bytes of the decompressed content, shows another kind."""
+    kinds: set[Kind] = {"binary"}
+    if source.csv.encoding not in WIDE:
+        kinds.add("wide")
+    if source.format == "auto":
+        kinds.add("text")
+    signature = signature_of(start, kinds)
+    if signature:
+        packed = compression != "none"
+        cure = signature.inside if packed and signature.inside else signature.cure
+        around = f" in {packed_file(compression)}" if packed else ""
+        raise NotSupported(f"{file.uri} is {signature.name}{around}: {cure}")

@@ -182,10 +182,8 @@ def test_a_zips_member_may_have_any_name(name):
     assert rows(zipped({name: CSV})) == [(1, 2)]
 
 
-def test_a_name_that_is_not_what_it_says_is_an_error_of_the_file():
-    data = zipped({"é.csv": CSV}).replace("é".encode(), b"\xff\xff")
-    with pytest.raises(CorruptFile, match="t0: the zip file cannot be read: 'utf-8' codec can't decode"):
-        rows(data)
+def test_a_name_that_is_no_text_harms_nothing():
+    assert rows(zipped({"é.csv": CSV}).replace("é".encode(), b"\xff\xff")) == [(1, 2)]
 
 
 def test_folders_alone_and_the_same_name_twice_are_told_as_that():
@@ -196,7 +194,7 @@ def test_folders_alone_and_the_same_name_twice_are_told_as_that():
         archive.writestr("a.csv", CSV)
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("a.csv", CSV)
-    with pytest.raises(CorruptFile, match=r"holds 2 \('a.csv', 'a.csv'\)"):
+    with pytest.raises(CorruptFile, match='t0: the zip file holds "a.csv" more than once'):
         rows(out.getvalue())
 
 
@@ -206,7 +204,7 @@ def test_what_is_encrypted_or_packed_in_an_unknown_way_is_not_supported():
     ):
         rows(patched(zipped({"a.csv": CSV}), 8, 6, b"\x01"))
     with pytest.raises(
-        NotSupported, match="t0: the zip file cannot be read: That compression method is not supported"
+        NotSupported, match=r"t0: 'a\.csv' in the zip file is packed by method 97; pack it by Deflate"
     ):
         rows(patched(zipped({"a.csv": CSV}), 10, 8, b"\x61"))
 

@@ -28,11 +28,11 @@ def check(seed, **counts):
 
 # fault matrix: 53
 def test_a_damaged_file_is_an_error_of_that_file():
-    check(1, parquet=60, zip=30, gzip=20, csv=20)
+    check(1, parquet=60, zip=30, gzip=20, packed=20, csv=20)
 
 
 @pytest.mark.full
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("kind", ["parquet", "zip", "gzip", "csv"])
+@pytest.mark.parametrize("kind", ["parquet", "zip", "gzip", "packed", "csv"])
 def test_more_than_a_thousand_damaged_files_are_errors_of_those_files(kind):
     check(2, **{kind: 1500})

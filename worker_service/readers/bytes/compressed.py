@@ -1,146 +1,181 @@
 """The data of a file, decompressed as a stream if need be: memory never depends on the file's size."""
 
-import io
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import PurePosixPath
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, cast
 
-from shared.errors import CorruptFile, NotSupported
+from shared.errors import CorruptFile, LimitExceeded, NotSupported
 from worker_service.readers.bytes import local
-from worker_service.readers.bytes.library import library_errors
-from worker_service.readers.bytes.local import RandomAccess, SourceFile, pread
+from worker_service.readers.bytes.archive import checked, only_member
+from worker_service.readers.bytes.codecs import (
+    CODECS,
+    ERRORS,
+    METHODS,
+    TOO_LARGE,
+    WRONG_DICTIONARY,
+    Decompressor,
+)
+from worker_service.readers.bytes.local import SourceFile, pread
+from worker_service.readers.bytes.signatures import COMPRESSIONS, LOOK
 
-Compression = Literal["none", "gzip", "zip"]
+Compression = Literal["none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4"]
 
-_GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 _READ, _FIRST = 256 * 1024, 256
-_UNBOUNDED = 4096
-"""Bytes to ask for where the decompressor bounds no output: so many become at most some 100 MB."""
+_MAGIC = 16
 _NOT_ZERO = re.compile(rb"[^\0]")
-_ENCRYPTED = 1
-_NAME = 200
+_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
+"""Begins a frame of zstd or lz4 that holds no data; then its size follows in four bytes."""
+_WITH_FRAMES = {"zstd", "lz4"}
 
 MAX_WITHOUT_DATA = 8 * 1024 * 1024
-"""Bytes of a gzip file that may follow one another without data: bounds the wait for the next byte."""
+"""Bytes of a compressed file that may follow one another without data: bounds the wait for the next byte."""
+
+FREE_EXPANSION = 256 * 1024 * 1024
+"""Bytes that a file of any size may decompress to."""
 
 
 def compression_of(file: SourceFile, declared: str) -> Compression:
     """The compression that the first bytes show; raises CorruptFile if the spec declares another one."""
-    start = pread(file, 0, 4)
-    found: Compression = "gzip" if start.startswith(_GZIP) else "zip" if start in _ZIP else "none"
-    if declared in {"gzip", "zip"} and found != declared and file.size:
-        raise CorruptFile(f"{file.uri}: not a {declared} file: it starts with {start!r}")
-    return "none" if declared == "none" else found
+    found = "zip" if file.member else _shown(file)
+    if declared not in {"auto", "none", found} and file.size:
+        told = f"not a {declared} file: it starts with {pread(file, 0, 4)!r}"
+        raise CorruptFile(f'{file.uri}: {told}; set source.compression to "{found}" or "auto"')
+    return cast("Compression", "none" if declared == "none" else found)
+
+
+def _shown(file: SourceFile) -> str:
+    start = 0
+    while _SKIPPABLE.match(found := pread(file, start, _MAGIC)) and start <= MAX_WITHOUT_DATA:
+        start = min(start + 8 + int.from_bytes(found[4:8], "little"), file.size)
+    named = next((name for name, matches in COMPRESSIONS.items() if matches(found)), "none")
+    return "zstd" if start and named not in _WITH_FRAMES else named
 
 
 def buffers(file: SourceFile, compression: Compression, size: int) -> Iterator[bytes]:
     """The data from the beginning, in buffers of at most *size* bytes, none of them empty."""
     if compression == "none":
         return local.buffers(file, 0, file.size, size)
-    return _gunzip(file, size) if compression == "gzip" else _unzip(file, size)
+    if compression == "zip":
+        return _of_member(file, size)
+    return _bounded(_of_streams(file, compression, size), file, compression)
 
 
-def _gunzip(file: SourceFile, size: int) -> Iterator[bytes]:
-    """Every member of a gzip file, one after the other, as gzip itself reads them.
+def first_bytes(file: SourceFile, compression: Compression) -> bytes:
+    """The first `LOOK` bytes of the data, or all."""
+    start = b""
+    for buffer in buffers(file, compression, LOOK):
+        start += buffer
+        if len(start) >= LOOK:
+            break
+    return start[:LOOK]
 
-    Zero bytes after a member are padding. The decompressor copies the input that it does not use. So it is
-    given little where a member begins, or where the data expand much.
-    """
-    member = zlib.decompressobj(wbits=31)
-    start, read, step, filled = 0, b"", _FIRST, 0
-    at = 0  # in `read`, whose first byte is byte *start* of the file
+
+def check_expansion(file: SourceFile, compression: Compression, data: int) -> None:
+    """Raise LimitExceeded if *data* bytes are more than the file may hold."""
+    most = max(file.size * file.max_expansion, FREE_EXPANSION)
+    if data > most:
+        told = f"its {file.size:,} bytes of {compression} hold more than {most:,} bytes of data"
+        ratio = f"GRISTMILL_MAX_EXPANSION is {file.max_expansion:,} times the file"
+        raise LimitExceeded(f"{file.uri}: {told}; {ratio}: raise it, or give the file decompressed")
+
+
+def _bounded(data: Iterator[bytes], file: SourceFile, compression: Compression) -> Iterator[bytes]:
+    size = 0
+    for buffer in data:
+        size += len(buffer)
+        check_expansion(file, compression, size)
+        yield buffer
+
+
+def _of_member(file: SourceFile, size: int) -> Iterator[bytes]:
+    member = file.member
+    if member is None:
+        member = only_member(file)
+        file = replace(file, start=member.start, size=member.packed, member=member)
+    packed = _Packed(file, "zip")
+    return checked(packed.stream(METHODS[member.method](), size), file, member)
+
+
+def _of_streams(file: SourceFile, compression: Compression, size: int) -> Iterator[bytes]:
+    """Every stream of the file, one after the other. Zero bytes after a stream are padding."""
+    packed = _Packed(file, compression)
     while True:
-        if at == len(read):
-            start, at = start + at, 0
-            read = pread(file, start, _READ)
-            if not read:
-                break
-        if member.eof:
-            at = _after_zeros(read, at)
-            if start + at - filled > MAX_WITHOUT_DATA:
-                raise _without_data(file, filled, start + at)
-            if at == len(read):
-                continue
-            member, step = zlib.decompressobj(wbits=31), _FIRST
-        given = read[at : at + step]
-        try:
-            data = member.decompress(given, size)
-        except zlib.error as error:
-            told = f"{file.uri}: the gzip data is damaged after byte {start + at}: {error}"
-            raise CorruptFile(told) from error
-        unused = len(member.unused_data if member.eof else member.unconsumed_tail)
-        at += len(given) - unused
-        step = max(step // 2, _FIRST) if unused else min(2 * step, _READ)
-        if data:
-            filled = start + at
-            yield data
-        elif start + at - filled > MAX_WITHOUT_DATA:
-            raise _without_data(file, filled, start + at)
-    yield from _drained(file, member, size)
-
-
-def _after_zeros(read: bytes, at: int) -> int:
-    found = _NOT_ZERO.search(read, at)
-    return found.start() if found else len(read)
-
-
-def _without_data(file: SourceFile, start: int, stop: int) -> CorruptFile:
-    stretch = f"{stop - start:,} bytes after byte {start} of the gzip file"
-    return CorruptFile(f"{file.uri}: the {stretch} hold no data: empty members or padding")
-
-
-def _drained(file: SourceFile, member: "zlib._Decompress", size: int) -> Iterator[bytes]:
-    while not member.eof:
-        data = member.decompress(b"", size)
-        if not data:
+        decompressor = CODECS[compression]()
+        yield from packed.stream(decompressor, size)
+        if not decompressor.eof:
             told = f"the file ends at byte {file.size} in the middle of it"
-            raise CorruptFile(f"{file.uri}: the gzip data is truncated: {told}")
-        yield data
+            raise CorruptFile(f"{file.uri}: the {compression} data is truncated: {told}")
+        if not packed.next_stream():
+            return
 
 
-def _unzip(file: SourceFile, size: int) -> Iterator[bytes]:
-    kind = "zip file"
-    with ExitStack() as opened:
-        with library_errors(file, kind):
-            archive = opened.enter_context(zipfile.ZipFile(io.BufferedReader(RandomAccess(file), _READ)))
-            info = _only_member(file, archive)
-            member = opened.enter_context(archive.open(info))
-        if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            size = min(size, _UNBOUNDED)
-        found = 0
-        while True:
-            with library_errors(file, kind):
-                data = member.read(size)
-            if not data:
+class _Packed:
+    """The bytes of a file of *compression*, given to decompressors from `at` on.
+
+    A decompressor copies the input that it does not use. So it is given little where a stream begins, or
+    where the data expand much.
+    """
+
+    def __init__(self, file: SourceFile, compression: Compression) -> None:
+        self._file, self._compression = file, compression
+        self._read, self._start = b"", 0
+        self.at = self._filled = 0
+
+    def stream(self, decompressor: Decompressor, size: int) -> Iterator[bytes]:
+        """The data up to the end of the stream, or to the end of the bytes."""
+        step = _FIRST
+        while not decompressor.eof:
+            at, hungry = self.at, decompressor.needs_input
+            given = self._taken(step) if hungry else b""
+            try:
+                data = decompressor.decompress(given, size)
+            except ERRORS as error:
+                raise self._translated(error, at) from error
+            if data:
+                self._filled = self.at
+                yield data
+            elif hungry and not given:
+                return
+            self._check_filled()
+            step = min(2 * step, _READ) if decompressor.needs_input else max(step // 2, _FIRST)
+        self.at -= len(decompressor.unused_data or b"")
+
+    def next_stream(self) -> bool:
+        """Pass over zero bytes; whether another stream begins behind them. Raises CorruptFile for others."""
+        while padding := self._taken(_READ):
+            found = _NOT_ZERO.search(padding)
+            if found:
+                self.at -= len(padding) - found.start()
                 break
-            found += len(data)
-            yield data
-    if found != info.file_size:
-        told = f"has {found:,} bytes, and is said to have {info.file_size:,}"
-        raise CorruptFile(f"{file.uri}: {info.filename[:_NAME]!r} in the zip file {told}")
+            self._check_filled()
+        start = pread(self._file, self.at, _MAGIC)
+        name = self._compression
+        if start and not COMPRESSIONS[name](start) and not (name in _WITH_FRAMES and _SKIPPABLE.match(start)):
+            told = f"the {name} data ends at byte {self.at}, and other bytes follow it: {start[:4]!r}"
+            raise CorruptFile(f"{self._file.uri}: {told}; remove them")
+        return bool(start)
 
+    def _taken(self, size: int) -> bytes:
+        if self.at >= self._start + len(self._read):
+            self._start, self._read = self.at, pread(self._file, self.at, _READ)
+        given = self._read[self.at - self._start : self.at - self._start + size]
+        self.at += len(given)
+        return given
 
-def _only_member(file: SourceFile, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    found = [
-        info
-        for info in archive.infolist()
-        if not info.is_dir() and not _is_clutter(PurePosixPath(info.filename))
-    ]
-    if len(found) != 1:
-        names = ", ".join(repr(info.filename[:_NAME]) for info in found[:5]) or "nothing"
-        raise CorruptFile(
-            f"{file.uri}: a zip file has to hold exactly one CSV file; this one holds {len(found)} ({names})"
-        )
-    [info] = found
-    if info.flag_bits & _ENCRYPTED:
-        told = f"{info.filename[:_NAME]!r} in the zip file is encrypted; write it without a password"
-        raise NotSupported(f"{file.uri}: {told}")
-    return info
+    def _check_filled(self) -> None:
+        if self.at - self._filled > MAX_WITHOUT_DATA:
+            stretch = (
+                f"{self.at - self._filled:,} bytes after byte {self._filled} of the {self._compression} file"
+            )
+            told = f"the {stretch} hold no data: empty members or padding"
+            raise CorruptFile(f"{self._file.uri}: {told}")
 
-
-def _is_clutter(path: PurePosixPath) -> bool:
-    return "__MACOSX" in path.parts or path.name == ".DS_Store"
+    def _translated(self, error: Exception, at: int) -> Exception:
+        named, reason = f"{self._file.uri}: the {self._compression} data", str(error)
+        if any(part in reason for part in TOO_LARGE):
+            told = "needs too much memory: its window is too large"
+            return LimitExceeded(f"{named} {told}; write it with a smaller one, `zstd --long=27` or `xz -9`")
+        if WRONG_DICTIONARY in reason:
+            return NotSupported(f"{named} needs a dictionary; write it without one")
+        return CorruptFile(f"{named} is damaged after byte {self._file.start + at}: {reason}")

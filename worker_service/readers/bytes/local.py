@@ -3,24 +3,30 @@
 import errno
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from typing_extensions import Buffer
 
+from shared.core.plan import Member
 from shared.errors import SourceChanged, SourceUnreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """A regular file; `size` is in bytes, as it was when the file was fingerprinted.
+    """A regular file, or a member of a zip file. Its packed data are `size` bytes from byte `start` on.
 
-    `opened` gives a descriptor that is good for one read.
+    `opened` gives a descriptor that is good for one read. `size` is that of the time of the plan.
+    `max_expansion` bounds the ratio of the decompressed bytes to `size`.
     """
 
     opened: Callable[[], int]
     uri: str
     size: int
+    start: int = 0
+    member: Member | None = None
+    max_expansion: int = sys.maxsize
 
     @property
     def fd(self) -> int:
@@ -45,7 +51,7 @@ def pread(file: SourceFile, start: int, size: int) -> bytes:
 
 def _pread(file: SourceFile, start: int, size: int) -> bytes:
     try:
-        return os.pread(file.fd, size, start)
+        return os.pread(file.fd, size, file.start + start)
     except OSError as error:
         told = f"the bytes from {start:,} on cannot be read: {error.strerror or error}"
         raise SourceUnreadable(f"{file.uri}: {told}") from error
