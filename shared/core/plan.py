@@ -79,6 +79,14 @@ class Warned(msgspec.Struct, frozen=True):
     detail: str
 
 
+MAX_WARNINGS = 100
+
+
+def sorted_warnings(found: Iterable[Warned]) -> tuple[Warned, ...]:
+    """The first ones, by code and detail: the same for any chunking."""
+    return tuple(sorted(set(found), key=lambda warned: (warned.code, warned.detail))[:MAX_WARNINGS])
+
+
 class PlannedColumn(msgspec.Struct, frozen=True, omit_defaults=True):
     """A `Field` of the dataset's schema."""
 

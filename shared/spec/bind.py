@@ -1,14 +1,14 @@
-"""Bind a spec to the schema of its dataset: find every column, check every type."""
+"""Bind a spec to the schema of the columns that it uses: check every type."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from shared.errors import Detail, TypeMismatch, UnknownColumn
-from shared.spec.faults import Location, pointer, refuse
+from shared.errors import Detail, TypeMismatch
+from shared.spec.faults import pointer, refuse
 from shared.spec.functions import FUNCTIONS, Function, Parameter
 from shared.spec.grouping import AggregateSpec, TimeBucket
 from shared.spec.models import JobSpec
-from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
+from shared.spec.names import quote
 from shared.spec.query import Aggregate, Input, Key, Query
 from shared.spec.types import Field, Kind, Schema
 
@@ -17,15 +17,14 @@ MisfitValues = Mapping[tuple[str, Kind], str]
 
 
 def bind(spec: JobSpec, schema: Schema, misfits: MisfitValues = MappingProxyType({})) -> Query:
-    """Raises UnknownColumn for all such columns at once, else TypeMismatch for all such parameters at once.
+    """Raises TypeMismatch for all such parameters at once.
 
-    *misfits* makes the messages of TypeMismatch more helpful.
+    *schema* has all columns in use. *misfits* makes the messages of TypeMismatch more helpful.
     """
-    refuse(UnknownColumn, _unknown_columns(spec, schema))
     refuse(TypeMismatch, _mismatches(spec, schema, misfits))
     keys = (key.column if isinstance(key, TimeBucket) else key for key in spec.group_by)
     return Query(
-        keys=tuple(Key(column=name, name=name, type=schema[name].type) for name in keys),
+        keys=tuple(Key(column=schema.key(name).name, name=name, type=schema.key(name).type) for name in keys),
         aggregates=tuple(made for a in spec.aggregates for made in _aggregates(a, schema)),
         semantics=spec.semantics,
         max_groups=spec.limits.max_groups,
@@ -43,27 +42,6 @@ def needed_kinds(spec: JobSpec, schema: Schema) -> set[tuple[str, Kind]]:
         and not field.declared
         and parameter.accepts.parsed_as != "string"
     }
-
-
-def _named_columns(spec: JobSpec) -> Iterator[tuple[Location, str]]:
-    """The location and the name wherever the spec names a column of the dataset."""
-    yield from ((("source", "types", name), name) for name in spec.source.types)
-    for i, key in enumerate(spec.group_by):
-        yield (
-            (("group_by", i, "column"), key.column) if isinstance(key, TimeBucket) else (("group_by", i), key)
-        )
-    for i, aggregate in enumerate(spec.aggregates):
-        yield from ((("aggregates", i, parameter), name) for parameter, name in aggregate.columns.items())
-
-
-def _unknown_columns(spec: JobSpec, schema: Schema) -> Iterator[Detail]:
-    names = schema.names
-    there_are = f"the data has {listed(names)}" if names else "the data has no columns"
-    unknown = ((loc, name) for loc, name in _named_columns(spec) if name not in schema)
-    for no, (loc, name) in enumerate(unknown):
-        guess = did_you_mean(name, names) if no < MAX_GUESSES else ""
-        hint = f"{guess}{' ' if guess else '; '}{there_are}" if no < MAX_GUESSES else ""
-        yield {"pointer": pointer(*loc), "detail": f"there is no column {quote(name)}{hint}"}
 
 
 def _arguments(spec: JobSpec, schema: Schema) -> Iterator[tuple[str, Function, Parameter, Field]]:

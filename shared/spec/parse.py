@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
@@ -62,11 +62,15 @@ def _explain(error: ErrorDetails) -> Detail:
 
 
 def _objects(model: type[BaseModel], *at: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Every object of the spec: its path of keys, without array indexes, and its own keys."""
+    """Every object of the spec: its path of keys, without array indexes, and its own keys.
+
+    `*` in a path stands for a key that the user chooses, such as a column's name.
+    """
     yield at, [info.alias or name for name, info in model.model_fields.items()]
     for name, info in model.model_fields.items():
+        chosen = ("*",) if get_origin(info.annotation) is dict else ()
         for child in _models(info.annotation):
-            yield from _objects(child, *at, name)
+            yield from _objects(child, *at, name, *chosen)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -101,6 +105,7 @@ _ALSO_CALLED = {
 
 
 def _unknown_key(at: tuple[str, ...], key: str) -> str:
+    at = at if at in KEYS else (*at[:-1], "*")
     meant = {
         other: name for name, others in _ALSO_CALLED.items() if name in KEYS[at] for other in others.split()
     }

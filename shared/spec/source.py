@@ -119,7 +119,7 @@ class SourceSpec(SpecObject):
     ]
     format: Annotated[
         Literal["auto", "csv", "tsv", "ndjson", "parquet", "arrow", "xlsx"],
-        supports_only("auto", "csv", "parquet"),
+        supports_only("auto", "csv", "parquet", "arrow"),
     ] = "auto"
     compression: Annotated[
         Literal["auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4", "snappy"],
@@ -146,7 +146,8 @@ class SourceSpec(SpecObject):
     @field_validator("csv")
     @classmethod
     def _only_for_csv(cls, csv: CsvOptions, info: ValidationInfo) -> CsvOptions:
-        if info.data.get("format") == "parquet" and csv != CsvOptions():
+        written_by_version_1 = CsvOptions(delimiter=",")
+        if info.data.get("format") == "parquet" and csv not in (CsvOptions(), written_by_version_1):
             raise fault("these options mean nothing for Parquet")
         return csv
 

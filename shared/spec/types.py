@@ -71,6 +71,13 @@ class Field:
     def column(self) -> str:
         return self.name.removeprefix(KEY_MARK)
 
+    @property
+    def wider(self) -> list[Kind]:
+        """Every kind that the column may widen to, nearest first. A key's spelling fits `string` only."""
+        if self.declared or self.type == STRING:
+            return []
+        return ["string"] if self.key else widenings(self.type.kind)
+
 
 KEY_MARK = "\0"
 """Begins the name of a field that is read as a key, where the column's own name is that of its values.
@@ -81,7 +88,7 @@ No column of a dataset has this character in its name.
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The schema of a whole dataset: its columns in file order."""
+    """The columns of a dataset that a job uses, as they are read."""
 
     fields: tuple[Field, ...]
     _by_name: dict[str, Field] = field(init=False, repr=False, compare=False)
@@ -94,6 +101,10 @@ class Schema:
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
+
+    def key(self, column: str) -> Field:
+        """The field of *column* as a group key."""
+        return self._by_name.get(KEY_MARK + column) or self[column]
 
     @property
     def names(self) -> list[str]:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 from structlog.testing import capture_logs
 
@@ -450,6 +451,7 @@ def test_a_parent_that_goes_without_reading_an_answer_is_no_error():
 
 
 def test_a_parent_that_goes_while_its_child_is_forked_leaves_no_stack_trace(capfd):
+    before = set(psutil.Process().children())
     template = Template(GENEROUS)
     ours, theirs = socket.socketpair()
     read_end, lifeline = os.pipe()
@@ -466,5 +468,7 @@ def test_a_parent_that_goes_while_its_child_is_forked_leaves_no_stack_trace(capf
         for descriptor in (read_end, lifeline, stderr):
             os.close(descriptor)
         template.close()
+        # the forked orphan came to this process, and no executor reaps it here
+        psutil.wait_procs(set(psutil.Process().children()) - before, timeout=LOAD_SECONDS)
 
     assert "Traceback" not in capfd.readouterr().err

@@ -22,6 +22,7 @@ from shared.core.plan import (
     PlannedColumn,
     columns_of,
     schema_of,
+    sorted_warnings,
 )
 from shared.core.row_counts import RowCounts
 from shared.errors import (
@@ -36,6 +37,7 @@ from shared.spec.bind import bind, needed_kinds
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
 from shared.spec.types import Schema
+from shared.spec.uses import uses
 from worker_service import kernels, readers
 from worker_service.executors.processes.channel import MemoryFile
 from worker_service.inputs.files import PlannedFiles
@@ -133,7 +135,7 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
         format=planned.format,
         schema=columns_of(planned.schema),
         bytes=size,
-        warnings=warnings + empty,
+        warnings=sorted_warnings((*warnings, *empty, *planned.warnings)),
         self_describing=planned.self_describing,
     )
     return PlanResult(settled, tuple(msgspec.Raw(encode(cut)) for cut in _chunks(planned, found))), []
@@ -142,13 +144,14 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
 def _guessed_or_proven(
     task: PlanTask, spec: JobSpec, files: list[readers.SourceFile]
 ) -> readers.PlannedDataset:
+    asked, used = (files, spec.source, task.chunk_bytes, task.max_chunks), uses(spec)
     if not task.prove:
         # an error that follows from a guess counts for nothing
         with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):
-            planned = readers.plan(files, spec.source, task.chunk_bytes, task.max_chunks, guess=True)
+            planned = readers.plan(*asked, uses=used, guess=True)
             bind(spec, planned.schema)
             return planned
-    planned = readers.plan(files, spec.source, task.chunk_bytes, task.max_chunks, guess=False)
+    planned = readers.plan(*asked, uses=used, guess=False)
     _check_types(spec, planned.schema, files)
     return planned
 

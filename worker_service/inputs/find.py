@@ -23,7 +23,6 @@ from worker_service.inputs.local import LocalFiles, identity, translated
 MAX_FILES = 10_000
 MAX_COMPARISONS = 10_000_000
 """Of a name with a pattern. They take some seconds."""
-MAX_WARNINGS = 100
 _MAGIC = re.compile(r"[*?[]")
 _ESCAPED = re.compile(r"[%*?[\x00-\x1f\x7f\udc80-\udcff]")
 
@@ -66,7 +65,7 @@ def find(
         DatasetFile(uri=file.uri, root=file.root, below=file.below, **fingerprint(file.status))
         for file in first.values()
     )
-    warned = (Warned("duplicate_file", detail) for detail in sorted(warnings)[:MAX_WARNINGS])
+    warned = (Warned("duplicate_file", detail) for detail in warnings)
     return tuple(files), tuple(warned)
 
 

@@ -12,9 +12,14 @@ from shared.errors import NotSupported, SchemaConflict, TypeMismatch
 from shared.spec.faults import pointer
 from shared.spec.names import quote
 from shared.spec.source import SourceSpec
-from shared.spec.types import STRING, DataType, Kind
+from shared.spec.types import NULL, STRING, DataType, Kind, Schema
+from shared.spec.uses import Uses
+from worker_service.readers.inference import Use
+from worker_service.readers.schema import columns_in_files, settled, wider
 
 Path = tuple[str, ...]
+Found = dict[str, tuple[pa.DataType, ...]]
+"""The columns of a file by name; one that occurs several times has several types."""
 
 _IS = {
     "null": pa.types.is_null,
@@ -71,12 +76,9 @@ def type_of(arrow: pa.DataType) -> DataType | None:
     return next((DataType(kind) for kind, check in _IS.items() if check(arrow)), None)  # type: ignore[arg-type] # the keys are kinds
 
 
-def columns_in(schema: pa.Schema) -> dict[str, tuple[pa.DataType, ...]]:
-    """Every column by its name, in file order; a name that occurs several times has several types.
-
-    A struct is there beside its fields, so that an error can name its type.
-    """
-    found: dict[str, tuple[pa.DataType, ...]] = {}
+def columns_in(schema: pa.Schema) -> Found:
+    """Every column, in file order. A struct is there beside its fields, so that an error can name its type."""
+    found: Found = {}
     for path, arrow in paths_in(schema):
         name = ".".join(path)
         found[name] = (*found.get(name, ()), arrow)
@@ -91,6 +93,42 @@ def paths_in(schema: pa.Schema) -> Iterator[tuple[Path, pa.DataType]]:
         yield path, arrow
         if pa.types.is_struct(arrow):
             waiting += [((*path, field.name), field.type) for field in reversed(list(arrow))]
+
+
+def usable(found: Found, source: SourceSpec) -> list[str]:
+    """The names of the columns that can be read."""
+    return [
+        name
+        for name, types in found.items()
+        if len(types) == 1 and (type_of(types[0]) or (is_bytes(types[0]) and name in source.types))
+    ]
+
+
+def schema_in(files: Sequence[tuple[str, Found]], source: SourceSpec, uses: Uses) -> Schema:
+    """The schema of the columns in use of *files*, each given with its URI.
+
+    Raises the errors of `columns_in_files` and `column_type`, and SchemaConflict for types without a common one.
+    """
+    alike: dict[tuple[object, ...], Found] = {}  # one object for all: columns of many wide files would fill the memory
+    shared = [(uri, alike.setdefault(tuple(found.items()), found)) for uri, found in files]
+    columns = columns_in_files(shared, source, uses)
+    joined = {name: _joined(name, shared, source) for name in columns}
+    return settled(
+        columns, source.declared, {Use(name, key=False): kind for name, kind in joined.items() if name not in source.types}
+    )
+
+
+def _joined(name: str, files: Sequence[tuple[str, Found]], source: SourceSpec) -> DataType:
+    """The type of a column over all files that have it."""
+    so_far = NULL
+    for uri, found in files:
+        kind = column_type(uri, name, found[name], source) if name in found else NULL
+        both = wider(so_far, kind)
+        if both is None and name not in source.types:
+            told = f"column {quote(name)} is {kind} in {uri} and {so_far} before it"
+            raise SchemaConflict(f"{told}; declare it in source.types")
+        so_far = both or kind
+    return so_far
 
 
 def column_type(uri: str, name: str, found: Sequence[pa.DataType], source: SourceSpec) -> DataType:

@@ -3,12 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shared.core.plan import Extent
-from shared.errors import LimitExceeded, SchemaConflict
+from msgspec.structs import replace
+
+from shared.core.plan import Extent, Warned
+from shared.errors import LimitExceeded, SchemaConflict, SourceEmpty
 from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
+from shared.spec.uses import Mention, Uses
 from worker_service.readers.bytes.local import SourceFile
-from worker_service.readers.formats import format_of
+from worker_service.readers.fixed import path_schema
+from worker_service.readers.formats import Format, format_of
 
 _MAX_EXTENTS = 64
 """Most small files that share a chunk."""
@@ -16,12 +20,16 @@ _MAX_EXTENTS = 64
 
 @dataclass(frozen=True, slots=True)
 class PlannedDataset:
-    """The schema and, for each chunk, its extents in file order; a dataset without records has no chunk."""
+    """The columns in use and, for each chunk, its extents in file order.
+
+    A dataset without records has no chunk. *warnings* depend on the files and options only.
+    """
 
     schema: Schema
     extents: list[list[Extent]]
     format: str
     self_describing: bool
+    warnings: tuple[Warned, ...] = ()
 
 
 def plan(
@@ -30,23 +38,53 @@ def plan(
     chunk_bytes: int,
     max_chunks: int = 100_000,
     *,
+    uses: Uses | None = None,
     guess: bool = False,
 ) -> PlannedDataset:
     """Cut CSV at the first record start at or after every *chunk_bytes*, Parquet between row groups.
 
-    Depends on the files and options only. With *guess*, the cuts of large CSV files come from the bytes
-    behind them, without a pass over all. Then errors may be wrong too, and the cuts are right if `read` ends
-    for every extent. Raises SourceEmpty, SchemaConflict, UnknownColumn, BadRow, InvalidEncoding, CorruptFile,
-    LimitExceeded.
+    Depends on the files and options only. *uses* are of the columns; None means the values of all. With
+    *guess*, the cuts of large CSV files come from the bytes behind them, without a pass over all. Then errors
+    may be wrong too, and the cuts are right if `read` ends for every extent. Raises SourceEmpty,
+    SchemaConflict, UnknownColumn, BadRow, InvalidEncoding, CorruptFile, LimitExceeded.
     """
+    numbers = [i for i, file in enumerate(files) if file.size]
+    if not numbers:
+        raise SourceEmpty(
+            f"{files[0].uri}: the file is empty{', as all files are' if len(files) > 1 else ''}"
+        )
+    filled = [files[i] for i in numbers]
+    found = _format(filled, source)
+    uses = uses or _all_values(found, filled[0], source)
+    schema, cuts, warnings = found.plan(filled, source, uses, chunk_bytes, guess=guess)
+    extents = ((replace(extent, file=numbers[extent.file]), size) for extent, size in cuts)
+    by_path = path_schema([file.uri for file in filled], source, uses)
+    empty = (
+        Warned("empty_file", f"{file.uri} has no bytes; it is skipped") for file in files if not file.size
+    )
+    return PlannedDataset(
+        Schema(by_path.fields + schema.fields),
+        packed(extents if len(filled) < len(files) else cuts, chunk_bytes, max_chunks),
+        found.name,
+        found.self_describing,
+        (*empty, *warnings),
+    )
+
+
+def _format(files: list[SourceFile], source: SourceSpec) -> Format:
     formats = [format_of(file, source) for file in files]
     first = formats[0]
     for file, found in zip(files, formats, strict=True):
         if found != first:
             told = f"{file.uri} is {found.name}, and {files[0].uri} is {first.name}"
             raise SchemaConflict(f"{told}: a dataset has one format")
-    schema, extents = first.plan(files, source, chunk_bytes, guess=guess)
-    return PlannedDataset(schema, packed(extents, chunk_bytes, max_chunks), first.name, first.self_describing)
+    return first
+
+
+def _all_values(found: Format, file: SourceFile, source: SourceSpec) -> Uses:
+    declared = (Mention(("source", "types", name), name) for name in source.types)
+    named = (Mention((), name, value=True) for name in found.names(file, source))
+    return Uses((*declared, *named))
 
 
 def packed(extents: Iterable[tuple[Extent, int]], chunk_bytes: int, max_chunks: int) -> list[list[Extent]]:

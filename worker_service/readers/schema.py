@@ -1,38 +1,72 @@
-"""The schema of a dataset of any format: types joined over its files, and those that the spec declares."""
+"""The schema of a dataset of any format: the columns in use, their types joined over its files."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple
 
-from shared.errors import UnknownColumn
-from shared.spec.faults import pointer
+from shared.core.plan import Extent, Warned
+from shared.errors import SchemaConflict
 from shared.spec.names import listed, quote
-from shared.spec.types import INT64, NULL, DataType, Field, Schema, join
+from shared.spec.source import SourceSpec
+from shared.spec.types import INT64, KEY_MARK, NULL, DataType, Field, Schema, join
+from shared.spec.uses import Uses
+from worker_service.readers.inference import Use
+from worker_service.readers.paths import path_texts, proposed
 
 
-def settled(types: Mapping[str, DataType], declared: Mapping[str, DataType]) -> Schema:
-    """The schema of columns whose data have *types*; those *declared* by the spec take precedence.
+class Findings(NamedTuple):
+    """What a format's planner finds: the schema, and every extent with its size in uncompressed bytes.
+
+    Extents are in file order. The schema lacks the columns of `paths`.
+    """
+
+    schema: Schema
+    extents: list[tuple[Extent, int]]
+    warnings: tuple[Warned, ...] = ()
+
+
+def columns_in_files(
+    files: Sequence[tuple[str, Collection[str]]], source: SourceSpec, uses: Uses
+) -> tuple[str, ...]:
+    """The columns in use that the files hold; each of *files* is its URI and the names of its columns.
+
+    Files of one header should share the object of their names. Raises UnknownColumn, and SchemaConflict for a
+    file that lacks a column in use.
+    """
+    distinct = {id(names): dict.fromkeys(names) for _, names in files}
+    known = dict.fromkeys(chain.from_iterable(distinct.values()))
+    texts = {uri: path_texts(uri, source) for uri, _ in files}
+    by_path = dict.fromkeys(chain.from_iterable(texts.values()))
+    if source.file_column in known:
+        told = f"the files have a column {quote(source.file_column)}"
+        raise SchemaConflict(f"{told}; choose another name for source.file_column")
+    uses.check([*known, *by_path], lambda name: proposed(name, texts))
+    for uri, names in files if source.missing_columns == "fail" else ():
+        present = distinct[id(names)]
+        missing = [name for name in uses.columns if name not in present and name not in texts[uri]]
+        if missing:
+            told = f"{uri} lacks {listed(missing)}: it has {listed(list(present))}"
+            raise SchemaConflict(f'{told}; set source.missing_columns to "null" to read them as null there')
+    return tuple(name for name in uses.columns if name not in by_path)
+
+
+def settled(
+    columns: Iterable[str], declared: Mapping[str, DataType], types: Mapping[Use, DataType]
+) -> Schema:
+    """The schema of *columns*: the ones *declared* by the spec, the others with the *types* of their data.
 
     A column without any value becomes int64. Nulls are the same in every type, and every aggregate accepts
-    int64. It can still widen to float64 and string where a value turns up later. A string could not.
+    int64. It can still widen where a value turns up later. A string could not.
     """
-    return Schema(
-        tuple(
-            Field(name, declared[name], declared=True)
-            if name in declared
-            else Field(name, INT64 if kind == NULL else kind)
-            for name, kind in types.items()
-        )
-    )
-
-
-def check_declared(names: Collection[str], declared: Collection[str]) -> None:
-    """Raise UnknownColumn for a declared type of a column that the dataset does not have."""
-    known = dict.fromkeys(names)
-    for name in declared:
-        if name not in known:
-            raise UnknownColumn(
-                f"the dataset has no column {quote(name)}; it has {listed(list(known))}",
-                pointer=pointer("source", "types", name),
-            )
+    fields: list[Field] = []
+    for name in columns:
+        if name in declared:
+            fields.append(Field(name, declared[name], declared=True))
+        for use in (Use(name, key=True), Use(name, key=False)):
+            if use in types and name not in declared:
+                mark = KEY_MARK if use.key and Use(name, key=False) in types else ""
+                fields.append(Field(mark + name, INT64 if types[use] == NULL else types[use], key=use.key))
+    return Schema(tuple(fields))
 
 
 def wider(left: DataType, right: DataType) -> DataType | None:

@@ -1,6 +1,7 @@
 """The chunk unit: read its extents, fold them into partials, commit partials and ledger together."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import msgspec
@@ -11,7 +12,7 @@ from shared.db.units import Done, Lease
 from shared.errors import LeaseLost, SchemaWidened
 from shared.fault_points import reached
 from shared.spec.bind import bind
-from shared.spec.types import SIMPLE, Field, Schema, parse_type
+from shared.spec.types import SIMPLE, Schema, parse_type
 from shared.spec.width import check_width
 from worker_service.context import Context, Planned
 from worker_service.executors.protocol import Answer, Child
@@ -66,8 +67,7 @@ async def _widen(ctx: Context, lease: Lease, job: Planned, widened: SchemaWidene
     needed = widened.widen
     wider = Schema(
         tuple(
-            Field(f.name, parse_type(needed[f.name]), f.declared) if f.name in needed else f
-            for f in job.schema.fields
+            replace(f, type=parse_type(needed[f.name])) if f.name in needed else f for f in job.schema.fields
         )
     )
     if wider == job.schema:

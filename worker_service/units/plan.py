@@ -3,16 +3,17 @@
 The boundaries are proven if the unit's payload says so.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
 
 from shared.core.plan import Plan, PlanPayload, schema_of
 from shared.db.units import Lease, NewUnit
 from shared.fault_points import reached
 from shared.settings import Settings
 from shared.spec.bind import bind
+from shared.spec.functions import FUNCTIONS
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
-from shared.spec.types import parse_result_type, widenings
+from shared.spec.types import DataType, Kind, parse_result_type
 from shared.spec.width import check_width
 from shared.storage.sources import locate, source_rules
 from worker_service.context import Context, Unplanned
@@ -57,22 +58,20 @@ async def _check_result(ctx: Context, job: Unplanned, plan: Plan) -> None:
     name, version = job.row.result_name, job.row.version
     if name is not None and version is not None:
         fields = () if plan.self_describing else schema.fields
-        undecided = _undecided(query, {field.name for field in fields if not field.declared})
+        undecided = _undecided(query, {field.name: field.wider for field in fields})
         await ctx.publishing.check_columns(job.row.tenant, name, version, columns, undecided)
 
 
-def _undecided(query: Query, open_fields: set[str]) -> dict[str, set[str]]:
+def _undecided(query: Query, wider: Mapping[str, list[Kind]]) -> dict[str, set[str]]:
     """Result column -> the types that it may yet get.
 
-    A value may widen one of *open_fields*. An integer sum may become too large.
+    A value may widen a field to one of the kinds in *wider*. An integer sum may become too large.
     """
-    found: dict[str, set[str]] = {}
-    made = [(key.name, key.type, {key.column}) for key in query.keys]
-    made += [(each.name, each.result, set(each.columns)) for each in query.aggregates]
-    for name, of, columns in made:
-        wider = widenings(of.kind) if columns & open_fields else []
-        found[name] = {str(replace(of, kind=kind, precision=0, scale=0)) for kind in wider}
+    found = {key.name: {str(DataType(kind)) for kind in wider.get(key.column, ())} for key in query.keys}
     for aggregate in query.aggregates:
+        function, column = FUNCTIONS[aggregate.fn], next(iter(aggregate.columns), "")
+        kinds = set(wider.get(column, ())) & set(function.first_accepts.kinds)
+        found[aggregate.name] = {str(function.result(DataType(kind))) for kind in kinds}
         if aggregate.may_widen:
             found[aggregate.name].add("decimal(38,0)")
     return found

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from shared.errors import TypeMismatch, UnknownColumn
+from shared.errors import TypeMismatch
 from shared.spec.bind import bind
 from shared.spec.models import JobSpec
 from shared.spec.query import Aggregate, Input, Key, Query
@@ -73,16 +73,6 @@ def test_only_the_sum_of_integers_may_widen(body):
     assert not any(a.may_widen for a in bind(spec_of(body, aggregates=aggregates), SCHEMA).aggregates)
 
 
-def test_every_unknown_column_is_named_with_a_guess_and_the_columns_there_are(body):
-    source = {"uris": ["upload:u"], "types": {"carier/x": "string"}}
-    found = problems(
-        UnknownColumn, body, source=source, group_by=["Carrier"], aggregates=[{"fn": "sum", "column": "zzz"}]
-    )
-    assert set(found) == {"#/source/types/carier~1x", "#/group_by/0", "#/aggregates/0/column"}
-    assert 'did you mean "carrier"?' in found["#/group_by/0"]
-    assert '"carrier", "month", "arr_delay"' in found["#/aggregates/0/column"]
-
-
 def test_the_error_for_a_sum_of_strings_names_a_remedy(body):
     found = problems(
         TypeMismatch,
@@ -139,6 +129,14 @@ def test_a_list_of_quantiles_makes_one_aggregate_each(body):
     ]
 
 
-def test_an_unknown_column_wins_over_a_type_mismatch(body):
-    found = problems(UnknownColumn, body, group_by=["nope"], aggregates=[{"fn": "sum", "column": "code"}])
-    assert set(found) == {"#/group_by/0"}
+def test_a_column_that_is_key_and_value_is_two_fields(body):
+    schema = Schema(
+        (Field("\0code", STRING, key=True), Field("code", FLOAT64), Field("day", STRING, key=True))
+    )
+    spec = spec_of(body, group_by=["code", "day"], aggregates=[{"fn": "sum", "column": "code"}])
+    query = bind(spec, schema)
+    assert [(key.name, key.column, key.type) for key in query.keys] == [
+        ("code", "\0code", STRING),
+        ("day", "day", STRING),
+    ]
+    assert query.aggregates[0].inputs == (Input("code", FLOAT64),)

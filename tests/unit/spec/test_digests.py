@@ -54,7 +54,7 @@ def aggregate(draw: st.DrawFn, number: int) -> dict[str, Any]:
 @st.composite
 def bodies(draw: st.DrawFn) -> dict[str, Any]:
     csv = some(
-        delimiter=st.sampled_from(",;\t|§"),
+        delimiter=st.sampled_from(["auto", ",", ";", "\t", "|"]),
         quote=st.sampled_from("\"'"),
         escape=st.none() | st.just("\\"),
         encoding=st.sampled_from(["utf-8", "UTF8", "latin-1", "cp949"]),

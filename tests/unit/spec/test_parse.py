@@ -32,7 +32,7 @@ def test_every_default_is_the_documented_one(accept):
         spec.limits,
     )
     assert (source.format, source.compression, source.types, source.timezone) == ("auto", "auto", {}, "UTC")
-    assert (csv.delimiter, csv.quote, csv.escape, csv.header) == (",", '"', None, True)
+    assert (csv.delimiter, csv.quote, csv.escape, csv.header) == ("auto", '"', None, True)
     assert (csv.names, csv.encoding, csv.null_values, csv.comment) == (None, "utf-8", (), None)
     assert (output.name, output.indexes, output.versions, output.expires, output.on_schema_change) == (
         None,
@@ -88,7 +88,7 @@ def test_all_mistakes_are_reported_at_once_each_at_its_own_place(reject):
         "sauce": 1,
         "source": {
             "uris": ["x"],
-            "csv": {"delimiter": "||"},
+            "csv": {"delimiter": "|||||"},
             "types": {"a/b~c": "int"},
             "timezone": "Mars/Olympus",
         },
@@ -271,14 +271,14 @@ def test_a_result_name_is_a_plain_identifier(reject, body, name):
 
 
 def test_csv_characters_are_single_and_differ(reject, body):
-    for delimiter in ("", ",,", "\n", "\r", "\0", '"', 5):
+    for delimiter in ("", ",,,,,", "§", "a\n", "\n", "\r", "\0", '"', 5):
         assert set(reject(body(source={"uris": ["upload:u"], "csv": {"delimiter": delimiter}}))) == {
             "#/source/csv/delimiter"
         }
     for changes, pointers in (
         ({"escape": '"'}, {"escape"}),
-        ({"comment": ","}, {"comment"}),
-        ({"quote": ","}, {"delimiter"}),
+        ({"delimiter": ",", "comment": ","}, {"comment"}),
+        ({"quote": ",", "delimiter": ","}, {"delimiter"}),
         ({"quote": None, "escape": "#", "comment": "#"}, {"comment"}),
         ({"delimiter": "\\", "escape": "\\", "comment": "\\"}, {"escape", "comment"}),
         ({"escape": "\n"}, {"escape"}),

@@ -32,7 +32,6 @@ REFUSED = [
     ("#/source/csv/escape", {"source": source(csv={"escape": "§"})}),
     ("#/source/csv/comment", {"source": source(csv={"comment": "§"})}),
     ("#/source/csv/quote", {"source": source(csv={"quote": "«"})}),
-    ("#/source/csv/delimiter", {"source": source(csv={"delimiter": "§"})}),
 ]
 
 

@@ -7,7 +7,7 @@ NEAR_LIMIT = 0.8
 """The share of the memory limit from which on a fatal signal counts as lack of memory."""
 _MEMORY_SIGNALS = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGKILL}
 _FAILED_ALLOCATIONS = ("bad_alloc", "MemoryError", "out of memory")
-NATIVE_READERS = ("readers/parquet",)
+NATIVE_READERS = ("readers/parquet", "readers/arrow_ipc")
 """The packages of the native formats (`readers.formats`, which a parent may not load).
 
 A crash below one of them is a crash of the code that decodes the file.

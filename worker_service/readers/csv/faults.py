@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from shared import errors
-from shared.spec.types import DataType, Field, Kind, widenings
+from shared.spec.types import DataType, Field, Kind
 from worker_service.readers import literals
 from worker_service.readers.batch import SHOWN, BadRow, shown
 from worker_service.readers.csv.blocks import Block
@@ -59,22 +59,22 @@ def misfit(
         found = [(_first(texts[field.name], field, zone), field) for field in declared]
         row, field = min(found, key=lambda pair: pair[0])
         reason = f"{_literal(texts[field.name], row)!r} is no {field.type}"
-        return _bad_row(block, file, rows.span(row), reason, column=field.name)
-    wider = {f.name: narrowest(texts[f.name], widenings(f.type.kind), zone) for f in fields}
+        return _bad_row(block, file, rows.span(row), reason, column=field.column)
+    wider = {f.name: narrowest(texts[f.name], f.wider, zone) for f in fields}
     told = []
     for f in fields:
         row = _first(texts[f.name], _next_narrower(f, wider[f.name]), zone)
         start, _ = rows.span(row)
         literal = _literal(texts[f.name], row)
-        told.append(f"{f.name!r} has {literal!r} in the record at byte {block.offset + start}")
+        told.append(f"{f.column!r} has {literal!r} in the record at byte {block.offset + start}")
     kinds = {name: str(kind) for name, kind in wider.items()}
     raise errors.SchemaWidened(f"{', '.join(told)} of {file.uri}", kinds)
 
 
 def _next_narrower(field: Field, wider: Kind) -> Field:
     """A field of the kind before *wider*: its misfits are the reason for *wider*."""
-    kinds = [field.type.kind, *widenings(field.type.kind)]
-    return Field("", DataType(kinds[kinds.index(wider) - 1]))
+    kinds = [field.type.kind, *field.wider]
+    return Field("", DataType(kinds[kinds.index(wider) - 1]), key=field.key)
 
 
 def _first(text: Column, field: Field, zone: str) -> int:

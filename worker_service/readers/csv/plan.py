@@ -1,20 +1,19 @@
-"""Plans CSV files: one schema from samples of them, and the extents of each.
+"""Plans CSV files: types of the columns in use from samples of them, and the extents of each.
 
-A column's kind is the narrowest that holds every value of every sample, by the grammar in `literals`;
-decimals are never inferred. The samples depend on the files' bytes and on nothing else. A value that they
-miss widens its column later, when it is read.
+A column's kind is the narrowest that holds every value of every sample. The samples depend on the files'
+bytes and on nothing else. A value that they miss widens its column later, when it is read.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 import pyarrow as pa
 
-from shared.core.plan import Extent
-from shared.errors import SchemaConflict
-from shared.spec.names import listed
+from shared.core.plan import Extent, Warned
+from shared.errors import SourceEmpty
 from shared.spec.source import SourceSpec
-from shared.spec.types import DataType, Kind, Schema, join
+from shared.spec.types import DataType, Kind
+from shared.spec.uses import Uses
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
@@ -22,89 +21,97 @@ from worker_service.readers.csv.faults import BadRecord, tokenized
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import head
 from worker_service.readers.csv.tokenizer import BINARY, column, nulled
-from worker_service.readers.literals import Column, narrowest
-from worker_service.readers.schema import check_declared, settled
+from worker_service.readers.inference import Use, joined, kind_of, undeclared
+from worker_service.readers.literals import Column
+from worker_service.readers.schema import Findings, columns_in_files, settled
 
 _SAMPLES = 16
 """Samples of one file; of many files together as many, but one of each at least."""
 _SAMPLED_COLUMNS = 100_000
 """Columns to sample in all files together. Of many wide files some are sampled, spread over the dataset."""
-_KINDS: list[Kind] = ["bool", "int64", "float64", "date", "timestamp", "timestamptz", "string"]
-"""Each before those that hold its values."""
+
+
+def names(file: SourceFile, source: SourceSpec) -> Collection[str]:
+    return head(csv_file(file, source)).names
 
 
 def plan(
-    source_files: list[SourceFile], source: SourceSpec, chunk_bytes: int, *, guess: bool
-) -> tuple[Schema, list[tuple[Extent, int]]]:
-    """The schema, and every extent with its size in bytes, in file order.
+    source_files: list[SourceFile], source: SourceSpec, uses: Uses, chunk_bytes: int, *, guess: bool
+) -> Findings:
+    """The schema of the columns in use, and every extent with its size in bytes, in file order.
 
     A file without records has no extent.
     """
-    files = _with_heads(source_files, source)
-    names = files[0][0].names
-    check_declared(names, source.types)
-    kinds: dict[str, Kind] = dict.fromkeys(names, "null")
+    files, warnings = _with_heads(source_files, source)
+    columns = columns_in_files([(file.uri, file.names) for file, _ in files.values()], source, uses)
+    kinds: dict[Use, Kind] = dict.fromkeys(undeclared(columns, source, uses), "null")
     extents: list[tuple[Extent, int]] = []
-    for i, ((file, start), samples) in enumerate(zip(files, _sample_counts(files), strict=True)):
+    for (i, (file, start)), samples in zip(files.items(), _sample_counts(files), strict=True):
         cuts = cut(file, start, chunk_bytes, samples, guess=guess)
         if samples:
-            found = sampled_kinds(cuts.samples, file)
-            kinds = {name: join(kinds[name], kind) for name, kind in found.items()}
+            found = sampled_kinds(cuts.samples, file, kinds)
+            kinds = {use: joined(kinds[use], kind, use) for use, kind in found.items()}
         extents += [
             (Extent(i, first, end, guesses=cuts.guesses_in(first, end)), end - first)
             for first, end in cuts.ranges
         ]
-    return settled({name: DataType(kind) for name, kind in kinds.items()}, source.declared), extents
+    types = {use: DataType(kind) for use, kind in kinds.items()}
+    return Findings(settled(columns, source.declared, types), extents, tuple(warnings))
 
 
-def _with_heads(source_files: list[SourceFile], source: SourceSpec) -> list[tuple[CsvFile, int]]:
-    """Each file with the offset of its first record of data.
+def _with_heads(
+    source_files: list[SourceFile], source: SourceSpec
+) -> tuple[dict[int, tuple[CsvFile, int]], list[Warned]]:
+    """By its number, each file that has a header or a record, with the offset of its first record of data.
 
-    Raises SchemaConflict if they have not the same columns.
+    Files of one header share its names: those of many wide files would fill the memory. Raises SourceEmpty if
+    no file has any.
     """
-    names: tuple[str, ...] = ()
-    files: list[tuple[CsvFile, int]] = []
-    for source_file in source_files:
+    files: dict[int, tuple[CsvFile, int]] = {}
+    warnings: list[Warned] = []
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for i, source_file in enumerate(source_files):
         file = csv_file(source_file, source)
-        found = head(file)
-        names = names or found.names  # one object for all: names of many wide files would fill the memory
-        if found.names != names:
-            others = f"{source_files[0].uri} has {listed(names)}"
-            raise SchemaConflict(f"{file.uri} has the columns {listed(found.names)}; {others}")
-        files.append((replace(file, names=names), found.start))
-    return files
+        try:
+            found = head(file)
+        except SourceEmpty as error:
+            if i + 1 == len(source_files) and not files:
+                raise
+            warnings.append(Warned("empty_file", f"{error.detail}; it is skipped"))
+            continue
+        files[i] = replace(file, names=known.setdefault(found.names, found.names)), found.start
+    return files, warnings
 
 
-def _sample_counts(files: list[tuple[CsvFile, int]]) -> Iterator[int]:
+def _sample_counts(files: Mapping[int, tuple[CsvFile, int]]) -> Iterator[int]:
     """How many samples to take of each file."""
-    step = -(-len(files) * len(files[0][0].names) // _SAMPLED_COLUMNS)
-    return (max(_SAMPLES // len(files), 1) if i % step == 0 else 0 for i in range(len(files)))
+    columns = sum(len(file.names) for file, _ in files.values())
+    step = -(-columns // _SAMPLED_COLUMNS)
+    return (max(_SAMPLES // len(files), 1) if no % step == 0 else 0 for no in range(len(files)))
 
 
-def sampled_kinds(samples: list[Block], file: CsvFile) -> dict[str, Kind]:
+def sampled_kinds(samples: list[Block], file: CsvFile, uses: Collection[Use]) -> dict[Use, Kind]:
     """The kind of every column over all *samples*; `null` where no value was seen."""
-    texts = _texts(samples, file, file.names)
-    return {name: _kind(texts[name]) if texts else "null" for name in file.names}
-
-
-def _kind(text: Column) -> Kind:
-    return "null" if text.null_count == len(text) else narrowest(text, _KINDS, "UTC")
+    present = set(file.names)
+    texts = _texts(samples, file, {use.column for use in uses} & present)
+    return {use: kind_of(texts[use.column], use) if use.column in texts else "null" for use in uses}
 
 
 def sampled_texts(
     source_files: list[SourceFile], source: SourceSpec, columns: Collection[str]
 ) -> Iterator[dict[str, Column]]:
     """For each file with samples, the texts of *columns* in the samples that a proven plan takes."""
-    files = _with_heads(source_files, source)
-    for (file, start), samples in zip(files, _sample_counts(files), strict=True):
+    files, _ = _with_heads(source_files, source)
+    for (file, start), samples in zip(files.values(), _sample_counts(files), strict=True):
         if samples:
             whole = file.content.file.size + 1
-            yield _texts(cut(file, start, whole, samples, guess=False).samples, file, columns)
+            found = cut(file, start, whole, samples, guess=False).samples
+            yield _texts(found, file, set(columns).intersection(file.names))
 
 
 def _texts(samples: list[Block], file: CsvFile, columns: Collection[str]) -> dict[str, Column]:
     """The texts of *columns* over all *samples*; nothing without a sample. Raises for the first bad row."""
-    types = dict.fromkeys(columns, BINARY)
+    types = dict.fromkeys(columns or file.names[:1], BINARY)
     try:
         tables = [tokenized(sample, file, types) for sample in samples]
     except BadRecord as found:

@@ -1,5 +1,6 @@
 """Reads an extent of a CSV file as batches, one for each block of records."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -40,8 +41,9 @@ def read(
 ) -> Iterator[Batch]:
     """See `readers.batches`; *batch_bytes* are bytes of the content. Raises for malformed CSV."""
     file = csv_file(source_file, source)
-    start = head(file).start if file.content.streamed else extent.start
-    file = replace(file, names=tuple(schema.names))
+    found = head(file)
+    start = found.start if file.content.streamed else extent.start
+    file = replace(file, names=found.names)
     blocks = (
         stream_blocks(file, start, batch_bytes)
         if file.content.streamed
@@ -66,7 +68,7 @@ def _typed(
     raw = tokenized(block, file, types)
     if not fields:
         return pa.table({"": pa.array(np.ones(raw.num_rows, bool))})
-    texts = {field.name: column(raw, field.name) for field in fields}
+    texts = {field.name: column(raw, field.column) for field in fields}
     if block.doubled or (block.quoted and file.options.null_values):
         texts |= {f.name: nulled(texts[f.name], file.options) for f in fields if f.type.kind != "string"}
     typed: dict[str, Column] = {}
@@ -85,7 +87,7 @@ def _types(block: Block, file: CsvFile, fields: list[Field]) -> dict[str, pa.Dat
     """How to read each used column; without any, the first column only, because rows have to be counted."""
     if not fields:
         return {file.names[0]: BINARY}
-    strings = [field.name for field in fields if field.type.kind == "string"]
+    strings = {field.column for field in fields if field.type.kind == "string"}
     size = min(block.size, _SAMPLE)
     start, cut, quote = block.first(size), size, file.dialect.quote
     if size < block.size:
@@ -98,4 +100,6 @@ def _types(block: Block, file: CsvFile, fields: list[Field]) -> dict[str, pa.Dat
             for name in strings
             if pc.count_distinct(sample.column(name)).as_py() * _REPEATS <= sample.num_rows
         }
-    return {f.name: ENCODED if f.name in few else TEXT if f.name in strings else BINARY for f in fields}
+    several = [name for name, times in Counter(field.column for field in fields).items() if times > 1]
+    kinds = {name: TEXT if name in strings else BINARY for name in (field.column for field in fields)}
+    return kinds | dict.fromkeys(few.difference(several), ENCODED)

@@ -15,6 +15,10 @@ MAX_FOOTER = 64 * 1024 * 1024
 """Bytes of a footer; they hold the metadata of some 600,000 columns of row groups."""
 
 
+def begins_parquet(start: bytes) -> bool:
+    return start.startswith(MAGIC)
+
+
 def open_file(
     file: SourceFile,
     dictionaries: Sequence[str] = (),
