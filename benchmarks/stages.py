@@ -38,7 +38,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "read the bytes": [(csv_blocks, "pread")],
     "tokenize CSV": [(csv_read, "tokenized")],
     "decode Parquet": [(parquet_read, "open_file"), (parquet_read, "decode"), (parquet_read, "typed")],
-    "check and convert literals": [(literals, "convert")],
+    "check and convert literals": [(literals, "converted")],
     "group the keys": [(partial, "group"), (combine, "group")],
     "add up the states": [(fold, "partial"), (combine, "combine"), (kernels, "combine")],
     "encode and decode states": [(tasks, "_encoded"), (kernels, "decode")],

@@ -151,6 +151,17 @@ class SourceSpec(SpecObject):
             raise fault("these options mean nothing for Parquet")
         return csv
 
+    def written(self, column: str, inferred: DataType) -> ColumnText:
+        """How the values of *column* are written, with every default of `csv` filled in.
+
+        *inferred* is its type if none is declared.
+        """
+        given = self.types.get(column, str(inferred))
+        text = given if isinstance(given, ColumnText) else ColumnText.model_construct(type=given)
+        defaults = {name: getattr(self.csv, name) for name in ("decimal", "thousands", "trim")}
+        missing = {name: value for name, value in defaults.items() if getattr(text, name) is None}
+        return text.model_copy(update=missing)
+
     @property
     def declared(self) -> dict[str, DataType]:
         """The declared type of each column that has one."""

@@ -29,7 +29,9 @@ def path_schema(uris: Sequence[str], source: SourceSpec, uses: Uses) -> Schema:
     texts = [path_texts(uri, source) for uri in uris]
     columns = [name for name in uses.columns if any(name in found for found in texts)]
     spelled = {name: pa.array([found.get(name) for found in texts], pa.string()) for name in columns}
-    kinds = {use: DataType(kind_of(spelled[use.column], use)) for use in undeclared(columns, source, uses)}
+    kinds = {
+        use: DataType(kind_of(spelled[use.column], use, source)) for use in undeclared(columns, source, uses)
+    }
     schema = settled(columns, source.declared, kinds)
     for field in schema.fields:
         for uri, text in zip(uris, spelled[field.column], strict=True):
@@ -48,11 +50,11 @@ def fixed_values(uri: str, names: Collection[str], source: SourceSpec, fields: S
 
 
 def _value(text: str | None, field: Field, source: SourceSpec, uri: str) -> pa.Scalar:
-    try:
-        return literals.convert(pa.array([text], pa.string()), field, source.timezone)[0]
-    except literals.Misfit as misfit:
+    found = literals.converted(pa.array([text], pa.string()), field, source)
+    if found.misfits is not None:
         told = f"the path gives {quote(field.column)} the value {quote(text or '')}, which is no {field.type}"
-        raise SchemaConflict(f"{uri}: {told}; change source.types, or the folder") from misfit
+        raise SchemaConflict(f"{uri}: {told}; change source.types, or the folder")
+    return found.values[0]
 
 
 def with_fixed(batch: Batch, fixed: Fixed, columns: Sequence[str], uri: str) -> Batch:

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from shared.spec.source import SourceSpec
-from shared.spec.types import DataType, Field, Kind, join
+from shared.spec.types import Kind, join
 from shared.spec.uses import Uses
-from worker_service.readers.literals import Column, fits
+from worker_service.readers.literals import Column, narrowest
 
 _KINDS: tuple[Kind, ...] = ("bool", "int64", "float64", "date", "timestamp", "timestamptz", "string")
 """Each before those that hold its values."""
@@ -33,12 +33,12 @@ def undeclared(columns: Sequence[str], source: SourceSpec, uses: Uses) -> Iterat
             yield from (Use(column, key) for key, used in ((True, keys), (False, values)) if column in used)
 
 
-def kind_of(text: Column, use: Use) -> Kind:
+def kind_of(text: Column, use: Use, source: SourceSpec) -> Kind:
     """The narrowest kind that holds every text; `null` where there is none."""
     if text.null_count == len(text):
         return "null"
     kinds = _KEY_KINDS if use.key else _KINDS
-    return next(kind for kind in kinds if fits(text, Field("", DataType(kind), key=use.key), "UTC"))
+    return narrowest(text, kinds, source, key=use.key)
 
 
 def joined(left: Kind, right: Kind, use: Use) -> Kind:

@@ -35,15 +35,19 @@ def misfits(files: list[SourceFile], source: SourceSpec, wanted: Collection[Want
     for found in sampled_texts(files, source, columns):
         for name, text in found.items():
             texts[name].append(text)
-    told = {(name, kind): _told(pa.concat_arrays(texts[name]), kind) for name, kind in wanted if texts[name]}
+    told = {
+        (name, kind): _told(pa.concat_arrays(texts[name]), kind, source)
+        for name, kind in wanted
+        if texts[name]
+    }
     return {key: values for key, values in told.items() if values}
 
 
-def _told(text: Column, kind: Kind) -> str:
+def _told(text: Column, kind: Kind, source: SourceSpec) -> str:
     counts = pc.value_counts(text.drop_null())
     values, occurs = counts.field("values"), counts.field("counts")
     wrong: list[tuple[int, str]] = []
-    fits = partial(literals.fits, field=Field("", DataType(kind)), zone="UTC")
+    fits = partial(literals.fits, field=Field("", DataType(kind)), source=source)
     while (row := first_misfit(values, fits)) is not None:
         if len(wrong) == _FEW:
             return ", ".join(repr(value) for _, value in wrong) + " and others"

@@ -7,7 +7,6 @@ its shortest text names, and a decimal the nearest double.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -17,17 +16,18 @@ import pyarrow.compute as pc
 from shared import errors
 from shared.spec.source import SourceSpec
 from shared.spec.types import STRING, Field
-from worker_service.arrow import Ints, arrow_type, from_numbers, numbers_of, validity
+from worker_service.arrow import Ints, Mask, arrow_type, from_numbers, numbers_of, validity
 from worker_service.readers import literals
 from worker_service.readers.batch import BadRow, Batch, shown
 from worker_service.readers.bytes.local import SourceFile
-from worker_service.readers.literals import Column, Misfit
+from worker_service.readers.literals import Column, Converted
+from worker_service.readers.literals.strict import Misfit
 from worker_service.readers.physical import is_bytes, type_of
 
-Convert = Callable[[Column], Column]
+Cast = Callable[[Column], Column]
 """Raises Misfit or pa.ArrowInvalid if a value does not fit."""
 
-_INSTANT, _LOCAL = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
+_LOCAL = pa.timestamp("us")
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _TRUNCATE = 'finer than a microsecond; set source.parquet.nanoseconds to "truncate" to cut the rest off'
 
@@ -50,22 +50,22 @@ def typed(
     bad: dict[int, BadRow] = {}
     for field in fields:
         values = column_at(decoded, field.column)
-        convert = _conversion(values.type, field, source)
-        columns[field.name], wrong = _converted(values, convert)
-        for at in map(int, wrong):
-            if at not in bad:
-                reason = _reason(values.slice(at, 1), convert, field)
-                bad[at] = _bad_row(file, row + at, field.column, reason, unreadable=is_bytes(values.type))
+        columns[field.name], misfits = _converted(values, field, source)
+        wrong = {int(at): _reason(values.slice(at, 1), field, source) for at in _rows(misfits)}
         for at in map(int, finer.get(field.column, ())):
-            if at not in bad:
-                reason = f"{_shown(values.slice(at, 1))} and some nanoseconds is {_TRUNCATE}"
-                bad[at] = _bad_row(file, row + at, field.column, reason)
+            wrong.setdefault(at, f"{_shown(values.slice(at, 1))} and some nanoseconds is {_TRUNCATE}")
+        for at, reason in wrong.items():
+            bad.setdefault(at, _bad_row(file, row + at, field.column, reason, unreadable=is_bytes(values.type)))
     table = pa.table(columns)
     if bad:
         good = np.ones(decoded.num_rows, bool)
         good[list(bad)] = False
         table = table.filter(pa.array(good))
     return Batch(table, decoded.num_rows, tuple(bad[at] for at in sorted(bad)))
+
+
+def _rows(mask: Mask | None) -> Ints:
+    return np.empty(0, np.int64) if mask is None else np.flatnonzero(mask)
 
 
 def column_at(batch: pa.RecordBatch, name: str) -> Column:
@@ -89,27 +89,47 @@ def _fields_in(columns: list[tuple[str, Column]]) -> Iterator[tuple[str, Column]
             ])
 
 
-def _converted(values: Column, convert: Convert) -> tuple[Column, Ints]:
-    """The column, null where a value does not fit, and the rows of those values."""
+def _converted(values: Column, field: Field, source: SourceSpec) -> Converted:
+    cast = _cast(values.type, field, source)
+    return _from_text(values, field, source) if cast is None else _sifted(values, cast)
+
+
+def _cast(arrow: pa.DataType, field: Field, source: SourceSpec) -> Cast | None:
+    """From the type *arrow* of the file; None for text.
+
+    Raises errors.BadRow for a type that is never read, which the plan has excluded.
+    """
+    plain = arrow.value_type if pa.types.is_dictionary(arrow) else arrow
+    found, target = type_of(plain), arrow_type(field.type)
+    if found == STRING or is_bytes(plain):
+        return None
+    if found is None:
+        raise errors.BadRow(f"column {field.column!r} is {arrow} in the file and does not fit {field.type}")
+    special = _SPECIAL.get((found.kind, field.type.kind))
+    return (lambda values: special(values, target, source)) if special else (lambda values: values.cast(target))
+
+
+def _sifted(values: Column, cast: Cast) -> Converted:
+    """Misfits are found among the distinct values, because a cast does not tell which it refuses."""
+    plain = values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
     try:
-        return convert(values), np.empty(0, np.int64)
+        return Converted(cast(plain), None)
     except (pa.ArrowInvalid, Misfit):
-        pass
-    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    wrong = _misfits(encoded.dictionary, convert)
-    bad = pc.fill_null(pc.is_in(encoded.indices, value_set=pa.array(wrong, encoded.indices.type)), False)
-    plain = values.dictionary_decode() if encoded is values else values
-    return convert(pc.if_else(bad, pa.scalar(None, plain.type), plain)), np.flatnonzero(bad)
+        encoded = plain.dictionary_encode()
+    wrong = pa.array(_misfits(encoded.dictionary, cast), encoded.indices.type)
+    bad = pc.fill_null(pc.is_in(encoded.indices, value_set=wrong), False)
+    good = cast(pc.replace_with_mask(plain, bad, pa.scalar(None, plain.type)))
+    return Converted(good, bad.to_numpy(zero_copy_only=False))
 
 
-def _misfits(values: Column, convert: Convert) -> list[int]:
+def _misfits(values: Column, cast: Cast) -> list[int]:
     """The places of values that do not fit, by halves: few of many cost little."""
     found: list[int] = []
     waiting = [(0, len(values))]
     while waiting:
         start, end = waiting.pop()
         try:
-            convert(values.slice(start, end - start))
+            cast(values.slice(start, end - start))
         except (pa.ArrowInvalid, Misfit):
             middle = (start + end) // 2
             if start < middle:
@@ -131,20 +151,23 @@ def _bad_row(file: SourceFile, row: int, column: str, reason: str, *, unreadable
     )
 
 
-def _reason(value: Column, convert: Convert, field: Field) -> str:
+def _reason(value: Column, field: Field, source: SourceSpec) -> str:
     """Why *value*, a column of one value, does not fit *field*."""
-    plain = _plain(value)
-    text = _shown(plain)
+    plain = value.dictionary_decode() if isinstance(value, pa.DictionaryArray) else value
+    cast = _cast(plain.type, field, source)
     try:
-        convert(value)
+        if cast is not None:
+            cast(plain)
     except literals.OutOfYears as error:
         return str(error.args[0])
     except (pa.ArrowInvalid, Misfit):
-        if pa.types.is_timestamp(plain.type) and plain.view(pa.int64())[0].as_py() % 1000:
-            return f"{text} is {_TRUNCATE}"
-        if is_bytes(plain.type):
-            return f"the bytes {text} are no text in UTF-8"
-    return f"{text} is no {field.type}"
+        pass
+    if is_bytes(plain.type) and _sifted(plain, _text).misfits is not None:
+        return f"the bytes {_shown(plain)} are no text in UTF-8"
+    if pa.types.is_timestamp(plain.type) and plain.type.unit == "ns" and source.parquet.nanoseconds == "fail":
+        if plain.view(pa.int64())[0].as_py() % 1000:
+            return f"{_shown(plain)} is {_TRUNCATE}"
+    return f"{_shown(plain)} is no {field.type}"
 
 
 def _shown(value: Column) -> str:
@@ -153,36 +176,18 @@ def _shown(value: Column) -> str:
     return repr(shown(value.cast(pa.string())[0].as_buffer().to_pybytes(), "utf-8"))
 
 
-def _conversion(arrow: pa.DataType, field: Field, source: SourceSpec) -> Convert:
-    """From the type *arrow* of the file to the type of *field*.
-
-    Raises errors.BadRow where no value could fit, which the plan has excluded.
-    """
-    plain = arrow.value_type if pa.types.is_dictionary(arrow) else arrow
-    found, target = type_of(plain), arrow_type(field.type)
-    if found == STRING or is_bytes(plain):
-        return partial(_from_text, field=field, source=source)
-    if found is None:
-        raise errors.BadRow(f"column {field.column!r} is {arrow} in the file and does not fit {field.type}")
-    special = _SPECIAL.get((found.kind, field.type.kind))
-    if special is not None:
-        return lambda values: special(_plain(values), target, source)
-    return lambda values: _plain(values).cast(target)
+def _from_text(values: Column, field: Field, source: SourceSpec) -> Converted:
+    if pa.types.is_dictionary(values.type) and field.type == STRING and not field.declared:
+        words = values.dictionary.cast(pa.string())
+        return Converted(pa.DictionaryArray.from_arrays(values.indices.cast(pa.int32()), words), None)
+    text, unreadable = _sifted(values, _time_text if pa.types.is_time(values.type) else _text)
+    found = literals.converted(text, field, source)
+    masks = [mask for mask in (unreadable, found.misfits) if mask is not None]
+    return Converted(found.values, np.logical_or.reduce(masks) if masks else None)
 
 
-def _plain(values: Column) -> Column:
-    return values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
-
-
-def _from_text(values: Column, *, field: Field, source: SourceSpec) -> Column:
-    if pa.types.is_time(values.type):
-        values = _time_text(values)
-    if field.type != STRING:
-        return literals.convert(values.cast(pa.string()), field, source.timezone)
-    if not pa.types.is_dictionary(values.type):
-        return values.cast(pa.string())
-    words = values.dictionary.cast(pa.string())
-    return pa.DictionaryArray.from_arrays(values.indices.cast(pa.int32()), words)
+def _text(values: Column) -> Column:
+    return values.cast(pa.string())
 
 
 def _time_text(values: Column) -> Column:
@@ -213,14 +218,17 @@ def _timestamp(values: Column, target: pa.DataType, source: SourceSpec) -> Colum
 def _date_of_midnight(values: Column, target: pa.DataType, source: SourceSpec) -> Column:
     local = literals.in_years(_microseconds(values, source))
     dates = local.cast(target)
-    if not pc.all(pc.equal(dates.cast(_LOCAL), local)).as_py():
+    if pc.all(pc.equal(dates.cast(_LOCAL), local)).as_py() is False:
         raise Misfit
     return dates
 
 
 def _moment(values: Column, target: pa.DataType, source: SourceSpec) -> Column:
     local = _microseconds(values, source) if pa.types.is_timestamp(values.type) else values.cast(_LOCAL)
-    return literals.in_years(literals.in_zone(literals.in_years(local), source.timezone).cast(target))
+    moments = literals.in_zone(literals.in_years(local), source.timezone, source.ambiguous_times)
+    if moments.misfits is not None:
+        raise Misfit
+    return literals.in_years(moments.values.cast(target))
 
 
 def _in_years(values: Column, target: pa.DataType, _: SourceSpec) -> Column:

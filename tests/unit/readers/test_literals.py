@@ -1,5 +1,5 @@
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.types import Field, parse_type
-from worker_service.readers.literals import Misfit, convert, fits
+from worker_service.readers.literals import converted
 
 
 def local(*parts):
@@ -20,12 +21,30 @@ def column(kind, *, declared=False):
     return Field("x", parse_type(kind), declared)
 
 
+def source(types=None, *, zone="UTC", ambiguous="bad_row", **csv):
+    return SourceSpec(
+        uris=("file:///data/t0",),
+        csv=CsvOptions(**csv),
+        types=types or {},
+        timezone=zone,
+        ambiguous_times=ambiguous,
+    )
+
+
+def convert(texts, field, zone="UTC", ambiguous="bad_row"):
+    return converted(texts, field, source(zone=zone, ambiguous=ambiguous))
+
+
+def fits(texts, field, zone="UTC"):
+    return convert(texts, field, zone).misfits is None
+
+
 def accepted(text, kind, *, declared=False):
     return fits(pa.array([text]), column(kind, declared=declared), "Asia/Seoul")
 
 
 def value(text, kind, *, declared=False, zone="Asia/Seoul"):
-    return convert(pa.array([text]), column(kind, declared=declared), zone)[0].as_py()
+    return convert(pa.array([text]), column(kind, declared=declared), zone).values[0].as_py()
 
 
 VALID = {
@@ -79,8 +98,9 @@ def test_a_literal_of_a_type_has_its_value(kind, text):
 def test_what_is_not_a_literal_of_a_type_is_refused_alone_and_between_literals(kind, text):
     assert not accepted(text, kind)
     good = next(iter(VALID[kind]))
-    with pytest.raises(Misfit):
-        convert(pa.array([good, None, text, good]), column(kind), "UTC")
+    found = convert(pa.array([good, None, text, good]), column(kind), "UTC")
+    assert found.misfits.tolist() == [False, False, True, False]
+    assert found.values.to_pylist()[1:] == [None, None, found.values[0].as_py()]
 
 
 def test_nan_is_a_float_in_any_case():
@@ -97,14 +117,17 @@ def test_an_integer_that_no_double_holds_fits_float64_only_if_the_user_said_so()
 
 def test_nulls_stay_null_in_every_type():
     for kind in VALID:
-        assert convert(pa.array([None, None], pa.string()), column(kind), "UTC").to_pylist() == [None, None]
-        assert convert(pa.array([], pa.string()), column(kind), "UTC").to_pylist() == []
+        assert convert(pa.array([None, None], pa.string()), column(kind), "UTC").values.to_pylist() == [
+            None,
+            None,
+        ]
+        assert convert(pa.array([], pa.string()), column(kind), "UTC").values.to_pylist() == []
 
 
 def test_a_naive_text_in_a_declared_timestamptz_column_is_in_the_sources_zone_beside_texts_with_offsets():
     texts = pa.array(["2024-01-02 09:00", "2024-01-02T00:00Z", None, "2024-01-02"])
     noon = datetime(2024, 1, 2, tzinfo=UTC)
-    assert convert(texts, column("timestamptz", declared=True), "Asia/Seoul").to_pylist() == [
+    assert convert(texts, column("timestamptz", declared=True), "Asia/Seoul").values.to_pylist() == [
         noon,
         noon,
         None,
@@ -112,10 +135,38 @@ def test_a_naive_text_in_a_declared_timestamptz_column_is_in_the_sources_zone_be
     ]
 
 
-def test_a_local_time_that_the_clocks_skip_is_refused_and_one_shown_twice_is_the_earlier():
-    assert not fits(pa.array(["2024-03-10 02:30"]), column("timestamptz", declared=True), "America/New_York")
-    twice = value("2024-11-03 01:30", "timestamptz", declared=True, zone="America/New_York")
-    assert twice == datetime(2024, 11, 3, 1, 30, tzinfo=timezone(timedelta(hours=-4)))
+TWICE = {
+    "America/New_York": ["2024-11-03 01:30", "2040-11-04 01:30"],
+    "Australia/Lord_Howe": ["2024-04-07 01:45", "2040-04-01 01:45"],
+}
+SKIPPED = {
+    "America/New_York": ["2024-03-10 02:30", "2040-03-11 02:30"],
+    "Australia/Lord_Howe": ["2024-10-06 02:15", "2040-10-07 02:15"],
+    "Pacific/Apia": ["2011-12-30 12:00"],
+}
+
+
+@pytest.mark.parametrize("zone", list(TWICE))
+def test_a_local_time_that_clocks_show_twice_is_a_misfit_unless_the_spec_says_which_one_counts(zone):
+    once = "2024-07-01 12:00"
+    for text in TWICE[zone]:
+        texts = pa.array([once, text, None, once])
+        found = convert(texts, column("timestamptz", declared=True), zone)
+        assert found.misfits.tolist() == [False, True, False, False]
+        assert [value is None for value in found.values.to_pylist()] == [False, True, True, False]
+        for fold, ambiguous in enumerate(("earliest", "latest")):
+            wanted = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC)
+            found = convert(texts, column("timestamptz", declared=True), zone, ambiguous)
+            assert found.misfits is None
+            assert found.values[1].as_py() == wanted
+
+
+@pytest.mark.parametrize("zone", list(SKIPPED))
+def test_a_local_time_that_clocks_skip_is_a_misfit_whatever_the_spec_says(zone):
+    for ambiguous in ("bad_row", "earliest", "latest"):
+        texts = pa.array(["2024-07-01 12:00", *SKIPPED[zone], "2024-07-01 12:00Z"])
+        found = convert(texts, column("timestamptz", declared=True), zone, ambiguous)
+        assert found.misfits.tolist() == [False, *(True for _ in SKIPPED[zone]), False]
 
 
 @pytest.mark.parametrize(
@@ -139,15 +190,14 @@ def test_a_local_time_is_its_moment_in_every_year_also_after_the_last_change_tha
     ]
     wanted = [datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) for text in texts]
     found = convert(pa.array([*texts, None, *texts]), column("timestamptz", declared=True), zone)
-    assert found.to_pylist() == [*wanted, None, *wanted]
+    assert found.values.to_pylist() == [*wanted, None, *wanted]
 
 
-def test_by_a_rule_too_a_skipped_time_is_refused_one_shown_twice_is_the_earlier_and_years_end_in_utc():
-    assert not fits(pa.array(["2040-03-11 02:30"]), column("timestamptz", declared=True), "America/New_York")
-    twice = value("2040-11-04 01:30", "timestamptz", declared=True, zone="America/New_York")
-    assert twice == datetime(2040, 11, 4, 1, 30, tzinfo=timezone(timedelta(hours=-4)))
+def test_years_end_in_utc():
     assert fits(pa.array(["9999-12-31 18:59"]), column("timestamptz", declared=True), "America/New_York")
-    assert not fits(pa.array(["9999-12-31 19:00"]), column("timestamptz", declared=True), "America/New_York")
+    texts = pa.array(["9999-12-31 19:00", "2024-01-01"])
+    found = convert(texts, column("timestamptz", declared=True), "America/New_York")
+    assert found.misfits.tolist() == [True, False]
 
 
 GRAMMAR = {
@@ -186,4 +236,4 @@ def overflows(text, kind):
 def test_floats_as_python_writes_them_are_read_bit_for_bit(numbers):
     texts = pa.array([None if x is None else repr(x) for x in numbers], pa.string())
     found = convert(texts, column("float64"), "UTC")
-    assert list(map(repr, found.to_pylist())) == list(map(repr, numbers))
+    assert list(map(repr, found.values.to_pylist())) == list(map(repr, numbers))

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from shared import errors
+from shared.spec.source import SourceSpec
 from shared.spec.types import DataType, Field, Kind
 from worker_service.readers import literals
 from worker_service.readers.batch import SHOWN, BadRow, shown
@@ -47,7 +48,7 @@ def tokenized(block: Block, file: CsvFile, types: Mapping[str, pa.DataType]) -> 
 
 
 def misfit(
-    block: Block, file: CsvFile, texts: Mapping[str, Column], fields: Sequence[Field], zone: str
+    block: Block, file: CsvFile, texts: Mapping[str, Column], fields: Sequence[Field], source: SourceSpec
 ) -> BadRow:
     """Of *fields*, all of whose *texts* hold misfits: the first record with a misfit of a declared one.
 
@@ -56,14 +57,14 @@ def misfit(
     rows = file.records(block.masked)
     declared = [field for field in fields if field.declared]
     if declared:
-        found = [(_first(texts[field.name], field, zone), field) for field in declared]
+        found = [(_first(texts[field.name], field, source), field) for field in declared]
         row, field = min(found, key=lambda pair: pair[0])
         reason = f"{_literal(texts[field.name], row)!r} is no {field.type}"
         return _bad_row(block, file, rows.span(row), reason, column=field.column)
-    wider = {f.name: narrowest(texts[f.name], f.wider, zone) for f in fields}
+    wider = {f.name: narrowest(texts[f.name], f.wider, source) for f in fields}
     told = []
     for f in fields:
-        row = _first(texts[f.name], _next_narrower(f, wider[f.name]), zone)
+        row = _first(texts[f.name], _next_narrower(f, wider[f.name]), source)
         start, _ = rows.span(row)
         literal = _literal(texts[f.name], row)
         told.append(f"{f.column!r} has {literal!r} in the record at byte {block.offset + start}")
@@ -74,11 +75,11 @@ def misfit(
 def _next_narrower(field: Field, wider: Kind) -> Field:
     """A field of the kind before *wider*: its misfits are the reason for *wider*."""
     kinds = [field.type.kind, *field.wider]
-    return Field("", DataType(kinds[kinds.index(wider) - 1]), key=field.key)
+    return replace(field, type=DataType(kinds[kinds.index(wider) - 1]))
 
 
-def _first(text: Column, field: Field, zone: str) -> int:
-    return first_misfit(text, lambda values: literals.fits(values, field, zone)) or 0
+def _first(text: Column, field: Field, source: SourceSpec) -> int:
+    return first_misfit(text, lambda values: literals.fits(values, field, source)) or 0
 
 
 def _literal(text: Column, row: int) -> str:

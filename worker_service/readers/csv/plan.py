@@ -49,7 +49,7 @@ def plan(
     for (i, (file, start)), samples in zip(files.items(), _sample_counts(files), strict=True):
         cuts = cut(file, start, chunk_bytes, samples, guess=guess)
         if samples:
-            found = sampled_kinds(cuts.samples, file, kinds)
+            found = sampled_kinds(cuts.samples, file, kinds, source)
             kinds = {use: joined(kinds[use], kind, use) for use, kind in found.items()}
         extents += [
             (Extent(i, first, end, guesses=cuts.guesses_in(first, end)), end - first)
@@ -90,11 +90,12 @@ def _sample_counts(files: Mapping[int, tuple[CsvFile, int]]) -> Iterator[int]:
     return (max(_SAMPLES // len(files), 1) if no % step == 0 else 0 for no in range(len(files)))
 
 
-def sampled_kinds(samples: list[Block], file: CsvFile, uses: Collection[Use]) -> dict[Use, Kind]:
+def sampled_kinds(
+    samples: list[Block], file: CsvFile, uses: Collection[Use], source: SourceSpec
+) -> dict[Use, Kind]:
     """The kind of every column over all *samples*; `null` where no value was seen."""
-    present = set(file.names)
-    texts = _texts(samples, file, {use.column for use in uses} & present)
-    return {use: kind_of(texts[use.column], use) if use.column in texts else "null" for use in uses}
+    texts = _texts(samples, file, {use.column for use in uses}.intersection(file.names))
+    return {use: kind_of(texts[use.column], use, source) if use.column in texts else "null" for use in uses}
 
 
 def sampled_texts(

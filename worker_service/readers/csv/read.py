@@ -55,7 +55,7 @@ def read(
         records = count_records(block, file)
         try:
             types = types or _types(block, file, fields)
-            batch = Batch(_typed(block, file, fields, types, source.timezone), records)
+            batch = Batch(_typed(block, file, fields, types, source), records)
         except BadRecord as found:
             batch = Batch(pa.table({}), records, (found.row,))
         yield batch
@@ -63,7 +63,7 @@ def read(
 
 
 def _typed(
-    block: Block, file: CsvFile, fields: list[Field], types: dict[str, pa.DataType], zone: str
+    block: Block, file: CsvFile, fields: list[Field], types: dict[str, pa.DataType], source: SourceSpec
 ) -> pa.Table:
     raw = tokenized(block, file, types)
     if not fields:
@@ -74,12 +74,12 @@ def _typed(
     typed: dict[str, Column] = {}
     misfits: list[Field] = []
     for field in fields:
-        try:
-            typed[field.name] = literals.convert(texts[field.name], field, zone)
-        except literals.Misfit:
+        found = literals.converted(texts[field.name], field, source)
+        typed[field.name] = found.values
+        if found.misfits is not None:
             misfits.append(field)
     if misfits:
-        raise BadRecord(misfit(block.exact(), file, texts, misfits, zone))
+        raise BadRecord(misfit(block.exact(), file, texts, misfits, source))
     return pa.table(typed)
 
 

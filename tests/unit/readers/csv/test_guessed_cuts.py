@@ -150,16 +150,17 @@ def test_what_a_wrong_guess_leads_to_is_refuted_or_an_error_and_not_there_once_c
 
 
 def test_a_sample_from_the_middle_of_a_record_gives_a_schema_that_fails_a_chunk_which_is_right():
-    """As texts the keys are two; with the number that they are, one."""
-    data = HEAD + b'1,"1"\n1.0,"1"\n' * 50 + b'2,"' + b"b,2\n" * 200 + b'"\n' + b'1,"1"\n' * 100
-    spec = SPEC | {"aggregates": [{"fn": "count", "as": "n"}], "limits": {"max_groups": 1}}
-    with stored(data) as path, guessing(samples=8), patch.dict(SPEC, spec):
-        guessed, proven = asked(path, 400, prove=False), asked(path, 400, prove=True)
+    """As texts the values are many; as the numbers that they are, one."""
+    values = b"".join(b'1,"1.%s","x"\n' % (b"0" * (i % 100)) for i in range(200))
+    data = b"k,v,t\n" + values + b'2,"1","' + b"b,b,2\n" * 200 + b'"\n' + b'1,"1","x"\n' * 100
+    spec = SPEC | {"aggregates": [{"fn": "nunique", "column": "v"}], "limits": {"max_state_bytes": 4000}}
+    with stored(data) as path, guessing(samples=16), patch.dict(SPEC, spec):
+        guessed, proven = asked(path, 12000, prove=False), asked(path, 12000, prove=True)
         types = [
-            {column.name: column.type for column in planned.plan.schema}["k"] for planned in (guessed, proven)
+            {column.name: column.type for column in planned.plan.schema}["v"] for planned in (guessed, proven)
         ]
         assert types == ["string", "float64"]
-        assert problems(guessed)[0]["code"] == "group_limit_exceeded"
+        assert problems(guessed)[0]["code"] == "state_too_large"
         assert next(iter(answers(proven))).rows.read > 0
 
 

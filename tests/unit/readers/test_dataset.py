@@ -1,0 +1,241 @@
+"""Files of one dataset: columns by name, columns of the path, columns in use only."""
+
+import csv
+import io
+import random
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shared.errors import SchemaConflict, SourceEmpty, UnknownColumn
+from shared.spec.source import SourceSpec
+from shared.spec.uses import Mention, Uses
+from tests.support.datasets import opened
+from worker_service.readers import plan, read
+
+
+def uses(*values, keys=()):
+    return Uses(
+        (
+            *(Mention(("group_by", i), name, key=True) for i, name in enumerate(keys)),
+            *(Mention(("aggregates", i, "column"), name, value=True) for i, name in enumerate(values)),
+        )
+    )
+
+
+def spec(types=None, **changes):
+    return SourceSpec.model_validate({"uris": ["file:///data/*"], "types": types or {}, **changes})
+
+
+def parquet(table):
+    out = io.BytesIO()
+    pq.write_table(pa.table(table), out)
+    return out.getvalue()
+
+
+@contextmanager
+def named(files):
+    """Files with these contents at these paths."""
+    with opened(*files.values()) as made:
+        yield [replace(file, uri=f"file:///data/{path}") for file, path in zip(made, files, strict=True)]
+
+
+def answer(files, wanted, given=None, chunk_bytes=1 << 20):
+    """The schema, the rows in file order, and the warnings."""
+    given = given or spec()
+    with named(files) as made:
+        planned = plan(made, given, chunk_bytes, uses=wanted)
+        names = planned.schema.names
+        frames = [
+            frame
+            for extents in planned.extents
+            for extent in extents
+            for frame in read(made[extent.file], extent, given, planned.schema, names, 1 << 20)
+        ]
+    types = {field.name: str(field.type) for field in planned.schema.fields}
+    return types, [tuple(row.values()) for frame in frames for row in frame.to_pylist()], planned.warnings
+
+
+# --- by name ---
+
+
+def test_the_order_of_columns_may_differ_and_columns_that_are_not_used_do_not_matter():
+    files = {"a": b"id,n,x\n1,10,x\n2,20,y\n", "b": b"n,id\n40,1\n80,2\n", "c": b"z,y,n,id\n,,7,3\n"}
+    types, rows, _ = answer(files, uses("n", keys=["id"]))
+    assert types == {"id": "int64", "n": "int64"}
+    assert rows == [(1, 10), (2, 20), (1, 40), (2, 80), (3, 7)]
+
+
+@pytest.mark.parametrize("chunk_bytes", [7, 40, 1 << 20])
+def test_files_of_any_order_give_what_pythons_csv_module_gives_at_any_cut(chunk_bytes):
+    chance, files, expected = random.Random(7), {}, []
+    for no in range(4):
+        names = chance.sample(["k", "a", "b", "c", "d"], 5)
+        out = io.StringIO()
+        writer = csv.DictWriter(out, names, lineterminator="\n")
+        writer.writeheader()
+        for _ in range(9):
+            row = {name: chance.randrange(100) for name in names}
+            expected.append((row["k"], row["c"]))
+            writer.writerow(row)
+        files[f"f{no}"] = out.getvalue().encode()
+    assert answer(files, uses("c", keys=["k"]), chunk_bytes=chunk_bytes)[1] == expected
+
+
+def test_a_file_that_lacks_a_column_in_use_is_named_with_the_column():
+    files = {"a": b"id,n\n1,10\n", "b": b"id,m\n1,10\n"}
+    with pytest.raises(
+        SchemaConflict, match=r'data/b lacks "n": it has "id", "m"; .*missing_columns to "null"'
+    ):
+        answer(files, uses("n", keys=["id"]))
+    assert answer(files, uses(keys=["id"]))[1] == [(1,), (1,)]
+    types, rows, _ = answer(files, uses("n", keys=["id"]), spec(missing_columns="null"))
+    assert (types, rows) == ({"id": "int64", "n": "int64"}, [(1, 10), (1, None)])
+
+
+def test_a_missing_column_of_parquet_is_null_in_its_type():
+    files = {"a": parquet({"s": ["x"], "n": [1.5]}), "b": parquet({"n": pa.array([2], pa.int8())})}
+    types, rows, _ = answer(files, uses("n", "s"), spec(missing_columns="null"))
+    assert (types, rows) == ({"n": "float64", "s": "string"}, [(1.5, "x"), (2.0, None)])
+    with pytest.raises(SchemaConflict, match='data/b lacks "s"'):
+        answer(files, uses("s"))
+
+
+def test_a_column_that_no_file_has_is_unknown_whatever_missing_columns_says():
+    with pytest.raises(UnknownColumn, match='there is no column "q"; the data has "id", "n", "m"'):
+        answer({"a": b"id,n\n1,1\n", "b": b"id,m\n1,1\n"}, uses("q"), spec(missing_columns="null"))
+
+
+def test_an_empty_file_among_others_is_skipped_with_a_warning():
+    files = {"a": b"", "b": b"n\n1\n", "c": b"\n\n", "d": b"n\n2\n"}
+    _, rows, warnings = answer(files, uses("n"))
+    assert rows == [(1,), (2,)]
+    assert [w.code for w in warnings] == ["empty_file", "empty_file"]
+    assert warnings[0].detail == "file:///data/a has no bytes; it is skipped"
+    assert "data/c" in warnings[1].detail
+
+
+@pytest.mark.parametrize(
+    "files", [{"a": b""}, {"a": b"", "b": b""}, {"a": b"\n", "b": b""}, {"a": b"\n", "b": b"\n"}]
+)
+def test_a_dataset_of_empty_files_is_empty(files):
+    with pytest.raises(SourceEmpty):
+        answer(files, uses("n"))
+
+
+# --- a key keeps its spelling ---
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (["10.1", "10.10"], "string"),
+        (["1e5", "100000"], "string"),
+        (["1", "-2", ""], "int64"),
+        (["007", "7"], "string"),
+        (["2024-01-05", "0001-01-01"], "date"),
+        (["2024-01-05", "2024-01-05 00:00:00"], "string"),
+        (["true", "false"], "bool"),
+        (["nan", "inf"], "string"),
+        (["12111450436133142103"], "string"),
+    ],
+)
+def test_a_key_has_the_type_whose_values_are_spelled_in_one_way(texts, kind):
+    data = "k,v\n" + "".join(f"{text},1\n" for text in texts)
+    types, rows, _ = answer({"a": data.encode()}, uses("v", keys=["k"]))
+    assert types["k"] == kind
+    if kind == "string":
+        assert [row[0] for row in rows] == texts
+
+
+def test_a_key_that_is_computed_with_keeps_its_own_type_there():
+    types, rows, _ = answer({"a": b"p\n1.0\n1\n1.50\n"}, uses("p", keys=["p"]))
+    assert types == {"\0p": "string", "p": "float64"}
+    assert rows == [("1.0", 1.0), ("1", 1.0), ("1.50", 1.5)]
+
+
+def test_a_declared_key_and_a_key_of_parquet_have_their_types():
+    assert answer({"a": b"k\n1.0\n1\n"}, uses(keys=["k"]), spec({"k": "float64"}))[0] == {"k": "float64"}
+    assert answer({"a": parquet({"k": [1.5]})}, uses("k", keys=["k"]))[0] == {"k": "float64"}
+
+
+def test_keys_of_two_kinds_in_two_files_are_strings():
+    files = {"a": b"k\n1\n", "b": b"k\n2024-01-01\n", "c": b"k\n\n\n"}
+    assert answer(files, uses(keys=["k"]))[0] == {"k": "string"}
+
+
+# --- columns of the path ---
+
+HIVE = spec(partitions="hive")
+
+
+def test_folders_are_columns_when_the_spec_says_so():
+    files = {
+        "year=2018/m=01/p.parquet": parquet({"n": [1, 2]}),
+        "year=2019/m=__HIVE_DEFAULT_PARTITION__/p.parquet": parquet({"n": [4]}),
+    }
+    types, rows, _ = answer(files, uses("n", keys=["year", "m"]), HIVE)
+    assert types == {"year": "int64", "m": "string", "n": "int64"}
+    assert rows == [(2018, "01", 1), (2018, "01", 2), (2019, None, 4)]
+    with pytest.raises(
+        UnknownColumn, match=r'the path has folders "year=…": set source\.partitions to "hive"'
+    ):
+        answer(files, uses("n", keys=["year"]))
+
+
+def test_names_and_values_of_folders_are_percent_decoded():
+    files = {"a b%3Dc=x%252Fy %2525/p.csv": b"n\n1\n"}  # the folder `a b=c=x%2Fy %25`, in a URI
+    types, rows, _ = answer(
+        {"t%253D=2024-01-01T00%253A00%253A00/p.csv": b"n\n1\n"}, uses("n", keys=["t="]), HIVE
+    )
+    assert (types["t="], len(rows)) == ("timestamp", 1)
+    assert answer(files, uses("n", keys=["a b"]), HIVE)[1] == [("c=x/y %", 1)]
+
+
+def test_a_folder_is_typed_as_the_spec_declares_and_as_key_and_value():
+    files = {"d=1/p.csv": b"n\n1\n", "d=1.0/p.csv": b"n\n2\n"}
+    types, rows, _ = answer(files, uses("d", "n", keys=["d"]), HIVE)
+    assert (types["\0d"], types["d"]) == ("string", "float64")
+    assert rows == [("1", 1.0, 1), ("1.0", 1.0, 2)]
+    assert answer(files, uses(keys=["d"]), spec({"d": "float64"}, partitions="hive"))[1] == [(1.0,), (1.0,)]
+    with pytest.raises(
+        SchemaConflict, match=r'data/d=1\.0/p\.csv: .*"d" the value "1\.0", which is no int64'
+    ):
+        answer(files, uses(keys=["d"]), spec({"d": "int64"}, partitions="hive"))
+
+
+def test_a_folder_that_some_file_lacks_is_a_missing_column():
+    files = {"y=1/p.csv": b"n\n1\n", "p.csv": b"n\n2\n"}
+    with pytest.raises(SchemaConflict, match=r'data/p\.csv lacks "y"'):
+        answer(files, uses("n", keys=["y"]), HIVE)
+    nulls = spec(partitions="hive", missing_columns="null")
+    assert answer(files, uses("n", keys=["y"]), nulls)[1] == [(1, 1), (None, 2)]
+
+
+def test_a_folder_that_is_a_column_too_has_to_say_the_same():
+    good = {"y=1/p.csv": b"y,n\n1,1\n", "y=2/p.csv": b"n\n2\n", "y=3/p.parquet": None}
+    del good["y=3/p.parquet"]
+    assert answer(good, uses("n", keys=["y"]), HIVE)[1] == [(1, 1), (2, 2)]
+    assert answer({"y=a/p": parquet({"y": ["a"], "n": [1]})}, uses("n", keys=["y"]), HIVE)[1] == [("a", 1)]
+    with pytest.raises(SchemaConflict, match=r'y=1/p: column "y" holds 2 in the file, and the path says 1'):
+        answer({"y=1/p": b"y,n\n1,1\n2,1\n"}, uses("n", keys=["y"]), HIVE)
+
+
+def test_a_folder_twice_in_a_path_is_a_conflict():
+    with pytest.raises(SchemaConflict, match='two folders "y=…"'):
+        answer({"y=1/y=2/p": b"n\n1\n"}, uses("n"), HIVE)
+
+
+def test_the_files_uri_is_a_column_when_the_spec_names_it():
+    files = {"a": b"n\n1\n2\n", "b": b"n\n3\n"}
+    given = spec(file_column="file")
+    a, b = "file:///data/a", "file:///data/b"
+    assert answer(files, uses("n", keys=["file"]), given)[1] == [(a, 1), (a, 2), (b, 3)]
+    assert answer(files, uses(keys=["file"]), given)[1] == [(a,), (a,), (b,)]
+    with pytest.raises(SchemaConflict, match='the files have a column "n"; choose another name'):
+        answer(files, uses("n"), spec(file_column="n"))
+    with pytest.raises(SchemaConflict, match='folder "y=…"; choose another name'):
+        answer({"y=1/a": b"n\n1\n"}, uses("n"), spec(file_column="y", partitions="hive"))

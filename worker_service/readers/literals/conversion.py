@@ -1,0 +1,180 @@
+"""Texts of a column as values of its type, and which of them are no literals of it."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.spec.source import ColumnText, SourceSpec
+from shared.spec.types import DataType, Field, Kind
+from worker_service.arrow import Array, Mask, arrow_type, from_numbers, with_dictionary
+from worker_service.readers.literals.canonical import CANONICAL, cleared
+from worker_service.readers.literals.formats import formatted
+from worker_service.readers.literals.local_times import INSTANT, in_zone
+from worker_service.readers.literals.strict import GRAMMAR, NO_TEXT, SCIENTIFIC, Misfit, outside_years, strict
+
+Column: TypeAlias = Array
+_FEW = 64
+_DAY = 86_400_000_000
+_LOCAL = pa.timestamp("us")
+_ZONED = r".{10}[ T].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+
+
+class Converted(NamedTuple):
+    """`values` have the Arrow type of the field; they are null in the rows of `misfits`, if there are any.
+
+    `misfits` is None where every text is a literal or null.
+    """
+
+    values: Array
+    misfits: Mask | None = None
+
+
+def converted(text: Array, field: Field, source: SourceSpec) -> Converted:
+    """*text* of the column that *field* reads, as *source* says that it is written."""
+    how = source.written(field.column, field.type)
+    text = cleared(text, how, source.csv.null_values)
+    if field.type.kind == "string":
+        return Converted(_string(text, how))
+    if not (field.key and not field.declared):
+        text = CANONICAL[field.type.kind](text, how)
+    if how.format:
+        return _formatted(text, how.format, field, source)
+    if field.type.kind == "timestamptz" and field.declared:
+        return _timestamptz(text, field, source)
+    return _sifted(text, field, scientific=how.lenient or how.percent)
+
+
+def _string(text: Array, how: ColumnText) -> Array:
+    if not how.strip:
+        return text
+    plain = CANONICAL["string"](text.cast(pa.string()), how)
+    return with_dictionary(plain) if pa.types.is_dictionary(text.type) else plain
+
+
+def _sifted(text: Array, field: Field, *, scientific: bool = False) -> Converted:
+    """Misfits are found from the grammar at once, and by bisection where a value is out of range."""
+
+    def attempt(texts: Array) -> Array:
+        try:
+            return strict(texts, field)
+        except Misfit:
+            if not scientific:
+                raise
+        return strict(texts, field, scientific=True)
+
+    try:
+        return Converted(attempt(text))
+    except Misfit:
+        pattern = SCIENTIFIC if scientific and field.type.kind != "float64" else GRAMMAR[field.type.kind]
+        fits = pc.fill_null(pc.match_substring_regex(text, pattern), True)
+        misfits = ~fits.to_numpy(zero_copy_only=False)
+        text = pc.if_else(fits, text, NO_TEXT)
+    try:
+        return Converted(attempt(text), misfits)
+    except Misfit:
+        parts: list[Array] = []
+        _bisected(text, attempt, arrow_type(field.type), 0, misfits, parts)
+        return Converted(pa.concat_arrays(parts), misfits)
+
+
+def _bisected(
+    text: Array,
+    attempt: Callable[[Array], Array],
+    kind: pa.DataType,
+    at: int,
+    misfits: Mask,
+    parts: list[Array],
+) -> None:
+    """Append the values of *text*, whose first row is *at*, to *parts*; mark its misfits."""
+    try:
+        parts.append(attempt(text))
+    except Misfit:
+        if len(text) == 1:
+            misfits[at] = True
+            parts.append(pa.nulls(1, kind))
+            return
+        half = len(text) // 2
+        _bisected(text.slice(0, half), attempt, kind, at, misfits, parts)
+        _bisected(text.slice(half), attempt, kind, at + half, misfits, parts)
+
+
+def _timestamptz(text: Array, field: Field, source: SourceSpec) -> Converted:
+    """With an offset or, in `source.timezone`, without one."""
+    zoned = pc.match_substring_regex(text, _ZONED)
+    aware = _sifted(pc.if_else(zoned, text, NO_TEXT), field)
+    naive = _sifted(pc.if_else(zoned, NO_TEXT, text), Field("", DataType("timestamp")))
+    local = _moments(naive.values, source)
+    values = pc.coalesce(aware.values, local.values)
+    return Converted(values, _any(aware.misfits, naive.misfits, local.misfits))
+
+
+def _formatted(text: Array, patterns: Sequence[str], field: Field, source: SourceSpec) -> Converted:
+    found = formatted(text, patterns)
+    misfits = _marked(~(found.fit | np.asarray(text.is_null().to_numpy(zero_copy_only=False), np.bool_)))
+    if field.type.kind == "timestamptz":
+        naive = _moments(from_numbers(_LOCAL, found.local, found.fit & ~found.zoned), source)
+        aware = from_numbers(INSTANT, found.local - found.offsets, found.zoned)
+        return _within_years(pc.coalesce(aware, naive.values), _any(misfits, naive.misfits))
+    if field.type.kind == "timestamp":
+        return Converted(from_numbers(_LOCAL, found.local, found.fit), misfits)
+    days, time = np.divmod(found.local, _DAY)
+    dates = from_numbers(pa.date32(), days, found.fit & (time == 0))
+    return Converted(dates, _any(misfits, _marked(found.fit & (time != 0))))
+
+
+def _moments(naive: Array, source: SourceSpec) -> Converted:
+    found = in_zone(naive, source.timezone, source.ambiguous_times)
+    return _within_years(found.values, found.misfits)
+
+
+def _within_years(values: Array, misfits: Mask | None) -> Converted:
+    outside = outside_years(values)
+    if outside is None:
+        return Converted(values, misfits)
+    return Converted(
+        pc.if_else(pa.array(outside), pa.scalar(None, values.type), values), _any(misfits, outside)
+    )
+
+
+def _marked(mask: Mask) -> Mask | None:
+    return mask if mask.any() else None
+
+
+def _any(*masks: Mask | None) -> Mask | None:
+    marked = [mask for mask in masks if mask is not None]
+    return np.logical_or.reduce(marked) if marked else None
+
+
+def fits(text: Array, field: Field, source: SourceSpec) -> bool:
+    """Whether every text is a literal of *field*.
+
+    A cast makes an error message for each misfit, so a few values are tried before all.
+    """
+    if len(text) > _FEW and not fits(text.slice(0, _FEW), field, source):
+        return False
+    return converted(text, field, source).misfits is None
+
+
+def narrowest(text: Array, kinds: Sequence[Kind], source: SourceSpec, *, key: bool = False) -> Kind:
+    """The first of *kinds* that holds every value of an undeclared column; `string` holds them all.
+
+    For a *key* it holds them as they are spelled.
+    """
+    return next(kind for kind in kinds if fits(text, Field("", DataType(kind), key=key), source))
+
+
+def first_misfit(values: Column, accepts: Callable[[Column], bool]) -> int | None:
+    """The first row that *accepts* refuses; None if it accepts all.
+
+    Found by bisection: *accepts* refuses a range exactly if it refuses one of its values.
+    """
+    if accepts(values):
+        return None
+    low, high = 0, len(values)  # every row before low is accepted; [low, high) is refused
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if accepts(values.slice(low, middle - low)) else (low, middle)
+    return low

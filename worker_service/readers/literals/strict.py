@@ -1,0 +1,206 @@
+"""Literals in our own spelling: Arrow's casts parse them, and what Arrow takes beside the grammar is refused.
+
+The casts are laxer than the grammar in a few ways, each of which is looked for in the text afterwards.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.spec.types import DataType, Field, Kind
+from worker_service.arrow import Array, Mask, arrow_type, string_bytes
+from worker_service.readers.literals.local_times import INSTANT
+
+NO_TEXT = pa.scalar(None, pa.string())
+_SPECIAL = pa.array(["nan", "-nan", "inf", "-inf", "infinity", "-infinity"])
+_EXACT = 2.0**53
+_AFTER_ZERO = np.frombuffer(b".eE", np.uint8)
+_DAY = 86_400_000_000
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+"""0001-01-01 and 9999-12-31, in days from 1970-01-01."""
+_WHOLE, _NUMBER = r"(?:0|[1-9][0-9]*)", r"(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)"
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME = r"[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+GRAMMAR: dict[Kind, str] = {
+    "bool": r"(?i)^(?:true|false)$",
+    "int64": rf"^-?{_WHOLE}$",
+    "float64": rf"(?i)^-?(?:{_NUMBER}(?:e[-+]?[0-9]+)?|nan|inf(?:inity)?)$",
+    "decimal": rf"^-?{_NUMBER}$",
+    "date": rf"^{_DATE}(?:[ T]00:00(?::00(?:\.0{{1,6}})?)?)?$",
+    "timestamp": rf"^{_DATE}(?:{_TIME})?$",
+    "timestamptz": rf"^{_DATE}{_TIME}(?:Z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)$",
+}
+"""What a literal of a kind matches. Not all that matches is one: a value may be out of range."""
+SCIENTIFIC = rf"(?i)^-?{_NUMBER}(?:e[-+]?[0-9]+)?$"
+"""The same for numbers that may have an exponent."""
+_KEYS: dict[Kind, str] = {
+    "bool": "^(?:true|false)$",
+    "timestamp": r"^.{10}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*[1-9])?$",
+    "timestamptz": r"^.{10}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*[1-9])?\+00:00$",
+}
+"""What a literal must match beside that is a key which keeps its spelling: the text that results show."""
+
+
+class Misfit(Exception):
+    """Some text of the column is no literal of the type."""
+
+
+class OutOfYears(Misfit):
+    """A value outside the years 1 to 9999. The arguments: a message, and the row, counted from 0."""
+
+
+def strict(text: Array, field: Field, *, scientific: bool = False) -> Array:
+    """The column of *field*'s Arrow type; raises Misfit.
+
+    A timestamptz has an offset. A key that is not declared is a literal only as results would show it. A
+    *scientific* int64 or decimal may have an exponent, and an int64 a point, if its value is whole.
+    """
+    try:
+        if scientific and field.type.kind in {"int64", "decimal"}:
+            return _scientific(text, field.type)
+        values = _PARSERS[field.type.kind](text, field)
+    except pa.ArrowInvalid as error:
+        raise Misfit from error
+    if field.key and not field.declared:
+        if pattern := _KEYS.get(field.type.kind):
+            _refuse(pc.any(pc.invert(pc.match_substring_regex(text, pattern))).as_py() or False)
+        elif field.type.kind == "int64":
+            _refuse(pc.any(pc.equal(text, "-0")).as_py() or False)
+    return values
+
+
+def _layout(text: Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Start and length of every text (length 0 where null), and the bytes that they point into.
+
+    The bytes are padded, so that every start is valid.
+    """
+    bounds, octets = string_bytes(text)
+    octets, lengths = octets[bounds[0] : bounds[-1]], np.diff(bounds)
+    padded = octets if len(lengths) and lengths[-1] else np.append(octets, np.uint8(0))
+    return bounds[:-1] - bounds[0], lengths, padded
+
+
+def _refuse(bad: npt.NDArray[np.bool_] | np.bool_ | bool) -> None:
+    if np.any(bad):
+        raise Misfit
+
+
+def _check_digits(text: Array) -> None:
+    """Refuse a plus sign, leading zeros and hexadecimal: Arrow's casts take them, the grammar does not."""
+    starts, lengths, octets = _layout(text)
+    first = octets[starts]
+    odd = np.flatnonzero(first <= ord("0"))  # a sign, a point, a zero; the few that are worth a closer look
+    odd = odd[lengths[odd] > 1]
+    starts, lengths, first = starts[odd], lengths[odd], first[odd]
+    _refuse(first == ord("+"))
+    signed = first == ord("-")
+    digits = lengths - signed
+    starts = (starts + signed)[digits > 1]
+    second = octets[starts[octets[starts] == ord("0")] + 1]
+    _refuse(~np.isin(second, _AFTER_ZERO))
+
+
+def _bool(text: Array) -> Array:
+    values = pc.cast(text, pa.bool_())
+    _refuse(_layout(text)[1] == 1)
+    return values
+
+
+def _exact_number(text: Array, kind: DataType) -> Array:
+    values = pc.cast(text, arrow_type(kind))
+    _check_digits(text)
+    if kind.kind == "decimal":
+        _refuse((_layout(text)[2] | 0x20) == ord("e"))
+    return values
+
+
+def _scientific(text: Array, kind: DataType) -> Array:
+    """The cast is exact, or it fails."""
+    whole = kind.kind == "int64"
+    values = pc.cast(text, arrow_type(DataType("decimal", 38) if whole else kind))
+    _check_digits(text)
+    return values.cast(pa.int64()) if whole else values
+
+
+def _float(text: Array, *, declared: bool) -> Array:
+    values = pc.cast(text, pa.float64())
+    _check_digits(text)
+    numbers = (pc.fill_null(values, 0.0) if values.null_count else values).to_numpy()
+    if numbers.size and not (numbers.max() < _EXACT and numbers.min() > -_EXACT):  # a NaN is neither
+        _check_large(text.filter(pa.array(~(np.abs(numbers) < _EXACT))), declared=declared)
+    return values
+
+
+def _check_large(text: Array, *, declared: bool) -> None:
+    """Refuse literals past the largest double, and names that Arrow takes and the grammar does not.
+
+    Unless the column is *declared*, refuse integers that would be rounded.
+    """
+    lowered = pc.ascii_lower(text)
+    named = pc.is_in(lowered, value_set=_SPECIAL)
+    digits = pc.filter(lowered, pc.invert(named)).to_pylist()
+    _refuse(any(literal.startswith(("n", "-n")) or math.isinf(float(literal)) for literal in digits))
+    _refuse(
+        not declared
+        and any(int(literal) != float(literal) for literal in digits if literal.lstrip("-").isdigit())
+    )
+
+
+def _date(text: Array, *, declared: bool) -> Array:
+    """In a declared column a time of midnight may follow the date."""
+    try:
+        return in_years(pc.cast(text, pa.date32()))
+    except pa.ArrowInvalid:
+        if not declared:
+            raise
+    return _timestamp(text, pa.timestamp("us")).cast(pa.date32())  # refuses other times than midnight
+
+
+def _timestamp(text: Array, target: pa.DataType) -> Array:
+    values = pc.cast(text, target)
+    starts, lengths, octets = _layout(text)
+    _refuse((lengths > 10) & (lengths < 16))
+    _refuse(octets[starts[lengths > 10] + 13] != ord(":"))
+    return in_years(values)
+
+
+def in_years(values: Array) -> Array:
+    """Refuse dates and times, in UTC, outside the years 1 to 9999, where ISO 8601 ends.
+
+    *values* are date32, or timestamps in microseconds. Raises OutOfYears.
+    """
+    outside = outside_years(values)
+    if outside is not None:
+        row = int(np.argmax(outside))
+        raise OutOfYears(f"{values.slice(row, 1).cast(pa.string())[0]} lies outside the years 1 to 9999", row)
+    return values
+
+
+def outside_years(values: Array) -> Mask | None:
+    """The rows whose values `in_years` refuses; None if there are none."""
+    unit, numbers = (
+        (1, values.view(pa.int32())) if pa.types.is_date32(values.type) else (_DAY, values.view(pa.int64()))
+    )
+    ends = pc.min_max(numbers)
+    lowest, highest = ends["min"].as_py(), ends["max"].as_py()
+    first, end = _FIRST_DAY * unit, (_LAST_DAY + 1) * unit
+    if lowest is None or (lowest >= first and highest < end):
+        return None
+    outside = pc.or_(pc.less(numbers, first), pc.greater_equal(numbers, end))
+    return np.asarray(pc.fill_null(outside, False).to_numpy(zero_copy_only=False), np.bool_)
+
+
+_PARSERS: dict[Kind, Callable[[Array, Field], Array]] = {
+    "string": lambda text, _field: text,
+    "bool": lambda text, _field: _bool(text),
+    "int64": lambda text, field: _exact_number(text, field.type),
+    "decimal": lambda text, field: _exact_number(text, field.type),
+    "float64": lambda text, field: _float(text, declared=field.declared),
+    "date": lambda text, field: _date(text, declared=field.declared),
+    "timestamp": lambda text, _field: _timestamp(text, pa.timestamp("us")),
+    "timestamptz": lambda text, _field: _timestamp(text, INSTANT),
+}
