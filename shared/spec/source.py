@@ -119,7 +119,7 @@ class SourceSpec(SpecObject):
     ]
     format: Annotated[
         Literal["auto", "csv", "tsv", "ndjson", "parquet", "arrow", "xlsx"],
-        supports_only("auto", "csv", "parquet", "arrow"),
+        supports_only("auto", "csv", "ndjson", "parquet", "arrow"),
     ] = "auto"
     compression: Annotated[
         Literal["auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4", "snappy"],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -15,6 +16,19 @@ def shown(raw: bytes, encoding: str) -> str:
     """The beginning of *raw*, with bytes that are no text escaped."""
     text = raw[: 4 * SHOWN].decode(encoding, "backslashreplace")
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
+class Fault(NamedTuple):
+    """What is wrong with a row.
+
+    `column` is a name, or a number from 1 beyond the known names, or None where the whole record is at fault.
+    `value` is the column's text. `unreadable` text is no text in the file's encoding.
+    """
+
+    reason: str
+    column: str | int | None = None
+    value: str | None = None
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,11 @@ from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
 from worker_service.readers.csv.read import read as read_csv
 from worker_service.readers.literals import Column
+from worker_service.readers.ndjson.content import begins_ndjson
+from worker_service.readers.ndjson.plan import names as ndjson_names
+from worker_service.readers.ndjson.plan import plan as plan_ndjson
+from worker_service.readers.ndjson.plan import sampled_texts as sampled_ndjson_texts
+from worker_service.readers.ndjson.read import read as read_ndjson
 from worker_service.readers.parquet.file import begins_parquet
 from worker_service.readers.parquet.plan import names as parquet_names
 from worker_service.readers.parquet.plan import plan as plan_parquet
@@ -105,6 +110,15 @@ FORMATS = {
             whole=True,
             self_describing=True,
             native=True,
+        ),
+        Format(
+            name="ndjson",
+            begins=begins_ndjson,
+            names=ndjson_names,
+            plan=plan_ndjson,
+            read=read_ndjson,
+            sparse=True,
+            sampled_texts=sampled_ndjson_texts,
         ),
         Format(name="csv", names=csv_names, plan=plan_csv, read=read_csv, sampled_texts=sampled_csv_texts),
     )
