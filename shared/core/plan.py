@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from shared.core.lifecycle import UnitKind
+from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema, parse_type
 
 
@@ -99,16 +100,25 @@ class PlannedColumn(msgspec.Struct, frozen=True, omit_defaults=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The values that the plan unit has settled for all chunks of a job.
 
-    `bytes` are those of all files. *self_describing* files declare types, which no value can widen, and how
-    many rows they have.
+    `bytes` are those of all files. `delimiter` is that of CSV, None for other formats. *self_describing*
+    files declare types, which no value can widen, and how many rows they have.
     """
 
     files: tuple[DatasetFile, ...]
     format: str = ""
     schema: tuple[PlannedColumn, ...]
     bytes: int
+    delimiter: str | None = None
     warnings: tuple[Warned, ...] = ()
     self_describing: bool = False
+
+
+def with_delimiter(source: SourceSpec, delimiter: str | None) -> SourceSpec:
+    """*source* as it was settled when the job was planned; None: by a version that left nothing open."""
+    if delimiter is None or source.csv.delimiter == delimiter:
+        return source
+    csv = source.csv.model_copy(update={"delimiter": delimiter})
+    return source.model_copy(update={"csv": csv})
 
 
 def columns_of(schema: Schema) -> tuple[PlannedColumn, ...]:
@@ -157,7 +167,11 @@ def payload_of(kind: UnitKind, stored: Mapping[str, Any]) -> Payload:
 
 
 class MergeStats(msgspec.Struct, frozen=True):
-    """Of a merge unit: integer sums that need decimal(38,0), and the SHA-256 of each bucket that has rows."""
+    """Of a merge unit: integer sums that need decimal(38,0), and the SHA-256 of each bucket that has rows.
+
+    `groups` counts those too that `having` drops.
+    """
 
     widened: tuple[str, ...] = ()
     buckets: dict[int, bytes] = {}
+    groups: int = 0

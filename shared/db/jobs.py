@@ -1,7 +1,7 @@
 """The jobs table: submit, read and list jobs, and change their states."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -53,13 +53,15 @@ class JobStore:
         uploads: Sequence[str],
         deadline: timedelta | None,
         state_version: int,
+        earlier_digests: Collection[str] = (),
     ) -> tuple[Job, bool]:
         """Commit a job with its plan unit.
 
         *kept_versions*, *uploads* (their ids) and *deadline* are those that the spec names: SQL does not read
         the spec. The flag says that the key was known, and the job is the one that it made.
         """
-        if idempotency_key is not None and (known := await self.replayed(tenant, idempotency_key, digest)):
+        digests = {digest, *earlier_digests}
+        if idempotency_key is not None and (known := await self.replayed(tenant, idempotency_key, digests)):
             return known, True
         async with self._pool.transaction() as tx:
             version = (
@@ -87,20 +89,20 @@ class JobStore:
             reached("submit.after_commit")
             return _job(row), False
         assert idempotency_key is not None
-        known = await self.replayed(tenant, idempotency_key, digest)
+        known = await self.replayed(tenant, idempotency_key, digests)
         assert known is not None
         return known, True
 
-    async def replayed(self, tenant: str, idempotency_key: str, digest: str) -> Job | None:
+    async def replayed(self, tenant: str, idempotency_key: str, digests: Collection[str]) -> Job | None:
         """The job that the key has made before.
 
-        Raises IdempotencyKeyReused if that has another spec.
+        Raises IdempotencyKeyReused if the digest of its spec is not one of *digests*.
         """
         async with self._pool.connection() as connection:
             row = await JOBS.by_idempotency_key.fetchrow(
                 connection, tenant=tenant, idempotency_key=idempotency_key
             )
-        if row is not None and row["spec_digest"] != digest:
+        if row is not None and row["spec_digest"] not in digests:
             raise IdempotencyKeyReused(
                 "This Idempotency-Key was used with another spec; use a new key for a new job"
             )

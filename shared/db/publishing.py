@@ -1,13 +1,15 @@
 """From a result's empty table to a published version: rows copied, indexes made, the view swapped."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 import asyncpg
 import msgspec
 
-from shared.core.columns import Undecided, misfits
+from shared.core.columns import Origins, Undecided, misfits, restoring
 from shared.core.entities import Document, NewVersion
 from shared.core.plan import MergeStats
 from shared.core.receipt import Ledger
@@ -28,6 +30,7 @@ from shared.errors import (
     ValueOutOfRange,
 )
 from shared.fault_points import reached
+from shared.spec.faults import pointer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +98,18 @@ class PublishingStore:
         ]
 
     async def check_columns(
-        self, tenant: str, name: str, version: int, columns: list[dict[str, str]], undecided: Undecided
+        self,
+        tenant: str,
+        name: str,
+        version: int,
+        columns: list[dict[str, str]],
+        *,
+        undecided: Undecided,
+        origins: Origins,
     ) -> None:
         """Raise OutputSchemaChanged if *version* of a result cannot follow the published one."""
         async with self._pool.connection() as connection:
-            await _check_columns(connection, tenant, name, version, columns, undecided)
+            await _check_columns(connection, tenant, name, version, columns, undecided, origins)
 
     async def build_indexes(self, job_id: str, keys: list[str], indexes: list[list[str]]) -> None:
         """Each step is idempotent: a publish unit that died half-way is run again from the start."""
@@ -131,10 +141,12 @@ class PublishingStore:
         version: NewVersion,
         write_receipt: Callable[[Ledger], Document],
         tenant: str,
+        *,
+        replace: bool = False,
     ) -> None:
         """The one short transaction that makes a result visible and the job succeeded.
 
-        *write_receipt* may refuse it.
+        *write_receipt* may refuse it. With *replace* the columns need not follow those of the result.
         """
         async with self._units.fenced(lease) as tx:
             await tx.execute("SET LOCAL lock_timeout = '200ms'")
@@ -144,7 +156,7 @@ class PublishingStore:
             assert ledger is not None
             receipt = write_receipt(read_row(Ledger, ledger, rows=read_counts(ledger)))
             try:
-                result = await self.store_version(tx, lease.job_id, version, tenant)
+                result = await self.store_version(tx, lease.job_id, version, tenant, replace=replace)
             except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedObjectError) as error:
                 raise DatabaseUnavailable(
                     f"Another session is dropping what tenant {tenant} has ({error.message}); try again"
@@ -155,7 +167,9 @@ class PublishingStore:
         async with self._pool.connection() as connection:
             await PARTIALS.delete.execute(connection, job_id=lease.job_id)
 
-    async def store_version(self, tx: Connection, job_id: str, version: NewVersion, tenant: str) -> Document:
+    async def store_version(
+        self, tx: Connection, job_id: str, version: NewVersion, tenant: str, *, replace: bool = False
+    ) -> Document:
         """Make the table of a job a version that readers see; the `result` of its job document."""
         name, number, columns = version.name, version.version, version.columns
         await VERSIONS.insert.execute(tx, job_id=job_id, tenant=tenant, relation=job_id, **asdict(version))
@@ -167,8 +181,9 @@ class PublishingStore:
             shown = await VERSIONS.lock_result.fetchval(tx, tenant=tenant, name=name)
             # an earlier job never replaces a later one's view
             if current := shown is None or number > shown:
-                await _check_columns(tx, tenant, name, number, columns)
-                await self._swap(tx, tenant, name, job_id, columns, reader)
+                if not replace:
+                    await _check_columns(tx, tenant, name, number, columns)
+                await self._swap(tx, tenant, name, job_id, columns, reader, replace=replace)
                 await VERSIONS.set_current.execute(tx, tenant=tenant, name=name, version=number)
         relation = relation_name(tenant, name if current else None, job_id)
         stored = {key: value for key, value in asdict(version).items() if key != "key_columns"}
@@ -182,10 +197,15 @@ class PublishingStore:
         relation: str,
         columns: list[dict[str, str]],
         reader: str | None,
+        *,
+        replace: bool,
     ) -> None:
         try:
             async with tx.transaction():
+                grants = await _drop_other(tx, tenant, name, columns) if replace else []
                 await tx.execute(ddl.replace_view(tenant, name, relation, columns))
+                for grant in grants:
+                    await tx.execute(grant)
                 if reader:
                     await tx.execute(ddl.grant_select(view_schema(tenant), name, reader))
         except asyncpg.LockNotAvailableError as error:
@@ -199,11 +219,29 @@ class PublishingStore:
                 f"{taken} exists and is not Gristmill's ({error.message}); "
                 "rename it, or use another output.name"
             ) from error
+        except asyncpg.DependentObjectsStillExistError as error:
+            raise OutputSchemaChanged(
+                f"The result {name!r} cannot get other columns: {error.detail or error.message}; "
+                "drop what depends on it, or use a new output.name"
+            ) from error
         except asyncpg.InvalidTableDefinitionError as error:
             raise OutputSchemaChanged(
                 f"The result {name!r} has other columns than this job's; "
                 f"use a new output.name, or the columns it has ({error.message})"
             ) from error
+
+
+async def _drop_other(tx: Connection, tenant: str, name: str, columns: list[dict[str, str]]) -> list[str]:
+    """Drop the view of a result whose columns are not the first ones of *columns*.
+
+    Returns the statements that grant anew what others could do with it.
+    """
+    shown = await VERSIONS.current.fetchrow(tx, tenant=tenant, name=name)
+    if shown is None or not misfits(shown["columns"], columns):
+        return []
+    grants = await VERSIONS.grants.fetch(tx, schema=view_schema(tenant), name=name)
+    await tx.execute(ddl.drop_view(tenant, name))
+    return [row["statement"] for row in grants]
 
 
 async def _check_columns(
@@ -212,14 +250,24 @@ async def _check_columns(
     name: str,
     version: int,
     columns: list[dict[str, str]],
-    undecided: Undecided | None = None,
+    undecided: Undecided = MappingProxyType({}),
+    origins: Origins = MappingProxyType({}),
 ) -> None:
     published = await VERSIONS.current.fetchrow(connection, tenant=tenant, name=name)
     if published is None or published["version"] > version:
         return
     if wrong := misfits(published["columns"], columns, undecided):
+        types = restoring(published["columns"], columns, undecided, origins)
+        cure = (
+            f"; source.types {json.dumps(types, ensure_ascii=False)} restores the old types" if types else ""
+        )
         raise OutputSchemaChanged(
-            f"The result {name!r} has other columns than this job: {wrong}. "
+            f"The result {name!r} has other columns than this job: {wrong}{cure}. "
             "A new version may only add columns behind those that the result has: "
-            "ask for those, in their order, or use a new output.name"
+            "ask for those, in their order, use a new output.name, "
+            'or set output.on_schema_change to "replace"',
+            errors=[
+                {"pointer": pointer("source", "types", column), "detail": f"{kind} restores the old type"}
+                for column, kind in types.items()
+            ],
         )

@@ -139,6 +139,11 @@ def replace_view(tenant: str, name: str, relation: str, columns: Iterable[dict[s
     return f"CREATE OR REPLACE VIEW {_QUOTE(view_schema(tenant))}.{_QUOTE(name)} AS {rows}"
 
 
+def drop_view(tenant: str, name: str) -> str:
+    """Refused while other objects depend on it."""
+    return f"DROP VIEW {_QUOTE(view_schema(tenant))}.{_QUOTE(name)}"
+
+
 def create_reader(tenant: str) -> str:
     return f"CREATE ROLE {_QUOTE(reader_role(tenant))}"
 

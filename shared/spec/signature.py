@@ -16,6 +16,7 @@ class Accepts:
 
 
 NUMBER = Accepts("a number", frozenset({"int64", "float64", "decimal"}), "float64")
+TIME = Accepts("a date or a timestamp", frozenset({"date", "timestamp", "timestamptz"}), "timestamp")
 TRUTH = Accepts("a bool", frozenset({"bool"}), "bool")
 ANYTHING = Accepts(
     "any type",

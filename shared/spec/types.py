@@ -49,6 +49,14 @@ def parse_type(text: str) -> DataType:
     )
 
 
+EVERY_TYPE = frozenset(
+    f"{of}{array}"
+    for of in (*SIMPLE, *(f"decimal({p},{s})" for p in range(1, 39) for s in range(p + 1)))
+    for array in ("", "[]")
+)
+"""The types that a column of a result may have."""
+
+
 def parse_result_type(text: str) -> DataType:
     """Read the type of a result's column, which may be an array: `int64[]`."""
     return replace(parse_type(text.removesuffix("[]")), array=text.endswith("[]"))

@@ -78,6 +78,56 @@ def test_another_columns_type_or_name_fails_the_job_before_any_chunk_is_made(sta
     assert kinds == [("plan",)]
 
 
+def test_the_error_names_the_declaration_that_restores_a_type_and_it_does(stack):
+    def spec(uri, types):
+        source = {"uris": [uri], "types": types}
+        return {
+            "source": source,
+            "group_by": ["ver"],
+            "aggregates": [{"fn": "count"}, {"fn": "max", "column": "v"}],
+            "output": {"name": "versions_of"},
+        }
+
+    old, new = stack.write("old.csv", "ver,v\n1,1\n"), stack.write("new.csv", "ver,v\n1.10,2.5\n1.1,3\n")
+    assert stack.run(spec(old, {"ver": "float64", "v": "float64"}))["state"] == "succeeded"
+    failed = stack.run(spec(new, {}))["error"]
+    assert failed["code"] == "output_schema_changed"
+    assert 'column 1 is "ver" float64 there and "ver" string here' in failed["detail"]
+    assert 'source.types {"ver": "float64"} restores the old types' in failed["detail"]
+    assert failed["errors"] == [{"pointer": "#/source/types/ver", "detail": "float64 restores the old type"}]
+    assert stack.run(spec(new, {"ver": "float64"}))["state"] == "succeeded"
+    assert stack.sql("SELECT ver, count, max_v FROM results.versions_of") == [(1.1, 2, 3.0)]
+
+
+def test_a_result_gets_other_columns_where_the_spec_says_replace_and_its_grants_stay(stack, sales):
+    fewer = {"output": {"name": "remade"}, "aggregates": [{"fn": "count"}, {"fn": "max", "column": "price"}]}
+    assert stack.run(sales | fewer)["state"] == "succeeded"
+    with psycopg.connect(stack.database_url, autocommit=True) as connection:
+        connection.execute("GRANT SELECT ON results.remade TO PUBLIC")
+        connection.execute("CREATE VIEW results.public_look AS SELECT count FROM results.remade")
+    other = {
+        "output": {"name": "remade", "on_schema_change": "replace"},
+        "aggregates": [{"fn": "mean", "column": "price", "as": "count"}],
+    }
+    held = stack.run(sales | other)
+    assert (held["error"]["code"], "public_look" in held["error"]["detail"]) == (
+        "output_schema_changed",
+        True,
+    )
+    with psycopg.connect(stack.database_url, autocommit=True) as connection:
+        connection.execute("DROP VIEW results.public_look")
+    job = stack.run(sales | other)
+    assert (job["state"], job["result"]["version"], job["result"]["current"]) == ("succeeded", 3, True)
+    assert stack.sql("SELECT shop, count FROM results.remade ORDER BY shop") == [("a", 2.5), ("b", 3.5)]
+    with psycopg.connect(stack.database_url) as connection:
+        granted = connection.execute(
+            "SELECT has_table_privilege('public', 'results.remade', 'SELECT')"
+        ).fetchone()
+    assert granted == (True,)
+    same = stack.run(sales | {**other, "output": {"name": "remade"}})
+    assert same["state"] == "succeeded", "a version like the replaced one follows it"
+
+
 def test_columns_may_be_added_at_the_end(stack, sales):
     more = [{"fn": "sum", "column": "amount", "as": "total"}, {"fn": "count"}]
     job = stack.run(sales | {"output": {"name": "growing"}, "aggregates": more[:1]})

@@ -23,6 +23,7 @@ from shared.core.plan import (
     columns_of,
     schema_of,
     sorted_warnings,
+    with_delimiter,
 )
 from shared.core.row_counts import RowCounts
 from shared.errors import (
@@ -39,6 +40,8 @@ from shared.spec.query import Query
 from shared.spec.types import Schema
 from shared.spec.uses import uses
 from worker_service import kernels, readers
+from worker_service.child.rows import PreparedRows
+from worker_service.child.texts import text_parser
 from worker_service.executors.processes.channel import MemoryFile
 from worker_service.inputs.files import PlannedFiles
 from worker_service.inputs.find import find
@@ -135,6 +138,7 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
         format=planned.format,
         schema=columns_of(planned.schema),
         bytes=size,
+        delimiter=planned.source.csv.delimiter if planned.format == "csv" else None,
         warnings=sorted_warnings((*warnings, *empty, *planned.warnings)),
         self_describing=planned.self_describing,
     )
@@ -149,10 +153,10 @@ def _guessed_or_proven(
         # an error that follows from a guess counts for nothing
         with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):
             planned = readers.plan(*asked, uses=used, guess=True)
-            bind(spec, planned.schema)
+            kernels.check_patterns(bind(spec, planned.schema), text_parser(spec.source))
             return planned
     planned = readers.plan(*asked, uses=used, guess=False)
-    _check_types(spec, planned.schema, files)
+    _check_types(spec, planned, files)
     return planned
 
 
@@ -170,37 +174,44 @@ def _chunks(planned: readers.PlannedDataset, files: tuple[DatasetFile, ...]) -> 
         yield PlannedChunk(payload, sum(map(size, extents)))
 
 
-def _check_types(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
+def _check_types(spec: JobSpec, planned: readers.PlannedDataset, files: list[readers.SourceFile]) -> None:
     """Raises the errors of `bind`.
 
     Names the few values that keep a column from the type it needs, which takes another look at the files.
     """
+    schema = planned.schema
     try:
-        bind(spec, schema)
+        kernels.check_patterns(bind(spec, schema), text_parser(spec.source))
     except TypeMismatch:
-        bind(spec, schema, readers.misfits(files, spec.source, needed_kinds(spec, schema)))
+        bind(spec, schema, readers.misfits(files, planned.source, needed_kinds(spec, schema)))
         raise
 
 
 def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     """Fold the extents into partials, which are the body."""
     spec, schema, query = _bound(bytes(task.spec), task.schema)
+    source = with_delimiter(spec.source, task.delimiter)
     fold, count = kernels.Fold(query, task.no), readers.RecordCount()
     partials: list[kernels.Partial] = []
-    aggregated = 0
+    aggregated, picked = 0, PreparedRows(query, spec.source)
     with (
         _local_files(task.access) as local,
         PlannedFiles(local, task.files, task.access.max_expansion) as files,
     ):
         frames = chain.from_iterable(
-            readers.read(file, extent, spec.source, schema, query.columns, task.batch_bytes, count)
+            readers.read(file, extent, source, schema, query.columns, task.batch_bytes, count)
             for file, extent in zip(files.sources, task.extents, strict=True)
         )
-        for states in _flushed(fold, frames):
+        for states in _flushed(fold, map(picked.of, frames)):
             partials += _encoded(states, query, task.partial_bytes)
             aggregated += kernels.rows_in(states)
             del states
-    rows = RowCounts(read=count.records, aggregated=aggregated, dropped_null_key=fold.rows_dropped_null_key)
+    rows = RowCounts(
+        read=count.records,
+        aggregated=aggregated,
+        filtered=picked.filtered,
+        dropped_null_key=fold.rows_dropped_null_key,
+    )
     headers = (PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
     return ChunkResult(rows, tuple(headers)), [partial.data for partial in partials]
 
@@ -223,7 +234,8 @@ def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[ker
 def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     """Combine partials of many chunks for one range of buckets. The body is rows for COPY."""
     assert attachment is not None
-    query = _within_slot(_bound(bytes(task.spec), task.schema)[2])
+    spec, _, bound = _bound(bytes(task.spec), task.schema)
+    query = _within_slot(bound)
     states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5), 0
     for attached in task.partials:
         partial = kernels.decode(attachment.read(offset, attached.size))
@@ -232,8 +244,8 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     combined = states.combined()
     if not query.keys:  # the one group is there even without rows, but in one bucket's range only
         combined = kernels.in_buckets(combined, query, task.first, task.end)
-    finalized = kernels.finalize(combined, query)
-    stats = MergeStats(tuple(finalized.widened), finalized.buckets)
+    finalized = kernels.finalize(combined, query, text_parser(spec.source))
+    stats = MergeStats(tuple(finalized.widened), finalized.buckets, combined.num_rows)
     return (
         MergeResult(finalized.table.num_rows, kernels.rows_in(combined), stats),
         [kernels.to_copy_csv(finalized)],

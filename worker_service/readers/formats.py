@@ -25,6 +25,7 @@ from worker_service.readers.bytes.signatures import LOOK, Kind, packed_file, sig
 from worker_service.readers.csv.plan import names as csv_names
 from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
+from worker_service.readers.csv.plan import settled_source as settled_csv
 from worker_service.readers.csv.read import read as read_csv
 from worker_service.readers.literals import Column
 from worker_service.readers.ndjson.content import begins_ndjson
@@ -67,17 +68,20 @@ Samples = Callable[[list[SourceFile], SourceSpec, Collection[str]], Iterator[dic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """`begins` tells from the first bytes of the content whether a file has the format; the last one takes all.
+    """How a format is known, planned and read.
 
-    `names` are a file's columns. *whole* files are never read through a decompressor. In *sparse* ones a column
-    may be missing anywhere, so that `names` are those that some records have. *self_describing* files declare
-    the types of their columns. *native*: a crash of the child in the format's package is the fault of the
-    file, which native code was decoding. `sampled_texts` yields the texts that types were inferred from, by
-    column; None where files declare types.
+    `begins` tells from the first bytes of the content whether a file has the format; the last one takes all.
+    `settled` fills in what the spec leaves to the dataset's first file. `names` are a file's columns. *whole*
+    files are never read through a decompressor. In *sparse* ones a column may be missing anywhere, so that
+    `names` are those that some records have. *self_describing* files declare the types of their columns.
+    *native*: a crash of the child in the format's package is the fault of the file, which native code was
+    decoding. `sampled_texts` yields the texts that types were inferred from, by column; None where files
+    declare types.
     """
 
     name: str
     begins: Callable[[bytes], bool] = lambda _: True
+    settled: Callable[[SourceFile, SourceSpec], SourceSpec] = lambda _, source: source
     names: Callable[[SourceFile, SourceSpec], Collection[str]]
     plan: Planner
     read: Reader
@@ -120,7 +124,14 @@ FORMATS = {
             sparse=True,
             sampled_texts=sampled_ndjson_texts,
         ),
-        Format(name="csv", names=csv_names, plan=plan_csv, read=read_csv, sampled_texts=sampled_csv_texts),
+        Format(
+            name="csv",
+            settled=settled_csv,
+            names=csv_names,
+            plan=plan_csv,
+            read=read_csv,
+            sampled_texts=sampled_csv_texts,
+        ),
     )
 }
 """By the name in the spec, in the order in which `auto` asks them."""

@@ -22,14 +22,16 @@ _MAX_EXTENTS = 64
 class PlannedDataset:
     """The columns in use and, for each chunk, its extents in file order.
 
-    A dataset without records has no chunk. *warnings* depend on the files and options only.
+    A dataset without records has no chunk. *warnings* depend on the files and options only. *source* is
+    settled: it leaves nothing to a file.
     """
 
     schema: Schema
     extents: list[list[Extent]]
     format: str
     self_describing: bool
-    warnings: tuple[Warned, ...] = ()
+    warnings: tuple[Warned, ...]
+    source: SourceSpec
 
 
 def plan(
@@ -55,19 +57,19 @@ def plan(
         )
     filled = [files[i] for i in numbers]
     found = _format(filled, source)
+    source = found.settled(filled[0], source)
     uses = uses or _all_values(found, filled[0], source)
     schema, cuts, warnings = found.plan(filled, source, uses, chunk_bytes, guess=guess)
     extents = ((replace(extent, file=numbers[extent.file]), size) for extent, size in cuts)
     by_path = path_schema([file.uri for file in filled], source, uses)
-    empty = (
-        Warned("empty_file", f"{file.uri} has no bytes; it is skipped") for file in files if not file.size
-    )
+    empty = (Warned("empty_file", f"{file.uri} is empty; it is left out") for file in files if not file.size)
     return PlannedDataset(
         Schema(by_path.fields + schema.fields),
         packed(extents if len(filled) < len(files) else cuts, chunk_bytes, max_chunks),
         found.name,
         found.self_describing,
         (*empty, *warnings),
+        source,
     )
 
 

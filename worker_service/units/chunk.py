@@ -30,6 +30,7 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
         spec=job.spec_json,
         no=lease.no,
         schema=job.plan.schema,
+        delimiter=job.plan.delimiter,
         files=tuple(job.plan.files[extent.file] for extent in extents),
         extents=extents,
         access=Access.of(ctx.settings),
@@ -74,5 +75,5 @@ async def _widen(ctx: Context, lease: Lease, job: Planned, widened: SchemaWidene
         raise LeaseLost("The schema is already as wide as that")
     causes = dict.fromkeys(product(needed, SIMPLE), widened.detail)
     query = bind(job.spec, wider, causes)
-    check_width([*(key.type for key in query.keys), *(aggregate.result for aggregate in query.aggregates)])
+    check_width(list(query.result.values()))
     await ctx.units.widen(lease, msgspec.structs.replace(job.plan, schema=columns_of(wider)))

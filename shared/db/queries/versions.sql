@@ -24,6 +24,14 @@ FROM gristmill.results r
 JOIN gristmill.versions v ON v.tenant = r.tenant AND v.name = r.name AND v.version = r.current
 WHERE r.tenant = @tenant AND r.name = @name
 
+-- grants --
+-- The statements that grant what other roles may do with a view.
+SELECT format('GRANT %s ON %I.%I TO %s%s', a.privilege_type, n.nspname, c.relname,
+              CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END,
+              CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS statement
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a
+WHERE n.nspname = @schema AND c.relname = @name AND a.grantee <> c.relowner
+
 -- by_number --
 -- One version of a name.
 SELECT v.*, r.current IS NOT DISTINCT FROM v.version AS current

@@ -114,7 +114,7 @@ def test_an_empty_file_among_others_is_skipped_with_a_warning():
     _, rows, warnings = answer(files, uses("n"))
     assert rows == [(1,), (2,)]
     assert [w.code for w in warnings] == ["empty_file", "empty_file"]
-    assert warnings[0].detail == "file:///data/a has no bytes; it is skipped"
+    assert warnings[0].detail == "file:///data/a is empty; it is left out"
     assert "data/c" in warnings[1].detail
 
 

@@ -194,7 +194,7 @@ def test_folders_alone_and_the_same_name_twice_are_told_as_that():
         archive.writestr("a.csv", CSV)
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("a.csv", CSV)
-    with pytest.raises(CorruptFile, match='t0: the zip file holds "a.csv" more than once'):
+    with pytest.raises(CorruptFile, match=r't0: the zip file holds "a\.csv" more than once'):
         rows(out.getvalue())
 
 

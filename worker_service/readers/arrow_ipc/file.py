@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from worker_service.readers.bytes.library import library_errors
 from worker_service.readers.bytes.local import RandomAccess, SourceFile, pread
 
 FILE, _STREAM = b"ARROW1\0\0", b"\xff\xff\xff\xff"
@@ -25,9 +24,9 @@ def is_stream(file: SourceFile) -> bool:
 
 
 def schema_of(file: SourceFile) -> pa.Schema:
-    with library_errors(file, KIND):
-        opened = pa.ipc.open_stream if is_stream(file) else pa.ipc.open_file
-        return opened(RandomAccess(file)).schema
+    """Raises the errors of pyarrow."""
+    opened = pa.ipc.open_stream if is_stream(file) else pa.ipc.open_file
+    return opened(RandomAccess(file)).schema
 
 
 def options(included: Sequence[int]) -> pa.ipc.IpcReadOptions:

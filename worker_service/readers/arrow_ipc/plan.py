@@ -10,7 +10,7 @@ from worker_service.readers.arrow_ipc.file import KIND, is_stream, schema_of
 from worker_service.readers.arrow_ipc.footer import record_batches
 from worker_service.readers.bytes.library import library_errors
 from worker_service.readers.bytes.local import SourceFile
-from worker_service.readers.physical import columns_in, schema_in, usable
+from worker_service.readers.physical import Found, columns_in, schema_in, usable
 from worker_service.readers.schema import Findings
 
 MAX_ROWS = 2**31 - 1
@@ -18,7 +18,7 @@ MAX_ROWS = 2**31 - 1
 
 
 def names(file: SourceFile, source: SourceSpec) -> Collection[str]:
-    return usable(columns_in(schema_of(file)), source)
+    return usable(_columns(file), source)
 
 
 def plan(
@@ -29,9 +29,14 @@ def plan(
     Metadata tell all cuts, so none is guessed.
     """
     del guess
-    found = [(file.uri, columns_in(schema_of(file))) for file in files]
+    found = [(file.uri, _columns(file)) for file in files]
     extents = [extent for i, file in enumerate(files) for extent in _extents(i, file, chunk_bytes)]
     return Findings(schema_in(found, source, uses), extents)
+
+
+def _columns(file: SourceFile) -> Found:
+    with library_errors(file, KIND):
+        return columns_in(schema_of(file))
 
 
 def _extents(index: int, file: SourceFile, chunk_bytes: int) -> Iterator[tuple[Extent, int]]:

@@ -38,8 +38,8 @@ def read(
 def _decoded(file: SourceFile, extent: Extent | None, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The record batches of *extent*, or all of a stream, with the columns *names* at least."""
     tops = {name.split(".", 1)[0] for name in names} | set(names)
-    wanted = options([i for i, field in enumerate(schema_of(file)) if field.name in tops])
     with library_errors(file, KIND):
+        wanted = options([i for i, field in enumerate(schema_of(file)) if field.name in tops])
         if extent is None:
             batches = iter(pa.ipc.open_stream(RandomAccess(file), options=wanted))
         else:

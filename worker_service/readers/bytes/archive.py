@@ -78,7 +78,7 @@ def only_member(file: SourceFile) -> Member:
 
 
 def _holds_data(entry: Entry) -> bool:
-    """Neither a folder, nor hidden, nor what file managers leave behind."""
+    """Neither a folder, nor hidden, nor a file of file managers."""
     if entry.name.endswith(("/", "\\")):
         return False
     steps = [step for step in _STEP.split(entry.name) if step not in {".", ".."}]

@@ -21,14 +21,14 @@ MAX_DICTIONARY = 192 * 1024 * 1024
 """Bytes that an xz or lzma decompressor may take: `xz -9` needs 65 MB."""
 
 ERRORS = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError, RuntimeError)
-"""What decompressors raise for data that are damaged."""
+"""Decompressors raise these for data that are damaged."""
 TOO_LARGE = ("Memory usage limit", "too much memory")
 """Parts of the messages about a window that is too large."""
 WRONG_DICTIONARY = "Dictionary mismatch"
 
 
 class Decompressor(Protocol):
-    """Of one stream. It holds input that it has not used yet; `unused_data` is what follows the stream."""
+    """Of one stream. It holds input that it has not used yet; `unused_data` follows the stream."""
 
     @property
     def eof(self) -> bool: ...

@@ -1,4 +1,4 @@
-"""The table of first bytes: what a file is, if it is none of the formats that Gristmill reads.
+"""The table of first bytes: names of content that Gristmill does not read as a table.
 
 Pure: bytes in, a name and a cure out. `readers.formats` holds the first bytes of the formats that are read.
 """

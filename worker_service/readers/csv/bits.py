@@ -41,6 +41,14 @@ def parity(words: Words, odd: bool) -> Words:
     return sums
 
 
+def behind(words: Words, before: bool) -> Words:
+    """A bit for every byte right behind one whose bit is set; *before* is the bit of the byte before all."""
+    found = words << _ONE
+    found[1:] |= words[:-1] >> _LAST
+    found[0] |= np.uint64(before)
+    return found
+
+
 def beside(words: Words, size: int, before: bool, after: bool) -> Words:
     """A bit for every one of *size* bytes that is next to a byte whose bit is set.
 

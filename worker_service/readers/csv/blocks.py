@@ -150,16 +150,17 @@ def _joined(offset: int, held: list[tuple[bytes, bytes]], delimiters: int, scann
     return Block(offset, data, masked, len(data), delimiters, scanner.quoted, scanner.doubled)
 
 
-def count_records(block: Block, file: CsvFile) -> int:
+def count_records(block: Block, file: CsvFile, ragged: Collection[int] = ()) -> int:
     """The number of records, from the bytes alone: the parser's rows are checked against it.
 
-    Every record has as many delimiters outside quotes as the header; the parser refuses one that has not. So
-    delimiters are counted, and the kinds of line ends and empty lines do not matter. Only records of a single
-    field have no delimiter. If a record has too few or too many fields, the number means nothing.
+    Every record has as many delimiters outside quotes as the header, but for those that the parser refuses:
+    *ragged* has their numbers of fields. So delimiters are counted, and the kinds of line ends and empty
+    lines do not matter. Only records of a single field have no delimiter.
     """
     fields = len(file.names)
     if fields > 1:
-        return block.delimiters // (fields - 1)
+        delimiters = block.delimiters - sum(ragged) + len(ragged)
+        return delimiters // (fields - 1) + len(ragged)
     if block.quoted or file.dialect.comment or b"\r" in block:
         return len(file.records(block.exact().masked).starts)
     ended = block.masked[block.size - 1 : block.size] == b"\n"

@@ -1,7 +1,7 @@
 """How a CSV file is written: its special characters and its encoding."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.spec.encodings import WIDE
 from shared.spec.source import CsvOptions
@@ -13,7 +13,8 @@ LINE_END = re.compile(rb"\r\n?|\n")
 class Dialect:
     """Each special character is one ASCII byte, or empty where there is no such character.
 
-    Quotes inside quotes are doubled. `encoding` is that of the bytes to parse: UTF-16 arrives as UTF-8.
+    A delimiter may have several, none of them special otherwise. Quotes inside quotes are doubled. `encoding`
+    is that of the bytes to parse: UTF-16 arrives as UTF-8.
     """
 
     delimiter: bytes
@@ -21,6 +22,15 @@ class Dialect:
     escape: bytes = b""
     comment: bytes = b""
     encoding: str = "utf-8"
+
+    @property
+    def separator(self) -> bytes:
+        """What stands for each byte of a delimiter in masked bytes, and for no other byte there."""
+        return self.delimiter[:1]
+
+    def masked(self) -> "Dialect":
+        """The dialect of masked bytes."""
+        return replace(self, delimiter=self.separator, escape=b"")
 
 
 def dialect_of(options: CsvOptions) -> Dialect:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import pyarrow as pa
 
 from shared import errors
@@ -20,7 +19,9 @@ from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.dialect import LINE_END, MalformedCsv
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.masked import MASK
-from worker_service.readers.csv.tokenizer import BINARY, TEXT, BadByte, column, tokenize
+from worker_service.readers.csv.tokenizer import tokenize
+from worker_service.readers.csv.tokens import Odd
+from worker_service.readers.csv.unreadable import wrong_byte
 from worker_service.readers.literals import Column, first_misfit, narrowest
 
 SET_ENCODING = "set csv.encoding to the encoding of the files"
@@ -38,13 +39,32 @@ class BadRecord(Exception):
 
 
 def tokenized(block: Block, file: CsvFile, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """See `tokenize`; raises BadRecord where the parser refuses the block."""
-    try:
-        return tokenize(block, file, types)
-    except BadByte as error:
-        raise BadRecord(_bad_byte(block.exact(), file, error.at)) from error
-    except pa.ArrowInvalid as error:
-        raise BadRecord(_refused(block.exact(), file, list(types), error)) from error
+    """See `tokenize`; raises BadRecord for the first odd record."""
+    tokens = tokenize(block, file, types)
+    if tokens.odd:
+        raise BadRecord(odd_rows(block, file, tokens.odd[:1])[0])
+    return tokens.table
+
+
+def odd_rows(block: Block, file: CsvFile, odd: Sequence[Odd]) -> list[BadRow]:
+    """The bad rows for the *odd* records of *block*."""
+    masked, found = block.masked[: block.size], list[BadRow]()
+    for record, span in zip(odd, file.spans(masked, [record.number for record in odd]), strict=True):
+        if record.column is None:
+            reason = f"{record.fields} fields instead of {len(file.names)}"
+            found.append(_bad_row(block, file, span, reason))
+            continue
+        at = wrong_byte(block.data, masked, file.dialect, span, record.column)
+        octet, byte = block.data[at], block.offset + at
+        reason = f"byte {byte}: 0x{octet:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
+        found.append(
+            replace(
+                _bad_row(block, file, span, reason if octet else f"a NUL byte at byte {byte}"),
+                column=file.names[record.column] if record.column < len(file.names) else record.column + 1,
+                unreadable=bool(octet),
+            )
+        )
+    return found
 
 
 def misfit(
@@ -86,44 +106,6 @@ def _literal(text: Column, row: int) -> str:
     return shown(text[row].as_buffer().to_pybytes(), "utf-8")
 
 
-def _bad_byte(block: Block, file: CsvFile, at: int) -> BadRow:
-    """A byte of *block* that is NUL or no text in the encoding."""
-    octet, byte = block.data[at], block.offset + at
-    reason = f"a NUL byte at byte {byte}"
-    if octet:
-        reason = f"byte {byte}: 0x{octet:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
-    return _with_byte(file, block.offset, block.data, block.masked[:at], reason, unreadable=bool(octet))
-
-
-def _refused(block: Block, file: CsvFile, columns: Sequence[str], error: Exception) -> BadRow:
-    """The parser refused the block: a ragged record, or text of a used column that is not UTF-8."""
-    found = file.records(block.masked)
-    ragged = np.flatnonzero(found.fields != len(file.names))
-    if ragged.size:
-        row = int(ragged[0])
-        reason = f"{found.fields[row]} fields instead of {len(file.names)}"
-        return _bad_row(block, file, found.span(row), reason)
-    table = tokenize(block, file, dict.fromkeys(columns, BINARY))
-    wrong = (first_misfit(column(table, name), _is_utf8) for name in columns)
-    rows = [found_row for found_row in wrong if found_row is not None]
-    if not rows:
-        return _bad_row(block, file, (0, len(block.data)), f"the parser refuses these records ({error})")
-    start, stop = found.span(min(rows))
-    try:
-        block.data[start:stop].decode()
-    except UnicodeDecodeError as wrong_text:
-        start += wrong_text.start
-    return _bad_byte(block, file, start)
-
-
-def _is_utf8(text: Column) -> bool:
-    try:
-        text.cast(BINARY).cast(TEXT)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
 def _bad_row(
     block: Block, file: CsvFile, span: tuple[int, int], reason: str, column: str | None = None
 ) -> BadRow:
@@ -134,9 +116,7 @@ def _bad_row(
     return BadRow(uri=file.uri, reason=reason, byte=byte, column=column, raw=raw, located=located)
 
 
-def _with_byte(
-    file: CsvFile, offset: int, data: bytes, before: bytes, reason: str, *, unreadable: bool = False
-) -> BadRow:
+def _with_byte(file: CsvFile, offset: int, data: bytes, before: bytes, reason: str) -> BadRow:
     """The record with a bad byte. *data* begins with a record at *offset*.
 
     *before* are the masked bytes before the bad one.
@@ -150,7 +130,6 @@ def _with_byte(
         byte=offset + start,
         column=file.names[number - 1] if number <= len(file.names) else number,
         raw=shown(data[start : ended.start() if ended else len(data)], file.dialect.encoding),
-        unreadable=unreadable,
         located=partial(file.located, offset + start),
     )
 

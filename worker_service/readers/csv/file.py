@@ -1,6 +1,6 @@
 """A CSV file with its dialect and its columns: the context of splitting, parsing and error messages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.spec.source import CsvOptions, SourceSpec
@@ -8,6 +8,7 @@ from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.content import Content, content_of
 from worker_service.readers.csv.dialect import Dialect, dialect_of
 from worker_service.readers.csv.masked import Records, records
+from worker_service.readers.csv.numbered import spans
 from worker_service.readers.csv.scan import RecordScanner, Scanner
 
 
@@ -46,6 +47,11 @@ class CsvFile:
     def records(self, masked: bytes) -> Records:
         """The records of *masked* bytes, as the parser sees them."""
         return records(masked, self.dialect, keep_empty=len(self.names) == 1)
+
+    def spans(self, masked: bytes, numbers: Sequence[int]) -> list[tuple[int, int]]:
+        """The bytes of a few of these records; *numbers* are ascending, from 0."""
+        found = spans(masked, self.dialect, numbers, keep_empty=len(self.names) == 1)
+        return [(int(start), int(stop)) for start, stop in found]
 
     def located(self, offset: int) -> str:
         """File, byte and line of *offset* for a message; reads the file from its beginning."""

@@ -122,9 +122,17 @@ def records(masked: bytes, dialect: Dialect, *, keep_empty: bool) -> Records:
     keep[-1] = stops[-1] > starts[-1]
     if dialect.comment:
         keep &= padded[starts] != dialect.comment[0]
-    delimiters = outside(positions(masked, dialect.delimiter))
-    fields = np.searchsorted(delimiters, stops) - np.searchsorted(delimiters, starts) + 1
+    found = delimiters(masked, dialect)
+    fields = np.searchsorted(found, stops) - np.searchsorted(found, starts) + 1
     return Records(starts[keep], stops[keep], fields[keep])
+
+
+def delimiters(masked: bytes, dialect: Dialect) -> Positions:
+    """The positions of the delimiters; *masked* begins with a record."""
+    found = positions(masked, dialect.separator)
+    quotes = positions(masked, dialect.quote)
+    outside: Flags = np.searchsorted(quotes, found) % 2 == 0
+    return found[outside][:: len(dialect.delimiter)]
 
 
 def comments(masked: bytes, dialect: Dialect) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from shared.core.plan import Extent, Warned
+from shared.core.plan import Extent, Warned, with_delimiter
 from shared.errors import SourceEmpty
 from shared.spec.source import SourceSpec
 from shared.spec.types import DataType, Kind
@@ -29,6 +29,13 @@ _SAMPLES = 16
 """Samples of one file; of many files together as many, but one of each at least."""
 _SAMPLED_COLUMNS = 100_000
 """Columns to sample in all files together. Of many wide files some are sampled, spread over the dataset."""
+
+
+def settled_source(file: SourceFile, source: SourceSpec) -> SourceSpec:
+    """*source* with the delimiter of *file*, the first of its dataset, where the spec leaves it open."""
+    del file
+    delimiter = "," if source.csv.delimiter == "auto" else source.csv.delimiter
+    return with_delimiter(source, delimiter)
 
 
 def names(file: SourceFile, source: SourceSpec) -> Collection[str]:
@@ -77,7 +84,7 @@ def _with_heads(
         except SourceEmpty as error:
             if i + 1 == len(source_files) and not files:
                 raise
-            warnings.append(Warned("empty_file", f"{error.detail}; it is skipped"))
+            warnings.append(Warned("empty_file", f"{error.detail}; it is left out"))
             continue
         files[i] = replace(file, names=known.setdefault(found.names, found.names)), found.start
     return files, warnings

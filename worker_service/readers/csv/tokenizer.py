@@ -5,61 +5,111 @@ pyarrow tokenizes; `literals` decides the values, so that none is trimmed or gue
 
 from codecs import BOM_UTF8
 from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
 from shared.spec.source import CsvOptions
 from worker_service.readers.csv.blocks import Block
-from worker_service.readers.csv.dialect import Dialect
 from worker_service.readers.csv.file import CsvFile
-from worker_service.readers.csv.masked import comments
+from worker_service.readers.csv.plain import padded, plain
+from worker_service.readers.csv.tokens import Odd, Tokens
+from worker_service.readers.csv.unreadable import not_utf8, undecodable, with_nul, wrong_rows
 from worker_service.readers.literals import Column
 
 TEXT, ENCODED, BINARY = pa.string(), pa.dictionary(pa.int32(), pa.string()), pa.binary()
 
 
-class BadByte(Exception):
-    """The byte at *at* of the block is NUL, or no text in the encoding."""
+def tokenize(block: Block, file: CsvFile, types: Mapping[str, pa.DataType]) -> Tokens:
+    """The columns of *types* as TEXT, ENCODED or BINARY.
 
-    def __init__(self, at: int) -> None:
-        super().__init__(at)
-        self.at = at
-
-
-def tokenize(block: Block, file: CsvFile, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """The columns of *types* as TEXT, ENCODED or BINARY; every record is checked for its number of fields.
-
-    An unquoted empty field and an unquoted spelling of null are null; quoted ones are text, see `nulled`.
-    Raises pa.ArrowInvalid for a ragged record and for text that is not UTF-8, and BadByte.
+    An unquoted empty field and an unquoted spelling of null are null; quoted ones are text, see `nulled`. The
+    text of BINARY is not checked to be UTF-8. With `short_rows: null` short records are padded with nulls.
     """
-    data = _utf8(block, file.dialect)
-    if not data.size:
-        return pa.schema(list(types.items())).empty_table()
-    options = file.options
-    return pyarrow.csv.read_csv(
-        pa.BufferReader(data),
+    tokens = _tokens(block, file, types)
+    if file.options.short_rows == "bad_row":
+        return tokens
+    width = len(file.names)
+    short = {record.number: record.fields for record in tokens.odd if record.fields and record.fields < width}
+    if not short:
+        return tokens
+    missing = {number: width - fields for number, fields in short.items()}
+    return replace(_tokens(padded(block, file, missing), file, types), padded=tuple(short.values()))
+
+
+def _tokens(block: Block, file: CsvFile, types: Mapping[str, pa.DataType]) -> Tokens:
+    data, delimiter = plain(block, file)
+    aside: list[Odd] = []
+    try:
+        text = _utf8(data, file.dialect.encoding)
+    except UnicodeDecodeError:
+        wrong = list(undecodable(block, file))
+        aside = [record for record, _ in wrong]
+        data, delimiter = plain(block, file, [span for _, span in wrong])
+        text = _utf8(data, file.dialect.encoding)
+    tokens = _checked(text, delimiter, file, types)
+    if aside:
+        numbers = Tokens(tokens.table, tuple(aside)).numbers(np.array([odd.number for odd in tokens.odd]))
+        others = (odd._replace(number=int(no)) for odd, no in zip(tokens.odd, numbers, strict=True))
+        tokens = Tokens(tokens.table, tuple(sorted([*aside, *others])))
+    if block.data.find(b"\0", 0, block.size) >= 0:
+        return tokens.without(wrong_rows(tokens.table, file, with_nul))
+    return tokens
+
+
+def _checked(text: pa.Buffer, delimiter: bytes, file: CsvFile, types: Mapping[str, pa.DataType]) -> Tokens:
+    """The columns; records with text that is not UTF-8 are odd."""
+    if not text.size:
+        return Tokens(pa.schema(list(types.items())).empty_table())
+    try:
+        return _split(text, delimiter, file, types)
+    except pa.ArrowInvalid:
+        raw = _split(text, delimiter, file, dict.fromkeys(types, BINARY))
+        checked = raw.table.select([name for name, kind in types.items() if kind != BINARY])
+        sound = raw.without(wrong_rows(checked, file, not_utf8))
+        return Tokens(sound.table.cast(pa.schema(list(types.items()))), sound.odd)
+
+
+def _split(text: pa.Buffer, delimiter: bytes, file: CsvFile, types: Mapping[str, pa.DataType]) -> Tokens:
+    """The columns; ragged records are odd. Raises pa.ArrowInvalid for text that is not UTF-8."""
+    options, ragged = file.options, list[Odd]()
+    # The parser gets numbers for names: names may occur twice.
+    numbers = {name: str(number) for number, name in enumerate(file.names)}
+    raw = [] if file.dialect.escape else options.null_values  # else `plain` has emptied these fields
+
+    def pass_over(row: pyarrow.csv.InvalidRow) -> str:
+        ragged.append(Odd(row.number - 1, fields=row.actual_columns))
+        return "skip"
+
+    table = pyarrow.csv.read_csv(
+        pa.BufferReader(text),
         # One block: the reader's own splitting of records is not needed and has lost bytes at block borders.
         read_options=pyarrow.csv.ReadOptions(
-            use_threads=False, block_size=data.size + 1, column_names=list(file.names)
+            use_threads=False,
+            block_size=text.size + 1,
+            column_names=[str(number) for number in range(len(file.names))],
         ),
         parse_options=pyarrow.csv.ParseOptions(
-            delimiter=options.delimiter,
+            delimiter=delimiter.decode(),
             quote_char=options.quote or False,
             escape_char=options.escape or False,
             newlines_in_values=True,
             # In a one-column file an empty line is a record: its field is null.
             ignore_empty_lines=len(file.names) > 1,
+            invalid_row_handler=pass_over,
         ),
         convert_options=pyarrow.csv.ConvertOptions(
-            include_columns=list(types),
-            column_types=dict(types),
-            null_values=["", *options.null_values],
+            include_columns=[numbers[name] for name in types],
+            column_types={numbers[name]: kind for name, kind in types.items()},
+            null_values=["", *raw],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         ),
     )
+    return Tokens(table.rename_columns(list(types)), tuple(ragged))
 
 
 def column(table: pa.Table, name: str) -> Column:
@@ -77,56 +127,17 @@ def column(table: pa.Table, name: str) -> Column:
 
 def nulled(text: Column, options: CsvOptions) -> Column:
     """*text* of a column that is not of strings: quoted empty fields and spellings of null are null too."""
-    null = pc.is_in(text, value_set=pa.array(["", *options.null_values]))
+    spelled = [value for value in options.null_values if not options.escape or options.escape not in value]
+    null = pc.is_in(text, value_set=pa.array(["", *spelled]))
     return pc.if_else(null, pa.scalar(None, TEXT), text)
 
 
-def _utf8(block: Block, dialect: Dialect) -> pa.Buffer:
-    """The records of *block* as UTF-8 without comments.
-
-    Where the encoding is UTF-8, the parser itself checks the text of the columns in use. Raises BadByte.
-    """
-    spans = _spans(block, dialect) if dialect.comment else [(0, block.size)]
-    for start, stop in spans:
-        if (at := block.data.find(b"\0", start, stop)) >= 0:
-            raise BadByte(at)
-    data = pa.py_buffer(block.data).slice(0, block.size)
-    if spans != [(0, block.size)]:
-        data = pa.py_buffer(b"".join(block.data[start:stop] for start, stop in spans))
-    if dialect.encoding != "utf-8" and not block.data.isascii():
-        data = pa.py_buffer(_decoded(data, spans, dialect.encoding).encode())
+def _utf8(data: bytes | memoryview, encoding: str) -> pa.Buffer:
+    """*data* as UTF-8. Where that is their encoding, the parser itself checks the columns in use."""
+    if encoding != "utf-8":
+        data = str(data, encoding).encode()
+    buffer = pa.py_buffer(data)
     # pyarrow drops a byte order mark at the start of every buffer; here it is text, so it gets one to drop.
-    if data.slice(0, min(data.size, 3)).to_pybytes() == BOM_UTF8:
-        data = pa.py_buffer(BOM_UTF8 + data.to_pybytes())
-    return data
-
-
-def _spans(block: Block, dialect: Dialect) -> list[tuple[int, int]]:
-    """The spans between the comments.
-
-    A carriage return before one and a line feed behind it do not become one line end.
-    """
-    data, spans, at = block.data, list[tuple[int, int]](), 0
-    for start, end in comments(block.masked[: block.size], dialect):
-        if start > at:
-            spans.append((at, start))
-        parted = (
-            bool(spans)
-            and data[spans[-1][1] - 1 : spans[-1][1]] == b"\r"
-            and end < block.size
-            and data[end : end + 1] == b"\n"
-        )
-        at = end - parted  # the comment's own line feed joins that carriage return
-    return [*spans, (at, block.size)] if at < block.size else spans
-
-
-def _decoded(data: pa.Buffer, spans: list[tuple[int, int]], encoding: str) -> str:
-    try:
-        return str(memoryview(data), encoding)
-    except UnicodeDecodeError as error:
-        at = error.start
-        for start, stop in spans:
-            if at < stop - start:
-                raise BadByte(start + at) from error
-            at -= stop - start
-        raise
+    if buffer.slice(0, min(buffer.size, 3)).to_pybytes() == BOM_UTF8:
+        return pa.py_buffer(BOM_UTF8 + buffer.to_pybytes())
+    return buffer

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.spec.source import ColumnText
+from shared.spec.column_text import ColumnText
 from worker_service.arrow import Array, with_dictionary
 from worker_service.readers.literals.strict import NO_TEXT
 
@@ -18,7 +18,7 @@ _PERCENT = r"^(\(?[^()]*?)[ \x{a0}\x{202f}]?%(\)?-?)$"
 
 
 def cleared(text: Array, how: ColumnText, nulls: Sequence[str]) -> Array:
-    """Nulls and white space: spellings of null, then trimming, then what trimming made null.
+    """Nulls and white space: spellings of null, then trimming, then the nulls that it uncovers.
 
     *nulls* are spellings of the whole file, which the parser has turned into nulls already.
     """
@@ -87,7 +87,7 @@ def _signed(text: Array, how: ColumnText) -> Array:
 
 
 _NEGATIVE = {"(5)": r"^\(([^-].*)\)$", "5-": "^([^-].*)-$", f"{_MINUS}5": f"^{_MINUS}([^-].*)$"}
-"""Only what has no minus before it: two of them are no sign."""
+"""A number that has a minus already is left alone: two of them are no sign."""
 
 
 def _any_of(characters: str) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.spec.source import ColumnText, SourceSpec
+from shared.spec.column_text import ColumnText
+from shared.spec.source import SourceSpec
 from shared.spec.types import DataType, Field, Kind
 from worker_service.arrow import Array, Mask, arrow_type, from_numbers, with_dictionary
 from worker_service.readers.literals.canonical import CANONICAL, cleared

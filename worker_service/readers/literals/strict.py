@@ -1,4 +1,4 @@
-"""Literals in our own spelling: Arrow's casts parse them, and what Arrow takes beside the grammar is refused.
+"""Literals in our own spelling: Arrow's casts parse them, and texts beside the grammar are refused.
 
 The casts are laxer than the grammar in a few ways, each of which is looked for in the text afterwards.
 """
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.spec.types import DataType, Field, Kind
-from worker_service.arrow import Array, Mask, arrow_type, string_bytes
+from worker_service.arrow import Array, Mask, arrow_type, string_bytes, validity
 from worker_service.readers.literals.local_times import INSTANT
 
 NO_TEXT = pa.scalar(None, pa.string())
@@ -34,7 +34,7 @@ GRAMMAR: dict[Kind, str] = {
     "timestamp": rf"^{_DATE}(?:{_TIME})?$",
     "timestamptz": rf"^{_DATE}{_TIME}(?:Z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)$",
 }
-"""What a literal of a kind matches. Not all that matches is one: a value may be out of range."""
+"""Every literal of a kind matches. Not every match is one: a value may be out of range."""
 SCIENTIFIC = rf"(?i)^-?{_NUMBER}(?:e[-+]?[0-9]+)?$"
 """The same for numbers that may have an exponent."""
 _KEYS: dict[Kind, str] = {
@@ -42,7 +42,7 @@ _KEYS: dict[Kind, str] = {
     "timestamp": r"^.{10}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*[1-9])?$",
     "timestamptz": r"^.{10}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*[1-9])?\+00:00$",
 }
-"""What a literal must match beside that is a key which keeps its spelling: the text that results show."""
+"""A key that keeps its spelling has to match as well: it is the text that results show."""
 
 
 class Misfit(Exception):
@@ -80,7 +80,9 @@ def _layout(text: Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], 
     """
     bounds, octets = string_bytes(text)
     octets, lengths = octets[bounds[0] : bounds[-1]], np.diff(bounds)
-    padded = octets if len(lengths) and lengths[-1] else np.append(octets, np.uint8(0))
+    if (present := validity(text)) is not None:  # a null may cover bytes
+        lengths = np.where(present, lengths, 0)
+    padded = octets if len(bounds) > 1 and bounds[-1] > bounds[-2] else np.append(octets, np.uint8(0))
     return bounds[:-1] - bounds[0], lengths, padded
 
 
@@ -114,7 +116,9 @@ def _exact_number(text: Array, kind: DataType) -> Array:
     values = pc.cast(text, arrow_type(kind))
     _check_digits(text)
     if kind.kind == "decimal":
-        _refuse((_layout(text)[2] | 0x20) == ord("e"))
+        octets = _layout(text)[2]
+        if ((octets | 0x20) == ord("e")).any():  # in a text, or below a null
+            _refuse(pc.any(pc.match_substring_regex(text, "[eE]")).as_py() or False)
     return values
 
 

@@ -1,28 +1,134 @@
+import bz2
+import dataclasses
 import gzip
+import lzma
+import zlib
+from functools import partial
 
+import lz4.frame
 import pytest
 
-from shared.errors import BadRow, CorruptFile, SourceEmpty
+from shared.errors import BadRow, CorruptFile, LimitExceeded, NotSupported, SourceEmpty
 from tests.support.datasets import opened, rows, schema_of, source, tables, zipped
 from worker_service.readers import plan
+from worker_service.readers.bytes import compressed
+from worker_service.readers.bytes.codecs import CODECS, zstd
 
 DATA = b"\xef\xbb\xbfa,b\n" + b"".join(b'%d,"x\n%d"\n' % (i, i % 9) for i in range(5000))
 ROWS = [(i, f"x\n{i % 9}") for i in range(5000)]
 
 
-@pytest.mark.parametrize("batch_bytes", [200, 1000, 1 << 20])
-@pytest.mark.parametrize("cut", [0, 1, 3, 4, 5000])
-def test_gzip_with_any_members_is_read_like_the_plain_file(cut, batch_bytes):
-    members = gzip.compress(DATA[:cut]) + gzip.compress(DATA[cut:])
-    assert rows(members, batch_bytes=batch_bytes) == ROWS
+COMPRESS = {
+    "gzip": gzip.compress,
+    "zstd": partial(zstd.compress, options={zstd.CompressionParameter.checksum_flag: 1}),
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "lz4": partial(lz4.frame.compress, content_checksum=True),
+}
+SKIPPABLE = b"\x5a\x2a\x4d\x18\5\0\0\0hello"
+of_each = pytest.mark.parametrize("name", COMPRESS)
 
 
-def test_zero_padding_after_gzip_is_no_error_and_other_bytes_are():
-    assert rows(gzip.compress(DATA) + b"\0" * 600_000) == ROWS
-    end = len(gzip.compress(DATA))
-    told = rf"the gzip data ends at byte {end}, and other bytes follow it: b'rubb'; remove them"
+@of_each
+@pytest.mark.parametrize(("cut", "batch_bytes"), [(0, 1 << 20), (4, 1 << 20), (5000, 1500)])
+def test_any_number_of_streams_is_read_like_the_plain_file(name, cut, batch_bytes):
+    packed = COMPRESS[name](DATA[:cut]) + COMPRESS[name](DATA[cut:])
+    assert rows(packed, batch_bytes=batch_bytes) == ROWS
+
+
+def test_every_codec_of_the_spec_is_tried():
+    assert COMPRESS.keys() == CODECS.keys()
+
+
+@of_each
+def test_zero_padding_is_no_error_and_other_bytes_are(name):
+    packed = COMPRESS[name](DATA)
+    assert rows(packed + bytes(4) + packed[:0] + bytes(600_000)) == ROWS
+    told = rf"the {name} data ends at byte {len(packed)}, and other bytes follow it: b'rubb'; remove them"
     with pytest.raises(CorruptFile, match=told):
-        rows(gzip.compress(DATA) + b"rubbish")
+        rows(packed + b"rubbish")
+
+
+@of_each
+def test_truncated_data_say_where_they_end(name):
+    packed = COMPRESS[name](DATA)
+    for kept in (len(packed) // 2, len(packed) - 1):
+        with pytest.raises(CorruptFile, match=rf"{name} data is truncated: the file ends at byte {kept} in"):
+            rows(packed[:kept])
+
+
+@of_each
+def test_damaged_data_are_corrupt_not_wrong(name):
+    packed = bytearray(COMPRESS[name](DATA))
+    packed[len(packed) // 2] ^= 0xFF
+    with pytest.raises(CorruptFile, match=f"{name} data is (damaged after byte|truncated)"):
+        rows(bytes(packed))
+
+
+@of_each
+def test_the_spec_may_name_the_compression(name):
+    assert rows(COMPRESS[name](DATA), spec=source(compression=name)) == ROWS
+    with pytest.raises(CorruptFile, match=f"not a {name} file: it starts with b'a,b.n'; set .*\"none\""):
+        rows(b"a,b\n1,2\n", spec=source(compression=name))
+
+
+@pytest.mark.parametrize("name", ["zstd", "lz4"])
+def test_frames_that_hold_no_data_are_passed_over(name):
+    packed = COMPRESS[name](DATA)
+    assert rows(SKIPPABLE + SKIPPABLE + packed + SKIPPABLE) == ROWS
+
+
+def test_a_window_that_is_too_large_is_a_limit_and_a_large_one_is_read():
+    packed = bytearray(zstd.compress(DATA[:897], options={zstd.CompressionParameter.content_size_flag: 0}))
+    frame, window = 4, 5
+    assert not packed[frame] & 0b11100011  # no size, no dictionary, so that the window's byte is next
+    packed[window] = 17 << 3  # 2 ** 27 bytes
+    assert len(rows(bytes(packed))) > 10
+    packed[window] = 18 << 3
+    with pytest.raises(LimitExceeded, match=r"the zstd data needs too much memory.*write it with a smaller"):
+        rows(bytes(packed))
+
+
+def test_an_xz_dictionary_that_is_too_large_is_a_limit():
+    packed = bytearray(lzma.compress(DATA))
+    block = 12
+    size = 4 * (packed[block] + 1)
+    assert packed[block + 2 : block + 4] == b"\x21\1"
+    packed[block + 4] = 37  # 3 * 2 ** 29 bytes
+    packed[block + size - 4 : block + size] = zlib.crc32(packed[block : block + size - 4]).to_bytes(
+        4, "little"
+    )
+    with pytest.raises(LimitExceeded, match="the xz data needs too much memory"):
+        rows(bytes(packed))
+
+
+def test_zstd_with_a_dictionary_is_not_supported():
+    trained = zstd.train_dict([b"%d,%d\n" % (i, i * i) * 9 for i in range(999)], 1024)
+    assert zstd.decompress(zstd.compress(DATA, zstd_dict=trained), trained) == DATA
+    with pytest.raises(NotSupported, match="the zstd data needs a dictionary; write it without one"):
+        rows(zstd.compress(DATA, zstd_dict=trained))
+
+
+@of_each
+def test_a_small_file_that_holds_very_much_is_a_limit(name, monkeypatch):
+    monkeypatch.setattr(compressed, "FREE_EXPANSION", 1 << 20)
+    packed = COMPRESS[name](b"a,b\n" + b"1,2\n" * 400_000)
+    with opened(packed) as [file]:
+        wanting = dataclasses.replace(file, max_expansion=20)
+        with pytest.raises(
+            LimitExceeded,
+            match=rf"{name} hold more than 1,048,576 bytes.*GRISTMILL_MAX_EXPANSION is 20 times",
+        ):
+            sum(map(len, compressed.buffers(wanting, name, 1 << 16)))
+        enough = dataclasses.replace(file, max_expansion=20_000)
+        assert sum(map(len, compressed.buffers(enough, name, 1 << 16))) == 1_600_004
+
+
+@of_each
+def test_no_buffer_is_larger_than_asked_for(name):
+    with opened(COMPRESS[name](bytes(3_000_000))) as [file]:
+        sizes = [len(data) for data in compressed.buffers(file, name, 1000)]
+    assert (max(sizes), min(sizes) > 0, sum(sizes)) == (1000, True, 3_000_000)
 
 
 def test_a_compressed_file_is_one_extent_and_small_ones_share_a_chunk():
@@ -31,16 +137,6 @@ def test_a_compressed_file_is_one_extent_and_small_ones_share_a_chunk():
         [chunk] = plan(files, source(), 1 << 20).extents
         assert [(e.file, e.start, e.end) for e in chunk] == [(0, 0, len(packed)), (1, 0, len(packed))]
         assert len(plan(files, source(), 10).extents) == 2
-
-
-@pytest.mark.parametrize("kept", [0.5, 0.99])
-def test_truncated_gzip_says_where_it_ends(kept):
-    data = gzip.compress(DATA)
-    data = data[: int(len(data) * kept)]
-    with pytest.raises(CorruptFile, match=f"truncated: the file ends at byte {len(data)}"):
-        rows(data)
-    with pytest.raises(CorruptFile, match="truncated"):
-        rows(gzip.compress(DATA)[:-4])
 
 
 def test_damaged_gzip_is_corrupt_not_wrong():

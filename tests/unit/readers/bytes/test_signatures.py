@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import feather, orc
 
@@ -160,6 +160,7 @@ def test_a_header_that_begins_like_one_of_them_is_a_header(header):
         assert signature_of(data, {"binary", "wide", "text"}) is None
 
 
+@settings(max_examples=50)
 @given(st.text(st.characters(exclude_categories=["C"], include_characters="\t\r\n"), max_size=80))
 def test_no_printed_text_is_taken_for_something_binary(text):
     known = ("!<arch>", "%PDF-", "{\\rtf", "MATLAB ", "$FL", "HEADER RECORD", "<stata_dta>", "-----BEGIN")

@@ -93,13 +93,21 @@ def test_an_escape_after_a_closing_quote_is_refused_with_its_place():
         rows(b'x,y\n"abc"\\x,1\n', spec=source(escape="\\"))
 
 
-def test_escaped_spellings_are_compared_after_the_escape_is_gone():
-    spec = source({"x": "string", "y": "int64"}, escape="\\", null_values=("NA",))
-    assert rows_at_every_cut(b'x,y\nN\\A,\\1\n\\NA,NA\n"N\\A",2\n', spec=spec) == [
-        (None, 1),
+def test_spellings_of_null_are_compared_before_escapes_are_undone():
+    spec = source({"x": "string", "y": "int64"}, escape="\\", null_values=("NA", "\\N"))
+    assert rows_at_every_cut(b'x,y\nN\\A,\\1\nNA,NA\n"N\\A",2\n\\N,3\nN,\\N\n\\\\N,4', spec=spec) == [
+        ("NA", 1),
         (None, None),
         ("NA", 2),
+        (None, 3),
+        ("N", None),
+        ("\\N", 4),
     ]
+
+
+def test_a_spelling_of_null_alone_in_a_file_of_one_column_is_a_record():
+    spec = source({"x": "string"}, escape="\\", null_values=("\\N",))
+    assert rows_at_every_cut(b"x\n\\N\na\n\\N", spec=spec) == [(None,), ("a",), (None,)]
 
 
 COMMENTS = ["#", "#c", '#"', '#,"x', "##\\"]

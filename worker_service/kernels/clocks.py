@@ -1,0 +1,90 @@
+"""The times that the clocks of a zone show, and the moments at which they show a time.
+
+A time is a number of microseconds from 1970: of a moment in UTC, of a local time as if it were one.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from worker_service.arrow import Array, Ints, Mask, from_numbers, numbers_of
+
+_DAY = 86_400_000_000
+_STEP = 900_000_000
+"""Clocks change at a multiple of 15 minutes of UTC, since 1970 at the latest."""
+_BY_RULE = 2_114_380_800_000_000
+"""2037-01-01. From then on clocks follow a rule, which Arrow does not know."""
+_ONLY_RULES = 4_102_444_800_000_000
+"""2100-01-01. Some zones list changes beyond 2037, for Ramadan; none does from then on."""
+_CYCLE = 146_097 * _DAY
+"""After 400 years the calendar repeats, and with it every rule."""
+_EPOCH, _MICROSECOND = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
+
+
+class Moments(NamedTuple):
+    """The earlier moment at which clocks show each time, the later one, and whether they show it at all."""
+
+    earlier: Ints
+    later: Ints
+    shown: Mask
+
+
+def local_times(moments: Array, zone: str) -> Array:
+    """Of each moment, in microseconds with a zone, the local time as a timestamp without a zone."""
+    if zone == "UTC":
+        return moments.cast(pa.timestamp("us"))
+    numbers = numbers_of(moments)
+    shown = from_numbers(pa.timestamp("us"), numbers + offsets(numbers, zone))
+    return pc.if_else(moments.is_valid(), shown, None) if moments.null_count else shown
+
+
+def offsets(moments: Ints, zone: str) -> Ints:
+    """How far clocks in *zone* are ahead of UTC at each moment, in microseconds."""
+    if zone == "UTC":
+        return np.zeros_like(moments)
+    late = moments >= _BY_RULE
+    early = from_numbers(pa.timestamp("us", tz=zone), np.where(late, 0, moments))
+    found: Ints = numbers_of(pc.local_timestamp(early)) - numbers_of(early)
+    if late.any():
+        steps, where = np.unique(moments[late] // _STEP, return_inverse=True)
+        rule = ZoneInfo(zone)
+        found[late] = np.array([_by_rule(step * _STEP, rule) for step in steps.tolist()], np.int64)[where]
+    return found
+
+
+def _by_rule(moment: int, rule: ZoneInfo) -> int:
+    """The offset at a moment from 2037 on, looked up before the year 2500: Python's times end at 9999."""
+    if moment >= _ONLY_RULES:
+        moment = (moment - _ONLY_RULES) % _CYCLE + _ONLY_RULES
+    local = (_EPOCH + moment * _MICROSECOND).astimezone(rule)
+    return (local.utcoffset() or timedelta()) // _MICROSECOND
+
+
+def moments_of(local: Ints, zone: str) -> Moments:
+    """The moments of local times. Clocks skip some times, and show others twice.
+
+    Each offset within a day of the time is tried: clocks change once in two days at most.
+    """
+    tried = [local - offsets(local + shift, zone) for shift in (-_DAY, _DAY)]
+    right = [moments + offsets(moments, zone) == local for moments in tried]
+    first, second = np.where(right[0], tried[0], tried[1]), np.where(right[1], tried[1], tried[0])
+    return Moments(np.minimum(first, second), np.maximum(first, second), right[0] | right[1])
+
+
+def first_moments(local: Ints, zone: str) -> Ints:
+    """The moment at which clocks first show each time; of one that they skip, the moment of the skip."""
+    found = moments_of(local, zone)
+    moments, skipped = found.earlier, ~found.shown
+    if skipped.any():
+        before, after = found.earlier[skipped], found.later[skipped]
+        changed = offsets(after, zone)
+        while (after - before > 1).any():
+            middle = before + (after - before) // 2
+            past = offsets(middle, zone) == changed
+            before, after = np.where(past, before, middle), np.where(past, middle, after)
+        moments[skipped] = after
+    return moments

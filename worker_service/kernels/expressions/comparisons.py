@@ -1,0 +1,128 @@
+"""Comparisons, by value. NaN equals itself and is above all other numbers, as in aggregates."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from shared.spec.expressions import Typed
+from worker_service.arrow import Array, Floats, Ints, canonical
+from worker_service.kernels.expressions import whole as w
+from worker_service.kernels.expressions.operands import (
+    Kernel,
+    Operands,
+    array,
+    made,
+    numbers,
+    present,
+    without,
+)
+
+_ARROW = {
+    "==": pc.equal,
+    "!=": pc.not_equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+}
+_NUMPY: dict[str, Callable[[Any, Any], Any]] = {
+    "==": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+_EXACT_INTEGERS = 2.0**53
+
+
+def _compared(node: Typed, operands: Operands) -> Array:
+    left, right = operands
+    double = [pa.types.is_floating(operand.type) for operand in operands]
+    if not any(double):
+        if pa.types.is_decimal(left.type) or pa.types.is_decimal(right.type):
+            return _signs(node.op, operands, _order(*w.alike(left, right)))
+        return _ARROW[node.op](left, right)
+    if not all(double):
+        order = _mixed(numbers(left), numbers(right)) if double[1] else -_mixed(numbers(right), numbers(left))
+        return _signs(node.op, operands, order)
+    if any(np.isnan(numbers(operand)).any() for operand in operands):
+        return _signs(node.op, operands, _double_order(numbers(left), numbers(right)))
+    return _ARROW[node.op](left, right)
+
+
+def _signs(operator: str, operands: Operands, order: NDArray[np.int8]) -> Array:
+    return made(pa.bool_(), _NUMPY[operator](order, 0), present(operands))
+
+
+def _order(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.int8]:
+    """-1, 0 or 1 where the left number is below, at or above the right one."""
+    above = np.array(left > right, np.bool_).astype(np.int8)
+    below = np.array(left < right, np.bool_).astype(np.int8)
+    return above - below
+
+
+def _double_order(left: Floats, right: Floats) -> NDArray[np.int8]:
+    unlike = np.isnan(left).astype(np.int8) - np.isnan(right).astype(np.int8)
+    return np.where(unlike, unlike, _order(left, right)).astype(np.int8)
+
+
+def _mixed(left: Ints, right: Floats) -> NDArray[np.int8]:
+    """The order of integers and doubles.
+
+    Rounding keeps the order. So only an integer whose double is equal is compared once more, as an integer.
+    """
+    near = left.astype(np.float64)
+    order = np.where(np.isnan(right), np.int8(-1), _order(near, right)).astype(np.int8)
+    rows = np.flatnonzero((order == 0) & (np.abs(near) >= _EXACT_INTEGERS))
+    left, right = np.broadcast_arrays(left, right)
+    pairs = zip(left[rows].tolist(), right[rows].tolist(), strict=True)
+    order[rows] = [(number > int(other)) - (number < int(other)) for number, other in pairs]
+    return order
+
+
+def _member(node: Typed, operands: Operands) -> Array:
+    """Null where the value is, and where a null in the list could be it."""
+    [value] = operands
+    elements = pa.array(node.among, value.type)
+    found = pc.is_in(canonical(array(value)), value_set=canonical(elements.drop_null()))
+    valid = present([value])
+    if elements.null_count:
+        hit = np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
+        valid = hit if valid is None else hit & valid
+    return found if valid is None else without(found, ~valid)
+
+
+def _least(_: Typed, operands: Operands) -> Array:
+    """Arrow passes over NaN, which is right for the least: it is above all numbers."""
+    return pc.min_element_wise(*operands, skip_nulls=True)
+
+
+def _greatest(_: Typed, operands: Operands) -> Array:
+    result = pc.max_element_wise(*operands, skip_nulls=True)
+    if not pa.types.is_floating(result.type):
+        return result
+    return pc.if_else(reduce(np.logical_or, _nans(operands)), pa.scalar(np.nan), result)
+
+
+def _nans(operands: Operands) -> Sequence[Any]:
+    return [np.asarray(pc.fill_null(pc.is_nan(array(each)), False)) for each in operands]
+
+
+def _is_null(_: Typed, operands: Operands) -> Array:
+    return pc.is_null(operands[0])
+
+
+KERNELS: dict[str, Kernel] = {
+    **dict.fromkeys(_ARROW, _compared),
+    "in": _member,
+    "least": _least,
+    "greatest": _greatest,
+    "is_null": _is_null,
+    "not": lambda _, operands: pc.invert(operands[0]),
+}
