@@ -38,6 +38,11 @@ from worker_service.readers.parquet.plan import names as parquet_names
 from worker_service.readers.parquet.plan import plan as plan_parquet
 from worker_service.readers.parquet.read import read as read_parquet
 from worker_service.readers.schema import Findings
+from worker_service.readers.xlsx.plan import names as xlsx_names
+from worker_service.readers.xlsx.plan import plan as plan_xlsx
+from worker_service.readers.xlsx.plan import sampled_texts as sampled_xlsx_texts
+from worker_service.readers.xlsx.read import read as read_xlsx
+from worker_service.readers.xlsx.workbook import is_workbook
 
 
 class Planner(Protocol):
@@ -70,7 +75,7 @@ Samples = Callable[[list[SourceFile], SourceSpec, Collection[str]], Iterator[dic
 class Format:
     """How a format is known, planned and read.
 
-    `begins` tells from the first bytes of the content whether a file has the format; the last one takes all.
+    `shows` tells from the first bytes of the content whether a file has the format; the last one takes all.
     `settled` fills in what the spec leaves to the dataset's first file. `names` are a file's columns. *whole*
     files are never read through a decompressor. In *sparse* ones a column may be missing anywhere, so that
     `names` are those that some records have. *self_describing* files declare the types of their columns.
@@ -80,7 +85,7 @@ class Format:
     """
 
     name: str
-    begins: Callable[[bytes], bool] = lambda _: True
+    shows: Callable[[SourceFile, bytes], bool] = lambda _, __: True
     settled: Callable[[SourceFile, SourceSpec], SourceSpec] = lambda _, source: source
     names: Callable[[SourceFile, SourceSpec], Collection[str]]
     plan: Planner
@@ -97,7 +102,7 @@ FORMATS = {
     for found in (
         Format(
             name="parquet",
-            begins=begins_parquet,
+            shows=lambda _, start: begins_parquet(start),
             names=parquet_names,
             plan=plan_parquet,
             read=read_parquet,
@@ -107,7 +112,7 @@ FORMATS = {
         ),
         Format(
             name="arrow",
-            begins=begins_arrow,
+            shows=lambda _, start: begins_arrow(start),
             names=arrow_names,
             plan=plan_arrow,
             read=read_arrow,
@@ -116,8 +121,19 @@ FORMATS = {
             native=True,
         ),
         Format(
+            name="xlsx",
+            shows=is_workbook,
+            names=xlsx_names,
+            plan=plan_xlsx,
+            read=read_xlsx,
+            whole=True,
+            self_describing=True,
+            native=True,
+            sampled_texts=sampled_xlsx_texts,
+        ),
+        Format(
             name="ndjson",
-            begins=begins_ndjson,
+            shows=lambda _, start: begins_ndjson(start),
             names=ndjson_names,
             plan=plan_ndjson,
             read=read_ndjson,
@@ -144,7 +160,7 @@ def format_of(file: SourceFile, source: SourceSpec) -> Format:
     """
     start = pread(file, 0, LOOK)
     named = FORMATS.get("csv" if source.format == "tsv" else source.format)
-    shown = next((found for found in FORMATS.values() if found.whole and found.begins(start)), None)
+    shown = next((found for found in FORMATS.values() if found.whole and found.shows(file, start)), None)
     if shown and not file.member and named in {None, shown}:
         return shown
     if named and named.whole:
@@ -155,7 +171,7 @@ def format_of(file: SourceFile, source: SourceSpec) -> Format:
         return named
     compression = compression_of(file, source.compression)
     start = start if compression == "none" else first_bytes(file, compression)
-    found = named or next(found for found in FORMATS.values() if not found.whole and found.begins(start))
+    found = named or next(found for found in FORMATS.values() if not found.whole and found.shows(file, start))
     _refuse_foreign(file, start, source, compression, text=found.name == "csv" and source.format == "auto")
     return found
 

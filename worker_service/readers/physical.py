@@ -27,7 +27,10 @@ _IS = {
     "int64": pa.types.is_integer,
     "float64": pa.types.is_floating,
     "string": lambda t: (
-        pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t) or pa.types.is_time(t)
+        pa.types.is_string(t)
+        or pa.types.is_large_string(t)
+        or pa.types.is_string_view(t)
+        or pa.types.is_time(t)
     ),
     "date": pa.types.is_date,
 }
@@ -38,7 +41,9 @@ READ_AS: dict[Kind, frozenset[Kind]] = {
     "int64": frozenset({"int64", "float64", "decimal", "string"}),
     "float64": frozenset({"float64", "int64", "decimal", "string"}),
     "decimal": frozenset({"decimal", "int64", "float64", "string"}),
-    "string": frozenset({"bool", "int64", "float64", "decimal", "string", "date", "timestamp", "timestamptz"}),
+    "string": frozenset(
+        {"bool", "int64", "float64", "decimal", "string", "date", "timestamp", "timestamptz"}
+    ),
     "date": frozenset({"date", "timestamp", "timestamptz", "string"}),
     "timestamp": frozenset({"timestamp", "date", "timestamptz", "string"}),
     "timestamptz": frozenset({"timestamptz", "string"}),
@@ -77,7 +82,7 @@ def type_of(arrow: pa.DataType) -> DataType | None:
 
 
 def columns_in(schema: pa.Schema) -> Found:
-    """Every column, in file order. A struct is there beside its fields, so that an error can name its type."""
+    """Every column, in file order. A struct is there beside its fields: an error can name its type."""
     found: Found = {}
     for path, arrow in paths_in(schema):
         name = ".".join(path)
@@ -87,7 +92,9 @@ def columns_in(schema: pa.Schema) -> Found:
 
 def paths_in(schema: pa.Schema) -> Iterator[tuple[Path, pa.DataType]]:
     """Every field of *schema*, each struct before its own fields."""
-    waiting: list[tuple[Path, pa.DataType]] = [((field.name,), field.type) for field in reversed(list(schema))]
+    waiting: list[tuple[Path, pa.DataType]] = [
+        ((field.name,), field.type) for field in reversed(list(schema))
+    ]
     while waiting:
         path, arrow = waiting.pop()
         yield path, arrow
@@ -107,14 +114,19 @@ def usable(found: Found, source: SourceSpec) -> list[str]:
 def schema_in(files: Sequence[tuple[str, Found]], source: SourceSpec, uses: Uses) -> Schema:
     """The schema of the columns in use of *files*, each given with its URI.
 
-    Raises the errors of `columns_in_files` and `column_type`, and SchemaConflict for types without a common one.
+    Raises the errors of `columns_in_files` and `column_type`, and SchemaConflict for types without a
+    common one.
     """
-    alike: dict[tuple[object, ...], Found] = {}  # one object for all: columns of many wide files would fill the memory
+    alike: dict[
+        tuple[object, ...], Found
+    ] = {}  # one object for all: columns of many wide files would fill the memory
     shared = [(uri, alike.setdefault(tuple(found.items()), found)) for uri, found in files]
     columns = columns_in_files(shared, source, uses)
     joined = {name: _joined(name, shared, source) for name in columns}
     return settled(
-        columns, source.declared, {Use(name, key=False): kind for name, kind in joined.items() if name not in source.types}
+        columns,
+        source.declared,
+        {Use(name, key=False): kind for name, kind in joined.items() if name not in source.types},
     )
 
 

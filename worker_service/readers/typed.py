@@ -55,7 +55,9 @@ def typed(
         for at in map(int, finer.get(field.column, ())):
             wrong.setdefault(at, f"{_shown(values.slice(at, 1))} and some nanoseconds is {_TRUNCATE}")
         for at, reason in wrong.items():
-            bad.setdefault(at, _bad_row(file, row + at, field.column, reason, unreadable=is_bytes(values.type)))
+            bad.setdefault(
+                at, _bad_row(file, row + at, field.column, reason, unreadable=is_bytes(values.type))
+            )
     table = pa.table(columns)
     if bad:
         good = np.ones(decoded.num_rows, bool)
@@ -83,10 +85,12 @@ def _fields_in(columns: list[tuple[str, Column]]) -> Iterator[tuple[str, Column]
     for name, values in columns:
         yield name, values
         if pa.types.is_struct(values.type):
-            yield from _fields_in([
-                (f"{name}.{field.name}", inner)
-                for field, inner in zip(values.type, values.flatten(), strict=True)
-            ])
+            yield from _fields_in(
+                [
+                    (f"{name}.{field.name}", inner)
+                    for field, inner in zip(values.type, values.flatten(), strict=True)
+                ]
+            )
 
 
 def _converted(values: Column, field: Field, source: SourceSpec) -> Converted:
@@ -106,7 +110,9 @@ def _cast(arrow: pa.DataType, field: Field, source: SourceSpec) -> Cast | None:
     if found is None:
         raise errors.BadRow(f"column {field.column!r} is {arrow} in the file and does not fit {field.type}")
     special = _SPECIAL.get((found.kind, field.type.kind))
-    return (lambda values: special(values, target, source)) if special else (lambda values: values.cast(target))
+    return (
+        (lambda values: special(values, target, source)) if special else (lambda values: values.cast(target))
+    )
 
 
 def _sifted(values: Column, cast: Cast) -> Converted:
@@ -164,9 +170,13 @@ def _reason(value: Column, field: Field, source: SourceSpec) -> str:
         pass
     if is_bytes(plain.type) and _sifted(plain, _text).misfits is not None:
         return f"the bytes {_shown(plain)} are no text in UTF-8"
-    if pa.types.is_timestamp(plain.type) and plain.type.unit == "ns" and source.parquet.nanoseconds == "fail":
-        if plain.view(pa.int64())[0].as_py() % 1000:
-            return f"{_shown(plain)} is {_TRUNCATE}"
+    fine = (
+        pa.types.is_timestamp(plain.type)
+        and plain.type.unit == "ns"
+        and plain.view(pa.int64())[0].as_py() % 1000
+    )
+    if fine and source.parquet.nanoseconds == "fail":
+        return f"{_shown(plain)} is {_TRUNCATE}"
     return f"{_shown(plain)} is no {field.type}"
 
 
@@ -250,4 +260,4 @@ _SPECIAL: dict[tuple[str, str], Callable[[Column, pa.DataType, SourceSpec], Colu
     ("timestamp", "timestamptz"): _moment,
     ("timestamptz", "timestamptz"): _timestamp,
 }
-"""By the kinds in the file and in the schema. All others are a plain cast, which refuses what would change."""
+"""By the kinds in the file and in the schema. All others are a plain cast, which refuses a change."""

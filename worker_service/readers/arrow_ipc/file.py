@@ -1,4 +1,4 @@
-"""Arrow IPC as pyarrow opens it: a file, whose record batches are found by its footer, or a stream of them."""
+"""Arrow IPC as pyarrow opens it: a file, whose footer has the record batches, or a stream of them."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
-"""Rows and bytes of the record batches of an Arrow IPC file, from its metadata: pyarrow gives them only with
-the data.
+"""Rows and bytes of the record batches of an Arrow IPC file, from its metadata.
 
-Metadata are flatbuffers. A table begins with the distance to its vtable, which has the places of its fields.
+pyarrow gives them only with the data. Metadata are flatbuffers. A table begins with the distance to its
+vtable, which has the places of its fields.
 """
 
 import struct

@@ -59,7 +59,8 @@ def _with_distinct_words(batch: pa.RecordBatch) -> pa.RecordBatch:
     """*batch*, no dictionary of which holds equal words: then each index is a value of its own."""
     columns = [
         values.dictionary_decode().dictionary_encode()
-        if isinstance(values, pa.DictionaryArray) and pc.count_distinct(values.dictionary).as_py() < len(values.dictionary)
+        if isinstance(values, pa.DictionaryArray)
+        and pc.count_distinct(values.dictionary).as_py() < len(values.dictionary)
         else values
         for values in batch.columns
     ]

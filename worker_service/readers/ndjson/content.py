@@ -176,7 +176,7 @@ def _too_long(content: Content, start: int) -> BadRow:
 
 
 def line_start(content: Content, target: int) -> int:
-    """The first line start at or after *target*, in a file that is not streamed; its size if there is none."""
+    """The first line start at or after *target*, if the file is not streamed; its size if there is none."""
     at = target - 1
     while at < content.file.size:
         data = pread(content.file, at, _LOOK)

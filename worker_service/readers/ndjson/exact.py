@@ -23,7 +23,7 @@ MAX_DEPTH = 500
 _COLUMN_DEPTH = 100
 """Objects around a field that may be a column."""
 
-_scan = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str).scan_once
+_scan = json.scanner.make_scanner(json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str))  # type: ignore[attr-defined] # as json itself does
 _SPACE = re.compile(r"[ \t\r]*")
 _BETWEEN = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r]+')
 _OPENED = re.compile(r'"(?:[^"\\]|\\.)*"|([{\[])|([}\]])')
@@ -43,9 +43,7 @@ class Wanted:
 
     def __init__(self, names: Collection[str] | None = None) -> None:
         self._names = None if names is None else frozenset(names)
-        self._around = {
-            name[:at] for name in names or () for at, letter in enumerate(name) if letter == "."
-        }
+        self._around = {name[:at] for name in names or () for at, letter in enumerate(name) if letter == "."}
 
     def __contains__(self, name: str) -> bool:
         return self._names is None or name in self._names

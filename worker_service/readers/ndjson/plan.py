@@ -5,7 +5,6 @@ column later. Any record may lack any field, so the samples may miss a column to
 unknown, all lines are searched for it.
 """
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
@@ -56,7 +55,8 @@ def plan(
         records = list(_records(_samples(content, _SAMPLES // len(files)), Wanted()))
         known |= dict.fromkeys(_names(records))
         kinds = {
-            name: joined(kind, kind_of(records, name, plain), Use(name, key=False)) for name, kind in kinds.items()
+            name: joined(kind, kind_of(records, name, plain), Use(name, key=False))
+            for name, kind in kinds.items()
         }
     if not guess:
         known |= dict.fromkeys(_searched(contents, set(uses.columns) - known.keys()))
@@ -76,7 +76,7 @@ def _extents(index: int, content: Content, chunk_bytes: int) -> Iterator[tuple[E
 
 
 def _samples(content: Content, count: int) -> Iterator[Block]:
-    """At least one block of lines, and about *count* of them, spread over the file; of a stream, its beginning."""
+    """About *count* blocks of lines, one at least, spread over the file; of a stream, its beginning."""
     start, size, count = start_of(content), content.file.size, max(count, 1)
     if content.streamed:
         yield from _first(blocks(content, start, size, _SAMPLE_BYTES * count))
@@ -144,6 +144,8 @@ def sampled_texts(
     for file in files:
         records = list(_records(_samples(content_of(file, source), _SAMPLES // len(files)), Wanted(columns)))
         yield {
-            name: pa.array([pair and pair[1] for record in records for pair in (record.get(name),)], pa.string())
+            name: pa.array(
+                [pair and pair[1] for record in records for pair in (record.get(name),)], pa.string()
+            )
             for name in columns
         }

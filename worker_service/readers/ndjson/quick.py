@@ -36,7 +36,7 @@ _ESCAPED_KEY = re.compile(rb'\\[^"\\]*"[ \t]*:')
 class Layout:
     """How Arrow reads columns: the schema, their names, and what must not stand in the lines.
 
-    `unlike` are keys that would give a column in another way. `decimals` match a text where a decimal is wanted.
+    `unlike` are keys that would give a column in another way. `decimals` match a text in place of a decimal.
     """
 
     schema: pa.Schema
@@ -64,10 +64,13 @@ def layout_of(
     if any(other.startswith(f"{name}.") for name in types for other in types):
         return None
     return Layout(
-        schema=pa.schema(_nested({name: (name,) if name in flat else tuple(name.split(".")) for name in types}, types)),
+        schema=pa.schema(
+            _nested({name: (name,) if name in flat else tuple(name.split(".")) for name in types}, types)
+        ),
         names=tuple(types),
         unlike=tuple(quoted for name in types for quoted in _other_keys(name, flat=name in flat)),
-        decimals=tuple(_before_text(name) for name, arrow in types.items() if pa.types.is_decimal(arrow)),    )
+        decimals=tuple(_before_text(name) for name, arrow in types.items() if pa.types.is_decimal(arrow)),
+    )
 
 
 def _nested(paths: Mapping[str, tuple[str, ...]], types: Mapping[str, pa.DataType]) -> list[pa.Field]:
@@ -109,7 +112,9 @@ def columns_of(block: Block, lines: slice, layout: Layout) -> dict[str, Column] 
         table = pa.json.read_json(
             pa.BufferReader(data),
             read_options=pa.json.ReadOptions(use_threads=False, block_size=len(data) + 1),
-            parse_options=pa.json.ParseOptions(explicit_schema=layout.schema, unexpected_field_behavior="ignore"),
+            parse_options=pa.json.ParseOptions(
+                explicit_schema=layout.schema, unexpected_field_behavior="ignore"
+            ),
         )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
         return None
@@ -129,7 +134,7 @@ def _is_deep(block: Block, starts: Ints, ends: Ints) -> bool:
 
 
 def _is_plain(data: bytes, layout: Layout) -> bool:
-    """Whether text is UTF-8, no key is written in an unexpected way, and no number in one that is not JSON."""
+    """Whether text is UTF-8, and no key or number is written in an unexpected way."""
     if b"\0" in data or ((b"Inf" in data or b"-NaN" in data) and _NOT_JSON.search(data)):
         return False
     if not data.isascii():

@@ -55,7 +55,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Some lines of a block: the *numbers* of those that are records, and their columns in the order of fields.
+    """Some lines of a block: the numbers of those that are records, and their columns, in the fields' order.
 
     `bad` are the lines that are no records.
     """
@@ -103,7 +103,9 @@ def _batch(block: Block, reading: Reading, layout: Layout | None) -> Batch:
             for at in np.flatnonzero(misfits) if misfits is not None else ():
                 good[at] = False
                 bad.setdefault(int(lines.numbers[at]), _misfit(block, int(lines.numbers[at]), field, reading))
-        values = {field.name: found.values for field, found in zip(reading.fields, lines.columns, strict=True)}
+        values = {
+            field.name: found.values for field, found in zip(reading.fields, lines.columns, strict=True)
+        }
         table = pa.table(values or {"": pa.array(np.ones(good.size, bool))})
         tables.append(table if good.all() else table.filter(pa.array(good)))
         records += lines.numbers.size + len(lines.bad)
@@ -117,7 +119,9 @@ def _all_lines(block: Block, reading: Reading, layout: Layout | None) -> Iterato
         first, end = waiting.pop()
         found = columns_of(block, slice(first, end), layout) if layout and first < end else None
         if found is not None:
-            yield Lines(np.arange(first, end), [_of_text(found, field, reading) for field in reading.fields], {})
+            yield Lines(
+                np.arange(first, end), [_of_text(found, field, reading) for field in reading.fields], {}
+            )
         elif layout and end - first > _FEW:
             middle = (first + end) // 2
             waiting += [(middle, end), (first, middle)]
@@ -133,7 +137,7 @@ def _of_text(found: dict[str, Column], field: Field, reading: Reading) -> Conver
 
 
 def _one_by_one(block: Block, first: int, end: int, reading: Reading) -> Lines:
-    """Raises SchemaWidened for a value that an undeclared column cannot hold, in a record that is sound else."""
+    """Raises SchemaWidened for a value that an undeclared column cannot hold, in a record that is sound."""
     numbers, records, bad = _records(block, first, end, reading.wanted)
     columns = [converted(records, field, reading.source) for field in reading.fields]
     sound = np.ones(len(records), bool)
@@ -145,7 +149,9 @@ def _one_by_one(block: Block, first: int, end: int, reading: Reading) -> Lines:
     for field, (_, misfits) in zip(reading.fields, columns, strict=True):
         if not field.declared and misfits is not None and (misfits & sound).any():
             at = int(np.flatnonzero(misfits & sound)[0])
-            widened[field.name] = wider([r for r, good in zip(records, sound, strict=True) if good], field, reading.source)
+            widened[field.name] = wider(
+                [r for r, good in zip(records, sound, strict=True) if good], field, reading.source
+            )
             byte = block.offset + int(block.bounds[0][numbers[at]])
             told.append(f"{field.column!r} has {_text(records[at], field)!r} in the record at byte {byte}")
     if widened:
@@ -153,7 +159,9 @@ def _one_by_one(block: Block, first: int, end: int, reading: Reading) -> Lines:
     return Lines(np.array(numbers, np.int64), columns, bad)
 
 
-def _records(block: Block, first: int, end: int, wanted: Wanted) -> tuple[list[int], list[Values], dict[int, Fault]]:
+def _records(
+    block: Block, first: int, end: int, wanted: Wanted
+) -> tuple[list[int], list[Values], dict[int, Fault]]:
     """Numbers and values of the records among some lines, and the lines that are no records."""
     numbers: list[int] = []
     records: list[Values] = []

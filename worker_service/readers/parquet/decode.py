@@ -35,7 +35,9 @@ class Finer:
     the product that they are compared with does as well.
     """
 
-    def __init__(self, file: SourceFile, opened: pq.ParquetFile, group: int, used: list[str], rows: int) -> None:
+    def __init__(
+        self, file: SourceFile, opened: pq.ParquetFile, group: int, used: list[str], rows: int
+    ) -> None:
         with library_errors(file, KIND):
             columns = [opened.schema.column(i) for i in range(opened.metadata.num_columns)]
             self._columns = [c.path for c in columns if c.path in used and c.physical_type == "INT96"]

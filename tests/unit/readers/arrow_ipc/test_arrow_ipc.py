@@ -2,7 +2,7 @@ import io
 from datetime import datetime
 from decimal import Decimal
 
-import polars
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -44,7 +44,8 @@ def arrow(table, *, stream=False, rows_each=4, **options):
 def test_files_and_streams_hold_what_was_written_at_any_chunk_and_batch_size(stream, compression):
     data = arrow(TABLE, stream=stream, compression=compression)
     assert schema_of(data) == {
-        "i": "int64", "s": "string", "d": "string", "user.id": "int64", "user.tag.x": "string", "m": "decimal(9,2)",
+        "i": "int64", "s": "string", "d": "string", "user.id": "int64", "user.tag.x": "string",
+        "m": "decimal(9,2)",
     }  # fmt: skip
     for chunk_bytes, batch_bytes in ((1, 1), (1000, 100), (1 << 30, 1 << 20)):
         assert rows(data, chunk_bytes=chunk_bytes, batch_bytes=batch_bytes) == ROWS
@@ -53,7 +54,9 @@ def test_files_and_streams_hold_what_was_written_at_any_chunk_and_batch_size(str
 
 
 def test_a_file_that_another_engine_wrote_is_read():
-    frame = polars.DataFrame({"a": [1, None, 3], "b": ["x", "y", None], "c": [datetime(2024, 1, 2)] * 3})
+    frame = pl.DataFrame(
+        {"a": [1, None, 3], "b": ["x", "y", None], "c": [datetime.fromisoformat("2024-01-02")] * 3}
+    )
     for write in (frame.write_ipc, frame.write_ipc_stream):
         out = io.BytesIO()
         write(out)
@@ -72,7 +75,9 @@ def test_a_bad_row_has_its_number_in_the_file():
     values = pa.array([1, 2, 3, 4, 5, 2**63, 7], pa.uint64())
     for stream in (False, True):
         data = arrow(pa.table({"n": values}), stream=stream, rows_each=3)
-        with pytest.raises(BadRow, match="file:///data/t0, row 6: column 'n': '9223372036854775808' is no int64"):
+        with pytest.raises(
+            BadRow, match="file:///data/t0, row 6: column 'n': '9223372036854775808' is no int64"
+        ):
             rows(data, chunk_bytes=1)
 
 

@@ -64,7 +64,12 @@ def test_fields_of_objects_have_dotted_names_and_so_have_keys_with_dots():
     with opened(data) as files:
         schema = plan(files, spec, 1000, uses=uses_of("user.id", "user.name.first", "user")).schema
     assert schema.names == ["user.id", "user.name.first", "user"]
-    assert rows(data, columns=["user.id", "user.name.first"]) == [(1, "x"), (2, "y"), (None, None), (None, None)]
+    assert rows(data, columns=["user.id", "user.name.first"]) == [
+        (1, "x"),
+        (2, "y"),
+        (None, None),
+        (None, None),
+    ]
     assert [r for r, in rows(data, columns=["user"])] == [
         '{"id":1,"name":{"first":"x"}}', '{"name.first":"y"}', None, "5",
     ]  # fmt: skip
@@ -177,7 +182,9 @@ def test_without_columns_lines_are_counted():
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=4
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=4,
 )
 CELL = {
     "i": st.integers(-(2**63), 2**63 - 1),
@@ -186,7 +193,9 @@ CELL = {
     "b": st.booleans(),
     "m": st.decimals(-(10**6), 10**6, places=2, allow_nan=False).map(float),
 }
-RECORD = st.fixed_dictionaries({}, optional={**{k: st.none() | v for k, v in CELL.items()}, "x": JSON, "y.z": JSON})
+RECORD = st.fixed_dictionaries(
+    {}, optional={**{k: st.none() | v for k, v in CELL.items()}, "x": JSON, "y.z": JSON}
+)
 
 
 @settings(max_examples=60)
@@ -197,10 +206,14 @@ RECORD = st.fixed_dictionaries({}, optional={**{k: st.none() | v for k, v in CEL
     batch=st.integers(1, 2000),
 )
 def test_many_lines_at_once_mean_what_the_json_module_reads(records, ascii_only, chunk, batch):
-    data = "".join(json.dumps(r, ensure_ascii=ascii_only) + "\n" for r in records).encode(errors="surrogatepass")
+    data = "".join(json.dumps(r, ensure_ascii=ascii_only) + "\n" for r in records).encode(
+        errors="surrogatepass"
+    )
     types = {"i": "int64", "f": "float64", "s": "string", "b": "bool", "m": "decimal(9,2)"}
     first = json.dumps(dict.fromkeys(types)).encode() + b"\n"
-    found = rows(first + data, spec=source(types), columns=list(types), chunk_bytes=chunk, batch_bytes=batch)[1:]
+    found = rows(first + data, spec=source(types), columns=list(types), chunk_bytes=chunk, batch_bytes=batch)[
+        1:
+    ]
     expected = [json.loads(json.dumps(r), parse_float=str) for r in records]
     assert found == [
         (

@@ -162,7 +162,9 @@ def test_a_column_in_use_that_cannot_be_read_is_named_with_its_type(name):
 
 
 def test_bytes_are_text_where_the_spec_declares_a_type():
-    data = parquet({"u": [b"caf\xc3\xa9", None, b"a"], "n": [b"1", b"2", b"3"], "f": pa.array([b"a"] * 3, pa.binary(1))})
+    data = parquet(
+        {"u": [b"caf\xc3\xa9", None, b"a"], "n": [b"1", b"2", b"3"], "f": pa.array([b"a"] * 3, pa.binary(1))}
+    )
     spec = source({"u": "string", "n": "int64", "f": "string"})
     assert rows(data, spec=spec) == [("café", 1, "a"), (None, 2, "a"), ("a", 3, "a")]
     with pytest.raises(InvalidEncoding, match=r"row 2: column 'u': the bytes b'\\xff' are no text in UTF-8"):
@@ -188,14 +190,22 @@ def test_a_name_that_occurs_twice_is_an_error_where_it_is_used():
 
 def test_times_of_day_are_text_with_the_digits_that_they_have():
     micros = [3_723_000_000, 3_723_500_000, None, 36_000_000_001, 0]
-    data = parquet({"t": pa.array(micros, pa.time64("us")), "m": pa.array([1500, 0, 86_399_999, 60_000, 1], pa.time32("ms"))})
+    data = parquet(
+        {
+            "t": pa.array(micros, pa.time64("us")),
+            "m": pa.array([1500, 0, 86_399_999, 60_000, 1], pa.time32("ms")),
+        }
+    )
     assert rows(data) == [
-        ("01:02:03", "00:00:01.5"), ("01:02:03.5", "00:00:00"), (None, "23:59:59.999"), ("10:00:00.000001", "00:01:00"),
-        ("00:00:00", "00:00:00.001"),
+        ("01:02:03", "00:00:01.5"), ("01:02:03.5", "00:00:00"), (None, "23:59:59.999"),
+        ("10:00:00.000001", "00:01:00"), ("00:00:00", "00:00:00.001"),
     ]  # fmt: skip
 
 
-INT96 = [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999), None, datetime(1582, 10, 10), MOMENT]
+INT96 = [
+    None if text is None else datetime.fromisoformat(text)
+    for text in ("0001-01-01", "9999-12-31 23:59:59.999999", None, "1582-10-10", "2024-01-02")
+]
 
 
 def test_int96_holds_microseconds_of_all_years():
@@ -210,20 +220,30 @@ def test_a_time_finer_than_a_microsecond_is_a_bad_row_or_is_cut_off(int96):
     table = {"t": pa.array(nanoseconds, pa.timestamp("ns")), "n": [1, 2, 3, 4]}
     options = {"use_deprecated_int96_timestamps": True} if int96 else {"version": "2.6"}
     data = parquet(table, **options)
-    with pytest.raises(BadRow, match=r"row 1: column 't': .*finer than a microsecond; set source.parquet.nanos"):
+    with pytest.raises(
+        BadRow, match=r"row 1: column 't': .*finer than a microsecond; set source.parquet.nanos"
+    ):
         rows(data)
     spec = source().model_copy(update={"parquet": ParquetOptions(nanoseconds="truncate")})
-    before = datetime(1969, 12, 31, 23, 59, 59, 999999)
-    there = datetime(2023, 11, 14, 22, 13, 20, 123456)
+    before = datetime.fromisoformat("1969-12-31 23:59:59.999999")
+    there = datetime.fromisoformat("2023-11-14 22:13:20.123456")
     assert rows(data, spec=spec) == [(there, 1), (None, 2), (before, 3), (there, 4)]
 
 
 @pytest.mark.parametrize(
     ("values", "kind", "told"),
     [
-        (pa.array([1, 0]), "bool", 'column "x" is int64 and never bool; source.types may say decimal, float64'),
+        (
+            pa.array([1, 0]),
+            "bool",
+            'column "x" is int64 and never bool; source.types may say decimal, float64',
+        ),
         (pa.array([1, 0]), "timestamp", "never timestamp"),
-        (pa.array([MOMENT], pa.timestamp("us", "UTC")), "date", "never date; source.types may say string, timestamptz"),
+        (
+            pa.array([MOMENT], pa.timestamp("us", "UTC")),
+            "date",
+            "never date; source.types may say string, timestamptz",
+        ),
     ],
 )
 def test_a_declared_type_that_would_have_to_be_guessed_is_refused_by_the_plan(values, kind, told):
@@ -236,7 +256,11 @@ def test_a_declared_type_that_would_have_to_be_guessed_is_refused_by_the_plan(va
 def test_a_double_is_the_decimal_that_it_is_written_as_and_a_decimal_the_nearest_double():
     data = parquet({"f": [1.1, 1e-2, None], "d": [Decimal("9007199254740993.1"), Decimal("0.3"), None]})
     spec = source({"f": "decimal(4,2)", "d": "float64"})
-    assert rows(data, spec=spec) == [(Decimal("1.10"), 9007199254740994.0), (Decimal("0.01"), 0.3), (None, None)]
+    assert rows(data, spec=spec) == [
+        (Decimal("1.10"), 9007199254740994.0),
+        (Decimal("0.01"), 0.3),
+        (None, None),
+    ]
     with pytest.raises(BadRow, match=r"row 2: column 'x': '1.255' is no decimal\(4,2\)"):
         rows(parquet({"x": [1.25, 1.255]}), spec=source({"x": "decimal(4,2)"}))
 
@@ -244,8 +268,10 @@ def test_a_double_is_the_decimal_that_it_is_written_as_and_a_decimal_the_nearest
 def test_a_declared_date_takes_the_midnights_of_a_timestamp():
     data = parquet({"x": pa.array([MOMENT, None], pa.timestamp("ns"))})
     assert rows(data, spec=source({"x": "date"})) == [(MOMENT.date(),), (None,)]
-    with pytest.raises(BadRow, match="row 1: column 'x': '2024-01-02 03:00:00.000000' is no date"):
-        rows(parquet({"x": pa.array([MOMENT.replace(hour=3)], pa.timestamp("us"))}), spec=source({"x": "date"}))
+    with pytest.raises(BadRow, match=r"row 1: column 'x': '2024-01-02 03:00:00\.000000' is no date"):
+        rows(
+            parquet({"x": pa.array([MOMENT.replace(hour=3)], pa.timestamp("us"))}), spec=source({"x": "date"})
+        )
 
 
 def test_declared_types_that_keep_every_value_are_obeyed():
