@@ -39,6 +39,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "tokenize CSV": [(csv_read, "tokenized")],
     "decode Parquet": [(parquet_read, "open_file"), (parquet_read, "decode"), (parquet_read, "typed")],
     "check and convert literals": [(literals, "converted")],
+    "derive, pick and cut rows": [(kernels, "prepare")],
     "group the keys": [(partial, "group"), (combine, "group")],
     "add up the states": [(fold, "partial"), (combine, "combine"), (kernels, "combine")],
     "encode and decode states": [(tasks, "_encoded"), (kernels, "decode")],
@@ -96,6 +97,11 @@ class Stopwatch:
 
 def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, float]]:
     """CPU seconds of the plan, of all chunks and of all merges of a job over one *file*, by stage."""
+    return job_by_stage(spec, file)[0]
+
+
+def job_by_stage(spec: dict[str, Any], file: Path) -> tuple[dict[str, dict[str, float]], bytes]:
+    """The same, and the rows of the result as CSV."""
     text, access = (
         msgspec.Raw(msgspec.json.encode(spec)),
         Access(own_folders=(), hidden=True, max_expansion=1000),
@@ -129,9 +135,9 @@ def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, fl
     attachment = MemoryFile.create("attachment", b"".join(data for _, body in scanned for data in body))
     partials = tuple(AttachedPartial(len(data), inside=True) for _, body in scanned for data in body)
     merge_task = MergeTask(spec=text, schema=schema, partials=partials, first=0, end=1024)
-    _, merge = _watched([merge_task], attachment)
+    [(_, rows)], merge = _watched([merge_task], attachment)
     attachment.close()
-    return {"plan": plan, "chunks": scan, "merges": merge}
+    return {"plan": plan, "chunks": scan, "merges": merge}, b"".join(rows)
 
 
 def _watched(

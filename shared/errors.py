@@ -312,6 +312,13 @@ class SchemaConflict(FatalError):
     code = "schema_conflict"
 
 
+class AmbiguousDelimiter(FatalError):
+    """A CSV file that several delimiters fit, where the spec leaves it open."""
+
+    category: ClassVar[Category] = "user"
+    code = "ambiguous_delimiter"
+
+
 class BadRow(FatalError):
     """A row that does not fit the schema.
 

@@ -18,6 +18,7 @@ from shared.settings import Settings
 from shared.spec.admission import Ceilings, check_admission
 from shared.spec.digests import canonical_json, earlier_digests, spec_digest
 from shared.spec.parse import parse_spec
+from shared.spec.uris import split_member
 from shared.spec.values import parse_duration
 from shared.storage.sources import UPLOAD, SourceRules, locate, source_rules
 
@@ -83,7 +84,7 @@ def check(body: bytes, rules: Rules) -> Checked:
         canonical=canonical_json(spec),
         digest=spec_digest(spec),
         earlier_digests=earlier_digests(spec),
-        uploads={no: uri.removeprefix(UPLOAD) for no, uri in uploads.items()},
+        uploads={no: split_member(uri)[0].removeprefix(UPLOAD) for no, uri in uploads.items()},
         priority=spec.options.priority,
         labels=spec.labels,
         result_name=spec.output.name,

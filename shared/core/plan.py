@@ -73,19 +73,12 @@ class Extent(msgspec.Struct, frozen=True, array_like=True):
     guesses: tuple[Guess, ...] | None = None
 
 
-class Warned(msgspec.Struct, frozen=True):
-    """Something about the dataset that its owner should know, and that stops nothing."""
+class Warned(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something about the dataset or a column that its owner should know, and that stops nothing."""
 
     code: str
     detail: str
-
-
-MAX_WARNINGS = 100
-
-
-def sorted_warnings(found: Iterable[Warned]) -> tuple[Warned, ...]:
-    """The first ones, by code and detail: the same for any chunking."""
-    return tuple(sorted(set(found), key=lambda warned: (warned.code, warned.detail))[:MAX_WARNINGS])
+    column: str | None = None
 
 
 class PlannedColumn(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,6 +88,7 @@ class PlannedColumn(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str
     declared: bool = False
     key: bool = False
+    reads: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,11 +116,11 @@ def with_delimiter(source: SourceSpec, delimiter: str | None) -> SourceSpec:
 
 
 def columns_of(schema: Schema) -> tuple[PlannedColumn, ...]:
-    return tuple(PlannedColumn(f.name, str(f.type), f.declared, f.key) for f in schema.fields)
+    return tuple(PlannedColumn(f.name, str(f.type), f.declared, f.key, f.reads) for f in schema.fields)
 
 
 def schema_of(columns: Iterable[PlannedColumn]) -> Schema:
-    return Schema(tuple(Field(c.name, parse_type(c.type), c.declared, c.key) for c in columns))
+    return Schema(tuple(Field(c.name, parse_type(c.type), c.declared, c.key, c.reads) for c in columns))
 
 
 class PlanPayload(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,5 +1,6 @@
 """Bind a spec to the schema of the columns that it uses: check every type."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from shared.spec.names import quote
 from shared.spec.query import MADE_MARK, Aggregate, Bucketing, Input, Key, Made, Query
 from shared.spec.scope import Scope
 from shared.spec.signature import TIME, Accepts
-from shared.spec.types import BOOL, DataType, Kind, Schema
+from shared.spec.types import BOOL, STRING, DataType, Kind, Schema
 
 MisfitValues = Mapping[tuple[str, Kind], str]
 """(column, kind that the spec needs) -> a sentence that names the values that are not of the kind."""
@@ -138,10 +139,21 @@ class _Binding:
             return False
         of = self._scope.types[column]
         if accepts is None or of.kind in accepts.kinds:
-            return True
+            return accepts is None or not accepts.ordered or self._orders(at, what, column)
         self._need(column, accepts.parsed_as)
         advice = self._advice(column, of, self._misfits.get((column, accepts.parsed_as)))
         self._fault(at, f"{what} needs {accepts.name}, and {quote(column)} is {of}: {advice}")
+        return False
+
+    def _orders(self, at: Location, what: str, column: str) -> bool:
+        """Whether the order of the values of *column* is the one that its owner expects; else a fault."""
+        reads = self._schema[column].reads if column in self._schema else ""
+        if not reads or self._schema[column].type != STRING:
+            return True
+        culprits = self._misfits.get((column, "string"), "other values do not")
+        named, as_text = quote(column), json.dumps({column: "string"}, ensure_ascii=False)
+        told = f"{what} would order {named} as text, and most of its values read as a {reads}: {culprits}"
+        self._fault(at, f"{told}; or write {as_text} into source.types to order it as text")
         return False
 
     def _advice(self, column: str, of: DataType, misfit: str | None) -> str:

@@ -31,8 +31,8 @@ class CsvOptions(SpecObject):
     encoding: v.Encoding = "utf-8"
     null_values: Annotated[tuple[v.NullValue, ...], v.at_most(1000)] = ()
     comment: Annotated[v.Character | None, _ASCII] = None
-    skip_rows: Annotated[v.Count, ADDED, supports_only(0)] = 0
-    skip_footer: Annotated[v.Count, ADDED, supports_only(0)] = 0
+    skip_rows: Annotated[v.Count, ADDED] = 0
+    skip_footer: Annotated[v.Count, ADDED] = 0
     trim: Annotated[v.Flag, ADDED] = False
     decimal: Annotated[v.Character, ADDED] = "."
     thousands: Annotated[v.Character | None, ADDED] = None
@@ -60,8 +60,10 @@ class CsvOptions(SpecObject):
             characters: str | None = getattr(self, name)
             if characters is None or characters == "auto":
                 continue
-            if characters in taken:
-                yield (name,), f"the {taken[characters]} and the {name} are the same character"
+            for other, of in taken.items():
+                if set(characters) & set(other):
+                    same = "are the same character" if characters == other else "have a character in common"
+                    yield (name,), f"the {of} and the {name} {same}"
             if any(character in SHARED.get(self.encoding, "") for character in characters):
                 advice = "its byte can be a part of another character; convert the files to UTF-8"
                 yield (name,), f"in {self.encoding} {advice}"
@@ -100,7 +102,7 @@ class SourceSpec(SpecObject):
     ]
     format: Annotated[
         Literal["auto", "csv", "tsv", "ndjson", "parquet", "arrow", "xlsx"],
-        supports_only("auto", "csv", "ndjson", "parquet", "arrow", "xlsx"),
+        supports_only("auto", "csv", "tsv", "ndjson", "parquet", "arrow", "xlsx"),
     ] = "auto"
     compression: Annotated[
         Literal["auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4", "snappy"],
@@ -123,6 +125,8 @@ class SourceSpec(SpecObject):
         other = info.data.get("format") not in {"auto", "csv", "tsv"}
         if other and csv not in (CsvOptions(), written_by_version_1):
             raise fault("these options are for CSV, and source.format is another one")
+        if info.data.get("format") == "tsv" and csv.delimiter not in ("auto", "\t"):
+            raise fault('the delimiter of "tsv" is the tab; set format to "csv"')
         return csv
 
     @model_validator(mode="after")
@@ -130,7 +134,7 @@ class SourceSpec(SpecObject):
         """A column's own marks beside the defaults of the file."""
         given = ((name, text) for name, text in self.types.items() if isinstance(text, ColumnText))
         raise_faults(
-            (("types", name, *at), detail)
+            (("types", name, "object", *at), detail)
             for name, text in given
             if parse_type(text.type).kind in {"int64", "float64", "decimal"}
             for at, detail in mark_faults(

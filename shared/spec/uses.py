@@ -1,4 +1,4 @@
-"""Which columns of the dataset a spec names, and for what."""
+"""The columns of the dataset that a spec names, and their uses."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,25 +11,29 @@ from shared.spec.grouping import TimeBucket
 from shared.spec.models import JobSpec
 from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
 
+_SHOW = frozenset({"nunique", "mode", "first", "last", "arg_min", "arg_max"})
+
 
 @dataclass(frozen=True, slots=True)
 class Mention:
     """The place in the spec that names a column of the dataset.
 
     *key*: its spelling is a group key. *value*: its values are computed with. Neither: it is only declared.
-    *position* is the column of the expression's text, counted from 1, if an expression names it.
+    *shown*: an aggregate tells values apart, or gives one back. *position* is the column of the expression's
+    text, counted from 1, if an expression names it.
     """
 
     at: Location
     column: str
     key: bool = False
     value: bool = False
+    shown: bool = False
     position: int | None = None
 
 
 @dataclass(frozen=True)
 class Uses:
-    """What a spec wants of its dataset. Only the columns in use are typed and read."""
+    """The uses of all columns that a spec names. Only columns in use are typed and read."""
 
     mentions: tuple[Mention, ...]
     derived: tuple[str, ...] = ()
@@ -47,6 +51,11 @@ class Uses:
     def columns(self) -> tuple[str, ...]:
         """Each column in use once, keys first."""
         return tuple(dict.fromkeys((*self.keys, *self.values)))
+
+    @cached_property
+    def shown(self) -> frozenset[str]:
+        """The columns whose values are told apart or given back by an aggregate that does not order them."""
+        return frozenset(m.column for m in self.mentions if m.shown)
 
     def check(self, names: Sequence[str], hint: Callable[[str], str] = lambda _: "") -> None:
         """Raise UnknownColumn for every mention of a column that is not among *names*.
@@ -101,7 +110,8 @@ def _mentions(spec: JobSpec) -> Iterator[Mention]:
             yield Mention(("group_by", i), key, key=True)
     for i, aggregate in enumerate(spec.aggregates):
         for parameter, name in aggregate.columns.items():
-            yield Mention(("aggregates", i, parameter), name, value=True)
+            shown = parameter == "column" and aggregate.fn in _SHOW
+            yield Mention(("aggregates", i, parameter), name, value=True, shown=shown)
 
 
 def _expressions(spec: JobSpec) -> Iterator[tuple[Location, str]]:

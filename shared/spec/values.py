@@ -174,7 +174,7 @@ Character = Annotated[str, checked(_character)]
 Delimiter = Annotated[str, checked(_delimiter)]
 Spelling = Annotated[str, Field(min_length=1, max_length=200), checked(_plain)]
 Uri = Annotated[str, checked(check_uri)]
-NullValue = Annotated[str, Field(max_length=1000), checked(_plain)]
+NullValue = Annotated[str, Field(max_length=1000)]
 LabelKey = Annotated[str, checked(_label)]
 LabelValue = Annotated[str, Field(max_length=256), checked(_plain)]
 

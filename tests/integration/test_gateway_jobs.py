@@ -28,6 +28,7 @@ JOB_KEYS = {
     "progress",
     "timing",
     "schema",
+    "delimiter",
     "warnings",
     "result",
     "error",
@@ -222,7 +223,10 @@ async def test_jobs_are_listed_newest_first_in_pages_by_state_and_label(settings
         async def listed(query: str) -> tuple[list[str], str | None]:
             async with http.get("/v1/jobs" + query) as response:
                 page = await response.json()
-                assert all(set(item) == JOB_KEYS - {"spec", "schema", "warnings"} for item in page["items"])
+                assert all(
+                    set(item) == JOB_KEYS - {"spec", "schema", "delimiter", "warnings"}
+                    for item in page["items"]
+                )
                 return [item["id"] for item in page["items"]], page["next"]
 
         newest = ids[::-1]

@@ -54,7 +54,7 @@ def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
     found, count = [], RecordCount()
     for extents in planned.extents:
         for extent in extents:
-            for frame in read(file, extent, spec, planned.schema, names, batch_bytes, count):
+            for frame in read(file, extent, planned.source, planned.schema, names, batch_bytes, count):
                 found += list(zip(*(frame.column(name).to_pylist() for name in names), strict=True))
     assert count.records == len(found)
     return found
@@ -340,7 +340,7 @@ def test_widening_ends_in_the_same_schema_and_rows_however_the_file_is_cut(
     kind, rows, chunk_bytes, batch_bytes
 ):
     text = "a,b\n" + "".join(f"{a},{b}\n" for a, b in rows)
-    spec = SourceSpec(uris=("file:///data/t.csv",), types={})
+    spec = source([])
     schema = Schema((Field("a", parse_type(kind)), Field("b", parse_type(kind))))
     with opened(text.encode()) as file:
         cut = widened(file, spec, schema, chunk_bytes, batch_bytes)

@@ -13,7 +13,7 @@ from shared.spec.expressions import ExpressionError, names, parse
 from shared.spec.expressions.functions import FUNCTIONS
 from tests.support.expressions import ROWS, TYPES, evaluated, sql, table
 
-MODEST = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+MODEST = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 FRAME = table()
 
 

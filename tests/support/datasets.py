@@ -69,7 +69,7 @@ def tables(*contents, spec=None, columns=None, chunk_bytes=1 << 20, batch_bytes=
             frame
             for extents in planned.extents
             for extent in extents
-            for frame in read(files[extent.file], extent, spec, planned.schema, used, batch_bytes)
+            for frame in read(files[extent.file], extent, planned.source, planned.schema, used, batch_bytes)
         ]
 
 
@@ -96,6 +96,6 @@ def _read_back(files, spec, chunk_bytes, batch_bytes):
         frame
         for extents in planned.extents
         for e in extents
-        for frame in read(files[e.file], e, spec, planned.schema, names, batch_bytes, count)
+        for frame in read(files[e.file], e, planned.source, planned.schema, names, batch_bytes, count)
     )
     return [tuple(row.values()) for frame in frames for row in frame.to_pylist()], count

@@ -5,15 +5,15 @@ import random
 from decimal import Decimal
 from functools import reduce
 
-import numpy as np
 import pyarrow as pa
 
 from shared.spec.expressions import check, parse
 from shared.spec.expressions.tree import Call, Column, Comparison, Literal
+from shared.spec.source import ColumnText, SourceSpec
 from shared.spec.types import Field, parse_type
 from worker_service.arrow import arrow_type
 from worker_service.kernels.expressions import evaluate
-from worker_service.readers import literals
+from worker_service.readers.literals import converted
 
 INT = [0, 1, -1, 2, 3, 7, -7, 10, 1000, 2**53, 2**53 + 1, -(2**53) - 1, 2**62, 2**63 - 1, -(2**63)]
 DOUBLE = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, 0.1, 1e300, -1e-300, 5e-324, 2.0**53, 2.0**63, 1.7e308]
@@ -84,21 +84,10 @@ def columns_of(frame):
 
 
 def parse_text(text, target, layout, zone):
-    """The readers' grammar, value by value."""
-    values = [_parsed(text.slice(row, 1), target, layout, zone) for row in range(len(text))]
-    bad = np.array([isinstance(value, Exception) for value in values], np.bool_)
-    return pa.array(
-        [None if wrong else v for v, wrong in zip(values, bad, strict=True)], arrow_type(target)
-    ), bad
-
-
-def _parsed(text, target, layout, zone):
-    try:
-        if layout is None:
-            return literals.convert(text, Field("", target, declared=True), zone)[0].as_py()
-        return None if text[0].as_py() is None else dt.datetime.strptime(text[0].as_py(), layout)  # noqa: DTZ007
-    except (literals.Misfit, ValueError) as error:
-        return error
+    """The readers' grammar of declared columns, or a pattern of strptime."""
+    how = ColumnText(type=str(target), format=[layout] if layout else ())
+    source = SourceSpec.model_construct(types={"": how}, timezone=zone)
+    return tuple(converted(text, Field("", target, declared=True), source))
 
 
 def evaluated(text, frame, zone="UTC", types=None):

@@ -150,6 +150,17 @@ def test_a_tenant_gets_its_own_folder_and_hears_of_no_other(data):
     assert refused.value.errors[0]["pointer"] == POINTER
 
 
+def test_a_uri_of_members_names_its_zip_file_by_the_same_rules(data):
+    rules = source_rules(settings(data))
+    upload = locate("upload:upl_1!/a/*.csv", POINTER, rules, "default")
+    assert (upload.below, upload.members, upload.is_upload) == ("upl_1", "a/*.csv", True)
+    file = locate(f"file://{data}/*.ZIP!/in%20ner/a%2A.csv", POINTER, rules, "default")
+    assert (file.below, file.members) == ("*.ZIP", "in ner/a[*].csv")
+    assert locate(f"file://{data}/x!/a.csv", POINTER, rules, "default").members is None
+    with pytest.raises(SourceNotAllowed):
+        locate("file:///etc/x.zip!/a.csv", POINTER, rules, "default")
+
+
 @pytest.mark.parametrize("uri", ["upload:../secret.csv", "upload:/etc/passwd", "upload:upl_../x", "upload:"])
 def test_an_upload_is_named_by_its_id_only(data, uri):
     with pytest.raises(SourceNotFound):

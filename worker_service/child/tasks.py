@@ -22,10 +22,10 @@ from shared.core.plan import (
     PlannedColumn,
     columns_of,
     schema_of,
-    sorted_warnings,
     with_delimiter,
 )
 from shared.core.row_counts import RowCounts
+from shared.core.warnings import sorted_warnings
 from shared.errors import (
     GristmillError,
     InternalError,
@@ -44,9 +44,8 @@ from worker_service.child.rows import PreparedRows
 from worker_service.child.texts import text_parser
 from worker_service.executors.processes.channel import MemoryFile
 from worker_service.inputs.files import PlannedFiles
-from worker_service.inputs.find import find
 from worker_service.inputs.local import LocalFiles
-from worker_service.inputs.members import with_members
+from worker_service.inputs.members import find_files
 from worker_service.messages import (
     Access,
     AnyTask,
@@ -126,11 +125,12 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
     """
     spec = _spec(task.spec)
     with _local_files(task.access) as local:
-        found, warnings = find(local, task.locations, task.max_names)
-        size, most = sum(file.size for file in found), task.max_bytes
+        found, warnings = find_files(
+            local, task.locations, spec.source, task.max_names, task.access.max_expansion
+        )
+        size, most = sum(file.bytes for file in found), task.max_bytes
         if size > most.bytes:
             raise LimitExceeded(f"The source has {size:,} bytes; {most.setting} is {most.bytes:,}")
-        found, empty = with_members(local, found, spec.source, task.access.max_expansion)
         with PlannedFiles(local, found, task.access.max_expansion) as files:
             planned = _guessed_or_proven(task, spec, files.sources)
     settled = Plan(
@@ -138,8 +138,8 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
         format=planned.format,
         schema=columns_of(planned.schema),
         bytes=size,
-        delimiter=planned.source.csv.delimiter if planned.format == "csv" else None,
-        warnings=sorted_warnings((*warnings, *empty, *planned.warnings)),
+        delimiter=planned.source.csv.delimiter if planned.format in {"csv", "tsv"} else None,
+        warnings=sorted_warnings((*warnings, *planned.warnings)),
         self_describing=planned.self_describing,
     )
     return PlanResult(settled, tuple(msgspec.Raw(encode(cut)) for cut in _chunks(planned, found))), []
@@ -183,7 +183,8 @@ def _check_types(spec: JobSpec, planned: readers.PlannedDataset, files: list[rea
     try:
         kernels.check_patterns(bind(spec, schema), text_parser(spec.source))
     except TypeMismatch:
-        bind(spec, schema, readers.misfits(files, planned.source, needed_kinds(spec, schema)))
+        needed = readers.misfits(files, planned.source, needed_kinds(spec, schema))
+        bind(spec, schema, planned.culprits | needed)
         raise
 
 

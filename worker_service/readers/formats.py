@@ -22,10 +22,10 @@ from worker_service.readers.batch import Batch
 from worker_service.readers.bytes.compressed import Compression, compression_of, first_bytes
 from worker_service.readers.bytes.local import SourceFile, pread
 from worker_service.readers.bytes.signatures import LOOK, Kind, packed_file, signature_of
+from worker_service.readers.csv.misplaced import settled_source as settled_csv
 from worker_service.readers.csv.plan import names as csv_names
 from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
-from worker_service.readers.csv.plan import settled_source as settled_csv
 from worker_service.readers.csv.read import read as read_csv
 from worker_service.readers.literals import Column
 from worker_service.readers.ndjson.content import begins_ndjson
@@ -42,7 +42,7 @@ from worker_service.readers.xlsx.plan import names as xlsx_names
 from worker_service.readers.xlsx.plan import plan as plan_xlsx
 from worker_service.readers.xlsx.plan import sampled_texts as sampled_xlsx_texts
 from worker_service.readers.xlsx.read import read as read_xlsx
-from worker_service.readers.xlsx.workbook import is_workbook
+from worker_service.readers.xlsx.workbook import shows_workbook
 
 
 class Planner(Protocol):
@@ -75,9 +75,9 @@ Samples = Callable[[list[SourceFile], SourceSpec, Collection[str]], Iterator[dic
 class Format:
     """How a format is known, planned and read.
 
-    `shows` tells from the first bytes of the content whether a file has the format; the last one takes all.
-    `settled` fills in what the spec leaves to the dataset's first file. `names` are a file's columns. *whole*
-    files are never read through a decompressor. In *sparse* ones a column may be missing anywhere, so that
+    `shows` tells from the first bytes of the content whether a file has the format; `csv` takes all.
+    `settled` fills in the options that the spec leaves to the dataset's first file. `names` are a file's columns.
+    *whole* files are never read through a decompressor. In *sparse* ones a column may be missing anywhere, so that
     `names` are those that some records have. *self_describing* files declare the types of their columns.
     *native*: a crash of the child in the format's package is the fault of the file, which native code was
     decoding. `sampled_texts` yields the texts that types were inferred from, by column; None where files
@@ -86,7 +86,7 @@ class Format:
 
     name: str
     shows: Callable[[SourceFile, bytes], bool] = lambda _, __: True
-    settled: Callable[[SourceFile, SourceSpec], SourceSpec] = lambda _, source: source
+    settled: Callable[[list[SourceFile], SourceSpec], SourceSpec] = lambda _, source: source
     names: Callable[[SourceFile, SourceSpec], Collection[str]]
     plan: Planner
     read: Reader
@@ -122,7 +122,7 @@ FORMATS = {
         ),
         Format(
             name="xlsx",
-            shows=is_workbook,
+            shows=shows_workbook,
             names=xlsx_names,
             plan=plan_xlsx,
             read=read_xlsx,
@@ -148,6 +148,14 @@ FORMATS = {
             read=read_csv,
             sampled_texts=sampled_csv_texts,
         ),
+        Format(
+            name="tsv",
+            settled=settled_csv,
+            names=csv_names,
+            plan=plan_csv,
+            read=read_csv,
+            sampled_texts=sampled_csv_texts,
+        ),
     )
 }
 """By the name in the spec, in the order in which `auto` asks them."""
@@ -159,7 +167,7 @@ def format_of(file: SourceFile, source: SourceSpec) -> Format:
     Raises NotSupported for content of another kind.
     """
     start = pread(file, 0, LOOK)
-    named = FORMATS.get("csv" if source.format == "tsv" else source.format)
+    named = FORMATS.get(source.format)
     shown = next((found for found in FORMATS.values() if found.whole and found.shows(file, start)), None)
     if shown and not file.member and named in {None, shown}:
         return shown

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import NamedTuple
 
 from shared.core.plan import Extent, Warned
@@ -15,14 +16,16 @@ from worker_service.readers.paths import path_texts, proposed
 
 
 class Findings(NamedTuple):
-    """What a format's planner finds: the schema, and every extent with its size in uncompressed bytes.
+    """The findings of a format's planner: the schema, every extent with its size in uncompressed bytes.
 
-    Extents are in file order. The schema lacks the columns of `paths`.
+    Extents are in file order. The schema lacks the columns of `paths`. `culprits` has, by column, the values
+    that make it text although most are not, and the cure.
     """
 
     schema: Schema
     extents: list[tuple[Extent, int]]
     warnings: tuple[Warned, ...] = ()
+    culprits: Mapping[str, str] = MappingProxyType({})
 
 
 def columns_in_files(
@@ -51,9 +54,14 @@ def columns_in_files(
 
 
 def settled(
-    columns: Iterable[str], declared: Mapping[str, DataType], types: Mapping[Use, DataType]
+    columns: Iterable[str],
+    declared: Mapping[str, DataType],
+    types: Mapping[Use, DataType],
+    reads: Mapping[str, str] = MappingProxyType({}),
 ) -> Schema:
     """The schema of *columns*: the ones *declared* by the spec, the others with the *types* of their data.
+
+    *reads* has the sort of value of undeclared columns: see `Field`.
 
     A column without any value becomes int64. Nulls are the same in every type, and every aggregate accepts
     int64. It can still widen where a value turns up later. A string could not.
@@ -65,7 +73,10 @@ def settled(
         for use in (Use(name, key=True), Use(name, key=False)):
             if use in types and name not in declared:
                 mark = KEY_MARK if use.key and Use(name, key=False) in types else ""
-                fields.append(Field(mark + name, INT64 if types[use] == NULL else types[use], key=use.key))
+                kind = INT64 if types[use] == NULL else types[use]
+                fields.append(
+                    Field(mark + name, kind, key=use.key, reads="" if use.key else reads.get(name, ""))
+                )
     return Schema(tuple(fields))
 
 

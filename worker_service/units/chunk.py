@@ -7,12 +7,13 @@ from itertools import product
 import msgspec
 
 from shared.core.plan import ChunkPayload, columns_of
+from shared.core.warnings import sorted_warnings, text_warning
 from shared.db.partials import Partial
 from shared.db.units import Done, Lease
 from shared.errors import LeaseLost, SchemaWidened
 from shared.fault_points import reached
 from shared.spec.bind import bind
-from shared.spec.types import SIMPLE, Schema, parse_type
+from shared.spec.types import SIMPLE, STRING, Schema, parse_type
 from shared.spec.width import check_width
 from worker_service.context import Context, Planned
 from worker_service.executors.protocol import Answer, Child
@@ -74,6 +75,16 @@ async def _widen(ctx: Context, lease: Lease, job: Planned, widened: SchemaWidene
     if wider == job.schema:
         raise LeaseLost("The schema is already as wide as that")
     causes = dict.fromkeys(product(needed, SIMPLE), widened.detail)
+    warnings = [
+        text_warning(field.column, field.reads)
+        for field, before in zip(wider.fields, job.schema.fields, strict=True)
+        if field.type == STRING != before.type and field.reads
+    ]
     query = bind(job.spec, wider, causes)
     check_width(list(query.result.values()))
-    await ctx.units.widen(lease, msgspec.structs.replace(job.plan, schema=columns_of(wider)))
+    plan = msgspec.structs.replace(
+        job.plan,
+        schema=columns_of(wider),
+        warnings=sorted_warnings((*job.plan.warnings, *warnings)),
+    )
+    await ctx.units.widen(lease, plan)

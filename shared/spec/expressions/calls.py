@@ -9,6 +9,7 @@ from shared.spec.expressions.literals import literal
 from shared.spec.expressions.numbers import rounded
 from shared.spec.expressions.settings import DAYS
 from shared.spec.expressions.tree import ExpressionError, Typed
+from shared.spec.patterns import directives
 from shared.spec.types import (
     BOOL,
     DATE,
@@ -123,7 +124,8 @@ def _difference(operands: Operands, settings: Settings, at: int, zone: str) -> T
 
 
 def _parsed(operands: Operands, settings: Settings, at: int, zone: str) -> Typed:
-    return Typed("parse", TIMESTAMP, tuple(operands), at, settings=(settings[0], zone))
+    kind = TIMESTAMPTZ if "z" in directives(str(settings[0])) else TIMESTAMP
+    return Typed("parse", kind, tuple(operands), at, settings=(settings[0], zone))
 
 
 def _cast(attempt: str) -> Callable[[Operands, Settings, int, str], Typed]:

@@ -1,4 +1,4 @@
-"""The types of an expression: what each operator accepts, and what it gives.
+"""The types of an expression: those that each operator accepts, and the one that it gives.
 
 A conversion that the rules imply becomes a node of its own, so a kernel sees operands of the types that it
 takes. The table in docs/spec.md says the same in words.

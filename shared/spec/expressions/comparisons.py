@@ -1,4 +1,4 @@
-"""Comparisons, and the operator `in`: what is compared with what, and as which type.
+"""Comparisons, and the operator `in`: the operands that have an order, and their common type.
 
 The list behind `in` is brought to the type of the value that is looked for. A number that this type cannot
 hold equals none of its values, and so leaves the list.

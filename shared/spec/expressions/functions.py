@@ -211,8 +211,8 @@ _TABLE = (
     ),
     Function(
         "strptime",
-        (_TEXT, _setting("format", settings.some_text)),
-        "The timestamp that the text gives in this format.",
+        (_TEXT, _setting("format", settings.layout)),
+        "The timestamp of the text in this format; with `%z` the timestamptz.",
         "to_date to_timestamp to_datetime parse_date str_to_date todate",
     ),
     Function(

@@ -21,14 +21,14 @@ SCHEMA = Schema((Field("a", parse_type("string")), Field("b", parse_type("int64"
 def found(data, batch_bytes, spec=None):
     with opened(data) as [file]:
         extent = Extent(0, len(HEAD), len(data))
-        return list(batches(file, extent, spec or source(), SCHEMA, ["a", "b"], batch_bytes))
+        return list(batches(file, extent, spec or source(delimiter=","), SCHEMA, ["a", "b"], batch_bytes))
 
 
 def bad_rows(data):
     """Each with its error."""
     with opened(data) as [file]:
         extent = Extent(0, len(HEAD), len(data))
-        read_back = batches(file, extent, source(), SCHEMA, ["a", "b"], 1 << 20)
+        read_back = batches(file, extent, source(delimiter=","), SCHEMA, ["a", "b"], 1 << 20)
         return [(row, row.error()) for batch in read_back for row in batch.bad_rows]
 
 
@@ -64,7 +64,7 @@ def test_batches_around_one_with_a_bad_row_are_read():
 
 def test_a_bad_row_of_a_stream_is_located_in_its_data():
     with opened(gzip.compress(HEAD + b"a,1\nb,x\n")) as [file]:
-        read_back = batches(file, Extent(0, 0, file.size), source(), SCHEMA, ["a", "b"], 1000)
+        read_back = batches(file, Extent(0, 0, file.size), source(delimiter=","), SCHEMA, ["a", "b"], 1000)
         [row] = [row for batch in read_back for row in batch.bad_rows]
     assert row.byte == 8
 
@@ -72,14 +72,14 @@ def test_a_bad_row_of_a_stream_is_located_in_its_data():
 def test_bytes_without_a_provable_record_end_are_an_error_and_no_bad_row():
     for record in (b'"x"y,1\n', b'"x,1\n', b"x,1\\"):
         with pytest.raises(errors.BadRow, match="byte 8, line 3"):
-            found(HEAD + b"a,1\n" + record, 4, source(escape="\\"))
+            found(HEAD + b"a,1\n" + record, 4, source(delimiter=",", escape="\\"))
 
 
 def test_the_first_bad_row_in_file_order_fails_the_reading_of_tables():
     data = HEAD + b"a,1\nb,x\nc,y\n"
     count = RecordCount()
     with opened(data) as [file]:
-        tables = read(file, Extent(0, 4, len(data)), source(), SCHEMA, ["b"], 4, count)
+        tables = read(file, Extent(0, 4, len(data)), source(delimiter=","), SCHEMA, ["b"], 4, count)
         assert next(tables).num_rows == 1
         with pytest.raises(errors.BadRow, match="line 3: column 'b': 'x' is no int64; the record is 'b,x'"):
             next(tables)
@@ -93,7 +93,7 @@ def test_a_bad_row_of_parquet_has_its_number_in_the_file():
     with opened(out.getvalue()) as [file]:
         planned = plan([file], source(), 1 << 20)
         [[extent]] = planned.extents
-        read_back = list(batches(file, extent, source(), planned.schema, ["n", "t"], 1 << 20))
+        read_back = list(batches(file, extent, source(delimiter=","), planned.schema, ["n", "t"], 1 << 20))
     assert read_back[0].table.column("t").to_pylist() == [datetime.fromisoformat("1970-01-01")] * 2
     [row] = [row for batch in read_back for row in batch.bad_rows]
     assert (row.row, row.byte, row.column, row.raw) == (3, None, "t", None)

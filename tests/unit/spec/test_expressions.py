@@ -41,7 +41,7 @@ def type_of(text, zone="UTC"):
     [
         ("`odd name` + a", Call("+", (Column("odd name", 1), Column("a", 14)), 1)),
         ("`tick``s`", Column("tick`s", 1)),
-        ("ﬁne", Column("ﬁne", 1)),
+        ("ﬁne + x²", Call("+", (Column("ﬁne", 1), Column("x²", 7)), 1)),
         ("'it''s'", Literal("it's", 1)),
         (r"'a\b\n'", Literal(r"a\b\n", 1)),
         ('"x"', Literal("x", 1)),
@@ -277,7 +277,8 @@ def test_a_literal_time_that_clocks_skip_or_show_twice_needs_an_offset():
         ("date_trunc('month', tz)", "date"),
         ("date_trunc('hour', tz)", "timestamptz"),
         ("date_diff('day', day, ts)", "int64"),
-        ("strptime(s, '%Y')", "timestamp"),
+        ("strptime(s, '%d/%m/%Y')", "timestamp"),
+        ("strptime(s, '%d/%m/%Y %H:%M %z')", "timestamptz"),
         ("cast(None, 'decimal(5,1)')", "decimal(5,1)"),
         ("try_cast(s, 'timestamptz')", "timestamptz"),
     ],

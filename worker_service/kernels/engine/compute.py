@@ -1,15 +1,13 @@
 """`compute` and `having`: columns made of the result's other columns, and the groups that stay."""
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 import numpy as np
+import pyarrow as pa
 
 from shared.errors import ComputeFailed
 from shared.spec.expressions import Typed
 from shared.spec.names import quote
 from shared.spec.query import Made, Query
-from worker_service.arrow import Array, Mask, as_array
+from worker_service.arrow import Array, Mask, as_array, true
 from worker_service.kernels.expressions import ParseText, evaluate
 
 _LARGE = pa.decimal128(38, 0)
@@ -31,8 +29,8 @@ def computed(table: pa.Table, query: Query, parse: ParseText | None) -> tuple[pa
         table = table.append_column(made.name, columns[made.name])
     if query.having is None:
         return table, np.ones(table.num_rows, np.bool_)
-    kept = pc.fill_null(_value(query.having, columns, table, query, parse), False)
-    return table.filter(kept).combine_chunks(), np.asarray(kept.to_numpy(zero_copy_only=False), np.bool_)
+    kept = true(_value(query.having, columns, table, query, parse))
+    return table.filter(pa.array(kept)).combine_chunks(), kept
 
 
 def _value(

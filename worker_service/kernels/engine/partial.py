@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shared.errors import GroupKeyTooLong
 from shared.spec.query import Query
@@ -20,6 +19,7 @@ from worker_service.arrow import (
     is_string,
     numbers_of,
     string_bytes,
+    true,
     validity,
 )
 from worker_service.kernels.aggregates.declaration import Rows
@@ -50,7 +50,7 @@ def partial(frame: pa.Table, query: Query, first_ordinal: int = 0) -> pa.Table:
         values = tuple(_values(as_array(frame[name]), query) for name in shared.columns)
         rows, present = Rows(values, groups, indices, first_ordinal), dict[tuple[int, ...], Rows]()
         if shared.where is not None:
-            rows = _only(rows, _true(as_array(frame[shared.where])))
+            rows = _only(rows, true(as_array(frame[shared.where])))
         for state in shared.states:
             needed = tuple(range(len(values))) if state.needs is None else state.needs[query.semantics]
             if needed not in present:
@@ -108,11 +108,6 @@ def _only(rows: Rows, kept: Mask) -> Rows:
         indices,
         rows.first_ordinal,
     )
-
-
-def _true(condition: Array) -> Mask:
-    """Where a condition is true: not false and not null."""
-    return np.asarray(pc.fill_null(condition, False).to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _check_length(keys: Sequence[Array]) -> None:

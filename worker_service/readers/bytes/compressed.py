@@ -23,6 +23,8 @@ Compression = Literal["none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4"]
 
 _READ, _FIRST = 256 * 1024, 256
 _MAGIC = 16
+_EMPTY = 1024
+"""Bytes that a compressed file without data may have."""
 _NOT_ZERO = re.compile(rb"[^\0]")
 _SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
 """Begins a frame of zstd or lz4 that holds no data; then its size follows in four bytes."""
@@ -78,6 +80,16 @@ def check_expansion(file: SourceFile, compression: Compression, data: int) -> No
         told = f"its {file.size:,} bytes of {compression} hold more than {most:,} bytes of data"
         ratio = f"GRISTMILL_MAX_EXPANSION is {file.max_expansion:,} times the file"
         raise LimitExceeded(f"{file.uri}: {told}; {ratio}: raise it, or give the file decompressed")
+
+
+def is_empty(file: SourceFile) -> bool:
+    """Whether the file holds nothing, decompressed if need be."""
+    if file.member:
+        return not file.member.size
+    if not file.size or file.size > _EMPTY:
+        return not file.size
+    compression = _shown(file)
+    return compression in CODECS and not first_bytes(file, cast("Compression", compression))
 
 
 def _bounded(data: Iterator[bytes], file: SourceFile, compression: Compression) -> Iterator[bytes]:

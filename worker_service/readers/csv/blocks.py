@@ -7,7 +7,6 @@ import numpy as np
 
 from shared.core.plan import Guess
 from shared.errors import CutsRefuted
-from worker_service.readers.bytes.local import pread
 from worker_service.readers.csv import bits, scan
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.masked import first_end, is_odd, last_end
@@ -56,13 +55,13 @@ def file_blocks(
     *start* is a record start. The end of each read, a part of a record, is read again: that is cheaper than
     to move the rest. Raises MalformedCsv, and CutsRefuted if one of *guesses* is wrong.
     """
-    source, quote = file.content.file, file.dialect.quote
+    quote = file.dialect.quote
     want = size = min(size, scan.MAX_RECORD)
     while start < end:
-        data = pread(source, start, min(want, end - start))
+        data = file.part(start, min(want, end - start), end)
         scanner = file.scanner(start)
         masked = scanner.feed(data)
-        if start + len(data) == source.size:
+        if start + len(data) == file.content.end:
             scanner.finish()
         cut = len(data) if start + len(data) == end else last_end(masked, quote, scanner.inside)
         for guess in guesses:
@@ -75,7 +74,7 @@ def file_blocks(
             delimiters = scanner.delimiters - _delimiters(masked[cut:], file)
             yield Block(start, data, masked, cut, delimiters, scanner.quoted, scanner.doubled)
             start, want = start + cut, size
-        elif len(data) == scan.MAX_RECORD:
+        elif want == scan.MAX_RECORD:
             raise scan.too_long(start)
         else:
             want = min(4 * want, scan.MAX_RECORD)
@@ -132,10 +131,11 @@ def _joined_blocks(buffers: Iterable[bytes], file: CsvFile, offset: int, size: i
 
 def _delimiters(masked: bytes, file: CsvFile) -> int:
     """The delimiters outside quotes; *masked* begins with a record."""
-    scanner = file.scanner()
+    dialect = file.dialect
+    scanner = Scanner(dialect.masked(), 0)
     if masked:
         scanner.feed(masked)
-    return scanner.delimiters
+    return scanner.delimiters // len(dialect.delimiter)
 
 
 def _slice(data: bytes, masked: bytes, start: int, stop: int) -> tuple[bytes, bytes]:

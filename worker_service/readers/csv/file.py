@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.spec.source import CsvOptions, SourceSpec
-from worker_service.readers.bytes.local import SourceFile
+from worker_service.readers.bytes.local import SourceFile, pread
 from worker_service.readers.csv.content import Content, content_of
 from worker_service.readers.csv.dialect import Dialect, dialect_of
 from worker_service.readers.csv.masked import Records, records
 from worker_service.readers.csv.numbered import spans
-from worker_service.readers.csv.scan import RecordScanner, Scanner
+from worker_service.readers.csv.scan import MAX_RECORD, RecordScanner, Scanner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,14 @@ class CsvFile:
         return self.content.file.uri
 
     def buffers(self, size: int, start: int = 0) -> Iterator[bytes]:
-        """See `Content.buffers`."""
-        return self.content.buffers(size, start)
+        """See `Content.buffers`. None ends inside a delimiter."""
+        found = self.content.buffers(size, start)
+        return unbroken(found, self.dialect.delimiter) if len(self.dialect.delimiter) > 1 else found
+
+    def part(self, start: int, size: int, end: int) -> bytes:
+        """About *size* bytes of an unstreamed file before *end*. They do not end inside a delimiter."""
+        data, delimiter = pread(self.content.file, start, size), self.dialect.delimiter
+        return data if len(delimiter) == 1 or start + len(data) == end else data.rstrip(delimiter) or data
 
     def scanner(self, start: int = 0) -> Scanner:
         """A scanner from the record start at *start* on."""
@@ -59,10 +65,25 @@ class CsvFile:
         return f"{self.uri}: byte {offset}{self.content.offsets}, line {line}"
 
 
+def unbroken(buffers: Iterator[bytes], delimiter: bytes) -> Iterator[bytes]:
+    """The same bytes; no buffer but the last ends with a byte of *delimiter*, unless a record is too long."""
+    held = b""
+    for buffer in buffers:
+        held += buffer
+        size = len(held.rstrip(delimiter))
+        if len(held) - size >= MAX_RECORD:
+            size = len(held)
+        if size:
+            yield held[:size]
+            held = held[size:]
+    if held:
+        yield held
+
+
 def csv_file(file: SourceFile, source: SourceSpec, names: tuple[str, ...] = ()) -> CsvFile:
+    """*source* has a definite delimiter; see `with_delimiter`."""
     options = source.csv
-    if options.delimiter == "auto":
-        options = options.model_copy(update={"delimiter": ","})
+    assert options.delimiter != "auto"
     return CsvFile(
         content=content_of(file, source), dialect=dialect_of(options), options=options, names=names
     )

@@ -9,19 +9,18 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from shared.core.plan import Extent, Warned, with_delimiter
+from shared.core.plan import Extent, Warned
 from shared.errors import SourceEmpty
 from shared.spec.source import SourceSpec
-from shared.spec.types import DataType, Kind
 from shared.spec.uses import Uses
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
 from worker_service.readers.csv.faults import BadRecord, tokenized
 from worker_service.readers.csv.file import CsvFile, csv_file
-from worker_service.readers.csv.head import head
+from worker_service.readers.csv.head import check_names, head
 from worker_service.readers.csv.tokenizer import BINARY, column, nulled
-from worker_service.readers.inference import Use, joined, kind_of, undeclared
+from worker_service.readers.inference import Samples, undeclared
 from worker_service.readers.literals import Column
 from worker_service.readers.schema import Findings, columns_in_files, settled
 
@@ -29,13 +28,6 @@ _SAMPLES = 16
 """Samples of one file; of many files together as many, but one of each at least."""
 _SAMPLED_COLUMNS = 100_000
 """Columns to sample in all files together. Of many wide files some are sampled, spread over the dataset."""
-
-
-def settled_source(file: SourceFile, source: SourceSpec) -> SourceSpec:
-    """*source* with the delimiter of *file*, the first of its dataset, where the spec leaves it open."""
-    del file
-    delimiter = "," if source.csv.delimiter == "auto" else source.csv.delimiter
-    return with_delimiter(source, delimiter)
 
 
 def names(file: SourceFile, source: SourceSpec) -> Collection[str]:
@@ -51,19 +43,21 @@ def plan(
     """
     files, warnings = _with_heads(source_files, source)
     columns = columns_in_files([(file.uri, file.names) for file, _ in files.values()], source, uses)
-    kinds: dict[Use, Kind] = dict.fromkeys(undeclared(columns, source, uses), "null")
+    for file, _ in {id(file.names): (file, start) for file, start in files.values()}.values():
+        check_names(file, columns)
+    sampled = Samples(undeclared(columns, source, uses), source)
     extents: list[tuple[Extent, int]] = []
     for (i, (file, start)), samples in zip(files.items(), _sample_counts(files), strict=True):
         cuts = cut(file, start, chunk_bytes, samples, guess=guess)
         if samples:
-            found = sampled_kinds(cuts.samples, file, kinds, source)
-            kinds = {use: joined(kinds[use], kind, use) for use, kind in found.items()}
+            sampled.add(_texts(cuts.samples, file, sampled.columns.intersection(file.names)))
         extents += [
             (Extent(i, first, end, guesses=cuts.guesses_in(first, end)), end - first)
             for first, end in cuts.ranges
         ]
-    types = {use: DataType(kind) for use, kind in kinds.items()}
-    return Findings(settled(columns, source.declared, types), extents, tuple(warnings))
+    found = sampled.readings(uses)
+    schema = settled(columns, source.declared, sampled.types, found.reads)
+    return Findings(schema, extents, (*warnings, *found.warnings), found.culprits)
 
 
 def _with_heads(
@@ -97,14 +91,6 @@ def _sample_counts(files: Mapping[int, tuple[CsvFile, int]]) -> Iterator[int]:
     return (max(_SAMPLES // len(files), 1) if no % step == 0 else 0 for no in range(len(files)))
 
 
-def sampled_kinds(
-    samples: list[Block], file: CsvFile, uses: Collection[Use], source: SourceSpec
-) -> dict[Use, Kind]:
-    """The kind of every column over all *samples*; `null` where no value was seen."""
-    texts = _texts(samples, file, {use.column for use in uses}.intersection(file.names))
-    return {use: kind_of(texts[use.column], use, source) if use.column in texts else "null" for use in uses}
-
-
 def sampled_texts(
     source_files: list[SourceFile], source: SourceSpec, columns: Collection[str]
 ) -> Iterator[dict[str, Column]]:
@@ -112,7 +98,7 @@ def sampled_texts(
     files, _ = _with_heads(source_files, source)
     for (file, start), samples in zip(files.values(), _sample_counts(files), strict=True):
         if samples:
-            whole = file.content.file.size + 1
+            whole = file.content.end + 1
             found = cut(file, start, whole, samples, guess=False).samples
             yield _texts(found, file, set(columns).intersection(file.names))
 

@@ -57,12 +57,14 @@ class _Proposal:
 
 
 def reading(text: Array, name: str, source: SourceSpec) -> Reading | None:
-    """How more than half of the *text* of the undeclared column *name* reads, nulls left out."""
+    """How more than half of the *text* of the undeclared column *name* reads.
+
+    Nulls are left out, and so are texts that stand for null in many files.
+    """
     counted = _counted(text)
-    total = sum(counted.values())
     for family in FAMILIES:
         proposals = _proposals(counted, family, {}, source)
-        if proposals and 2 * proposals[0].fits > total:
+        if proposals and proposals[0].fits:
             kind = _OWN.get(family) or parse_type(proposals[0].entry["type"])
             return Reading(family, culprits(text, kind, source), _advised(name, proposals))
     return None

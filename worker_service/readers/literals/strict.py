@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.spec.types import DataType, Field, Kind
-from worker_service.arrow import Array, Mask, arrow_type, string_bytes, validity
+from worker_service.arrow import Array, Mask, arrow_type, numbers_of, string_bytes, validity
 from worker_service.readers.literals.local_times import INSTANT
 
 NO_TEXT = pa.scalar(None, pa.string())
@@ -161,7 +161,9 @@ def _date(text: Array, *, declared: bool) -> Array:
     except pa.ArrowInvalid:
         if not declared:
             raise
-    return _timestamp(text, pa.timestamp("us")).cast(pa.date32())  # refuses other times than midnight
+    moments = _timestamp(text, pa.timestamp("us"))
+    _refuse(numbers_of(pc.fill_null(moments, 0)) % _DAY != 0)
+    return moments.cast(pa.date32())
 
 
 def _timestamp(text: Array, target: pa.DataType) -> Array:

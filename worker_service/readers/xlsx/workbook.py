@@ -16,8 +16,9 @@ from shared.errors import CorruptFile, InvalidSpec, LimitExceeded, SourceEmpty
 from shared.spec.faults import pointer
 from shared.spec.names import listed, quote
 from shared.spec.source import SourceSpec
-from worker_service.readers.bytes.archive import WORKBOOK, document_in, members
+from worker_service.readers.bytes.archive import is_workbook, members
 from worker_service.readers.bytes.compressed import buffers, check_expansion
+from worker_service.readers.bytes.directory import entries
 from worker_service.readers.bytes.local import RandomAccess, SourceFile
 
 Cell = Any
@@ -31,8 +32,8 @@ _CURE = "save the sheet as CSV"
 _ZIP = b"PK\x03\x04"
 
 
-def is_workbook(file: SourceFile, start: bytes) -> bool:
-    return start.startswith(_ZIP) and document_in(file) == WORKBOOK
+def shows_workbook(file: SourceFile, start: bytes) -> bool:
+    return start.startswith(_ZIP) and is_workbook(file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def _check_size(file: SourceFile) -> None:
     if file.size > MAX_BYTES:
         told = f"the workbook has {file.size:,} bytes; the most is {MAX_BYTES:,}"
         raise LimitExceeded(f"{file.uri}: {told}: {_CURE}")
-    found = members(file)
+    found = members(file, entries(file))
     check_expansion(file, "zip", sum(member.size for member in found))
     for member in found:
         packed = replace(file, start=member.start, size=member.packed, member=member)

@@ -198,12 +198,12 @@ def test_more_columns_than_the_most_are_refused(monkeypatch):
 
 def test_of_many_wide_files_some_are_sampled_and_all_are_read(monkeypatch):
     sampled = []
-    kinds = plan.sampled_kinds
+    texts = plan._texts
     monkeypatch.setattr(plan, "_SAMPLED_COLUMNS", 20)
     monkeypatch.setattr(
         plan,
-        "sampled_kinds",
-        lambda samples, file, *more: sampled.append(len(file.names)) or kinds(samples, file, *more),
+        "_texts",
+        lambda samples, file, *more: sampled.append(len(file.names)) or texts(samples, file, *more),
     )
     names = ",".join(f"c{i}" for i in range(5)).encode()
     contents = [names + b"\n" + b"1,2,3,4,%d\n" % i for i in range(40)]

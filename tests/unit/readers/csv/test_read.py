@@ -26,7 +26,7 @@ def read_as(data, types, *, spec=None, columns=None, start=None, batch_bytes=1 <
             read(
                 file,
                 Extent(0, begin, len(data), None),
-                spec or source(),
+                spec or source(delimiter=","),
                 schema,
                 columns or list(types),
                 batch_bytes,
@@ -173,7 +173,7 @@ def test_a_declared_misfit_comes_before_a_widening():
     schema = Schema((Field("a", parse_type("int64")), Field("b", parse_type("int64"), declared=True)))
     data = b"a,b\nx,1\n1,y\n"
     with opened(data) as [file], pytest.raises(BadRow, match="column 'b': 'y'"):
-        list(read(file, Extent(0, 4, len(data), None), source(), schema, ["a", "b"], 1000))
+        list(read(file, Extent(0, 4, len(data), None), source(delimiter=","), schema, ["a", "b"], 1000))
 
 
 def test_misfits_of_unused_columns_do_not_matter():
@@ -208,7 +208,7 @@ def test_a_file_that_became_shorter_is_noticed():
         longer = replace(file, size=file.size + 10)
         schema = plan([file], source(), 100).schema
         with pytest.raises(SourceChanged):
-            list(read(longer, Extent(0, 4, longer.size, None), source(), schema, ["a"], 100))
+            list(read(longer, Extent(0, 4, longer.size, None), source(delimiter=","), schema, ["a"], 100))
 
 
 def test_numbers_and_strings_equal_those_of_pandas():
