@@ -12,11 +12,20 @@ Category = Literal["user", "quota", "source", "system"]
 
 
 class Detail(TypedDict):
-    """One fault in a request, with a JSON Pointer into the body or the name of a query parameter."""
+    """One fault: in a request with a JSON Pointer into the body or the name of a query parameter.
+
+    In a file with the place of the bad row: `byte` and `line`, or the number of the `row`.
+    """
 
     detail: str
     pointer: NotRequired[str]
     parameter: NotRequired[str]
+    uri: NotRequired[str]
+    byte: NotRequired[int]
+    line: NotRequired[int]
+    row: NotRequired[int]
+    column: NotRequired[str]
+    value: NotRequired[str]
 
 
 class Problem(TypedDict):
@@ -326,6 +335,12 @@ class BadRow(FatalError):
     """
 
     code = "bad_row"
+
+
+class TooManyBadRows(FatalError):
+    """More bad rows than `options.max_bad_rows` allows; `errors` has some of them."""
+
+    code = "too_many_bad_rows"
 
 
 class GroupLimitExceeded(FatalError):

@@ -168,7 +168,7 @@ def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) 
         labels=job.labels,
         spec=job.spec,
         links={"self": f"/v1/jobs/{job.id}"}
-        | {link: f"/v1/jobs/{job.id}/{link}" for link in ("rows", "receipt", "cancel")},
+        | {link: f"/v1/jobs/{job.id}/{link}" for link in ("rows", "receipt", "quarantine", "cancel")},
     )
 
 

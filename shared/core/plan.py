@@ -160,6 +160,15 @@ def payload_of(kind: UnitKind, stored: Mapping[str, Any]) -> Payload:
     return msgspec.convert(stored, _PAYLOADS[kind])
 
 
+class ChunkStats(msgspec.Struct, frozen=True):
+    """Of a chunk that keeps bad rows: the line feeds of each extent.
+
+    With those before it, if it is the first of its file.
+    """
+
+    lines: tuple[int, ...]
+
+
 class MergeStats(msgspec.Struct, frozen=True):
     """Of a merge unit: integer sums that need decimal(38,0), and the SHA-256 of each bucket that has rows.
 

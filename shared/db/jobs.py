@@ -15,7 +15,7 @@ from shared.core.plan import Plan
 from shared.db.ending import begin_ending, finish_ending
 from shared.db.pool import LIST_BYTES, Connection, Pool, Record
 from shared.db.records import read_counts, read_row
-from shared.db.statements import JOBS, UNITS
+from shared.db.statements import JOBS, QUARANTINE, UNITS
 from shared.errors import (
     AlreadyDone,
     DatabaseUnavailable,
@@ -204,6 +204,7 @@ class JobStore:
                 await UNITS.forget_merging.execute(tx, job_id=job_id)
                 await UNITS.retry.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 await UNITS.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
+                await QUARANTINE.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 reached("retry.before_commit")
         return await self.get(tenant, job_id)
 

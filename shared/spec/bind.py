@@ -20,6 +20,8 @@ from shared.spec.types import BOOL, STRING, DataType, Kind, Schema
 MisfitValues = Mapping[tuple[str, Kind], str]
 """(column, kind that the spec needs) -> a sentence that names the values that are not of the kind."""
 
+_NEEDED: dict[str, Kind] = {"number": "float64", "time": "timestamp", "bool": "bool"}
+"""The sort of value that most texts of a column read as -> the kind that an expression needs of it."""
 _LARGE = DataType("decimal", 38, 0)
 """The type that a sum of integers has in `compute` and `having`, since some group may need it."""
 
@@ -46,7 +48,7 @@ def needed_kinds(spec: JobSpec, schema: Schema) -> set[tuple[str, Kind]]:
 
 
 class _Binding:
-    """What is made of the batches, part by part.
+    """The part of a query that is about batches.
 
     `faults` are the mistakes. `needed` are the undeclared string columns among them, each with the kind that
     it should have.
@@ -133,26 +135,27 @@ class _Binding:
                 k=aggregate.k or 1,
             )
 
-    def _takes(self, at: Location, what: str, accepts: Accepts | None, column: str) -> bool:
-        """Whether *column* is of a kind that *what* accepts, and sound; else a fault."""
+    def _takes(self, at: Location, user: str, accepts: Accepts | None, column: str) -> bool:
+        """Whether *column* is sound, and of a kind that its *user* accepts. If it is not, that is a fault."""
         if not self._scope.sound(column):
             return False
         of = self._scope.types[column]
         if accepts is None or of.kind in accepts.kinds:
-            return accepts is None or not accepts.ordered or self._orders(at, what, column)
+            return accepts is None or not accepts.ordered or self._orders(at, user, column)
         self._need(column, accepts.parsed_as)
-        advice = self._advice(column, of, self._misfits.get((column, accepts.parsed_as)))
-        self._fault(at, f"{what} needs {accepts.name}, and {quote(column)} is {of}: {advice}")
+        misfit = self._misfits.get((column, accepts.parsed_as))
+        advice = misfit if misfit and accepts is TIME else self._advice(column, of, misfit)
+        self._fault(at, f"{user} needs {accepts.name}, and {quote(column)} is {of}: {advice}")
         return False
 
-    def _orders(self, at: Location, what: str, column: str) -> bool:
+    def _orders(self, at: Location, user: str, column: str) -> bool:
         """Whether the order of the values of *column* is the one that its owner expects; else a fault."""
         reads = self._schema[column].reads if column in self._schema else ""
         if not reads or self._schema[column].type != STRING:
             return True
         culprits = self._misfits.get((column, "string"), "other values do not")
         named, as_text = quote(column), json.dumps({column: "string"}, ensure_ascii=False)
-        told = f"{what} would order {named} as text, and most of its values read as a {reads}: {culprits}"
+        told = f"{user} would order {named} as text, and most of its values read as a {reads}: {culprits}"
         self._fault(at, f"{told}; or write {as_text} into source.types to order it as text")
         return False
 
@@ -169,12 +172,9 @@ class _Binding:
 
     def _culprits(self, columns: tuple[str, ...]) -> str:
         """The values for which the *columns* of an expression that fits no types are strings."""
-        told = [
-            f"; {quote(column)} has {misfit}"
-            for column in columns
-            if self._need(column, "float64") and (misfit := self._misfits.get((column, "float64")))
-        ]
-        return "".join(told)
+        wanted = {c: _NEEDED.get(self._schema[c].reads, "float64") for c in columns if c in self._schema}
+        told = {c: self._misfits.get((c, kind)) for c, kind in wanted.items() if self._need(c, kind)}
+        return "".join(f"; {quote(column)} has {misfit}" for column, misfit in told.items() if misfit)
 
     def _need(self, column: str, kind: Kind) -> bool:
         """Note that an undeclared string column should be of *kind*."""

@@ -14,7 +14,7 @@ from shared.spec.expressions import columns, parse
 from shared.spec.faults import Location, raise_faults, repeated
 from shared.spec.grouping import AggregateSpec, GroupKey, TimeBucket, key_name
 from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
-from shared.spec.objects import UNSUPPORTED, SpecObject, supports_only
+from shared.spec.objects import UNSUPPORTED, SpecObject
 from shared.spec.query import Semantics
 from shared.spec.source import CsvOptions, SourceSpec
 
@@ -29,6 +29,8 @@ __all__ = [
     "TimeBucket",
 ]
 
+QUARANTINED = 1000
+"""The most bad rows of a job that quarantines them, unless its spec says otherwise."""
 MAX_KEYS = 32
 """A Postgres index has at most so many columns."""
 
@@ -54,11 +56,20 @@ class OutputSpec(SpecObject):
 
 class Options(SpecObject):
     priority: Annotated[v.Integer, Field(ge=0, le=9)] = 5
-    on_bad_row: Annotated[Literal["fail", "skip", "quarantine"], supports_only("fail")] = "fail"
-    max_bad_rows: Annotated[v.Count | None, UNSUPPORTED] = None
+    on_bad_row: Literal["fail", "skip", "quarantine"] = "fail"
+    max_bad_rows: v.Count | None = None
     chunk_bytes: v.Size | None = None
     max_parallel_chunks: Annotated[v.Size | None, UNSUPPORTED] = None
     deadline: v.Duration | None = None
+
+    @property
+    def most_bad_rows(self) -> int | None:
+        """The most bad rows that the job may have; None: any number."""
+        if self.on_bad_row == "fail":
+            return 0
+        if self.max_bad_rows is None and self.on_bad_row == "quarantine":
+            return QUARANTINED
+        return self.max_bad_rows
 
 
 class Limits(SpecObject):

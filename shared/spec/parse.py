@@ -126,7 +126,7 @@ _INSTEAD = {
     ),
     **dict.fromkeys(("join", "joins", "merge"), "one dataset is read; join results in Postgres"),
 }
-"""Keys that people try at the top level -> what to use instead."""
+"""Keys that people try at the top level -> the advice."""
 
 
 def _unknown_key(at: tuple[str, ...], key: str) -> str:

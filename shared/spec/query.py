@@ -90,7 +90,7 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What is computed of each batch, of each group, and of the groups.
+    """The computation of each batch, of each group, and of the finalized groups.
 
     Of a batch `derived` comes first, each of them made of the columns before it. Then `where` picks rows, and
     `made` is made of those. Of the finalized groups `computed` is made, and `having` picks.

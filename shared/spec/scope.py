@@ -12,8 +12,9 @@ from shared.spec.types import BOOL, DataType
 class Scope:
     """The types of the columns so far.
 
-    `faults` collects the mistakes. A column whose own expression has one is unsound: what names it is passed
-    over, since its type is not known. *hint* says more about the columns of an expression with a mistake.
+    `faults` collects the mistakes. A column whose own expression has one is unsound: its type is not known,
+    so an expression that names it is passed over. *hint* is a better advice about the columns of a mistaken
+    expression, or empty.
     """
 
     def __init__(
@@ -55,5 +56,7 @@ class Scope:
         try:
             return Made(name=name, by=check(tree, self.types, self._zone), columns=named, at=pointer(*at))
         except ExpressionError as error:
-            self.faults.append(Detail(pointer=pointer(*at), detail=f"{error}{self._hint(named)}"))
+            hint = self._hint(named)
+            detail = f"{error.finding}{hint}" if hint else str(error)
+            self.faults.append(Detail(pointer=pointer(*at), detail=detail))
             return None

@@ -36,7 +36,7 @@ class CsvOptions(SpecObject):
     trim: Annotated[v.Flag, ADDED] = False
     decimal: Annotated[v.Character, ADDED] = "."
     thousands: Annotated[v.Character | None, ADDED] = None
-    short_rows: Annotated[Literal["bad_row", "null"], ADDED, supports_only("bad_row")] = "bad_row"
+    short_rows: Annotated[Literal["bad_row", "null"], ADDED] = "bad_row"
 
     @field_validator("names")
     @classmethod

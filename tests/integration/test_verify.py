@@ -24,7 +24,10 @@ FROM gristmill.units, generate_series(0, 1) AS piece WHERE job_id = 'JOB' AND ki
 """
 """Takes JOB, a succeeded job, back to the moment at which its last chunk was done."""
 
-IN_QUARANTINE = "INSERT INTO gristmill.quarantine (job_id, epoch, chunk, no, extent, uri, reason, truncated, line_of_extent)"
+IN_QUARANTINE = (
+    "INSERT INTO gristmill.quarantine"
+    " (job_id, epoch, chunk, no, extent, uri, reason, truncated, line_of_extent)"
+)
 BAD_CHUNK = (
     "UPDATE gristmill.units SET rows_read = rows_read + 1, rows_quarantined = 1"
     " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1;"

@@ -16,7 +16,8 @@ from shared.errors import BadRow, CutsRefuted, SchemaWidened
 from shared.spec.encodings import SHARED
 from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.types import Field, Schema, parse_type
-from worker_service.readers import RecordCount, SourceFile, plan, read
+from tests.support.datasets import RecordCount, read
+from worker_service.readers import SourceFile, plan
 from worker_service.readers.csv import cuts as csv_cuts
 
 # Few characters, so that quotes, line ends and delimiters meet often.

@@ -43,7 +43,8 @@ CASES = {
             ],
         },
         """SELECT k, count(*), sum(net), count(big), arg_min_null(net, n)
-           FROM (SELECT *, net > x AS big FROM (SELECT *, i * 2 - 1 AS net FROM t)) WHERE big OR b GROUP BY k""",
+           FROM (SELECT *, net > x AS big FROM (SELECT *, i * 2 - 1 AS net FROM t))
+           WHERE big OR b GROUP BY k""",
     ),
     "conditions of aggregates": (
         {

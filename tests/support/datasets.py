@@ -5,11 +5,30 @@ import os
 import tempfile
 import zipfile
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from shared.spec.models import Options
 from shared.spec.source import CsvOptions, SourceSpec
-from worker_service.readers import RecordCount, SourceFile, plan, read
+from worker_service.child.bad_rows import BadRows
+from worker_service.readers import SourceFile, batches, plan
+
+
+@dataclass
+class RecordCount:
+    records: int = 0
+
+
+def read(file, extent, spec, schema, columns, batch_bytes, count=None):
+    """The tables of an extent that have rows; *count* gets the records. The first bad row is raised."""
+    bad = BadRows(Options())
+    bad.begin(extent.rows, 0)
+    for table in map(bad.take, batches(file, extent, spec, schema, columns, batch_bytes)):
+        if table.num_rows:
+            yield table
+    if count:
+        count.records += bad.counts.read
 
 
 @contextmanager

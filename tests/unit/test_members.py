@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import stat
 import zipfile
 from contextlib import contextmanager
@@ -14,12 +15,13 @@ from shared.errors import (
     CorruptFile,
     LimitExceeded,
     NotSupported,
+    SchemaConflict,
     SourceChanged,
     SourceEmpty,
     SourceNotFound,
 )
 from shared.settings import Settings
-from shared.spec.uris import check_uri
+from shared.spec.uris import check_uri, split_member
 from shared.storage.sources import Location, locate, source_rules
 from tests.support.child_tasks import chunk_task, plan_task
 from tests.support.datasets import source, zipped
@@ -65,7 +67,7 @@ def rows_in(path, batch_bytes=1 << 20, spec=None):
             for extents in planned.extents
             for e in extents
             for frame in readers.read(
-                sources[e.file], e, spec, planned.schema, planned.schema.names, batch_bytes
+                sources[e.file], e, planned.source, planned.schema, planned.schema.names, batch_bytes
             )
             for row in frame.to_pylist()
         ]
@@ -150,6 +152,15 @@ def test_a_uri_may_name_members(bundle):
         SourceNotFound, match=r'No member of .*bundle\.zip matches "x\.csv"; it holds "README.txt"'
     ):
         found("x.csv")
+
+
+def test_the_cure_for_a_member_of_another_kind_works(bundle):
+    bundle.write_bytes(zipped({"README.txt": b"read me first\n", "a/jan.csv": JAN}))
+    with pytest.raises(SchemaConflict, match="name the members that have them") as caught:
+        rows_in(bundle)
+    cure = re.search(r"such as (\S+),", caught.value.detail)[1]
+    assert split_member(cure) == (f"file://{bundle}", "*.csv")
+    assert [file.member.name for file in files_in(bundle, "*.csv")[0]] == ["a/jan.csv"]
 
 
 def test_a_member_that_is_named_twice_counts_once(bundle):

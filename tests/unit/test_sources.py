@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from shared.core.plan import Warned
+from shared.core.warnings import sorted_warnings
 from shared.errors import (
     LimitExceeded,
     SourceChanged,
@@ -58,7 +59,8 @@ def found(data, *uris, max_names=1000, tenant="default", **others):
     known = settings(data, **others)
     locations = [locate(uri, POINTER, source_rules(known), tenant) for uri in uris]
     with LocalFiles(own_folders(known), hidden=known.allow_hidden_sources) as local:
-        return find.find(local, locations, max_names)
+        files_found, warnings = find.find(local, locations, max_names)
+        return files_found, sorted_warnings(warnings)
 
 
 def below(data, *patterns, **others):

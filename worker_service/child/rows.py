@@ -1,26 +1,31 @@
-"""The rows that a job folds: what its query makes and picks of each batch."""
+"""The rows that a job folds: those that its query picks, with the columns that it makes."""
 
-import pyarrow as pa
+from dataclasses import replace
 
-from shared.errors import BadRow
 from shared.spec.query import Query
 from shared.spec.source import SourceSpec
 from worker_service import kernels
 from worker_service.child.texts import text_parser
+from worker_service.readers import Batch, Fault
 
 
 class PreparedRows:
-    """Prepares one table after the other. `filtered` counts the rows that `where` does not pick."""
+    """Prepares one batch after the other. `filtered` counts the rows that `where` does not pick."""
 
     def __init__(self, query: Query, source: SourceSpec) -> None:
         self.filtered = 0
         self._query, self._parse = query, text_parser(source)
 
-    def of(self, table: pa.Table) -> pa.Table:
-        """Raises BadRow for the first row in which an expression has an error."""
-        found = kernels.prepare(table, self._query, self._parse)
-        if found.bad is not None:
-            error = found.error(int(found.bad.argmax()))
-            raise BadRow(f"{error.made.at}: {error.reason}")
+    def of(self, batch: Batch) -> Batch:
+        """A row in which an expression has an error becomes a bad row."""
+        found = kernels.prepare(batch.table, self._query, self._parse)
         self.filtered += found.filtered
-        return found.table
+
+        def fault(row: int) -> Fault:
+            error = found.error(row)
+            derived = error.made.name if error.made in self._query.derived else None
+            return Fault(f"{error.made.at}: {error.reason}", column=derived)
+
+        if found.bad is not None:
+            batch = batch.without(found.bad, fault)
+        return replace(batch, table=found.table)

@@ -37,9 +37,11 @@ from shared.errors import (
 from shared.spec.bind import bind, needed_kinds
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
+from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
 from shared.spec.uses import uses
 from worker_service import kernels, readers
+from worker_service.child.bad_rows import BadRows
 from worker_service.child.rows import PreparedRows
 from worker_service.child.texts import text_parser
 from worker_service.executors.processes.channel import MemoryFile
@@ -189,10 +191,10 @@ def _check_types(spec: JobSpec, planned: readers.PlannedDataset, files: list[rea
 
 
 def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
-    """Fold the extents into partials, which are the body."""
+    """Fold the extents into partials, which are the body, followed by the bad rows to keep."""
     spec, schema, query = _bound(bytes(task.spec), task.schema)
     source = with_delimiter(spec.source, task.delimiter)
-    fold, count = kernels.Fold(query, task.no), readers.RecordCount()
+    fold, bad = kernels.Fold(query, task.no), BadRows(spec.options)
     partials: list[kernels.Partial] = []
     aggregated, picked = 0, PreparedRows(query, spec.source)
     with (
@@ -200,21 +202,39 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
         PlannedFiles(local, task.files, task.access.max_expansion) as files,
     ):
         frames = chain.from_iterable(
-            readers.read(file, extent, source, schema, query.columns, task.batch_bytes, count)
+            _tables(task, file, extent, source, schema, query.columns, picked, bad)
             for file, extent in zip(files.sources, task.extents, strict=True)
         )
-        for states in _flushed(fold, map(picked.of, frames)):
+        for states in _flushed(fold, frames):
             partials += _encoded(states, query, task.partial_bytes)
             aggregated += kernels.rows_in(states)
             del states
-    rows = RowCounts(
-        read=count.records,
-        aggregated=aggregated,
-        filtered=picked.filtered,
-        dropped_null_key=fold.rows_dropped_null_key,
+    rows = bad.counts + RowCounts(
+        aggregated=aggregated, filtered=picked.filtered, dropped_null_key=fold.rows_dropped_null_key
     )
-    headers = (PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
-    return ChunkResult(rows, tuple(headers)), [partial.data for partial in partials]
+    headers = tuple(PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
+    pages = bad.pages()
+    result = ChunkResult(rows, headers, tuple(bad.lines) if bad.kept else (), tuple(map(len, pages)))
+    return result, [*(partial.data for partial in partials), *pages]
+
+
+def _tables(
+    task: ChunkTask,
+    file: readers.SourceFile,
+    extent: Extent,
+    source: SourceSpec,
+    schema: Schema,
+    columns: list[str],
+    picked: PreparedRows,
+    bad: BadRows,
+) -> Iterator[pa.Table]:
+    """The rows of an extent to fold, as tables that have some.
+
+    No frame holds one while it is folded or while the next one is read, as that of a generator would.
+    """
+    bad.begin(extent.rows, readers.lines_before(file, extent, source) if bad.kept else 0)
+    batches = readers.batches(file, extent, source, schema, columns, task.batch_bytes)
+    return filter(lambda table: table.num_rows, map(bad.take, map(picked.of, batches)))
 
 
 def _flushed(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:

@@ -11,9 +11,9 @@ _COLUMN = "text"
 
 
 def text_parser(source: SourceSpec) -> ParseText:
-    """By the grammar of a declared column, or by a pattern; `csv` says nothing about the texts of expressions.
+    """Reads a text by the grammar of a declared column, or by a pattern.
 
-    Of *source* only `ambiguous_times` counts.
+    Of *source* only `ambiguous_times` counts: `csv` says nothing about the texts of expressions.
     """
 
     def parse(text: Array, target: DataType, layout: str | None, zone: str) -> tuple[Array, Mask | None]:

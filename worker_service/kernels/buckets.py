@@ -1,6 +1,6 @@
 """Time buckets: the beginning of the part of a day, day, week, month, quarter or year of each time.
 
-A part of a day up to an hour keeps the offset of its time, so an hour that clocks show twice makes two
+A part of a day up to an hour keeps the offset of its time. So an hour that clocks show twice makes two
 buckets. A longer part is counted from local midnight. It begins when clocks first show its beginning, or when
 they skip it. From a day on a bucket is a local date.
 """

@@ -26,6 +26,7 @@ from worker_service.readers.csv.misplaced import settled_source as settled_csv
 from worker_service.readers.csv.plan import names as csv_names
 from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
+from worker_service.readers.csv.read import lines_before as csv_lines_before
 from worker_service.readers.csv.read import read as read_csv
 from worker_service.readers.literals import Column
 from worker_service.readers.ndjson.content import begins_ndjson
@@ -68,6 +69,8 @@ class Reader(Protocol):
     ) -> Iterator[Batch]: ...
 
 
+LinesBefore = Callable[[SourceFile, Extent, SourceSpec], int]
+"""The lines of the file before an extent, if it is the first of the file; else 0."""
 Samples = Callable[[list[SourceFile], SourceSpec, Collection[str]], Iterator[dict[str, Column]]]
 
 
@@ -76,12 +79,12 @@ class Format:
     """How a format is known, planned and read.
 
     `shows` tells from the first bytes of the content whether a file has the format; `csv` takes all.
-    `settled` fills in the options that the spec leaves to the dataset's first file. `names` are a file's columns.
-    *whole* files are never read through a decompressor. In *sparse* ones a column may be missing anywhere, so that
+    `settled` fills in the options that the spec leaves to the dataset's first file. `names` are its columns.
+    *whole* files are never read through a decompressor. In *sparse* ones a column may be missing anywhere:
     `names` are those that some records have. *self_describing* files declare the types of their columns.
     *native*: a crash of the child in the format's package is the fault of the file, which native code was
-    decoding. `sampled_texts` yields the texts that types were inferred from, by column; None where files
-    declare types.
+    decoding. `lines_before` is for files that have lines. `sampled_texts` yields the texts that types were
+    inferred from, by column; None where files declare types.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Format:
     sparse: bool = False
     self_describing: bool = False
     native: bool = False
+    lines_before: LinesBefore | None = None
     sampled_texts: Samples | None = None
 
 
@@ -138,6 +142,7 @@ FORMATS = {
             plan=plan_ndjson,
             read=read_ndjson,
             sparse=True,
+            lines_before=lambda *_: 0,
             sampled_texts=sampled_ndjson_texts,
         ),
         Format(
@@ -146,6 +151,7 @@ FORMATS = {
             names=csv_names,
             plan=plan_csv,
             read=read_csv,
+            lines_before=csv_lines_before,
             sampled_texts=sampled_csv_texts,
         ),
         Format(
@@ -154,6 +160,7 @@ FORMATS = {
             names=csv_names,
             plan=plan_csv,
             read=read_csv,
+            lines_before=csv_lines_before,
             sampled_texts=sampled_csv_texts,
         ),
     )

@@ -43,7 +43,7 @@ class Use(NamedTuple):
 
 
 class Readings(NamedTuple):
-    """The sort of value of each column; the values that make it text all the same, with the cure; warnings."""
+    """The sort of value of each column; the values that make it text all the same, and the cure; warnings."""
 
     reads: dict[str, str]
     culprits: dict[str, str]
@@ -75,10 +75,10 @@ class Samples:
     def add(self, texts: Mapping[str, Column], kinds: Mapping[str, Kind] = MappingProxyType({})) -> None:
         """The sampled texts of one file, by column. *kinds* are those that the file's own types give."""
         for use, before in self._kinds.items():
-            text = texts.get(use.column)
-            if text is not None or use.column in kinds:
-                kind = kinds.get(use.column) or kind_of(text, use, self._source)
-                self._kinds[use] = _joined(before, kind, use)
+            text, kind = texts.get(use.column), kinds.get(use.column)
+            if kind is None and text is not None:
+                kind = kind_of(text, use, self._source)
+            self._kinds[use] = _joined(before, kind or "null", use)
             if text is not None and not use.key:
                 kept = self._odd if kind == "string" else self._texts
                 if len(kept[use.column]) < _KEPT:

@@ -18,7 +18,7 @@ from shared.spec.source import SourceSpec
 from shared.spec.types import STRING, Field
 from worker_service.arrow import Ints, Mask, arrow_type, from_numbers, numbers_of, validity
 from worker_service.readers import literals
-from worker_service.readers.batch import BadRow, Batch, shown
+from worker_service.readers.batch import Batch, Fault, numbered, shown
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.literals import Column, Converted
 from worker_service.readers.literals.strict import Misfit
@@ -44,30 +44,40 @@ def typed(
 
     *finer* has the rows of *decoded* with times that were finer than a microsecond before they were decoded.
     """
+    rows, located = decoded.num_rows, numbered(file.uri, row + 1)
     if not fields:
-        return Batch(pa.table({"": pa.array(np.ones(decoded.num_rows, bool))}), decoded.num_rows)
-    columns: dict[str, Column] = {}
-    bad: dict[int, BadRow] = {}
-    for field in fields:
-        values = column_at(decoded, field.column)
-        columns[field.name], misfits = _converted(values, field, source)
-        wrong = {int(at): _reason(values.slice(at, 1), field, source) for at in _rows(misfits)}
-        for at in map(int, finer.get(field.column, ())):
-            wrong.setdefault(at, f"{_shown(values.slice(at, 1))} and some nanoseconds is {_TRUNCATE}")
-        for at, reason in wrong.items():
-            bad.setdefault(
-                at, _bad_row(file, row + at, field.column, reason, unreadable=is_bytes(values.type))
-            )
-    table = pa.table(columns)
-    if bad:
-        good = np.ones(decoded.num_rows, bool)
-        good[list(bad)] = False
-        table = table.filter(pa.array(good))
-    return Batch(table, decoded.num_rows, tuple(bad[at] for at in sorted(bad)))
+        return Batch(pa.table({"": pa.array(np.ones(rows, bool))}), rows, located)
+    values = [column_at(decoded, field.column) for field in fields]
+    found = [_converted(each, field, source) for each, field in zip(values, fields, strict=True)]
+    batch = Batch(
+        pa.table({f.name: each.values for f, each in zip(fields, found, strict=True)}), rows, located
+    )
+    masks = [_marked(each.misfits, finer.get(f.column), rows) for f, each in zip(fields, found, strict=True)]
+
+    def fault(at: int) -> Fault:
+        field, value, one = next(
+            (field, each.slice(at, 1), each_found)
+            for field, each, each_found, mask in zip(fields, values, found, masks, strict=True)
+            if mask is not None and mask[at]
+        )
+        cut_off = one.misfits is None or not one.misfits[at]
+        reason = (
+            f"{_shown(value)} and some nanoseconds is {_TRUNCATE}"
+            if cut_off
+            else _reason(value, field, source)
+        )
+        return Fault(reason, field.column, _text_of(value), unreadable=is_bytes(value.type))
+
+    wrong = [mask for mask in masks if mask is not None]
+    return batch.without(np.logical_or.reduce(wrong), fault) if wrong else batch
 
 
-def _rows(mask: Mask | None) -> Ints:
-    return np.empty(0, np.int64) if mask is None else np.flatnonzero(mask)
+def _marked(misfits: Mask | None, finer: Ints | None, rows: int) -> Mask | None:
+    if finer is None or not finer.size:
+        return misfits
+    mask = np.zeros(rows, bool) if misfits is None else misfits.copy()
+    mask[finer] = True
+    return mask
 
 
 def column_at(batch: pa.RecordBatch, name: str) -> Column:
@@ -145,18 +155,6 @@ def _misfits(values: Column, cast: Cast) -> list[int]:
     return found
 
 
-def _bad_row(file: SourceFile, row: int, column: str, reason: str, *, unreadable: bool = False) -> BadRow:
-    located = f"{file.uri}, row {row + 1}"
-    return BadRow(
-        uri=file.uri,
-        row=row + 1,
-        column=column,
-        reason=reason,
-        unreadable=unreadable,
-        located=lambda: located,
-    )
-
-
 def _reason(value: Column, field: Field, source: SourceSpec) -> str:
     """Why *value*, a column of one value, does not fit *field*."""
     plain = value.dictionary_decode() if isinstance(value, pa.DictionaryArray) else value
@@ -181,9 +179,14 @@ def _reason(value: Column, field: Field, source: SourceSpec) -> str:
 
 
 def _shown(value: Column) -> str:
-    if is_bytes(value.type):
-        return repr(bytes(value[0].as_py())[:64])
-    return repr(shown(value.cast(pa.string())[0].as_buffer().to_pybytes(), "utf-8"))
+    return repr(_text_of(value))
+
+
+def _text_of(value: Column) -> str:
+    """The text of a column of one value."""
+    plain = value.dictionary_decode() if isinstance(value, pa.DictionaryArray) else value
+    raw = plain[0].as_py() if is_bytes(plain.type) else plain.cast(pa.string())[0].as_buffer().to_pybytes()
+    return shown(raw, "utf-8")
 
 
 def _from_text(values: Column, field: Field, source: SourceSpec) -> Converted:

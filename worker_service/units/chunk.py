@@ -6,7 +6,8 @@ from itertools import product
 
 import msgspec
 
-from shared.core.plan import ChunkPayload, columns_of
+from shared.core.bad_rows import QuarantineRow
+from shared.core.plan import ChunkPayload, ChunkStats, columns_of
 from shared.core.warnings import sorted_warnings, text_warning
 from shared.db.partials import Partial
 from shared.db.units import Done, Lease
@@ -17,7 +18,7 @@ from shared.spec.types import SIMPLE, STRING, Schema, parse_type
 from shared.spec.width import check_width
 from worker_service.context import Context, Planned
 from worker_service.executors.protocol import Answer, Child
-from worker_service.messages import Access, ChunkResult, ChunkTask
+from worker_service.messages import Access, ChunkResult, ChunkTask, decode_bad_rows
 from worker_service.units.persist import persist
 
 PARTIAL_BYTES = 64 * 1024
@@ -42,8 +43,12 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
         async with child.run(task, lease.allowed) as answer:
             reached("chunk.computed")
             groups = sum(partial.groups for partial in answer.result.partials)
-            done = Done(counts=answer.result.rows, rows_out=groups)
-            await persist(ctx, lambda: ctx.partials.commit(lease, done, _partials(answer)))
+            stats = ChunkStats(answer.result.lines) if answer.result.lines else None
+            done = Done(counts=answer.result.rows, rows_out=groups, stats=stats)
+            most = job.spec.options.most_bad_rows
+            await persist(
+                ctx, lambda: ctx.partials.commit(lease, done, _partials(answer), _bad_rows(answer), most)
+            )
     except SchemaWidened as widened:
         await _widen(ctx, lease, job, widened)
 
@@ -59,6 +64,13 @@ def _partials(answer: Answer[ChunkResult]) -> Iterator[Partial]:
         data = answer.body.read(offset, header.size)
         yield Partial(header.first_bucket, header.last_bucket, header.groups, data)
         offset += header.size
+
+
+def _bad_rows(answer: Answer[ChunkResult]) -> Iterator[QuarantineRow]:
+    offset = sum(header.size for header in answer.result.partials)
+    for size in answer.result.pages:
+        yield from decode_bad_rows(answer.body.read(offset, size))
+        offset += size
 
 
 async def _widen(ctx: Context, lease: Lease, job: Planned, widened: SchemaWidened) -> None:

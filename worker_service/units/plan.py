@@ -70,8 +70,8 @@ async def _check_result(ctx: Context, job: Unplanned, plan: Plan) -> None:
 def _undecided(query: Query, wider: Mapping[str, list[Kind]]) -> dict[str, Collection[str]]:
     """Result column -> the types that it may yet get.
 
-    A value may widen a field to one of the kinds in *wider*. A column that an expression makes of such a field
-    may get any type. An integer sum may become too large.
+    A value may widen a field to one of the kinds in *wider*. A column that an expression makes of such a
+    field may get any type. An integer sum may become too large.
     """
     made = {name for name, kinds in wider.items() if kinds}
     for each in query.of_batches:

@@ -304,6 +304,11 @@ FROM unnest(@numbers::integer[], @payloads::json[], @bytes::bigint[]) AS unit (n
 SELECT EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state = 'pending')
     OR EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state = 'leased')
 
+-- bad_rows --
+-- How many bad rows the finished chunks of a job have.
+SELECT coalesce(sum(rows_quarantined + rows_skipped), 0)::bigint FROM gristmill.units
+WHERE job_id = @job_id AND rows_quarantined + rows_skipped > 0
+
 -- all_done --
 -- Whether every unit of a job is done.
 SELECT NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state <> 'done')

@@ -9,11 +9,12 @@ from functools import reduce
 
 from shared.spec.expressions.calls import checked_call
 from shared.spec.expressions.comparisons import compared, membership
-from shared.spec.expressions.convert import converted, needs
+from shared.spec.expressions.convert import as_exact, converted, needs
 from shared.spec.expressions.functions import FUNCTIONS, NUMBERS, TIMES, TRUTHS
 from shared.spec.expressions.literals import literal
 from shared.spec.expressions.numbers import result_of
 from shared.spec.expressions.tree import Call, Column, Comparison, Expression, ExpressionError, Literal, Typed
+from shared.spec.names import quote
 from shared.spec.types import BOOL, FLOAT64, INT64, NULL, DataType
 
 
@@ -32,6 +33,8 @@ def check(expression: Expression, types: Mapping[str, DataType], zone: str = "UT
 def _checked(expression: Expression, types: Mapping[str, DataType], zone: str) -> Typed:
     match expression:
         case Column(name, at):
+            if types[name].array:
+                raise ExpressionError(at, f"{quote(name)} is {types[name]}, and expressions take no arrays")
             return Typed("column", types[name], at=at, settings=(name,))
         case Literal(value, at):
             return literal(value, at)
@@ -61,12 +64,12 @@ def _numbers(operator: str, nodes: Sequence[Typed]) -> list[Typed]:
 
 def _arithmetic(operator: str, nodes: Sequence[Typed], zone: str) -> Typed:
     left, right = _beside_doubles(_numbers(operator, nodes), zone)
-    kinds = {left.type.kind, right.type.kind}
-    if kinds == {"float64"} or operator == "/":
-        result = FLOAT64
-    else:
-        result = INT64 if kinds == {"int64"} else result_of(operator, left, right)
-    return Typed(operator, result, (left, right), left.at)
+    if operator == "/" or left.type == FLOAT64:
+        return Typed(operator, FLOAT64, (left, right), left.at)
+    if left.type == right.type == INT64:
+        return Typed(operator, INT64, (left, right), left.at)
+    left, right = (as_exact(node, zone) for node in (left, right))
+    return Typed(operator, result_of(operator, left, right), (left, right), left.at)
 
 
 def _beside_doubles(nodes: Sequence[Typed], zone: str) -> list[Typed]:

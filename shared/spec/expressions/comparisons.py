@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from shared.spec.expressions.convert import alike, converted
+from shared.spec.expressions.convert import alike, as_exact, converted
 from shared.spec.expressions.functions import NUMBERS
 from shared.spec.expressions.literals import as_type
-from shared.spec.expressions.numbers import exact
 from shared.spec.expressions.tree import Typed, Value
 from shared.spec.types import BOOL, FLOAT64, NULL, DataType
 
@@ -24,9 +23,7 @@ def compared(operator: str, left: Typed, right: Typed, zone: str) -> Typed:
     elif not kinds <= NUMBERS:
         left, right = alike(operator, [left, right], zone)
     elif "decimal" in kinds:
-        left, right = (
-            node if node.op != "literal" else converted(node, exact(node), zone) for node in (left, right)
-        )
+        left, right = (as_exact(node, zone) for node in (left, right))
     return Typed(operator, BOOL, (left, right), left.at)
 
 

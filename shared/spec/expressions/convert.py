@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from shared.spec.expressions.functions import KINDS, NUMBERS, TEXTS, TIMES, TRUTHS, Kinds
 from shared.spec.expressions.literals import as_type
-from shared.spec.expressions.numbers import common
+from shared.spec.expressions.numbers import common, exact
 from shared.spec.expressions.tree import ExpressionError, Typed
 from shared.spec.names import quote
 from shared.spec.types import BOOL, INT64, NULL, STRING, TIMESTAMP, DataType, Kind
@@ -28,13 +28,18 @@ def converted(node: Typed, target: DataType, zone: str) -> Typed:
     return Typed("cast", target, (node,), node.at, settings=(zone,))
 
 
+def as_exact(node: Typed, zone: str) -> Typed:
+    """A number beside a decimal: a literal becomes a decimal of its digits."""
+    return converted(node, exact(node), zone) if node.op == "literal" else node
+
+
 def needs(operation: str, node: Typed, accepts: Kinds) -> Typed:
     """The operand of *operation*, whose kind must be one that it accepts."""
     if node.type == NULL:
         return as_type(node, next(kind for name, kind in _NULLS if name in accepts), "UTC")
     if node.type.kind not in accepts:
         advice = _advice(node.type.kind, accepts)
-        raise ExpressionError(node.at, f"{operation} needs {KINDS[accepts]}, and {described(node)}{advice}")
+        raise ExpressionError(node.at, f"{operation} needs {KINDS[accepts]}, and {described(node)}", advice)
     return node
 
 
@@ -102,7 +107,7 @@ def _apart(operation: str, nodes: Sequence[Typed]) -> ExpressionError:
     elif "timestamptz" in kinds:
         advice = "; cast(x, 'timestamptz') gives it the source's time zone"
     return ExpressionError(
-        left.at, f"{operation} finds no common type: {described(left)}, and {described(right)}{advice}"
+        left.at, f"{operation} finds no common type: {described(left)}, and {described(right)}", advice
     )
 
 

@@ -14,11 +14,15 @@ from shared.spec.types import DataType
 
 
 class ExpressionError(ValueError):
-    """A mistake in an expression; the message begins with its column: `column 17: unknown function …`."""
+    """A mistake in an expression; the message begins with its column: `column 17: unknown function …`.
 
-    def __init__(self, at: int, detail: str) -> None:
-        super().__init__(f"column {at}: {detail}")
+    *advice* ends the message. `finding` is the message without it, for a caller who knows a better one.
+    """
+
+    def __init__(self, at: int, detail: str, advice: str = "") -> None:
+        super().__init__(f"column {at}: {detail}{advice}")
         self.at = at
+        self.finding = f"column {at}: {detail}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from shared.spec.expressions.functions import FUNCTIONS, SYNONYMS
 from shared.spec.expressions.patterns import rewritten
 from shared.spec.expressions.tree import Call, Column, Comparison, Literal
 from shared.spec.functions import FUNCTIONS as AGGREGATES
-from shared.spec.types import parse_type
+from shared.spec.types import parse_result_type, parse_type
 
 PAGE = (Path(__file__).parents[3] / "docs" / "spec.md").read_text(encoding="utf-8")
 TYPES = {
@@ -226,6 +226,13 @@ def test_a_mistake_of_the_types_is_told_with_its_column_and_a_cure(text, message
     with pytest.raises(ExpressionError) as caught:
         type_of(text)
     assert str(caught.value).startswith(message)
+
+
+def test_an_array_has_no_place_in_an_expression():
+    with pytest.raises(
+        ExpressionError, match=r'column 9: "top" is int64\[\], and expressions take no arrays'
+    ):
+        check(parse("is_null(top)"), {"top": parse_result_type("int64[]")})
 
 
 def test_a_literal_time_that_clocks_skip_or_show_twice_needs_an_offset():

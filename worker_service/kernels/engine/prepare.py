@@ -1,4 +1,4 @@
-"""The step before an aggregation: the columns that a query makes of each batch, and the rows that it picks."""
+"""Before an aggregation: the columns that a query makes of each batch, and the rows that it picks."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -27,8 +27,8 @@ class RowError(NamedTuple):
 class Prepared:
     """The rows to be folded, in file order, with the columns that keys and aggregates read.
 
-    Each other row of the batch is one of *filtered*, or is *bad*; that is a mask of the batch's rows, None if
-    no row is. *error* gives the first error of a bad row.
+    Each other row of the batch is one of *filtered*, or is *bad*. *bad* is a mask of the batch's rows, None
+    if no row is bad. *error* gives the first error of a bad row.
     """
 
     table: pa.Table

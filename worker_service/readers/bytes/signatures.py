@@ -142,7 +142,7 @@ SIGNATURES = (
     Signature("a PDF document", _begins(b"%PDF-"), "export its table as CSV"),
     Signature("an RTF document", _begins(b"{\\rtf"), "export its table as CSV"),
     Signature("a PNG picture", _begins(b"\x89PNG\r\n\x1a\n"), "give the data as CSV"),
-    Signature("a JPEG picture", _begins(b"\xff\xd8\xff"), "give the data as CSV"),
+    Signature("a JPEG picture", _like(rb"(?-i:\xff\xd8\xff[\xdb\xe0-\xef])"), "give the data as CSV"),
     Signature("a program", _begins(b"\x7fELF", b"\xcf\xfa\xed\xfe"), "give the data as CSV"),
     Signature(
         "a Git LFS pointer", _begins(b"version https://git-lfs.github.com/spec/"), f"{_FETCH}: `git lfs pull`"
@@ -169,7 +169,7 @@ SIGNATURES = (
     Signature(
         "a JSON array",
         _like(
-            rb'(?:\xef\xbb\xbf)?\s*\[\s*(?:[\[{]|\]\s*$|(?:"[^"\r\n]*"|-?\d[\d.e+-]*|null|true|false)\s*[,\]])'
+            rb'(?:\xef\xbb\xbf)?\s*\[\s*(?:[\[{]|\]\s*$|(?:"[^"\r\n]*"|-?\d[\d.e+-]*|null|true|false)\s*(?:,|\]\s*$))'
         ),
         _ITEMS,
         "text",

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from worker_service.readers.csv.scan import Scanner
 
 _BUFFER = 1024 * 1024
 """Bytes of a stream to take at a time."""
+_WINDOW = 64 * 1024
+"""Bytes whose line feeds are counted together."""
+_LF = b"\n"[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,28 @@ def _joined(offset: int, held: list[tuple[bytes, bytes]], delimiters: int, scann
     return Block(offset, data, masked, len(data), delimiters, scanner.quoted, scanner.doubled)
 
 
+class LineFeeds:
+    """Counts the line feeds in the bytes of a block: once, and only if it is asked."""
+
+    def __init__(self, block: Block) -> None:
+        self._octets = np.frombuffer(block.data, np.uint8, block.size)
+
+    @cached_property
+    def _sums(self) -> list[int]:
+        """How many lie before each window."""
+        windows = range(0, self._octets.size, _WINDOW)
+        counts = (bits.occurrences(self._octets[at : at + _WINDOW], _LF) for at in windows)
+        return [0, *accumulate(counts)]
+
+    def before(self, at: int) -> int:
+        """How many lie before byte *at* of the block."""
+        window = at // _WINDOW
+        return self._sums[window] + bits.occurrences(self._octets[window * _WINDOW : at], _LF)
+
+    def all(self) -> int:
+        return self._sums[-1]
+
+
 def count_records(block: Block, file: CsvFile, ragged: Collection[int] = ()) -> int:
     """The number of records, from the bytes alone: the parser's rows are checked against it.
 
@@ -164,4 +191,4 @@ def count_records(block: Block, file: CsvFile, ragged: Collection[int] = ()) -> 
     if block.quoted or file.dialect.comment or b"\r" in block:
         return len(file.records(block.exact().masked).starts)
     ended = block.masked[block.size - 1 : block.size] == b"\n"
-    return bits.occurrences(np.frombuffer(block.masked, np.uint8, block.size), b"\n"[0]) + (not ended)
+    return bits.occurrences(np.frombuffer(block.masked, np.uint8, block.size), _LF) + (not ended)

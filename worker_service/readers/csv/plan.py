@@ -16,10 +16,10 @@ from shared.spec.uses import Uses
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
-from worker_service.readers.csv.faults import BadRecord, tokenized
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import check_names, head
-from worker_service.readers.csv.tokenizer import BINARY, column, nulled
+from worker_service.readers.csv.misplaced import named_below
+from worker_service.readers.csv.tokenizer import BINARY, column, nulled, tokenize
 from worker_service.readers.inference import Samples, undeclared
 from worker_service.readers.literals import Column
 from worker_service.readers.schema import Findings, columns_in_files, settled
@@ -42,7 +42,9 @@ def plan(
     A file without records has no extent.
     """
     files, warnings = _with_heads(source_files, source)
-    columns = columns_in_files([(file.uri, file.names) for file, _ in files.values()], source, uses)
+    first, _ = next(iter(files.values()))
+    named = [(file.uri, file.names) for file, _ in files.values()]
+    columns = columns_in_files(named, source, uses, lambda name: named_below(first, name))
     for file, _ in {id(file.names): (file, start) for file, start in files.values()}.values():
         check_names(file, columns)
     sampled = Samples(undeclared(columns, source, uses), source)
@@ -104,12 +106,9 @@ def sampled_texts(
 
 
 def _texts(samples: list[Block], file: CsvFile, columns: Collection[str]) -> dict[str, Column]:
-    """The texts of *columns* over all *samples*; nothing without a sample. Raises for the first bad row."""
+    """The texts of *columns* over all *samples*, without those of bad rows; nothing without a sample."""
     types = dict.fromkeys(columns or file.names[:1], BINARY)
-    try:
-        tables = [tokenized(sample, file, types) for sample in samples]
-    except BadRecord as found:
-        raise found.row.error() from found
+    tables = [tokenize(sample, file, types).table for sample in samples]
     return {
         name: nulled(pa.concat_arrays([column(table, name) for table in tables]), file.options)
         for name in columns

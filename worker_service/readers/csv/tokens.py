@@ -1,4 +1,4 @@
-"""What the tokenizer makes of a block: columns of raw text, and the records that cannot be rows."""
+"""A block that is split into fields: columns of raw text, and the records that cannot be rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -65,9 +65,9 @@ class Content:
             return compressed.buffers(self.file, self.compression, size)
         return local.buffers(self.file, 0, self.file.size, size)
 
-    def located(self, offset: int) -> str:
-        """File, byte and line of *offset* for a message; reads the file from its beginning."""
-        return f"{self.uri}: byte {offset}{self.offsets}, line {self.lines_before(offset) + 1}"
+    def line(self, offset: int) -> int:
+        """The number of the line with *offset*, from 1; reads the file from its beginning."""
+        return self.lines_before(offset) + 1
 
     def lines_before(self, offset: int) -> int:
         """Line feeds before *offset*, counted from the beginning: slow, and used for errors only."""
@@ -172,7 +172,8 @@ def _stream_blocks(content: Content, start: int, size: int) -> Iterator[Block]:
 
 def _too_long(content: Content, start: int) -> BadRow:
     told = f"a line has more than {MAX_LINE:,} bytes; give NDJSON with one object a line"
-    return BadRow(f"{content.located(start)}: {told}")
+    place = f"byte {start}{content.offsets}, line {content.line(start)}"
+    return BadRow(f"{content.uri}: {place}: {told}")
 
 
 def line_start(content: Content, target: int) -> int:

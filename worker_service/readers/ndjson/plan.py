@@ -12,10 +12,9 @@ import pyarrow as pa
 
 from shared.core.plan import Extent
 from shared.spec.source import CsvOptions, SourceSpec
-from shared.spec.types import DataType, Kind
 from shared.spec.uses import Uses
 from worker_service.readers.bytes.local import SourceFile
-from worker_service.readers.inference import Use, joined
+from worker_service.readers.inference import Samples, Use
 from worker_service.readers.literals import Column
 from worker_service.readers.ndjson.content import (
     Block,
@@ -49,21 +48,23 @@ def plan(
     """
     plain = source.model_copy(update={"csv": CsvOptions()})
     contents = [content_of(file, source) for file in files]
-    kinds: dict[str, Kind] = dict.fromkeys(uses.columns, "null")
+    sampled = Samples((Use(name, key=False) for name in uses.columns if name not in source.types), plain)
     known: dict[str, None] = {}
     for content in contents:
         records = list(_records(_samples(content, _SAMPLES // len(files)), Wanted()))
         known |= dict.fromkeys(_names(records))
-        kinds = {
-            name: joined(kind, kind_of(records, name, plain), Use(name, key=False))
-            for name, kind in kinds.items()
-        }
+        sampled.add(
+            _texts(records, sampled.columns.intersection(uses.values)),
+            {name: kind_of(records, name, plain) for name in sampled.columns},
+        )
     if not guess:
         known |= dict.fromkeys(_searched(contents, set(uses.columns) - known.keys()))
     columns = columns_in_files([(file.uri, known) for file in files], source, uses)
-    types = {Use(name, key=False): DataType(kinds[name]) for name in columns if name not in source.types}
     extents = [extent for i, content in enumerate(contents) for extent in _extents(i, content, chunk_bytes)]
-    return Findings(settled(columns, source.declared, types), extents)
+    found = sampled.readings(uses)
+    types = {use: kind for use, kind in sampled.types.items() if use.column in columns}
+    schema = settled(columns, source.declared, types, found.reads)
+    return Findings(schema, extents, tuple(found.warnings), found.culprits)
 
 
 def _extents(index: int, content: Content, chunk_bytes: int) -> Iterator[tuple[Extent, int]]:
@@ -143,9 +144,11 @@ def sampled_texts(
     """For each file, the texts of *columns* in its samples."""
     for file in files:
         records = list(_records(_samples(content_of(file, source), _SAMPLES // len(files)), Wanted(columns)))
-        yield {
-            name: pa.array(
-                [pair and pair[1] for record in records for pair in (record.get(name),)], pa.string()
-            )
-            for name in columns
-        }
+        yield _texts(records, columns)
+
+
+def _texts(records: Sequence[Values], columns: Collection[str]) -> dict[str, Column]:
+    return {
+        name: pa.array([pair and pair[1] for record in records for pair in (record.get(name),)], pa.string())
+        for name in columns
+    }

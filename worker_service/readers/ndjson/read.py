@@ -4,8 +4,9 @@ Arrow reads many lines at once. Lines that it does not read are halved until few
 one by one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.types import Field, Schema
 from worker_service.arrow import Ints
 from worker_service.readers import literals
-from worker_service.readers.batch import BadRow, Batch, Fault, shown
+from worker_service.readers.batch import RECORD_BYTES, BadRow, Batch, Fault, Faults, readable, shown
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.literals import Column, Converted
 from worker_service.readers.ndjson.content import Block, Content, blocks, content_of, start_of
@@ -39,18 +40,20 @@ class Reading:
     source: SourceSpec
     wanted: Wanted
 
-    def bad_row(self, block: Block, line: int, fault: Fault) -> BadRow:
-        start, end = (int(bounds[line]) for bounds in block.bounds)
-        byte = block.offset + start
-        return BadRow(
-            uri=self.content.uri,
-            reason=fault.reason,
-            byte=byte,
-            column=fault.column,
-            raw=shown(block.data[start:end], "utf-8"),
-            unreadable=fault.unreadable,
-            located=lambda: self.content.located(byte),
-        )
+    def located(self, block: Block, found: Iterable[tuple[int, Fault]]) -> Iterator[BadRow]:
+        starts, ends = block.bounds
+        for number, fault in found:
+            start, end = int(starts[number]), int(ends[number])
+            yield BadRow(
+                uri=self.content.uri,
+                fault=fault,
+                byte=block.offset + start,
+                record=readable(block.data[start : min(end, start + RECORD_BYTES)], "utf-8"),
+                truncated=end - start > RECORD_BYTES,
+                offsets=self.content.offsets,
+                line=partial(self.content.line, block.offset + start),
+                lines_before=partial(block.data.count, b"\n", 0, start),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +97,36 @@ def _layout(block: Block, reading: Reading) -> Layout | None:
 
 def _batch(block: Block, reading: Reading, layout: Layout | None) -> Batch:
     tables: list[pa.Table] = []
+    kept: list[Ints] = []
     bad: dict[int, Fault] = {}
-    records = 0
+    misfits: dict[int, Field] = {}
     for lines in _all_lines(block, reading, layout):
         good = np.ones(lines.numbers.size, bool)
         bad |= lines.bad
-        for field, (_, misfits) in zip(reading.fields, lines.columns, strict=True):
-            for at in np.flatnonzero(misfits) if misfits is not None else ():
+        for field, (_, wrong) in zip(reading.fields, lines.columns, strict=True):
+            for at in np.flatnonzero(wrong) if wrong is not None else ():
                 good[at] = False
-                bad.setdefault(int(lines.numbers[at]), _misfit(block, int(lines.numbers[at]), field, reading))
+                misfits.setdefault(int(lines.numbers[at]), field)
         values = {
             field.name: found.values for field, found in zip(reading.fields, lines.columns, strict=True)
         }
         table = pa.table(values or {"": pa.array(np.ones(good.size, bool))})
         tables.append(table if good.all() else table.filter(pa.array(good)))
-        records += lines.numbers.size + len(lines.bad)
-    table = pa.concat_tables(tables) if tables else pa.table({})
-    return Batch(table, records, tuple(reading.bad_row(block, no, bad[no]) for no in sorted(bad)))
+        kept.append(lines.numbers[good])
+
+    def fault(number: int) -> Fault:
+        return bad[number] if number in bad else _misfit(block, number, misfits[number], reading)
+
+    numbers = np.concatenate([np.empty(0, np.int64), *kept])
+    wrong_ones = np.array(sorted(bad | misfits), np.int64)
+    return Batch(
+        table=pa.concat_tables(tables) if tables else pa.table({}),
+        records=numbers.size + wrong_ones.size,
+        located=partial(reading.located, block),
+        bad=Faults(wrong_ones, fault),
+        kept=numbers,
+        lines=partial(block.data.count, b"\n"),
+    )
 
 
 def _all_lines(block: Block, reading: Reading, layout: Layout | None) -> Iterator[Lines]:
@@ -178,7 +194,8 @@ def _records(
 def _misfit(block: Block, number: int, field: Field, reading: Reading) -> Fault:
     [(_, line)] = block.lines(number, number + 1)
     value = _text(values_of(line, reading.wanted), field)
-    return Fault(f"{value!r} is no {field.type}", field.column, value)
+    reason = literals.refusal(value, field, reading.source)
+    return Fault(reason, field.column, value)
 
 
 def _text(record: Values, field: Field) -> str:

@@ -1,8 +1,7 @@
 """Plans workbooks: types of the columns in use from all cells of the sheet, which is one extent."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -10,14 +9,13 @@ from shared.core.plan import Extent
 from shared.errors import SchemaConflict
 from shared.spec.names import quote
 from shared.spec.source import SourceSpec
-from shared.spec.types import DataType, Kind
 from shared.spec.uses import Uses
 from worker_service.readers.bytes.local import SourceFile
-from worker_service.readers.inference import Use, joined
+from worker_service.readers.inference import Samples, Use
 from worker_service.readers.literals import Column
 from worker_service.readers.schema import Findings, columns_in_files, settled
 from worker_service.readers.xlsx.cells import kind_of, text_of
-from worker_service.readers.xlsx.workbook import Sheet, calamine_errors, sheet_of
+from worker_service.readers.xlsx.workbook import Cell, Sheet, calamine_errors, sheet_of
 
 _SAMPLED = 10_000
 """Rows that an error looks at."""
@@ -33,32 +31,38 @@ def plan(
     """The schema of the columns in use, and one extent for each file with rows."""
     del chunk_bytes, guess
     known: list[tuple[str, Collection[str]]] = []
-    kinds: dict[str, Kind] = dict.fromkeys(uses.columns, "null")
+    sampled = Samples((Use(name, key=False) for name in uses.columns if name not in source.types), source)
     extents: list[tuple[Extent, int]] = []
     for i, file in enumerate(files):
         sheet = sheet_of(file, source)
         known.append((file.uri, sheet.names))
-        found, rows = _kinds(file, sheet, uses.columns)
-        for name, kind in found.items():
-            kinds[name] = joined(kinds[name], kind, Use(name, key=False))
+        cells, rows = _cells(file, sheet, uses.columns)
+        values = {name: found[:_SAMPLED] for name, found in cells.items() if name in uses.values}
+        sampled.add(_texts(values), {name: kind_of(found) for name, found in cells.items()})
         if rows:
             extents.append((Extent(i, 0, 1, rows), file.size))
     columns = columns_in_files(known, source, uses)
-    types = {Use(name, key=False): DataType(kinds[name]) for name in columns if name not in source.types}
-    return Findings(settled(columns, source.declared, types), extents)
+    found = sampled.readings(uses)
+    types = {use: kind for use, kind in sampled.types.items() if use.column in columns}
+    schema = settled(columns, source.declared, types, found.reads)
+    return Findings(schema, extents, tuple(found.warnings), found.culprits)
 
 
-def _kinds(file: SourceFile, sheet: Sheet, columns: Sequence[str]) -> tuple[dict[str, Kind], int]:
-    """The kinds of *columns*, as far as the sheet has them, and its rows."""
+def _cells(file: SourceFile, sheet: Sheet, columns: Sequence[str]) -> tuple[dict[str, list[Cell]], int]:
+    """The cells of *columns*, as far as the sheet has them, and the number of its rows."""
     places = places_of(file, sheet, [name for name in columns if name in sheet.names])
-    cells: dict[str, list[object]] = {name: [] for name in places}
+    cells: dict[str, list[Cell]] = {name: [] for name in places}
     rows = 0
     with calamine_errors(file):
         for _, row in sheet.rows():
             rows += 1
             for name, at in places.items():
                 cells[name].append(row[at])
-    return {name: kind_of(found) for name, found in cells.items()}, rows
+    return cells, rows
+
+
+def _texts(cells: Mapping[str, Sequence[Cell]]) -> dict[str, Column]:
+    return {name: pa.array(map(text_of, found), pa.string()) for name, found in cells.items()}
 
 
 def places_of(file: SourceFile, sheet: Sheet, columns: Collection[str]) -> dict[str, int]:
@@ -77,7 +81,5 @@ def sampled_texts(
 ) -> Iterator[dict[str, Column]]:
     """For each file, the texts of *columns* in its first rows."""
     for file in files:
-        sheet = sheet_of(file, source)
-        places = places_of(file, sheet, [name for name in columns if name in sheet.names])
-        rows = [row for _, row in islice(sheet.rows(), _SAMPLED)]
-        yield {name: pa.array([text_of(row[at]) for row in rows], pa.string()) for name, at in places.items()}
+        cells, _ = _cells(file, sheet_of(file, source), list(columns))
+        yield _texts({name: found[:_SAMPLED] for name, found in cells.items()})

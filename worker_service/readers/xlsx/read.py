@@ -1,6 +1,7 @@
 """Reads the rows of a sheet as batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -9,7 +10,8 @@ import pyarrow as pa
 from shared.core.plan import Extent
 from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.types import Field, Schema
-from worker_service.readers.batch import BadRow, Batch
+from worker_service.readers import literals
+from worker_service.readers.batch import BadRow, Batch, Fault
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.xlsx.cells import converted, text_of
 from worker_service.readers.xlsx.plan import places_of
@@ -45,22 +47,26 @@ def _batch(
     places: dict[str, int],
     source: SourceSpec,
 ) -> Batch:
-    good = np.ones(len(rows), bool)
-    bad: dict[int, BadRow] = {}
-    values = {}
-    for field in fields:
-        cells = [row[places[field.column]] for _, row in rows]
-        values[field.name], misfits = converted(cells, field, source)
-        for at in np.flatnonzero(misfits).tolist() if misfits is not None else ():
-            reason = f"{text_of(cells[at])!r} is no {field.type}"
-            bad.setdefault(at, _bad_row(file, rows[at][0], field.column, reason))
-    good[list(bad)] = False
-    table = pa.table(values or {"": pa.array(good)})
-    bad_rows = tuple(bad[at] for at in sorted(bad))
-    return Batch(table.filter(pa.array(good)) if bad else table, len(rows), bad_rows)
-
-
-def _bad_row(file: SourceFile, row: int, column: str, reason: str) -> BadRow:
-    return BadRow(
-        uri=file.uri, row=row, column=column, reason=reason, located=lambda: f"{file.uri}, row {row}"
+    cells = [[row[places[field.column]] for _, row in rows] for field in fields]
+    found = [converted(each, field, source) for each, field in zip(cells, fields, strict=True)]
+    values = {field.name: each.values for field, each in zip(fields, found, strict=True)}
+    numbers = [number for number, _ in rows]
+    batch = Batch(
+        pa.table(values or {"": pa.array([True] * len(rows))}), len(rows), partial(_located, file, numbers)
     )
+    wrong = [each.misfits for each in found if each.misfits is not None]
+
+    def fault(at: int) -> Fault:
+        field, cell = next(
+            (field, each[at])
+            for field, each, (_, misfits) in zip(fields, cells, found, strict=True)
+            if misfits is not None and misfits[at]
+        )
+        text = text_of(cell) or ""
+        return Fault(literals.refusal(text, field, source), field.column, text)
+
+    return batch.without(np.logical_or.reduce(wrong), fault) if wrong else batch
+
+
+def _located(file: SourceFile, numbers: list[int], found: Iterable[tuple[int, Fault]]) -> Iterator[BadRow]:
+    return (BadRow(uri=file.uri, row=numbers[at], fault=fault) for at, fault in found)

@@ -148,7 +148,17 @@ def test_the_cure_for_utf_16_without_a_mark_works():
 
 
 HEADERS = (
-    *("<TICKER>,<DATE>,<CLOSE>", "<DATE>\t<TIME>", "<CLOSE>", "[id],[name]", "{id},{n}", '"[1]",n', "]x"),
+    *(
+        "<TICKER>,<DATE>,<CLOSE>",
+        "<DATE>\t<TIME>",
+        "<CLOSE>",
+        "[id],[name]",
+        "[1],[2]",
+        "[Header],,",
+        "{id},{n}",
+        '"[1]",n',
+        "]x",
+    ),
     *("ORC,n", "PAR1,n", "BZh9,n", "LZIP", "CDF,n", "PGDMP", "MATLAB,R", "0707,n", "xÚ,n", "€,n", "“k”,n"),
 )
 

@@ -7,11 +7,10 @@ import pytest
 
 from shared.errors import CutsRefuted
 from tests.support.child_tasks import chunk_task, plan_task
-from tests.support.datasets import opened, source, stored
+from tests.support.datasets import opened, read, source, stored
 from worker_service.child import tasks
 from worker_service.messages import Failed, Widened
 from worker_service.readers import plan as plan_dataset
-from worker_service.readers import read
 from worker_service.readers.csv import cuts, plan
 
 HEAD = b"k,v\n"

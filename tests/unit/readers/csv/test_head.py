@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from shared.errors import AmbiguousDelimiter, BadRow, LimitExceeded, SchemaConflict, SourceEmpty
+from shared.errors import (
+    AmbiguousDelimiter,
+    BadRow,
+    LimitExceeded,
+    SchemaConflict,
+    SourceEmpty,
+    UnknownColumn,
+)
 from shared.spec.uses import Mention, Uses
 from tests.support.datasets import opened, rows, rows_at_every_cut, schema_of, source, tables
 from worker_service.readers import plan
@@ -275,3 +282,13 @@ def test_a_ragged_record_of_a_long_delimiter_is_named_as_any_other():
 
 def test_nul_may_be_a_spelling_of_null():
     assert rows(b"k,n\n\0,2\nc,\0\n", spec=source(null_values=("\0",))) == [(None, 2), ("c", None)]
+
+
+def test_a_column_that_a_line_below_the_header_names_is_told_with_that_line():
+    data = b"made,by\nname,note\nx,y\n"
+    told = r"line 2, 'name,note', has it: if that is the header, set csv\.skip_rows to 1"
+    with pytest.raises(UnknownColumn, match=told):
+        planned(data, "note")
+    assert planned(data, "note", skip_rows=1).schema.names == ["note"]
+    with pytest.raises(UnknownColumn, match=r"line 3, 'name;note', has it"):
+        planned(b"made by\n\nname;note\nx;y\n", "note")
