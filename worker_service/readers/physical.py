@@ -146,8 +146,8 @@ def _joined(name: str, files: Sequence[tuple[str, Found]], source: SourceSpec) -
 def column_type(uri: str, name: str, found: Sequence[pa.DataType], source: SourceSpec) -> DataType:
     """The type of a column in use, whose types in the file are *found*.
 
-    Raises SchemaConflict for a name that occurs several times, NotSupported for a type that is not read, and
-    TypeMismatch for one that is never what the spec declares.
+    Raises SchemaConflict for a name that occurs several times, and NotSupported for a type that is not read.
+    Raises TypeMismatch for one that can never be as the spec declares.
     """
     column = f"{uri}: column {quote(name)}"
     if len(found) > 1:

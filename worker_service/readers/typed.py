@@ -1,9 +1,9 @@
 """Arrow columns of files that declare their types, as the types of a schema.
 
 Integers become int64, half and single floats float64, timestamps of any unit microseconds. A value that would
-not survive (a uint64 past 2^63-1, a time between two microseconds, bytes that are no text) makes a bad row,
-and is never rounded. So does a date or time outside the years 1 to 9999. A double becomes the decimal that
-its shortest text names, and a decimal the nearest double.
+not survive makes a bad row, and is never rounded. Such are a uint64 past 2^63-1, a time between two
+microseconds, bytes that are no text, and a date or time outside the years 1 to 9999. A double becomes the
+decimal of its shortest text, and a decimal the nearest double.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -29,7 +29,7 @@ _CURE = "write one object a line (NDJSON), as `jq -c '.[]'` does"
 def begins_ndjson(start: bytes) -> bool:
     """Whether content that begins with *start*, at most `LOOK` bytes of it, is NDJSON.
 
-    The first line that is not empty has to be a JSON object, or what is seen of it to begin one.
+    The first line that is not empty has to be a JSON object. Of a long line the beginning has to be one's.
     """
     text = start.removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n")
     line, ended, _ = text.partition(b"\n")

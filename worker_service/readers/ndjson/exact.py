@@ -1,4 +1,4 @@
-"""What a line of NDJSON means: the definition, one line at a time.
+"""The meaning of a line of NDJSON, one line at a time.
 
 A line is one JSON object in UTF-8. The names of fields are joined with dots: `{"user": {"id": 1}}` and
 `{"user.id": 1}` both have a column `user.id`. A field that is missing is null. One that occurs twice in a

@@ -1,8 +1,8 @@
 """Plans NDJSON files: types of the columns in use from samples of them, and the extents of each.
 
 A column's kind is the narrowest that holds every value of every sample. A value that they miss widens its
-column later. Any record may lack any field, so the samples may miss a column too: before it is called
-unknown, all lines are searched for it.
+column later. Any record may lack any field, so the samples may miss a column too. All lines are searched for
+it before it is called unknown.
 """
 
 from collections.abc import Collection, Iterator, Sequence

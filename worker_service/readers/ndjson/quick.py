@@ -1,11 +1,12 @@
-"""Many lines of NDJSON at once, by pyarrow: exactly what `exact` defines, or nothing.
+"""Many lines of NDJSON at once, by pyarrow: exactly as `exact` defines them, or not at all.
 
-Arrow reads objects, not lines. Where every line begins with an opening brace and ends with a closing one, no
-object goes over a line end: between two braces of one object stands a comma. Then as many objects as lines
-are one object a line.
+Arrow reads objects, not lines. Let every line begin with an opening brace and end with a closing one. Then no
+object goes over a line end, because between two such braces of one object stands a comma. So as many objects
+as lines are one object a line.
 
-Arrow refuses a number where another type is wanted, a number that the type cannot hold exactly, and a field
-that is used and occurs twice. It takes a few things that `exact` does not; the lines are searched for these.
+Arrow refuses a number where another type is wanted, and one that the type cannot hold exactly. It refuses a
+field that is used and occurs twice. It takes a few things that `exact` does not, and the lines are searched
+for these.
 """
 
 import re
@@ -34,7 +35,7 @@ _ESCAPED_KEY = re.compile(rb'\\[^"\\]*"[ \t]*:')
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How Arrow reads columns: the schema, their names, and what must not stand in the lines.
+    """How Arrow reads columns: the schema, their names, and signs that the lines need `exact`.
 
     `unlike` are keys that would give a column in another way. `decimals` match a text in place of a decimal.
     """
@@ -97,7 +98,7 @@ def _before_text(name: str) -> re.Pattern[bytes]:
 
 
 def columns_of(block: Block, lines: slice, layout: Layout) -> dict[str, Column] | None:
-    """The columns of *lines* of the block by name; None unless all mean what Arrow reads."""
+    """The columns of *lines* of the block by name; None unless Arrow reads all of them rightly."""
     starts, ends = (bound[lines] for bound in block.bounds)
     data = block.data[starts[0] : ends[-1]]
     octets = np.frombuffer(block.data, np.uint8)

@@ -33,7 +33,7 @@ _FEW = 32
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is read of each line, and how."""
+    """The columns that are read of each line, and how."""
 
     content: Content
     fields: Sequence[Field]
