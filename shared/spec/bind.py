@@ -174,7 +174,7 @@ class _Binding:
         """The values for which the *columns* of an expression that fits no types are strings."""
         wanted = {c: _NEEDED.get(self._schema[c].reads, "float64") for c in columns if c in self._schema}
         told = {c: self._misfits.get((c, kind)) for c, kind in wanted.items() if self._need(c, kind)}
-        return "".join(f"; {quote(column)} has {misfit}" for column, misfit in told.items() if misfit)
+        return "".join(f"; {quote(column)}: {misfit}" for column, misfit in told.items() if misfit)
 
     def _need(self, column: str, kind: Kind) -> bool:
         """Note that an undeclared string column should be of *kind*."""

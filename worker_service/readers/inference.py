@@ -6,6 +6,7 @@ inferred.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -73,15 +74,14 @@ class Samples:
     def types(self) -> dict[Use, DataType]:
         return {use: DataType(kind) for use, kind in self._kinds.items()}
 
-    def add(self, texts: Mapping[str, Column]) -> None:
-        """The sampled texts of one file, by column."""
+    def add(self, texts: Mapping[str, Column], kinds: Mapping[str, Kind] = MappingProxyType({})) -> None:
+        """The sampled texts of one file, by column. *kinds* are those that the file's own types give."""
         for use, before in self._kinds.items():
-            if use.column not in texts:
-                continue
-            text = texts[use.column]
-            kind = kind_of(text, use, self._source)
-            self._kinds[use] = _joined(before, kind, use)
-            if not use.key:
+            text, kind = texts.get(use.column), kinds.get(use.column)
+            if kind is None and text is not None:
+                kind = kind_of(text, use, self._source)
+            self._kinds[use] = _joined(before, kind or "null", use)
+            if text is not None and not use.key:
                 kept = self._odd if kind == "string" else self._texts
                 if len(kept[use.column]) < _KEPT:
                     kept[use.column].append(text)
