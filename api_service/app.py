@@ -8,7 +8,16 @@ from datetime import timedelta
 import structlog
 from aiohttp import web
 
-from api_service.app_keys import AUTHENTICATOR, JOBS, READINESS, RESULTS, SETTINGS, SPEC_CHECKER, UPLOADS
+from api_service.app_keys import (
+    AUTHENTICATOR,
+    JOBS,
+    QUARANTINE,
+    READINESS,
+    RESULTS,
+    SETTINGS,
+    SPEC_CHECKER,
+    UPLOADS,
+)
 from api_service.auth.authenticator import Authenticator
 from api_service.auth.credentials import is_loopback
 from api_service.auth.middleware import authenticate
@@ -17,6 +26,7 @@ from api_service.middleware import answer_errors, log_request, put_headers
 from api_service.routes import ROUTES
 from api_service.services.jobs import JobService
 from api_service.services.limiter import ConcurrencyLimiter
+from api_service.services.quarantine import QuarantineService
 from api_service.services.readiness import Nudger, Readiness
 from api_service.services.results import ResultService
 from api_service.services.spec_check import SpecChecker
@@ -25,6 +35,7 @@ from shared.core.timings import Timings
 from shared.db.api_keys import ApiKeyStore
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
+from shared.db.quarantine import QuarantineStore
 from shared.db.receipts import ReceiptStore
 from shared.db.rows import FETCH_SECONDS, RowStore
 from shared.db.uploads import UploadStore
@@ -92,6 +103,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         app[RESULTS] = ResultService(
             jobs, versions, RowStore(pool, streams), ReceiptStore(pool), pages=pages, exports=exports
         )
+        app[QUARANTINE] = QuarantineService(QuarantineStore(pool, streams), pages=pages, exports=exports)
         loops = (
             forever(Service("nudger", nudger.run)),
             forever(Service("job_watcher", app[JOBS].watcher.run)),

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from api_service.auth.authenticator import Authenticator
 from api_service.services.jobs import JobService
+from api_service.services.quarantine import QuarantineService
 from api_service.services.readiness import Readiness
 from api_service.services.results import ResultService
 from api_service.services.spec_check import SpecChecker
@@ -14,6 +15,7 @@ AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 SETTINGS = web.AppKey("settings", Settings)
 SPEC_CHECKER = web.AppKey("spec_checker", SpecChecker)
 JOBS = web.AppKey("jobs", JobService)
+QUARANTINE = web.AppKey("quarantine", QuarantineService)
 RESULTS = web.AppKey("results", ResultService)
 UPLOADS = web.AppKey("uploads", UploadService)
 READINESS = web.AppKey("readiness", Readiness)

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from api_service.handlers import health, index, jobs, results, uploads
+from api_service.handlers import health, index, jobs, quarantine, results, uploads
 from api_service.handlers.bodies import defer_continue
 from shared.spec.values import RESULT_NAME
 
@@ -23,6 +23,7 @@ ROUTES = [
     web.post(f"/v1/jobs/{ID}/pause", jobs.pause, expect_handler=defer_continue),
     web.post(f"/v1/jobs/{ID}/resume", jobs.resume, expect_handler=defer_continue),
     web.post(f"/v1/jobs/{ID}/retry", jobs.retry, expect_handler=defer_continue),
+    web.get(f"/v1/jobs/{ID}/quarantine", quarantine.of_job),
     web.get(f"/v1/jobs/{ID}/receipt", results.receipt_of_job),
     web.get(f"/v1/jobs/{ID}/rows", results.rows_of_job),
     web.get("/v1/results", results.search),

@@ -28,17 +28,18 @@ from worker_service.messages import (
     PlanTask,
 )
 from worker_service.readers import literals
-from worker_service.readers.csv import blocks as csv_blocks
-from worker_service.readers.csv import read as csv_read
+from worker_service.readers.csv import file as csv_file
+from worker_service.readers.csv import sift as csv_sift
 from worker_service.readers.parquet import read as parquet_read
 from worker_service.units.chunk import PARTIAL_BYTES
 
 RUN_BY = ("__main__",)
 STAGES: dict[str, list[tuple[Any, str]]] = {
-    "read the bytes": [(csv_blocks, "pread")],
-    "tokenize CSV": [(csv_read, "tokenized")],
+    "read the bytes": [(csv_file, "pread")],
+    "tokenize CSV": [(csv_sift, "tokenize")],
     "decode Parquet": [(parquet_read, "open_file"), (parquet_read, "decode"), (parquet_read, "typed")],
     "check and convert literals": [(literals, "converted")],
+    "derive, pick and cut rows": [(kernels, "prepare")],
     "group the keys": [(partial, "group"), (combine, "group")],
     "add up the states": [(fold, "partial"), (combine, "combine"), (kernels, "combine")],
     "encode and decode states": [(tasks, "_encoded"), (kernels, "decode")],
@@ -96,6 +97,11 @@ class Stopwatch:
 
 def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, float]]:
     """CPU seconds of the plan, of all chunks and of all merges of a job over one *file*, by stage."""
+    return job_by_stage(spec, file)[0]
+
+
+def job_by_stage(spec: dict[str, Any], file: Path) -> tuple[dict[str, dict[str, float]], bytes]:
+    """The same, and the rows of the result as CSV."""
     text, access = (
         msgspec.Raw(msgspec.json.encode(spec)),
         Access(own_folders=(), hidden=True, max_expansion=1000),
@@ -117,6 +123,7 @@ def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, fl
             spec=text,
             no=no,
             schema=schema,
+            delimiter=planned.plan.delimiter,
             files=files * len(cut.payload.extents),
             extents=cut.payload.extents,
             access=access,
@@ -126,12 +133,13 @@ def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, fl
         for no, cut in enumerate(planned.chunks())
     ]
     scanned, scan = _watched(chunks)
-    attachment = MemoryFile.create("attachment", b"".join(data for _, body in scanned for data in body))
-    partials = tuple(AttachedPartial(len(data), inside=True) for _, body in scanned for data in body)
+    states = [data for outcome, body in scanned for data in body[: len(outcome.partials)]]
+    attachment = MemoryFile.create("attachment", b"".join(states))
+    partials = tuple(AttachedPartial(len(data), inside=True) for data in states)
     merge_task = MergeTask(spec=text, schema=schema, partials=partials, first=0, end=1024)
-    _, merge = _watched([merge_task], attachment)
+    [(_, rows)], merge = _watched([merge_task], attachment)
     attachment.close()
-    return {"plan": plan, "chunks": scan, "merges": merge}
+    return {"plan": plan, "chunks": scan, "merges": merge}, b"".join(rows)
 
 
 def _watched(

@@ -12,11 +12,20 @@ Category = Literal["user", "quota", "source", "system"]
 
 
 class Detail(TypedDict):
-    """One fault in a request, with a JSON Pointer into the body or the name of a query parameter."""
+    """One fault: in a request with a JSON Pointer into the body or the name of a query parameter.
+
+    In a file with the place of the bad row: `byte` and `line`, or the number of the `row`.
+    """
 
     detail: str
     pointer: NotRequired[str]
     parameter: NotRequired[str]
+    uri: NotRequired[str]
+    byte: NotRequired[int]
+    line: NotRequired[int]
+    row: NotRequired[int]
+    column: NotRequired[str]
+    value: NotRequired[str]
 
 
 class Problem(TypedDict):
@@ -312,6 +321,13 @@ class SchemaConflict(FatalError):
     code = "schema_conflict"
 
 
+class AmbiguousDelimiter(FatalError):
+    """A CSV file that several delimiters fit, where the spec leaves it open."""
+
+    category: ClassVar[Category] = "user"
+    code = "ambiguous_delimiter"
+
+
 class BadRow(FatalError):
     """A row that does not fit the schema.
 
@@ -319,6 +335,12 @@ class BadRow(FatalError):
     """
 
     code = "bad_row"
+
+
+class TooManyBadRows(FatalError):
+    """More bad rows than `options.max_bad_rows` allows; `errors` has some of them."""
+
+    code = "too_many_bad_rows"
 
 
 class GroupLimitExceeded(FatalError):
@@ -346,6 +368,13 @@ class ValueOutOfRange(FatalError):
     """A result that its column type cannot hold."""
 
     code = "value_out_of_range"
+
+
+class ComputeFailed(FatalError):
+    """An expression of `compute` or `having` has an error in a group, such as an integer above 64 bits."""
+
+    category: ClassVar[Category] = "user"
+    code = "compute_failed"
 
 
 class OutOfMemory(FatalError):

@@ -24,6 +24,7 @@ POINTS = {
     "claim.after_commit": "the lease is committed, the work has not begun",
     "commit.fenced": "the fence's UPDATE is done, for any kind of unit, nothing else",
     "commit.written": "a chunk's partial is written, not committed",
+    "commit.quarantined": "the bad rows of a chunk are written, not committed",
     "commit.after": "a unit is committed, fan-in has not looked",
     "plan.before_insert": "the plan is computed, its transaction has not begun",
     "plan.mid_insert": "the chunk units are inserted, the plan is not stored",

@@ -118,6 +118,9 @@ class Settings(DatabaseSettings):
     max_state_bytes: Annotated[PositiveInt, Field(description="Largest limits.max_state_bytes accepted")] = (
         64 * 1024**3
     )
+    max_bad_rows: Annotated[
+        PositiveInt, Field(description="Largest options.max_bad_rows accepted for quarantine")
+    ] = 100_000
     max_spec_bytes: Annotated[PositiveInt, Field(description="Largest job spec accepted")] = 1024**2
     max_upload_bytes: Annotated[PositiveInt, Field(description="Largest upload accepted")] = 1024**4
     min_upload_bytes_per_second: Annotated[

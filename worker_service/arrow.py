@@ -74,6 +74,12 @@ def validity(array: Array) -> Mask | None:
     return np.asarray(array.is_valid().to_numpy(zero_copy_only=False), np.bool_) if array.null_count else None
 
 
+def true(condition: Array) -> Mask:
+    """Where a bool is true: not false and not null."""
+    filled = condition.fill_null(False) if condition.null_count else condition
+    return np.asarray(filled.to_numpy(zero_copy_only=False), np.bool_)
+
+
 def numbers_of(array: Array) -> Any:
     """float64 of doubles, int64 of all else; arbitrary below a null.
 

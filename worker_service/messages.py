@@ -11,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from shared.core.bad_rows import QuarantineRow
 from shared.core.plan import ChunkPayload, DatasetFile, Extent, MergeStats, Plan, PlannedColumn
 from shared.core.row_counts import RowCounts
 from shared.errors import Problem
@@ -56,10 +57,16 @@ class PartialHeader(Struct, frozen=True):
 
 
 class ChunkResult(Struct, frozen=True, tag="chunk"):
-    """The body holds the partials one after the other. A group may be in several of them."""
+    """The body holds the partials one after the other, then pages of the bad rows to keep, as JSON arrays.
+
+    A group may be in several partials. *lines* has the line feeds of each extent, if rows are kept. *pages*
+    are the sizes of the pages, in bytes.
+    """
 
     rows: RowCounts
     partials: tuple[PartialHeader, ...]
+    lines: tuple[int, ...] = ()
+    pages: tuple[int, ...] = ()
 
 
 class MergeResult(Struct, frozen=True, tag="merge"):
@@ -149,11 +156,13 @@ class PlanTask(Task[PlanResult], frozen=True, kw_only=True, tag="plan"):
 class ChunkTask(Task[ChunkResult], frozen=True, kw_only=True, tag="chunk"):
     """Fold the extents of chunk *no* into partials of about *partial_bytes*.
 
-    *files* has the file of each extent. A batch holds about *batch_bytes* of input.
+    *delimiter* is the plan's. *files* has the file of each extent. A batch holds about *batch_bytes* of
+    input.
     """
 
     no: int
     schema: tuple[PlannedColumn, ...]
+    delimiter: str | None
     files: tuple[DatasetFile, ...]
     extents: tuple[Extent, ...]
     access: Access
@@ -184,4 +193,5 @@ class MergeTask(Task[MergeResult], frozen=True, kw_only=True, tag="merge"):
 AnyTask = PlanTask | ChunkTask | MergeTask
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 decode_task: Callable[[bytes], AnyTask] = msgspec.json.Decoder(AnyTask).decode
+decode_bad_rows: Callable[[bytes], list[QuarantineRow]] = msgspec.json.Decoder(list[QuarantineRow]).decode
 decode_outcome: Callable[[bytes], Outcome] = msgspec.json.Decoder(Outcome).decode

@@ -57,7 +57,7 @@ async def rows_of_result(request: web.Request) -> web.StreamResponse:
 
 def _cursor(request: web.Request) -> Cursor | None:
     after = parameters.single(request.query, "after")
-    return None if after is None else decode_cursor(after)
+    return None if after is None else decode_cursor(after, Cursor)
 
 
 async def _rows(request: web.Request, version: Version, cursor: Cursor | None) -> web.StreamResponse:

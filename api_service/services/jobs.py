@@ -52,7 +52,7 @@ class JobService:
     async def submit(self, tenant: str, spec: Checked, idempotency_key: str | None) -> tuple[Job, bool]:
         """Commit the job of a spec; the flag says that an earlier submit with this key has made it."""
         if idempotency_key is not None and (
-            known := await self._jobs.replayed(tenant, idempotency_key, spec.digest)
+            known := await self._jobs.replayed(tenant, idempotency_key, {spec.digest, *spec.earlier_digests})
         ):
             return known, True  # its upload may be gone by now, or its limits above today's
         if spec.refusal is not None:
@@ -70,6 +70,7 @@ class JobService:
             uploads=list(spec.uploads.values()),
             deadline=spec.deadline,
             state_version=STATE_VERSION,
+            earlier_digests=spec.earlier_digests,
         )
         self._nudge()
         return job, replayed

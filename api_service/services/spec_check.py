@@ -16,8 +16,9 @@ from api_service.services.limiter import ConcurrencyLimiter
 from shared.errors import GristmillError, Problem, SpecCheckBusy, from_problem
 from shared.settings import Settings
 from shared.spec.admission import Ceilings, check_admission
-from shared.spec.digests import canonical_json, spec_digest
+from shared.spec.digests import canonical_json, earlier_digests, spec_digest
 from shared.spec.parse import parse_spec
+from shared.spec.uris import split_member
 from shared.spec.values import parse_duration
 from shared.storage.sources import UPLOAD, SourceRules, locate, source_rules
 
@@ -43,12 +44,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 class Checked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A valid spec as canonical JSON, with the values that submitting needs.
 
-    `uploads` are the ids of uploads among `source.uris`, by index. *refusal* is why this server takes no new
-    job of the spec, or None. A known job is found by the digest all the same.
+    `earlier_digests` are those that versions before this one gave the same body. `uploads` are the ids of
+    uploads among `source.uris`, by index. *refusal* is why this server takes no new job of the spec, or None.
+    A known job is found by the digest all the same.
     """
 
     canonical: str
     digest: str
+    earlier_digests: tuple[str, ...]
     uploads: dict[int, str]
     priority: int
     labels: dict[str, str]
@@ -80,7 +83,8 @@ def check(body: bytes, rules: Rules) -> Checked:
     return Checked(
         canonical=canonical_json(spec),
         digest=spec_digest(spec),
-        uploads={no: uri.removeprefix(UPLOAD) for no, uri in uploads.items()},
+        earlier_digests=earlier_digests(spec),
+        uploads={no: split_member(uri)[0].removeprefix(UPLOAD) for no, uri in uploads.items()},
         priority=spec.options.priority,
         labels=spec.labels,
         result_name=spec.output.name,

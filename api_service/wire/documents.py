@@ -14,7 +14,7 @@ from msgspec.structs import asdict, replace
 
 from shared.core.entities import Document, Job, Progress, Upload, Version
 from shared.core.lifecycle import JobState, Phase
-from shared.core.plan import Warned
+from shared.core.plan import Plan, Warned, schema_of
 from shared.core.relations import relation_name
 from shared.core.row_counts import RowCounts
 from shared.errors import Problem
@@ -48,6 +48,14 @@ def upload_document(upload: Upload) -> UploadDocument:
 class ColumnDocument(msgspec.Struct, frozen=True):
     name: str
     type: str
+
+
+class FieldDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A column of the dataset as it is read. A *key* is read for its spelling."""
+
+    name: str
+    type: str
+    key: bool = False
 
 
 class ResultDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +140,8 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     progress: ProgressDocument
     timing: TimingDocument
-    schema: list[ColumnDocument] | UnsetType | None
+    schema: list[FieldDocument] | UnsetType | None
+    delimiter: str | UnsetType | None
     warnings: tuple[Warned, ...] | UnsetType
     result: Document | None
     error: Problem | None
@@ -151,20 +160,25 @@ def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) 
         revision=job.revision,
         progress=_progress(job, progress, now),
         timing=_timing(job, now),
-        schema=[ColumnDocument(c.name, c.type) for c in job.plan.schema] if job.plan else None,
+        schema=_fields(job.plan) if job.plan else None,
+        delimiter=job.plan.delimiter if job.plan else None,
         warnings=job.plan.warnings if job.plan else (),
         result={**job.result, "current": current} if job.result else None,
         error=job.error,
         labels=job.labels,
         spec=job.spec,
         links={"self": f"/v1/jobs/{job.id}"}
-        | {link: f"/v1/jobs/{job.id}/{link}" for link in ("rows", "receipt", "cancel")},
+        | {link: f"/v1/jobs/{job.id}/{link}" for link in ("rows", "receipt", "quarantine", "cancel")},
     )
+
+
+def _fields(plan: Plan) -> list[FieldDocument]:
+    return [FieldDocument(f.column, str(f.type), f.key) for f in schema_of(plan.schema).fields]
 
 
 def job_summary(job: Job, progress: Progress, now: datetime, *, current: bool) -> JobDocument:
     whole = job_document(job, progress, now, current=current)
-    return replace(whole, spec=UNSET, schema=UNSET, warnings=UNSET)
+    return replace(whole, spec=UNSET, schema=UNSET, delimiter=UNSET, warnings=UNSET)
 
 
 def etag(job: Job, progress: Progress, *, current: bool) -> str:

@@ -3,17 +3,20 @@
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from shared.errors import BadRequest, NotAcceptable
 
 MAX_WAIT_SECONDS = 60
-Format = Literal["json", "csv"]
+Format = Literal["json", "csv", "ndjson"]
 _WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_MEDIA: dict[str, Format] = {
+PAGE_OR_CSV: dict[str, Format] = {
     "application/json": "json", "application/*": "json", "*/*": "json", "text/csv": "csv", "text/*": "csv"
 }  # fmt: skip
+PAGE_OR_LINES: dict[str, Format] = PAGE_OR_CSV | {"application/x-ndjson": "ndjson"}
+"""By media type, or a range of them: the formats in which rows come."""
 
 
 def preferred_wait(prefer: list[str]) -> int | None:
@@ -52,15 +55,16 @@ def _decoded(value: str) -> bytes:
     return digest
 
 
-def negotiated(accept: list[str]) -> Format:
-    """The one of JSON and CSV that the client prefers; without an Accept header JSON."""
+def negotiated(accept: list[str], media: Mapping[str, Format]) -> Format:
+    """The format of *media* that the client prefers; without an Accept header JSON."""
     wanted = [_quality_and_type(entry) for entry in ",".join(accept).split(",") if entry.strip()]
     offered = sorted(
-        (entry for entry in wanted if entry[0] > 0 and entry[1] in _MEDIA), key=lambda entry: -entry[0]
+        (entry for entry in wanted if entry[0] > 0 and entry[1] in media), key=lambda entry: -entry[0]
     )
     if wanted and not offered:
-        raise NotAcceptable("Rows come as application/json or text/csv")
-    return _MEDIA[offered[0][1]] if offered else "json"
+        offers = " or ".join(name for name in media if "*" not in name)
+        raise NotAcceptable(f"Rows come as {offers}")
+    return media[offered[0][1]] if offered else "json"
 
 
 def _quality_and_type(entry: str) -> tuple[float, str]:

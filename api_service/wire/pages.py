@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -15,6 +15,9 @@ from api_service.wire.documents import ColumnDocument
 from shared.core.entities import Version
 from shared.core.row_query import Filter, RowQuery, Rows, Term
 from shared.errors import InvalidCursor
+
+C = TypeVar("C", bound=msgspec.Struct)
+JobId = Annotated[str, msgspec.Meta(pattern="^job_[0-9a-z]{26}\\Z")]
 
 
 class Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -24,7 +27,7 @@ class Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     `row_id` is the `_id` of its last row.
     """
 
-    job_id: Annotated[str, msgspec.Meta(pattern="^job_[0-9a-z]{26}\\Z")]
+    job_id: JobId
     query: str
     row_id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
@@ -36,14 +39,14 @@ def fingerprint(filters: Sequence[Filter], order: Sequence[Term]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def encode_cursor(cursor: Cursor) -> str:
+def encode_cursor(cursor: msgspec.Struct) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
 
 
-def decode_cursor(text: str) -> Cursor:
+def decode_cursor(text: str, kind: type[C]) -> C:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(raw, type=Cursor)
+        return msgspec.json.decode(raw, type=kind)
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise InvalidCursor(
             "This is not a cursor that Gristmill gave; take `next` of the page before"

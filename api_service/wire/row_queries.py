@@ -7,7 +7,7 @@ from typing import Any, get_args
 from multidict import MultiMapping
 
 from api_service.wire.filter_values import parse_filter_value
-from api_service.wire.headers import Format, negotiated
+from api_service.wire.headers import PAGE_OR_CSV, Format, negotiated
 from api_service.wire.pages import Cursor, fingerprint
 from api_service.wire.parameters import invalid, single, whole_number
 from shared.core.row_query import ROW_ID, Filter, Operator, RowQuery, Term
@@ -157,4 +157,4 @@ def format_of(query: MultiMapping[str], accept: list[str]) -> Format:
     text = single(query, "format")
     if text not in {None, "json", "csv"}:
         raise invalid("format", "expected json or csv")
-    return negotiated(accept) if text is None else ("csv" if text == "csv" else "json")
+    return negotiated(accept, PAGE_OR_CSV) if text is None else ("csv" if text == "csv" else "json")

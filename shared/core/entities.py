@@ -116,3 +116,24 @@ class Upload:
     bytes: int
     sha256: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRow:
+    """A bad row in quarantine: row *no* of *chunk*, which readers do not see.
+
+    `byte` and `line`, or the number of the `row`, say where it is; `line` is None until every chunk is done.
+    `text` is that of the record, and `value` that of the column. With `truncated`, one is only the beginning.
+    """
+
+    chunk: int
+    no: int
+    uri: str
+    byte: int | None
+    line: int | None
+    row: int | None
+    column: str | None
+    reason: str
+    value: str | None
+    text: str | None
+    truncated: bool

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from shared.core.lifecycle import UnitKind
+from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema, parse_type
 
 
@@ -72,19 +73,12 @@ class Extent(msgspec.Struct, frozen=True, array_like=True):
     guesses: tuple[Guess, ...] | None = None
 
 
-class Warned(msgspec.Struct, frozen=True):
-    """Something about the dataset that its owner should know, and that stops nothing."""
+class Warned(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something about the dataset or a column that its owner should know, and that stops nothing."""
 
     code: str
     detail: str
-
-
-MAX_WARNINGS = 100
-
-
-def sorted_warnings(found: Iterable[Warned]) -> tuple[Warned, ...]:
-    """The first ones, by code and detail: the same for any chunking."""
-    return tuple(sorted(set(found), key=lambda warned: (warned.code, warned.detail))[:MAX_WARNINGS])
+    column: str | None = None
 
 
 class PlannedColumn(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -94,29 +88,39 @@ class PlannedColumn(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str
     declared: bool = False
     key: bool = False
+    reads: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The values that the plan unit has settled for all chunks of a job.
 
-    `bytes` are those of all files. *self_describing* files declare types, which no value can widen, and how
-    many rows they have.
+    `bytes` are those of all files. `delimiter` is that of CSV, None for other formats. *self_describing*
+    files declare types, which no value can widen, and how many rows they have.
     """
 
     files: tuple[DatasetFile, ...]
     format: str = ""
     schema: tuple[PlannedColumn, ...]
     bytes: int
+    delimiter: str | None = None
     warnings: tuple[Warned, ...] = ()
     self_describing: bool = False
 
 
+def with_delimiter(source: SourceSpec, delimiter: str | None) -> SourceSpec:
+    """*source* as it was settled when the job was planned; None: by a version that left nothing open."""
+    if delimiter is None or source.csv.delimiter == delimiter:
+        return source
+    csv = source.csv.model_copy(update={"delimiter": delimiter})
+    return source.model_copy(update={"csv": csv})
+
+
 def columns_of(schema: Schema) -> tuple[PlannedColumn, ...]:
-    return tuple(PlannedColumn(f.name, str(f.type), f.declared, f.key) for f in schema.fields)
+    return tuple(PlannedColumn(f.name, str(f.type), f.declared, f.key, f.reads) for f in schema.fields)
 
 
 def schema_of(columns: Iterable[PlannedColumn]) -> Schema:
-    return Schema(tuple(Field(c.name, parse_type(c.type), c.declared, c.key) for c in columns))
+    return Schema(tuple(Field(c.name, parse_type(c.type), c.declared, c.key, c.reads) for c in columns))
 
 
 class PlanPayload(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -156,8 +160,21 @@ def payload_of(kind: UnitKind, stored: Mapping[str, Any]) -> Payload:
     return msgspec.convert(stored, _PAYLOADS[kind])
 
 
+class ChunkStats(msgspec.Struct, frozen=True):
+    """Of a chunk that keeps bad rows: the line feeds of each extent.
+
+    With those before it, if it is the first of its file.
+    """
+
+    lines: tuple[int, ...]
+
+
 class MergeStats(msgspec.Struct, frozen=True):
-    """Of a merge unit: integer sums that need decimal(38,0), and the SHA-256 of each bucket that has rows."""
+    """Of a merge unit: integer sums that need decimal(38,0), and the SHA-256 of each bucket that has rows.
+
+    `groups` counts those too that `having` drops.
+    """
 
     widened: tuple[str, ...] = ()
     buckets: dict[int, bytes] = {}
+    groups: int = 0

@@ -2,9 +2,10 @@
 
 from shared.core.fan_in import PARTIAL_COST_BYTES, merge_payloads, publish_payload
 from shared.core.lifecycle import JobState, Phase, UnitKind
+from shared.db import quarantine
 from shared.db.pool import Connection, Pool, Record
 from shared.db.publishing import create_table
-from shared.db.statements import JOBS, PARTIALS, UNITS
+from shared.db.statements import JOBS, PARTIALS, QUARANTINE, UNITS
 from shared.db.units import NewUnit, insert_units
 from shared.errors import StateTooLarge
 from shared.fault_points import reached
@@ -20,12 +21,17 @@ class FanInStore:
             return bool(await UNITS.unfinished.fetchval(connection, job_id=job_id))
 
     async def advance(
-        self, job_id: str, columns: list[dict[str, str]], max_state_bytes: int, indexes: int = 0
+        self,
+        job_id: str,
+        columns: list[dict[str, str]],
+        max_state_bytes: int,
+        indexes: int = 0,
+        most_bad_rows: int | None = 0,
     ) -> bool:
         """Move the job to its next phase, once, whichever worker asks; True if units were made.
 
         *columns* are those of the result, *indexes* counts those that it is to have beside its own. Raises
-        StateTooLarge, and TooManyColumns.
+        StateTooLarge, TooManyColumns, and TooManyBadRows for more than *most_bad_rows*; None: any number.
         """
         async with self._pool.transaction() as tx:
             job = await JOBS.lock.fetchrow(tx, id=job_id)
@@ -37,6 +43,7 @@ class FanInStore:
                 return False
             match job["phase"]:
                 case Phase.SCANNING:
+                    await _finish_bad_rows(tx, job_id, most_bad_rows)
                     await _begin_merging(tx, job, columns, max_state_bytes)
                 case Phase.MERGING:
                     await _begin_publishing(tx, job, indexes)
@@ -49,6 +56,13 @@ class FanInStore:
         """Count an unexpected error of the step; 0 if the job does not run any more."""
         async with self._pool.connection() as connection:
             return int(await JOBS.charge_fan_in.fetchval(connection, id=job_id) or 0)
+
+
+async def _finish_bad_rows(tx: Connection, job_id: str, most: int | None) -> None:
+    """Every chunk is done: now the lines of the bad rows are known, and how many there are."""
+    if await quarantine.check_count(tx, job_id, None):
+        await QUARANTINE.set_lines.execute(tx, job_id=job_id)
+        await quarantine.check_count(tx, job_id, most)
 
 
 async def _begin_merging(

@@ -1,7 +1,7 @@
 """The jobs table: submit, read and list jobs, and change their states."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from shared.core.plan import Plan
 from shared.db.ending import begin_ending, finish_ending
 from shared.db.pool import LIST_BYTES, Connection, Pool, Record
 from shared.db.records import read_counts, read_row
-from shared.db.statements import JOBS, UNITS
+from shared.db.statements import JOBS, QUARANTINE, UNITS
 from shared.errors import (
     AlreadyDone,
     DatabaseUnavailable,
@@ -53,13 +53,15 @@ class JobStore:
         uploads: Sequence[str],
         deadline: timedelta | None,
         state_version: int,
+        earlier_digests: Collection[str] = (),
     ) -> tuple[Job, bool]:
         """Commit a job with its plan unit.
 
         *kept_versions*, *uploads* (their ids) and *deadline* are those that the spec names: SQL does not read
         the spec. The flag says that the key was known, and the job is the one that it made.
         """
-        if idempotency_key is not None and (known := await self.replayed(tenant, idempotency_key, digest)):
+        digests = {digest, *earlier_digests}
+        if idempotency_key is not None and (known := await self.replayed(tenant, idempotency_key, digests)):
             return known, True
         async with self._pool.transaction() as tx:
             version = (
@@ -87,20 +89,20 @@ class JobStore:
             reached("submit.after_commit")
             return _job(row), False
         assert idempotency_key is not None
-        known = await self.replayed(tenant, idempotency_key, digest)
+        known = await self.replayed(tenant, idempotency_key, digests)
         assert known is not None
         return known, True
 
-    async def replayed(self, tenant: str, idempotency_key: str, digest: str) -> Job | None:
+    async def replayed(self, tenant: str, idempotency_key: str, digests: Collection[str]) -> Job | None:
         """The job that the key has made before.
 
-        Raises IdempotencyKeyReused if that has another spec.
+        Raises IdempotencyKeyReused if the digest of its spec is not one of *digests*.
         """
         async with self._pool.connection() as connection:
             row = await JOBS.by_idempotency_key.fetchrow(
                 connection, tenant=tenant, idempotency_key=idempotency_key
             )
-        if row is not None and row["spec_digest"] != digest:
+        if row is not None and row["spec_digest"] not in digests:
             raise IdempotencyKeyReused(
                 "This Idempotency-Key was used with another spec; use a new key for a new job"
             )
@@ -202,6 +204,7 @@ class JobStore:
                 await UNITS.forget_merging.execute(tx, job_id=job_id)
                 await UNITS.retry.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 await UNITS.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
+                await QUARANTINE.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 reached("retry.before_commit")
         return await self.get(tenant, job_id)
 

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import chain, islice
 from typing import NamedTuple
 
+from shared.core.bad_rows import QuarantineRow
+from shared.db import quarantine
 from shared.db.pool import Connection, Pool
 from shared.db.statements import PARTIALS, UNITS
 from shared.db.units import Done, Lease, UnitStore
@@ -27,18 +29,32 @@ class PartialStore:
         self._pool = pool
         self._units = units
 
-    async def commit(self, lease: Lease, done: Done, partials: Iterator[Partial]) -> None:
+    async def commit(
+        self,
+        lease: Lease,
+        done: Done,
+        partials: Iterator[Partial],
+        bad_rows: Iterable[QuarantineRow] = (),
+        most_bad_rows: int | None = None,
+    ) -> None:
         """Commit a chunk with its partials: in one statement if there is one at most, which halves the price.
 
-        Else in a transaction.
+        Else in a transaction, and so a chunk that has bad rows; *bad_rows* are those to keep. Raises
+        TooManyBadRows if the job has more than *most_bad_rows* now.
         """
 
         async def write(tx: Connection) -> None:
             await self.save(tx, lease, chain(first, partials))
             reached("commit.written")
+            if bad:
+                await quarantine.save(tx, lease, bad_rows)
+                await quarantine.check_count(tx, lease.job_id, most_bad_rows)
 
         first = list(islice(partials, 2))
+        bad = done.counts.quarantined or (done.counts.skipped and most_bad_rows is not None)
         match first:
+            case _ if bad:
+                await self._units.complete(lease, done, write)
             case []:
                 await self._units.complete_at_once(lease, done)
             case [partial]:

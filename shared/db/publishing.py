@@ -234,7 +234,7 @@ class PublishingStore:
 async def _drop_other(tx: Connection, tenant: str, name: str, columns: list[dict[str, str]]) -> list[str]:
     """Drop the view of a result whose columns are not the first ones of *columns*.
 
-    Returns the statements that grant anew what others could do with it.
+    Returns the statements that give other roles their rights to it again.
     """
     shown = await VERSIONS.current.fetchrow(tx, tenant=tenant, name=name)
     if shown is None or not misfits(shown["columns"], columns):

@@ -7,8 +7,15 @@ from shared.core.row_counts import RowCounts
 from shared.db.pool import Record
 
 Row = TypeVar("Row")
-_COUNTS = {"rows_read": "read", "rows_aggregated": "aggregated", "rows_dropped": "dropped_null_key"}
-"""Column of gristmill.units -> field of RowCounts. The counts without a column are zero."""
+_COUNTS = {
+    "rows_read": "read",
+    "rows_aggregated": "aggregated",
+    "rows_filtered": "filtered",
+    "rows_dropped": "dropped_null_key",
+    "rows_quarantined": "quarantined",
+    "rows_skipped": "skipped",
+}
+"""Column of gristmill.units -> field of RowCounts."""
 
 
 def read_row(of: type[Row], record: Record, **read: Any) -> Row:

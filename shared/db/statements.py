@@ -49,7 +49,7 @@ class Statement:
     async def fetchval(self, connection: Connection, **named: Any) -> Any:
         return await connection.fetchval(self.sql, *self.arguments(named))
 
-    def cursor(self, connection: Connection, prefetch: int, **named: Any) -> "CursorFactory[Record]":
+    def cursor(self, connection: Connection, prefetch: int | None, **named: Any) -> "CursorFactory[Record]":
         return connection.cursor(self.sql, *self.arguments(named), prefetch=prefetch)
 
 
@@ -76,6 +76,7 @@ API_KEYS = Statements("api_keys")
 JOBS = Statements("jobs")
 PARTIALS = Statements("partials")
 PRUNING = Statements("pruning")
+QUARANTINE = Statements("quarantine")
 RECEIPTS = Statements("receipts")
 TENANTS = Statements("tenants")
 UNITS = Statements("units")

@@ -9,14 +9,14 @@ from typing import Any, Self
 
 from shared.core.fairness import SMALL_JOB_UNITS
 from shared.core.lifecycle import JobState, UnitKind
-from shared.core.plan import MergeStats, Payload, Plan, PlanPayload, payload_of
+from shared.core.plan import ChunkStats, MergeStats, Payload, Plan, PlanPayload, payload_of
 from shared.core.retry import Charge
 from shared.core.row_counts import RowCounts
 from shared.core.timings import BYTE_DEADLINE, Timings
 from shared.db.ending import begin_ending, finish_ending
 from shared.db.pool import Connection, Pool, Record
 from shared.db.records import count_columns, read_row
-from shared.db.statements import JOBS, PARTIALS, UNITS, Statement
+from shared.db.statements import JOBS, PARTIALS, QUARANTINE, UNITS, Statement
 from shared.errors import DatabaseUnavailable, LeaseLost, Problem
 from shared.fault_points import reached
 
@@ -83,7 +83,7 @@ class Done:
 
     counts: RowCounts = field(default_factory=RowCounts)
     rows_out: int = 0
-    stats: MergeStats | None = None
+    stats: MergeStats | ChunkStats | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,8 +218,8 @@ class UnitStore:
     async def _beginning_anew(self, lease: Lease) -> AsyncIterator[Connection]:
         """A transaction, under the job's lock, in which a good *lease* changes the job and its units.
 
-        The partials go last: a commit under way holds its own unit, and the delete must see the partial that
-        it writes.
+        The partials and the bad rows go last: a commit under way holds its own unit, and the deletes must see
+        its writes.
         """
         async with self._pool.transaction() as tx:
             await self.lock_wanted(tx, lease)
@@ -227,6 +227,7 @@ class UnitStore:
                 raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
             yield tx
             await PARTIALS.delete.execute(tx, job_id=lease.job_id)
+            await QUARANTINE.delete.execute(tx, job_id=lease.job_id)
 
     async def widen(self, lease: Lease, plan: Plan) -> None:
         """Raise the job's epoch: store the wider plan and return every chunk to pending.

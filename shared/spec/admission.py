@@ -31,6 +31,7 @@ class Ceilings:
     max_bytes: int
     max_chunks: int
     max_state_bytes: int
+    max_bad_rows: int
     min_chunk_bytes: int
 
 
@@ -65,6 +66,14 @@ def _faults(spec: JobSpec, ceilings: Ceilings) -> Iterator[Detail]:
             "chunk_bytes",
             f"{chosen:,} is less than {least:,}, the least that this server takes",
             "min_chunk_bytes",
+        )
+    kept, most = spec.options.most_bad_rows, ceilings.max_bad_rows
+    if spec.options.on_bad_row == "quarantine" and kept is not None and kept > most:
+        yield _beyond(
+            "options",
+            "max_bad_rows",
+            f"{kept:,} is more than {most:,}, the most that this server keeps",
+            "max_bad_rows",
         )
     for name in ("max_groups", "max_bytes", "max_chunks", "max_state_bytes"):
         asked, most = getattr(spec.limits, name), getattr(ceilings, name)

@@ -25,6 +25,18 @@ def spec_digest(spec: JobSpec) -> str:
     return "sha256:" + sha256(canonical_json(spec).encode()).hexdigest()
 
 
+def earlier_digests(spec: JobSpec) -> tuple[str, ...]:
+    """The digests that other defaults of earlier versions gave to the body of *spec*.
+
+    In version 1 the delimiter was a comma.
+    """
+    if spec.source.csv.delimiter != "auto":
+        return ()
+    csv = spec.source.csv.model_copy(update={"delimiter": ","})
+    source = spec.source.model_copy(update={"csv": csv})
+    return (spec_digest(spec.model_copy(update={"source": source})),)
+
+
 def result_digest(columns: Sequence[Mapping[str, str]], buckets: Mapping[int, bytes]) -> str:
     """`sha256:` and the SHA-256 over three things, one after the other.
 

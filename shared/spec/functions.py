@@ -8,6 +8,7 @@ from shared.spec.signature import (
     ANYTHING,
     DDOF,
     NUMBER,
+    ORDERED,
     TRUTH,
     VALUE,
     Function,
@@ -24,9 +25,10 @@ from shared.spec.types import FLOAT64, INT64
 __all__ = ["FUNCTIONS", "SYNONYMS", "Function", "Parameter"]
 
 _NUMBERS, _ANY = {"column": column(NUMBER)}, {"column": column(ANYTHING)}
+_LEAST = {"column": column(ORDERED)}
 _SPREAD = {"column": column(NUMBER), "ddof": DDOF}
-_ARG = {"column": column(ANYTHING), "by": column(ANYTHING)}
-_RANKED = {"column": column(ANYTHING), "k": VALUE}
+_ARG = {"column": column(ANYTHING), "by": column(ORDERED)}
+_RANKED = {"column": column(ORDERED), "k": VALUE}
 _PAIR = {"y": column(NUMBER), "x": column(NUMBER)}
 
 _OWN, _DOUBLE = "the column's type", "double precision"
@@ -83,7 +85,7 @@ _TABLE = (
     Function(
         name="min",
         also_called="minimum lowest smallest",
-        parameters=_ANY,
+        parameters=_LEAST,
         result=own,
         result_text=_OWN,
         summary="The smallest value: strings by their UTF-8 bytes, false before true.",
@@ -92,7 +94,7 @@ _TABLE = (
     Function(
         name="max",
         also_called="maximum highest largest",
-        parameters=_ANY,
+        parameters=_LEAST,
         result=own,
         result_text=_OWN,
         summary="The largest value, in the order of `min`.",

@@ -22,13 +22,16 @@ from shared.spec import values as v
 from shared.spec.faults import fault
 from shared.spec.functions import FUNCTIONS
 from shared.spec.names import result_name_fault
-from shared.spec.objects import UNSUPPORTED, SpecObject, Supported
+from shared.spec.objects import SpecObject
 
 
 class TimeBucket(SpecObject):
-    """A group key that cuts a time column into buckets of one width."""
+    """A group key that cuts a time column into buckets of one width.
 
-    time_bucket: Annotated[v.BucketWidth, Supported(lambda _: False, "time buckets are not supported yet")]
+    `tz` is the zone whose clocks cut a timestamptz; None stands for `source.timezone`.
+    """
+
+    time_bucket: v.BucketWidth
     column: v.ColumnName
     tz: v.TimeZone | None = None
     as_: Annotated[v.ResultColumn | None, Field(alias="as", validate_default=True)] = None
@@ -80,7 +83,7 @@ class AggregateSpec(SpecObject):
     q: Annotated[Quantiles | None, Field(validate_default=True)] = None
     k: Annotated[v.Integer | None, Field(validate_default=True, ge=1, le=1000)] = None
     ddof: Annotated[v.Integer | None, Field(validate_default=True, ge=0, le=1_000_000)] = None
-    where: Annotated[v.Expression | None, UNSUPPORTED] = None
+    where: v.Expression | None = None
     as_: Annotated[str | None, Field(alias="as", validate_default=True)] = None
 
     @field_validator("column", "by", "y", "x", "q", "k", "ddof")

@@ -4,15 +4,17 @@ The marks of `objects` say which values this version does not support yet.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from shared.spec import values as v
+from shared.spec.expressions import columns, parse
 from shared.spec.faults import Location, raise_faults, repeated
 from shared.spec.grouping import AggregateSpec, GroupKey, TimeBucket, key_name
 from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
-from shared.spec.objects import UNSUPPORTED, SpecObject, supports_only
+from shared.spec.objects import UNSUPPORTED, SpecObject
 from shared.spec.query import Semantics
 from shared.spec.source import CsvOptions, SourceSpec
 
@@ -27,6 +29,8 @@ __all__ = [
     "TimeBucket",
 ]
 
+QUARANTINED = 1000
+"""The most bad rows of a job that quarantines them, unless its spec says otherwise."""
 MAX_KEYS = 32
 """A Postgres index has at most so many columns."""
 
@@ -52,11 +56,20 @@ class OutputSpec(SpecObject):
 
 class Options(SpecObject):
     priority: Annotated[v.Integer, Field(ge=0, le=9)] = 5
-    on_bad_row: Annotated[Literal["fail", "skip", "quarantine"], supports_only("fail")] = "fail"
-    max_bad_rows: Annotated[v.Count | None, UNSUPPORTED] = None
+    on_bad_row: Literal["fail", "skip", "quarantine"] = "fail"
+    max_bad_rows: v.Count | None = None
     chunk_bytes: v.Size | None = None
     max_parallel_chunks: Annotated[v.Size | None, UNSUPPORTED] = None
     deadline: v.Duration | None = None
+
+    @property
+    def most_bad_rows(self) -> int | None:
+        """The most bad rows that the job may have; None: any number."""
+        if self.on_bad_row == "fail":
+            return 0
+        if self.max_bad_rows is None and self.on_bad_row == "quarantine":
+            return QUARANTINED
+        return self.max_bad_rows
 
 
 class Limits(SpecObject):
@@ -73,17 +86,25 @@ class JobSpec(SpecObject):
     """
 
     source: SourceSpec
-    derive: Annotated[tuple[Computed, ...], v.at_most(1000), supports_only(())] = ()
-    where: Annotated[v.Expression | None, UNSUPPORTED] = None
+    derive: Annotated[tuple[Computed, ...], v.at_most(1000)] = ()
+    where: v.Expression | None = None
     group_by: Annotated[tuple[GroupKey, ...], v.at_most(MAX_KEYS)]
     aggregates: Annotated[tuple[AggregateSpec, ...], v.at_most(400), v.NOT_EMPTY]
-    compute: Annotated[tuple[Computed, ...], v.at_most(400), supports_only(())] = ()
-    having: Annotated[v.Expression | None, UNSUPPORTED] = None
+    compute: Annotated[tuple[Computed, ...], v.at_most(400)] = ()
+    having: v.Expression | None = None
     semantics: Semantics = "sql"
     output: OutputSpec = OutputSpec()
     options: Options = Options()
     limits: Limits = Limits()
     labels: Annotated[dict[v.LabelKey, v.LabelValue], v.at_most(32), Field(default_factory=dict)]
+
+    @field_validator("derive")
+    @classmethod
+    def _distinct_derived(cls, derived: tuple[Computed, ...]) -> tuple[Computed, ...]:
+        raise_faults(
+            chain(repeated([((i, "as"), d.as_) for i, d in enumerate(derived)]), _too_early(derived))
+        )
+        return derived
 
     @field_validator("group_by")
     @classmethod
@@ -112,8 +133,24 @@ class JobSpec(SpecObject):
     @field_validator("compute")
     @classmethod
     def _distinct_computed(cls, computed: tuple[Computed, ...], info: ValidationInfo) -> tuple[Computed, ...]:
-        raise_faults(repeated([((i, "as"), c.as_) for i, c in enumerate(computed)], _result_columns(info)))
+        columns = _result_columns(info)
+        raise_faults(repeated([((i, "as"), c.as_) for i, c in enumerate(computed)], columns))
+        if {"group_by", "aggregates"} <= info.data.keys():
+            made = [c.as_ for c in computed]
+            raise_faults(
+                fault
+                for i, c in enumerate(computed)
+                for fault in _unknown_names((i, "expr"), c.expr, [*columns, *made[:i]])
+            )
         return computed
+
+    @field_validator("having")
+    @classmethod
+    def _having_of_result_columns(cls, having: str | None, info: ValidationInfo) -> str | None:
+        if having is not None and {"group_by", "aggregates", "compute"} <= info.data.keys():
+            columns = [*_result_columns(info), *(c.as_ for c in info.data["compute"])]
+            raise_faults(_unknown_names((), having, columns))
+        return having
 
     @field_validator("output")
     @classmethod
@@ -127,6 +164,24 @@ class JobSpec(SpecObject):
 def _result_columns(info: ValidationInfo) -> list[str]:
     keys, aggregates = info.data.get("group_by", ()), info.data.get("aggregates", ())
     return [*map(key_name, keys), *(name for a in aggregates for name in a.result_columns)]
+
+
+def _too_early(derived: tuple[Computed, ...]) -> Iterator[tuple[Location, str]]:
+    """Every name of a column that a later entry makes."""
+    made = {d.as_: i for i, d in enumerate(derived)}
+    for i, d in enumerate(derived):
+        for column in columns(parse(d.expr)):
+            if (later := made.get(column.name, i)) > i:
+                advice = f"is made by derive/{later}; move that entry before this one"
+                yield (i, "expr"), f"column {column.at}: {quote(column.name)} {advice}"
+
+
+def _unknown_names(at: Location, expr: str, known: list[str]) -> Iterator[tuple[Location, str]]:
+    """Every name in *expr* that is no column of the result."""
+    for no, column in enumerate(c for c in columns(parse(expr)) if c.name not in known):
+        guess = did_you_mean(column.name, known) if no < MAX_GUESSES else ""
+        hint = f"{guess}{' ' if guess else '; '}there are {listed(known)}" if no < MAX_GUESSES else ""
+        yield at, f"column {column.at}: {quote(column.name)} is not a column of the result{hint}"
 
 
 def _index_faults(indexes: tuple[Index, ...], columns: list[str]) -> Iterator[tuple[Location, str]]:

@@ -8,19 +8,26 @@ from shared.spec.types import FLOAT64, DataType, Kind
 
 @dataclass(frozen=True, slots=True)
 class Accepts:
-    """A set of column kinds and its name in messages; strings of such a column must parse as *parsed_as*."""
+    """A set of column kinds and its name in messages; strings of such a column must parse as *parsed_as*.
+
+    *ordered*: the function asks which value is greater, and the order of texts is not that of numbers.
+    """
 
     name: str
     kinds: frozenset[Kind]
     parsed_as: Kind = "string"
+    ordered: bool = False
 
 
 NUMBER = Accepts("a number", frozenset({"int64", "float64", "decimal"}), "float64")
+TIME = Accepts("a date or a timestamp", frozenset({"date", "timestamp", "timestamptz"}), "timestamp")
 TRUTH = Accepts("a bool", frozenset({"bool"}), "bool")
 ANYTHING = Accepts(
     "any type",
     frozenset({"bool", "int64", "float64", "decimal", "string", "date", "timestamp", "timestamptz"}),
 )
+
+ORDERED = replace(ANYTHING, ordered=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,16 @@
 """`source`: which files, and how they are read."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from shared.spec import values as v
+from shared.spec.column_text import ColumnText, mark_faults
 from shared.spec.encodings import SHARED
 from shared.spec.faults import Location, fault, raise_faults, repeated
-from shared.spec.objects import ADDED, UNSUPPORTED, SpecObject, Supported, supports_only
+from shared.spec.objects import ADDED, SpecObject, Supported, supports_only
 from shared.spec.types import DataType, parse_type
 from shared.spec.uris import is_supported
 
@@ -29,12 +31,12 @@ class CsvOptions(SpecObject):
     encoding: v.Encoding = "utf-8"
     null_values: Annotated[tuple[v.NullValue, ...], v.at_most(1000)] = ()
     comment: Annotated[v.Character | None, _ASCII] = None
-    skip_rows: Annotated[v.Count, ADDED, supports_only(0)] = 0
-    skip_footer: Annotated[v.Count, ADDED, supports_only(0)] = 0
-    trim: Annotated[v.Flag, ADDED, supports_only(False)] = False
-    decimal: Annotated[v.Character, ADDED, supports_only(".")] = "."
-    thousands: Annotated[v.Character | None, ADDED, UNSUPPORTED] = None
-    short_rows: Annotated[Literal["bad_row", "null"], ADDED, supports_only("bad_row")] = "bad_row"
+    skip_rows: Annotated[v.Count, ADDED] = 0
+    skip_footer: Annotated[v.Count, ADDED] = 0
+    trim: Annotated[v.Flag, ADDED] = False
+    decimal: Annotated[v.Character, ADDED] = "."
+    thousands: Annotated[v.Character | None, ADDED] = None
+    short_rows: Annotated[Literal["bad_row", "null"], ADDED] = "bad_row"
 
     @field_validator("names")
     @classmethod
@@ -48,7 +50,7 @@ class CsvOptions(SpecObject):
 
     @model_validator(mode="after")
     def _distinct_characters(self) -> Self:
-        raise_faults(self._ambiguous())
+        raise_faults(chain(self._ambiguous(), mark_faults(self.decimal, self.thousands)))
         return self
 
     def _ambiguous(self) -> Iterator[tuple[Location, str]]:
@@ -58,33 +60,14 @@ class CsvOptions(SpecObject):
             characters: str | None = getattr(self, name)
             if characters is None or characters == "auto":
                 continue
-            if characters in taken:
-                yield (name,), f"the {taken[characters]} and the {name} are the same character"
+            for other, of in taken.items():
+                if set(characters) & set(other):
+                    same = "are the same character" if characters == other else "have a character in common"
+                    yield (name,), f"the {of} and the {name} {same}"
             if any(character in SHARED.get(self.encoding, "") for character in characters):
                 advice = "its byte can be a part of another character; convert the files to UTF-8"
                 yield (name,), f"in {self.encoding} {advice}"
             taken.setdefault(characters, name)
-
-
-class ColumnText(SpecObject):
-    """The type of a column, and how its values are written.
-
-    None stands for the default of `CsvOptions`. `format` has patterns of strptime; the first one that fits
-    counts.
-    """
-
-    type: v.TypeName
-    format: Annotated[tuple[v.Spelling, ...], v.one_or_many, v.at_most(16), ADDED] = ()
-    decimal: Annotated[v.Character | None, ADDED] = None
-    thousands: Annotated[v.Character | None, ADDED] = None
-    strip: Annotated[v.Spelling | None, ADDED] = None
-    trim: Annotated[v.Flag | None, ADDED] = None
-    percent: Annotated[v.Flag, ADDED] = False
-    negative: Annotated[tuple[Literal["-5", "(5)", "5-", "\N{MINUS SIGN}5"], ...], ADDED] = ("-5",)
-    true: Annotated[tuple[v.Spelling, ...], v.at_most(100), ADDED] = ()
-    false: Annotated[tuple[v.Spelling, ...], v.at_most(100), ADDED] = ()
-    null_values: Annotated[tuple[v.NullValue, ...], v.at_most(1000), ADDED] = ()
-    lenient: Annotated[v.Flag, ADDED] = False
 
 
 def _is_object(given: object) -> bool:
@@ -119,37 +102,46 @@ class SourceSpec(SpecObject):
     ]
     format: Annotated[
         Literal["auto", "csv", "tsv", "ndjson", "parquet", "arrow", "xlsx"],
-        supports_only("auto", "csv", "parquet"),
+        supports_only("auto", "csv", "tsv", "ndjson", "parquet", "arrow", "xlsx"),
     ] = "auto"
     compression: Annotated[
         Literal["auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4", "snappy"],
         supports_only("auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4"),
     ] = "auto"
     csv: CsvOptions = CsvOptions()
-    types: Annotated[
-        dict[v.ColumnName, ColumnType],
-        Field(default_factory=dict),
-        Supported(
-            lambda types: not any(isinstance(t, ColumnText) for t in types.values()), "not supported yet"
-        ),
-    ]
+    types: Annotated[dict[v.ColumnName, ColumnType], Field(default_factory=dict)]
     timezone: v.TimeZone = "UTC"
-    ambiguous_times: Annotated[Literal["bad_row", "earliest", "latest"], ADDED, supports_only("bad_row")] = (
-        "bad_row"
-    )
+    ambiguous_times: Annotated[Literal["bad_row", "earliest", "latest"], ADDED] = "bad_row"
     partitions: Annotated[Literal["hive"] | None, ADDED] = None
     file_column: Annotated[v.ColumnName | None, ADDED] = None
     missing_columns: Annotated[Literal["fail", "null"], ADDED] = "fail"
-    parquet: Annotated[ParquetOptions, ADDED, supports_only(ParquetOptions())] = ParquetOptions()
-    xlsx: Annotated[XlsxOptions, ADDED, supports_only(XlsxOptions())] = XlsxOptions()
+    parquet: Annotated[ParquetOptions, ADDED] = ParquetOptions()
+    xlsx: Annotated[XlsxOptions, ADDED] = XlsxOptions()
 
     @field_validator("csv")
     @classmethod
     def _only_for_csv(cls, csv: CsvOptions, info: ValidationInfo) -> CsvOptions:
         written_by_version_1 = CsvOptions(delimiter=",")
-        if info.data.get("format") == "parquet" and csv not in (CsvOptions(), written_by_version_1):
-            raise fault("these options mean nothing for Parquet")
+        other = info.data.get("format") not in {"auto", "csv", "tsv"}
+        if other and csv not in (CsvOptions(), written_by_version_1):
+            raise fault("these options are for CSV, and source.format is another one")
+        if info.data.get("format") == "tsv" and csv.delimiter not in ("auto", "\t"):
+            raise fault('the delimiter of "tsv" is the tab; set format to "csv"')
         return csv
+
+    @model_validator(mode="after")
+    def _distinct_marks(self) -> Self:
+        """A column's own marks beside the defaults of the file."""
+        given = ((name, text) for name, text in self.types.items() if isinstance(text, ColumnText))
+        raise_faults(
+            (("types", name, "object", *at), detail)
+            for name, text in given
+            if parse_type(text.type).kind in {"int64", "float64", "decimal"}
+            for at, detail in mark_faults(
+                text.decimal or self.csv.decimal, text.thousands or self.csv.thousands, text.strip
+            )
+        )
+        return self
 
     def written(self, column: str, inferred: DataType) -> ColumnText:
         """How the values of *column* are written, with every default of `csv` filled in.

@@ -7,7 +7,19 @@ MAX_URI = 4096
 _URI = re.compile(r"([a-z][a-z0-9+.-]+):(.+)")
 _UPLOAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MEMBER = re.compile(r"(upload:[^!/]+|file:///.*?\.zip)!/(.+)", re.IGNORECASE)
 _ESCAPED_MAGIC = re.compile(r"%(?:2a|3f|5b)", re.IGNORECASE)
+
+
+def split_member(uri: str) -> tuple[str, str | None]:
+    """The URI of the file, and the pattern of its members where *uri* names members of a zip file."""
+    found = _MEMBER.fullmatch(uri)
+    return (found[1], found[2]) if found else (uri, None)
+
+
+def member_pattern(written: str) -> str:
+    """The pattern that `split_member` found, percent-escapes decoded once. Raises ValueError."""
+    return _decoded(_ESCAPED_MAGIC.sub(r"[\g<0>]", written))
 
 
 def check_uri(uri: str) -> str:
@@ -18,9 +30,11 @@ def check_uri(uri: str) -> str:
             "a source is upload:<id> or file:///<path>, without control characters, "
             f"at most {MAX_URI} characters"
         )
+    file, members = split_member(uri)
+    member_pattern(members or "")
     if found[1] == "file":
-        file_path(uri)
-    if found[1] == "upload" and not _UPLOAD.fullmatch(found[2]):
+        file_path(file)
+    if found[1] == "upload" and not _UPLOAD.fullmatch(file.removeprefix("upload:")):
         raise ValueError("after upload: comes the id that POST /v1/uploads gave")
     return uri
 
@@ -29,10 +43,7 @@ def file_path(uri: str) -> str:
     """The absolute path of a `file:///` URI, percent-escapes decoded once. Raises ValueError."""
     if not uri.startswith("file:///"):
         raise ValueError("a file is named by its absolute path and no host: file:///data/sales.csv")
-    try:
-        path = unquote(uri.removeprefix("file://"), errors="strict")
-    except UnicodeDecodeError as error:
-        raise ValueError("the percent-escapes of a file URI are not UTF-8") from error
+    path = _decoded(uri.removeprefix("file://"))
     if _CONTROL.search(path):
         raise ValueError("a file URI holds a control character")
     if ".." in path.split("/"):
@@ -42,6 +53,13 @@ def file_path(uri: str) -> str:
             "a file URI names a file, not a folder; file:///data/*.csv names every CSV file of one"
         )
     return path
+
+
+def _decoded(path: str) -> str:
+    try:
+        return unquote(path, errors="strict")
+    except UnicodeDecodeError as error:
+        raise ValueError("the percent-escapes of a file URI are not UTF-8") from error
 
 
 def file_pattern(uri: str) -> str:

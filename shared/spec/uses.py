@@ -1,14 +1,17 @@
-"""Which columns of the dataset a spec names, and for what."""
+"""The columns of the dataset that a spec names, and their uses."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from shared.errors import Detail, UnknownColumn
+from shared.errors import Detail, InvalidSpec, UnknownColumn
+from shared.spec.expressions import columns, parse
 from shared.spec.faults import Location, pointer, refuse
 from shared.spec.grouping import TimeBucket
 from shared.spec.models import JobSpec
 from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
+
+_SHOW = frozenset({"nunique", "mode", "first", "last", "arg_min", "arg_max"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,19 +19,24 @@ class Mention:
     """The place in the spec that names a column of the dataset.
 
     *key*: its spelling is a group key. *value*: its values are computed with. Neither: it is only declared.
+    *shown*: an aggregate tells values apart, or gives one back. *position* is the column of the expression's
+    text, counted from 1, if an expression names it.
     """
 
     at: Location
     column: str
     key: bool = False
     value: bool = False
+    shown: bool = False
+    position: int | None = None
 
 
 @dataclass(frozen=True)
 class Uses:
-    """What a spec wants of its dataset. Only the columns in use are typed and read."""
+    """The uses of all columns that a spec names. Only columns in use are typed and read."""
 
     mentions: tuple[Mention, ...]
+    derived: tuple[str, ...] = ()
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -44,12 +52,18 @@ class Uses:
         """Each column in use once, keys first."""
         return tuple(dict.fromkeys((*self.keys, *self.values)))
 
+    @cached_property
+    def shown(self) -> frozenset[str]:
+        """The columns whose values are told apart or given back by an aggregate that does not order them."""
+        return frozenset(m.column for m in self.mentions if m.shown)
+
     def check(self, names: Sequence[str], hint: Callable[[str], str] = lambda _: "") -> None:
         """Raise UnknownColumn for every mention of a column that is not among *names*.
 
-        *hint* may say more about an unknown name.
+        *hint* may say more about an unknown name. Raises InvalidSpec for a derived column that is among them.
         """
         refuse(UnknownColumn, self._unknown(names, hint))
+        refuse(InvalidSpec, self._taken(names))
 
     def _unknown(self, names: Sequence[str], hint: Callable[[str], str]) -> Iterator[Detail]:
         known = set(names)
@@ -60,19 +74,36 @@ class Uses:
             if no < MAX_GUESSES:
                 guess = did_you_mean(mention.column, names)
                 told = f"{guess}{' ' if guess else '; '}{there_are}{hint(mention.column)}"
+            place = "" if mention.position is None else f"column {mention.position}: "
             yield {
                 "pointer": pointer(*mention.at),
-                "detail": f"there is no column {quote(mention.column)}{told}",
+                "column": mention.column,
+                "detail": f"{place}there is no column {quote(mention.column)}{told}",
             }
+
+    def _taken(self, names: Sequence[str]) -> Iterator[Detail]:
+        known = set(names)
+        for i, name in enumerate(self.derived):
+            if name in known:
+                yield {
+                    "pointer": pointer("derive", i, "as"),
+                    "detail": f"the data has a column {quote(name)} already; choose another name",
+                }
 
 
 def uses(spec: JobSpec) -> Uses:
-    return Uses(tuple(_mentions(spec)))
+    derived = tuple(d.as_ for d in spec.derive)
+    mentions = (m for m in _mentions(spec) if m.column not in derived or not (m.key or m.value))
+    return Uses((*mentions,), derived)
 
 
 def _mentions(spec: JobSpec) -> Iterator[Mention]:
+    """Every mention of a column of a batch, a derived one too."""
     for name in spec.source.types:
         yield Mention(("source", "types", name), name)
+    for at, expr in _expressions(spec):
+        for column in columns(parse(expr)):
+            yield Mention(at, column.name, value=True, position=column.at)
     for i, key in enumerate(spec.group_by):
         if isinstance(key, TimeBucket):
             yield Mention(("group_by", i, "column"), key.column, value=True)
@@ -80,4 +111,16 @@ def _mentions(spec: JobSpec) -> Iterator[Mention]:
             yield Mention(("group_by", i), key, key=True)
     for i, aggregate in enumerate(spec.aggregates):
         for parameter, name in aggregate.columns.items():
-            yield Mention(("aggregates", i, parameter), name, value=True)
+            shown = parameter == "column" and aggregate.fn in _SHOW
+            yield Mention(("aggregates", i, parameter), name, value=True, shown=shown)
+
+
+def _expressions(spec: JobSpec) -> Iterator[tuple[Location, str]]:
+    """The expressions over columns of a batch."""
+    for i, derived in enumerate(spec.derive):
+        yield ("derive", i, "expr"), derived.expr
+    if spec.where is not None:
+        yield ("where",), spec.where
+    for i, aggregate in enumerate(spec.aggregates):
+        if aggregate.where is not None:
+            yield ("aggregates", i, "where"), aggregate.where

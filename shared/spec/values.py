@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
+from shared.spec.buckets import bucket_width
 from shared.spec.encodings import normal_encoding
+from shared.spec.expressions import parse
 from shared.spec.faults import fault
 from shared.spec.functions import FUNCTIONS, SYNONYMS
 from shared.spec.names import did_you_mean, quote, result_name_fault
@@ -26,7 +28,6 @@ RESULT_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])")
-_CALENDAR_BUCKETS = frozenset({"1w", "1mo", "1q", "1y"})
 _LONGEST = timedelta(days=3650)
 
 
@@ -93,20 +94,13 @@ def parse_duration(text: str) -> timedelta:
     return length
 
 
-def _duration(text: str) -> str:
-    parse_duration(text)
+def _expression(text: str) -> str:
+    parse(text)
     return text
 
 
-def check_bucket(text: str) -> str:
-    """Return the width of a time bucket as it is written. Raises ValueError with the accepted spellings."""
-    if text not in _CALENDAR_BUCKETS:
-        try:
-            parse_duration(text)
-        except ValueError as error:
-            raise ValueError(
-                "a time bucket is a duration such as 15m, 1h or 7d, or one of 1w, 1mo, 1q, 1y"
-            ) from error
+def _duration(text: str) -> str:
+    parse_duration(text)
     return text
 
 
@@ -169,18 +163,18 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=1000), checked(_plain
 """A column of the dataset: any name that its header has."""
 ResultColumn = Annotated[str, checked(_result_column)]
 ResultName = Annotated[str, checked(_result_name)]
-Expression = Annotated[str, Field(min_length=1, max_length=10_000), checked(_plain)]
+Expression = Annotated[str, Field(min_length=1, max_length=10_000), checked(_plain), checked(_expression)]
 FunctionName = Annotated[str, checked(_function)]
 TypeName = Annotated[str, checked(_type)]
 Duration = Annotated[str, checked(_duration)]
-BucketWidth = Annotated[str, checked(check_bucket)]
+BucketWidth = Annotated[str, checked(bucket_width)]
 TimeZone = Annotated[str, Field(max_length=100), checked(_timezone)]
 Encoding = Annotated[str, Field(max_length=40), checked(normal_encoding)]
 Character = Annotated[str, checked(_character)]
 Delimiter = Annotated[str, checked(_delimiter)]
 Spelling = Annotated[str, Field(min_length=1, max_length=200), checked(_plain)]
 Uri = Annotated[str, checked(check_uri)]
-NullValue = Annotated[str, Field(max_length=1000), checked(_plain)]
+NullValue = Annotated[str, Field(max_length=1000)]
 LabelKey = Annotated[str, checked(_label)]
 LabelValue = Annotated[str, Field(max_length=256), checked(_plain)]
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from shared.errors import SourceNotAllowed, SourceNotFound
 from shared.settings import Settings
-from shared.spec.uris import file_path, file_pattern
+from shared.spec.uris import file_path, file_pattern, member_pattern, split_member
 
 UPLOAD = "upload:"
 _UPLOAD_ID = re.compile(r"upl_[0-9a-z]+")
@@ -20,11 +20,15 @@ _UPLOAD_ID = re.compile(r"upl_[0-9a-z]+")
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The target of a URI: an allowed folder, and a name or a pattern of names below it."""
+    """The target of a URI: an allowed folder, and a name or a pattern of names below it.
+
+    `members` is a pattern of names in a zip file; None means all members.
+    """
 
     uri: str
     root: str
     below: str
+    members: str | None = None
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -55,13 +59,15 @@ def locate(uri: str, pointer: str, rules: SourceRules, tenant: str) -> Location:
     Raises SourceNotAllowed for a file outside GRISTMILL_SOURCES or with a hidden step below its root. Raises
     SourceNotFound for a text that cannot be the id of an upload.
     """
+    file, written = split_member(uri)
+    members = member_pattern(written) if written else None
     if uri.startswith(UPLOAD):
-        upload_id = uri.removeprefix(UPLOAD)
+        upload_id = file.removeprefix(UPLOAD)
         if not _UPLOAD_ID.fullmatch(upload_id):
             raise SourceNotFound(f"There is no upload {upload_id!r}", pointer=pointer)
-        return Location(uri, f"{rules.uploads}/{tenant}", upload_id)
+        return Location(uri, f"{rules.uploads}/{tenant}", upload_id, members)
     try:
-        path, pattern = normpath(file_path(uri)), normpath(file_pattern(uri))
+        path, pattern = normpath(file_path(file)), normpath(file_pattern(file))
     except ValueError as error:
         raise SourceNotAllowed(f"{uri!r} is not allowed: {error}", pointer=pointer) from error
     root = next((root for root in _roots(rules, tenant) if path.startswith(root)), None)
@@ -69,7 +75,7 @@ def locate(uri: str, pointer: str, rules: SourceRules, tenant: str) -> Location:
         where = ", ".join(_prefixes(rules, tenant)) or "nothing: set GRISTMILL_SOURCES, or upload the file"
         raise SourceNotAllowed(f"{uri!r} does not lie under an allowed source ({where})", pointer=pointer)
     below = "/".join(pattern.split("/")[root.count("/") :])
-    location = Location(uri, root.rstrip("/") or "/", below)
+    location = Location(uri, root.rstrip("/") or "/", below, members)
     if not rules.hidden:
         refuse_hidden(location, pointer)
     return location

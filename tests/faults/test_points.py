@@ -44,10 +44,19 @@ PATIENCE = 1500.0 if FULL else 400.0
 
 
 def widening(rows: int = 80_000) -> str:
-    """Whole numbers but one, of which the plan takes no sample: all chunks are read again, widened."""
+    """Whole numbers but one, of which the plan takes no sample: all chunks are read again, widened.
+
+    Every 20,000th record is bad.
+    """
     lines = [f"key{i % 10},{10**9 + i}\n" for i in range(rows)]
     lines[rows // 16 * 9 - 5] = "key1,2000000000.5\n"
+    lines[10_000::20_000] = ["key1,1,2\n"] * (rows // 20_000)
     return "k,v\n" + "".join(lines)
+
+
+def kept_lines(stack: Stack, job_id: str) -> list[int]:
+    """The lines of the bad rows in quarantine."""
+    return [row["line"] for row in stack.http.get(f"/v1/jobs/{job_id}/quarantine").json()["items"]]
 
 
 class Questions:
@@ -58,7 +67,7 @@ class Questions:
         wide = {
             "source": {"uris": [stack.write("wide.csv", widening())], "format": "csv"},
             "aggregates": [{"fn": "max", "column": "v"}],
-            "options": {"chunk_bytes": 400_000},
+            "options": {"chunk_bytes": 400_000, "on_bad_row": "quarantine"},
             "output": {"name": "wide"},
         }
         large = plain_job.large_spec(stack, output={"name": "large"})
@@ -76,6 +85,8 @@ class Questions:
         assert stack.sql("SELECT epoch FROM gristmill.jobs WHERE id = %s", jobs["wide"]["id"]) == [(2,)], (
             "it did widen"
         )
+        self.kept = kept_lines(stack, jobs["wide"]["id"])
+        assert self.kept == [10_002, 30_002, 50_002, 70_002]
         self.digests = {name: job["result"]["digest"] for name, job in jobs.items()}
 
 
@@ -166,7 +177,7 @@ def stack(database_url, redis_url, tmp_path):
     stack.close()
 
 
-# fault matrix: 1, 2, 3, 4, 5, 17, 19, 20, 21, 22, 29, 39
+# fault matrix: 1, 2, 3, 4, 5, 17, 19, 20, 21, 22, 29, 39, 59
 @pytest.mark.timeout(PATIENCE + 60)
 def test_whatever_happens_at_a_named_point_every_job_ends_once_with_the_same_bits(stack):
     dice = random.Random(SEED)
@@ -212,4 +223,7 @@ def check(stack: Stack, client: Client, questions: Questions) -> None:
         stack.sql("SELECT job_id, count(*) FROM gristmill.versions GROUP BY job_id")
     ) == dict.fromkeys(jobs, 1)
     assert stack.sql("SELECT id FROM gristmill.units WHERE state <> 'done'") == []
+    lines = stack.sql("SELECT array_agg(line ORDER BY chunk, no) FROM gristmill.quarantine GROUP BY job_id")
+    wide = sum(name == "wide" for name in client.names.values())
+    assert lines == [(questions.kept,)] * (wide + 1)
     assert plain_job.violations(stack) == []

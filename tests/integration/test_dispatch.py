@@ -10,7 +10,9 @@ import pytest
 from shared.core.fairness import preempted
 from shared.core.fan_in import LONG_MERGE_BYTES, merge_payloads, merge_ranges, publish_payload
 from shared.core.plan import PublishPayload
+from shared.core.row_counts import RowCounts
 from shared.db.pool import QUEUE
+from shared.db.records import count_columns
 from shared.db.statements import JOBS, PARTIALS, UNITS
 from shared.db.units import UnitStore
 from shared.spec.version import STATE_VERSION
@@ -384,7 +386,7 @@ CLAIM = {
 }
 NEXT = {name: value for name, value in CLAIM.items() if name != "plan_deadline"}
 LEASE = {"unit": "20000", "attempt": "1", "worker": "'w1'"}
-COUNTS = dict.fromkeys(["rows_read", "rows_aggregated", "rows_dropped", "rows_out"], "0") | {"stats": "'{}'"}
+COUNTS = dict.fromkeys([*count_columns(RowCounts()), "rows_out"], "0") | {"stats": "'{}'"}
 PARTIAL = {"first_bucket": "0", "last_bucket": "1023", "groups": "1", "data": "''"}
 PERIODS = dict.fromkeys(["lease", "dispatch", "ring_again", "ring_limit"], SECONDS)
 HOT = {

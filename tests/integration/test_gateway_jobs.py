@@ -28,6 +28,7 @@ JOB_KEYS = {
     "progress",
     "timing",
     "schema",
+    "delimiter",
     "warnings",
     "result",
     "error",
@@ -177,6 +178,30 @@ async def test_the_same_key_and_body_is_the_same_job_and_another_body_is_refused
     assert await count_jobs(settings) == 1
 
 
+async def test_a_key_finds_its_job_of_a_version_whose_delimiter_was_a_comma_by_default(settings):
+    body = {
+        "source": {"uris": ["file:///data/a.csv"]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "count"}],
+    }
+    digest = "sha256:847f959e0bbe10c17fc3e7830adc85f0283110da817135a78dbb47811cf9a0c9"
+    job = await insert_job(settings)
+    async with database(settings) as connection:
+        await connection.execute(
+            "UPDATE gristmill.jobs SET spec_digest = $1, idempotency_key = 'before' WHERE id = $2",
+            digest,
+            job,
+        )
+    key = {"Idempotency-Key": "before"}
+    async with gateway(settings) as http:
+        async with http.post("/v1/jobs", json=body, headers=key) as again:
+            assert (again.status, again.headers.get("Idempotency-Replayed")) == (202, "true")
+            assert (await again.json())["id"] == job
+        semicolon = {"source": body["source"] | {"csv": {"delimiter": ";"}}}
+        async with http.post("/v1/jobs", json=body | semicolon, headers=key) as other:
+            assert (await problem_of(other))["code"] == "idempotency_key_reused"
+
+
 async def test_fifty_submits_at_once_with_one_key_make_one_job(settings):
     async with gateway(settings) as http:
 
@@ -198,7 +223,10 @@ async def test_jobs_are_listed_newest_first_in_pages_by_state_and_label(settings
         async def listed(query: str) -> tuple[list[str], str | None]:
             async with http.get("/v1/jobs" + query) as response:
                 page = await response.json()
-                assert all(set(item) == JOB_KEYS - {"spec", "schema", "warnings"} for item in page["items"])
+                assert all(
+                    set(item) == JOB_KEYS - {"spec", "schema", "delimiter", "warnings"}
+                    for item in page["items"]
+                )
                 return [item["id"] for item in page["items"]], page["next"]
 
         newest = ids[::-1]

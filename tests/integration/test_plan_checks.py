@@ -104,7 +104,7 @@ def test_a_result_gets_other_columns_where_the_spec_says_replace_and_its_grants_
     assert stack.run(sales | fewer)["state"] == "succeeded"
     with psycopg.connect(stack.database_url, autocommit=True) as connection:
         connection.execute("GRANT SELECT ON results.remade TO PUBLIC")
-        connection.execute("CREATE VIEW public_look AS SELECT count FROM results.remade")
+        connection.execute("CREATE VIEW results.public_look AS SELECT count FROM results.remade")
     other = {
         "output": {"name": "remade", "on_schema_change": "replace"},
         "aggregates": [{"fn": "mean", "column": "price", "as": "count"}],
@@ -115,7 +115,7 @@ def test_a_result_gets_other_columns_where_the_spec_says_replace_and_its_grants_
         True,
     )
     with psycopg.connect(stack.database_url, autocommit=True) as connection:
-        connection.execute("DROP VIEW public_look")
+        connection.execute("DROP VIEW results.public_look")
     job = stack.run(sales | other)
     assert (job["state"], job["result"]["version"], job["result"]["current"]) == ("succeeded", 3, True)
     assert stack.sql("SELECT shop, count FROM results.remade ORDER BY shop") == [("a", 2.5), ("b", 3.5)]

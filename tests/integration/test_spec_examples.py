@@ -23,10 +23,11 @@ def examples():
                 yield pytest.param(block, rows, id=f"{page.stem}-{number}")
 
 
-@pytest.mark.parametrize(("block", "rows"), examples())
+@pytest.mark.parametrize(("block", "rows"), [*examples()])
 def test_an_example_of_the_docs_is_answered_as_shown(stack, block, rows):
-    for path in (ROOT / "examples" / "data").iterdir():
-        stack.write(f"examples/{path.name}", path.read_bytes())
+    data = ROOT / "examples" / "data"
+    for path in filter(Path.is_file, data.rglob("*")):
+        stack.write(f"examples/{path.relative_to(data)}", path.read_bytes())
     spec = json.loads(block.replace("file:///data/", f"file://{stack.data}/examples/"))
     spec.get("output", {}).pop("name", None)
     job = stack.run(spec)

@@ -24,6 +24,15 @@ FROM gristmill.units, generate_series(0, 1) AS piece WHERE job_id = 'JOB' AND ki
 """
 """Takes JOB, a succeeded job, back to the moment at which its last chunk was done."""
 
+IN_QUARANTINE = (
+    "INSERT INTO gristmill.quarantine"
+    " (job_id, epoch, chunk, no, extent, uri, reason, truncated, line_of_extent)"
+)
+BAD_CHUNK = (
+    "UPDATE gristmill.units SET rows_read = rows_read + 1, rows_quarantined = 1"
+    " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 1;"
+)
+
 PLANTS = {
     "end_without_time": [
         (
@@ -61,6 +70,18 @@ PLANTS = {
         ALIVE + "UPDATE gristmill.units SET rows_read = rows_read + 1"
         " WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0",
     ],
+    "quarantine_incomplete": [
+        ALIVE + BAD_CHUNK,
+        ALIVE + BAD_CHUNK + f"{IN_QUARANTINE} VALUES ('JOB', 1, 1, 1, 0, 'file:///a', 'bad', false, 1)",
+        ALIVE + BAD_CHUNK + f"{IN_QUARANTINE} VALUES ('JOB', 9, 1, 0, 0, 'file:///a', 'bad', false, 1)",
+        ALIVE + f"{IN_QUARANTINE} VALUES ('JOB', 1, 1, 0, 0, 'file:///a', 'bad', false, 1)",
+    ],
+    "quarantine_without_chunk": [
+        f"{IN_QUARANTINE} VALUES ('JOB', 1, 99, 0, 0, 'file:///a', 'bad', false, NULL)"
+    ],
+    "quarantine_without_line": [
+        BAD_CHUNK + f"{IN_QUARANTINE} VALUES ('JOB', 1, 1, 0, 0, 'file:///a', 'bad', false, 1)"
+    ],
     "receipt_unbalanced": [
         (
             "UPDATE gristmill.units SET rows_aggregated = rows_aggregated + 1"
@@ -73,6 +94,11 @@ PLANTS = {
         (
             "UPDATE gristmill.jobs SET receipt = jsonb_set(receipt::jsonb, '{rows,dropped_null_key}', '5')"
             " WHERE id = 'JOB'"
+        ),
+        *(
+            f"UPDATE gristmill.units SET rows_{count} = rows_{count} + 1 WHERE job_id = 'JOB'"
+            " AND kind = 'chunk' AND no = 1"
+            for count in ("filtered", "quarantined", "skipped")
         ),
     ],
     "version_rows_differ": ["UPDATE gristmill.versions SET rows = rows + 1 WHERE job_id = 'JOB'"],

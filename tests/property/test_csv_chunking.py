@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
-from hypothesis import event, example, given
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import BadRow, CutsRefuted, SchemaWidened
 from shared.spec.encodings import SHARED
 from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.types import Field, Schema, parse_type
-from worker_service.readers import RecordCount, SourceFile, plan, read
+from tests.support.datasets import RecordCount, read
+from worker_service.readers import SourceFile, plan
 from worker_service.readers.csv import cuts as csv_cuts
 
 # Few characters, so that quotes, line ends and delimiters meet often.
@@ -54,7 +55,7 @@ def rows_read(file, spec, chunk_bytes, batch_bytes, *, guess=False):
     found, count = [], RecordCount()
     for extents in planned.extents:
         for extent in extents:
-            for frame in read(file, extent, spec, planned.schema, names, batch_bytes, count):
+            for frame in read(file, extent, planned.source, planned.schema, names, batch_bytes, count):
                 found += list(zip(*(frame.column(name).to_pylist() for name in names), strict=True))
     assert count.records == len(found)
     return found
@@ -190,6 +191,27 @@ def test_cuts_that_are_guessed_give_the_rows_of_the_csv_module_or_are_refuted(
         found, right = rows_guessed(file, spec, chunk_bytes, batch_bytes)
     event(f"right: {right}")
     assert [tuple(value or "" for value in row) for row in found] == expected(plain, options)
+
+
+@settings(max_examples=25)
+@given(
+    documents(), st.integers(2, 90), st.integers(1, 90), st.integers(1, 90), st.sampled_from(["<>", "<|->"])
+)
+def test_a_longer_delimiter_gives_the_rows_that_a_character_in_its_place_gives(
+    document, chunk_bytes, batch_bytes, window, delimiter
+):
+    columns, options, text, plain = document
+    one = options["delimiter"]
+    spec = source(
+        [f"c{i}" for i in range(columns)], **options | {"delimiter": delimiter, "encoding": "utf-8"}
+    )
+    longer = text.replace(one, delimiter).encode()
+    with opened(longer) as file, opened(gzip.compress(longer)) as packed, guesses_in(window):
+        found, _ = rows_guessed(file, spec, chunk_bytes, batch_bytes)
+        assert rows_read(packed, spec, chunk_bytes, batch_bytes) == found
+    assert [tuple(value or "" for value in row) for row in found] == [
+        tuple(value.replace(one, delimiter) for value in row) for row in expected(plain, options)
+    ]
 
 
 def cuts(planned):
@@ -340,7 +362,7 @@ def test_widening_ends_in_the_same_schema_and_rows_however_the_file_is_cut(
     kind, rows, chunk_bytes, batch_bytes
 ):
     text = "a,b\n" + "".join(f"{a},{b}\n" for a, b in rows)
-    spec = SourceSpec(uris=("file:///data/t.csv",), types={})
+    spec = source([])
     schema = Schema((Field("a", parse_type(kind)), Field("b", parse_type(kind))))
     with opened(text.encode()) as file:
         cut = widened(file, spec, schema, chunk_bytes, batch_bytes)

@@ -44,6 +44,7 @@ def chunk_task(spec: dict[str, Any], planned: PlanResult, no: int, **changes: An
     known = {
         "no": no,
         "schema": planned.plan.schema,
+        "delimiter": planned.plan.delimiter,
         "files": tuple(planned.plan.files[extent.file] for extent in payload.extents),
         "extents": payload.extents,
         "access": ANYWHERE,

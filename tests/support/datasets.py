@@ -5,11 +5,30 @@ import os
 import tempfile
 import zipfile
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from shared.spec.models import Options
 from shared.spec.source import CsvOptions, SourceSpec
-from worker_service.readers import RecordCount, SourceFile, plan, read
+from worker_service.child.bad_rows import BadRows
+from worker_service.readers import SourceFile, batches, plan
+
+
+@dataclass
+class RecordCount:
+    records: int = 0
+
+
+def read(file, extent, spec, schema, columns, batch_bytes, count=None):
+    """The tables of an extent that have rows; *count* gets the records. The first bad row is raised."""
+    bad = BadRows(Options())
+    bad.begin(extent.rows, 0)
+    for table in map(bad.take, batches(file, extent, spec, schema, columns, batch_bytes)):
+        if table.num_rows:
+            yield table
+    if count:
+        count.records += bad.counts.read
 
 
 @contextmanager
@@ -69,7 +88,7 @@ def tables(*contents, spec=None, columns=None, chunk_bytes=1 << 20, batch_bytes=
             frame
             for extents in planned.extents
             for extent in extents
-            for frame in read(files[extent.file], extent, spec, planned.schema, used, batch_bytes)
+            for frame in read(files[extent.file], extent, planned.source, planned.schema, used, batch_bytes)
         ]
 
 
@@ -96,6 +115,6 @@ def _read_back(files, spec, chunk_bytes, batch_bytes):
         frame
         for extents in planned.extents
         for e in extents
-        for frame in read(files[e.file], e, spec, planned.schema, names, batch_bytes, count)
+        for frame in read(files[e.file], e, planned.source, planned.schema, names, batch_bytes, count)
     )
     return [tuple(row.values()) for frame in frames for row in frame.to_pylist()], count

@@ -110,8 +110,8 @@ class World:
         else:
             await self.units.complete(lease, Done(rows_out=1), write_states)
 
-    async def advance(self, job_id: str) -> bool:
-        return await self.fan_in.advance(job_id, COLUMNS, 2**40)
+    async def advance(self, job_id: str, most_bad_rows: int | None = 0) -> bool:
+        return await self.fan_in.advance(job_id, COLUMNS, 2**40, most_bad_rows=most_bad_rows)
 
     async def finish(self, job_id: str) -> None:
         """Run what is left of a job, unit by unit, to its end."""

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import stat
 import zipfile
 from contextlib import contextmanager
@@ -10,17 +11,26 @@ import msgspec
 import pytest
 
 from shared.core.plan import Warned
-from shared.errors import CorruptFile, LimitExceeded, NotSupported, SourceChanged, SourceEmpty
-from shared.storage.sources import Location
+from shared.errors import (
+    CorruptFile,
+    LimitExceeded,
+    NotSupported,
+    SchemaConflict,
+    SourceChanged,
+    SourceEmpty,
+    SourceNotFound,
+)
+from shared.settings import Settings
+from shared.spec.uris import check_uri, split_member
+from shared.storage.sources import Location, locate, source_rules
 from tests.support.child_tasks import chunk_task, plan_task
 from tests.support.datasets import source, zipped
 from worker_service import readers
 from worker_service.child import tasks
 from worker_service.inputs import members as dataset_members
 from worker_service.inputs.files import PlannedFiles
-from worker_service.inputs.find import find
 from worker_service.inputs.local import LocalFiles
-from worker_service.inputs.members import with_members
+from worker_service.inputs.members import find_files
 from worker_service.readers.bytes import archive, compressed, directory
 from worker_service.readers.bytes.local import SourceFile
 
@@ -33,11 +43,13 @@ def bundle(tmp_path):
     return tmp_path / "bundle.zip"
 
 
-def files_in(path, spec=None, max_expansion=1000):
-    """The files of the dataset that *path* is, and the warnings."""
+def files_in(path, *patterns, spec=None, max_expansion=1000):
+    """The files of the dataset that *path* is, or its members that match, and the warnings."""
+    locations = [
+        Location(f"file://{path}", str(path.parent), path.name, members) for members in patterns or (None,)
+    ]
     with LocalFiles([], hidden=False) as local:
-        found, _ = find(local, [Location(f"file://{path}", str(path.parent), path.name)], 1000)
-        return with_members(local, found, spec or source(), max_expansion)
+        return find_files(local, locations, spec or source(), 1000, max_expansion)
 
 
 @contextmanager
@@ -48,16 +60,16 @@ def opened(files):
 
 def rows_in(path, batch_bytes=1 << 20, spec=None):
     spec = spec or source()
-    with opened(files_in(path, spec)[0]) as sources:
+    with opened(files_in(path, spec=spec)[0]) as sources:
         planned = readers.plan(sources, spec, 1 << 20)
         return [
             tuple(row.values())
             for extents in planned.extents
             for e in extents
-            for frame in readers.read(
-                sources[e.file], e, spec, planned.schema, planned.schema.names, batch_bytes
+            for batch in readers.batches(
+                sources[e.file], e, planned.source, planned.schema, planned.schema.names, batch_bytes
             )
-            for row in frame.to_pylist()
+            for row in batch.table.to_pylist()
         ]
 
 
@@ -104,13 +116,74 @@ def test_what_file_managers_leave_behind_is_passed_over(bundle):
 
 def test_a_member_that_is_empty_is_left_out_with_a_warning(bundle):
     bundle.write_bytes(zipped({"b.csv": b"", "a.csv": JAN}))
-    warned = Warned("empty_file", f"file://{bundle}!/b.csv is empty; it is left out")
-    assert files_in(bundle)[1] == (warned,)
+    with opened(files_in(bundle)[0]) as sources:
+        planned = readers.plan(sources, source(), 1000)
+    assert planned.warnings == (Warned("empty_file", f"file://{bundle}!/b.csv is empty; it is left out"),)
     assert rows_in(bundle) == [("a", 1)]
-    for nothing in ({}, {"a.csv": b""}, {"a/": b""}):
+
+
+def test_a_zip_file_of_nothing_is_an_empty_source(bundle):
+    for nothing in ({}, {"a/": b""}, {"a.csv": b""}):
         bundle.write_bytes(zipped(nothing))
-        with pytest.raises(SourceEmpty, match="the zip file holds no files with data"):
-            files_in(bundle)
+        with pytest.raises(
+            SourceEmpty, match=r"bundle\.zip.* (the zip file holds no files|the file is empty)"
+        ):
+            rows_in(bundle)
+
+
+def test_a_uri_may_name_members(bundle):
+    names = ("README.txt", "a/jan.csv", "a/feb.csv", "mar[1].csv")
+    bundle.write_bytes(zipped(dict.fromkeys(names, JAN)))
+    known = Settings(
+        database_url="postgresql:///x", redis_url="redis:///", sources=(f"file://{bundle.parent}/",)
+    )
+
+    def found(*members):
+        uris = [f"file://{bundle}!/{member}" for member in members]
+        locations = [locate(check_uri(uri), "#", source_rules(known), "default") for uri in uris]
+        with LocalFiles([], hidden=False) as local:
+            files, warnings = find_files(local, locations, source(), 1000, 1000)
+        return [file.member.name for file in files], [warned.detail for warned in warnings]
+
+    assert found("*.csv") == (["a/feb.csv", "a/jan.csv", "mar[1].csv"], [])
+    assert found("mar%5B1].csv", "a/jan.csv") == (["a/jan.csv", "mar[1].csv"], [])
+    assert [found(file.uri.split("!/")[1])[0] for file in files_in(bundle)[0]] == [[n] for n in sorted(names)]
+    with pytest.raises(
+        SourceNotFound, match=r'No member of .*bundle\.zip matches "x\.csv"; it holds "README.txt"'
+    ):
+        found("x.csv")
+
+
+def test_the_cure_for_a_member_of_another_kind_works(bundle):
+    bundle.write_bytes(zipped({"README.txt": b"read me first\n", "a/jan.csv": JAN}))
+    with pytest.raises(SchemaConflict, match="name the members that have them") as caught:
+        rows_in(bundle)
+    cure = re.search(r"such as (\S+),", caught.value.detail)[1]
+    assert split_member(cure) == (f"file://{bundle}", "*.csv")
+    assert [file.member.name for file in files_in(bundle, "*.csv")[0]] == ["a/jan.csv"]
+
+
+def test_a_member_that_is_named_twice_counts_once(bundle):
+    bundle.write_bytes(zipped({"a.csv": JAN, "b.csv": FEB}))
+    other = bundle.with_name("plain.csv")
+    other.write_bytes(JAN)
+    locations = [
+        Location(f"file://{path}", str(path.parent), path.name, members)
+        for path, members in ((bundle, "b.csv"), (other, None), (bundle, None))
+    ]
+    with LocalFiles([], hidden=False) as local:
+        files, warnings = find_files(local, locations, source(), 1000, 1000)
+    names = [file.uri.rpartition("/")[2] for file in files]
+    assert names == ["b.csv", "plain.csv", "a.csv"]
+    assert warnings == (
+        Warned("duplicate_file", f"file://{bundle}!/b.csv is named twice; it is counted once"),
+    )
+
+
+def test_a_file_that_is_no_zip_file_has_no_members(bundle):
+    bundle.write_bytes(JAN)
+    with pytest.raises(SourceNotFound, match=r"bundle\.zip is not read as a zip file, so no member of it"):
+        files_in(bundle, "a.csv")
 
 
 def test_names_of_other_systems_are_kept_apart(bundle):
@@ -204,7 +277,7 @@ def test_data_that_differ_from_the_checksum_are_damaged(bundle):
 def test_a_document_that_is_a_zip_file_too_is_named(bundle, member, named):
     bundle.write_bytes(zipped({"[Content_Types].xml": b"<?xml", member: b"<?xml"}))
     with pytest.raises(NotSupported) as caught:
-        files_in(bundle, source(file_format="csv"))
+        files_in(bundle, spec=source(file_format="csv"))
     assert caught.value.detail == f"file://{bundle} is {named}"
 
 
@@ -259,7 +332,7 @@ def test_a_job_counts_the_bytes_of_its_members_and_of_its_file(bundle):
         "aggregates": [{"fn": "count", "as": "c"}],
     }
     planned, _ = tasks.run(plan_task(spec, bundle, chunk_bytes=10, prove=True))
-    assert planned.plan.bytes == bundle.stat().st_size
+    assert planned.plan.bytes == sum(file.bytes for file in planned.plan.files)
     assert [chunk.bytes for chunk in planned.chunks()] == [file.bytes for file in planned.plan.files]
     assert sum(file.bytes for file in planned.plan.files) < bundle.stat().st_size
     counts = [tasks.run(chunk_task(spec, planned, no))[0].rows.read for no in range(2)]

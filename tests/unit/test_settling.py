@@ -244,7 +244,7 @@ async def test_a_merge_whose_columns_another_one_holds_keeps_its_rows_and_tries_
         async def complete(self, *_):
             calls.append("complete")
 
-    job = SimpleNamespace(query=SimpleNamespace(keys=[], aggregates=[]))
+    job = SimpleNamespace(query=SimpleNamespace(result={}))
     answer = Answer(MergeResult(1, 1, MergeStats(widened=("n",))), body=None)
     ctx = context(publishing=Publishing(), units=Completing(), timings=Timings().scaled(0.001))
     await merge._commit(ctx, lease(kind="merge"), job, answer)

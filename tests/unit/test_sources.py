@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from shared.core.plan import Warned
+from shared.core.warnings import sorted_warnings
 from shared.errors import (
     LimitExceeded,
     SourceChanged,
@@ -58,7 +59,8 @@ def found(data, *uris, max_names=1000, tenant="default", **others):
     known = settings(data, **others)
     locations = [locate(uri, POINTER, source_rules(known), tenant) for uri in uris]
     with LocalFiles(own_folders(known), hidden=known.allow_hidden_sources) as local:
-        return find.find(local, locations, max_names)
+        files_found, warnings = find.find(local, locations, max_names)
+        return files_found, sorted_warnings(warnings)
 
 
 def below(data, *patterns, **others):
@@ -148,6 +150,17 @@ def test_a_tenant_gets_its_own_folder_and_hears_of_no_other(data):
         locate(f"file://{data}/acme/a.csv", POINTER, source_rules(known), "other")
     assert f"(file://{data}/other/, file:///public/)" in refused.value.detail
     assert refused.value.errors[0]["pointer"] == POINTER
+
+
+def test_a_uri_of_members_names_its_zip_file_by_the_same_rules(data):
+    rules = source_rules(settings(data))
+    upload = locate("upload:upl_1!/a/*.csv", POINTER, rules, "default")
+    assert (upload.below, upload.members, upload.is_upload) == ("upl_1", "a/*.csv", True)
+    file = locate(f"file://{data}/*.ZIP!/in%20ner/a%2A.csv", POINTER, rules, "default")
+    assert (file.below, file.members) == ("*.ZIP", "in ner/a[*].csv")
+    assert locate(f"file://{data}/x!/a.csv", POINTER, rules, "default").members is None
+    with pytest.raises(SourceNotAllowed):
+        locate("file:///etc/x.zip!/a.csv", POINTER, rules, "default")
 
 
 @pytest.mark.parametrize("uri", ["upload:../secret.csv", "upload:/etc/passwd", "upload:upl_../x", "upload:"])

@@ -22,9 +22,10 @@ from shared.core.plan import (
     PlannedColumn,
     columns_of,
     schema_of,
-    sorted_warnings,
+    with_delimiter,
 )
 from shared.core.row_counts import RowCounts
+from shared.core.warnings import sorted_warnings
 from shared.errors import (
     GristmillError,
     InternalError,
@@ -36,14 +37,17 @@ from shared.errors import (
 from shared.spec.bind import bind, needed_kinds
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
+from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
 from shared.spec.uses import uses
 from worker_service import kernels, readers
+from worker_service.child.bad_rows import BadRows
+from worker_service.child.rows import PreparedRows
+from worker_service.child.texts import text_parser
 from worker_service.executors.processes.channel import MemoryFile
 from worker_service.inputs.files import PlannedFiles
-from worker_service.inputs.find import find
 from worker_service.inputs.local import LocalFiles
-from worker_service.inputs.members import with_members
+from worker_service.inputs.members import find_files
 from worker_service.messages import (
     Access,
     AnyTask,
@@ -123,11 +127,12 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
     """
     spec = _spec(task.spec)
     with _local_files(task.access) as local:
-        found, warnings = find(local, task.locations, task.max_names)
-        size, most = sum(file.size for file in found), task.max_bytes
+        found, warnings = find_files(
+            local, task.locations, spec.source, task.max_names, task.access.max_expansion
+        )
+        size, most = sum(file.bytes for file in found), task.max_bytes
         if size > most.bytes:
             raise LimitExceeded(f"The source has {size:,} bytes; {most.setting} is {most.bytes:,}")
-        found, empty = with_members(local, found, spec.source, task.access.max_expansion)
         with PlannedFiles(local, found, task.access.max_expansion) as files:
             planned = _guessed_or_proven(task, spec, files.sources)
     settled = Plan(
@@ -135,7 +140,8 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
         format=planned.format,
         schema=columns_of(planned.schema),
         bytes=size,
-        warnings=sorted_warnings((*warnings, *empty, *planned.warnings)),
+        delimiter=planned.source.csv.delimiter if planned.format in {"csv", "tsv"} else None,
+        warnings=sorted_warnings((*warnings, *planned.warnings)),
         self_describing=planned.self_describing,
     )
     return PlanResult(settled, tuple(msgspec.Raw(encode(cut)) for cut in _chunks(planned, found))), []
@@ -149,10 +155,10 @@ def _guessed_or_proven(
         # an error that follows from a guess counts for nothing
         with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):
             planned = readers.plan(*asked, uses=used, guess=True)
-            bind(spec, planned.schema)
+            kernels.check_patterns(bind(spec, planned.schema), text_parser(spec.source))
             return planned
     planned = readers.plan(*asked, uses=used, guess=False)
-    _check_types(spec, planned.schema, files)
+    _check_types(spec, planned, files)
     return planned
 
 
@@ -170,39 +176,65 @@ def _chunks(planned: readers.PlannedDataset, files: tuple[DatasetFile, ...]) -> 
         yield PlannedChunk(payload, sum(map(size, extents)))
 
 
-def _check_types(spec: JobSpec, schema: Schema, files: list[readers.SourceFile]) -> None:
+def _check_types(spec: JobSpec, planned: readers.PlannedDataset, files: list[readers.SourceFile]) -> None:
     """Raises the errors of `bind`.
 
     Names the few values that keep a column from the type it needs, which takes another look at the files.
     """
+    schema = planned.schema
     try:
-        bind(spec, schema)
+        kernels.check_patterns(bind(spec, schema), text_parser(spec.source))
     except TypeMismatch:
-        bind(spec, schema, readers.misfits(files, spec.source, needed_kinds(spec, schema)))
+        needed = readers.misfits(files, planned.source, needed_kinds(spec, schema))
+        bind(spec, schema, planned.culprits | needed)
         raise
 
 
 def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
-    """Fold the extents into partials, which are the body."""
+    """Fold the extents into partials, which are the body, followed by the bad rows to keep."""
     spec, schema, query = _bound(bytes(task.spec), task.schema)
-    fold, count = kernels.Fold(query, task.no), readers.RecordCount()
+    source = with_delimiter(spec.source, task.delimiter)
+    fold, bad = kernels.Fold(query, task.no), BadRows(spec.options)
     partials: list[kernels.Partial] = []
-    aggregated = 0
+    aggregated, picked = 0, PreparedRows(query, spec.source)
     with (
         _local_files(task.access) as local,
         PlannedFiles(local, task.files, task.access.max_expansion) as files,
     ):
         frames = chain.from_iterable(
-            readers.read(file, extent, spec.source, schema, query.columns, task.batch_bytes, count)
+            _tables(task, file, extent, source, schema, query.columns, picked, bad)
             for file, extent in zip(files.sources, task.extents, strict=True)
         )
         for states in _flushed(fold, frames):
             partials += _encoded(states, query, task.partial_bytes)
             aggregated += kernels.rows_in(states)
             del states
-    rows = RowCounts(read=count.records, aggregated=aggregated, dropped_null_key=fold.rows_dropped_null_key)
-    headers = (PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
-    return ChunkResult(rows, tuple(headers)), [partial.data for partial in partials]
+    rows = bad.counts + RowCounts(
+        aggregated=aggregated, filtered=picked.filtered, dropped_null_key=fold.rows_dropped_null_key
+    )
+    headers = tuple(PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
+    pages = bad.pages()
+    result = ChunkResult(rows, headers, tuple(bad.lines) if bad.kept else (), tuple(map(len, pages)))
+    return result, [*(partial.data for partial in partials), *pages]
+
+
+def _tables(
+    task: ChunkTask,
+    file: readers.SourceFile,
+    extent: Extent,
+    source: SourceSpec,
+    schema: Schema,
+    columns: list[str],
+    picked: PreparedRows,
+    bad: BadRows,
+) -> Iterator[pa.Table]:
+    """The rows of an extent to fold, as tables that have some.
+
+    No frame holds one while it is folded or while the next one is read, as that of a generator would.
+    """
+    bad.begin(extent.rows, readers.lines_before(file, extent, source) if bad.kept else 0)
+    batches = readers.batches(file, extent, source, schema, columns, task.batch_bytes)
+    return filter(lambda table: table.num_rows, map(bad.take, map(picked.of, batches)))
 
 
 def _flushed(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -223,7 +255,8 @@ def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[ker
 def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     """Combine partials of many chunks for one range of buckets. The body is rows for COPY."""
     assert attachment is not None
-    query = _within_slot(_bound(bytes(task.spec), task.schema)[2])
+    spec, _, bound = _bound(bytes(task.spec), task.schema)
+    query = _within_slot(bound)
     states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5), 0
     for attached in task.partials:
         partial = kernels.decode(attachment.read(offset, attached.size))
@@ -232,8 +265,8 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     combined = states.combined()
     if not query.keys:  # the one group is there even without rows, but in one bucket's range only
         combined = kernels.in_buckets(combined, query, task.first, task.end)
-    finalized = kernels.finalize(combined, query)
-    stats = MergeStats(tuple(finalized.widened), finalized.buckets)
+    finalized = kernels.finalize(combined, query, text_parser(spec.source))
+    stats = MergeStats(tuple(finalized.widened), finalized.buckets, combined.num_rows)
     return (
         MergeResult(finalized.table.num_rows, kernels.rows_in(combined), stats),
         [kernels.to_copy_csv(finalized)],

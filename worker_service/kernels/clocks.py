@@ -44,8 +44,25 @@ def local_times(moments: Array, zone: str) -> Array:
 
 def offsets(moments: Ints, zone: str) -> Ints:
     """How far clocks in *zone* are ahead of UTC at each moment, in microseconds."""
-    if zone == "UTC":
+    if zone == "UTC" or not len(moments):
         return np.zeros_like(moments)
+    days = moments // _DAY
+    first, last = int(days.min()), int(days.max())
+    if last - first > len(moments) // 4:
+        return _asked(moments, zone)
+    edges = _asked(np.arange(first, last + 2) * _DAY, zone)
+    found: Ints = edges[:-1][days - first]
+    changing = (edges[:-1] != edges[1:])[days - first]
+    if changing.any():
+        found[changing] = _asked(moments[changing], zone)
+    return found
+
+
+def _asked(moments: Ints, zone: str) -> Ints:
+    """Of each moment by itself. `offsets` asks for the ends of days instead, if these are few.
+
+    No zone changes its clocks twice in three days. So a day whose ends have one offset has no other.
+    """
     late = moments >= _BY_RULE
     early = from_numbers(pa.timestamp("us", tz=zone), np.where(late, 0, moments))
     found: Ints = numbers_of(pc.local_timestamp(early)) - numbers_of(early)
@@ -73,3 +90,18 @@ def moments_of(local: Ints, zone: str) -> Moments:
     right = [moments + offsets(moments, zone) == local for moments in tried]
     first, second = np.where(right[0], tried[0], tried[1]), np.where(right[1], tried[1], tried[0])
     return Moments(np.minimum(first, second), np.maximum(first, second), right[0] | right[1])
+
+
+def first_moments(local: Ints, zone: str) -> Ints:
+    """The moment at which clocks first show each time; of one that they skip, the moment of the skip."""
+    found = moments_of(local, zone)
+    moments, skipped = found.earlier, ~found.shown
+    if skipped.any():
+        before, after = found.earlier[skipped], found.later[skipped]
+        changed = offsets(after, zone)
+        while (after - before > 1).any():
+            middle = before + (after - before) // 2
+            past = offsets(middle, zone) == changed
+            before, after = np.where(past, before, middle), np.where(past, middle, after)
+        moments[skipped] = after
+    return moments

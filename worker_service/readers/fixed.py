@@ -63,12 +63,11 @@ def with_fixed(batch: Batch, fixed: Fixed, columns: Sequence[str], uri: str) -> 
     Raises SchemaConflict where a file holds a column that its path has, too, with another value.
     """
     table = batch.table
-    if not table.num_columns:
-        return batch  # it holds nothing but bad rows
     for name in set(fixed).intersection(table.column_names):
         _check_equal(table.column(name), fixed[name], name, uri)
     made = {name: _repeated(value, table.num_rows) for name, value in fixed.items()}
-    return replace(batch, table=pa.table({n: made[n] if n in made else table.column(n) for n in columns}))
+    names = columns or table.column_names
+    return replace(batch, table=pa.table({n: made[n] if n in made else table.column(n) for n in names}))
 
 
 def _check_equal(found: pa.ChunkedArray, value: pa.Scalar, name: str, uri: str) -> None:

@@ -4,18 +4,37 @@ A column is inferred for its values, for its spelling as a group key, or for bot
 inferred.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.core.plan import Warned
+from shared.core.warnings import spellings_warning, text_warning
 from shared.spec.source import SourceSpec
-from shared.spec.types import Kind, join
+from shared.spec.types import FLOAT64, DataType, Field, Kind, join
 from shared.spec.uses import Uses
-from worker_service.readers.literals import Column, narrowest
+from worker_service.readers.literals import Column, converted, narrowest, reading
 
 _KINDS: tuple[Kind, ...] = ("bool", "int64", "float64", "date", "timestamp", "timestamptz", "string")
 """Each before those that hold its values."""
 _KEY_KINDS: tuple[Kind, ...] = ("bool", "int64", "date", "timestamp", "string")
 """Those whose values have one spelling each. `10.10` and `10.1` stay two keys."""
+_READS: dict[Kind, str] = {
+    "bool": "bool",
+    "int64": "number",
+    "float64": "number",
+    "date": "time",
+    "timestamp": "time",
+    "timestamptz": "time",
+}
+_GLANCE = 2_000
+"""Texts of a column that are looked at before all are."""
+_KEPT = 16
+"""Files whose sampled texts are kept, of each column; and as many that make it text."""
 
 
 class Use(NamedTuple):
@@ -23,6 +42,14 @@ class Use(NamedTuple):
 
     column: str
     key: bool
+
+
+class Readings(NamedTuple):
+    """The sort of value of each column; the values that make it text all the same, and the cure; warnings."""
+
+    reads: dict[str, str]
+    culprits: dict[str, str]
+    warnings: list[Warned]
 
 
 def undeclared(columns: Sequence[str], source: SourceSpec, uses: Uses) -> Iterator[Use]:
@@ -33,15 +60,68 @@ def undeclared(columns: Sequence[str], source: SourceSpec, uses: Uses) -> Iterat
             yield from (Use(column, key) for key, used in ((True, keys), (False, values)) if column in used)
 
 
+class Samples:
+    """The narrowest kind of each use over all texts that are added, and some of these texts."""
+
+    def __init__(self, uses: Iterable[Use], source: SourceSpec) -> None:
+        self._source = source
+        self._kinds: dict[Use, Kind] = dict.fromkeys(uses, "null")
+        self._texts: dict[str, list[Column]] = defaultdict(list)
+        self._odd: dict[str, list[Column]] = defaultdict(list)
+        self.columns = {use.column for use in self._kinds}
+
+    @property
+    def types(self) -> dict[Use, DataType]:
+        return {use: DataType(kind) for use, kind in self._kinds.items()}
+
+    def add(self, texts: Mapping[str, Column], kinds: Mapping[str, Kind] = MappingProxyType({})) -> None:
+        """The sampled texts of one file, by column. *kinds* are those that the file's own types give."""
+        for use, before in self._kinds.items():
+            text, kind = texts.get(use.column), kinds.get(use.column)
+            if kind is None and text is not None:
+                kind = kind_of(text, use, self._source)
+            self._kinds[use] = _joined(before, kind or "null", use)
+            if text is not None and not use.key:
+                kept = self._odd if kind == "string" else self._texts
+                if len(kept[use.column]) < _KEPT:
+                    kept[use.column].append(text)
+
+    def readings(self, uses: Uses) -> Readings:
+        """How the columns read that are used by their values."""
+        found = Readings({}, {}, [])
+        for (name, key), kind in self._kinds.items():
+            kept = [*self._texts[name], *self._odd[name]]
+            if key or not kept:
+                continue
+            text = pa.concat_arrays(kept)
+            if kind != "string":
+                found.reads[name] = _READS.get(kind, "")
+                if kind == "float64" and name in uses.shown and self._spelled_differently(name, text):
+                    found.warnings.append(spellings_warning(name))
+            elif reading(_glance(text), name, self._source) and (read := reading(text, name, self._source)):
+                found.reads[name] = read.family
+                found.culprits[name] = "; ".join(filter(None, (read.culprits, read.cure)))
+                found.warnings.append(text_warning(name, read.family, found.culprits[name]))
+        return found
+
+    def _spelled_differently(self, name: str, text: Column) -> bool:
+        values = converted(text, Field(name, FLOAT64), self._source).values
+        return int(pc.count_distinct(text).as_py()) > int(pc.count_distinct(values).as_py())
+
+
+def _glance(text: Column) -> Column:
+    """Texts from everywhere in *text*, few enough that a look at each costs little."""
+    return text.take(pa.array(range(0, len(text), max(len(text) // _GLANCE, 1))))
+
+
 def kind_of(text: Column, use: Use, source: SourceSpec) -> Kind:
     """The narrowest kind that holds every text; `null` where there is none."""
     if text.null_count == len(text):
         return "null"
-    kinds = _KEY_KINDS if use.key else _KINDS
-    return narrowest(text, kinds, source, key=use.key)
+    return narrowest(text, _KEY_KINDS if use.key else _KINDS, source, key=use.key)
 
 
-def joined(left: Kind, right: Kind, use: Use) -> Kind:
+def _joined(left: Kind, right: Kind, use: Use) -> Kind:
     """The narrowest kind that holds the texts of both. Keys of two kinds are strings."""
     if not use.key or "null" in {left, right}:
         return join(left, right)

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import compress
 
 from msgspec.structs import replace
 
 from shared.core.plan import Extent, Warned
 from shared.errors import LimitExceeded, SchemaConflict, SourceEmpty
 from shared.spec.source import SourceSpec
-from shared.spec.types import Schema
+from shared.spec.types import Kind, Schema
 from shared.spec.uses import Mention, Uses
+from worker_service.readers.bytes.compressed import is_empty
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.fixed import path_schema
 from worker_service.readers.formats import Format, format_of
@@ -22,14 +24,17 @@ _MAX_EXTENTS = 64
 class PlannedDataset:
     """The columns in use and, for each chunk, its extents in file order.
 
-    A dataset without records has no chunk. *warnings* depend on the files and options only.
+    A dataset without records has no chunk. *warnings* depend on the files and options only. *source* is
+    settled: it leaves nothing to a file. *culprits* are the values that make a column text, for `bind`.
     """
 
     schema: Schema
     extents: list[list[Extent]]
     format: str
     self_describing: bool
-    warnings: tuple[Warned, ...] = ()
+    warnings: tuple[Warned, ...]
+    source: SourceSpec
+    culprits: dict[tuple[str, Kind], str]
 
 
 def plan(
@@ -48,24 +53,28 @@ def plan(
     may be wrong too, and the cuts are right if `read` ends for every extent. Raises SourceEmpty,
     SchemaConflict, UnknownColumn, BadRow, InvalidEncoding, CorruptFile, LimitExceeded.
     """
-    numbers = [i for i, file in enumerate(files) if file.size]
+    hollow = [is_empty(file) for file in files]
+    numbers = [i for i, nothing in enumerate(hollow) if not nothing]
     if not numbers:
         raise SourceEmpty(
             f"{files[0].uri}: the file is empty{', as all files are' if len(files) > 1 else ''}"
         )
     filled = [files[i] for i in numbers]
     found = _format(filled, source)
+    source = found.settled(filled, source)
     uses = uses or _all_values(found, filled[0], source)
-    schema, cuts, warnings = found.plan(filled, source, uses, chunk_bytes, guess=guess)
-    extents = ((replace(extent, file=numbers[extent.file]), size) for extent, size in cuts)
+    findings = found.plan(filled, source, uses, chunk_bytes, guess=guess)
+    extents = [(replace(extent, file=numbers[extent.file]), size) for extent, size in findings.extents]
     by_path = path_schema([file.uri for file in filled], source, uses)
-    empty = (Warned("empty_file", f"{file.uri} is empty; it is left out") for file in files if not file.size)
+    empty = (Warned("empty_file", f"{file.uri} is empty; it is left out") for file in compress(files, hollow))
     return PlannedDataset(
-        Schema(by_path.fields + schema.fields),
-        packed(extents if len(filled) < len(files) else cuts, chunk_bytes, max_chunks),
+        Schema(by_path.fields + findings.schema.fields),
+        packed(extents, chunk_bytes, max_chunks),
         found.name,
         found.self_describing,
-        (*empty, *warnings),
+        (*empty, *findings.warnings),
+        source,
+        {(column, "string"): told for column, told in findings.culprits.items()},
     )
 
 

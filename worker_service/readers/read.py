@@ -1,10 +1,7 @@
 """Reads an extent. The file's first bytes tell the format, as they did when it was planned."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
-
-import pyarrow as pa
 
 from shared.core.plan import Extent
 from shared.spec.source import SourceSpec
@@ -16,20 +13,13 @@ from worker_service.readers.formats import format_of
 from worker_service.readers.paths import path_texts
 
 
-@dataclass
-class RecordCount:
-    """Records read so far, counted apart from the parser."""
-
-    records: int = 0
-
-
 def batches(
     file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, columns: list[str], batch_bytes: int
 ) -> Iterator[Batch]:
     """The records of *extent* in file order, with *columns* typed as *schema* says.
 
     A batch takes about *batch_bytes* of input. Strings are dictionary-encoded where that pays. A bad row is a
-    value of its batch, and reading can go on behind it. Raises SchemaWidened, CorruptFile, SourceChanged,
+    value of its batch, and reading goes on behind it. Raises SchemaWidened, CorruptFile, SourceChanged,
     CutsRefuted; and errors.BadRow or InvalidEncoding where no record end can be proven, or no single row is
     at fault.
     """
@@ -37,36 +27,15 @@ def batches(
     if source.missing_columns == "fail" and not path_texts(file.uri, source):
         return found.read(file, extent, source, schema, columns, batch_bytes)
     names, fields = set(found.names(file, source)), [schema[name] for name in columns]
+    if found.sparse:
+        names.update({field.column for field in fields} - path_texts(file.uri, source).keys())
     fixed = fixed_values(file.uri, names, source, fields)
     held = [field.name for field in fields if field.column in names]
     read_ones = found.read(file, extent, source, schema, held, batch_bytes)
     return map(partial(with_fixed, fixed=fixed, columns=columns, uri=file.uri), read_ones)
 
 
-def read(
-    file: SourceFile,
-    extent: Extent,
-    source: SourceSpec,
-    schema: Schema,
-    columns: list[str],
-    batch_bytes: int,
-    count: RecordCount | None = None,
-) -> Iterator[pa.Table]:
-    """The tables of `batches`, those without rows left out; the first bad row in file order is raised.
-
-    This is the one place that decides about bad rows. *count* gets the records: those that the plan knows,
-    else those that the batches count.
-    """
-    count = count or RecordCount()
-    count.records += extent.rows or 0
-
-    def accepted(batch: Batch) -> pa.Table:
-        if batch.bad_rows:
-            raise batch.bad_rows[0].error()
-        if extent.rows is None:
-            count.records += batch.records
-        return batch.table
-
-    # No frame holds a table while it is folded or while the next one is read, as that of a generator would.
-    tables = map(accepted, batches(file, extent, source, schema, columns, batch_bytes))
-    return filter(lambda table: table.num_rows, tables)
+def lines_before(file: SourceFile, extent: Extent, source: SourceSpec) -> int:
+    """The lines of *file* before *extent*, if that is its first extent and the file has lines; else 0."""
+    of_format = format_of(file, source).lines_before
+    return of_format(file, extent, source) if of_format else 0

@@ -1,7 +1,8 @@
 """The schema of a dataset of any format: the columns in use, their types joined over its files."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import NamedTuple
 
 from shared.core.plan import Extent, Warned
@@ -9,29 +10,35 @@ from shared.errors import SchemaConflict
 from shared.spec.names import listed, quote
 from shared.spec.source import SourceSpec
 from shared.spec.types import INT64, KEY_MARK, NULL, DataType, Field, Schema, join
+from shared.spec.uris import split_member
 from shared.spec.uses import Uses
 from worker_service.readers.inference import Use
 from worker_service.readers.paths import path_texts, proposed
 
 
 class Findings(NamedTuple):
-    """What a format's planner finds: the schema, and every extent with its size in uncompressed bytes.
+    """The findings of a format's planner: the schema, every extent with its size in uncompressed bytes.
 
-    Extents are in file order. The schema lacks the columns of `paths`.
+    Extents are in file order. The schema lacks the columns of `paths`. `culprits` has, by column, the values
+    that make it text although most are not, and the cure.
     """
 
     schema: Schema
     extents: list[tuple[Extent, int]]
     warnings: tuple[Warned, ...] = ()
+    culprits: Mapping[str, str] = MappingProxyType({})
 
 
 def columns_in_files(
-    files: Sequence[tuple[str, Collection[str]]], source: SourceSpec, uses: Uses
+    files: Sequence[tuple[str, Collection[str]]],
+    source: SourceSpec,
+    uses: Uses,
+    hint: Callable[[str], str] = lambda _: "",
 ) -> tuple[str, ...]:
     """The columns in use that the files hold; each of *files* is its URI and the names of its columns.
 
-    Files of one header should share the object of their names. Raises UnknownColumn, and SchemaConflict for a
-    file that lacks a column in use.
+    Files of one header should share the object of their names. *hint* may say more about an unknown name.
+    Raises UnknownColumn, and SchemaConflict for a file that lacks a column in use.
     """
     distinct = {id(names): dict.fromkeys(names) for _, names in files}
     known = dict.fromkeys(chain.from_iterable(distinct.values()))
@@ -40,20 +47,29 @@ def columns_in_files(
     if source.file_column in known:
         told = f"the files have a column {quote(source.file_column)}"
         raise SchemaConflict(f"{told}; choose another name for source.file_column")
-    uses.check([*known, *by_path], lambda name: proposed(name, texts))
+    uses.check([*known, *by_path], lambda name: proposed(name, texts) or hint(name))
     for uri, names in files if source.missing_columns == "fail" else ():
         present = distinct[id(names)]
         missing = [name for name in uses.columns if name not in present and name not in texts[uri]]
         if missing:
             told = f"{uri} lacks {listed(missing)}: it has {listed(list(present))}"
-            raise SchemaConflict(f'{told}; set source.missing_columns to "null" to read them as null there')
+            cure = 'set source.missing_columns to "null" to read them as null there'
+            archive, member = split_member(uri)
+            if member:
+                cure = f"name the members that have them, such as {archive}!/*.csv, or {cure}"
+            raise SchemaConflict(f"{told}; {cure}")
     return tuple(name for name in uses.columns if name not in by_path)
 
 
 def settled(
-    columns: Iterable[str], declared: Mapping[str, DataType], types: Mapping[Use, DataType]
+    columns: Iterable[str],
+    declared: Mapping[str, DataType],
+    types: Mapping[Use, DataType],
+    reads: Mapping[str, str] = MappingProxyType({}),
 ) -> Schema:
     """The schema of *columns*: the ones *declared* by the spec, the others with the *types* of their data.
+
+    *reads* has the sort of value of undeclared columns: see `Field`.
 
     A column without any value becomes int64. Nulls are the same in every type, and every aggregate accepts
     int64. It can still widen where a value turns up later. A string could not.
@@ -65,7 +81,10 @@ def settled(
         for use in (Use(name, key=True), Use(name, key=False)):
             if use in types and name not in declared:
                 mark = KEY_MARK if use.key and Use(name, key=False) in types else ""
-                fields.append(Field(mark + name, INT64 if types[use] == NULL else types[use], key=use.key))
+                kind = INT64 if types[use] == NULL else types[use]
+                fields.append(
+                    Field(mark + name, kind, key=use.key, reads="" if use.key else reads.get(name, ""))
+                )
     return Schema(tuple(fields))
 
 

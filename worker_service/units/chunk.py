@@ -6,17 +6,19 @@ from itertools import product
 
 import msgspec
 
-from shared.core.plan import ChunkPayload, columns_of
+from shared.core.bad_rows import QuarantineRow
+from shared.core.plan import ChunkPayload, ChunkStats, columns_of
+from shared.core.warnings import sorted_warnings, text_warning
 from shared.db.partials import Partial
 from shared.db.units import Done, Lease
 from shared.errors import LeaseLost, SchemaWidened
 from shared.fault_points import reached
 from shared.spec.bind import bind
-from shared.spec.types import SIMPLE, Schema, parse_type
+from shared.spec.types import SIMPLE, STRING, Schema, parse_type
 from shared.spec.width import check_width
 from worker_service.context import Context, Planned
 from worker_service.executors.protocol import Answer, Child
-from worker_service.messages import Access, ChunkResult, ChunkTask
+from worker_service.messages import Access, ChunkResult, ChunkTask, decode_bad_rows
 from worker_service.units.persist import persist
 
 PARTIAL_BYTES = 64 * 1024
@@ -30,6 +32,7 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
         spec=job.spec_json,
         no=lease.no,
         schema=job.plan.schema,
+        delimiter=job.plan.delimiter,
         files=tuple(job.plan.files[extent.file] for extent in extents),
         extents=extents,
         access=Access.of(ctx.settings),
@@ -40,8 +43,12 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
         async with child.run(task, lease.allowed) as answer:
             reached("chunk.computed")
             groups = sum(partial.groups for partial in answer.result.partials)
-            done = Done(counts=answer.result.rows, rows_out=groups)
-            await persist(ctx, lambda: ctx.partials.commit(lease, done, _partials(answer)))
+            stats = ChunkStats(answer.result.lines) if answer.result.lines else None
+            done = Done(counts=answer.result.rows, rows_out=groups, stats=stats)
+            most = job.spec.options.most_bad_rows
+            await persist(
+                ctx, lambda: ctx.partials.commit(lease, done, _partials(answer), _bad_rows(answer), most)
+            )
     except SchemaWidened as widened:
         await _widen(ctx, lease, job, widened)
 
@@ -59,6 +66,13 @@ def _partials(answer: Answer[ChunkResult]) -> Iterator[Partial]:
         offset += header.size
 
 
+def _bad_rows(answer: Answer[ChunkResult]) -> Iterator[QuarantineRow]:
+    offset = sum(header.size for header in answer.result.partials)
+    for size in answer.result.pages:
+        yield from decode_bad_rows(answer.body.read(offset, size))
+        offset += size
+
+
 async def _widen(ctx: Context, lease: Lease, job: Planned, widened: SchemaWidened) -> None:
     """Give undeclared columns wider types for the whole dataset.
 
@@ -73,6 +87,16 @@ async def _widen(ctx: Context, lease: Lease, job: Planned, widened: SchemaWidene
     if wider == job.schema:
         raise LeaseLost("The schema is already as wide as that")
     causes = dict.fromkeys(product(needed, SIMPLE), widened.detail)
+    warnings = [
+        text_warning(field.column, field.reads)
+        for field, before in zip(wider.fields, job.schema.fields, strict=True)
+        if field.type == STRING != before.type and field.reads
+    ]
     query = bind(job.spec, wider, causes)
-    check_width([*(key.type for key in query.keys), *(aggregate.result for aggregate in query.aggregates)])
-    await ctx.units.widen(lease, msgspec.structs.replace(job.plan, schema=columns_of(wider)))
+    check_width(list(query.result.values()))
+    plan = msgspec.structs.replace(
+        job.plan,
+        schema=columns_of(wider),
+        warnings=sorted_warnings((*job.plan.warnings, *warnings)),
+    )
+    await ctx.units.widen(lease, plan)

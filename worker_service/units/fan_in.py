@@ -26,7 +26,11 @@ async def advance(ctx: Context, job_id: str) -> bool:
         job = ctx.planned_from(row)
         columns = publish.result_columns(job.query)
         return await ctx.fan_in.advance(
-            job_id, columns, job.spec.limits.max_state_bytes, len(job.spec.output.indexes)
+            job_id,
+            columns,
+            job.spec.limits.max_state_bytes,
+            len(job.spec.output.indexes),
+            job.spec.options.most_bad_rows,
         )
     except (FatalError, UsageError) as error:
         await ctx.jobs.fail(job_id, error.problem())

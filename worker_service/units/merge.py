@@ -32,8 +32,7 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
 
 
 async def _commit(ctx: Context, lease: Lease, job: Planned, answer: Answer[MergeResult]) -> None:
-    columns = [key.name for key in job.query.keys] + [aggregate.name for aggregate in job.query.aggregates]
-    result = answer.result
+    columns, result = list(job.query.result), answer.result
 
     async def write(tx: Connection) -> None:
         if result.rows:

@@ -3,7 +3,7 @@
 The boundaries are proven if the unit's payload says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from shared.core.plan import Plan, PlanPayload, schema_of
 from shared.db.units import Lease, NewUnit
@@ -13,7 +13,7 @@ from shared.spec.bind import bind
 from shared.spec.functions import FUNCTIONS
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
-from shared.spec.types import FLOAT64, INT64, DataType, Kind, Schema, parse_result_type
+from shared.spec.types import EVERY_TYPE, FLOAT64, INT64, DataType, Kind, Schema, parse_result_type
 from shared.spec.width import check_width
 from shared.storage.sources import locate, source_rules
 from worker_service.context import Context, Unplanned
@@ -67,18 +67,28 @@ async def _check_result(ctx: Context, job: Unplanned, plan: Plan) -> None:
         )
 
 
-def _undecided(query: Query, wider: Mapping[str, list[Kind]]) -> dict[str, set[str]]:
+def _undecided(query: Query, wider: Mapping[str, list[Kind]]) -> dict[str, Collection[str]]:
     """Result column -> the types that it may yet get.
 
-    A value may widen a field to one of the kinds in *wider*. An integer sum may become too large.
+    A value may widen a field to one of the kinds in *wider*. A column that an expression makes of such a
+    field may get any type. An integer sum may become too large.
     """
-    found = {key.name: {str(DataType(kind)) for kind in wider.get(key.column, ())} for key in query.keys}
+    made = {name for name, kinds in wider.items() if kinds}
+    for each in query.of_batches:
+        made |= {each.name} if made.intersection(each.columns) else set()
+    made -= wider.keys()
+    found: dict[str, Collection[str]] = {}
+    for key in query.keys:
+        kinds = wider.get(key.column, ())
+        found[key.name] = EVERY_TYPE if key.column in made else {str(DataType(kind)) for kind in kinds}
     for aggregate in query.aggregates:
         function, column = FUNCTIONS[aggregate.fn], next(iter(aggregate.columns), "")
-        kinds = set(wider.get(column, ())) & set(function.first_accepts.kinds)
-        found[aggregate.name] = {str(function.result(DataType(kind))) for kind in kinds}
-        if aggregate.may_widen:
-            found[aggregate.name].add("decimal(38,0)")
+        accepted = set(wider.get(column, ())) & set(function.first_accepts.kinds)
+        types = {str(function.result(DataType(kind))) for kind in accepted}
+        large = {"decimal(38,0)"} if aggregate.may_widen else set()
+        found[aggregate.name] = EVERY_TYPE if column in made else types | large
+    for each in query.computed:
+        found[each.name] = EVERY_TYPE if any(found[column] for column in each.columns) else ()
     return found
 
 

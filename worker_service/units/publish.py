@@ -21,9 +21,9 @@ async def run(ctx: Context, lease: Lease, job: Planned) -> None:
     query = job.query
     merged = await ctx.publishing.merged(lease.job_id)
     columns = result_columns(query, {name for unit in merged for name in unit.stats.widened})
-    rows = sum(unit.rows for unit in merged)
-    if rows > query.max_groups:
-        raise GroupLimitExceeded(f"There are {rows:,} groups; limits.max_groups is {query.max_groups:,}")
+    rows, groups = sum(unit.rows for unit in merged), sum(unit.stats.groups for unit in merged)
+    if groups > query.max_groups:
+        raise GroupLimitExceeded(f"There are {groups:,} groups; limits.max_groups is {query.max_groups:,}")
     await ctx.publishing.build_indexes(
         lease.job_id, [key.name for key in query.keys], [list(index) for index in job.spec.output.indexes]
     )
@@ -52,8 +52,7 @@ def result_columns(query: Query, widened: set[str] | frozenset[str] = frozenset(
 
     An integer sum in *widened* is decimal(38,0), because some group needs it.
     """
-    keys = [{"name": key.name, "type": str(key.type)} for key in query.keys]
-    return keys + [
-        {"name": a.name, "type": "decimal(38,0)" if a.name in widened else str(a.result)}
-        for a in query.aggregates
+    return [
+        {"name": name, "type": "decimal(38,0)" if name in widened else str(of)}
+        for name, of in query.result.items()
     ]

@@ -186,7 +186,8 @@ WHERE l.state_version = @state_version AND l.worker IN (SELECT id FROM live)
 -- _complete --
 UPDATE gristmill.units
 SET state = 'done', finished_at = now(), deadline_at = NULL, error = NULL, rows_read = @rows_read,
-    rows_aggregated = @rows_aggregated, rows_dropped = @rows_dropped, rows_out = @rows_out, stats = @stats
+    rows_aggregated = @rows_aggregated, rows_filtered = @rows_filtered, rows_dropped = @rows_dropped,
+    rows_quarantined = @rows_quarantined, rows_skipped = @rows_skipped, rows_out = @rows_out, stats = @stats
 WHERE id = @unit AND state = 'leased' AND attempt = @attempt AND worker = @worker
 RETURNING job_id, no
 
@@ -248,7 +249,8 @@ WHERE job_id = @job_id AND state = 'pending'
 UPDATE gristmill.units
 SET state = 'pending', epoch = @epoch, finished_at = NULL, deadline_at = NULL, rung_at = NULL,
     not_before = now(), error = NULL,
-    rows_read = 0, rows_aggregated = 0, rows_dropped = 0, rows_out = 0, stats = NULL
+    rows_read = 0, rows_aggregated = 0, rows_filtered = 0, rows_dropped = 0, rows_quarantined = 0,
+    rows_skipped = 0, rows_out = 0, stats = NULL
 WHERE job_id = @job_id AND kind = 'chunk'
 
 -- forget_chunks --
@@ -302,6 +304,11 @@ FROM unnest(@numbers::integer[], @payloads::json[], @bytes::bigint[]) AS unit (n
 SELECT EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state = 'pending')
     OR EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state = 'leased')
 
+-- bad_rows --
+-- How many bad rows the finished chunks of a job have.
+SELECT coalesce(sum(rows_quarantined + rows_skipped), 0)::bigint FROM gristmill.units
+WHERE job_id = @job_id AND rows_quarantined + rows_skipped > 0
+
 -- all_done --
 -- Whether every unit of a job is done.
 SELECT NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state <> 'done')
@@ -331,7 +338,10 @@ SELECT job_id,
        count(*) FILTER (WHERE kind = 'merge' AND state = 'done') AS merges_done,
        coalesce(sum(rows_read) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_read,
        coalesce(sum(rows_aggregated) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_aggregated,
+       coalesce(sum(rows_filtered) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_filtered,
        coalesce(sum(rows_dropped) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_dropped,
+       coalesce(sum(rows_quarantined) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_quarantined,
+       coalesce(sum(rows_skipped) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_skipped,
        coalesce(sum(bytes) FILTER (WHERE kind = 'chunk'), 0)::bigint AS bytes_total,
        coalesce(sum(bytes) FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS bytes_done,
        coalesce(sum((bytes * (bytes + @scan_bytes::bigint * rows_out)::float8

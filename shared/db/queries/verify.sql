@@ -59,17 +59,46 @@ LEFT JOIN gristmill.units u ON u.job_id = p.job_id AND u.kind = 'chunk' AND u.no
 WHERE u.state IS DISTINCT FROM 'done'
 
 -- chunk_rows_lost --
--- Every row that a finished chunk read is aggregated, or dropped for a null key.
-SELECT format('%s: chunk %s read %s rows, aggregated %s and dropped %s',
-              u.job_id, u.no, u.rows_read, u.rows_aggregated, u.rows_dropped)
+-- Every row that a finished chunk read is aggregated, filtered, dropped for a null key, or counted as bad.
+SELECT format('%s: chunk %s read %s rows, aggregated %s, filtered %s, dropped %s, quarantined %s, skipped %s',
+              u.job_id, u.no, u.rows_read, u.rows_aggregated, u.rows_filtered, u.rows_dropped,
+              u.rows_quarantined, u.rows_skipped)
 FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id
-WHERE u.kind = 'chunk' AND u.state = 'done' AND u.rows_read <> u.rows_aggregated + u.rows_dropped
+WHERE u.kind = 'chunk' AND u.state = 'done'
+  AND u.rows_read <> u.rows_aggregated + u.rows_filtered + u.rows_dropped
+                     + u.rows_quarantined + u.rows_skipped
   AND (j.finished_at IS NULL OR j.receipt IS NOT NULL)
+
+-- quarantine_incomplete --
+-- A finished chunk has all rows of its quarantine, numbered without a gap and of its job's epoch.
+SELECT format('%s: chunk %s quarantined %s rows; %s rows numbered up to %s are there, of epochs %s',
+              u.job_id, u.no, u.rows_quarantined, q.rows, q.last, q.epochs)
+FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, coalesce(max(no), -1) AS last, array_agg(DISTINCT epoch) AS epochs
+    FROM gristmill.quarantine WHERE job_id = u.job_id AND chunk = u.no
+) AS q
+WHERE u.kind = 'chunk' AND u.state = 'done'
+  AND (q.rows <> u.rows_quarantined OR q.rows <> q.last + 1 OR q.epochs <> ARRAY[j.epoch])
+
+-- quarantine_without_chunk --
+-- A row in quarantine belongs to a finished chunk.
+SELECT DISTINCT format('%s: a row of chunk %s is in quarantine; the chunk is %s',
+                       q.job_id, q.chunk, coalesce(u.state, 'no unit'))
+FROM gristmill.quarantine q
+LEFT JOIN gristmill.units u ON u.job_id = q.job_id AND u.kind = 'chunk' AND u.no = q.chunk
+WHERE u.state IS DISTINCT FROM 'done'
+
+-- quarantine_without_line --
+-- A job that has succeeded knows the line of each row in quarantine that has one.
+SELECT format('%s: row %s of chunk %s has no line', q.job_id, q.no, q.chunk)
+FROM gristmill.quarantine q JOIN gristmill.jobs j ON j.id = q.job_id
+WHERE j.state = 'succeeded' AND q.line IS NULL AND q.line_of_extent IS NOT NULL
 
 -- receipt_unbalanced --
 -- A receipt accounts for every row, and agrees with the units.
-SELECT format('%s: the receipt says %s; the units read %s rows, aggregated %s, merged %s',
-              j.id, j.receipt -> 'rows', u.read, u.aggregated, u.merged)
+SELECT format('%s: the receipt says %s; the units read %s rows, aggregated %s, merged %s, filtered %s, '
+              'quarantined %s, skipped %s',
+              j.id, j.receipt -> 'rows', u.read, u.aggregated, u.merged, u.filtered, u.quarantined, u.skipped)
 FROM gristmill.jobs j
 CROSS JOIN LATERAL json_to_record(j.receipt -> 'rows')
     AS r (read bigint, aggregated bigint, filtered bigint, dropped_null_key bigint, quarantined bigint,
@@ -77,12 +106,16 @@ CROSS JOIN LATERAL json_to_record(j.receipt -> 'rows')
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(rows_read) FILTER (WHERE kind = 'chunk'), 0) AS read,
            coalesce(sum(rows_aggregated) FILTER (WHERE kind = 'chunk'), 0) AS aggregated,
-           coalesce(sum(rows_aggregated) FILTER (WHERE kind = 'merge'), 0) AS merged
+           coalesce(sum(rows_aggregated) FILTER (WHERE kind = 'merge'), 0) AS merged,
+           coalesce(sum(rows_filtered) FILTER (WHERE kind = 'chunk'), 0) AS filtered,
+           coalesce(sum(rows_quarantined) FILTER (WHERE kind = 'chunk'), 0) AS quarantined,
+           coalesce(sum(rows_skipped) FILTER (WHERE kind = 'chunk'), 0) AS skipped
     FROM gristmill.units WHERE job_id = j.id
 ) AS u
 WHERE j.state = 'succeeded' AND j.receipt IS NOT NULL
   AND (r.read <> r.aggregated + r.filtered + r.dropped_null_key + r.quarantined + r.skipped
-       OR r.read <> u.read OR r.aggregated <> u.aggregated OR r.aggregated <> u.merged)
+       OR r.read <> u.read OR r.aggregated <> u.aggregated OR r.aggregated <> u.merged
+       OR r.filtered <> u.filtered OR r.quarantined <> u.quarantined OR r.skipped <> u.skipped)
 
 -- version_rows_differ --
 -- A version has as many rows as its merges wrote.

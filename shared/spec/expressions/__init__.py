@@ -2,6 +2,6 @@
 
 from shared.spec.expressions.check import check
 from shared.spec.expressions.syntax import parse
-from shared.spec.expressions.tree import Expression, ExpressionError, Typed, names
+from shared.spec.expressions.tree import Expression, ExpressionError, Typed, columns, names
 
-__all__ = ["Expression", "ExpressionError", "Typed", "check", "names", "parse"]
+__all__ = ["Expression", "ExpressionError", "Typed", "check", "columns", "names", "parse"]

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from shared.spec.expressions.comparisons import compared
 from shared.spec.expressions.convert import alike, converted, described, needs
 from shared.spec.expressions.functions import Function
+from shared.spec.expressions.literals import literal
 from shared.spec.expressions.numbers import rounded
 from shared.spec.expressions.settings import DAYS
 from shared.spec.expressions.tree import ExpressionError, Typed
+from shared.spec.patterns import directives
 from shared.spec.types import (
     BOOL,
     DATE,
@@ -38,9 +41,7 @@ CASTS: Mapping[Kind, frozenset[Kind]] = {
 
 
 def checked_call(function: Function, arguments: Operands, at: int, zone: str) -> Typed:
-    """Raises ExpressionError for a number, a kind or a literal that the function does not take."""
-    if not function.takes(len(arguments)):
-        raise ExpressionError(at, f"{function.signature} is not given {len(arguments)} arguments")
+    """Raises ExpressionError for a type that the function does not take."""
     operands, settings = _split(function, arguments, zone)
     if function.name in _BUILT:
         return _BUILT[function.name](operands, settings, at, zone)
@@ -57,7 +58,7 @@ def _split(function: Function, arguments: Operands, zone: str) -> tuple[list[Typ
     for index, argument in enumerate(arguments):
         parameter = function.parameter(index)
         if parameter.reads is not None:
-            settings.append(_setting(function, parameter.name, parameter.reads, argument))
+            settings.append(parameter.reads(argument.value))
             continue
         if parameter.alike:
             same.append(len(operands))
@@ -71,18 +72,6 @@ def _split(function: Function, arguments: Operands, zone: str) -> tuple[list[Typ
         for i, operand in zip(same, brought, strict=True):
             operands[i] = needs(function.name, operand, accepts)
     return operands, tuple(settings)
-
-
-def _setting(
-    function: Function, name: str, reads: Callable[[object], str | int], argument: Typed
-) -> str | int:
-    if argument.op != "literal":
-        meant = f"; did you mean '{argument.settings[0]}'?" if argument.op == "column" else ""
-        raise ExpressionError(argument.at, f"{name} of {function.signature} needs a literal{meant}")
-    try:
-        return reads(argument.value)
-    except ValueError as error:
-        raise ExpressionError(argument.at, f"{name} of {function.signature} needs {error}") from error
 
 
 def _own(operands: Operands, _: Settings) -> DataType:
@@ -101,6 +90,13 @@ def _local(node: Typed, zone: str) -> Typed:
 
 def _root(operands: Operands, _: Settings, at: int, zone: str) -> Typed:
     return Typed("sqrt", FLOAT64, (converted(operands[0], FLOAT64, zone),), at)
+
+
+def _null_if(operands: Operands, _: Settings, at: int, zone: str) -> Typed:
+    """The value keeps its own type, whatever it is compared with."""
+    value, other = operands
+    null = converted(literal(None, at), value.type, zone)
+    return Typed("if_else", value.type, (compared("==", value, other, zone), null, value), at)
 
 
 def _part(name: str) -> Callable[[Operands, Settings, int, str], Typed]:
@@ -128,7 +124,8 @@ def _difference(operands: Operands, settings: Settings, at: int, zone: str) -> T
 
 
 def _parsed(operands: Operands, settings: Settings, at: int, zone: str) -> Typed:
-    return Typed("parse", TIMESTAMP, tuple(operands), at, settings=(settings[0], zone))
+    kind = TIMESTAMPTZ if "z" in directives(str(settings[0])) else TIMESTAMP
+    return Typed("parse", kind, tuple(operands), at, settings=(settings[0], zone))
 
 
 def _cast(attempt: str) -> Callable[[Operands, Settings, int, str], Typed]:
@@ -155,7 +152,7 @@ def _cast(attempt: str) -> Callable[[Operands, Settings, int, str], Typed]:
 
 
 _RESULTS: dict[str, DataType | Callable[[Operands, Settings], DataType]] = {
-    **dict.fromkeys(("coalesce", "nullif", "if_else", "least", "greatest", "abs"), _own),
+    **dict.fromkeys(("coalesce", "if_else", "least", "greatest", "abs"), _own),
     **dict.fromkeys(("round", "floor", "ceil"), _rounded),
     **dict.fromkeys(
         ("lower", "upper", "trim", "substr", "replace", "split_part", "concat", "extract"), STRING
@@ -167,6 +164,7 @@ _PARTS = ("year", "quarter", "month", "week", "day", "hour", "minute", "second",
 _BUILT: dict[str, Callable[[Operands, Settings, int, str], Typed]] = {
     **{name: _part(name) for name in _PARTS},
     "sqrt": _root,
+    "nullif": _null_if,
     "date_trunc": _truncated,
     "date_diff": _difference,
     "strptime": _parsed,

@@ -1,4 +1,4 @@
-"""The types of an expression: what each operator accepts, and what it gives.
+"""The types of an expression: those that each operator accepts, and the one that it gives.
 
 A conversion that the rules imply becomes a node of its own, so a kernel sees operands of the types that it
 takes. The table in docs/spec.md says the same in words.
@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 
 from shared.spec.expressions.calls import checked_call
-from shared.spec.expressions.convert import alike, converted, needs
+from shared.spec.expressions.comparisons import compared, membership
+from shared.spec.expressions.convert import as_exact, converted, needs
 from shared.spec.expressions.functions import FUNCTIONS, NUMBERS, TIMES, TRUTHS
 from shared.spec.expressions.literals import literal
-from shared.spec.expressions.members import membership
-from shared.spec.expressions.numbers import exact, result_of
+from shared.spec.expressions.numbers import result_of
 from shared.spec.expressions.tree import Call, Column, Comparison, Expression, ExpressionError, Literal, Typed
+from shared.spec.names import quote
 from shared.spec.types import BOOL, FLOAT64, INT64, NULL, DataType
 
 
@@ -32,13 +33,15 @@ def check(expression: Expression, types: Mapping[str, DataType], zone: str = "UT
 def _checked(expression: Expression, types: Mapping[str, DataType], zone: str) -> Typed:
     match expression:
         case Column(name, at):
+            if types[name].array:
+                raise ExpressionError(at, f"{quote(name)} is {types[name]}, and expressions take no arrays")
             return Typed("column", types[name], at=at, settings=(name,))
         case Literal(value, at):
             return literal(value, at)
         case Comparison(operators, operands, at):
             sides = [_checked(operand, types, zone) for operand in operands]
             pairs = zip(operators, sides, sides[1:], strict=False)
-            return _all_of([_compared(operator, left, right, zone) for operator, left, right in pairs], at)
+            return _all_of([compared(operator, left, right, zone) for operator, left, right in pairs], at)
         case Call(function, operands, at):
             nodes = [_checked(operand, types, zone) for operand in operands]
             if function in FUNCTIONS:
@@ -61,12 +64,12 @@ def _numbers(operator: str, nodes: Sequence[Typed]) -> list[Typed]:
 
 def _arithmetic(operator: str, nodes: Sequence[Typed], zone: str) -> Typed:
     left, right = _beside_doubles(_numbers(operator, nodes), zone)
-    kinds = {left.type.kind, right.type.kind}
-    if kinds == {"float64"} or operator == "/":
-        result = FLOAT64
-    else:
-        result = INT64 if kinds == {"int64"} else result_of(operator, left, right)
-    return Typed(operator, result, (left, right), left.at)
+    if operator == "/" or left.type == FLOAT64:
+        return Typed(operator, FLOAT64, (left, right), left.at)
+    if left.type == right.type == INT64:
+        return Typed(operator, INT64, (left, right), left.at)
+    left, right = (as_exact(node, zone) for node in (left, right))
+    return Typed(operator, result_of(operator, left, right), (left, right), left.at)
 
 
 def _beside_doubles(nodes: Sequence[Typed], zone: str) -> list[Typed]:
@@ -77,9 +80,10 @@ def _beside_doubles(nodes: Sequence[Typed], zone: str) -> list[Typed]:
 
 
 def _power(_: str, nodes: Sequence[Typed], zone: str) -> Typed:
-    base, power = nodes
+    [base], power = _numbers("**", nodes[:1]), nodes[1]
     assert isinstance(power.value, int), "the parser sees to it"
-    return reduce(lambda product, _: _arithmetic("*", [product, base], zone), range(power.value - 1), base)
+    product = reduce(lambda found, _: _arithmetic("*", [found, base], zone), range(power.value - 1), base)
+    return Typed("**", product.type, (base,), base.at, settings=(power.value,))
 
 
 def _signed(operator: str, nodes: Sequence[Typed], _: str) -> Typed:
@@ -89,20 +93,6 @@ def _signed(operator: str, nodes: Sequence[Typed], _: str) -> Typed:
 
 def _logic(operator: str, nodes: Sequence[Typed], _: str) -> Typed:
     return Typed(operator, BOOL, tuple(needs(operator, node, TRUTHS) for node in nodes), nodes[0].at)
-
-
-def _compared(operator: str, left: Typed, right: Typed, zone: str) -> Typed:
-    """Numbers are compared by value, a double and a decimal as doubles."""
-    kinds = {left.type.kind, right.type.kind}
-    if kinds == {"float64", "decimal"}:
-        left, right = (converted(node, FLOAT64, zone) for node in (left, right))
-    elif not kinds <= NUMBERS:
-        left, right = alike(operator, [left, right], zone)
-    elif "decimal" in kinds:
-        left, right = (
-            node if node.op != "literal" else converted(node, exact(node), zone) for node in (left, right)
-        )
-    return Typed(operator, BOOL, (left, right), left.at)
 
 
 _OPERATORS: dict[str, Callable[[str, Sequence[Typed], str], Typed]] = {

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from shared.spec.expressions.functions import KINDS, NUMBERS, TEXTS, TIMES, TRUTHS, Kinds
 from shared.spec.expressions.literals import as_type
-from shared.spec.expressions.numbers import common
+from shared.spec.expressions.numbers import common, exact
 from shared.spec.expressions.tree import ExpressionError, Typed
 from shared.spec.names import quote
 from shared.spec.types import BOOL, INT64, NULL, STRING, TIMESTAMP, DataType, Kind
@@ -28,13 +28,18 @@ def converted(node: Typed, target: DataType, zone: str) -> Typed:
     return Typed("cast", target, (node,), node.at, settings=(zone,))
 
 
+def as_exact(node: Typed, zone: str) -> Typed:
+    """A number beside a decimal: a literal becomes a decimal of its digits."""
+    return converted(node, exact(node), zone) if node.op == "literal" else node
+
+
 def needs(operation: str, node: Typed, accepts: Kinds) -> Typed:
     """The operand of *operation*, whose kind must be one that it accepts."""
     if node.type == NULL:
         return as_type(node, next(kind for name, kind in _NULLS if name in accepts), "UTC")
     if node.type.kind not in accepts:
         advice = _advice(node.type.kind, accepts)
-        raise ExpressionError(node.at, f"{operation} needs {KINDS[accepts]}, and {described(node)}{advice}")
+        raise ExpressionError(node.at, f"{operation} needs {KINDS[accepts]}, and {described(node)}", advice)
     return node
 
 
@@ -48,7 +53,7 @@ def alike(operation: str, nodes: Sequence[Typed], zone: str) -> list[Typed]:
             nodes[0].at, f"{operation} has None only; write cast(None, 'int64'), with its type"
         )
     if target is None:
-        raise _apart(operation, nodes)
+        raise _apart(operation, list({node.type: node for node in reversed(deciding)}.values())[::-1])
     return [converted(node, target, zone) for node in nodes]
 
 
@@ -81,7 +86,7 @@ def _advice(kind: Kind, accepts: Kinds) -> str:
 
 
 def _apart(operation: str, nodes: Sequence[Typed]) -> ExpressionError:
-    """The first two operands that have no common type, with the way to bring them together."""
+    """The first two operands that have no common type, one of each type, and a way to make one."""
     left, right = next(
         (nodes[i], node) for j, node in enumerate(nodes) for i in range(j) if common([nodes[i], node]) is None
     )
@@ -90,7 +95,8 @@ def _apart(operation: str, nodes: Sequence[Typed]) -> ExpressionError:
     if "string" in kinds and kinds & NUMBERS:
         text, number = (left, right) if left.type == STRING else (right, left)
         if text.op == "literal":
-            advice = f"; write {text.value} without quotes" if _reads_as_number(text.value) else ""
+            whole = _reads_as_number(text.value)
+            advice = f"; {'write' if whole else 'a column is named'} {text.value} without quotes"
         elif number.op == "literal":
             advice = f"; write '{_shown(number)}' in quotes, or cast(x, 'float64')"
         else:
@@ -102,7 +108,7 @@ def _apart(operation: str, nodes: Sequence[Typed]) -> ExpressionError:
     elif "timestamptz" in kinds:
         advice = "; cast(x, 'timestamptz') gives it the source's time zone"
     return ExpressionError(
-        left.at, f"{operation} finds no common type: {described(left)}, and {described(right)}{advice}"
+        left.at, f"{operation} finds no common type: {described(left)}, and {described(right)}", advice
     )
 
 

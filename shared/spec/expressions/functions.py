@@ -4,12 +4,12 @@ A parameter is an operand, which is an expression, or a setting, which is a lite
 type is beside the checks, in `check`; how a function is computed is in the worker's kernels.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.spec import functions as aggregates
 from shared.spec.expressions import settings
-from shared.spec.expressions.tree import ExpressionError
+from shared.spec.expressions.tree import Column, Expression, ExpressionError, Literal
 from shared.spec.names import did_you_mean, quote
 from shared.spec.types import Kind
 
@@ -105,7 +105,7 @@ _TABLE = (
     Function(
         "coalesce", _many(ANYTHING), "The first value that is not null.", "ifnull nvl fillna combine_first"
     ),
-    Function("nullif", _alike(ANYTHING, "value", "other"), "Null where both are equal, else the value."),
+    Function("nullif", (_ANY, _operand("other", ANYTHING)), "Null where both are equal, else the value."),
     Function(
         "if_else",
         (_operand("condition", TRUTHS), *_alike(ANYTHING, "value", "other")),
@@ -211,8 +211,8 @@ _TABLE = (
     ),
     Function(
         "strptime",
-        (_TEXT, _setting("format", settings.some_text)),
-        "The timestamp that the text gives in this format.",
+        (_TEXT, _setting("format", settings.layout)),
+        "The timestamp of the text in this format; with `%z` the timestamptz.",
         "to_date to_timestamp to_datetime parse_date str_to_date todate",
     ),
     Function(
@@ -245,6 +245,25 @@ _INSTEAD = {
     "right": "extract(text, '.{0,3}$')",
     "isdigit": "matches(text, '^[0-9]+$')",
 }
+
+
+def check_arguments(function: Function, arguments: Sequence[Expression], at: int) -> None:
+    """Raise ExpressionError for their number, or for a setting that is no literal or a wrong one."""
+    if not function.takes(len(arguments)):
+        plural = "s" * (len(arguments) != 1)
+        raise ExpressionError(at, f"{function.signature} does not take {len(arguments)} argument{plural}")
+    for index, argument in enumerate(arguments):
+        parameter = function.parameter(index)
+        if parameter.reads is None:
+            continue
+        needs = f"{parameter.name} of {function.signature} needs"
+        if not isinstance(argument, Literal):
+            meant = f"; did you mean '{argument.name}'?" if isinstance(argument, Column) else ""
+            raise ExpressionError(argument.at, f"{needs} a literal{meant}")
+        try:
+            parameter.reads(argument.value)
+        except ValueError as error:
+            raise ExpressionError(argument.at, f"{needs} {error}") from error
 
 
 def not_a_function(name: str, at: int) -> ExpressionError | None:

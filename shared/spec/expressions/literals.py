@@ -73,17 +73,24 @@ def _time(text: str, kind: Kind, zone: str, at: int) -> date | datetime:
         if kind == "date":
             return date.fromisoformat(plain)
         moment = datetime.fromisoformat(plain + (offset[0] if offset else ""))
-        return moment if kind == "timestamp" else _in_zone(moment, zone, at).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise refused from None
+    return moment if kind == "timestamp" else _in_zone(moment, zone, at)
 
 
 def _in_zone(moment: datetime, zone: str, at: int) -> datetime:
-    """A time without an offset is one that clocks in *zone* show, and show once."""
+    """In UTC; a time without an offset is one that clocks in *zone* show, and show once."""
     if moment.tzinfo or zone == "UTC":
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return _in_utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC), at)
     earlier, later = (moment.replace(tzinfo=ZoneInfo(zone), fold=fold).utcoffset() for fold in (0, 1))
     if earlier != later:
         often = "never" if (earlier or timedelta()) < (later or timedelta()) else "twice"
         raise ExpressionError(at, f"clocks in {zone} show {moment} {often}; write an offset such as +01:00")
-    return moment.replace(tzinfo=ZoneInfo(zone))
+    return _in_utc(moment.replace(tzinfo=ZoneInfo(zone)), at)
+
+
+def _in_utc(moment: datetime, at: int) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ExpressionError(at, f"{moment} lies outside the years 1 to 9999 in UTC") from None

@@ -1,10 +1,11 @@
 """The settings of functions: literals that are checked when the spec is, such as a unit or a pattern.
 
-Each check returns the setting to keep, or raises ValueError with what it needs.
+Each check returns the setting to keep, or raises ValueError, whose message follows "needs".
 """
 
 from shared.spec.expressions.patterns import rewritten
 from shared.spec.names import did_you_mean, quote
+from shared.spec.patterns import directives, faults
 from shared.spec.types import parse_type
 
 UNITS = ("second", "minute", "hour", "day", "week", "month", "quarter", "year")
@@ -52,6 +53,14 @@ def size(value: object) -> int:
 
 def digits(value: object) -> int:
     return _whole(value, -38, 38)
+
+
+def layout(value: object) -> str:
+    """A pattern of strptime; with `%z` it gives a moment."""
+    pattern = some_text(value)
+    for wrong in faults(pattern, "timestamptz" if "z" in directives(pattern) else "timestamp"):
+        raise ValueError(f"a pattern of strptime: {wrong}")
+    return pattern
 
 
 def unit(value: object) -> str:

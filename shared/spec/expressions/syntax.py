@@ -1,7 +1,7 @@
 """From the text of an expression to its tree, by Python's own parser.
 
-Literal texts, names and spaces are first covered by plain characters of the same length. So the parser sees
-one line without escapes, and its positions are positions in the text.
+Literal texts, spaces, and names that Python could not have are first covered by ASCII characters, as many as
+they have. So the parser sees one line without escapes, and its positions are positions in the text.
 """
 
 import ast
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from math import isinf
 
-from shared.spec.expressions.functions import not_a_function, not_a_method
+from shared.spec.expressions.functions import FUNCTIONS, check_arguments, not_a_function, not_a_method
 from shared.spec.expressions.tokens import MAX_DEPTH, Token, tokens
 from shared.spec.expressions.tree import Call, Column, Comparison, Expression, ExpressionError, Literal
 from shared.spec.names import quote
@@ -81,13 +81,14 @@ def parse(text: str) -> Expression:
         raise _misplaced(found, offset, len(text)) from None
     except (RecursionError, MemoryError):
         raise ExpressionError(1, f"operators are nested more than {MAX_DEPTH} deep") from None
-    return _Reader(covered, {token.start: token for token in found}).read(body, 1)
+    return _Reader(text, {token.start: token for token in found}).read(body, 1)
 
 
 def _covered(text: str, found: Sequence[Token]) -> str:
     cover = [" "] * len(text)
     for token in found:
-        plain = "_" * len(token.text) if token.kind in {"text", "name"} else token.text
+        odd = token.kind in {"text", "name"} or not token.text.isascii()
+        plain = "_" * len(token.text) if odd else token.text
         if token.kind == "number":
             _check_number(token)
             plain = "1" * len(token.text)
@@ -131,24 +132,19 @@ def _misplaced(found: Sequence[Token], offset: int, end: int) -> ExpressionError
 
 
 class _Reader:
-    """Reads Python's nodes; *source* is the covered text, and *found* has the token at each position."""
+    """Reads Python's nodes; *found* has the token at each position of *text*."""
 
-    def __init__(self, source: str, found: Mapping[int, Token]) -> None:
-        self._octets = source.encode()
-        self._found = found
+    def __init__(self, text: str, found: Mapping[int, Token]) -> None:
+        self._text, self._found = text, found
 
     def read(self, node: ast.expr, depth: int) -> Expression:
-        at = self._start(node) + 1
+        at = node.col_offset + 1
         if depth > MAX_DEPTH:
             raise ExpressionError(at, f"operators and functions are nested more than {MAX_DEPTH} deep")
         if reader := _READERS.get(type(node)):
             return reader(self, node, at, depth + 1)
         advice = _OTHERWISE.get(type(node), "docs/spec.md lists the operators and functions")
         raise ExpressionError(at, f"this kind of expression is not supported; {advice}")
-
-    def _start(self, node: ast.expr) -> int:
-        """Python counts bytes."""
-        return len(self._octets[: node.col_offset].decode())
 
     def _all(self, nodes: Sequence[ast.expr], depth: int) -> tuple[Expression, ...]:
         return tuple(self.read(node, depth) for node in nodes)
@@ -217,7 +213,7 @@ class _Reader:
                     element.at, "a list behind in has only literals; compare others with =="
                 )
         if not elements:
-            raise ExpressionError(self._start(node) + 1, "the list behind in is empty")
+            raise ExpressionError(node.col_offset + 1, "the list behind in is empty")
         return elements
 
     def call(self, node: ast.Call, at: int, depth: int) -> Expression:
@@ -230,10 +226,12 @@ class _Reader:
             raise error
         if node.keywords:
             raise ExpressionError(at, f"{token.text} takes its arguments by position")
-        return Call(token.text, self._all(node.args, depth), at)
+        arguments = self._all(node.args, depth)
+        check_arguments(FUNCTIONS[token.text], arguments, at)
+        return Call(token.text, arguments, at)
 
     def attribute(self, node: ast.Attribute, at: int, _: int) -> Expression:
-        dotted = self._octets[node.col_offset : node.end_col_offset].decode()
+        dotted = self._text[node.col_offset : node.end_col_offset]
         raise ExpressionError(at, f"a name with a point stands in backticks: `{dotted}`")
 
 
@@ -243,6 +241,11 @@ def _check_comparison(operator: ast.cmpop, left: Expression, right: Expression) 
             negated = isinstance(operator, ast.IsNot | ast.NotEq)
             meant = "not is_null(x)" if negated else "is_null(x)"
             raise ExpressionError(left.at, f"a comparison with None is never true; did you mean {meant}?")
+    if isinstance(left, Literal) and isinstance(right, Literal) and isinstance(left.value, str):
+        raise ExpressionError(
+            left.at,
+            f"{quote(left.value)} is compared with a literal; a column's name has no quotes, or backticks",
+        )
     if isinstance(operator, ast.Is | ast.IsNot):
         meant = "==" if isinstance(operator, ast.Is) else "!="
         raise ExpressionError(left.at, f"is compares nothing here; did you mean {meant}?")

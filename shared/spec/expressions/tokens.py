@@ -54,7 +54,7 @@ class Token:
 
     @property
     def value(self) -> str:
-        """What a literal text or a name in backticks says."""
+        """The content of a literal text or of a name in backticks."""
         return self.text[1:-1].replace(self.text[0] * 2, self.text[0])
 
 

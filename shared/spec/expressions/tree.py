@@ -14,11 +14,15 @@ from shared.spec.types import DataType
 
 
 class ExpressionError(ValueError):
-    """A mistake in an expression; the message begins with its column: `column 17: unknown function …`."""
+    """A mistake in an expression; the message begins with its column: `column 17: unknown function …`.
 
-    def __init__(self, at: int, detail: str) -> None:
-        super().__init__(f"column {at}: {detail}")
+    *advice* ends the message. `finding` is the message without it, for a caller who knows a better one.
+    """
+
+    def __init__(self, at: int, detail: str, advice: str = "") -> None:
+        super().__init__(f"column {at}: {detail}{advice}")
         self.at = at
+        self.finding = f"column {at}: {detail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +63,13 @@ Expression: TypeAlias = Column | Literal | Call | Comparison
 Value: TypeAlias = bool | int | float | Decimal | str | date | datetime | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Typed:
     """A node with its type.
 
-    `op` is `column`, `literal`, an operator or a function. `value` is a literal's value. `settings` are what
-    an operation has beside its operands, such as the name of a column, a pattern or a unit. One node may be
-    an operand of several others: it is the same object, and need be evaluated once.
+    `op` is `column`, `literal`, an operator or a function. `settings` are the values that an operation has
+    beside its operands, such as the name of a column, a pattern or a unit. One node may be an operand of
+    several others: it is the same object, and need be evaluated once.
     """
 
     op: str
@@ -73,20 +77,21 @@ class Typed:
     operands: "tuple[Typed, ...]" = ()
     at: int = 1
     value: Value = None
+    """Of a literal."""
     settings: tuple[str | int | None, ...] = ()
+    among: tuple[Value, ...] = ()
+    """The list behind `in`, of values of the operand's type."""
 
 
 def names(expression: Expression) -> tuple[str, ...]:
     """The columns that *expression* names, in the order of first use."""
-    return tuple(dict.fromkeys(_named(expression)))
+    return tuple(dict.fromkeys(column.name for column in columns(expression)))
 
 
-def _named(expression: Expression) -> Iterator[str]:
-    match expression:
-        case Column(name):
-            yield name
-        case Call(_, operands) | Comparison(_, operands):
-            for operand in operands:
-                yield from _named(operand)
-        case Literal():
-            pass
+def columns(expression: Expression) -> Iterator[Column]:
+    """Every place where *expression* names a column."""
+    if isinstance(expression, Column):
+        yield expression
+    elif not isinstance(expression, Literal):
+        for operand in expression.operands:
+            yield from columns(operand)

@@ -191,7 +191,18 @@ def test_a_job_is_sent_with_its_fields_in_this_order():
     document = shown(SUCCEEDED, HALF, 20)
 
     assert list(document) == [
-        *("id", "state", "phase", "done", "revision", "progress", "timing", "schema", "warnings"),
+        *(
+            "id",
+            "state",
+            "phase",
+            "done",
+            "revision",
+            "progress",
+            "timing",
+            "schema",
+            "delimiter",
+            "warnings",
+        ),
         *("result", "error", "labels", "spec", "links"),
     ]
     assert list(document["progress"]) == [
@@ -207,7 +218,7 @@ def test_a_list_shows_jobs_without_spec_and_schema():
     whole = shown(SUCCEEDED, HALF, 20)
     listed = sent(job_summary(SUCCEEDED, HALF, at(20), current=True))
 
-    assert set(whole) - set(listed) == {"spec", "schema", "warnings"}
+    assert set(whole) - set(listed) == {"spec", "schema", "delimiter", "warnings"}
     assert whole["schema"] == [{"name": "k", "type": "string"}]
     assert whole["result"] == {"rows": 3, "current": True}
 

@@ -6,6 +6,7 @@ import hashlib
 import pytest
 
 from api_service.wire.headers import (
+    PAGE_OR_CSV,
     etag_matches,
     idempotency_key,
     negotiated,
@@ -64,13 +65,13 @@ def test_the_sha256_is_found_among_other_digests():
     ],
 )
 def test_the_best_liked_type_is_sent(accept, chosen):
-    assert negotiated(accept) == chosen
+    assert negotiated(accept, PAGE_OR_CSV) == chosen
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/csv;q=0", "text/csv;q=x"])
 def test_types_that_rows_have_not_are_refused(accept):
     with pytest.raises(NotAcceptable):
-        negotiated([accept])
+        negotiated([accept], PAGE_OR_CSV)
 
 
 @pytest.mark.parametrize(

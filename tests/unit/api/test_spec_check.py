@@ -19,9 +19,21 @@ SOURCES = SourceRules(
     allowed=("file:///data/", "file:///more/{tenant}/", "file:///a/"), uploads="/uploads", hidden=False
 )
 HIGH = Ceilings(
-    max_groups=10**9, max_bytes=10**15, max_chunks=10**6, max_state_bytes=10**12, min_chunk_bytes=1
+    max_groups=10**9,
+    max_bytes=10**15,
+    max_chunks=10**6,
+    max_state_bytes=10**12,
+    min_chunk_bytes=1,
+    max_bad_rows=10**6,
 )
-LOW = Ceilings(max_groups=100, max_bytes=100, max_chunks=100, max_state_bytes=100, min_chunk_bytes=100)
+LOW = Ceilings(
+    max_groups=100,
+    max_bytes=100,
+    max_chunks=100,
+    max_state_bytes=100,
+    min_chunk_bytes=100,
+    max_bad_rows=100,
+)
 RULES = Rules(tenant="default", sources=SOURCES, ceilings=HIGH)
 BUDGET = 450_000
 """Calls, of C functions too; one takes about a tenth of a microsecond without being counted."""

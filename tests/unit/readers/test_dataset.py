@@ -13,8 +13,8 @@ import pytest
 from shared.errors import SchemaConflict, SourceEmpty, UnknownColumn
 from shared.spec.source import SourceSpec
 from shared.spec.uses import Mention, Uses
-from tests.support.datasets import opened
-from worker_service.readers import plan, read
+from tests.support.datasets import opened, read
+from worker_service.readers import plan
 
 
 def uses(*values, keys=()):

@@ -10,7 +10,7 @@ from worker_service.child import tasks
 from worker_service.readers import misfits
 
 
-def told(*contents, spec=None, columns=("n",), kind="float64"):
+def found(*contents, spec=None, columns=("n",), kind="float64"):
     with opened(*contents) as files:
         return {
             name: text
@@ -18,6 +18,11 @@ def told(*contents, spec=None, columns=("n",), kind="float64"):
                 files, spec or source(), [(name, kind) for name in columns]
             ).items()
         }
+
+
+def told(*contents, **options):
+    """Without the cure."""
+    return {name: text.partition("; write")[0] for name, text in found(*contents, **options).items()}
 
 
 def numbers(*others):
@@ -64,24 +69,29 @@ def test_many_files_compressed_and_in_other_encodings_are_sampled_together():
 
 
 @pytest.mark.parametrize(
+    ("values", "kind", "entry"),
+    [
+        (["NA"] * 28, "float64", '{"type": "int64", "null_values": ["NA"]}'),
+        (["1.5", "-", "n/a"], "float64", '{"type": "float64", "null_values": ["-", "n/a"]}'),
+        (["NA", "NA"] * 500, "float64", '{"type": "float64", "null_values": ["NA"]}'),
+    ],
+)
+def test_the_cure_is_an_entry_of_types(values, kind, entry):
+    assert found(numbers(*values).encode(), kind=kind)["n"].endswith(
+        f'write {{"n": {entry}}} into source.types'
+    )
+
+
+@pytest.mark.parametrize(
     ("aggregate", "why"),
     [
         (
             {"fn": "mean", "column": "n"},
-            "'NA' in 2.8% of sampled rows; set source.csv.null_values if that stands for null",
+            'write {"n": {"type": "int64", "null_values": ["NA"]}} into source.types; a string',
         ),
-        (
-            {"fn": "sum", "column": "s"},
-            "'x' in 100.0% of sampled rows; set source.csv.null_values if that stands for null",
-        ),
-        (
-            {"fn": "any", "column": "s"},
-            "'x' in 100.0% of sampled rows; set source.csv.null_values if that stands for null",
-        ),
-        (
-            {"fn": "all", "column": "n"},
-            "'0', '1', '2' and others; set source.csv.null_values if that stands for null",
-        ),
+        ({"fn": "sum", "column": "s"}, "'x' in 100.0% of sampled rows; a string"),
+        ({"fn": "any", "column": "s"}, "'x' in 100.0% of sampled rows; a string"),
+        ({"fn": "all", "column": "n"}, "'NA', '0', '1' and others; a string"),
     ],
 )
 def test_planning_a_job_fails_with_the_misfits_and_the_cure(aggregate, why):
@@ -89,4 +99,5 @@ def test_planning_a_job_fails_with_the_misfits_and_the_cure(aggregate, why):
     with stored(numbers(*["NA"] * 28).encode()) as path:
         outcome, _ = tasks.run(plan_task(spec, path, chunk_bytes=100))
     assert outcome.problem["code"] == "type_mismatch"
-    assert f'"{aggregate["column"]}" is string: {why}' in outcome.problem["detail"]
+    assert f'"{aggregate["column"]}" is string: \'' in outcome.problem["detail"]
+    assert why in outcome.problem["detail"]

@@ -10,7 +10,12 @@ from shared.spec.admission import MAX_TYPES, Ceilings, check_admission
 from shared.spec.models import JobSpec
 
 CEILINGS = Ceilings(
-    max_groups=10**8, max_bytes=10**12, max_chunks=10**5, max_state_bytes=10**11, min_chunk_bytes=10**4
+    max_groups=10**8,
+    max_bytes=10**12,
+    max_chunks=10**5,
+    max_state_bytes=10**11,
+    min_chunk_bytes=10**4,
+    max_bad_rows=10**5,
 )
 ODD = {"Factory", "localtime", "posixrules"}
 

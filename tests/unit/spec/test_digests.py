@@ -36,6 +36,10 @@ arguments: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+condition = st.sampled_from(["a > 1", "b == 'x' and not c", "`odd name` in (1, 2)"])
+width = st.sampled_from(["15m", "1h", "6h", "1d", "1w", "1mo", "1q", "1y"])
+
+
 def some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({}, optional=keys)
 
@@ -48,7 +52,7 @@ def aggregate(draw: st.DrawFn, number: int) -> dict[str, Any]:
         for name, p in function.parameters.items()
         if p.required or draw(st.booleans())
     }
-    return {"fn": function.name, **filled, "as": f"a{number}", **draw(some(where=text))}
+    return {"fn": function.name, **filled, "as": f"a{number}", **draw(some(where=condition))}
 
 
 @st.composite
@@ -69,12 +73,12 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
     )
     keys = draw(st.lists(st.text("xyz", min_size=1, max_size=4), unique=True, max_size=4))
     bucket = (
-        [{"time_bucket": draw(duration), "column": draw(text), "as": "bucket"}] if draw(st.booleans()) else []
+        [{"time_bucket": draw(width), "column": draw(text), "as": "bucket"}] if draw(st.booleans()) else []
     )
     computed = some(derive=st.just([{"as": "d", "expr": "1"}]), compute=st.just([{"as": "c", "expr": "1"}]))
     rest = some(
-        where=st.none() | text,
-        having=st.none() | text,
+        where=st.none() | condition,
+        having=st.none() | st.just("is_null(a0)"),
         semantics=st.sampled_from(["sql", "pandas"]),
         output=some(
             name=st.none() | st.just("r"),

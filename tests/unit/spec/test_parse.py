@@ -157,11 +157,65 @@ def test_an_unknown_key_is_an_error_in_every_object_of_the_spec(reject, body, at
         ("agg", '"aggregates"'),
         ("GROUP_BY", '"group_by"'),
         ("filter", '"where"'),
-        ("limit", '"limits"'),
+        ("limts", '"limits"'),
+        ("post_filter", '"having"'),
+        ("with_columns", '"derive"'),
+        ("order_by", "sorted where it is read"),
+        ("Sort", "sorted where it is read"),
+        ("limit", "limited where it is read"),
+        ("select", "columns of group_by, aggregates and compute"),
+        ("columns", "columns of group_by, aggregates and compute"),
+        ("distinct", "with the aggregate count"),
     ],
 )
 def test_a_misspelt_key_gets_a_guess(reject, body, key, hint):
     assert hint in reject(body(**{key: 1}))[f"#/{key}"]
+
+
+def test_every_mistake_in_an_expression_is_reported_at_submit(reject, body):
+    problems = reject(
+        body(
+            derive=[{"as": "late", "expr": "soon + 1"}, {"as": "soon", "expr": "delay"}],
+            where="carrier = 'AA'",
+            aggregates=[{"fn": "count", "where": "avg(delay) > 3"}],
+            compute=[
+                {"as": "half", "expr": "cuont / 2"},
+                {"as": "twice", "expr": "half * 2"},
+                {"as": "early", "expr": "later"},
+                {"as": "later", "expr": "count + carrier"},
+            ],
+        )
+    )
+    assert problems == {
+        "#/derive/0/expr": 'column 1: "soon" is made by derive/1; move that entry before this one',
+        "#/where": 'column 9: "=" is no operator; did you mean ==?',
+        "#/aggregates/0/where": problems["#/aggregates/0/where"],
+    }
+    assert problems["#/aggregates/0/where"].startswith('column 1: unknown function "avg"')
+
+
+def test_compute_and_having_name_columns_of_the_result(reject, body):
+    compute = [
+        {"as": "half", "expr": "cuont / 2"},
+        {"as": "twice", "expr": "half * 2"},
+        {"as": "early", "expr": "count + later"},
+        {"as": "later", "expr": "`count` + 1"},
+    ]
+    problems = reject(body(compute=compute))
+    there_are = 'there are "carrier", "count", "mean_delay"'
+    assert problems == {
+        "#/compute/0/expr": (
+            f'column 1: "cuont" is not a column of the result; did you mean "count"? {there_are}'
+        ),
+        "#/compute/2/expr": (
+            f'column 9: "later" is not a column of the result; {there_are}, "half", "twice"'
+        ),
+    }
+    assert list(reject(body(having="delay > 3"))) == ["#/having"]
+    assert list(reject(body(compute=[{"as": "count", "expr": "1"}]))) == ["#/compute/0/as"]
+    assert list(reject(body(derive=[{"as": "a", "expr": "1"}, {"as": "a", "expr": "2"}]))) == [
+        "#/derive/1/as"
+    ]
 
 
 def test_a_key_in_the_wrong_object_is_told_where_it_belongs(reject, body):

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.spec.buckets import bucket_width
 from shared.spec.faults import pointer
 from shared.spec.names import closest, quote
 from shared.spec.uris import check_uri, file_path
-from shared.spec.values import check_bucket, parse_duration
+from shared.spec.values import parse_duration
 
 
 @pytest.mark.parametrize(
@@ -44,12 +45,29 @@ def test_durations_are_written_one_way(text):
         parse_duration(text)
 
 
-def test_buckets_are_durations_or_calendar_units():
-    for text in ("90s", "15m", "1h", "30d", "1w", "1mo", "1q", "1y"):
-        assert check_bucket(text) == text
-    for text in ("2w", "3mo", "w", "1W", ""):
-        with pytest.raises(ValueError, match="time bucket"):
-            check_bucket(text)
+def test_a_bucket_divides_a_day_or_is_a_unit_of_the_calendar():
+    for text in ("30s", "90s", "15m", "45m", "90m", "1h", "6h", "12h", "1d", "1w", "1mo", "1q", "1y"):
+        assert bucket_width(text) == text
+    for text in ("7m", "5h", "0m", "25h", "2w", "2d", "1.5h", "1h ", "1s\n", "", "٣h"):
+        with pytest.raises(ValueError, match="is no width of a time bucket; a time bucket is 1d, 1w, 1mo"):
+            bucket_width(text)
+
+
+@pytest.mark.parametrize(
+    ("tried", "meant"),
+    [
+        ("24h", "1d"),
+        ("7d", "1w"),
+        ("1M", "1mo"),
+        ("month", "1mo"),
+        ("3mo", "1q"),
+        ("12mo", "1y"),
+        ("Day", "1d"),
+    ],
+)
+def test_a_width_of_other_tools_gets_a_guess(tried, meant):
+    with pytest.raises(ValueError, match=f'did you mean "{meant}"'):
+        bucket_width(tried)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """All kernels by the name of their function, and the states that the aggregates of a query share."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from shared.spec.query import Query
+from shared.spec.query import Aggregate, Query
 from worker_service.kernels.aggregates.declaration import Kernel, State
 from worker_service.kernels.aggregates.distributions import DISTRIBUTIONS
 from worker_service.kernels.aggregates.extremes import EXTREMES
@@ -18,22 +19,32 @@ KERNELS: dict[str, Kernel] = {
 
 @dataclass(frozen=True, slots=True)
 class SharedStates:
-    """The states of all aggregates with the same input columns, each state once.
+    """The states of all aggregates with the same input columns and the same condition, each state once.
 
     In a table of states its columns are named `<prefix>.<state>`.
     """
 
     columns: tuple[str, ...]
+    where: str | None
     prefix: str
     states: tuple[State, ...]
 
 
-def shared_states(query: Query) -> dict[tuple[str, ...], SharedStates]:
-    """By input columns. The prefix is `a<i>`, with the position of the first aggregate of these columns."""
-    found: dict[tuple[str, ...], SharedStates] = {}
+Source: TypeAlias = tuple[tuple[str, ...], str | None]
+"""The input columns of an aggregate, and its condition."""
+
+
+def source_of(aggregate: Aggregate) -> Source:
+    return aggregate.columns, aggregate.where
+
+
+def shared_states(query: Query) -> dict[Source, SharedStates]:
+    """The prefix is `a<i>`, with the position of the first aggregate of the source."""
+    found: dict[Source, SharedStates] = {}
     for i, aggregate in enumerate(query.aggregates):
-        if columns := aggregate.columns:
-            known = found.get(columns, SharedStates(columns, f"a{i}", ()))
+        if aggregate.columns:
+            source = source_of(aggregate)
+            known = found.get(source, SharedStates(*source, f"a{i}", ()))
             states = dict.fromkeys((*known.states, *KERNELS[aggregate.fn].states(aggregate)))
-            found[columns] = SharedStates(columns, known.prefix, tuple(states))
+            found[source] = SharedStates(*source, known.prefix, tuple(states))
     return found

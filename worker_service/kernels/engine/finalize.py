@@ -11,9 +11,11 @@ from shared.errors import ValueOutOfRange
 from shared.spec.query import Query
 from worker_service.arrow import Array, Ints, as_array, is_string, string_bytes
 from worker_service.kernels.aggregates.declaration import Combined
-from worker_service.kernels.aggregates.table import KERNELS, shared_states
+from worker_service.kernels.aggregates.table import KERNELS, shared_states, source_of
+from worker_service.kernels.engine.compute import computed
 from worker_service.kernels.engine.digest import bucket_digests
 from worker_service.kernels.engine.states import keys_of, state_columns
+from worker_service.kernels.expressions import ParseText
 from worker_service.kernels.hashing import buckets
 
 _NUMBER_BITS = 40
@@ -21,7 +23,7 @@ _NUMBER_BITS = 40
 
 @dataclass(frozen=True, slots=True)
 class Finalized:
-    """The result's columns, keys first, one row a group.
+    """The result's columns, one row a group: keys, aggregates, computed ones.
 
     Rows are ordered by bucket, then by keys, ascending: strings by their UTF-8 bytes, NaN after numbers, null
     last. *ids* are bucket << 40 | number in the bucket, from 1. *buckets* are the SHA-256 of the canonical
@@ -35,8 +37,12 @@ class Finalized:
     widened: list[str]
 
 
-def finalize(states: pa.Table, query: Query) -> Finalized:
-    """The results of combined *states*. Raises ValueOutOfRange for a string that Postgres cannot store."""
+def finalize(states: pa.Table, query: Query, parse: ParseText | None = None) -> Finalized:
+    """The results of combined *states*.
+
+    *parse* reads texts as values of a type, in `compute` and `having`. Raises ComputeFailed for the first
+    group in which one of these has an error, and ValueOutOfRange for a string that Postgres cannot store.
+    """
     keys = keys_of(states, query)
     found = buckets(keys, states.num_rows)
     order = _order(found, keys)
@@ -44,12 +50,15 @@ def finalize(states: pa.Table, query: Query) -> Finalized:
     table = pa.table(
         {name: column.take(order) for name, column in (columns | _results(states, query)).items()}
     )
+    found = found[np.asarray(order)]
+    widened = [a.name for a in query.aggregates if a.may_widen and pa.types.is_decimal(table[a.name].type)]
+    if query.computed or query.having:
+        table, kept = computed(table, query, parse)
+        found = found[kept]
     for name in table.column_names:
         _check_storable(name, as_array(table[name]))
-    found = found[np.asarray(order)]
     firsts = np.searchsorted(found, found, "left")
     ids = (found << _NUMBER_BITS) | (np.arange(len(found)) - firsts + 1)
-    widened = [a.name for a in query.aggregates if a.may_widen and pa.types.is_decimal(table[a.name].type)]
     return Finalized(table, ids, bucket_digests(table, found), widened)
 
 
@@ -60,7 +69,7 @@ def _results(states: pa.Table, query: Query) -> dict[str, Array]:
     for aggregate in query.aggregates:
         kernel, columns = KERNELS[aggregate.fn], {}
         if aggregate.columns:
-            inputs = shared[aggregate.columns]
+            inputs = shared[source_of(aggregate)]
             columns = {state: state_columns(states, inputs, state) for state in kernel.states(aggregate)}
         results[aggregate.name] = kernel.finalize(Combined(aggregate, query.semantics, rows, columns))
     return results

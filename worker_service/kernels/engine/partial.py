@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from shared.errors import GroupKeyTooLong
 from shared.spec.query import Query
+from shared.spec.types import BOOL
 from worker_service.arrow import (
     Array,
     Ints,
@@ -18,6 +19,7 @@ from worker_service.arrow import (
     is_string,
     numbers_of,
     string_bytes,
+    true,
     validity,
 )
 from worker_service.kernels.aggregates.declaration import Rows
@@ -47,6 +49,8 @@ def partial(frame: pa.Table, query: Query, first_ordinal: int = 0) -> pa.Table:
     for shared in shared_states(query).values():
         values = tuple(_values(as_array(frame[name]), query) for name in shared.columns)
         rows, present = Rows(values, groups, indices, first_ordinal), dict[tuple[int, ...], Rows]()
+        if shared.where is not None:
+            rows = _only(rows, true(as_array(frame[shared.where])))
         for state in shared.states:
             needed = tuple(range(len(values))) if state.needs is None else state.needs[query.semantics]
             if needed not in present:
@@ -57,8 +61,10 @@ def partial(frame: pa.Table, query: Query, first_ordinal: int = 0) -> pa.Table:
 
 def no_states(query: Query) -> pa.Table:
     """The states of an empty dataset: of no group, or of the one group of a query without keys."""
-    types = {key.column: key.type for key in query.keys} | {
-        given.column: given.type for a in query.aggregates for given in a.inputs
+    types = {
+        **{key.column: key.type for key in query.keys},
+        **{given.column: given.type for a in query.aggregates for given in a.inputs},
+        **{a.where: BOOL for a in query.aggregates if a.where},
     }
     frame = {name: pa.array([], arrow_type(kind)) for name, kind in types.items()}
     return partial(pa.table(frame or {"": pa.array([], pa.bool_())}), query)
@@ -91,11 +97,14 @@ def _present(rows: Rows, needed: tuple[int, ...]) -> Rows:
     masks = [mask for mask in (validity(rows.values[at]) for at in needed) if mask is not None]
     if not masks:
         return rows
-    present = np.logical_and.reduce(masks)
-    indices: Ints = np.flatnonzero(present) if rows.indices is None else rows.indices[present]
+    return _only(rows, np.logical_and.reduce(masks))
+
+
+def _only(rows: Rows, kept: Mask) -> Rows:
+    indices: Ints = np.flatnonzero(kept) if rows.indices is None else rows.indices[kept]
     return Rows(
-        tuple(values.filter(pa.array(present)) for values in rows.values),
-        rows.groups.only(present),
+        tuple(values.filter(pa.array(kept)) for values in rows.values),
+        rows.groups.only(kept),
         indices,
         rows.first_ordinal,
     )

@@ -5,6 +5,8 @@ and `%` has the sign of the divisor, as in Python.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,7 @@ _CHECKED = {
 }
 """Arrow's arithmetic of int64, which refuses a whole array for one overflow."""
 _SIGNED = {"negate": "negative", "abs": "absolute value"}
+_MOST_DIGITS = 38
 _EXACT: dict[str, Callable[[Any, Any], Any]] = {
     "+": np.add,
     "-": np.subtract,
@@ -55,14 +58,49 @@ _BOUND: dict[str, Callable[[int, int], int]] = {
 
 
 def _arithmetic(node: Typed, operands: Operands) -> Outcome:
-    if node.type.kind == "float64":
-        return _CHECKED[node.op](*operands)
-    if node.type.kind == "int64":
-        try:
-            return _CHECKED[node.op](*operands)
-        except pa.ArrowInvalid:
+    """By Arrow where it cannot overflow, or does not."""
+    if node.type.kind == "decimal":
+        decimals = [_decimal(operand) for operand in operands]
+        if _digits(node.op, *(each.type for each in decimals)) > _MOST_DIGITS:
             return _exact(node, operands)
-    return _exact(node, operands)
+        return _CHECKED[node.op](*decimals).cast(arrow_type(node.type))
+    try:
+        return _CHECKED[node.op](*operands)
+    except pa.ArrowInvalid:
+        return _exact(node, operands)
+
+
+def _decimal(operand: Operand) -> Operand:
+    return operand.cast(pa.decimal128(19, 0)) if pa.types.is_int64(operand.type) else operand
+
+
+def _digits(operator: str, left: "pa.Decimal128Type", right: "pa.Decimal128Type") -> int:
+    """The precision of Arrow's result."""
+    if operator == "*":
+        return int(left.precision + right.precision + 1)
+    scale = max(left.scale, right.scale)
+    return int(max(left.precision - left.scale, right.precision - right.scale) + 1 + scale)
+
+
+def _power(node: Typed, operands: Operands) -> Outcome:
+    """Of doubles, each product is rounded, from left to right."""
+    [operand], power = operands, int(node.settings[0] or 0)
+    if node.type.kind != "decimal":
+        with suppress(pa.ArrowInvalid):
+            return reduce(pc.multiply_checked, [operand] * power)
+    found = w.whole(operand)
+    [wide] = w.roomy(w.bound(found) ** power, found)
+    values, bad = w.fitting(arrow_type(node.type), wide**power, present(operands))
+    room = _room(node)
+    return (
+        values
+        if bad is None
+        else Failing(values, bad, lambda row: f"{shown(operand, row)} ** {power} {room}")
+    )
+
+
+def _room(node: Typed) -> str:
+    return f"needs more than {'64 bits' if node.type.kind == 'int64' else '38 digits'}"
 
 
 def _floored(node: Typed, operands: Operands) -> Outcome:
@@ -85,10 +123,8 @@ def _exact(node: Typed, operands: Operands) -> Outcome:
     values, bad = w.fitting(arrow_type(node.type), _EXACT[node.op](left, right), valid)
     if bad is None:
         return values
-    room = "64 bits" if node.type.kind == "int64" else "38 digits"
-    return Failing(
-        values, bad, lambda row: f"{shown(first, row)} {node.op} {shown(second, row)} needs more than {room}"
-    )
+    room = _room(node)
+    return Failing(values, bad, lambda row: f"{shown(first, row)} {node.op} {shown(second, row)} {room}")
 
 
 def _quotient(_: Typed, operands: Operands) -> Outcome:
@@ -158,8 +194,8 @@ def _rounded(node: Typed, operands: Operands) -> Outcome:
 
 
 def _rounds_out(node: Typed, operand: Operand, digits: int) -> Callable[[int], str]:
-    room = "64 bits" if node.type.kind == "int64" else "38 digits"
-    return lambda row: f"round({shown(operand, row)}, {digits}) needs more than {room}"
+    room = _room(node)
+    return lambda row: f"round({shown(operand, row)}, {digits}) {room}"
 
 
 KERNELS: dict[str, Kernel] = {
@@ -168,6 +204,7 @@ KERNELS: dict[str, Kernel] = {
     **dict.fromkeys(("negate", "abs"), _signed),
     **dict.fromkeys(("floor", "ceil"), _whole_part),
     "/": _quotient,
+    "**": _power,
     "round": _rounded,
     "sqrt": _root,
 }

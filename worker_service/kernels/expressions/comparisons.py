@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shared.spec.expressions import Typed
-from worker_service.arrow import Array, Floats, Ints, canonical
+from worker_service.arrow import Array, Floats, Ints, arrow_type, canonical
 from worker_service.kernels.expressions import whole as w
 from worker_service.kernels.expressions.operands import (
     Kernel,
@@ -43,22 +43,18 @@ _EXACT_INTEGERS = 2.0**53
 
 
 def _compared(node: Typed, operands: Operands) -> Array:
-    return _ordered(node.op, operands)
-
-
-def _ordered(operator: str, operands: Operands) -> Array:
     left, right = operands
     double = [pa.types.is_floating(operand.type) for operand in operands]
     if not any(double):
         if pa.types.is_decimal(left.type) or pa.types.is_decimal(right.type):
-            return _signs(operator, operands, _order(*w.alike(left, right)))
-        return _ARROW[operator](left, right)
+            return _signs(node.op, operands, _order(*w.alike(left, right)))
+        return _ARROW[node.op](left, right)
     if not all(double):
         order = _mixed(numbers(left), numbers(right)) if double[1] else -_mixed(numbers(right), numbers(left))
-        return _signs(operator, operands, order)
+        return _signs(node.op, operands, order)
     if any(np.isnan(numbers(operand)).any() for operand in operands):
-        return _signs(operator, operands, _double_order(numbers(left), numbers(right)))
-    return _ARROW[operator](left, right)
+        return _signs(node.op, operands, _double_order(numbers(left), numbers(right)))
+    return _ARROW[node.op](left, right)
 
 
 def _signs(operator: str, operands: Operands, order: NDArray[np.int8]) -> Array:
@@ -91,10 +87,10 @@ def _mixed(left: Ints, right: Floats) -> NDArray[np.int8]:
     return order
 
 
-def _member(_: Typed, operands: Operands) -> Array:
+def _member(node: Typed, operands: Operands) -> Array:
     """Null where the value is, and where a null in the list could be it."""
-    value, *listed = operands
-    elements = pa.array([each.as_py() for each in map(_scalar, listed)], value.type)
+    [value] = operands
+    elements = pa.array(node.among, value.type)
     found = pc.is_in(canonical(array(value)), value_set=canonical(elements.drop_null()))
     valid = present([value])
     if elements.null_count:
@@ -103,26 +99,21 @@ def _member(_: Typed, operands: Operands) -> Array:
     return found if valid is None else without(found, ~valid)
 
 
-def _scalar(operand: Operand) -> "pa.Scalar[Any]":
-    return operand if isinstance(operand, pa.Scalar) else operand[0]
-
-
-def _nullif(__: Typed, operands: Operands) -> Array:
-    value, _ = operands
-    same = pc.fill_null(_ordered("==", operands), False)
-    return pc.if_else(same, pa.scalar(None, value.type), value)
-
-
-def _least(_: Typed, operands: Operands) -> Array:
+def _least(node: Typed, operands: Operands) -> Array:
     """Arrow passes over NaN, which is right for the least: it is above all numbers."""
-    return pc.min_element_wise(*operands, skip_nulls=True)
+    return pc.min_element_wise(*map(_plain, operands), skip_nulls=True).cast(arrow_type(node.type))
 
 
-def _greatest(_: Typed, operands: Operands) -> Array:
-    result = pc.max_element_wise(*operands, skip_nulls=True)
+def _greatest(node: Typed, operands: Operands) -> Array:
+    result = pc.max_element_wise(*map(_plain, operands), skip_nulls=True)
     if not pa.types.is_floating(result.type):
-        return result
+        return result.cast(arrow_type(node.type))
     return pc.if_else(reduce(np.logical_or, _nans(operands)), pa.scalar(np.nan), result)
+
+
+def _plain(operand: Operand) -> Operand:
+    """Arrow does not order times with a zone here."""
+    return operand.cast(pa.timestamp("us")) if pa.types.is_timestamp(operand.type) else operand
 
 
 def _nans(operands: Operands) -> Sequence[Any]:
@@ -136,7 +127,6 @@ def _is_null(_: Typed, operands: Operands) -> Array:
 KERNELS: dict[str, Kernel] = {
     **dict.fromkeys(_ARROW, _compared),
     "in": _member,
-    "nullif": _nullif,
     "least": _least,
     "greatest": _greatest,
     "is_null": _is_null,

@@ -1,8 +1,8 @@
 """Theory of operation.
 
 An expression is evaluated node by node, each for all rows at once. A node's value is an array, or a scalar
-if it names no column, and beside it the error of each row: a number, 0 for none, that counts the operations
-that failed. A message is only made for a row that is asked for.
+if it names no column. Beside it is the error of each row: the number of the operation that failed, 0 for
+none. A message is only made for a row that is asked for.
 
 An operation fails in a row where one of its operands does, with the error of the first. `and`, `or`,
 `if_else` and `coalesce` take the errors of those operands that the row needs, and of no others.
@@ -13,20 +13,19 @@ takes its entry. A node that is an operand twice is evaluated once.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from shared.spec.expressions import Typed
 from shared.spec.types import DataType
 from worker_service.arrow import Array, Mask, arrow_type, canonical
 from worker_service.kernels.expressions import arithmetic, casts, comparisons, texts, times
+from worker_service.kernels.expressions.lazy import LAZY
 from worker_service.kernels.expressions.operands import (
     Failing,
     Kernel,
@@ -36,6 +35,7 @@ from worker_service.kernels.expressions.operands import (
     shown,
     without,
 )
+from worker_service.kernels.expressions.values import Errors, Value, column, first, plain
 
 KERNELS: Mapping[str, Kernel] = {
     **arithmetic.KERNELS,
@@ -44,8 +44,6 @@ KERNELS: Mapping[str, Kernel] = {
     **times.KERNELS,
     **casts.KERNELS,
 }
-Errors = NDArray[np.int32] | None
-"""Of each row the number of its error, 0 for none; of one row for a scalar. None: no row has an error."""
 Reason = Callable[[int], str]
 _TRY = "try_"
 
@@ -84,12 +82,6 @@ class Evaluated:
         return ((row, self.reason(row)) for row in rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
-    data: Operand
-    errors: Errors = None
-
-
 @dataclass(slots=True)
 class _Run:
     """The evaluation of an expression for *rows* rows."""
@@ -99,7 +91,7 @@ class _Run:
     parse: ParseText
     named: Mapping[Typed, frozenset[str]]
     shared: frozenset[Typed]
-    known: dict[Typed, _Value] = field(default_factory=dict)
+    known: dict[Typed, Value] = field(default_factory=dict)
     reasons: list[Reason] = field(default_factory=list)
 
     def below(self, columns: Mapping[str, Array], rows: int) -> "_Run":
@@ -113,7 +105,7 @@ def evaluate(typed: Typed, columns: Mapping[str, Array], rows: int, parse: Parse
     _survey(typed, named, uses)
     run = _Run(columns, rows, parse, named, frozenset(node for node, count in uses.items() if count > 1))
     value = _value(typed, run)
-    values = _column(value.data, rows)
+    values = column(value.data, rows)
     if value.errors is None or not value.errors.any():
         return Evaluated(canonical(values), None, lambda _: "")
     errors = np.broadcast_to(value.errors, rows)
@@ -148,7 +140,7 @@ def _survey(node: Typed, named: dict[Typed, frozenset[str]], uses: "Counter[Type
     named[node] = frozenset(own.union(*(named[operand] for operand in node.operands)))
 
 
-def _value(node: Typed, run: _Run) -> _Value:
+def _value(node: Typed, run: _Run) -> Value:
     if node in run.known:
         return run.known[node]
     value = _fresh(node, run)
@@ -157,38 +149,39 @@ def _value(node: Typed, run: _Run) -> _Value:
     return value
 
 
-def _fresh(node: Typed, run: _Run) -> _Value:
+def _fresh(node: Typed, run: _Run) -> Value:
     if node.op == "literal":
-        return _Value(pa.scalar(node.value, arrow_type(node.type)))
+        return Value(pa.scalar(node.value, arrow_type(node.type)))
     if node.op == "column":
-        return _Value(run.columns[str(node.settings[0])])
+        return Value(run.columns[str(node.settings[0])])
     names = run.named[node]
     if not names and run.columns:
         return _constant(node, run)
     if len(names) == 1:
-        column = run.columns[next(iter(names))]
-        if isinstance(column, pa.DictionaryArray) and len(column.dictionary) < run.rows:
-            return _by_entry(node, column, next(iter(names)), run)
-    lazy = _LAZY.get(node.op)
-    return lazy(node, run) if lazy else _strict(node, run)
+        [name] = names
+        encoded = run.columns[name]
+        if isinstance(encoded, pa.DictionaryArray) and len(encoded.dictionary) < run.rows:
+            return _by_entry(node, name, encoded, run)
+    values = [_value(operand, run) for operand in node.operands]
+    return LAZY[node.op](values, run.rows) if node.op in LAZY else _strict(node, values, run)
 
 
-def _constant(node: Typed, run: _Run) -> _Value:
+def _constant(node: Typed, run: _Run) -> Value:
     inner = run.below({}, 1)
     value = _value(node, inner)
-    return _Value(array(value.data)[0], _adopted(value.errors, inner, run, lambda _: 0))
+    return Value(array(value.data)[0], _adopted(value.errors, inner, run, lambda _: 0))
 
 
-def _by_entry(node: Typed, column: "pa.DictionaryArray[Any, Any]", name: str, run: _Run) -> _Value:
+def _by_entry(node: Typed, name: str, encoded: "pa.DictionaryArray[Any, Any]", run: _Run) -> Value:
     """The node on the dictionary and one null, which stands for null indices."""
-    entries = pa.concat_arrays([column.dictionary, pa.nulls(1, column.dictionary.type)])
+    entries = pa.concat_arrays([encoded.dictionary, pa.nulls(1, encoded.dictionary.type)])
     inner = run.below({name: entries}, len(entries))
     value = _value(node, inner)
-    indices = pc.fill_null(column.indices.cast(pa.int64()), len(entries) - 1)
+    indices = pc.fill_null(encoded.indices.cast(pa.int64()), len(entries) - 1)
     at = np.asarray(indices)
     errors = None if value.errors is None else np.broadcast_to(value.errors, len(entries))[at]
     data = value.data if isinstance(value.data, pa.Scalar) else value.data.take(indices)
-    return _Value(data, _adopted(errors, inner, run, lambda row: int(at[row])))
+    return Value(data, _adopted(errors, inner, run, lambda row: int(at[row])))
 
 
 def _adopted(errors: Errors, inner: _Run, run: _Run, at: Callable[[int], int]) -> Errors:
@@ -204,22 +197,21 @@ def _moved(reason: Reason, at: Callable[[int], int]) -> Reason:
     return lambda row: reason(at(row))
 
 
-def _strict(node: Typed, run: _Run) -> _Value:
-    values = [_value(operand, run) for operand in node.operands]
-    operands = [_plain(value.data) for value in values]
+def _strict(node: Typed, values: Sequence[Value], run: _Run) -> Value:
+    operands = [plain(value.data) for value in values]
     attempt = node.op.startswith(_TRY)
     op = node.op.removeprefix(_TRY)
     if all(isinstance(operand, pa.Scalar) for operand in operands):
-        operands[0] = _column(operands[0], run.rows)
+        operands[0] = column(operands[0], run.rows)
     outcome = _parsed(node, operands[0], run.parse) if op == "parse" else KERNELS[op](node, operands)
     errors = None
     for value in values:
-        errors = _first(errors, value.errors)
+        errors = first(errors, value.errors)
     if not isinstance(outcome, Failing):
-        return _Value(outcome, errors)
+        return Value(outcome, errors)
     if attempt:
-        return _Value(without(outcome.values, outcome.bad), errors)
-    return _Value(outcome.values, _first(errors, _failed(node, outcome, run)))
+        return Value(without(outcome.values, outcome.bad), errors)
+    return Value(outcome.values, first(errors, _failed(node, outcome, run)))
 
 
 def _parsed(node: Typed, operand: Operand, parse: ParseText) -> Outcome:
@@ -235,80 +227,3 @@ def _parsed(node: Typed, operand: Operand, parse: ParseText) -> Outcome:
 def _failed(node: Typed, outcome: Failing, run: _Run) -> Errors:
     run.reasons.append(lambda row: f"column {node.at}: {outcome.reason(row)}")
     return np.where(outcome.bad, len(run.reasons), 0).astype(np.int32)
-
-
-def _first(errors: Errors, later: Errors) -> Errors:
-    """The earlier error of each row if it has one, else the later."""
-    if errors is None or later is None:
-        return later if errors is None else errors
-    return np.where(errors, errors, later).astype(np.int32)
-
-
-def _plain(data: Operand) -> Operand:
-    return data.dictionary_decode() if isinstance(data, pa.DictionaryArray) else data
-
-
-def _column(data: Operand, rows: int) -> Array:
-    return pa.repeat(data, rows) if isinstance(data, pa.Scalar) else data
-
-
-def _truth(value: _Value) -> Mask:
-    """True where a condition is true; of one row for a scalar."""
-    filled = pc.fill_null(array(value.data), False)
-    return np.asarray(filled.to_numpy(zero_copy_only=False), np.bool_)
-
-
-def _taken(errors: Errors, needed: Mask) -> Errors:
-    return None if errors is None else np.where(needed, errors, 0).astype(np.int32)
-
-
-def _if_else(node: Typed, run: _Run) -> _Value:
-    condition, value, other = (_value(operand, run) for operand in node.operands)
-    true = _truth(condition)
-    branches = _first(_taken(value.errors, true), _taken(other.errors, ~true))
-    chosen = pa.array(np.broadcast_to(true, run.rows))
-    data = pc.if_else(chosen, _plain(value.data), _plain(other.data))
-    return _Value(data, _first(condition.errors, branches))
-
-
-def _coalesce(node: Typed, run: _Run) -> _Value:
-    """An operand is needed where all before it are null."""
-    values = [_value(operand, run) for operand in node.operands]
-    errors, needed = values[0].errors, np.ones(1, np.bool_)
-    for before, value in pairwise(values):
-        nulls = pc.is_null(array(before.data))
-        needed = needed & np.asarray(nulls.to_numpy(zero_copy_only=False), np.bool_)
-        errors = _first(errors, _taken(value.errors, needed))
-    data = pc.coalesce(*(_plain(value.data) for value in values))
-    return _Value(_column(data, run.rows), errors)
-
-
-def _and(node: Typed, run: _Run) -> _Value:
-    return _logic(node, run, pc.and_kleene, decided=False)
-
-
-def _or(node: Typed, run: _Run) -> _Value:
-    return _logic(node, run, pc.or_kleene, decided=True)
-
-
-def _logic(node: Typed, run: _Run, combine: Callable[..., Any], *, decided: bool) -> _Value:
-    """An operand is needed where the ones before it do not decide."""
-    first, *rest = node.operands
-    value = _value(first, run)
-    data, errors = value.data, value.errors
-    for operand in rest:
-        value = _value(operand, run)
-        if value.errors is not None:
-            settled = pc.fill_null(pc.equal(array(data), decided), False)
-            needed = ~np.asarray(settled.to_numpy(zero_copy_only=False), np.bool_)
-            errors = _first(errors, _taken(value.errors, needed))
-        data = combine(data, value.data)
-    return _Value(_column(data, run.rows), errors)
-
-
-_LAZY: Mapping[str, Callable[[Typed, _Run], _Value]] = {
-    "if_else": _if_else,
-    "coalesce": _coalesce,
-    "and": _and,
-    "or": _or,
-}

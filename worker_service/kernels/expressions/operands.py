@@ -1,4 +1,4 @@
-"""What kernels take and give.
+"""Operands and results of kernels.
 
 An operand is an array, or a scalar where it is the same in every row. At least one operand is an array, of as
 many rows as the result. A kernel gives an array, with the rows in which it fails if there are such rows.

@@ -83,8 +83,8 @@ def quotient(left: Whole, right: Whole) -> Floats:
 
     Of two numbers that doubles hold, one division rounds once. Python divides all other integers so.
     """
-    left, right = np.broadcast_arrays(left, right)
     exact = _is_double(left) & _is_double(right)
+    left, right = np.broadcast_arrays(left, right)
     with np.errstate(divide="ignore", invalid="ignore"):
         result: Floats = np.where(exact, left, 1).astype(np.float64) / np.where(exact, right, 1).astype(
             np.float64

@@ -7,11 +7,11 @@ import re
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from shared.core.plan import Member
 from shared.errors import CorruptFile, LimitExceeded, NotSupported
-from shared.spec.names import listed
+from shared.spec import names
 from worker_service.readers.bytes.codecs import METHODS
 from worker_service.readers.bytes.directory import Entry, damaged, entries
 from worker_service.readers.bytes.local import SourceFile, pread
@@ -39,26 +39,31 @@ DOCUMENTS = {
 """Kinds of document that are zip files too: by a member that each has, its name and a cure."""
 
 
-def document_in(file: SourceFile) -> str | None:
-    """The key in `DOCUMENTS` of the document that the zip file is; None for an archive of files."""
-    names = {entry.name for entry in entries(file)}
-    return next((member for member in DOCUMENTS if member in names), None)
+def document_in(listed: Iterable[Entry]) -> str | None:
+    """The key in `DOCUMENTS` of the document that a zip file is; None for an archive of files."""
+    known = {entry.name for entry in listed}
+    return next((member for member in DOCUMENTS if member in known), None)
 
 
-def members(file: SourceFile) -> list[Member]:
-    """The members that hold data, in the order of their names.
+def is_workbook(file: SourceFile) -> bool:
+    """Whether the zip file is an .xlsx workbook."""
+    return document_in(entries(file)) == WORKBOOK
+
+
+def members(file: SourceFile, listed: Iterable[Entry]) -> list[Member]:
+    """Those of the *listed* members that hold data, in the order of their names.
 
     Raises NotSupported for one that cannot be read, CorruptFile for claims that contradict each other, and
     LimitExceeded for more than `MAX_MEMBERS`.
     """
     found: list[tuple[int, Member]] = []
-    for entry in filter(_holds_data, entries(file)):
+    for entry in filter(_holds_data, listed):
         if len(found) == MAX_MEMBERS:
             raise LimitExceeded(f"{file.uri}: the zip file holds more than {MAX_MEMBERS:,} files; split it")
         found.append((entry.header, _member(file, entry)))
     repeated = [name for name, times in Counter(member.name for _, member in found).items() if times > 1]
     if repeated:
-        raise CorruptFile(f"{file.uri}: the zip file holds {listed(repeated)} more than once")
+        raise CorruptFile(f"{file.uri}: the zip file holds {names.listed(repeated)} more than once")
     end = 0
     for header, member in sorted(found, key=lambda item: item[0]):
         if header < end:
@@ -69,10 +74,10 @@ def members(file: SourceFile) -> list[Member]:
 
 def only_member(file: SourceFile) -> Member:
     """Plans of older versions name a zip file of one member, and not the member."""
-    found = members(file)
+    found = members(file, entries(file))
     if len(found) != 1:
-        names = ", ".join(repr(member.name[:_SHOWN]) for member in found[:5]) or "nothing"
-        told = f"a zip file has to hold exactly one CSV file; this one holds {len(found)} ({names})"
+        told = names.listed([member.name[:_SHOWN] for member in found]) or "nothing"
+        told = f"a zip file has to hold exactly one CSV file; this one holds {told}"
         raise CorruptFile(f"{file.uri}: {told}")
     return found[0]
 

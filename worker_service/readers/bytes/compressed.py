@@ -12,6 +12,7 @@ from worker_service.readers.bytes.codecs import (
     CODECS,
     ERRORS,
     METHODS,
+    NO_MEMORY,
     TOO_LARGE,
     WRONG_DICTIONARY,
     Decompressor,
@@ -23,6 +24,8 @@ Compression = Literal["none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4"]
 
 _READ, _FIRST = 256 * 1024, 256
 _MAGIC = 16
+_EMPTY = 1024
+"""Bytes that a compressed file without data may have."""
 _NOT_ZERO = re.compile(rb"[^\0]")
 _SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
 """Begins a frame of zstd or lz4 that holds no data; then its size follows in four bytes."""
@@ -80,6 +83,16 @@ def check_expansion(file: SourceFile, compression: Compression, data: int) -> No
         raise LimitExceeded(f"{file.uri}: {told}; {ratio}: raise it, or give the file decompressed")
 
 
+def is_empty(file: SourceFile) -> bool:
+    """Whether the file holds nothing, decompressed if need be."""
+    if file.member:
+        return not file.member.size
+    if not file.size or file.size > _EMPTY:
+        return not file.size
+    compression = _shown(file)
+    return compression in CODECS and not first_bytes(file, cast("Compression", compression))
+
+
 def _bounded(data: Iterator[bytes], file: SourceFile, compression: Compression) -> Iterator[bytes]:
     size = 0
     for buffer in data:
@@ -92,6 +105,7 @@ def _of_member(file: SourceFile, size: int) -> Iterator[bytes]:
     member = file.member
     if member is None:
         member = only_member(file)
+        check_expansion(file, "zip", member.size)
         file = replace(file, start=member.start, size=member.packed, member=member)
     packed = _Packed(file, "zip")
     return checked(packed.stream(METHODS[member.method](), size), file, member)
@@ -173,6 +187,8 @@ class _Packed:
 
     def _translated(self, error: Exception, at: int) -> Exception:
         named, reason = f"{self._file.uri}: the {self._compression} data", str(error)
+        if NO_MEMORY in reason:
+            return MemoryError(reason)
         if any(part in reason for part in TOO_LARGE):
             told = "needs too much memory: its window is too large"
             return LimitExceeded(f"{named} {told}; write it with a smaller one, `zstd --long=27` or `xz -9`")

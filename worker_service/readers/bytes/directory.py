@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.errors import CorruptFile, LimitExceeded, NotSupported
 from worker_service.readers.bytes.local import SourceFile, pread
 
-MAX_DIRECTORY = 32 * 1024 * 1024
+MAX_DIRECTORY = 8 * 1024 * 1024
 """Bytes; an entry takes 46, and its name."""
 
 _END, _LOCATOR, _END64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sLQL"), struct.Struct("<4sQ2H2L4Q")

@@ -46,7 +46,7 @@ def _is_tar(start: bytes) -> bool:
     """The header's checksum tells, because old archives have no magic."""
     header = start[:_TAR_HEADER]
     claimed = header[_TAR_SUM].strip(b" \0")
-    if len(header) < _TAR_HEADER or not re.fullmatch(rb"[0-7]{1,7}", claimed):
+    if len(header) < _TAR_HEADER or b"\0" not in header or not re.fullmatch(rb"[0-7]{1,7}", claimed):
         return False
     return sum(header) - sum(header[_TAR_SUM]) + 8 * ord(" ") == int(claimed, 8)
 
@@ -142,7 +142,7 @@ SIGNATURES = (
     Signature("a PDF document", _begins(b"%PDF-"), "export its table as CSV"),
     Signature("an RTF document", _begins(b"{\\rtf"), "export its table as CSV"),
     Signature("a PNG picture", _begins(b"\x89PNG\r\n\x1a\n"), "give the data as CSV"),
-    Signature("a JPEG picture", _begins(b"\xff\xd8\xff"), "give the data as CSV"),
+    Signature("a JPEG picture", _like(rb"(?-i:\xff\xd8\xff[\xdb\xe0-\xef])"), "give the data as CSV"),
     Signature("a program", _begins(b"\x7fELF", b"\xcf\xfa\xed\xfe"), "give the data as CSV"),
     Signature(
         "a Git LFS pointer", _begins(b"version https://git-lfs.github.com/spec/"), f"{_FETCH}: `git lfs pull`"
@@ -159,6 +159,15 @@ SIGNATURES = (
     Signature("text in UTF-16", _like(rb"(?:\0%b){8}" % _PRINTED), f"{_SET} utf-16-be", "wide"),
     # text
     Signature("an HTML page", _like(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)[\s>]"), _FETCH, "text"),
+    Signature(
+        "an HTML page",
+        _like(
+            rb"(?:\xef\xbb\xbf)?\s*<(?:(?:head|body|table|div|center|script|style|meta)\b[^<>]*>\s*<"
+            rb"|(h\d|p|b|title)>[^<>\r\n]*</\1>)"
+        ),
+        _FETCH,
+        "text",
+    ),
     Signature("an XML document", _like(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml\s|!--|!doctype\s)"), _EXPORT, "text"),
     Signature(
         "an XML document",
@@ -169,7 +178,7 @@ SIGNATURES = (
     Signature(
         "a JSON array",
         _like(
-            rb'(?:\xef\xbb\xbf)?\s*\[\s*(?:[\[{]|\]\s*$|(?:"[^"\r\n]*"|-?\d[\d.e+-]*|null|true|false)\s*[,\]])'
+            rb'(?:\xef\xbb\xbf)?\s*\[\s*(?:[\[{]|\]\s*$|(?:"[^"\r\n]*"|-?\d[\d.e+-]*|null|true|false)\s*(?:,|\]\s*$))'
         ),
         _ITEMS,
         "text",

@@ -1,13 +1,15 @@
 """The content of a CSV file as blocks of whole records, cut exactly and without parsing."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 
 from shared.core.plan import Guess
 from shared.errors import CutsRefuted
-from worker_service.readers.bytes.local import pread
 from worker_service.readers.csv import bits, scan
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.masked import first_end, is_odd, last_end
@@ -15,6 +17,9 @@ from worker_service.readers.csv.scan import Scanner
 
 _BUFFER = 1024 * 1024
 """Bytes of a stream to take at a time."""
+_WINDOW = 64 * 1024
+"""Bytes whose line feeds are counted together."""
+_LF = b"\n"[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +61,13 @@ def file_blocks(
     *start* is a record start. The end of each read, a part of a record, is read again: that is cheaper than
     to move the rest. Raises MalformedCsv, and CutsRefuted if one of *guesses* is wrong.
     """
-    source, quote = file.content.file, file.dialect.quote
+    quote = file.dialect.quote
     want = size = min(size, scan.MAX_RECORD)
     while start < end:
-        data = pread(source, start, min(want, end - start))
+        data = file.part(start, min(want, end - start), end)
         scanner = file.scanner(start)
         masked = scanner.feed(data)
-        if start + len(data) == source.size:
+        if start + len(data) == file.content.end:
             scanner.finish()
         cut = len(data) if start + len(data) == end else last_end(masked, quote, scanner.inside)
         for guess in guesses:
@@ -75,7 +80,7 @@ def file_blocks(
             delimiters = scanner.delimiters - _delimiters(masked[cut:], file)
             yield Block(start, data, masked, cut, delimiters, scanner.quoted, scanner.doubled)
             start, want = start + cut, size
-        elif len(data) == scan.MAX_RECORD:
+        elif want == scan.MAX_RECORD:
             raise scan.too_long(start)
         else:
             want = min(4 * want, scan.MAX_RECORD)
@@ -132,10 +137,11 @@ def _joined_blocks(buffers: Iterable[bytes], file: CsvFile, offset: int, size: i
 
 def _delimiters(masked: bytes, file: CsvFile) -> int:
     """The delimiters outside quotes; *masked* begins with a record."""
-    scanner = file.scanner()
+    dialect = file.dialect
+    scanner = Scanner(dialect.masked(), 0)
     if masked:
         scanner.feed(masked)
-    return scanner.delimiters
+    return scanner.delimiters // len(dialect.delimiter)
 
 
 def _slice(data: bytes, masked: bytes, start: int, stop: int) -> tuple[bytes, bytes]:
@@ -148,6 +154,38 @@ def _joined(offset: int, held: list[tuple[bytes, bytes]], delimiters: int, scann
     regular = all(part is masked for part, masked in held)
     masked = data if regular else b"".join(masked for _, masked in held)
     return Block(offset, data, masked, len(data), delimiters, scanner.quoted, scanner.doubled)
+
+
+class LineFeeds:
+    """Counts the line feeds in the bytes of a block: once, and only if it is asked."""
+
+    def __init__(self, block: Block) -> None:
+        self._data = block.data
+        self._octets = np.frombuffer(block.data, np.uint8, block.size)
+
+    @cached_property
+    def _sums(self) -> list[int]:
+        """How many lie before each window."""
+        starts = range(0, self._octets.size, _WINDOW)
+        return [0, *accumulate([int(np.count_nonzero(self._octets[a : a + _WINDOW] == _LF)) for a in starts])]
+
+    def all(self) -> int:
+        return self._sums[-1]
+
+    def before(self, at: int) -> int:
+        """How many lie before byte *at* of the block."""
+        window = at // _WINDOW
+        return self._sums[window] + int(np.count_nonzero(self._octets[window * _WINDOW : at] == _LF))
+
+    def line(self, number: int) -> tuple[int, int]:
+        """The bytes [start, stop) of a line by its number from 0, without its line feed."""
+        start = 0
+        if number:
+            window = bisect_right(self._sums, number - 1) - 1
+            feeds = np.flatnonzero(self._octets[window * _WINDOW : (window + 1) * _WINDOW] == _LF)
+            start = window * _WINDOW + int(feeds[number - 1 - self._sums[window]]) + 1
+        stop = self._data.find(b"\n", start, self._octets.size)
+        return start, stop if stop >= 0 else self._octets.size
 
 
 def count_records(block: Block, file: CsvFile, ragged: Collection[int] = ()) -> int:
@@ -164,4 +202,4 @@ def count_records(block: Block, file: CsvFile, ragged: Collection[int] = ()) -> 
     if block.quoted or file.dialect.comment or b"\r" in block:
         return len(file.records(block.exact().masked).starts)
     ended = block.masked[block.size - 1 : block.size] == b"\n"
-    return bits.occurrences(np.frombuffer(block.masked, np.uint8, block.size), b"\n"[0]) + (not ended)
+    return bits.occurrences(np.frombuffer(block.masked, np.uint8, block.size), _LF) + (not ended)

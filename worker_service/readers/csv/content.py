@@ -6,7 +6,7 @@ those of the stream.
 
 import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from shared.errors import InvalidEncoding
@@ -15,6 +15,8 @@ from shared.spec.source import SourceSpec
 from worker_service.readers.bytes import compressed, local
 from worker_service.readers.bytes.compressed import Compression, compression_of
 from worker_service.readers.bytes.local import SourceFile
+from worker_service.readers.csv.dialect import LINE_END
+from worker_service.readers.csv.footer import footer_start, without_footer
 
 _BUFFER = 1024 * 1024
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -22,11 +24,16 @@ _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`encoding` is the spec's."""
+    """`encoding` is the spec's. The last *footer* lines of the file are left out.
+
+    `end` is the offset behind the content in the file; it means nothing for a stream.
+    """
 
     file: SourceFile
     compression: Compression
     encoding: str
+    footer: int
+    end: int
 
     @property
     def streamed(self) -> bool:
@@ -42,10 +49,12 @@ class Content:
     def buffers(self, size: int, start: int = 0) -> Iterator[bytes]:
         """The content from *start* on, in buffers of about *size* bytes, none of them empty."""
         if not self.streamed:
-            return local.buffers(self.file, start, self.file.size, size)
+            return local.buffers(self.file, start, self.end, size)
         stream = compressed.buffers(self.file, self.compression, size)
         if self.encoding in WIDE:
             stream = _as_utf8(stream, self.file.uri, self.encoding)
+        if self.footer:
+            stream = without_footer(stream, self.footer, self.file.uri)
         return _from(stream, start)
 
     def lines_before(self, offset: int) -> int:
@@ -58,9 +67,25 @@ class Content:
             at += len(buffer)
         return lines
 
+    def line_ends_before(self, offset: int) -> int:
+        """Line ends of any kind before *offset*, counted from the beginning: for errors only."""
+        ends, last = 0, b""
+        for buffer in self.buffers(_BUFFER):
+            part = buffer[: max(offset, 0)]
+            ends += len(LINE_END.findall(part)) - (last == b"\r" and part[:1] == b"\n")
+            offset, last = offset - len(buffer), part[-1:]
+            if offset <= 0:
+                break
+        return ends
+
 
 def content_of(file: SourceFile, source: SourceSpec) -> Content:
-    return Content(file, compression_of(file, source.compression), source.csv.encoding)
+    """Raises LimitExceeded for a footer that is too long."""
+    compression, footer = compression_of(file, source.compression), source.csv.skip_footer
+    content = Content(file, compression, source.csv.encoding, footer, file.size)
+    if not footer or content.streamed:
+        return content
+    return replace(content, end=footer_start(file, footer))
 
 
 def _from(stream: Iterator[bytes], start: int) -> Iterator[bytes]:

@@ -62,9 +62,9 @@ def cut(file: CsvFile, start: int, chunk_bytes: int, samples: int, *, guess: boo
         blocks = explained(stream_blocks(file, start, SAMPLE_BYTES * max(samples, 1)), file, start)
         sample = next(blocks, None)
         return Cuts([(0, source.size)], [sample]) if sample else Cuts([], [])
-    if start == source.size:
+    if start == file.content.end:
         return Cuts([], [])
-    stride = max(source.size // max(samples, 1), SAMPLE_BYTES)
+    stride = max(file.content.end // max(samples, 1), SAMPLE_BYTES)
     if guess and min(chunk_bytes, stride) >= GUESS_BYTES:
         guesses = guessed_starts(file, start, (chunk_bytes, stride))
         if guesses is not None:
@@ -85,7 +85,7 @@ def _cut_at(
     stride: int,
     guesses: tuple[Guess, ...] | None = None,
 ) -> Cuts:
-    end = file.content.file.size
+    end = file.content.end
     starts = [start, *(at for at in found if at < end)]
     bounds = [*_first_in_each(starts, chunk_bytes), end]
     samples = [next(file_blocks(file, at, end, SAMPLE_BYTES)) for at in _first_in_each(starts, stride)]
@@ -122,7 +122,7 @@ def record_starts(file: CsvFile, start: int, steps: Steps) -> list[int]:
 def guessed_starts(file: CsvFile, start: int, steps: Steps) -> tuple[Guess, ...] | None:
     """The probable `record_starts`, from the bytes behind each target; None if one allows no guess."""
     guesses: list[Guess] = []
-    while (target := _next_target(start, steps)) < file.content.file.size:
+    while (target := _next_target(start, steps)) < file.content.end:
         start = _guessed_start(file, target)
         if not start:
             return None

@@ -4,25 +4,20 @@ A record that does not fit becomes a `BadRow` value. Bytes in which no record en
 the file.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-
-import pyarrow as pa
 
 from shared import errors
 from shared.spec.source import SourceSpec
 from shared.spec.types import DataType, Field, Kind
-from worker_service.readers import literals
-from worker_service.readers.batch import SHOWN, BadRow, shown
+from worker_service.arrow import Ints
+from worker_service.readers.batch import RECORD_BYTES, SHOWN, BadRow, Fault, readable, shown
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.dialect import LINE_END, MalformedCsv
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.masked import MASK
-from worker_service.readers.csv.tokenizer import tokenize
-from worker_service.readers.csv.tokens import Odd
-from worker_service.readers.csv.unreadable import wrong_byte
-from worker_service.readers.literals import Column, first_misfit, narrowest
+from worker_service.readers.literals import Column, first_misfit, fits, narrowest
 
 SET_ENCODING = "set csv.encoding to the encoding of the files"
 _BUFFER = 256 * 1024
@@ -30,108 +25,36 @@ _HELD = 4 * 1024 * 1024
 """Bytes of a record to hold in memory for the sake of a message."""
 
 
-class BadRecord(Exception):
-    """Carries the first bad row of a block to the reader, which yields it, or to the planner, which fails."""
+def widened(
+    block: Block, file: CsvFile, texts: Mapping[Field, Column], numbers: Ints, source: SourceSpec
+) -> errors.SchemaWidened:
+    """The type that each undeclared field needs to hold all of its *texts*, with the first culprit of each.
 
-    def __init__(self, row: BadRow) -> None:
-        super().__init__(row)
-        self.row = row
-
-
-def tokenized(block: Block, file: CsvFile, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """See `tokenize`; raises BadRecord for the first odd record."""
-    tokens = tokenize(block, file, types)
-    if tokens.odd:
-        raise BadRecord(odd_rows(block, file, tokens.odd[:1])[0])
-    return tokens.table
-
-
-def odd_rows(block: Block, file: CsvFile, odd: Sequence[Odd]) -> list[BadRow]:
-    """The bad rows for the *odd* records of *block*."""
-    masked, found = block.masked[: block.size], list[BadRow]()
-    for record, span in zip(odd, file.spans(masked, [record.number for record in odd]), strict=True):
-        if record.column is None:
-            reason = f"{record.fields} fields instead of {len(file.names)}"
-            found.append(_bad_row(block, file, span, reason))
-            continue
-        at = wrong_byte(block.data, masked, file.dialect, span, record.column)
-        octet, byte = block.data[at], block.offset + at
-        reason = f"byte {byte}: 0x{octet:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
-        found.append(
-            replace(
-                _bad_row(block, file, span, reason if octet else f"a NUL byte at byte {byte}"),
-                column=file.names[record.column] if record.column < len(file.names) else record.column + 1,
-                unreadable=bool(octet),
-            )
-        )
-    return found
-
-
-def misfit(
-    block: Block, file: CsvFile, texts: Mapping[str, Column], fields: Sequence[Field], source: SourceSpec
-) -> BadRow:
-    """Of *fields*, all of whose *texts* hold misfits: the first record with a misfit of a declared one.
-
-    If none is declared, raises SchemaWidened with the type that each needs for the whole block.
+    The texts are of the records with these *numbers*, and each field has a misfit among them.
     """
-    rows = file.records(block.masked)
-    declared = [field for field in fields if field.declared]
-    if declared:
-        found = [(_first(texts[field.name], field, source), field) for field in declared]
-        row, field = min(found, key=lambda pair: pair[0])
-        reason = f"{_literal(texts[field.name], row)!r} is no {field.type}"
-        return _bad_row(block, file, rows.span(row), reason, column=field.column)
-    wider = {f.name: narrowest(texts[f.name], f.wider, source) for f in fields}
-    told = []
-    for f in fields:
-        row = _first(texts[f.name], _next_narrower(f, wider[f.name]), source)
-        start, _ = rows.span(row)
-        literal = _literal(texts[f.name], row)
-        told.append(f"{f.column!r} has {literal!r} in the record at byte {block.offset + start}")
-    kinds = {name: str(kind) for name, kind in wider.items()}
-    raise errors.SchemaWidened(f"{', '.join(told)} of {file.uri}", kinds)
+    told, kinds = list[str](), dict[str, str]()
+    for field, text in texts.items():
+        wider = narrowest(text, field.wider, source, key=field.key)
+        kinds[field.name] = str(wider)
+        narrower = replace(field, type=DataType(_before(field, wider)))
+        row = first_misfit(text, partial(_fits, narrower, source)) or 0
+        [(start, _)] = file.spans(block.masked, [int(numbers[row])])
+        literal = shown(text[row].as_buffer().to_pybytes(), "utf-8")
+        at = block.offset + start
+        # Text instead of a number may end the job, and only then is a line worth a pass over the file.
+        place = f"line {file.line(at)}, " if wider == "string" and field.reads else ""
+        told.append(f"{field.column!r} has {literal!r} in the record at {place}byte {at}")
+    return errors.SchemaWidened(f"{', '.join(told)} of {file.uri}", kinds)
 
 
-def _next_narrower(field: Field, wider: Kind) -> Field:
-    """A field of the kind before *wider*: its misfits are the reason for *wider*."""
+def _before(field: Field, wider: Kind) -> Kind:
+    """The kind before *wider*: its misfits are the reason for *wider*."""
     kinds = [field.type.kind, *field.wider]
-    return replace(field, type=DataType(kinds[kinds.index(wider) - 1]))
+    return kinds[kinds.index(wider) - 1]
 
 
-def _first(text: Column, field: Field, source: SourceSpec) -> int:
-    return first_misfit(text, lambda values: literals.fits(values, field, source)) or 0
-
-
-def _literal(text: Column, row: int) -> str:
-    return shown(text[row].as_buffer().to_pybytes(), "utf-8")
-
-
-def _bad_row(
-    block: Block, file: CsvFile, span: tuple[int, int], reason: str, column: str | None = None
-) -> BadRow:
-    start, stop = span
-    raw = shown(block.data[start:stop], file.dialect.encoding)
-    byte = block.offset + start
-    located = partial(file.located, byte)
-    return BadRow(uri=file.uri, reason=reason, byte=byte, column=column, raw=raw, located=located)
-
-
-def _with_byte(file: CsvFile, offset: int, data: bytes, before: bytes, reason: str) -> BadRow:
-    """The record with a bad byte. *data* begins with a record at *offset*.
-
-    *before* are the masked bytes before the bad one.
-    """
-    found = file.records(before + MASK)
-    start, number = int(found.starts[-1]), int(found.fields[-1])
-    ended = LINE_END.search(data, len(before))
-    return BadRow(
-        uri=file.uri,
-        reason=reason,
-        byte=offset + start,
-        column=file.names[number - 1] if number <= len(file.names) else number,
-        raw=shown(data[start : ended.start() if ended else len(data)], file.dialect.encoding),
-        located=partial(file.located, offset + start),
-    )
+def _fits(field: Field, source: SourceSpec, text: Column) -> bool:
+    return fits(text, field, source)
 
 
 def malformed(file: CsvFile, error: MalformedCsv, start: int) -> errors.GristmillError:
@@ -147,8 +70,28 @@ def malformed(file: CsvFile, error: MalformedCsv, start: int) -> errors.Gristmil
         return errors.BadRow(f"{file.located(error.at)}: {error.reason}")
     data = b"".join(_first_bytes(file.buffers(_BUFFER, record), known + 4 * SHOWN))
     before = file.scanner(record).feed(data[:known]) if known else b""
-    found = _with_byte(file, record, data, before, error.reason)
-    return (found if error.in_column else replace(found, column=None)).error()
+    return _unended(file, record, data, before, error).error()
+
+
+def _unended(file: CsvFile, offset: int, data: bytes, before: bytes, error: MalformedCsv) -> BadRow:
+    """The record whose end cannot be proven. *data* begins with it, at *offset*.
+
+    *before* are the masked bytes before the fault.
+    """
+    found = file.records(before + MASK)
+    start, number = int(found.starts[-1]), int(found.fields[-1])
+    name = file.names[number - 1] if number <= len(file.names) else number
+    ended = LINE_END.search(data, len(before))
+    return BadRow(
+        uri=file.uri,
+        fault=Fault(error.reason, name if error.in_column else None),
+        byte=offset + start,
+        record=readable(
+            data[start : ended.start() if ended else len(data)][:RECORD_BYTES], file.dialect.encoding
+        ),
+        offsets=file.content.offsets,
+        line=partial(file.line, offset + start),
+    )
 
 
 def explained(blocks: Iterator[Block], file: CsvFile, start: int) -> Iterator[Block]:

@@ -1,46 +1,35 @@
-"""The head of a CSV file: byte order mark, empty lines, comments and the header record.
+"""The head of a CSV file: the header record, and the names of the columns.
 
-The bytes read are bounded: at most HEAD before the first record, and MAX_RECORD of that.
+The bytes read are bounded: at most `opening.HEAD` before the first record, and MAX_RECORD of that.
 """
 
-import codecs
 import csv
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import chain
 
-from shared.errors import BadRow, InvalidEncoding, LimitExceeded, SchemaConflict, SourceEmpty
-from shared.spec.names import listed
+from shared.errors import BadRow, InvalidEncoding, LimitExceeded, SchemaConflict
+from shared.spec.names import quote
 from worker_service.readers.csv import scan
+from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.dialect import MalformedCsv
 from worker_service.readers.csv.faults import SET_ENCODING, malformed
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.masked import MASK, first_break
-
-BUFFER = 64 * 1024
-"""Bytes to ask for at a time while looking for the end of the first record."""
-
-HEAD = 16 * 1024 * 1024
-"""Bytes of comments and empty lines that may stand before the first record."""
+from worker_service.readers.csv.opening import Opening, opening
+from worker_service.readers.csv.plain import plain
 
 MAX_COLUMNS = 100_000
-
-_MARKS = {
-    "utf-8": codecs.BOM_UTF8,
-    "utf-16": codecs.BOM_UTF16_LE,
-    "utf-16-be": codecs.BOM_UTF16_BE,
-    "gb18030": "\ufeff".encode("gb18030"),
-}
-"""Byte order marks that no file begins with by chance."""
-_LONGEST_MARK = max(map(len, _MARKS.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The column names, and the offset of the first record of data: the content's end if there is none."""
+    """The column names, and the offset of the first record of data: the content's end if there is none.
+
+    A column without a name is `c` and its number. Names may occur more than once.
+    """
 
     names: tuple[str, ...]
     start: int
@@ -48,49 +37,54 @@ class Head:
 
 def head(file: CsvFile) -> Head:
     """Read the head of *file*; raises SourceEmpty if it holds no record."""
-    buffers = file.buffers(BUFFER)
-    start, data = _first_start(buffers, file)
+    found = opening(file)
+    _check_separator(found, file)
     try:
-        record, following = _first_record(start, chain([data], buffers), file)
+        record, following = _first_record(found.start, chain([found.data], found.buffers), file)
     except MalformedCsv as error:
-        raise malformed(file, error, start) from error
-    scanner = file.scanner(start)
-    scanner.feed(record)
+        raise malformed(file, error, found.start) from error
+    scanner = file.scanner(found.start)
+    masked = scanner.feed(record)
     count = scanner.delimiters + 1
     if count > MAX_COLUMNS:
         told = f"the first record has {count:,} fields; the most is {MAX_COLUMNS:,}; check csv.delimiter"
-        raise LimitExceeded(f"{file.located(start)}: {told}")
+        raise LimitExceeded(f"{file.located(found.start)}: {told}")
     if file.options.header:
-        return Head(_checked(_parsed(record, start, file), file), following)
-    return Head(_given(count, file), start)
+        block = Block(found.start, record, masked, len(record), count - 1, quoted=True, doubled=True)
+        return Head(_named(fields_of(block, file), file), following)
+    return Head(_given(count, file), found.start)
 
 
-def _first_start(buffers: Iterator[bytes], file: CsvFile) -> tuple[int, bytes]:
-    """The offset of the first record, after the byte order mark, empty lines and comments.
+def check_names(file: CsvFile, used: Collection[str]) -> None:
+    """Raise BadRow for a column of *used* whose name occurs more than once."""
+    counts = Counter(file.names)
+    for name in used:
+        if counts[name] > 1:
+            numbers = [str(number) for number, other in enumerate(file.names, 1) if other == name]
+            places = f"{', '.join(numbers[:-1])} and {numbers[-1]}"
+            told = f"the header has {quote(name)} {counts[name]} times: it names the columns {places}"
+            raise BadRow(f"{file.uri}: {told}; give them different names, or {_renamed(file)}")
 
-    The second value is the rest of the buffer, which the record begins.
-    """
-    dialect = file.dialect
-    data = b""
-    while len(data) < _LONGEST_MARK and (buffer := next(buffers, b"")):
-        data += buffer
-    offset = _mark(data, file)
-    comment = rb"|%b[^\r\n]*+" % re.escape(dialect.comment) if dialect.comment else b""
-    lines, rest_of_line = re.compile(rb"(?:[\r\n]++%b)*+" % comment), re.compile(rb"[^\r\n]*+")
-    commented = False
-    for buffer in chain([data[offset:]], buffers):
-        at = rest_of_line.match(buffer).end() if commented else 0  # type: ignore[union-attr] # it matches everything
-        at = lines.match(buffer, at).end()  # type: ignore[union-attr]
-        if offset + at > HEAD:
-            raise SourceEmpty(
-                f"{file.uri}: no record begins in the first {HEAD:,} bytes{file.content.offsets}: "
-                "they hold only empty lines and comments; remove them, or check csv.comment"
-            )
-        if at < len(buffer):
-            return offset + at, buffer[at:]
-        offset += at
-        commented = buffer[-1:] not in (b"", b"\r", b"\n")
-    raise SourceEmpty(f"{file.uri}: the file is empty: it has not even a header")
+
+def _renamed(file: CsvFile) -> str:
+    """How a spec names the columns itself."""
+    lines = file.content.line_ends_before(head(file).start)
+    return (
+        f"set csv.header to false, csv.skip_rows to {lines} and csv.names "
+        f"to {len(file.names)} different names, in the order of the columns"
+    )
+
+
+def _check_separator(found: Opening, file: CsvFile) -> None:
+    if found.separator and not found.skipped and found.separator != file.dialect.delimiter:
+        told, taken = (
+            quote(text.decode(file.dialect.encoding, "replace"))
+            for text in (found.separator, file.dialect.delimiter)
+        )
+        raise SchemaConflict(
+            f"{file.uri}: the line sep= says that the delimiter is {told}, and csv.delimiter is {taken}; "
+            'set csv.delimiter to "auto", or pass over the line by csv.skip_rows'
+        )
 
 
 def _first_record(start: int, buffers: Iterator[bytes], file: CsvFile) -> tuple[bytes, int]:
@@ -124,48 +118,35 @@ def _first_record(start: int, buffers: Iterator[bytes], file: CsvFile) -> tuple[
     return b"".join(record), start + length
 
 
-def _mark(data: bytes, file: CsvFile) -> int:
-    """The length of the byte order mark; raises InvalidEncoding for that of another encoding."""
-    for encoding, mark in _MARKS.items():
-        if data.startswith(mark) and encoding != file.dialect.encoding:
-            told = f"the file begins with the byte order mark of {encoding}; set csv.encoding to {encoding}"
-            raise InvalidEncoding(f"{file.uri}: {told}")
-    mark = _MARKS.get(file.dialect.encoding, b"")
-    return len(mark) if data.startswith(mark) else 0
-
-
-def _parsed(record: bytes, start: int, file: CsvFile) -> list[str]:
+def fields_of(block: Block, file: CsvFile) -> list[str]:
+    """The fields of the one record of *block*. Raises InvalidEncoding and BadRow."""
     dialect = file.dialect
     try:
-        text = record.decode(dialect.encoding)
+        block.data.decode(dialect.encoding)
     except UnicodeDecodeError as error:
-        at, octet = start + error.start, record[error.start]
+        at, octet = block.offset + error.start, block.data[error.start]
         told = f"byte {at}, in the first record: 0x{octet:02x} is not {dialect.encoding}; {SET_ENCODING}"
         raise InvalidEncoding(f"{file.uri}: {told}") from error
+    data, delimiter = plain(block, file)
     try:
         [fields] = csv.reader(
-            [text],
-            delimiter=dialect.delimiter.decode(),
+            [str(data, dialect.encoding)],
+            delimiter=delimiter.decode(),
             quotechar=dialect.quote.decode() or None,
             escapechar=dialect.escape.decode() or None,
             quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
             strict=True,
         )
     except (csv.Error, ValueError) as error:
-        raise BadRow(f"{file.uri}: byte {start}: the first record cannot be read: {error}") from error
+        raise BadRow(f"{file.uri}: byte {block.offset}: the first record cannot be read: {error}") from error
     return fields
 
 
-def _checked(names: Sequence[str], file: CsvFile) -> tuple[str, ...]:
-    cure = "give the columns other names, or set csv.header to false and csv.names"
-    if "" in names:
-        raise BadRow(f"{file.uri}: column {names.index('') + 1} of the header has no name; {cure}")
-    if "\0" in "".join(names):
+def _named(fields: Sequence[str], file: CsvFile) -> tuple[str, ...]:
+    if "\0" in "".join(fields):
         raise BadRow(f"{file.uri}: a NUL byte in the header")
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise BadRow(f"{file.uri}: the header has {listed(repeated)} more than once; {cure}")
-    return tuple(names)
+    trimmed = (field.strip() for field in fields) if file.options.trim else fields
+    return tuple(name or f"c{number}" for number, name in enumerate(trimmed, 1))
 
 
 def _given(count: int, file: CsvFile) -> tuple[str, ...]:

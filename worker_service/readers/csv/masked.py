@@ -127,6 +127,32 @@ def records(masked: bytes, dialect: Dialect, *, keep_empty: bool) -> Records:
     return Records(starts[keep], stops[keep], fields[keep])
 
 
+def separated(data: bytes, dialect: Dialect) -> bytes:
+    """*data* with the separator for each byte of a delimiter of several bytes, and for no other byte."""
+    octets, delimiter = np.frombuffer(data, np.uint8).copy(), dialect.delimiter
+    found = positions(data, dialect.separator)
+    found = found[found <= len(data) - len(delimiter)]
+    for i in range(1, len(delimiter)):
+        found = found[octets[found + i] == delimiter[i]]
+    octets[octets == delimiter[0]] = MASK[0]
+    found = _apart(found, len(delimiter))
+    for i in range(len(delimiter)):
+        octets[found + i] = delimiter[0]
+    return octets.tobytes()
+
+
+def _apart(found: Positions, width: int) -> Positions:
+    """Ascending positions without those that are nearer than *width* to the one kept before."""
+    if not (np.diff(found) < width).any():
+        return found
+    kept, free = list[int](), 0
+    for at in found.tolist():
+        if at >= free:
+            kept.append(at)
+            free = at + width
+    return np.array(kept, np.int64)
+
+
 def delimiters(masked: bytes, dialect: Dialect) -> Positions:
     """The positions of the delimiters; *masked* begins with a record."""
     found = positions(masked, dialect.separator)

@@ -7,21 +7,23 @@ bytes and on nothing else. A value that they miss widens its column later, when 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shared.core.plan import Extent, Warned
 from shared.errors import SourceEmpty
 from shared.spec.source import SourceSpec
-from shared.spec.types import DataType, Kind
 from shared.spec.uses import Uses
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
-from worker_service.readers.csv.faults import BadRecord, tokenized
 from worker_service.readers.csv.file import CsvFile, csv_file
-from worker_service.readers.csv.head import head
-from worker_service.readers.csv.tokenizer import BINARY, column, nulled
-from worker_service.readers.inference import Use, joined, kind_of, undeclared
+from worker_service.readers.csv.head import check_names, head
+from worker_service.readers.csv.misplaced import named_below
+from worker_service.readers.csv.tokenizer import BINARY, column, nulled, tokenize
+from worker_service.readers.csv.unreadable import not_utf8
+from worker_service.readers.inference import Samples, undeclared
 from worker_service.readers.literals import Column
 from worker_service.readers.schema import Findings, columns_in_files, settled
 
@@ -43,20 +45,24 @@ def plan(
     A file without records has no extent.
     """
     files, warnings = _with_heads(source_files, source)
-    columns = columns_in_files([(file.uri, file.names) for file, _ in files.values()], source, uses)
-    kinds: dict[Use, Kind] = dict.fromkeys(undeclared(columns, source, uses), "null")
+    first, _ = next(iter(files.values()))
+    named = [(file.uri, file.names) for file, _ in files.values()]
+    columns = columns_in_files(named, source, uses, lambda name: named_below(first, name))
+    for file, _ in {id(file.names): (file, start) for file, start in files.values()}.values():
+        check_names(file, columns)
+    sampled = Samples(undeclared(columns, source, uses), source)
     extents: list[tuple[Extent, int]] = []
     for (i, (file, start)), samples in zip(files.items(), _sample_counts(files), strict=True):
         cuts = cut(file, start, chunk_bytes, samples, guess=guess)
         if samples:
-            found = sampled_kinds(cuts.samples, file, kinds, source)
-            kinds = {use: joined(kinds[use], kind, use) for use, kind in found.items()}
+            sampled.add(_texts(cuts.samples, file, sampled.columns.intersection(file.names)))
         extents += [
             (Extent(i, first, end, guesses=cuts.guesses_in(first, end)), end - first)
             for first, end in cuts.ranges
         ]
-    types = {use: DataType(kind) for use, kind in kinds.items()}
-    return Findings(settled(columns, source.declared, types), extents, tuple(warnings))
+    found = sampled.readings(uses)
+    schema = settled(columns, source.declared, sampled.types, found.reads)
+    return Findings(schema, extents, (*warnings, *found.warnings), found.culprits)
 
 
 def _with_heads(
@@ -90,14 +96,6 @@ def _sample_counts(files: Mapping[int, tuple[CsvFile, int]]) -> Iterator[int]:
     return (max(_SAMPLES // len(files), 1) if no % step == 0 else 0 for no in range(len(files)))
 
 
-def sampled_kinds(
-    samples: list[Block], file: CsvFile, uses: Collection[Use], source: SourceSpec
-) -> dict[Use, Kind]:
-    """The kind of every column over all *samples*; `null` where no value was seen."""
-    texts = _texts(samples, file, {use.column for use in uses}.intersection(file.names))
-    return {use: kind_of(texts[use.column], use, source) if use.column in texts else "null" for use in uses}
-
-
 def sampled_texts(
     source_files: list[SourceFile], source: SourceSpec, columns: Collection[str]
 ) -> Iterator[dict[str, Column]]:
@@ -105,20 +103,23 @@ def sampled_texts(
     files, _ = _with_heads(source_files, source)
     for (file, start), samples in zip(files.values(), _sample_counts(files), strict=True):
         if samples:
-            whole = file.content.file.size + 1
+            whole = file.content.end + 1
             found = cut(file, start, whole, samples, guess=False).samples
             yield _texts(found, file, set(columns).intersection(file.names))
 
 
 def _texts(samples: list[Block], file: CsvFile, columns: Collection[str]) -> dict[str, Column]:
-    """The texts of *columns* over all *samples*; nothing without a sample. Raises for the first bad row."""
+    """The texts of *columns* over all *samples*, without those of bad rows; nothing without a sample."""
     types = dict.fromkeys(columns or file.names[:1], BINARY)
-    try:
-        tables = [tokenized(sample, file, types) for sample in samples]
-    except BadRecord as found:
-        raise found.row.error() from found
+    tables = [tokenize(sample, file, types).table for sample in samples]
     return {
-        name: nulled(pa.concat_arrays([column(table, name) for table in tables]), file.options)
+        name: nulled(_decoded(pa.concat_arrays([column(table, name) for table in tables])), file.options)
         for name in columns
         if tables
     }
+
+
+def _decoded(text: Column) -> Column:
+    """*text* with the replacement character for each value that is not UTF-8: it is text all the same."""
+    wrong = np.isin(np.arange(len(text)), not_utf8(text))
+    return pc.if_else(pa.array(wrong), pa.scalar("\N{REPLACEMENT CHARACTER}"), text) if wrong.any() else text

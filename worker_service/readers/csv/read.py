@@ -4,23 +4,21 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.core.plan import Extent
 from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema
-from worker_service.readers import literals
 from worker_service.readers.batch import Batch
 from worker_service.readers.bytes.local import SourceFile
-from worker_service.readers.csv.blocks import Block, count_records, file_blocks, stream_blocks
-from worker_service.readers.csv.faults import BadRecord, explained, misfit, tokenized
+from worker_service.readers.csv.blocks import Block, file_blocks, stream_blocks
+from worker_service.readers.csv.faults import explained
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import head
 from worker_service.readers.csv.masked import is_odd, last_end
-from worker_service.readers.csv.tokenizer import BINARY, ENCODED, TEXT, column, nulled
-from worker_service.readers.literals import Column
+from worker_service.readers.csv.sift import sifted
+from worker_service.readers.csv.tokenizer import BINARY, ENCODED, TEXT, tokenize
 
 _SAMPLE = 1024 * 1024
 _REPEATS = 4
@@ -52,35 +50,16 @@ def read(
     fields = [schema[name] for name in columns]
     types: dict[str, pa.DataType] = {}
     for block in explained(blocks, file, start):
-        records = count_records(block, file)
-        try:
-            types = types or _types(block, file, fields)
-            batch = Batch(_typed(block, file, fields, types, source), records)
-        except BadRecord as found:
-            batch = Batch(pa.table({}), records, (found.row,))
-        yield batch
-        del block, batch  # or they would stay in memory while the next block is read
+        types = types or _types(block, file, fields)
+        yield sifted(block, file, fields, types, source)
+        del block  # or it would stay in memory while the next block is read
 
 
-def _typed(
-    block: Block, file: CsvFile, fields: list[Field], types: dict[str, pa.DataType], source: SourceSpec
-) -> pa.Table:
-    raw = tokenized(block, file, types)
-    if not fields:
-        return pa.table({"": pa.array(np.ones(raw.num_rows, bool))})
-    texts = {field.name: column(raw, field.column) for field in fields}
-    if block.doubled or (block.quoted and file.options.null_values):
-        texts |= {f.name: nulled(texts[f.name], file.options) for f in fields if f.type.kind != "string"}
-    typed: dict[str, Column] = {}
-    misfits: list[Field] = []
-    for field in fields:
-        found = literals.converted(texts[field.name], field, source)
-        typed[field.name] = found.values
-        if found.misfits is not None:
-            misfits.append(field)
-    if misfits:
-        raise BadRecord(misfit(block.exact(), file, texts, misfits, source))
-    return pa.table(typed)
+def lines_before(source_file: SourceFile, extent: Extent, source: SourceSpec) -> int:
+    """The lines before *extent*, if it is the first of its file: the header and those around it; else 0."""
+    file = csv_file(source_file, source)
+    start = head(file).start
+    return file.content.lines_before(start) if file.content.streamed or extent.start == start else 0
 
 
 def _types(block: Block, file: CsvFile, fields: list[Field]) -> dict[str, pa.DataType]:
@@ -94,7 +73,7 @@ def _types(block: Block, file: CsvFile, fields: list[Field]) -> dict[str, pa.Dat
         cut = last_end(start.masked, quote, is_odd(start.masked, quote, 0, size))
     few: set[str] = set()
     if strings and cut:
-        sample = tokenized(start.first(cut), file, dict.fromkeys(strings, BINARY))
+        sample = tokenize(start.first(cut), file, dict.fromkeys(strings, BINARY)).table
         few = {
             name
             for name in strings

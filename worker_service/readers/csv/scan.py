@@ -3,6 +3,7 @@
 Theory of operation. Three things are masked. The first is a quote inside an unquoted field (`5" pipe`:
 literal, as in Python's csv module). The second is an escape character with the byte after it. The third is a
 comment line after its first byte. Bytes without any of these are returned as they are: nothing is copied.
+Each byte of a delimiter that has several becomes the first of them, which is masked elsewhere.
 
 A byte is inside quotes if an odd number of quotes lies before it in the masked bytes. That is a proof only
 while two things are true of every quote. A quote that opens stands at the start of a field or right after the
@@ -20,7 +21,15 @@ import numpy as np
 from worker_service.readers.csv import bits
 from worker_service.readers.csv.bits import Octets
 from worker_service.readers.csv.dialect import LINE_END, Dialect, MalformedCsv
-from worker_service.readers.csv.masked import MASK, Flags, Positions, first_end, last_end, positions
+from worker_service.readers.csv.masked import (
+    MASK,
+    Flags,
+    Positions,
+    first_end,
+    last_end,
+    positions,
+    separated,
+)
 
 MAX_RECORD = 64 * 1024 * 1024
 """Most bytes of a record, its line feed included, or of a quoted field that never ends: bounds the memory."""
@@ -40,7 +49,7 @@ class Scanner:
         self._dialect = dialect
         self.quote = dialect.quote
         self._quote = dialect.quote[0] if dialect.quote else -1
-        self._edge = dialect.delimiter + dialect.quote + b"\n\r"
+        self._edge = dialect.separator + dialect.quote + b"\n\r"
         self._offset = offset
         self._last = last  # masked byte, without the comments
         self._opened = offset
@@ -50,7 +59,11 @@ class Scanner:
         self.quoted = False
         self.doubled = False
         self.irregular = False
-        self.delimiters = 0
+        self._separators = 0
+
+    @property
+    def delimiters(self) -> int:
+        return self._separators // len(self._dialect.delimiter)
 
     def feed(self, buffer: bytes) -> bytes:
         """The masked bytes of *buffer*, as many; raises MalformedCsv."""
@@ -94,7 +107,9 @@ class Scanner:
 
     def _scanned(self, span: bytes) -> bytes:
         """The masked bytes of *span*, in which no comment begins."""
-        return self._without_strays(self._unescaped(span) if self._dialect.escape else span)
+        unescaped = self._unescaped(span) if self._dialect.escape else span
+        wide = len(self._dialect.delimiter) > 1
+        return self._without_strays(separated(unescaped, self._dialect) if wide else unescaped)
 
     def _without_strays(self, masked: bytes) -> bytes:
         """*masked* with its stray quotes masked; the scanner goes on to its end."""
@@ -114,7 +129,7 @@ class Scanner:
             if self.inside:
                 self._opened = self._offset + masked.rfind(self.quote)
         elif not self.inside:
-            self.delimiters += bits.occurrences(np.frombuffer(masked, np.uint8), self._edge[0])
+            self._separators += bits.occurrences(np.frombuffer(masked, np.uint8), self._edge[0])
         self._last = masked[-1]
         self._offset += len(masked)
         return masked
@@ -143,7 +158,7 @@ class Scanner:
         Any other quote is next to a byte that is outside quotes and no edge of a field.
         """
         octets, (delimiter, quote, *line_ends) = np.frombuffer(masked, np.uint8), self._edge
-        inside, doubled, delimiters, before = self.inside, self.doubled, self.delimiters, self._last
+        inside, doubled, found, before = self.inside, self.doubled, self._separators, self._last
         if octets[0] == quote and not inside and before not in self._edge:
             return False
         for at in range(0, octets.size, bits.RUN):
@@ -165,8 +180,8 @@ class Scanner:
                 return False
             inside, before = not bits.bit(outside, run.size - 1), int(run[-1])
             separators &= outside
-            delimiters += int(np.bitwise_count(separators).sum())
-        self.inside, self.doubled, self.delimiters = inside, doubled, delimiters
+            found += int(np.bitwise_count(separators).sum())
+        self.inside, self.doubled, self._separators = inside, doubled, found
         return True
 
     def _may_open(self, octets: Octets, quotes: Positions) -> Flags:

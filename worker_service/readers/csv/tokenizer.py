@@ -3,8 +3,10 @@
 pyarrow tokenizes; `literals` decides the values, so that none is trimmed or guessed.
 """
 
+import sys
 from codecs import BOM_UTF8
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +17,9 @@ import pyarrow.csv
 from shared.spec.source import CsvOptions
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.file import CsvFile
-from worker_service.readers.csv.plain import padded, plain
+from worker_service.readers.csv.plain import Span, padded, plain
 from worker_service.readers.csv.tokens import Odd, Tokens
-from worker_service.readers.csv.unreadable import not_utf8, undecodable, with_nul, wrong_rows
+from worker_service.readers.csv.unreadable import not_utf8, undecodable, uneven, with_nul, wrong_rows
 from worker_service.readers.literals import Column
 
 TEXT, ENCODED, BINARY = pa.string(), pa.dictionary(pa.int32(), pa.string()), pa.binary()
@@ -41,23 +43,31 @@ def tokenize(block: Block, file: CsvFile, types: Mapping[str, pa.DataType]) -> T
 
 
 def _tokens(block: Block, file: CsvFile, types: Mapping[str, pa.DataType]) -> Tokens:
-    data, delimiter = plain(block, file)
-    aside: list[Odd] = []
     try:
-        text = _utf8(data, file.dialect.encoding)
+        tokens = _others(block, file, types, [])
     except UnicodeDecodeError:
-        wrong = list(undecodable(block, file))
-        aside = [record for record, _ in wrong]
-        data, delimiter = plain(block, file, [span for _, span in wrong])
-        text = _utf8(data, file.dialect.encoding)
-    tokens = _checked(text, delimiter, file, types)
-    if aside:
-        numbers = Tokens(tokens.table, tuple(aside)).numbers(np.array([odd.number for odd in tokens.odd]))
-        others = (odd._replace(number=int(no)) for odd, no in zip(tokens.odd, numbers, strict=True))
-        tokens = Tokens(tokens.table, tuple(sorted([*aside, *others])))
+        tokens = _others(block, file, types, list(undecodable(block, file)))
+    except pa.ArrowInvalid:  # the parser does not hand over a ragged record that is not UTF-8
+        tokens = _others(block, file, types, list(uneven(block, file)))
     if block.data.find(b"\0", 0, block.size) >= 0:
         return tokens.without(wrong_rows(tokens.table, file, with_nul))
     return tokens
+
+
+def _others(
+    block: Block, file: CsvFile, types: Mapping[str, pa.DataType], aside: list[tuple[Odd, Span]]
+) -> Tokens:
+    """The columns of all records but those *aside*, each with its span up to the next one."""
+    data, delimiter = plain(block, file, [span for _, span in aside])
+    tokens = _checked(_utf8(data, file.dialect.encoding), delimiter, file, types)
+    if not aside:
+        return tokens
+    known = [record for record, _ in aside]
+    numbers = Tokens(tokens.table, tuple(known)).numbers(
+        np.array([odd.number for odd in tokens.odd], np.int64)
+    )
+    others = (odd._replace(number=int(no)) for odd, no in zip(tokens.odd, numbers, strict=True))
+    return Tokens(tokens.table, tuple(sorted([*known, *others])))
 
 
 def _checked(text: pa.Buffer, delimiter: bytes, file: CsvFile, types: Mapping[str, pa.DataType]) -> Tokens:
@@ -65,12 +75,25 @@ def _checked(text: pa.Buffer, delimiter: bytes, file: CsvFile, types: Mapping[st
     if not text.size:
         return Tokens(pa.schema(list(types.items())).empty_table())
     try:
-        return _split(text, delimiter, file, types)
+        with _quiet():
+            return _split(text, delimiter, file, types)
     except pa.ArrowInvalid:
-        raw = _split(text, delimiter, file, dict.fromkeys(types, BINARY))
+        with _quiet():
+            raw = _split(text, delimiter, file, dict.fromkeys(types, BINARY))
         checked = raw.table.select([name for name, kind in types.items() if kind != BINARY])
         sound = raw.without(wrong_rows(checked, file, not_utf8))
         return Tokens(sound.table.cast(pa.schema(list(types.items()))), sound.odd)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The parser tells on standard error about a ragged record that it does not hand over."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
 
 
 def _split(text: pa.Buffer, delimiter: bytes, file: CsvFile, types: Mapping[str, pa.DataType]) -> Tokens:

@@ -14,6 +14,8 @@ from worker_service.readers.csv.masked import MASK, Positions, delimiters
 from worker_service.readers.csv.tokens import Odd
 from worker_service.readers.literals import Column
 
+Span = tuple[int, int]
+
 
 def undecodable(block: Block, file: CsvFile) -> Iterator[tuple[Odd, tuple[int, int]]]:
     """Every record with bytes that are no text in the encoding, and its span up to the next record.
@@ -35,6 +37,14 @@ def undecodable(block: Block, file: CsvFile) -> Iterator[tuple[Odd, tuple[int, i
             start, fields = int(found.starts[number]), int(found.fields[number])
             column = int(file.records(block.masked[start:wrong] + MASK).fields[-1]) - 1
             yield Odd(number, fields if fields != len(file.names) else None, column), (start, at)
+
+
+def uneven(block: Block, file: CsvFile) -> Iterator[tuple[Odd, Span]]:
+    """Every record of too few or too many fields, and its span up to the next record."""
+    found = file.records(block.exact().masked)
+    ends = [*found.starts[1:].tolist(), block.size]
+    for number in np.flatnonzero(found.fields != len(file.names)).tolist():
+        yield Odd(number, int(found.fields[number])), (int(found.starts[number]), ends[number])
 
 
 def wrong_rows(table: pa.Table, file: CsvFile, find: Callable[[Column], Positions]) -> dict[int, Positions]:
@@ -73,19 +83,22 @@ def not_utf8(text: Column) -> Positions:
     return np.unique(np.array(wrong, np.int64))
 
 
-def wrong_byte(data: bytes, masked: bytes, dialect: Dialect, span: tuple[int, int], column: int) -> int:
-    """The first byte that is NUL or no text in *column*, a number, of the record at *span*."""
+def field_span(masked: bytes, dialect: Dialect, span: Span, column: int) -> Span:
+    """The bytes of a field, the *column*'s by its number from 0, of the record at *span*."""
     start, stop = span
     ends = delimiters(masked[start:stop], dialect)
     first = start + (int(ends[column - 1]) + len(dialect.delimiter) if column else 0)
-    last = start + int(ends[column]) if column < ends.size else stop
-    field = data[first:last]
+    return first, start + int(ends[column]) if column < ends.size else stop
+
+
+def wrong_byte(field: bytes, encoding: str) -> int:
+    """The first byte that is NUL or no text in *encoding*."""
     nul = field.find(b"\0")
     try:
-        field.decode(dialect.encoding)
+        field.decode(encoding)
     except UnicodeDecodeError as error:
-        return first + (min(error.start, nul) if nul >= 0 else error.start)
-    return first + max(nul, 0)
+        return min(error.start, nul) if nul >= 0 else error.start
+    return max(nul, 0)
 
 
 def _octets(text: Column) -> tuple[Positions, Octets]:

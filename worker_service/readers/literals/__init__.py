@@ -16,9 +16,9 @@
 A float literal past the largest double, and in an undeclared column an integer literal that no double holds
 exactly, do not fit float64.
 
-`source.types` may describe other spellings. `canonical` rewrites their texts into the spelling above,
-`formats` reads patterns of dates, `local_times` knows the clocks of a zone, and `conversion` puts them
-together. `readings` finds a description for texts that have none, for advice.
+`source.types` may describe other spellings. `canonical` rewrites their texts into the spelling above.
+`formats` reads patterns of dates. `local_times` knows the clocks of a zone. `conversion` puts them together.
+`readings` finds a description for texts that have none, for advice.
 """
 
 from worker_service.readers.literals.conversion import (
@@ -30,16 +30,22 @@ from worker_service.readers.literals.conversion import (
     narrowest,
 )
 from worker_service.readers.literals.local_times import in_zone
+from worker_service.readers.literals.readings import Reading, culprits, cure, reading, refusal
 from worker_service.readers.literals.strict import OutOfYears, in_years
 
 __all__ = [
     "Column",
     "Converted",
     "OutOfYears",
+    "Reading",
     "converted",
+    "culprits",
+    "cure",
     "first_misfit",
     "fits",
     "in_years",
     "in_zone",
     "narrowest",
+    "reading",
+    "refusal",
 ]

@@ -8,17 +8,20 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.spec.source import ColumnText
+from shared.spec.column_text import ColumnText
+from shared.spec.types import DataType
 from worker_service.arrow import Array, with_dictionary
-from worker_service.readers.literals.strict import NO_TEXT
+from worker_service.readers.literals.strict import NO_TEXT, grammar
 
 _MINUS = "\N{MINUS SIGN}"
 _NONE = pa.scalar("?")
-_PERCENT = r"^(\(?[^()]*?)[ \x{a0}\x{202f}]?%(\)?-?)$"
+_SPACES = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
+_PERCENT = rf"^(\(?[^()%]*?)[{_SPACES}]?%(\)?-?)$"
+_WIDEST = DataType("float64")
 
 
 def cleared(text: Array, how: ColumnText, nulls: Sequence[str]) -> Array:
-    """Nulls and white space: spellings of null, then trimming, then what trimming made null.
+    """Nulls and white space: spellings of null, then trimming, then the nulls that it uncovers.
 
     *nulls* are spellings of the whole file, which the parser has turned into nulls already.
     """
@@ -47,23 +50,33 @@ def number(text: Array, how: ColumnText) -> Array:
     """A number with its sign before it, a point and no groups of digits."""
     text = stripped(text, how)
     if how.percent:
-        text = _kept(text, pc.ends_with(pc.replace_substring_regex(text, "[)-]+$", ""), "%"))
-        text = pc.replace_substring_regex(text, _PERCENT, r"\1\2")
+        text = _without_percent(text)
     text = _signed(text, how)
     if how.thousands:
         text = _ungrouped(text, how.thousands, how.decimal or ".")
     if how.decimal not in {".", None}:
         text = pc.replace_substring(_kept(text, pc.match_substring(text, "."), want=False), how.decimal, ".")
-    if how.lenient:
-        text = pc.replace_substring_regex(text, "^(-?)0+([0-9])", r"\1\2")
     if how.percent:  # an exponent moves the point exactly
-        text = _kept(text, pc.match_substring_regex(text, "[0-9]$"))
-        text = pc.binary_join_element_wise(_kept(text, _exponents(text), want=False), "e-2", "")
+        plain = pc.match_substring_regex(text, grammar(_WIDEST, lenient=how.lenient))
+        plain = pc.and_(plain, pc.invert(pc.match_substring_regex(text, "[eE]")))
+        text = pc.binary_join_element_wise(_kept(text, plain), "e-2", "")
     return text
 
 
-def _exponents(text: Array) -> Array:
-    return pc.match_substring_regex(text, "[eE]")
+def _without_percent(text: Array) -> Array:
+    """A space may stand before the sign, and a sign of the number behind it."""
+    if pc.any(pc.match_substring_regex(text, "[)-]$")).as_py():
+        signed = pc.match_substring_regex(text, _PERCENT)
+        return _kept(pc.replace_substring_regex(text, _PERCENT, r"\1\2"), signed)
+    return _rid_of_space(_kept(pc.utf8_slice_codeunits(text, 0, -1), pc.ends_with(text, "%")))
+
+
+def _rid_of_space(text: Array) -> Array:
+    for space in _SPACES:
+        ends = pc.ends_with(text, space)
+        if pc.any(ends).as_py():
+            return pc.if_else(ends, pc.utf8_slice_codeunits(text, 0, -1), text)
+    return text
 
 
 def _kept(text: Array, fits: Array, *, want: bool = True) -> Array:
@@ -75,19 +88,23 @@ def _signed(text: Array, how: ColumnText) -> Array:
     """A minus before the number, whichever of the spellings shows it; then the number is stripped again."""
     if "-5" not in how.negative:
         text = _kept(text, pc.starts_with(text, "-"), want=False)
-    for spelling, pattern in _NEGATIVE.items():
-        if spelling in how.negative:
+    for spelling, (shows, mark, pattern) in _NEGATIVE.items():
+        if spelling in how.negative and pc.any(shows(text, mark)).as_py():
             text = pc.replace_substring_regex(text, pattern, r"-\1")
     noise = _any_of(how.strip) if how.strip else ""
-    if how.lenient:
+    if how.lenient and pc.any(pc.starts_with(text, "+")).as_py():
         text = pc.replace_substring_regex(text, rf"^\+{noise}([^-+]|$)", r"\1")
-    if how.strip:
+    if how.strip and pc.any(pc.starts_with(text, "-")).as_py():
         text = stripped(pc.replace_substring_regex(text, f"^-{noise}", "-"), how)
     return text
 
 
-_NEGATIVE = {"(5)": r"^\(([^-].*)\)$", "5-": "^([^-].*)-$", f"{_MINUS}5": f"^{_MINUS}([^-].*)$"}
-"""Only what has no minus before it: two of them are no sign."""
+_NEGATIVE: dict[str, tuple[Callable[[Array, str], Array], str, str]] = {
+    "(5)": (pc.starts_with, "(", r"^\(([^-].*)\)$"),
+    "5-": (pc.ends_with, "-", "^([^-].*)-$"),
+    f"{_MINUS}5": (pc.starts_with, _MINUS, f"^{_MINUS}([^-].*)$"),
+}
+"""A number that has a minus already is left alone: two of them are no sign."""
 
 
 def _any_of(characters: str) -> str:

@@ -1,22 +1,34 @@
 """Texts of a column as values of its type, and which of them are no literals of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.spec.source import ColumnText, SourceSpec
-from shared.spec.types import DataType, Field, Kind
-from worker_service.arrow import Array, Mask, arrow_type, from_numbers, with_dictionary
+from shared.spec.column_text import ColumnText
+from shared.spec.source import SourceSpec
+from shared.spec.types import STRING, DataType, Field, Kind
+from worker_service.arrow import Array, Mask, from_numbers, string_bytes, with_dictionary
 from worker_service.readers.literals.canonical import CANONICAL, cleared
 from worker_service.readers.literals.formats import formatted
 from worker_service.readers.literals.local_times import INSTANT, in_zone
-from worker_service.readers.literals.strict import GRAMMAR, NO_TEXT, SCIENTIFIC, Misfit, outside_years, strict
+from worker_service.readers.literals.strict import NO_TEXT, Misfit, grammar, outside_years, strict
 
 Column: TypeAlias = Array
 _FEW = 64
+_USUAL: dict[Kind, bytes] = {
+    "bool": b"trueTRUE",
+    "int64": b"0123456789-",
+    "float64": b"0123456789-.",
+    "decimal": b"0123456789-.",
+    "date": b"0123456789-",
+    "timestamp": b"0123456789-:. T",
+    "timestamptz": b"0123456789-:. T+Z",
+}
 _DAY = 86_400_000_000
 _LOCAL = pa.timestamp("us")
 _ZONED = r".{10}[ T].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
@@ -44,7 +56,7 @@ def converted(text: Array, field: Field, source: SourceSpec) -> Converted:
         return _formatted(text, how.format, field, source)
     if field.type.kind == "timestamptz" and field.declared:
         return _timestamptz(text, field, source)
-    return _sifted(text, field, scientific=how.lenient or how.percent)
+    return _sifted(text, field, lenient=how.lenient or how.percent)
 
 
 def _string(text: Array, how: ColumnText) -> Array:
@@ -54,58 +66,59 @@ def _string(text: Array, how: ColumnText) -> Array:
     return with_dictionary(plain) if pa.types.is_dictionary(text.type) else plain
 
 
-def _sifted(text: Array, field: Field, *, scientific: bool = False) -> Converted:
-    """Misfits are found from the grammar at once, and by bisection where a value is out of range."""
-
-    def attempt(texts: Array) -> Array:
-        try:
-            return strict(texts, field)
-        except Misfit:
-            if not scientific:
-                raise
-        return strict(texts, field, scientific=True)
-
+def _sifted(text: Array, field: Field, *, lenient: bool = False) -> Converted:
+    """Misfits are looked for only where some exist, and most of them show by a byte."""
     try:
-        return Converted(attempt(text))
+        return Converted(strict(text, field, lenient=lenient))
     except Misfit:
-        pattern = SCIENTIFIC if scientific and field.type.kind != "float64" else GRAMMAR[field.type.kind]
-        fits = pc.fill_null(pc.match_substring_regex(text, pattern), True)
-        misfits = ~fits.to_numpy(zero_copy_only=False)
-        text = pc.if_else(fits, text, NO_TEXT)
-    try:
-        return Converted(attempt(text), misfits)
-    except Misfit:
-        parts: list[Array] = []
-        _bisected(text, attempt, arrow_type(field.type), 0, misfits, parts)
-        return Converted(pa.concat_arrays(parts), misfits)
+        misfits = np.zeros(len(text), np.bool_)
+    pattern = grammar(field.type, lenient=lenient)
+    for rows in (_odd_rows(text, field.type.kind), None):
+        among = text if rows is None else text.take(pa.array(rows))
+        wrong = ~pc.fill_null(pc.match_substring_regex(among, pattern), True).to_numpy(zero_copy_only=False)
+        misfits[slice(None) if rows is None else rows] |= wrong
+        text = pc.if_else(pa.array(misfits), NO_TEXT, text)
+        with suppress(Misfit):
+            return Converted(strict(text, field, lenient=lenient), misfits)
+    beyond = pa.array(list(_out_of_range(text.unique().drop_null(), field, lenient=lenient)), pa.string())
+    misfits |= pc.is_in(text, value_set=beyond).to_numpy(zero_copy_only=False)
+    text = pc.if_else(pa.array(misfits), NO_TEXT, text)
+    return Converted(strict(text, field, lenient=lenient), misfits)
 
 
-def _bisected(
-    text: Array,
-    attempt: Callable[[Array], Array],
-    kind: pa.DataType,
-    at: int,
-    misfits: Mask,
-    parts: list[Array],
-) -> None:
-    """Append the values of *text*, whose first row is *at*, to *parts*; mark its misfits."""
+def _odd_rows(text: Array, kind: Kind) -> npt.NDArray[np.int64]:
+    """The rows with a byte that few literals of the kind have."""
+    bounds, octets = string_bytes(text)
+    at = (
+        np.flatnonzero(~np.isin(np.arange(256), list(_USUAL[kind]))[octets[bounds[0] : bounds[-1]]])
+        + bounds[0]
+    )
+    return np.unique(np.searchsorted(bounds, at, side="right") - 1)
+
+
+def _out_of_range(words: Array, field: Field, *, lenient: bool) -> Iterator[str]:
+    """Of distinct texts that match the grammar, those that are no literals: found by bisection."""
     try:
-        parts.append(attempt(text))
+        strict(words, field, lenient=lenient)
     except Misfit:
-        if len(text) == 1:
-            misfits[at] = True
-            parts.append(pa.nulls(1, kind))
+        if len(words) == 1:
+            yield words[0].as_py()
             return
-        half = len(text) // 2
-        _bisected(text.slice(0, half), attempt, kind, at, misfits, parts)
-        _bisected(text.slice(half), attempt, kind, at + half, misfits, parts)
+        half = len(words) // 2
+        yield from _out_of_range(words.slice(0, half), field, lenient=lenient)
+        yield from _out_of_range(words.slice(half), field, lenient=lenient)
 
 
 def _timestamptz(text: Array, field: Field, source: SourceSpec) -> Converted:
     """With an offset or, in `source.timezone`, without one."""
     zoned = pc.match_substring_regex(text, _ZONED)
+    naive_field = Field("", DataType("timestamp"))
+    if not pc.any(zoned).as_py():
+        naive = _sifted(text, naive_field)
+        local = _moments(naive.values, source)
+        return Converted(local.values, _any(naive.misfits, local.misfits))
     aware = _sifted(pc.if_else(zoned, text, NO_TEXT), field)
-    naive = _sifted(pc.if_else(zoned, NO_TEXT, text), Field("", DataType("timestamp")))
+    naive = _sifted(pc.if_else(zoned, NO_TEXT, text), naive_field)
     local = _moments(naive.values, source)
     values = pc.coalesce(aware.values, local.values)
     return Converted(values, _any(aware.misfits, naive.misfits, local.misfits))
@@ -161,8 +174,12 @@ def fits(text: Array, field: Field, source: SourceSpec) -> bool:
 def narrowest(text: Array, kinds: Sequence[Kind], source: SourceSpec, *, key: bool = False) -> Kind:
     """The first of *kinds* that holds every value of an undeclared column; `string` holds them all.
 
-    For a *key* it holds them as they are spelled.
+    For a *key* it holds them as they are spelled. `null` where trimming leaves no value.
     """
+    if source.csv.trim and cleared(
+        text, source.written("", STRING), source.csv.null_values
+    ).null_count == len(text):
+        return "null"  # nothing but white space
     return next(kind for kind in kinds if fits(text, Field("", DataType(kind), key=key), source))
 
 

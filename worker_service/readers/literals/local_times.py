@@ -13,7 +13,7 @@ from worker_service.arrow import Array, Mask, from_numbers, numbers_of, validity
 
 INSTANT = pa.timestamp("us", tz="UTC")
 Ambiguous = Literal["bad_row", "earliest", "latest"]
-"""What a local time stands for that the clocks show twice."""
+"""The moment that a local time stands for which the clocks show twice."""
 
 _BY_RULE = pa.scalar(datetime.fromisoformat("2037-01-01"), pa.timestamp("us"))
 """From then on clocks follow the rule at the end of a zone's data; before, their changes are listed."""

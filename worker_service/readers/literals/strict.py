@@ -1,4 +1,4 @@
-"""Literals in our own spelling: Arrow's casts parse them, and what Arrow takes beside the grammar is refused.
+"""Literals in our own spelling: Arrow's casts parse them, and texts beside the grammar are refused.
 
 The casts are laxer than the grammar in a few ways, each of which is looked for in the text afterwards.
 """
@@ -12,37 +12,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.spec.types import DataType, Field, Kind
-from worker_service.arrow import Array, Mask, arrow_type, string_bytes
+from worker_service.arrow import Array, Mask, arrow_type, numbers_of, string_bytes, validity
 from worker_service.readers.literals.local_times import INSTANT
 
 NO_TEXT = pa.scalar(None, pa.string())
 _SPECIAL = pa.array(["nan", "-nan", "inf", "-inf", "infinity", "-infinity"])
 _EXACT = 2.0**53
-_AFTER_ZERO = np.frombuffer(b".eE", np.uint8)
+_AFTER_ZERO, _AFTER_ZEROS = np.frombuffer(b".eE", np.uint8), np.frombuffer(b".eE0123456789", np.uint8)
 _DAY = 86_400_000_000
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """0001-01-01 and 9999-12-31, in days from 1970-01-01."""
-_WHOLE, _NUMBER = r"(?:0|[1-9][0-9]*)", r"(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = r"[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
-GRAMMAR: dict[Kind, str] = {
-    "bool": r"(?i)^(?:true|false)$",
-    "int64": rf"^-?{_WHOLE}$",
-    "float64": rf"(?i)^-?(?:{_NUMBER}(?:e[-+]?[0-9]+)?|nan|inf(?:inity)?)$",
-    "decimal": rf"^-?{_NUMBER}$",
+_GRAMMAR: dict[Kind, str] = {
+    "bool": "(?i)^(?:true|false)$",
     "date": rf"^{_DATE}(?:[ T]00:00(?::00(?:\.0{{1,6}})?)?)?$",
     "timestamp": rf"^{_DATE}(?:{_TIME})?$",
     "timestamptz": rf"^{_DATE}{_TIME}(?:Z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)$",
 }
-"""What a literal of a kind matches. Not all that matches is one: a value may be out of range."""
-SCIENTIFIC = rf"(?i)^-?{_NUMBER}(?:e[-+]?[0-9]+)?$"
-"""The same for numbers that may have an exponent."""
 _KEYS: dict[Kind, str] = {
     "bool": "^(?:true|false)$",
     "timestamp": r"^.{10}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*[1-9])?$",
     "timestamptz": r"^.{10}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*[1-9])?\+00:00$",
 }
-"""What a literal must match beside that is a key which keeps its spelling: the text that results show."""
+"""A key that keeps its spelling has to match as well: it is the text that results show."""
 
 
 class Misfit(Exception):
@@ -53,16 +46,31 @@ class OutOfYears(Misfit):
     """A value outside the years 1 to 9999. The arguments: a message, and the row, counted from 0."""
 
 
-def strict(text: Array, field: Field, *, scientific: bool = False) -> Array:
+def grammar(kind: DataType, *, lenient: bool = False) -> str:
+    """Every literal of a kind matches it. Not every match is one: a value may be out of range."""
+    if kind.kind in _GRAMMAR:
+        return _GRAMMAR[kind.kind]
+    whole = "[0-9]+" if lenient else "(?:0|[1-9][0-9]*)"
+    number = rf"(?:{whole}(?:\.[0-9]*)?|\.[0-9]+)"
+    if kind.kind == "float64":
+        return rf"(?i)^-?(?:{number}(?:e[-+]?[0-9]+)?|nan|inf(?:inity)?)$"
+    if lenient:
+        return rf"(?i)^-?{number}(?:e[-+]?[0-9]+)?$"
+    if kind.kind == "int64":
+        return f"^-?{whole}$"
+    places, digits = kind.scale, kind.precision - kind.scale
+    whole = f"(?:0|[1-9][0-9]{{0,{digits - 1}}})" if digits else "0"
+    return rf"^-?(?:{whole}(?:\.[0-9]{{0,{places}}}0*)?|\.(?:0+|[0-9]{{1,{max(places, 1)}}}0*))$"
+
+
+def strict(text: Array, field: Field, *, lenient: bool = False) -> Array:
     """The column of *field*'s Arrow type; raises Misfit.
 
     A timestamptz has an offset. A key that is not declared is a literal only as results would show it. A
-    *scientific* int64 or decimal may have an exponent, and an int64 a point, if its value is whole.
+    *lenient* number may have leading zeros and an exponent, and an int64 a point, if its value is whole.
     """
     try:
-        if scientific and field.type.kind in {"int64", "decimal"}:
-            return _scientific(text, field.type)
-        values = _PARSERS[field.type.kind](text, field)
+        values = _PARSERS[field.type.kind](text, field, lenient)
     except pa.ArrowInvalid as error:
         raise Misfit from error
     if field.key and not field.declared:
@@ -80,7 +88,9 @@ def _layout(text: Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], 
     """
     bounds, octets = string_bytes(text)
     octets, lengths = octets[bounds[0] : bounds[-1]], np.diff(bounds)
-    padded = octets if len(lengths) and lengths[-1] else np.append(octets, np.uint8(0))
+    if (present := validity(text)) is not None:  # a null may cover bytes
+        lengths = np.where(present, lengths, 0)
+    padded = octets if len(bounds) > 1 and bounds[-1] > bounds[-2] else np.append(octets, np.uint8(0))
     return bounds[:-1] - bounds[0], lengths, padded
 
 
@@ -89,8 +99,11 @@ def _refuse(bad: npt.NDArray[np.bool_] | np.bool_ | bool) -> None:
         raise Misfit
 
 
-def _check_digits(text: Array) -> None:
-    """Refuse a plus sign, leading zeros and hexadecimal: Arrow's casts take them, the grammar does not."""
+def _check_digits(text: Array, *, lenient: bool) -> None:
+    """Refuse a plus sign, leading zeros and hexadecimal: Arrow's casts take them, the grammar does not.
+
+    Where it is *lenient*, leading zeros are allowed.
+    """
     starts, lengths, octets = _layout(text)
     first = octets[starts]
     odd = np.flatnonzero(first <= ord("0"))  # a sign, a point, a zero; the few that are worth a closer look
@@ -101,7 +114,7 @@ def _check_digits(text: Array) -> None:
     digits = lengths - signed
     starts = (starts + signed)[digits > 1]
     second = octets[starts[octets[starts] == ord("0")] + 1]
-    _refuse(~np.isin(second, _AFTER_ZERO))
+    _refuse(~np.isin(second, _AFTER_ZEROS if lenient else _AFTER_ZERO))
 
 
 def _bool(text: Array) -> Array:
@@ -110,25 +123,24 @@ def _bool(text: Array) -> Array:
     return values
 
 
-def _exact_number(text: Array, kind: DataType) -> Array:
-    values = pc.cast(text, arrow_type(kind))
-    _check_digits(text)
-    if kind.kind == "decimal":
-        _refuse((_layout(text)[2] | 0x20) == ord("e"))
+def _exact_number(text: Array, kind: DataType, *, lenient: bool) -> Array:
+    try:
+        values = pc.cast(text, arrow_type(kind))
+    except pa.ArrowInvalid:
+        if not (lenient and kind.kind == "int64"):
+            raise
+        values = pc.cast(text, pa.decimal128(38, 0)).cast(pa.int64())  # exact, or it fails
+    _check_digits(text, lenient=lenient)
+    if kind.kind == "decimal" and not lenient:
+        octets = _layout(text)[2]
+        if ((octets | 0x20) == ord("e")).any():  # in a text, or below a null
+            _refuse(pc.any(pc.match_substring_regex(text, "[eE]")).as_py() or False)
     return values
 
 
-def _scientific(text: Array, kind: DataType) -> Array:
-    """The cast is exact, or it fails."""
-    whole = kind.kind == "int64"
-    values = pc.cast(text, arrow_type(DataType("decimal", 38) if whole else kind))
-    _check_digits(text)
-    return values.cast(pa.int64()) if whole else values
-
-
-def _float(text: Array, *, declared: bool) -> Array:
+def _float(text: Array, *, declared: bool, lenient: bool) -> Array:
     values = pc.cast(text, pa.float64())
-    _check_digits(text)
+    _check_digits(text, lenient=lenient)
     numbers = (pc.fill_null(values, 0.0) if values.null_count else values).to_numpy()
     if numbers.size and not (numbers.max() < _EXACT and numbers.min() > -_EXACT):  # a NaN is neither
         _check_large(text.filter(pa.array(~(np.abs(numbers) < _EXACT))), declared=declared)
@@ -157,7 +169,9 @@ def _date(text: Array, *, declared: bool) -> Array:
     except pa.ArrowInvalid:
         if not declared:
             raise
-    return _timestamp(text, pa.timestamp("us")).cast(pa.date32())  # refuses other times than midnight
+    moments = _timestamp(text, pa.timestamp("us"))
+    _refuse(numbers_of(pc.fill_null(moments, 0)) % _DAY != 0)
+    return moments.cast(pa.date32())
 
 
 def _timestamp(text: Array, target: pa.DataType) -> Array:
@@ -194,13 +208,13 @@ def outside_years(values: Array) -> Mask | None:
     return np.asarray(pc.fill_null(outside, False).to_numpy(zero_copy_only=False), np.bool_)
 
 
-_PARSERS: dict[Kind, Callable[[Array, Field], Array]] = {
-    "string": lambda text, _field: text,
-    "bool": lambda text, _field: _bool(text),
-    "int64": lambda text, field: _exact_number(text, field.type),
-    "decimal": lambda text, field: _exact_number(text, field.type),
-    "float64": lambda text, field: _float(text, declared=field.declared),
-    "date": lambda text, field: _date(text, declared=field.declared),
-    "timestamp": lambda text, _field: _timestamp(text, pa.timestamp("us")),
-    "timestamptz": lambda text, _field: _timestamp(text, INSTANT),
+_PARSERS: dict[Kind, Callable[[Array, Field, bool], Array]] = {
+    "string": lambda text, _field, _lenient: text,
+    "bool": lambda text, _field, _lenient: _bool(text),
+    "int64": lambda text, field, lenient: _exact_number(text, field.type, lenient=lenient),
+    "decimal": lambda text, field, lenient: _exact_number(text, field.type, lenient=lenient),
+    "float64": lambda text, field, lenient: _float(text, declared=field.declared, lenient=lenient),
+    "date": lambda text, field, _lenient: _date(text, declared=field.declared),
+    "timestamp": lambda text, _field, _lenient: _timestamp(text, pa.timestamp("us")),
+    "timestamptz": lambda text, _field, _lenient: _timestamp(text, INSTANT),
 }

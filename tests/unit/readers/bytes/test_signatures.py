@@ -93,6 +93,8 @@ FOREIGN = {
 TEXTS = {
     "an HTML page": b"<!DOCTYPE html>\n<html><body>Not found</body></html>",
     "an HTML page: fetch the data themselves": b"\xef\xbb\xbf\r\n <HTML lang='en'>",
+    "an HTML page: ": b"<head><title>Moved</title></head>",
+    "an HTML page: fetch": b"<h1>404 Not Found</h1>\n",
     "an XML document": b"<?xml version='1.0'?>\n<rows/>",
     "an XML document: ": b"<Error><Code>AccessDenied</Code></Error>",
     "an XML document: export": b'<rows a="1">\n  <row k="a"/>\n</rows>',
@@ -148,7 +150,17 @@ def test_the_cure_for_utf_16_without_a_mark_works():
 
 
 HEADERS = (
-    *("<TICKER>,<DATE>,<CLOSE>", "<DATE>\t<TIME>", "<CLOSE>", "[id],[name]", "{id},{n}", '"[1]",n', "]x"),
+    *(
+        "<TICKER>,<DATE>,<CLOSE>",
+        "<DATE>\t<TIME>",
+        "<CLOSE>",
+        "[id],[name]",
+        "[1],[2]",
+        "[Header],,",
+        "{id},{n}",
+        '"[1]",n',
+        "]x",
+    ),
     *("ORC,n", "PAR1,n", "BZh9,n", "LZIP", "CDF,n", "PGDMP", "MATLAB,R", "0707,n", "xÚ,n", "€,n", "“k”,n"),
 )
 

@@ -54,7 +54,7 @@ def test_what_follows_a_blocks_records_is_not_counted(record, fields):
     data = record * 100 + b'"half,a rec","x"\n'[: None if fields == 2 else 12] + b"\n"
 
     with opened(data) as [source_file]:
-        file = csv_file(source_file, source(), NAMES[:fields])
+        file = csv_file(source_file, source(delimiter=","), NAMES[:fields])
         block = next(file_blocks(file, 0, len(data), len(record) * 100 + 8))
         assert (block.size, len(block.data)) == (len(record) * 100, len(record) * 100 + 8)
         assert count_records(block, file) == 100
@@ -62,5 +62,5 @@ def test_what_follows_a_blocks_records_is_not_counted(record, fields):
 
 def counted(data, fields, size):
     with opened(data) as [source_file]:
-        file = csv_file(source_file, source(), NAMES[:fields])
+        file = csv_file(source_file, source(delimiter=","), NAMES[:fields])
         return sum(count_records(block, file) for block in file_blocks(file, 0, len(data), size))

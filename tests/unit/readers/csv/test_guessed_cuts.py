@@ -7,11 +7,10 @@ import pytest
 
 from shared.errors import CutsRefuted
 from tests.support.child_tasks import chunk_task, plan_task
-from tests.support.datasets import opened, source, stored
+from tests.support.datasets import opened, read, source, stored
 from worker_service.child import tasks
 from worker_service.messages import Failed, Widened
 from worker_service.readers import plan as plan_dataset
-from worker_service.readers import read
 from worker_service.readers.csv import cuts, plan
 
 HEAD = b"k,v\n"
@@ -60,7 +59,7 @@ def test_good_guesses_are_the_proven_cuts(data, options):
         [*inner, _] = guessed.extents
         assert all(extent.guesses[-1].start == extent.end for [extent] in inner)
         for [extent] in guessed.extents:
-            list(read(files[0], extent, spec, guessed.schema, ["v"], 100))
+            list(read(files[0], extent, guessed.source, guessed.schema, ["v"], 100))
 
 
 def test_only_what_is_far_apart_is_guessed():
@@ -94,14 +93,14 @@ def test_a_wrong_cut_is_refuted_by_the_chunk_that_ends_there_and_by_no_other_bef
     with opened(data) as [file]:
         for extent in extents:
             if extent.end < wrong:
-                list(read(file, extent, source(), schema, ["k"], 100))
+                list(read(file, extent, source(delimiter=","), schema, ["k"], 100))
         [ending] = [extent for extent in extents if extent.end == wrong]
         with pytest.raises(
             CutsRefuted,
             match=f"^file:///data/t0: the record at or after byte .* does not start at byte {wrong}, "
             "as it was guessed$",
         ):
-            list(read(file, ending, source(), schema, ["k"], 100))
+            list(read(file, ending, source(delimiter=","), schema, ["k"], 100))
 
 
 def test_where_a_sample_was_taken_is_proven_too():
@@ -111,7 +110,7 @@ def test_where_a_sample_was_taken_is_proven_too():
         [[extent]] = planned.extents
         assert any(data[at:].startswith(b"b,2\n") for at in (guess.start for guess in extent.guesses))
         with pytest.raises(CutsRefuted):
-            list(read(file, extent, source(), planned.schema, ["k"], 1 << 20))
+            list(read(file, extent, source(delimiter=","), planned.schema, ["k"], 1 << 20))
 
 
 SPEC = {

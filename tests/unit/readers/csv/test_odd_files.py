@@ -87,10 +87,13 @@ def test_a_field_of_three_megabytes_is_read_whole_at_any_chunk_size():
         ("1,2\n3\n4,5\n", r"byte 8, line 3: 1 fields instead of 2; the record is '3'"),
         ("1,2\n3,4,5\n", r"byte 8, line 3: 3 fields instead of 2; the record is '3,4,5'"),
         ('"1\n",2\n"3,"",4"\n5', r"byte 11, line 4: 1 fields instead of 2; the record is '\"3,\"\",4\"'"),
-        ("1,2\n3,4\0\n5,6\n", r"byte 8, line 3: column 'y': a NUL byte at byte 11; the record is '3,4\\x00'"),
+        (
+            "1,2\n3,4\0\n5,6\n",
+            r"byte 8, line 3: column 'y': a NUL byte at byte 11; the record is '3,4\\\\x00'",
+        ),
         (
             '"1\n,\0",2\n',
-            r"byte 4, line 2: column 'x': a NUL byte at byte 8; the record is '\"1\\n,\\x00\",2'",
+            r"byte 4, line 2: column 'x': a NUL byte at byte 8; the record is '\"1\\n,\\\\x00\",2'",
         ),
     ],
 )

@@ -1,0 +1,62 @@
+"""The columns that expressions may name, of the dataset or of the result, and the mistakes in expressions."""
+
+from collections.abc import Callable, Mapping
+
+from shared.errors import Detail
+from shared.spec.expressions import ExpressionError, check, names, parse
+from shared.spec.faults import Location, pointer
+from shared.spec.query import Made
+from shared.spec.types import BOOL, DataType
+
+
+class Scope:
+    """The types of the columns so far.
+
+    `faults` collects the mistakes. A column whose own expression has one is unsound: its type is not known,
+    so an expression that names it is passed over. *hint* is a better advice about the columns of a mistaken
+    expression, or empty.
+    """
+
+    def __init__(
+        self,
+        types: Mapping[str, DataType],
+        zone: str,
+        hint: Callable[[tuple[str, ...]], str] = lambda _: "",
+    ) -> None:
+        self.types = dict(types)
+        self.faults: list[Detail] = []
+        self._zone, self._hint = zone, hint
+        self._unsound: set[str] = set()
+
+    def add(self, name: str, expr: str, *at: str | int) -> Made | None:
+        """A new column. It can be named from now on."""
+        if (made := self._made(name, expr, at)) is None:
+            self._unsound.add(name)
+        else:
+            self.types[name] = made.type
+        return made
+
+    def condition(self, name: str, expr: str | None, *at: str | int) -> Made | None:
+        """An expression that picks rows, and so has to be a bool. None where there is none."""
+        made = None if expr is None else self._made(name, expr, at)
+        if made is not None and made.type != BOOL:
+            detail = f"a condition is needed, and this is {made.type}; compare it with something"
+            self.faults.append(Detail(pointer=pointer(*at), detail=detail))
+            return None
+        return made
+
+    def sound(self, name: str) -> bool:
+        return name not in self._unsound
+
+    def _made(self, name: str, expr: str, at: Location) -> Made | None:
+        tree = parse(expr)
+        named = names(tree)
+        if not all(map(self.sound, named)):
+            return None
+        try:
+            return Made(name=name, by=check(tree, self.types, self._zone), columns=named, at=pointer(*at))
+        except ExpressionError as error:
+            hint = self._hint(named)
+            detail = f"{error.finding}{hint}" if hint else str(error)
+            self.faults.append(Detail(pointer=pointer(*at), detail=detail))
+            return None

@@ -1,0 +1,147 @@
+"""Advice for texts without a description: it is followed to the letter, and then every text has to fit."""
+
+import json
+import re
+
+import pyarrow as pa
+import pytest
+
+from shared.spec.source import SourceSpec
+from shared.spec.types import TIMESTAMPTZ, Field, parse_type
+from worker_service.readers.literals import converted, cure, reading, refusal
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def spec(types=None, **csv):
+    return SourceSpec.model_validate(
+        {"uris": ["file:///data/t0"], "csv": csv, "types": types or {}, "timezone": "Europe/Amsterdam"}
+    )
+
+
+def entries(advice):
+    """Every entry of `types` that *advice* proposes."""
+    return [json.loads(found)["x"] for found in re.findall(r'\{"x": \{.*?\}\}', advice)]
+
+
+def fits(texts, entry, **csv):
+    kind = parse_type(entry["type"])
+    found = converted(pa.array(texts), Field("x", kind, declared=True), spec({"x": entry}, **csv))
+    return found.misfits is None
+
+
+AMOUNTS = [
+    (["$5", "$1.23"], {"strip": "$"}),
+    (["$1.23", "(33.52)", "($182.77)", "12.50-", f"{MINUS}5.00", "+1500"], {"strip": "$", "lenient": True}),
+    (["1.234,56", "-9,13", "0,5", "12"], {"decimal": ",", "thousands": "."}),
+    (["1,234.50", "99.5", "7"], {"thousands": ","}),
+    (["1.2 ", " 2.1", " 1 ", "+1.2"], {"trim": True, "lenient": True}),
+    (["1,5", "2,25"], {"decimal": ","}),
+    (["1 234,5", "12"], {"decimal": ",", "thousands": " "}),
+    (["(5)", "7"], {"type": "int64", "negative": ["-5", "(5)"]}),
+    (["5%", "7.5 %"], {"type": "float64", "percent": True}),
+    ([" 7", "8"], {"type": "int64", "trim": True}),
+    (["007", "+7", "8"], {"type": "int64", "lenient": True}),
+    (["12111450436133142103", "9", "100"], {"type": "decimal(20,0)"}),
+    (["NA", "1", " n/a ", "NA"], {"type": "int64", "null_values": ["NA", "n/a"]}),
+    (["?", "1.5", "2.5"], {"type": "float64", "null_values": ["?"]}),
+    (["12 kg", "5kg"], {"type": "int64", "strip": " kg"}),
+]
+OTHERS = [
+    (["Yes", "no", "Y", "n"], {"type": "bool", "true": ["yes", "y"], "false": ["no", "n"]}),
+    (["11/03/2011", "20/10/2011"], {"type": "date", "format": "%d/%m/%Y"}),
+    (["03/11/2011", "10/20/2011"], {"type": "date", "format": "%m/%d/%Y"}),
+    (["11.03.2011 10:00", "2024-02-29", "12.03.2011 11:00"], {"type": "timestamp"}),
+    (["5 Mar 2024", "12-Apr-2024", "6 Mar 2024"], {"format": ["%d %b %Y", "%d-%b-%Y"]}),
+    (["13/12/2024 10:00:00+0100", "14/12/2024 10:00:00Z"], {"type": "timestamptz"}),
+]
+
+
+@pytest.mark.parametrize(("texts", "told"), AMOUNTS + OTHERS)
+def test_texts_in_another_spelling_are_read_and_the_advice_fits_all_of_them(texts, told):
+    found = reading(pa.array(texts), "x", spec())
+    [entry] = entries(found.cure)
+    assert entry | told == entry
+    assert repr(next(text for text in texts if text not in {"9", "100", "2024-02-29", "1"})) in found.culprits
+    assert fits(texts, entry)
+
+
+def test_what_reads_in_two_ways_gets_both():
+    days = reading(pa.array(["03/05/2011", "04/06/2011"]), "x", spec()).cure
+    assert [entry["format"] for entry in entries(days)] == ["%d/%m/%Y", "%m/%d/%Y"]
+    assert "if the day comes first, or" in days
+    groups = reading(pa.array(["1,234", "12,345"]), "x", spec()).cure
+    assert [entry.get("thousands") or entry["decimal"] for entry in entries(groups)] == [",", ","]
+    assert "if ',' groups thousands, or" in groups
+    assert len(entries(reading(pa.array(["1.234", "n/a"] * 2), "x", spec()).cure or "")) == 1
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["ann", "bob"], ["M", "F", "F"], ["A12", "B13"], ["10.0.0.1", "10.2.3.4"], ["#1", "#2"],
+        ["5.-", "7.-"], ["1-2", "3-4"], ["5kg", "7lb", "3oz"], ["NA", "NA"], ["x", "y", "1"],
+        ["555-1234", "555-9876"], ["2024-13-45", "31/31/2011"], ["1,23,4", "1..2"],
+        ["12 Main St", "7 Oak Ave"],
+    ],
+)  # fmt: skip
+def test_text_is_text(texts):
+    assert reading(pa.array(texts), "x", spec()) is None
+
+
+def test_numbers_in_our_own_spelling_have_no_culprits_and_a_rare_text_is_one_wherever_it_is():
+    numbers = [str(number) for number in range(5000)]
+    assert reading(pa.array(numbers), "x", spec()).culprits == ""
+    found = reading(pa.array([*numbers, "11.0.1"]), "x", spec())
+    assert found.culprits == "'11.0.1' in less than 0.1% of sampled rows"
+    assert found.cure.endswith("if '11.0.1' stands for null")
+    rare = [*numbers, "+7", "$8"]
+    assert fits(rare, entries(reading(pa.array(rare), "x", spec()).cure)[0])
+
+
+def test_many_texts_that_fit_nothing_are_bad_rows():
+    texts = [*map(str, range(100)), "a", "b", "c", "d"]
+    assert 'set options.on_bad_row to "quarantine"' in reading(pa.array(texts), "x", spec()).cure
+
+
+def test_marks_of_the_file_are_not_told_again():
+    texts = ["1,5", "$2,5"]
+    assert entries(reading(pa.array(texts), "x", spec(decimal=",")).cure) == [
+        {"type": "decimal(18,2)", "strip": "$"}
+    ]
+
+
+DECLARED = [
+    ("int64", ["007", "+7", " 7", "7.0", "5"], {"lenient": True, "trim": True}),
+    ("decimal(10,2)", ["1e3", "5"], {"lenient": True}),
+    ("decimal(10,2)", ["1.234,5", "7"], {"decimal": ",", "thousands": "."}),
+    ("bool", ["Yes", "no", "Y", "t", "0", "n", "1"], {"true": ["yes", "y", "t", "1"]}),
+    ("date", ["11/03/2011", "20/10/2011"], {"format": "%d/%m/%Y"}),
+    ({"type": "decimal(18,2)", "strip": "$"}, ["€5", "$6"], {"type": "decimal(18,2)", "strip": "$€"}),
+    (
+        {"type": "date", "format": "%d/%m/%Y"},
+        ["2011-03-04", "20/10/2011"],
+        {"format": ["%d/%m/%Y", "%Y-%m-%d"]},
+    ),
+    ("int64", ["5", "N/A"], {"type": "int64", "null_values": ["N/A"]}),
+    ("int64", ["12111450436133142103"], {"type": "decimal(20,0)"}),
+    ("float64", ["1,5", "2,5"], {"type": "float64", "decimal": ","}),
+    ("int64", ["NA", "NA"], {"type": "int64", "null_values": ["NA"]}),
+]
+
+
+@pytest.mark.parametrize(("types", "texts", "told"), DECLARED)
+def test_the_cure_of_a_declared_column_keeps_its_type_and_its_options(types, texts, told):
+    kind = parse_type(types if isinstance(types, str) else types["type"])
+    [entry] = entries(cure(pa.array(texts), Field("x", kind, declared=True), spec({"x": types})))
+    assert entry | told == entry
+    assert fits(texts, entry)
+
+
+def test_a_refusal_says_why_a_local_time_has_no_moment():
+    field = Field("x", TIMESTAMPTZ, declared=True)
+    twice, never = "2025-10-26 02:30:00", "2025-03-30 02:30:00"
+    assert "show '2025-10-26 02:30:00' twice; set source.ambiguous_times" in refusal(twice, field, spec())
+    assert refusal(never, field, spec()) == f"the clocks of Europe/Amsterdam skip {never!r}"
+    assert refusal("x", field, spec()) == "'x' is no timestamptz"
+    assert refusal("x", Field("x", parse_type("int64")), spec()) == "'x' is no int64"

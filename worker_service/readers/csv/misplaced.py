@@ -1,0 +1,136 @@
+"""Recognizes a header that is not the first record: lines stand before it that are none."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from shared.errors import BadRow, InvalidEncoding, SourceEmpty
+from shared.spec.source import SourceSpec
+from worker_service.readers.batch import shown
+from worker_service.readers.bytes.local import SourceFile, pread
+from worker_service.readers.csv.delimiter import CANDIDATES, settled
+from worker_service.readers.csv.dialect import LINE_END, Dialect
+from worker_service.readers.csv.file import CsvFile, csv_file
+from worker_service.readers.csv.first_records import Beginning, FirstRecords
+from worker_service.readers.csv.head import fields_of
+from worker_service.readers.csv.opening import opening
+
+_NUMBER = re.compile(r"\W{0,3}\d")
+"""How a number begins, and a date or an amount of money."""
+_LINES = 20
+"""Most records before the header, and rows that are compared with it."""
+_TAIL = 4096
+
+
+def settled_source(files: list[SourceFile], source: SourceSpec) -> SourceSpec:
+    """See `settled`; the header of the first file is its first record, or BadRow is raised."""
+    candidates = CANDIDATES if source.csv.delimiter == "auto" else ""
+    source = settled(files, source)
+    if not source.csv.header:
+        return source
+    with suppress(SourceEmpty):
+        _check_first(csv_file(files[0], source), candidates)
+    return source
+
+
+def _check_first(file: CsvFile, delimiters: str) -> None:
+    """Raise BadRow if a record below the first is plainly the header, with one of *delimiters* or the file's.
+
+    That is so if the records from there on agree in their number of fields, and the first record does not.
+    The header must have no number, and a column of it numbers only.
+    """
+    beginning = Beginning(opening(file))
+    own = file.dialect
+    first, *second = beginning.records(own, 2).fields or [1]
+    if first > 1 and second == [first]:
+        return
+    for dialect in (own, *(replace(own, delimiter=one.encode()) for one in delimiters)):
+        found = beginning.records(dialect)
+        header = _header(found, replace(file, dialect=dialect))
+        if header is not None:
+            raise _told(found, header, file, dialect)
+
+
+def named_below(file: CsvFile, name: str) -> str:
+    """A hint at the first record below the header that has *name* as a field; empty if there is none."""
+    if not file.options.header:
+        return ""
+    beginning, own = Beginning(opening(file)), file.dialect
+    for dialect in (
+        own,
+        *(replace(own, delimiter=one.encode()) for one in CANDIDATES if len(file.names) == 1),
+    ):
+        found = beginning.records(dialect)
+        for number in range(1, min(len(found.fields), _LINES)):
+            if name in _fields(found, number, replace(file, dialect=dialect)):
+                line = file.content.line_ends_before(found.offset + found.spans[number][0])
+                text = _text(found, number, dialect)
+                return (
+                    f"; line {line + 1}, {text}, has it: if that is the header, set csv.skip_rows to {line}"
+                )
+    return ""
+
+
+def _header(found: FirstRecords, file: CsvFile) -> int | None:
+    widths = found.fields
+    if not widths or widths.count(widths[0]) * 2 > len(widths):
+        return None
+    for number in range(1, min(len(widths) - 1, _LINES)):
+        width = widths[number]
+        rows = [row for row in range(number + 1, len(widths)) if widths[row] == width]
+        if not rows or width in (1, widths[0]) or len(rows) * 2 < len(widths) - number - 1:
+            continue
+        names, *others = (_fields(found, row, file) for row in (number, *rows[:_LINES]))
+        if _are_names(names, others):
+            return number
+    return None
+
+
+def _fields(found: FirstRecords, number: int, file: CsvFile) -> list[str]:
+    """The fields, as if the record's faults were none."""
+    try:
+        return fields_of(found.block(number), file)
+    except (BadRow, InvalidEncoding):
+        return [""] * found.fields[number]
+
+
+def _are_names(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    named = [name for name in names if name.strip()]
+    if any(map(_NUMBER.match, named)) or max(Counter(named).values(), default=2) > 1:
+        return False
+    columns = zip(*rows, strict=True)
+    return any(
+        name.strip() and sum(bool(_NUMBER.match(value)) for value in values) * 2 > len(values)
+        for name, values in zip(names, columns, strict=True)
+    )
+
+
+def _told(found: FirstRecords, header: int, file: CsvFile, dialect: Dialect) -> BadRow:
+    first, line = (_text(found, number, dialect) for number in (0, header))
+    few, many = (found.fields[number] for number in (0, header))
+    skipped = file.content.line_ends_before(found.offset + found.spans[header][0])
+    detail = (
+        f"{file.uri}: the first record, {first}, has {few} field{'s' * (few > 1)}, and the records from line "
+        f"{skipped + 1} on have {many}. Line {skipped + 1}, {line}, looks like the header: "
+        f"set csv.skip_rows to {skipped}"
+    )
+    last = _last_line(file)
+    if last:
+        detail += f". The file ends with {last!r}; if that is no record, set csv.skip_footer to 1"
+    return BadRow(detail)
+
+
+def _text(found: FirstRecords, number: int, dialect: Dialect) -> str:
+    start, stop = found.spans[number]
+    return repr(shown(found.data[start:stop], dialect.encoding))
+
+
+def _last_line(file: CsvFile) -> str:
+    """The last line; empty where a stream would have to be read for it."""
+    if file.content.streamed:
+        return ""
+    size = min(file.content.end, _TAIL)
+    tail = pread(file.content.file, file.content.end - size, size).rstrip(b"\r\n")
+    return shown(LINE_END.split(tail)[-1], file.dialect.encoding)

@@ -1,0 +1,205 @@
+"""Sifts the records of a block: the good ones become a typed table, the others bad rows.
+
+A record is bad if it has too few or too many fields. Else it is if a used column has bytes that are no text,
+or if a value is no literal of a declared type. The first fault counts, and of several columns the first. In a
+good record a value of an undeclared column widens the column instead.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.spec.source import SourceSpec
+from shared.spec.types import Field
+from worker_service.arrow import Mask
+from worker_service.readers import literals
+from worker_service.readers.batch import RECORD_BYTES, BadRow, Batch, Fault, Faults, readable, shown
+from worker_service.readers.csv.blocks import Block, LineFeeds, count_records
+from worker_service.readers.csv.faults import SET_ENCODING, widened
+from worker_service.readers.csv.file import CsvFile
+from worker_service.readers.csv.tokenizer import TEXT, column, nulled, tokenize
+from worker_service.readers.csv.tokens import Odd, Tokens
+from worker_service.readers.csv.unreadable import field_span, not_utf8, wrong_byte
+from worker_service.readers.literals import Column
+
+_AT_A_TIME = 100
+_LF = b"\n"[0]
+
+
+class Read(NamedTuple):
+    """A field of a block. Its values are null in the rows that are `wrong`, and so bad.
+
+    And in those that need a `wider` type. None: there is no such row.
+    """
+
+    text: Column
+    values: Column
+    wrong: Mask | None = None
+    wider: Mask | None = None
+
+
+def sifted(
+    block: Block, file: CsvFile, fields: list[Field], types: Mapping[str, pa.DataType], source: SourceSpec
+) -> Batch:
+    """The batch of *block*, whose columns are parsed as *types*. Raises SchemaWidened."""
+    tokens = tokenize(block, file, types)
+    batch = _untyped(block, file, tokens)
+    if not fields:
+        return batch
+    read = [_read(tokens.table, field, block, source) for field in fields]
+    wrong = either(each.wrong for each in read)
+    _check_types(block, file, tokens, dict(zip(fields, read, strict=True)), wrong, source)
+    columns = {field.name: each.values for field, each in zip(fields, read, strict=True)}
+    batch = replace(batch, table=pa.table(columns))
+    return batch if wrong is None else batch.without(wrong, partial(_misfit, fields, read, file, source))
+
+
+def _untyped(block: Block, file: CsvFile, tokens: Tokens) -> Batch:
+    """The batch without its columns: the odd records are bad rows."""
+    feeds, rows = LineFeeds(block), tokens.table.num_rows
+    odd = {record.number: record for record in tokens.odd}
+    numbers, records = np.fromiter(odd, np.int64), count_records(block, file, tokens.ragged)
+    return Batch(
+        pa.table({"": pa.array(np.ones(rows, bool))}),
+        records,
+        partial(_located, block, file, feeds, records),
+        Faults(numbers, lambda number: _odd(odd[number], block, file)),
+        tokens.numbers,
+        feeds.all,
+    )
+
+
+def either(masks: Iterable[Mask | None]) -> Mask | None:
+    """The rows of any mask; None: no row."""
+    marked = [mask for mask in masks if mask is not None]
+    return np.logical_or.reduce(marked) if marked else None
+
+
+def _read(table: pa.Table, field: Field, block: Block, source: SourceSpec) -> Read:
+    text = column(table, field.column)
+    if field.type.kind == "string":
+        return Read(text, literals.converted(text, field, source).values)
+    text = text.cast(TEXT) if pa.types.is_dictionary(text.type) else text
+    if block.doubled or (block.quoted and source.csv.null_values):
+        text = nulled(text, source.csv)
+    values, misfits = _converted(text, field, source)
+    if misfits is None or field.declared:
+        return Read(text, values, misfits)
+    wrong = np.flatnonzero(misfits)[not_utf8(text.filter(pa.array(misfits)))]
+    bad = np.isin(np.arange(len(text)), wrong)
+    return Read(text, values, bad if wrong.size else None, misfits)
+
+
+def _converted(text: Column, field: Field, source: SourceSpec) -> literals.Converted:
+    try:
+        return literals.converted(text, field, source)
+    except pa.ArrowInvalid:  # some functions on texts refuse bytes that are not UTF-8
+        wrong = np.isin(np.arange(len(text)), not_utf8(text))
+        if not wrong.any():
+            raise
+        utf8 = pc.if_else(pa.array(wrong), pa.scalar(None, TEXT), text)
+        values, misfits = literals.converted(utf8, field, source)
+        return literals.Converted(values, either([misfits, wrong]))
+
+
+def _check_types(
+    block: Block,
+    file: CsvFile,
+    tokens: Tokens,
+    read: Mapping[Field, Read],
+    wrong: Mask | None,
+    source: SourceSpec,
+) -> None:
+    """Raise SchemaWidened if a good row has a value that needs a wider type."""
+    good = np.ones(tokens.table.num_rows, bool) if wrong is None else ~wrong
+    texts = {
+        field: each.text.filter(pa.array(good))
+        for field, each in read.items()
+        if each.wider is not None and (each.wider & good).any()
+    }
+    if texts:
+        raise widened(block, file, texts, tokens.numbers(np.flatnonzero(good)), source)
+
+
+def _odd(record: Odd, block: Block, file: CsvFile) -> Fault:
+    if record.column is None:
+        return Fault(f"{record.fields} fields instead of {len(file.names)}")
+    [span] = file.spans(block.masked, [record.number])
+    first, last = field_span(block.masked, file.dialect, span, record.column)
+    raw = block.data[first:last]
+    at = wrong_byte(raw, file.dialect.encoding)
+    octet, byte = raw[at], block.offset + first + at
+    name = file.names[record.column] if record.column < len(file.names) else record.column + 1
+    reason = f"byte {byte}: 0x{octet:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
+    value = shown(raw, file.dialect.encoding)
+    return Fault(reason if octet else f"a NUL byte at byte {byte}", name, value, unreadable=bool(octet))
+
+
+def _misfit(
+    fields: Sequence[Field], read: Sequence[Read], file: CsvFile, source: SourceSpec, row: int
+) -> Fault:
+    """The fault of the first field that is wrong in a row."""
+    field, text = next(
+        (field, each.text)
+        for field, each in zip(fields, read, strict=True)
+        if each.wrong is not None and each.wrong[row]
+    )
+    raw = text[row].as_buffer().to_pybytes()
+    value = shown(raw, "utf-8")
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        reason = f"0x{raw[error.start]:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
+        return Fault(reason, field.column, value, unreadable=True)
+    cure = partial(literals.cure, text, field, source)
+    return Fault(literals.refusal(value, field, source), field.column, value, cure=cure)
+
+
+def _spans(
+    block: Block, file: CsvFile, feeds: LineFeeds, records: int, numbers: Sequence[int]
+) -> list[tuple[int, int]]:
+    """The bytes of a few of the *records*, by ascending numbers from 0.
+
+    Without carriage returns each record ends with a line feed of its own. So if there are as many of both,
+    records are lines.
+    """
+    ended = block.masked[block.size - 1] == _LF
+    if feeds.all() == records - (not ended) and b"\r" not in block:
+        return [feeds.line(number) for number in numbers]
+    return file.spans(block.masked, numbers)
+
+
+def _located(
+    block: Block, file: CsvFile, feeds: LineFeeds, records: int, found: Iterable[tuple[int, Fault]]
+) -> Iterator[BadRow]:
+    left = iter(found)
+    while some := list(islice(left, _AT_A_TIME)):
+        spans = _spans(block, file, feeds, records, [number for number, _ in some])
+        for (start, stop), (_, fault) in zip(spans, some, strict=True):
+            text, byte = _beginning(block.data[start:stop], file.dialect.encoding), block.offset + start
+            yield BadRow(
+                uri=file.uri,
+                fault=fault,
+                byte=byte,
+                record=readable(text, file.dialect.encoding),
+                truncated=len(text) < stop - start,
+                offsets=file.content.offsets,
+                line=partial(file.line, byte),
+                lines_before=partial(feeds.before, start),
+            )
+
+
+def _beginning(raw: bytes, encoding: str) -> bytes:
+    """At most RECORD_BYTES of *raw*, whole characters in UTF-8."""
+    end = RECORD_BYTES
+    if len(raw) <= end:
+        return raw
+    while encoding == "utf-8" and end > RECORD_BYTES - 4 and raw[end] & 0xC0 == 0x80:
+        end -= 1
+    return raw[:end]

@@ -1,0 +1,243 @@
+"""How texts read that were not described: which family of types, the culprits, and the cure in words."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ValidationError
+
+from shared.spec.column_text import ColumnText
+from shared.spec.source import SourceSpec
+from shared.spec.types import BOOL, FLOAT64, TIMESTAMP, DataType, Field, parse_type
+from worker_service.arrow import Array
+from worker_service.readers.literals.conversion import converted
+from worker_service.readers.literals.descriptions import FAMILIES, FAMILY, Counted, Entry
+from worker_service.readers.literals.local_times import in_zone
+
+NULLS = frozenset({
+    "na", "n/a", "n.a.", "#n/a", "#na", "nan", "null", "none", "nil", "missing", "unknown", "undefined",
+    "(null)", "<null>", "<na>", "\\n", "-", "--", "---", "?", ".", "*", "#null!", "#value!", "#ref!",
+    "#div/0!", "#num!", "#name?", "tbd", "nd", "n.d.", "void", "empty", "blank", "not available",
+})  # fmt: skip
+"""Texts that stand for null in many files, in lower case."""
+_GLANCE, _DISTINCT = 200, 2000
+"""Distinct texts that are looked at closely, at first and then."""
+_OWN = {"number": FLOAT64, "bool": BOOL}
+_PLAIN = {"number": "float64", "bool": "bool", "time": "date"}
+_TOLD = 3
+_LONGEST = 60
+"""Characters of a culprit in a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Most texts of a column read as *family*: number, bool or time.
+
+    `culprits` names those that do not in our own spelling, with their share, and is empty without any. `cure`
+    says which entry of `source.types` makes the column one of the family.
+    """
+
+    family: str
+    culprits: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """An entry of `types`, how many texts fit it, and the texts that do not."""
+
+    entry: Entry
+    fits: int
+    rest: tuple[str, ...]
+
+
+def reading(text: Array, name: str, source: SourceSpec) -> Reading | None:
+    """How more than half of the *text* of the undeclared column *name* reads.
+
+    Nulls are left out, and so are texts that stand for null in many files.
+    """
+    counted = _counted(text)
+    for family in FAMILIES:
+        proposals = _proposals(counted, family, {}, source)
+        if proposals and proposals[0].fits:
+            kind = _OWN.get(family) or parse_type(proposals[0].entry["type"])
+            return Reading(family, culprits(text, kind, source), _advised(name, proposals))
+    return None
+
+
+def culprits(text: Array, kind: DataType, source: SourceSpec) -> str:
+    """The most frequent of *text* that are not of *kind* in an undeclared column, with their share."""
+    counted = _counted(text)
+    wrong = _misfits(list(counted), Field("", kind), source)
+    wrong.sort(key=lambda value: -counted[value])
+    if len(wrong) > _TOLD:
+        return ", ".join(_shown(value) for value in wrong[:_TOLD]) + " and others"
+    shares = ", ".join(f"{_shown(value)} in {_share(counted[value] / len(text))}" for value in wrong)
+    return f"{shares} of sampled rows" if wrong else ""
+
+
+def cure(text: Array, field: Field, source: SourceSpec) -> str:
+    """A sentence that describes *text* so that it fits *field*; empty where no description is found.
+
+    *text* is all there is of the column at hand: the description has to fit as much of it as it can.
+    """
+    family = FAMILY.get(field.type.kind)
+    if family is None:
+        return ""
+    given = source.types.get(field.column)
+    base: Entry = given.model_dump(exclude_defaults=True) if isinstance(given, ColumnText) else {}
+    if field.declared:
+        base["type"] = str(field.type)
+    return _advised(field.column, _proposals(_counted(text), family, base, source))
+
+
+def refusal(literal: str, field: Field, source: SourceSpec) -> str:
+    """Why *literal* does not fit the declared *field*."""
+    if field.type.kind == "timestamptz":
+        local = converted(pa.array([literal]), replace(field, type=TIMESTAMP), source)
+        clocks = f"the clocks of {source.timezone}"
+        moments = in_zone(local.values, source.timezone, source.ambiguous_times)
+        if moments.twice is not None:
+            cures = 'set source.ambiguous_times to "earliest" or "latest"'
+            return f"{clocks} show {_shown(literal)} twice; {cures}"
+        if moments.skipped is not None:
+            return f"{clocks} skip {_shown(literal)}"
+    return f"{_shown(literal)} is no {field.type}"
+
+
+def _counted(text: Array) -> dict[str, int]:
+    plain = text.cast(pa.string()) if pa.types.is_dictionary(text.type) else text
+    counts = pc.value_counts(plain.drop_null())
+    return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
+
+
+def _proposals(counted: Counted, family: str, base: Entry, source: SourceSpec) -> list[_Proposal]:
+    """The best description of the family, and behind it another one that fits as well but says otherwise.
+
+    *base* has the options that are given already; a description keeps them. It is found from a few texts. If
+    there is one, it is found again from more, and then together with texts that it does not fit.
+    """
+    proposals = _judged(list(islice(counted, _GLANCE)), counted, family, base, source)
+    if proposals and len(counted) > _GLANCE:
+        proposals = _judged(list(islice(counted, _DISTINCT)), counted, family, base, source)
+    if proposals and len(counted) > _DISTINCT and proposals[0].rest:
+        looked_at = [*islice(counted, _DISTINCT), *proposals[0].rest[:_DISTINCT]]
+        proposals = _judged(looked_at, counted, family, base, source)
+    return proposals
+
+
+def _judged(
+    looked_at: list[str], counted: Counted, family: str, base: Entry, source: SourceSpec
+) -> list[_Proposal]:
+    marks: dict[str, Any] = {key: base[key] for key in ("decimal", "thousands") if key in base}
+    csv = source.csv.model_copy(update=marks)
+    plain: dict[str, int] = {}
+    for value in looked_at:
+        if (stripped := value.strip()) and stripped.lower() not in NULLS:
+            plain[stripped] = plain.get(stripped, 0) + counted[value]
+    entries = FAMILIES[family](plain, csv) if plain or not counted else [{"type": _PLAIN[family]}]
+    spaced = any(value != value.strip() for value in looked_at) and not csv.trim
+    trim = {"trim": True} if spaced else {}
+    judged = [_best(counted, base, entry | trim, source) for entry in entries]
+    return [
+        proposal
+        for proposal in judged
+        if not plain or proposal.fits > sum(counted[value] for value in proposal.rest)
+    ]
+
+
+def _best(counted: Counted, base: Entry, found: Entry, source: SourceSpec) -> _Proposal:
+    """The variant of the description that fits the most: the type as given, leniently, or as found."""
+    entry = _joined(base, found)
+    given = {"type": base["type"]} if "type" in base else {}
+    variants = [entry | given, entry | given | {"lenient": True}, entry] if given else [entry]
+    proposals = [_tried(counted, variant, source) for variant in variants if _is_valid(variant)]
+    return max(proposals, key=lambda proposal: proposal.fits, default=_Proposal(entry, 0, tuple(counted)))
+
+
+def _joined(base: Entry, found: Entry) -> Entry:
+    """Both, with lists and sets of characters united."""
+    entry = base | found
+    for key in base.keys() & found.keys() - {"type", "decimal", "thousands", "trim", "percent", "lenient"}:
+        both = [*_many(base[key]), *_many(found[key])]
+        unique = list(dict.fromkeys(both))
+        entry[key] = "".join(unique) if key == "strip" else unique
+    return entry
+
+
+def _many(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) and "%" in value else list(value)
+
+
+def _is_valid(entry: Entry) -> bool:
+    try:
+        ColumnText.model_validate(entry)
+    except ValidationError:
+        return False
+    return True
+
+
+def _tried(counted: Counted, entry: Entry, source: SourceSpec) -> _Proposal:
+    """Convert the texts; those that stand for null are told so."""
+    text = ColumnText.model_validate(entry)
+    spec = source.model_copy(update={"types": {"": text}})
+    wrong = _misfits(list(counted), Field("", parse_type(text.type), declared=True), spec)
+    nulls = dict.fromkeys(value.strip() for value in wrong if value.strip().lower() in NULLS)
+    rest = tuple(value for value in wrong if value.strip() not in nulls)
+    if nulls:
+        entry = entry | {"null_values": [*entry.get("null_values", ()), *nulls]}
+    fits = sum(counted.values()) - sum(counted[value] for value in wrong)
+    return _Proposal(entry, fits, rest)
+
+
+def _misfits(values: list[str], field: Field, source: SourceSpec) -> list[str]:
+    mask = converted(pa.array(values, pa.string()), field, source).misfits
+    return [] if mask is None else [value for value, wrong in zip(values, mask, strict=True) if wrong]
+
+
+def _advised(name: str, proposals: Sequence[_Proposal]) -> str:
+    """A few texts that fit no description are proposed as nulls, if the reader agrees."""
+    if not proposals:
+        return ""
+    rest = proposals[0].rest
+    few = rest if len(rest) <= _TOLD else ()
+    entries = [_as_json(name, proposal.entry, few) for proposal in proposals]
+    told = f"write {entries[0]} into source.types"
+    if len(entries) > 1:
+        told += f" if {_says(proposals[0].entry)}, or {entries[1]} if {_says(proposals[1].entry)}"
+    if few:
+        told += f", if {' and '.join(map(_shown, few))} {'stands' if len(few) == 1 else 'stand'} for null"
+    elif rest:
+        told += f"; {', '.join(map(_shown, rest[:_TOLD]))} and others do not fit"
+        told += ', so set options.on_bad_row to "quarantine" as well'
+    return told
+
+
+def _as_json(name: str, entry: Entry, nulls: Sequence[str]) -> str:
+    if nulls:
+        entry = entry | {"null_values": [*entry.get("null_values", ()), *nulls]}
+    return json.dumps({name: entry}, ensure_ascii=False)
+
+
+def _says(entry: Entry) -> str:
+    """The sense of an entry, where another one fits as well."""
+    if "format" in entry:
+        patterns = [entry["format"]] if isinstance(entry["format"], str) else entry["format"]
+        first = next(pattern for pattern in patterns if re.match("%[dm].%[dm]", pattern))
+        return "the day comes first" if first.startswith("%d") else "the month comes first"
+    if "thousands" in entry:
+        return f"{entry['thousands']!r} groups thousands"
+    return f"{entry.get('decimal', '.')!r} is the decimal mark"
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= _LONGEST else value[:_LONGEST] + "…")
+
+
+def _share(part: float) -> str:
+    return f"{part:.1%}" if part >= 0.001 else "less than 0.1%"
