@@ -92,3 +92,52 @@ def test_postgres_reads_the_deadlines_of_stored_specs_as_python_does(unmigrated,
     with psycopg.connect(unmigrated) as connection:
         [found] = connection.execute("SELECT now() + %s::interval - now()", [text]).fetchone()
         assert found == length
+
+
+def test_a_job_that_an_older_state_version_began_is_planned_again_and_others_are_left_alone(unmigrated):
+    migrate_to(unmigrated, "0007")
+    with psycopg.connect(unmigrated, autocommit=True) as connection:
+        for job_id, state, phase, version in (
+            ("scanning", "running", "scanning", 3),
+            ("merging", "paused", "merging", 3),
+            ("failed", "failed", "scanning", 3),
+            ("over", "succeeded", "publishing", 3),
+            ("new", "running", "scanning", 4),
+        ):
+            ended = "now()" if state in {"failed", "succeeded"} else "NULL"
+            connection.execute(
+                "INSERT INTO gristmill.jobs (id, spec, spec_digest, state, phase, plan, epoch, finished_at)"
+                f" VALUES (%s, '{{}}', '', %s, %s, '{{}}', 2, {ended})",
+                [job_id, state, phase],
+            )
+            for kind, unit in (("plan", "done"), ("chunk", "leased"), ("merge", "pending")):
+                connection.execute(
+                    "INSERT INTO gristmill.units (job_id, kind, no, epoch, state, state_version, worker,"
+                    " deadline_at) VALUES (%s, %s, 0, 2, %s, %s, 'w', %s)",
+                    [job_id, kind, unit, version, "now" if unit == "leased" else None],
+                )
+        connection.execute("CREATE SCHEMA IF NOT EXISTS gristmill_results")
+        connection.execute("CREATE TABLE gristmill_results.merging (a int)")
+        upgrade_blocking(unmigrated)
+
+        jobs = connection.execute("SELECT id, phase, epoch, plan IS NULL FROM gristmill.jobs").fetchall()
+        assert {row[0]: row[1:] for row in jobs} == {
+            "scanning": ("planning", 3, True),
+            "merging": ("planning", 3, True),
+            "failed": ("planning", 3, True),
+            "over": ("publishing", 2, False),
+            "new": ("scanning", 2, False),
+        }
+        units = connection.execute(
+            "SELECT job_id, string_agg(kind || ' ' || state || ' ' || state_version || ' ' || epoch, ', '"
+            " ORDER BY id) FROM gristmill.units GROUP BY job_id"
+        ).fetchall()
+        assert dict(units) == {
+            "scanning": "plan pending 4 3",
+            "merging": "plan pending 4 3",
+            "failed": "plan cancelled 4 3",
+            "over": "plan done 3 2, chunk leased 3 2, merge pending 3 2",
+            "new": "plan done 4 2, chunk leased 4 2, merge pending 4 2",
+        }
+        [table] = connection.execute("SELECT to_regclass('gristmill_results.merging')").fetchone()
+        assert table is None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from shared.core.plan import DatasetFile, Warned
+from shared.core.warnings import MAX_WARNINGS
 from shared.errors import LimitExceeded, SourceNotAllowed, SourceNotFound, SourceUnreadable
 from shared.storage.sources import UPLOAD, Location, refuse_hidden
 from worker_service.inputs.local import LocalFiles, identity, translated
@@ -65,7 +66,7 @@ def find(
         DatasetFile(uri=file.uri, root=file.root, below=file.below, **fingerprint(file.status))
         for file in first.values()
     )
-    warned = (Warned("duplicate_file", detail) for detail in warnings)
+    warned = (Warned("duplicate_file", detail) for detail in sorted(warnings)[:MAX_WARNINGS])
     return tuple(files), tuple(warned)
 
 

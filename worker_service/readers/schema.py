@@ -1,6 +1,6 @@
 """The schema of a dataset of any format: the columns in use, their types joined over its files."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
@@ -30,12 +30,15 @@ class Findings(NamedTuple):
 
 
 def columns_in_files(
-    files: Sequence[tuple[str, Collection[str]]], source: SourceSpec, uses: Uses
+    files: Sequence[tuple[str, Collection[str]]],
+    source: SourceSpec,
+    uses: Uses,
+    hint: Callable[[str], str] = lambda _: "",
 ) -> tuple[str, ...]:
     """The columns in use that the files hold; each of *files* is its URI and the names of its columns.
 
-    Files of one header should share the object of their names. Raises UnknownColumn, and SchemaConflict for a
-    file that lacks a column in use.
+    Files of one header should share the object of their names. *hint* may say more about an unknown name.
+    Raises UnknownColumn, and SchemaConflict for a file that lacks a column in use.
     """
     distinct = {id(names): dict.fromkeys(names) for _, names in files}
     known = dict.fromkeys(chain.from_iterable(distinct.values()))
@@ -44,7 +47,7 @@ def columns_in_files(
     if source.file_column in known:
         told = f"the files have a column {quote(source.file_column)}"
         raise SchemaConflict(f"{told}; choose another name for source.file_column")
-    uses.check([*known, *by_path], lambda name: proposed(name, texts))
+    uses.check([*known, *by_path], lambda name: proposed(name, texts) or hint(name))
     for uri, names in files if source.missing_columns == "fail" else ():
         present = distinct[id(names)]
         missing = [name for name in uses.columns if name not in present and name not in texts[uri]]

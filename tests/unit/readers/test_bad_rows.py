@@ -26,14 +26,14 @@ SCHEMA = Schema((Field("a", parse_type("string")), Field("b", parse_type("int64"
 def found(data, batch_bytes=1 << 20, spec=None, columns=("a", "b")):
     with opened(data) as [file]:
         extent = Extent(0, len(HEAD), len(data))
-        return list(batches(file, extent, spec or source(), SCHEMA, list(columns), batch_bytes))
+        return list(batches(file, extent, spec or source(delimiter=","), SCHEMA, list(columns), batch_bytes))
 
 
 def bad_rows(data, spec=None):
     """Each with its error."""
     with opened(data) as [file]:
         extent = Extent(0, len(HEAD), len(data))
-        read_back = batches(file, extent, spec or source(), SCHEMA, ["a", "b"], 1 << 20)
+        read_back = batches(file, extent, spec or source(delimiter=","), SCHEMA, ["a", "b"], 1 << 20)
         return [(row, row.error()) for batch in read_back for row in batch.bad_rows()]
 
 
@@ -139,7 +139,9 @@ def test_a_file_of_bad_rows_only_has_all_of_them():
 
 
 def test_short_records_are_padded_where_the_spec_says_so_and_long_ones_are_bad():
-    spec = source().model_copy(update={"csv": source().csv.model_copy(update={"short_rows": "null"})})
+    spec = source().model_copy(
+        update={"csv": source(delimiter=",").csv.model_copy(update={"short_rows": "null"})}
+    )
     data = HEAD + b'a\n"b,\n",1\n\nc,2,3\n"d"\ne,x\nf'
     [batch] = found(data, spec=spec)
     assert batch.table.to_pylist() == [
@@ -163,22 +165,25 @@ def test_long_records_are_kept_in_part_and_whole_characters():
 def test_a_bad_row_of_a_stream_is_located_in_its_data():
     with opened(gzip.compress(HEAD + b"a,1\nb,x\n")) as [file]:
         extent = Extent(0, 0, file.size)
-        read_back = batches(file, extent, source(), SCHEMA, ["a", "b"], 1000)
+        read_back = batches(file, extent, source(delimiter=","), SCHEMA, ["a", "b"], 1000)
         [error] = [row.error() for batch in read_back for row in batch.bad_rows()]
         assert error.detail.startswith("file:///data/t0: byte 8 of the decompressed data, line 3: column 'b'")
-        assert lines_before(file, extent, source()) == 1
+        assert lines_before(file, extent, source(delimiter=",")) == 1
 
 
 def test_the_lines_before_an_extent_are_those_of_the_header_if_it_is_the_first_of_its_file():
     data = b'"a\n",b\n1,2\n3,4\n'
     with opened(data) as [file]:
-        assert [lines_before(file, Extent(0, start, 15), source()) for start in (7, 11)] == [2, 0]
+        assert [lines_before(file, Extent(0, start, 15), source(delimiter=",")) for start in (7, 11)] == [
+            2,
+            0,
+        ]
 
 
 def test_bytes_without_a_provable_record_end_are_an_error_and_no_bad_row():
     for record in (b'"x"y,1\n', b'"x,1\n', b"x,1\\"):
         with pytest.raises(errors.BadRow, match="byte 8, line 3") as raised:
-            found(HEAD + b"a,1\n" + record, 4, source(escape="\\"))
+            found(HEAD + b"a,1\n" + record, 4, source(delimiter=",", escape="\\"))
         assert {key: raised.value.errors[0][key] for key in ("byte", "line")} == {"byte": 8, "line": 3}
 
 

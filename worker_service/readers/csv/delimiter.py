@@ -1,8 +1,8 @@
 """The delimiter of a file whose spec leaves it open.
 
 Each candidate is tried on the first records. It fits if it splits all of them into the same number of
-fields, which is more than one. If none fits, a few broken records are allowed for: it fits nearly if it
-splits most of them evenly, and the first one at all. If none does, the file has one column.
+fields, which is more than one. If none fits, a few broken records are allowed for. A candidate fits nearly if
+it splits most of them evenly, and the first one at all. If none does, the file has one column.
 """
 
 from dataclasses import replace
@@ -56,7 +56,9 @@ def _delimiter(file: CsvFile, taken: str) -> str | None:
     beginning = Beginning(opened)
 
     def widths(delimiter: str) -> list[int]:
-        return beginning.records(replace(file.dialect, delimiter=delimiter.encode())).fields
+        dialect = replace(file.dialect, delimiter=delimiter.encode())
+        first = beginning.records(dialect, 1).fields
+        return first if first == [1] else beginning.records(dialect).fields
 
     if taken and _fits(widths(taken)):
         return taken

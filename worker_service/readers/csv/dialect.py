@@ -25,7 +25,7 @@ class Dialect:
 
     @property
     def separator(self) -> bytes:
-        """What stands for each byte of a delimiter in masked bytes, and for no other byte there."""
+        """It stands for each byte of a delimiter in masked bytes, and for no other byte there."""
         return self.delimiter[:1]
 
     def masked(self) -> "Dialect":

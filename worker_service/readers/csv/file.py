@@ -1,8 +1,9 @@
 """A CSV file with its dialect and its columns: the context of splitting, parsing and error messages."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from shared.spec.column_text import ColumnText
 from shared.spec.source import CsvOptions, SourceSpec
 from worker_service.readers.bytes.local import SourceFile, pread
 from worker_service.readers.csv.content import Content, content_of
@@ -14,7 +15,7 @@ from worker_service.readers.csv.scan import MAX_RECORD, RecordScanner, Scanner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvFile:
-    """`names` are those of the columns; empty until the head is read.
+    """`names` are those of the columns; empty until the head is read. `nulls` are a column's own spellings.
 
     Offsets, here and in all of `csv`, count the bytes of `content`.
     """
@@ -23,6 +24,7 @@ class CsvFile:
     dialect: Dialect
     options: CsvOptions
     names: tuple[str, ...] = ()
+    nulls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def uri(self) -> str:
@@ -87,6 +89,11 @@ def csv_file(file: SourceFile, source: SourceSpec, names: tuple[str, ...] = ()) 
     """*source* has a definite delimiter; see `with_delimiter`."""
     options = source.csv
     assert options.delimiter != "auto"
+    given = ((name, text) for name, text in source.types.items() if isinstance(text, ColumnText))
     return CsvFile(
-        content=content_of(file, source), dialect=dialect_of(options), options=options, names=names
+        content=content_of(file, source),
+        dialect=dialect_of(options),
+        options=options,
+        names=names,
+        nulls={name: text.null_values for name, text in given if text.null_values},
     )

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.dialect import Dialect, MalformedCsv
 from worker_service.readers.csv.masked import records
-from worker_service.readers.csv.opening import HEAD, Opening
+from worker_service.readers.csv.opening import Opening
 from worker_service.readers.csv.scan import Scanner
 
 RECORDS = 100
 """So many records are looked at."""
+LOOKED = 4 * 1024 * 1024
+"""Bytes among which they are looked for; with the last buffer they may be a few more."""
+_GROWTH = 4
+"""Times the bytes so far to have after the next step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +34,31 @@ class FirstRecords:
 
 
 class Beginning:
-    """The bytes from the first record of a file on, read as far as they are asked for, at most about HEAD."""
+    """The bytes from the first record of a file on, read as far as they are asked for, at most LOOKED."""
 
     def __init__(self, opened: Opening) -> None:
         self._data, self._buffers, self._offset = opened.data, opened.buffers, opened.start
         self._whole = False
 
-    def records(self, dialect: Dialect) -> FirstRecords:
-        """The first RECORDS records, or fewer where the file has no more or is malformed behind them."""
+    def records(self, dialect: Dialect, most: int = RECORDS) -> FirstRecords:
+        """At most so many records, or fewer where the file has no more or is malformed behind them."""
         while True:
-            found, sound = self._found(dialect)
-            if len(found.fields) == RECORDS or not sound or self._whole or len(self._data) > HEAD:
+            found, sound = self._found(dialect, most)
+            if len(found.fields) == most or not sound or self._whole or len(self._data) >= LOOKED:
                 return found
             self._read_on()
 
     def _read_on(self) -> None:
         """As many bytes more as there are."""
         parts, size = [self._data], len(self._data)
-        while size < 2 * len(self._data) and (buffer := next(self._buffers, b"")):
+        wanted = min(_GROWTH * size, LOOKED)
+        while size < wanted and (buffer := next(self._buffers, b"")):
             parts.append(buffer)
             size += len(buffer)
-        self._whole = size < 2 * len(self._data)
+        self._whole = size < wanted
         self._data = b"".join(parts)
 
-    def _found(self, dialect: Dialect) -> tuple[FirstRecords, bool]:
+    def _found(self, dialect: Dialect, most: int) -> tuple[FirstRecords, bool]:
         """The records in the bytes so far, and whether these are well-formed."""
         known, sound = self._data, True
         scanner = Scanner(dialect, 0)
@@ -64,6 +69,6 @@ class Beginning:
             masked = Scanner(dialect, 0).feed(known) if known else b""
         found = records(masked, dialect, keep_empty=False)
         whole = sound and self._whole and not scanner.inside
-        count = min(RECORDS, len(found.starts) - (not whole))
+        count = min(most, len(found.starts) - (not whole))
         spans = [found.span(row) for row in range(max(count, 0))]
         return FirstRecords(known, masked, self._offset, spans, found.fields[: len(spans)].tolist()), sound

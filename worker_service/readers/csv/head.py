@@ -143,6 +143,8 @@ def fields_of(block: Block, file: CsvFile) -> list[str]:
 
 
 def _named(fields: Sequence[str], file: CsvFile) -> tuple[str, ...]:
+    if "\0" in "".join(fields):
+        raise BadRow(f"{file.uri}: a NUL byte in the header")
     trimmed = (field.strip() for field in fields) if file.options.trim else fields
     return tuple(name or f"c{number}" for number, name in enumerate(trimmed, 1))
 

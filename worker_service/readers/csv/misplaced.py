@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from shared.errors import BadRow, SourceEmpty
+from shared.errors import BadRow, InvalidEncoding, SourceEmpty
 from shared.spec.source import SourceSpec
 from worker_service.readers.batch import shown
 from worker_service.readers.bytes.local import SourceFile, pread
@@ -43,11 +43,34 @@ def _check_first(file: CsvFile, delimiters: str) -> None:
     """
     beginning = Beginning(opening(file))
     own = file.dialect
+    first, *second = beginning.records(own, 2).fields or [1]
+    if first > 1 and second == [first]:
+        return
     for dialect in (own, *(replace(own, delimiter=one.encode()) for one in delimiters)):
         found = beginning.records(dialect)
         header = _header(found, replace(file, dialect=dialect))
         if header is not None:
             raise _told(found, header, file, dialect)
+
+
+def named_below(file: CsvFile, name: str) -> str:
+    """A hint at the first record below the header that has *name* as a field; empty if there is none."""
+    if not file.options.header:
+        return ""
+    beginning, own = Beginning(opening(file)), file.dialect
+    for dialect in (
+        own,
+        *(replace(own, delimiter=one.encode()) for one in CANDIDATES if len(file.names) == 1),
+    ):
+        found = beginning.records(dialect)
+        for number in range(1, min(len(found.fields), _LINES)):
+            if name in _fields(found, number, replace(file, dialect=dialect)):
+                line = file.content.line_ends_before(found.offset + found.spans[number][0])
+                text = _text(found, number, dialect)
+                return (
+                    f"; line {line + 1}, {text}, has it: if that is the header, set csv.skip_rows to {line}"
+                )
+    return ""
 
 
 def _header(found: FirstRecords, file: CsvFile) -> int | None:
@@ -59,10 +82,18 @@ def _header(found: FirstRecords, file: CsvFile) -> int | None:
         rows = [row for row in range(number + 1, len(widths)) if widths[row] == width]
         if not rows or width in (1, widths[0]) or len(rows) * 2 < len(widths) - number - 1:
             continue
-        names, *others = (fields_of(found.block(row), file) for row in (number, *rows[:_LINES]))
+        names, *others = (_fields(found, row, file) for row in (number, *rows[:_LINES]))
         if _are_names(names, others):
             return number
     return None
+
+
+def _fields(found: FirstRecords, number: int, file: CsvFile) -> list[str]:
+    """The fields, as if the record's faults were none."""
+    try:
+        return fields_of(found.block(number), file)
+    except (BadRow, InvalidEncoding):
+        return [""] * found.fields[number]
 
 
 def _are_names(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

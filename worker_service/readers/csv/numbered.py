@@ -19,7 +19,7 @@ _LF, _CR = b"\n\r"
 def spans(masked: bytes, dialect: Dialect, numbers: Sequence[int], *, keep_empty: bool) -> Positions:
     """The bytes [start, stop) of the records with *numbers*, ascending and from 0: an array of two columns.
 
-    *masked* begins with a record. Line ends are excluded. See `records` for what is one.
+    *masked* begins with a record. Line ends are excluded. A record is one as in `records`.
     """
     if keep_empty or len(numbers) > _FEW:
         found = records(masked, dialect, keep_empty=keep_empty)

@@ -1,4 +1,4 @@
-"""What stands before the first record: byte order mark, `sep=` line, skipped lines, empty lines, comments."""
+"""Lines and marks before the first record: byte order mark, `sep=`, skipped and empty lines, comments."""
 
 import codecs
 import re

@@ -39,8 +39,10 @@ def plain(block: Block, file: CsvFile, cut_out: Iterable[Span] = ()) -> tuple[by
     for start, stop in parts:
         keep[start:stop] = False
     last = bool(keep[-1])
-    for spelling in spellings:
+    for spelling, column in spellings:
         found = _fields(block, masked, dialect, spelling)
+        if column is not None:
+            found = found[_columns(found, masked, file) == column]
         for i in range(len(spelling)):
             keep[found + i] = False
     end = b"\n" if last and not keep[-1] else b""  # for a last record that has become empty
@@ -54,11 +56,25 @@ def plain(block: Block, file: CsvFile, cut_out: Iterable[Span] = ()) -> tuple[by
     return octets[keep].tobytes() + end, delimiter
 
 
-def _raw_spellings(file: CsvFile) -> list[bytes]:
-    """The spellings of null to be found before escapes are undone."""
-    if not file.dialect.escape:
+def _raw_spellings(file: CsvFile) -> list[tuple[bytes, int | None]]:
+    """The spellings of null to be found before escapes are undone, and the number of the column of each.
+
+    None: all columns. Of a column's own spellings, those without an escape are found later.
+    """
+    escape = file.options.escape
+    if not escape:
         return []
-    return [spelling.encode(file.dialect.encoding) for spelling in file.options.null_values if spelling]
+    own = ((text, name) for name, texts in file.nulls.items() for text in texts if name in file.names)
+    escaped = ((text, file.names.index(name)) for text, name in own if escape in text)
+    found = [*((text, None) for text in file.options.null_values if text), *escaped]
+    return [(text.encode(file.dialect.encoding), column) for text, column in found]
+
+
+def _columns(found: Positions, masked: bytes, file: CsvFile) -> Positions:
+    """The number of the column of the field at each position."""
+    ends, starts = delimiters(masked, file.dialect), file.records(masked).starts
+    first = starts[np.searchsorted(starts, found, side="right") - 1]
+    return np.searchsorted(ends, found) - np.searchsorted(ends, first)
 
 
 def padded(block: Block, file: CsvFile, missing: Mapping[int, int]) -> Block:

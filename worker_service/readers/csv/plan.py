@@ -7,7 +7,9 @@ bytes and on nothing else. A value that they miss widens its column later, when 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shared.core.plan import Extent, Warned
 from shared.errors import SourceEmpty
@@ -18,7 +20,9 @@ from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import check_names, head
+from worker_service.readers.csv.misplaced import named_below
 from worker_service.readers.csv.tokenizer import BINARY, column, nulled, tokenize
+from worker_service.readers.csv.unreadable import not_utf8
 from worker_service.readers.inference import Samples, undeclared
 from worker_service.readers.literals import Column
 from worker_service.readers.schema import Findings, columns_in_files, settled
@@ -41,7 +45,9 @@ def plan(
     A file without records has no extent.
     """
     files, warnings = _with_heads(source_files, source)
-    columns = columns_in_files([(file.uri, file.names) for file, _ in files.values()], source, uses)
+    first, _ = next(iter(files.values()))
+    named = [(file.uri, file.names) for file, _ in files.values()]
+    columns = columns_in_files(named, source, uses, lambda name: named_below(first, name))
     for file, _ in {id(file.names): (file, start) for file, start in files.values()}.values():
         check_names(file, columns)
     sampled = Samples(undeclared(columns, source, uses), source)
@@ -107,7 +113,13 @@ def _texts(samples: list[Block], file: CsvFile, columns: Collection[str]) -> dic
     types = dict.fromkeys(columns or file.names[:1], BINARY)
     tables = [tokenize(sample, file, types).table for sample in samples]
     return {
-        name: nulled(pa.concat_arrays([column(table, name) for table in tables]), file.options)
+        name: nulled(_decoded(pa.concat_arrays([column(table, name) for table in tables])), file.options)
         for name in columns
         if tables
     }
+
+
+def _decoded(text: Column) -> Column:
+    """*text* with the replacement character for each value that is not UTF-8: it is text all the same."""
+    wrong = np.isin(np.arange(len(text)), not_utf8(text))
+    return pc.if_else(pa.array(wrong), pa.scalar("\N{REPLACEMENT CHARACTER}"), text) if wrong.any() else text

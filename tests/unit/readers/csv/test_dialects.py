@@ -105,6 +105,16 @@ def test_spellings_of_null_are_compared_before_escapes_are_undone():
     ]
 
 
+def test_a_columns_own_spelling_of_null_may_have_an_escape_too():
+    own = {"x": "string", "y": {"type": "string", "null_values": ("\\N",)}, "z": "string"}
+    data = b'x,y,z\n\\N,\\N,\\N\n"\n",\\N,N\nN,N,"\\N"\n'
+    assert rows_at_every_cut(data, spec=source(own, escape="\\")) == [
+        ("N", None, "N"),
+        ("\n", None, "N"),
+        ("N", "N", "N"),
+    ]
+
+
 def test_a_spelling_of_null_alone_in_a_file_of_one_column_is_a_record():
     spec = source({"x": "string"}, escape="\\", null_values=("\\N",))
     assert rows_at_every_cut(b"x\n\\N\na\n\\N", spec=spec) == [(None,), ("a",), (None,)]

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from shared.errors import AmbiguousDelimiter, BadRow, LimitExceeded, SchemaConflict, SourceEmpty
+from shared.errors import (
+    AmbiguousDelimiter,
+    BadRow,
+    LimitExceeded,
+    SchemaConflict,
+    SourceEmpty,
+    UnknownColumn,
+)
 from shared.spec.uses import Mention, Uses
 from tests.support.datasets import opened, rows, rows_at_every_cut, schema_of, source, tables
 from worker_service.readers import plan
@@ -85,7 +92,7 @@ def test_tsv_is_csv_with_a_tab():
 @pytest.mark.parametrize("start", [b"sep=;\r\n", b"\xef\xbb\xbfsep=;\n", b'"sep=;"\n', b"SEP=;\n\n"])
 def test_a_sep_line_says_the_delimiter_and_is_no_record(start):
     data = start + b"a,b;c\r\n1,2;3\r\n"
-    assert rows_at_every_cut(data, spec=source()) == [("1,2", 3)]
+    assert rows(data, chunk_bytes=3, batch_bytes=5) == [("1,2", 3)]
     assert rows(data, spec=source(delimiter=";")) == [("1,2", 3)]
     assert rows(data, spec=source(skip_rows=1)) == [("1,2", 3)]
     assert rows(gzip.compress(data)) == [("1,2", 3)]
@@ -114,7 +121,7 @@ LINE = st.text('ab"#;', max_size=4)
     st.integers(1, 30),
     st.booleans(),
 )
-@examples(max_examples=60)
+@examples(max_examples=25)
 def test_skipped_lines_are_physical_and_hold_anything(before, behind, end, ended, chunk, packed):
     body = ["x,y", '1,"a', 'b"', "", '2,"c""d"']
     text = end.join([*before, *body, *behind]) + (end if ended or (behind and not behind[-1]) else "")
@@ -241,7 +248,7 @@ DELIMITERS = st.sampled_from(["::", "||", "<>", "ab", "aba", "\t|\t", "~~~~"])
     st.integers(1, 40),
     st.booleans(),
 )
-@examples(max_examples=80)
+@examples(max_examples=25)
 def test_a_delimiter_of_several_characters_splits_as_one_would(delimiter, values, end, chunk, packed):
     """Fields that hold structure are quoted; the others are taken apart by str.split."""
 
@@ -275,3 +282,13 @@ def test_a_ragged_record_of_a_long_delimiter_is_named_as_any_other():
 
 def test_nul_may_be_a_spelling_of_null():
     assert rows(b"k,n\n\0,2\nc,\0\n", spec=source(null_values=("\0",))) == [(None, 2), ("c", None)]
+
+
+def test_a_column_that_a_line_below_the_header_names_is_told_with_that_line():
+    data = b"made,by\nname,note\nx,y\n"
+    told = r"line 2, 'name,note', has it: if that is the header, set csv\.skip_rows to 1"
+    with pytest.raises(UnknownColumn, match=told):
+        planned(data, "note")
+    assert planned(data, "note", skip_rows=1).schema.names == ["note"]
+    with pytest.raises(UnknownColumn, match=r"line 3, 'name;note', has it"):
+        planned(b"made by\n\nname;note\nx;y\n", "note")

@@ -1,0 +1,10 @@
+"""Jobs that a worker of the state versions before 4 has begun are planned again, by one of version 4."""
+
+from shared.migrations.run import run_sql
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    run_sql(__file__)
