@@ -22,7 +22,10 @@ EPOCH, MICROSECOND = dt.datetime.fromtimestamp(0, dt.UTC), dt.timedelta(microsec
 
 
 def moments():
-    """Random ones of all years, and more of those in which clocks change often."""
+    """Random ones of all years, and more of those in which clocks change often.
+
+    They are so few that each is looked up by itself.
+    """
     chance = random.Random(7)
     ranges = [(-62_135_400_000, 253_402_200_000)] * 300 + [(-2_000_000_000, 4_200_000_000)] * 1200
     return np.array([chance.randrange(*years) * 10**6 + chance.randrange(10**6) for years in ranges])
@@ -37,6 +40,15 @@ def test_offsets_are_those_of_zoneinfo(zone):
     assert offsets(found, zone).tolist() == theirs
     array = pa.array([*found.tolist(), None], pa.timestamp("us", tz="UTC"))
     assert local_times(array, zone).cast(pa.int64()).to_pylist() == [*(found + theirs).tolist(), None]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_many_moments_of_a_few_years_have_the_same_offsets(zone):
+    start = dt.datetime(2010, 6, 1, tzinfo=dt.UTC)
+    hourly = [start + dt.timedelta(hours=step) for step in range(20_000)]
+    found = np.array([(each - EPOCH) // MICROSECOND for each in hourly])
+    theirs = [each.astimezone(ZoneInfo(zone)).utcoffset() // MICROSECOND for each in hourly]
+    assert offsets(found, zone).tolist() == theirs
 
 
 @pytest.mark.parametrize("zone", ZONES)
