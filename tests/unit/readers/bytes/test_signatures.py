@@ -56,6 +56,13 @@ def database():
         return connection.serialize()
 
 
+def arrow_stream():
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, TABLE.schema) as stream:
+        stream.write_table(TABLE)
+    return sink.getvalue()
+
+
 FOREIGN = {
     "a tar archive: unpack it, and give the files in it": tar(),
     "a tar archive": without_magic(tar()),
@@ -69,6 +76,9 @@ FOREIGN = {
     "an lz4 file in a zip file": zipped({"a.csv.lz4": lz4.frame.compress(CSV)}),
     "a Parquet file in a gzip file: Parquet needs no": gzip.compress(written(pq.write_table, TABLE)),
     "a Parquet file in a zip file": zipped({"a.parquet": written(pq.write_table, TABLE)}),
+    "an Arrow IPC file in a gzip file: unpack it": gzip.compress(written(feather.write_feather, TABLE)),
+    "an Arrow IPC stream in a zip file: unpack it": zipped({"a": arrow_stream()}),
+    "an Office document in a zip file: unpack it": zipped({"a.xlsx": zipped({"[Content_Types].xml": b"<"})}),
     "an encrypted Parquet file": b"PARE\x15\x02\x19" + bytes(9) + b"PARE",
     "an ORC file: write it as Parquet": written(orc.write_table, TABLE),
     "an ORC file": written(orc.write_table, TABLE, compression="zlib"),
