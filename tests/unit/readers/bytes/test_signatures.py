@@ -155,6 +155,17 @@ def test_a_parquet_file_that_the_spec_calls_csv_and_the_reverse_say_what_to_set(
     )
 
 
+@pytest.mark.parametrize("file_format", ["parquet", "arrow", "xlsx"])
+def test_text_is_named_where_the_spec_says_a_format_of_bytes(file_format):
+    told = f'is an HTML page; source.format is "{file_format}": set it to "auto", or give such a file'
+    assert told in refusal(TEXTS["an HTML page"], file_format=file_format)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress, lambda data: zipped({"a.jsonl": data})])
+def test_ndjson_is_read_from_each_container(pack):
+    assert rows(pack(b'{"k":"a","n":1}\n{"k":"b","n":2}\n')) == [("a", 1), ("b", 2)]
+
+
 def test_the_cure_for_utf_16_without_a_mark_works():
     assert rows(CSV.decode().encode("utf-16-le"), spec=source(encoding="utf-16-le")) == [("a", 1), ("b", 2)]
 
