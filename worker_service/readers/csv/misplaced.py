@@ -21,7 +21,8 @@ _NUMBER = re.compile(r"\W{0,3}\d")
 """How a number begins, and a date or an amount of money."""
 _LINES = 20
 """Most records before the header, and rows that are compared with it."""
-_TAIL = 4096
+_TAIL, _SHOWN = 4096, 3
+"""Bytes at the end of the file, and lines of them that a message shows."""
 
 
 def settled_source(files: list[SourceFile], source: SourceSpec) -> SourceSpec:
@@ -116,9 +117,11 @@ def _told(found: FirstRecords, header: int, file: CsvFile, dialect: Dialect) -> 
         f"{skipped + 1} on have {many}. Line {skipped + 1}, {line}, looks like the header: "
         f"set csv.skip_rows to {skipped}"
     )
-    last = _last_line(file)
-    if last:
-        detail += f". The file ends with {last!r}; if that is no record, set csv.skip_footer to 1"
+    if last := _last_lines(file):
+        detail += (
+            f". The last lines of the file are {', '.join(map(repr, last))}: "
+            "set csv.skip_footer to how many of them are no records, if any"
+        )
     return BadRow(detail)
 
 
@@ -127,10 +130,11 @@ def _text(found: FirstRecords, number: int, dialect: Dialect) -> str:
     return repr(shown(found.data[start:stop], dialect.encoding))
 
 
-def _last_line(file: CsvFile) -> str:
-    """The last line; empty where a stream would have to be read for it."""
+def _last_lines(file: CsvFile) -> list[str]:
+    """The last lines, empty ones too; none where a stream would have to be read for them."""
     if file.content.streamed:
-        return ""
+        return []
     size = min(file.content.end, _TAIL)
-    tail = pread(file.content.file, file.content.end - size, size).rstrip(b"\r\n")
-    return shown(LINE_END.split(tail)[-1], file.dialect.encoding)
+    tail = pread(file.content.file, file.content.end - size, size)
+    lines = LINE_END.split(tail)
+    return [shown(line, file.dialect.encoding) for line in (lines if lines[-1] else lines[:-1])[-_SHOWN:]]

@@ -220,6 +220,15 @@ def test_a_header_that_is_not_the_first_record_is_found_and_the_advice_is_right(
     assert rows(data, spec=source(skip_rows=skipped, skip_footer=1)) == cured
 
 
+def test_the_last_lines_are_told_as_the_footer_counts_them():
+    data = b"made by x\na,b\n1,2\nend,3\n\n"
+    with pytest.raises(
+        BadRow, match=r"last lines of the file are '1,2', 'end,3', '': set csv\.skip_footer to how many"
+    ):
+        rows(data)
+    assert rows(data, spec=source(skip_rows=1, skip_footer=2)) == [(1, 2)]
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -282,6 +291,10 @@ def test_a_ragged_record_of_a_long_delimiter_is_named_as_any_other():
 
 def test_nul_may_be_a_spelling_of_null():
     assert rows(b"k,n\n\0,2\nc,\0\n", spec=source(null_values=("\0",))) == [(None, 2), ("c", None)]
+    with pytest.raises(
+        BadRow, match=r"a NUL byte at byte 4; if it stands for null, add .\\u0000. to csv\.null_values"
+    ):
+        rows(b"k,n\n\0,2\n")
 
 
 def test_a_column_that_a_line_below_the_header_names_is_told_with_that_line():
