@@ -19,6 +19,8 @@ from worker_service.readers.csv.opening import opening
 
 _NUMBER = re.compile(r"\W{0,3}\d")
 """How a number begins, and a date or an amount of money."""
+_ROWS = 2
+"""Fewest rows that agree with a header."""
 _LINES = 20
 """Most records before the header, and rows that are compared with it."""
 _TAIL, _SHOWN = 4096, 3
@@ -39,8 +41,8 @@ def settled_source(files: list[SourceFile], source: SourceSpec) -> SourceSpec:
 def _check_first(file: CsvFile, delimiters: str) -> None:
     """Raise BadRow if a record below the first is plainly the header, with one of *delimiters* or the file's.
 
-    That is so if the records from there on agree in their number of fields, and the first record does not.
-    The header must have no number, and a column of it numbers only.
+    That is so if most records from there on agree in their number of fields, and no other record agrees with
+    the first, unless that is one field. The header has no number, and a column below it mostly numbers.
     """
     beginning = Beginning(opening(file))
     own = file.dialect
@@ -58,6 +60,8 @@ def named_below(file: CsvFile, name: str) -> str:
     """A hint at the first record below the header that has *name* as a field; empty if there is none."""
     if not file.options.header:
         return ""
+    if len(file.names) == 1 and name in file.names[0]:
+        return "; the header is a single field: set csv.delimiter to the text between its names"
     beginning, own = Beginning(opening(file)), file.dialect
     for dialect in (
         own,
@@ -76,12 +80,12 @@ def named_below(file: CsvFile, name: str) -> str:
 
 def _header(found: FirstRecords, file: CsvFile) -> int | None:
     widths = found.fields
-    if not widths or widths.count(widths[0]) * 2 > len(widths):
+    if not widths or (widths[0] > 1 and widths[0] in widths[1:]):
         return None
     for number in range(1, min(len(widths) - 1, _LINES)):
         width = widths[number]
         rows = [row for row in range(number + 1, len(widths)) if widths[row] == width]
-        if not rows or width in (1, widths[0]) or len(rows) * 2 < len(widths) - number - 1:
+        if len(rows) < _ROWS or width in (1, widths[0]) or len(rows) * 2 <= len(widths) - number - 1:
             continue
         names, *others = (_fields(found, row, file) for row in (number, *rows[:_LINES]))
         if _are_names(names, others):
