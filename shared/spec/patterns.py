@@ -43,24 +43,32 @@ _SPACES = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
 _PARTS = re.compile(r"%(.?)|\s+|[^%\s]+", re.DOTALL)
 
 
+def parts(pattern: str) -> Iterator[tuple[str, str]]:
+    """(directive, "") or ("", text between directives), in order."""
+    for found in _PARTS.finditer(pattern):
+        match found[1]:
+            case None:
+                yield "", found[0]
+            case "%":
+                yield "", "%"
+            case name:
+                yield name, ""
+
+
 @lru_cache(maxsize=64)
 def expression(pattern: str) -> str:
     """A regular expression for whole texts, for RE2 and `re`; its groups are named after the directives."""
-    return rf"(?i)^{''.join(map(_part, _PARTS.finditer(pattern)))}$"
+    return rf"(?i)^{''.join(_part(name, literal) for name, literal in parts(pattern))}$"
 
 
-def _part(found: re.Match[str]) -> str:
-    match found[1]:
-        case None:
-            return f"[ \\t{_SPACES}]+" if found[0].isspace() else re.escape(found[0])
-        case "%":
-            return "%"
-        case name:
-            return f"(?P<{name}>{DIRECTIVES[name]})"
+def _part(name: str, literal: str) -> str:
+    if name:
+        return f"(?P<{name}>{DIRECTIVES[name]})"
+    return f"[ \\t{_SPACES}]+" if literal.isspace() else re.escape(literal)
 
 
 def directives(pattern: str) -> list[str]:
-    return [found[1] for found in _PARTS.finditer(pattern) if found[1] not in {None, "%"}]
+    return [name for name, literal in parts(pattern) if not literal]
 
 
 def faults(pattern: str, kind: str) -> Iterator[str]:

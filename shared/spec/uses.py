@@ -77,6 +77,7 @@ class Uses:
             place = "" if mention.position is None else f"column {mention.position}: "
             yield {
                 "pointer": pointer(*mention.at),
+                "column": mention.column,
                 "detail": f"{place}there is no column {quote(mention.column)}{told}",
             }
 

@@ -95,7 +95,8 @@ def _apart(operation: str, nodes: Sequence[Typed]) -> ExpressionError:
     if "string" in kinds and kinds & NUMBERS:
         text, number = (left, right) if left.type == STRING else (right, left)
         if text.op == "literal":
-            advice = f"; write {text.value} without quotes" if _reads_as_number(text.value) else ""
+            whole = _reads_as_number(text.value)
+            advice = f"; {'write' if whole else 'a column is named'} {text.value} without quotes"
         elif number.op == "literal":
             advice = f"; write '{_shown(number)}' in quotes, or cast(x, 'float64')"
         else:

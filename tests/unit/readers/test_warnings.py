@@ -103,4 +103,4 @@ def test_a_late_value_is_told_to_the_parent_which_knows_what_the_column_read_as(
     assert [(c.type, c.reads) for c in plan.plan.schema if c.name == "v"] == [("float64", "number")]
     widened = tasks.run(chunk_task(spec, plan, 0))[0]
     assert isinstance(widened, Widened)
-    assert "11.0.1" in widened.detail
+    assert "'v' has '11.0.1' in the record at line 9002, byte " in widened.detail

@@ -1,11 +1,14 @@
 """Texts that `types` describes: their values by independent oracles, and the misfits among them."""
 
 import random
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 
 from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.types import Field, parse_type
-from worker_service.readers.literals import converted
+from worker_service.readers.literals import converted, formats, narrowest
 
 MINUS, NBSP = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 
@@ -158,6 +161,26 @@ def test_a_text_fits_a_pattern_exactly_if_it_fits_for_strptime(texts):
     assert read(texts, {"type": "date", "format": "%d/%m/%Y"})[0] == right
 
 
+def filled(pattern, digits):
+    """The pattern with the usual number of digits for each directive."""
+    left, widths = iter(digits), {"Y": 4, "j": 3, "f": 6}
+    return re.sub("%(.)", lambda found: "".join(islice(left, widths.get(found[1], 2))), pattern)
+
+
+@settings(max_examples=30)
+@given(
+    st.sampled_from(["%d/%m/%Y", "%Y%m%d %H:%M", "%y%j", "%H.%M.%S.%f %d-%m-%Y"]),
+    st.lists(st.text("0123459", min_size=20, max_size=20), min_size=1, max_size=9),
+)
+def test_a_text_of_usual_width_has_the_same_value_by_its_bytes_and_by_the_expression(pattern, digits):
+    texts = [filled(pattern, some) for some in digits]
+    fast, slow = formats._by_bytes(pa.array(texts), pattern), formats._by_words(pa.array(texts), pattern)
+    assert fast.local[fast.fit].tolist() == slow.local[fast.fit].tolist()
+    assert slow.fit[fast.fit].all()
+    for text in np.array(texts)[slow.fit & ~fast.fit]:  # a part that has one digit only
+        assert datetime.strptime(text, pattern)  # noqa: DTZ007
+
+
 def test_a_date_whose_text_has_a_time_fits_at_midnight_only():
     assert read(["01/02/2024 00:00", "01/02/2024 10:00"], {"type": "date", "format": "%d/%m/%Y %H:%M"}) == (
         [date(2024, 2, 1), None],
@@ -242,3 +265,9 @@ def test_an_undeclared_key_is_a_literal_only_as_a_result_would_show_it(kind, kep
     found = converted(pa.array([*kept, None, *others]), key, spec)
     assert found.misfits.tolist() == [False] * (len(kept) + 1) + [True] * len(others)
     assert converted(pa.array(kept), key, spec).misfits is None
+
+
+def test_a_column_of_spaces_has_no_type_where_values_are_trimmed():
+    spec = SourceSpec(uris=("file:///data/t0",), csv=CsvOptions(trim=True), types={})
+    assert narrowest(pa.array(["  ", None]), ["bool", "string"], spec) == "null"
+    assert narrowest(pa.array(["  ", " true"]), ["bool", "string"], spec) == "bool"

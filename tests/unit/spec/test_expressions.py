@@ -129,6 +129,10 @@ def test_names_come_in_the_order_of_first_use():
         ("1e999", 'column 1: "1e999" is beyond the largest double'),
         ("a ** 9", "column 6: the power behind ** is a number from 2 to 8"),
         ("a ** b", "column 6: the power behind ** is a number from 2 to 8"),
+        (
+            "\"status\" == 'paid'",
+            'column 1: "status" is compared with a literal; a column\'s name has no quotes',
+        ),
         ("a in b", "column 6: a list behind in has only literals; compare others with =="),
         ("a in ()", "column 6: the list behind in is empty"),
         ("1 < a in (3)", "column 5: in does not chain"),
@@ -174,8 +178,11 @@ def test_a_mistake_of_the_text_is_told_with_its_column_and_a_cure(text, message)
         ("ok == 1", 'column 1: == finds no common type: "ok" is bool, and 1 is int64; a bool stands alone'),
         (
             "ts < tz",
-            "column 1: == finds".replace("==", "<")
-            + ' no common type: "ts" is timestamp, and "tz" is timestamptz',
+            'column 1: < finds no common type: "ts" is timestamp, and "tz" is timestamptz',
+        ),
+        (
+            "a > 'price'",
+            'column 1: > finds no common type: "a" is int64, and "price" is string; a column is named price',
         ),
         ("coalesce(wide, a)", "column 10: coalesce finds no common type"),
         (

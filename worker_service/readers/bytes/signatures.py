@@ -46,7 +46,7 @@ def _is_tar(start: bytes) -> bool:
     """The header's checksum tells, because old archives have no magic."""
     header = start[:_TAR_HEADER]
     claimed = header[_TAR_SUM].strip(b" \0")
-    if len(header) < _TAR_HEADER or not re.fullmatch(rb"[0-7]{1,7}", claimed):
+    if len(header) < _TAR_HEADER or b"\0" not in header or not re.fullmatch(rb"[0-7]{1,7}", claimed):
         return False
     return sum(header) - sum(header[_TAR_SUM]) + 8 * ord(" ") == int(claimed, 8)
 
@@ -159,6 +159,15 @@ SIGNATURES = (
     Signature("text in UTF-16", _like(rb"(?:\0%b){8}" % _PRINTED), f"{_SET} utf-16-be", "wide"),
     # text
     Signature("an HTML page", _like(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)[\s>]"), _FETCH, "text"),
+    Signature(
+        "an HTML page",
+        _like(
+            rb"(?:\xef\xbb\xbf)?\s*<(?:(?:head|body|table|div|center|script|style|meta)\b[^<>]*>\s*<"
+            rb"|(h\d|p|b|title)>[^<>\r\n]*</\1>)"
+        ),
+        _FETCH,
+        "text",
+    ),
     Signature("an XML document", _like(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml\s|!--|!doctype\s)"), _EXPORT, "text"),
     Signature(
         "an XML document",

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from shared.spec.column_text import ColumnText
 from shared.spec.source import SourceSpec
-from shared.spec.types import DataType, Field, Kind
+from shared.spec.types import STRING, DataType, Field, Kind
 from worker_service.arrow import Array, Mask, from_numbers, string_bytes, with_dictionary
 from worker_service.readers.literals.canonical import CANONICAL, cleared
 from worker_service.readers.literals.formats import formatted
@@ -174,8 +174,12 @@ def fits(text: Array, field: Field, source: SourceSpec) -> bool:
 def narrowest(text: Array, kinds: Sequence[Kind], source: SourceSpec, *, key: bool = False) -> Kind:
     """The first of *kinds* that holds every value of an undeclared column; `string` holds them all.
 
-    For a *key* it holds them as they are spelled.
+    For a *key* it holds them as they are spelled. `null` where trimming leaves no value.
     """
+    if source.csv.trim and cleared(
+        text, source.written("", STRING), source.csv.null_values
+    ).null_count == len(text):
+        return "null"  # nothing but white space
     return next(kind for kind in kinds if fits(text, Field("", DataType(kind), key=key), source))
 
 

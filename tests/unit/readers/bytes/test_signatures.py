@@ -93,6 +93,8 @@ FOREIGN = {
 TEXTS = {
     "an HTML page": b"<!DOCTYPE html>\n<html><body>Not found</body></html>",
     "an HTML page: fetch the data themselves": b"\xef\xbb\xbf\r\n <HTML lang='en'>",
+    "an HTML page: ": b"<head><title>Moved</title></head>",
+    "an HTML page: fetch": b"<h1>404 Not Found</h1>\n",
     "an XML document": b"<?xml version='1.0'?>\n<rows/>",
     "an XML document: ": b"<Error><Code>AccessDenied</Code></Error>",
     "an XML document: export": b'<rows a="1">\n  <row k="a"/>\n</rows>',
