@@ -63,18 +63,13 @@ def named_below(file: CsvFile, name: str) -> str:
     if len(file.names) == 1 and name in file.names[0]:
         return "; the header is a single field: set csv.delimiter to the text between its names"
     beginning, own = Beginning(opening(file)), file.dialect
-    for dialect in (
-        own,
-        *(replace(own, delimiter=one.encode()) for one in CANDIDATES if len(file.names) == 1),
-    ):
+    others = CANDIDATES if len(file.names) == 1 else ""
+    for dialect in (own, *(replace(own, delimiter=one.encode()) for one in others)):
         found = beginning.records(dialect)
         for number in range(1, min(len(found.fields), _LINES)):
             if name in _fields(found, number, replace(file, dialect=dialect)):
-                line = file.content.line_ends_before(found.offset + found.spans[number][0])
-                text = _text(found, number, dialect)
-                return (
-                    f"; line {line + 1}, {text}, has it: if that is the header, set csv.skip_rows to {line}"
-                )
+                above, text = _lines_above(found, number, file), _text(found, number, dialect)
+                return f"; line {above + 1}, {text}, has it: if that is the header, {_cure(above, file)}"
     return ""
 
 
@@ -115,18 +110,21 @@ def _are_names(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 def _told(found: FirstRecords, header: int, file: CsvFile, dialect: Dialect) -> BadRow:
     first, line = (_text(found, number, dialect) for number in (0, header))
     few, many = (found.fields[number] for number in (0, header))
-    skipped = file.content.line_ends_before(found.offset + found.spans[header][0])
-    detail = (
+    above = _lines_above(found, header, file)
+    return BadRow(
         f"{file.uri}: the first record, {first}, has {few} field{'s' * (few > 1)}, and the records from line "
-        f"{skipped + 1} on have {many}. Line {skipped + 1}, {line}, looks like the header: "
-        f"set csv.skip_rows to {skipped}"
+        f"{above + 1} on have {many}. Line {above + 1}, {line}, looks like the header: {_cure(above, file)}"
     )
-    if last := _last_lines(file):
-        detail += (
-            f". The last lines of the file are {', '.join(map(repr, last))}: "
-            "set csv.skip_footer to how many of them are no records, if any"
-        )
-    return BadRow(detail)
+
+
+def _lines_above(found: FirstRecords, number: int, file: CsvFile) -> int:
+    return file.content.line_ends_before(found.offset + found.spans[number][0])
+
+
+def _cure(above: int, file: CsvFile) -> str:
+    cure, last = f"set csv.skip_rows to {above}", ", ".join(map(repr, _last_lines(file)))
+    footer = "set csv.skip_footer to how many of them are no records, if any"
+    return f"{cure}. The last lines of the file are {last}: {footer}" if last else cure
 
 
 def _text(found: FirstRecords, number: int, dialect: Dialect) -> str:
