@@ -23,9 +23,9 @@ BAR = 1.05
 RAGGED, MISFIT = b"id001,id002\n", b"id001,id001,id0000000001,1,1,1,N/A,1,1.5\n"
 JOB = {
     "group_by": ["id1"],
-    "aggregates": [{"fn": "sum", "column": "v1"}, {"fn": "mean", "column": "v2"}],
+    "aggregates": [{"fn": "sum", "column": "v1"}, {"fn": "max", "column": "v3"}],
 }
-SQL = "SELECT id1, sum(v1), avg(v2) FROM '{}' GROUP BY id1"
+SQL = "SELECT id1, sum(v1), max(v3) FROM '{}' GROUP BY id1"
 KINDS = {"of too few fields": [RAGGED], "of a misfit": [MISFIT], "of both": [RAGGED, MISFIT]}
 
 
@@ -45,7 +45,7 @@ def with_bad_rows(clean: Path, name: str, bad: list[bytes]) -> Path:
 
 def measure(rows: int, runs: int) -> list[dict[str, Any]]:
     clean, _ = make(rows)
-    typed = {"source": {"types": {"v1": "int64", "v2": "int64"}}}
+    typed = {"source": {"types": {"v1": "int64", "v3": "float64"}}}
     plain = Side({**JOB, **typed}, SQL)
     kept = Side({**JOB, **typed, "options": {"on_bad_row": "quarantine", "max_bad_rows": 10**5}}, SQL)
     found = []

@@ -219,7 +219,7 @@ class UnitStore:
         """A transaction, under the job's lock, in which a good *lease* changes the job and its units.
 
         The partials and the bad rows go last: a commit under way holds its own unit, and the deletes must see
-        what it writes.
+        its writes.
         """
         async with self._pool.transaction() as tx:
             await self.lock_wanted(tx, lease)

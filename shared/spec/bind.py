@@ -103,10 +103,10 @@ class _Binding:
         of, named = self._scope.types[key.column], quote(key.column)
         if of.kind == "date" and key.time_bucket not in CALENDAR:
             told = f"{named} is a date, which has no time of day; use {', '.join(CALENDAR)}"
-            self._fault(("group_by", i, "time_bucket"), told)
+            self._fault(("group_by", i, "time_bucket"), told, key.column)
         if of.kind != "timestamptz" and key.tz is not None:
             told = f"{named} is a {of}, which belongs to no zone, and is cut as it stands; leave tz out"
-            self._fault(("group_by", i, "tz"), told)
+            self._fault(("group_by", i, "tz"), told, key.column)
         zone = (key.tz or self._spec.source.timezone) if of.kind == "timestamptz" else None
         by = Bucketing(column=key.column, of=of, width=key.time_bucket, zone=zone)
         name = f"{MADE_MARK}{by.width} {by.zone} {by.column}"
@@ -145,7 +145,7 @@ class _Binding:
         self._need(column, accepts.parsed_as)
         misfit = self._misfits.get((column, accepts.parsed_as))
         advice = misfit if misfit and accepts is TIME else self._advice(column, of, misfit)
-        self._fault(at, f"{user} needs {accepts.name}, and {quote(column)} is {of}: {advice}")
+        self._fault(at, f"{user} needs {accepts.name}, and {quote(column)} is {of}: {advice}", column)
         return False
 
     def _orders(self, at: Location, user: str, column: str) -> bool:
@@ -156,7 +156,7 @@ class _Binding:
         culprits = self._misfits.get((column, "string"), "other values do not")
         named, as_text = quote(column), json.dumps({column: "string"}, ensure_ascii=False)
         told = f"{user} would order {named} as text, and most of its values read as a {reads}: {culprits}"
-        self._fault(at, f"{told}; or write {as_text} into source.types to order it as text")
+        self._fault(at, f"{told}; or write {as_text} into source.types to order it as text", column)
         return False
 
     def _advice(self, column: str, of: DataType, misfit: str | None) -> str:
@@ -174,7 +174,7 @@ class _Binding:
         """The values for which the *columns* of an expression that fits no types are strings."""
         wanted = {c: _NEEDED.get(self._schema[c].reads, "float64") for c in columns if c in self._schema}
         told = {c: self._misfits.get((c, kind)) for c, kind in wanted.items() if self._need(c, kind)}
-        return "".join(f"; {quote(column)} has {misfit}" for column, misfit in told.items() if misfit)
+        return "".join(f"; {quote(column)}: {misfit}" for column, misfit in told.items() if misfit)
 
     def _need(self, column: str, kind: Kind) -> bool:
         """Note that an undeclared string column should be of *kind*."""
@@ -187,5 +187,5 @@ class _Binding:
     def _is_derived(self, column: str) -> bool:
         return column in self._names
 
-    def _fault(self, at: Location, detail: str) -> None:
-        self.faults.append(Detail(pointer=pointer(*at), detail=detail))
+    def _fault(self, at: Location, detail: str, column: str) -> None:
+        self.faults.append(Detail(pointer=pointer(*at), detail=detail, column=column))

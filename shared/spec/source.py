@@ -44,7 +44,10 @@ class CsvOptions(SpecObject):
         cls, names: tuple[str, ...] | None, info: ValidationInfo
     ) -> tuple[str, ...] | None:
         if names is not None and info.data.get("header"):
-            raise fault("names are for files without a header; set header to false")
+            raise fault(
+                "names are for files without a header; set header to false, "
+                "and skip_rows so that it passes over the header if there is one"
+            )
         raise_faults(repeated(((i,), name) for i, name in enumerate(names or ())))
         return names
 
@@ -102,7 +105,7 @@ class SourceSpec(SpecObject):
     ]
     format: Annotated[
         Literal["auto", "csv", "tsv", "ndjson", "parquet", "arrow", "xlsx"],
-        supports_only("auto", "csv", "tsv", "parquet"),
+        supports_only("auto", "csv", "tsv", "ndjson", "parquet", "arrow", "xlsx"),
     ] = "auto"
     compression: Annotated[
         Literal["auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4", "snappy"],
@@ -115,15 +118,16 @@ class SourceSpec(SpecObject):
     partitions: Annotated[Literal["hive"] | None, ADDED] = None
     file_column: Annotated[v.ColumnName | None, ADDED] = None
     missing_columns: Annotated[Literal["fail", "null"], ADDED] = "fail"
-    parquet: Annotated[ParquetOptions, ADDED, supports_only(ParquetOptions())] = ParquetOptions()
-    xlsx: Annotated[XlsxOptions, ADDED, supports_only(XlsxOptions())] = XlsxOptions()
+    parquet: Annotated[ParquetOptions, ADDED] = ParquetOptions()
+    xlsx: Annotated[XlsxOptions, ADDED] = XlsxOptions()
 
     @field_validator("csv")
     @classmethod
     def _only_for_csv(cls, csv: CsvOptions, info: ValidationInfo) -> CsvOptions:
         written_by_version_1 = CsvOptions(delimiter=",")
-        if info.data.get("format") == "parquet" and csv not in (CsvOptions(), written_by_version_1):
-            raise fault("these options mean nothing for Parquet")
+        other = info.data.get("format") not in {"auto", "csv", "tsv"}
+        if other and csv not in (CsvOptions(), written_by_version_1):
+            raise fault("these options are for CSV, and source.format is another one")
         if info.data.get("format") == "tsv" and csv.delimiter not in ("auto", "\t"):
             raise fault('the delimiter of "tsv" is the tab; set format to "csv"')
         return csv

@@ -45,6 +45,7 @@ def test_a_late_text_never_turns_the_largest_number_into_a_text(stack):
     code, detail = failed(stack, spec(uri, MAX_AND_MIN, ["k"]))
     assert code in {"type_mismatch", "bad_row"}
     assert "11.0.1" in detail
+    assert "line 272002" in detail
 
 
 @pytest.mark.parametrize("written", ["007", "+7", " 7", "7 ", "7.0"])

@@ -111,6 +111,19 @@ def test_the_answer_is_the_same_however_the_data_comes(stack, frame, how):
     check_all(stack.rows(job["id"]), frame, ["k", "city"])
 
 
+def test_members_of_an_uploaded_zip_file_can_be_named(stack):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, text in {"a.csv": "k,v\na,1\n", "b.csv": "k,v\na,20\n", "README": "what it is\n"}.items():
+            archive.writestr(name, text)
+    uploaded = stack.http.post("/v1/uploads", params={"filename": "x.zip"}, content=packed.getvalue()).json()
+    job = stack.run(spec(f"{uploaded['uri']}!/*.csv", aggregates=[{"fn": "sum", "column": "v"}]))
+
+    assert stack.rows(job["id"]) == [{"k": "a", "sum_v": 21}]
+    receipt = stack.http.get(f"/v1/jobs/{job['id']}/receipt").json()
+    assert [file["uri"] for file in receipt["files"]] == [f"{uploaded['uri']}!/{n}.csv" for n in "ab"]
+
+
 def test_many_files_are_one_dataset(stack):
     for i in range(5):
         stack.write(f"many/part-{i}.csv", f"k,v\na,{i}\nb,{10 * i}\n")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
-from hypothesis import event, example, given
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import BadRow, CutsRefuted, SchemaWidened
@@ -191,6 +191,27 @@ def test_cuts_that_are_guessed_give_the_rows_of_the_csv_module_or_are_refuted(
         found, right = rows_guessed(file, spec, chunk_bytes, batch_bytes)
     event(f"right: {right}")
     assert [tuple(value or "" for value in row) for row in found] == expected(plain, options)
+
+
+@settings(max_examples=25)
+@given(
+    documents(), st.integers(2, 90), st.integers(1, 90), st.integers(1, 90), st.sampled_from(["<>", "<|->"])
+)
+def test_a_longer_delimiter_gives_the_rows_that_a_character_in_its_place_gives(
+    document, chunk_bytes, batch_bytes, window, delimiter
+):
+    columns, options, text, plain = document
+    one = options["delimiter"]
+    spec = source(
+        [f"c{i}" for i in range(columns)], **options | {"delimiter": delimiter, "encoding": "utf-8"}
+    )
+    longer = text.replace(one, delimiter).encode()
+    with opened(longer) as file, opened(gzip.compress(longer)) as packed, guesses_in(window):
+        found, _ = rows_guessed(file, spec, chunk_bytes, batch_bytes)
+        assert rows_read(packed, spec, chunk_bytes, batch_bytes) == found
+    assert [tuple(value or "" for value in row) for row in found] == [
+        tuple(value.replace(one, delimiter) for value in row) for row in expected(plain, options)
+    ]
 
 
 def cuts(planned):

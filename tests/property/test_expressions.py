@@ -74,7 +74,7 @@ STRINGS = deep(
         ("coalesce({}, {})", s, s),
         ("nullif({}, {})", s, s),
         ("least({}, {})", s, s),
-        ("if_else({} == {}, {}, {})", s, s, s, s),
+        ("if_else({} == lower({}), {}, {})", s, s, s, s),
     ),
     4,
 )
@@ -86,7 +86,7 @@ CONDITIONS = deep(
         one_of(
             ("({} {} {})", EXACT, COMPARE, EXACT),
             ("({} {} {} {} {})", DOUBLES, COMPARE, DOUBLES, COMPARE, DOUBLES),
-            ("({} {} {})", STRINGS, COMPARE, STRINGS),
+            ("({} {} concat({}, {}))", STRINGS, COMPARE, STRINGS, STRINGS),
             ("({} {} {})", TIMES, COMPARE, TIMES),
             ("({} {} '2024-02-29')", TIMES, COMPARE),
             ("(i in (1, 3, {}))", st.sampled_from(["7", "None", "2.0"])),

@@ -53,8 +53,9 @@ async def cases(folder: Path, upload: Callable[[Path], Awaitable[str]]) -> list[
     packed.write_bytes(gzip.compress(text.encode()))
     pq.write_table(duckdb.sql(_csv(quoted, TABLE)).to_arrow_table(), parquet, row_group_size=4000)
     parts = _parts(folder / "parts", chance)
-    many, widening = folder / "many.csv", folder / "widening.csv"
+    many, torn, widening = (folder / f"{name}.csv" for name in ("many", "torn", "widening"))
     many.write_text(_many(chance, 60_000))
+    torn.write_text(_torn(many.read_text()))
     widening.write_text(_widening(110_000))
     x_table = _csv(quoted, TABLE)
     by_k, by_both = (
@@ -96,6 +97,19 @@ async def cases(folder: Path, upload: Callable[[Path], Awaitable[str]]) -> list[
             weight=4,
         ),
         Case(
+            "bad rows kept aside",
+            _spec(
+                torn,
+                ["id"],
+                [{"fn": "sum", "column": "v"}, {"fn": "count"}],
+                chunk=220_000,
+                types={"v": "int64"},
+                on_bad_row="quarantine",
+            ),
+            f"SELECT id, sum(v) AS sum_v, count(*) AS count FROM ({_csv(many, MANY)}) GROUP BY id",
+            weight=4,
+        ),
+        Case(
             "bad data", _spec(quoted, ["k"], chunk=20_000, types={"x": "int64"}), "", weight=3, code="bad_row"
         ),
     ]
@@ -110,7 +124,8 @@ def _spec(
         if uri.endswith(".parquet")
         else {"format": "csv", "types": rest.pop("types", {})}
     )
-    options = {"chunk_bytes": rest.pop("chunk")} if "chunk" in rest else {}
+    named = {"chunk": "chunk_bytes", "on_bad_row": "on_bad_row"}
+    options = {key: rest.pop(name) for name, key in named.items() if name in rest}
     return {
         "source": {"uris": [uri], **shape},
         "group_by": keys,
@@ -184,3 +199,12 @@ def _same(ours: Any, theirs: Any) -> bool:
     if isinstance(theirs, float) and ours is not None:
         return math.isclose(float(ours), theirs, rel_tol=1e-9)
     return ours is theirs if theirs is None else str(ours) == str(theirs)
+
+
+def _torn(text: str) -> str:
+    """*text* with a record of too few fields, or with no number, for each thousand of the others."""
+    head, *lines = text.splitlines(keepends=True)
+    bad = ["id0001\n", "id0002,many,1.5\n"]
+    return head + "".join(
+        line + (bad[i // 1000 % 2] if i % 1000 == 7 else "") for i, line in enumerate(lines)
+    )

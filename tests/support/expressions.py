@@ -97,6 +97,7 @@ def evaluated(text, frame, zone="UTC", types=None):
     found = evaluate(typed, columns_of(frame), frame.num_rows, parse_text)
     found.values.validate(full=True)
     assert len(found.values) == frame.num_rows
+    assert typed.op == "column" or found.values.type == arrow_type(typed.type)
     return found.values, dict(found.errors())
 
 

@@ -66,10 +66,10 @@ def rows_in(path, batch_bytes=1 << 20, spec=None):
             tuple(row.values())
             for extents in planned.extents
             for e in extents
-            for frame in readers.read(
+            for batch in readers.batches(
                 sources[e.file], e, planned.source, planned.schema, planned.schema.names, batch_bytes
             )
-            for row in frame.to_pylist()
+            for row in batch.table.to_pylist()
         ]
 
 

@@ -1,4 +1,4 @@
-"""What becomes of the bad rows of a chunk: the one place that decides."""
+"""The one place that decides about the bad rows of a chunk: they fail it, are kept or are counted."""
 
 from itertools import islice
 

@@ -27,6 +27,8 @@ def batches(
     if source.missing_columns == "fail" and not path_texts(file.uri, source):
         return found.read(file, extent, source, schema, columns, batch_bytes)
     names, fields = set(found.names(file, source)), [schema[name] for name in columns]
+    if found.sparse:
+        names.update({field.column for field in fields} - path_texts(file.uri, source).keys())
     fixed = fixed_values(file.uri, names, source, fields)
     held = [field.name for field in fields if field.column in names]
     read_ones = found.read(file, extent, source, schema, held, batch_bytes)

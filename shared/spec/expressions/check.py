@@ -80,7 +80,7 @@ def _beside_doubles(nodes: Sequence[Typed], zone: str) -> list[Typed]:
 
 
 def _power(_: str, nodes: Sequence[Typed], zone: str) -> Typed:
-    base, power = nodes
+    [base], power = _numbers("**", nodes[:1]), nodes[1]
     assert isinstance(power.value, int), "the parser sees to it"
     product = reduce(lambda found, _: _arithmetic("*", [found, base], zone), range(power.value - 1), base)
     return Typed("**", product.type, (base,), base.at, settings=(power.value,))

@@ -241,6 +241,11 @@ def _check_comparison(operator: ast.cmpop, left: Expression, right: Expression) 
             negated = isinstance(operator, ast.IsNot | ast.NotEq)
             meant = "not is_null(x)" if negated else "is_null(x)"
             raise ExpressionError(left.at, f"a comparison with None is never true; did you mean {meant}?")
+    if isinstance(left, Literal) and isinstance(right, Literal) and isinstance(left.value, str):
+        raise ExpressionError(
+            left.at,
+            f"{quote(left.value)} is compared with a literal; a column's name has no quotes, or backticks",
+        )
     if isinstance(operator, ast.Is | ast.IsNot):
         meant = "==" if isinstance(operator, ast.Is) else "!="
         raise ExpressionError(left.at, f"is compares nothing here; did you mean {meant}?")

@@ -12,8 +12,12 @@ from shared.core.plan import (
     Plan,
     PlanPayload,
     PublishPayload,
+    Warned,
     payload_of,
+    with_delimiter,
 )
+from shared.core.warnings import sorted_warnings
+from shared.spec.source import CsvOptions, SourceSpec
 
 STORED = [
     (
@@ -43,3 +47,18 @@ def test_a_plan_from_before_lacks_what_came_later():
 
     assert (plan.files[0].inode, plan.files[0].ctime_ns, plan.warnings) == (None, None, ())
     assert (plan.schema[0].name, plan.schema[0].declared) == ("k", True)
+
+
+def test_a_delimiter_that_the_plan_settled_is_read_and_a_plan_of_before_leaves_the_specs():
+    stored = SourceSpec(uris=("file:///data/a.csv",), csv=CsvOptions(delimiter=","))
+    found = SourceSpec(uris=("file:///data/a.csv",))
+    assert with_delimiter(stored, None) is stored
+    assert with_delimiter(found, ";").csv.delimiter == ";"
+    assert with_delimiter(found, ";").csv.header is True
+
+
+def test_warnings_are_sorted_each_once_and_at_most_a_hundred():
+    many = [Warned("b", str(no % 150)) for no in range(300)] + [Warned("a", "z", "column")]
+    kept = sorted_warnings(many)
+    assert (len(kept), kept[0]) == (100, Warned("a", "z", "column"))
+    assert kept == sorted_warnings(reversed(many))

@@ -373,3 +373,33 @@ def test_results_have_one_zero_and_one_nan():
     odd_nan = np.array([0x7FF8_0000_0000_0001], np.uint64).view(np.float64)
     values, _ = evaluated("-x", pa.table({"x": pa.array(np.concatenate([[0.0], odd_nan]))}))
     assert np.asarray(values).view(np.uint64).tolist() == [0, np.array([np.nan]).view(np.uint64)[0]]
+
+
+def test_a_time_that_leaves_the_years_of_iso_8601_is_an_error():
+    first, last = (dt.datetime(*day, tzinfo=dt.UTC) for day in ((1, 1, 1), (9999, 12, 31, 23, 59)))
+    columns = {"a": ("timestamptz", [first, last])}
+    assert answers("cast(a, 'date')", "Asia/Seoul", **columns)[1].keys() == {1}
+    assert answers("year(a)", "America/New_York", **columns)[1].keys() == {0}
+    _, errors = answers("date_trunc('hour', a)", "Europe/Berlin", **columns)
+    assert errors == {0: "column 1: the hour of 0001-01-01T00:00:00+00:00 begins before the year 1"}
+
+
+def test_times_with_a_zone_are_ordered():
+    times = [dt.datetime(2024, 1, day, tzinfo=dt.UTC) for day in (1, 2)]
+    columns = {"a": ("timestamptz", times), "b": ("timestamptz", times[::-1])}
+    assert answers("least(a, b)", **columns)[0] == [times[0]] * 2
+    assert answers("greatest(a, b)", **columns)[0] == [times[1]] * 2
+
+
+def test_a_literal_none_is_a_null_of_the_type_that_is_needed():
+    for text in (
+        "None ** 3",
+        "None + a",
+        "abs(None)",
+        "a // None",
+        "least(a, None, None)",
+        "nullif(None, a)",
+    ):
+        assert set(answers(text, a=("int64", [1, None]))[0]) <= {None, 1}, text
+    assert answers("concat(a, None)", a=("string", ["x"]))[0] == [None]
+    assert answers("year(None) == 1", a=("int64", [1]))[0] == [None]

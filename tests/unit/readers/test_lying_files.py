@@ -237,7 +237,7 @@ def test_a_file_that_the_machine_does_not_give_is_unreadable(tmp_path):
 
 
 def test_a_bug_of_ours_is_still_called_one(monkeypatch, tmp_path):
-    monkeypatch.setattr(parquet_read, "_cast", lambda *_: {}["no such key"])
+    monkeypatch.setattr(parquet_read, "typed", lambda *_: {}["no such key"])
     path = tmp_path / "t0"
     path.write_bytes(claims.file((PAGE, 3, 3)))
     spec = {

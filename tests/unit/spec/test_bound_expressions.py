@@ -146,7 +146,7 @@ def test_the_culprits_of_a_string_column_are_told_where_an_expression_needs_a_nu
     assert needed_kinds(spec_of(body, **changes), SCHEMA) == {("status", "float64"), ("status", "timestamp")}
     misfits = {("status", "float64"): "'N/A' in 3% of sampled rows"}
     assert mistakes(body, misfits=misfits, **changes)["#/derive/0/expr"].endswith(
-        "; \"status\" has 'N/A' in 3% of sampled rows"
+        "; \"status\": 'N/A' in 3% of sampled rows"
     )
 
 

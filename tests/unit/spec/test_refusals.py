@@ -15,9 +15,6 @@ def source(**keys):
 BUCKET = {"time_bucket": "1h", "column": "ts", "as": "hour"}
 REFUSED = [
     ("#/output/expires", {"output": {"expires": "30d"}}),
-    ("#/options/on_bad_row", {"options": {"on_bad_row": "skip"}}),
-    ("#/options/on_bad_row", {"options": {"on_bad_row": "quarantine"}}),
-    ("#/options/max_bad_rows", {"options": {"max_bad_rows": 0}}),
     ("#/options/max_parallel_chunks", {"options": {"max_parallel_chunks": 2}}),
     ("#/source/uris/1", {"source": {"uris": ["upload:u", "s3://bucket/key.csv"]}}),
     ("#/source/format", {"source": source(format="ndjson")}),
@@ -50,12 +47,11 @@ def test_every_function_is_accepted_with_its_parameters_and_refused_without(acce
 
 def test_everything_that_is_not_built_is_named_at_once(reject, body):
     changes = {
-        "options": {"max_parallel_chunks": 2, "on_bad_row": "skip"},
+        "options": {"max_parallel_chunks": 2},
     }
     refusal = reject(body(**changes), NotSupported)
     assert set(refusal) == {
         "#/options/max_parallel_chunks",
-        "#/options/on_bad_row",
     }
 
 
@@ -95,6 +91,8 @@ def test_everything_that_is_not_built_is_named_at_once(reject, body):
             "labels": {"team": "성장"},
         },
         {"options": {"on_bad_row": "fail", "max_bad_rows": None, "deadline": "15m"}},
+        {"options": {"on_bad_row": "quarantine", "max_bad_rows": 0}},
+        {"options": {"on_bad_row": "skip"}},
     ],
 )
 def test_supported_values_are_accepted(accept, body, changes):

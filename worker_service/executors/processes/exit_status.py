@@ -6,8 +6,8 @@ from dataclasses import dataclass
 NEAR_LIMIT = 0.8
 """The share of the memory limit from which on a fatal signal counts as lack of memory."""
 _MEMORY_SIGNALS = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGKILL}
-_FAILED_ALLOCATIONS = ("bad_alloc", "MemoryError", "out of memory")
-NATIVE_READERS = ("readers/parquet",)
+_FAILED_ALLOCATIONS = ("bad_alloc", "MemoryError", "out of memory", "memory allocation of")
+NATIVE_READERS = ("readers/parquet", "readers/arrow_ipc", "readers/xlsx")
 """The packages of the native formats (`readers.formats`, which a parent may not load).
 
 A crash below one of them is a crash of the code that decodes the file.

@@ -25,10 +25,8 @@ from worker_service.kernels.expressions.operands import (
     numbers,
     shown,
 )
-from worker_service.kernels.expressions.times import DAY
+from worker_service.kernels.expressions.times import DAY, FIRST, LAST
 
-_FIRST, _LAST = -719_162 * DAY, 2_932_897 * DAY - 1
-"""The years 1 to 9999."""
 _FRACTION_ZEROS, _FRACTION_POINT = r"(\.[0-9]*?)0+(Z?)$", r"\.(Z?)$"
 _DOUBLES = 2.0**63
 
@@ -79,7 +77,7 @@ def _local(moments: Array, node: Typed) -> Outcome:
     zone = str(node.settings[0])
     local = local_times(moments, zone)
     found, valid = numbers(local), validity(local)
-    bad = np.array((found < _FIRST) | (found > _LAST), np.bool_)
+    bad = np.array((found < FIRST) | (found > LAST), np.bool_)
     return _failing(local, bad, valid, lambda _: f"the local time in {zone} lies outside the years 1 to 9999")
 
 
@@ -88,7 +86,7 @@ def _moments(times: Array, node: Typed) -> Outcome:
     local, zone = times.cast(pa.timestamp("us")), str(node.settings[0])
     found, valid = numbers(local), validity(local)
     earlier, later, seen = moments_of(found, zone)
-    outside = (earlier < _FIRST) | (later > _LAST)
+    outside = (earlier < FIRST) | (later > LAST)
     values = from_numbers(pa.timestamp("us", tz="UTC"), earlier, valid)
 
     def reason(row: int) -> str:

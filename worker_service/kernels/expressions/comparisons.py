@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shared.spec.expressions import Typed
-from worker_service.arrow import Array, Floats, Ints, canonical
+from worker_service.arrow import Array, Floats, Ints, arrow_type, canonical
 from worker_service.kernels.expressions import whole as w
 from worker_service.kernels.expressions.operands import (
     Kernel,
+    Operand,
     Operands,
     array,
     made,
@@ -98,16 +99,21 @@ def _member(node: Typed, operands: Operands) -> Array:
     return found if valid is None else without(found, ~valid)
 
 
-def _least(_: Typed, operands: Operands) -> Array:
+def _least(node: Typed, operands: Operands) -> Array:
     """Arrow passes over NaN, which is right for the least: it is above all numbers."""
-    return pc.min_element_wise(*operands, skip_nulls=True)
+    return pc.min_element_wise(*map(_plain, operands), skip_nulls=True).cast(arrow_type(node.type))
 
 
-def _greatest(_: Typed, operands: Operands) -> Array:
-    result = pc.max_element_wise(*operands, skip_nulls=True)
+def _greatest(node: Typed, operands: Operands) -> Array:
+    result = pc.max_element_wise(*map(_plain, operands), skip_nulls=True)
     if not pa.types.is_floating(result.type):
-        return result
+        return result.cast(arrow_type(node.type))
     return pc.if_else(reduce(np.logical_or, _nans(operands)), pa.scalar(np.nan), result)
+
+
+def _plain(operand: Operand) -> Operand:
+    """Arrow does not order times with a zone here."""
+    return operand.cast(pa.timestamp("us")) if pa.types.is_timestamp(operand.type) else operand
 
 
 def _nans(operands: Operands) -> Sequence[Any]:

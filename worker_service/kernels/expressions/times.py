@@ -8,16 +8,22 @@ from shared.spec.expressions import Typed
 from worker_service.arrow import Array, Ints, arrow_type
 from worker_service.kernels.clocks import offsets
 from worker_service.kernels.expressions.operands import (
+    Failing,
     Kernel,
     Operand,
     Operands,
+    Outcome,
     array,
+    both,
     made,
     numbers,
     present,
+    shown,
 )
 
 DAY = 86_400_000_000
+FIRST, LAST = -719_162 * DAY, 2_932_897 * DAY - 1
+"""The years 1 to 9999."""
 _LENGTHS = {"second": 1_000_000, "minute": 60_000_000, "hour": 3_600_000_000, "day": DAY, "week": 7 * DAY}
 _TO_MONDAY = 3
 """1970-01-01 is a Thursday."""
@@ -47,7 +53,7 @@ def _days(operand: Operand) -> Ints:
     return found if pa.types.is_date32(operand.type) else found // DAY
 
 
-def _truncated(node: Typed, operands: Operands) -> Array:
+def _truncated(node: Typed, operands: Operands) -> Outcome:
     """The beginning of a unit; below a day by the clocks of the zone, whose offset stays."""
     unit, zone = map(str, node.settings)
     [time] = operands
@@ -59,7 +65,12 @@ def _truncated(node: Typed, operands: Operands) -> Array:
         return made(pa.date32(), begun, present(operands))
     found = numbers(time)
     local = found + offsets(found, zone) if node.type.kind == "timestamptz" else found
-    return made(arrow_type(node.type), found - local % _LENGTHS[unit], present(operands))
+    begun, valid = found - local % _LENGTHS[unit], present(operands)
+    values = made(arrow_type(node.type), begun, valid)
+    bad = both(begun < FIRST, valid)
+    if bad is None or not bad.any():
+        return values
+    return Failing(values, bad, lambda row: f"the {unit} of {shown(time, row)} begins before the year 1")
 
 
 def _difference(node: Typed, operands: Operands) -> Array:

@@ -24,6 +24,8 @@ ERRORS = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueEr
 """Decompressors raise these for data that are damaged."""
 TOO_LARGE = ("Memory usage limit", "too much memory")
 """Parts of the messages about a window that is too large."""
+NO_MEMORY = "llocation"
+"""A part of the messages of zstd and lz4 about memory that they do not get."""
 WRONG_DICTIONARY = "Dictionary mismatch"
 
 

@@ -12,6 +12,7 @@ from worker_service.readers.bytes.codecs import (
     CODECS,
     ERRORS,
     METHODS,
+    NO_MEMORY,
     TOO_LARGE,
     WRONG_DICTIONARY,
     Decompressor,
@@ -104,6 +105,7 @@ def _of_member(file: SourceFile, size: int) -> Iterator[bytes]:
     member = file.member
     if member is None:
         member = only_member(file)
+        check_expansion(file, "zip", member.size)
         file = replace(file, start=member.start, size=member.packed, member=member)
     packed = _Packed(file, "zip")
     return checked(packed.stream(METHODS[member.method](), size), file, member)
@@ -185,6 +187,8 @@ class _Packed:
 
     def _translated(self, error: Exception, at: int) -> Exception:
         named, reason = f"{self._file.uri}: the {self._compression} data", str(error)
+        if NO_MEMORY in reason:
+            return MemoryError(reason)
         if any(part in reason for part in TOO_LARGE):
             told = "needs too much memory: its window is too large"
             return LimitExceeded(f"{named} {told}; write it with a smaller one, `zstd --long=27` or `xz -9`")

@@ -46,7 +46,7 @@ def _is_tar(start: bytes) -> bool:
     """The header's checksum tells, because old archives have no magic."""
     header = start[:_TAR_HEADER]
     claimed = header[_TAR_SUM].strip(b" \0")
-    if len(header) < _TAR_HEADER or not re.fullmatch(rb"[0-7]{1,7}", claimed):
+    if len(header) < _TAR_HEADER or b"\0" not in header or not re.fullmatch(rb"[0-7]{1,7}", claimed):
         return False
     return sum(header) - sum(header[_TAR_SUM]) + 8 * ord(" ") == int(claimed, 8)
 
@@ -85,6 +85,12 @@ class Signature:
 
 
 SIGNATURES = (
+    Signature(
+        "an Office document",
+        _like(rb"(?-i:PK\x03\x04.{26}(?:\[Content_Types\]\.xml|_rels/|docProps/|xl/|word/))"),
+        'set source.format to "xlsx" or "auto"',
+        inside=_UNZIP,
+    ),
     *(
         Signature(packed_file(name), matches, f'set source.compression to "{name}" or "auto"', inside=_ONCE)
         for name, matches in COMPRESSIONS.items()
@@ -108,6 +114,12 @@ SIGNATURES = (
     Signature("an encrypted Parquet file", _binary(b"PARE"), "write it without encryption"),
     Signature(
         "an Arrow IPC file", _begins(b"ARROW1\0\0"), 'set source.format to "arrow" or "auto"', inside=_UNZIP
+    ),
+    Signature(
+        "an Arrow IPC stream",
+        _like(rb"(?-i:\xff{4}.{2}\0\0\x10\0\0\0)"),
+        'set source.format to "arrow" or "auto"',
+        inside=_UNZIP,
     ),
     Signature("a Feather version 1 file", _begins(b"FEA1\0"), "write it as Arrow IPC (Feather version 2)"),
     Signature("an ORC file", _binary(b"ORC"), "write it as Parquet"),
@@ -159,6 +171,15 @@ SIGNATURES = (
     Signature("text in UTF-16", _like(rb"(?:\0%b){8}" % _PRINTED), f"{_SET} utf-16-be", "wide"),
     # text
     Signature("an HTML page", _like(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)[\s>]"), _FETCH, "text"),
+    Signature(
+        "an HTML page",
+        _like(
+            rb"(?:\xef\xbb\xbf)?\s*<(?:(?:head|body|table|div|center|script|style|meta)\b[^<>]*>\s*<"
+            rb"|(h\d|p|b|title)>[^<>\r\n]*</\1>)"
+        ),
+        _FETCH,
+        "text",
+    ),
     Signature("an XML document", _like(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml\s|!--|!doctype\s)"), _EXPORT, "text"),
     Signature(
         "an XML document",

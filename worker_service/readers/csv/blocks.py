@@ -1,5 +1,6 @@
 """The content of a CSV file as blocks of whole records, cut exactly and without parsing."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -159,22 +160,32 @@ class LineFeeds:
     """Counts the line feeds in the bytes of a block: once, and only if it is asked."""
 
     def __init__(self, block: Block) -> None:
+        self._data = block.data
         self._octets = np.frombuffer(block.data, np.uint8, block.size)
 
     @cached_property
     def _sums(self) -> list[int]:
         """How many lie before each window."""
-        windows = range(0, self._octets.size, _WINDOW)
-        counts = (bits.occurrences(self._octets[at : at + _WINDOW], _LF) for at in windows)
-        return [0, *accumulate(counts)]
+        starts = range(0, self._octets.size, _WINDOW)
+        return [0, *accumulate([int(np.count_nonzero(self._octets[a : a + _WINDOW] == _LF)) for a in starts])]
+
+    def all(self) -> int:
+        return self._sums[-1]
 
     def before(self, at: int) -> int:
         """How many lie before byte *at* of the block."""
         window = at // _WINDOW
-        return self._sums[window] + bits.occurrences(self._octets[window * _WINDOW : at], _LF)
+        return self._sums[window] + int(np.count_nonzero(self._octets[window * _WINDOW : at] == _LF))
 
-    def all(self) -> int:
-        return self._sums[-1]
+    def line(self, number: int) -> tuple[int, int]:
+        """The bytes [start, stop) of a line by its number from 0, without its line feed."""
+        start = 0
+        if number:
+            window = bisect_right(self._sums, number - 1) - 1
+            feeds = np.flatnonzero(self._octets[window * _WINDOW : (window + 1) * _WINDOW] == _LF)
+            start = window * _WINDOW + int(feeds[number - 1 - self._sums[window]]) + 1
+        stop = self._data.find(b"\n", start, self._octets.size)
+        return start, stop if stop >= 0 else self._octets.size
 
 
 def count_records(block: Block, file: CsvFile, ragged: Collection[int] = ()) -> int:

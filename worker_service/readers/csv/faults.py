@@ -40,7 +40,10 @@ def widened(
         row = first_misfit(text, partial(_fits, narrower, source)) or 0
         [(start, _)] = file.spans(block.masked, [int(numbers[row])])
         literal = shown(text[row].as_buffer().to_pybytes(), "utf-8")
-        told.append(f"{field.column!r} has {literal!r} in the record at byte {block.offset + start}")
+        at = block.offset + start
+        # Text instead of a number may end the job, and only then is a line worth a pass over the file.
+        place = f"line {file.line(at)}, " if wider == "string" and field.reads else ""
+        told.append(f"{field.column!r} has {literal!r} in the record at {place}byte {at}")
     return errors.SchemaWidened(f"{', '.join(told)} of {file.uri}", kinds)
 
 

@@ -7,7 +7,9 @@ bytes and on nothing else. A value that they miss widens its column later, when 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shared.core.plan import Extent, Warned
 from shared.errors import SourceEmpty
@@ -20,6 +22,7 @@ from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import check_names, head
 from worker_service.readers.csv.misplaced import named_below
 from worker_service.readers.csv.tokenizer import BINARY, column, nulled, tokenize
+from worker_service.readers.csv.unreadable import not_utf8
 from worker_service.readers.inference import Samples, undeclared
 from worker_service.readers.literals import Column
 from worker_service.readers.schema import Findings, columns_in_files, settled
@@ -110,7 +113,13 @@ def _texts(samples: list[Block], file: CsvFile, columns: Collection[str]) -> dic
     types = dict.fromkeys(columns or file.names[:1], BINARY)
     tables = [tokenize(sample, file, types).table for sample in samples]
     return {
-        name: nulled(pa.concat_arrays([column(table, name) for table in tables]), file.options)
+        name: nulled(_decoded(pa.concat_arrays([column(table, name) for table in tables])), file.options)
         for name in columns
         if tables
     }
+
+
+def _decoded(text: Column) -> Column:
+    """*text* with the replacement character for each value that is not UTF-8: it is text all the same."""
+    wrong = np.isin(np.arange(len(text)), not_utf8(text))
+    return pc.if_else(pa.array(wrong), pa.scalar("\N{REPLACEMENT CHARACTER}"), text) if wrong.any() else text

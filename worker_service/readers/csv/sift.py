@@ -1,10 +1,11 @@
 """Sifts the records of a block: the good ones become a typed table, the others bad rows.
 
-A record is bad if it has too few or too many fields, or text in a used column that is no text in the
-encoding, or a value that is no literal of a declared type. The first of these faults counts, and of several
-columns the first. In a good record a value of an undeclared column widens the column instead.
+A record is bad if it has too few or too many fields. Else it is if a used column has bytes that are no text,
+or if a value is no literal of a declared type. The first fault counts, and of several columns the first. In a
+good record a value of an undeclared column widens the column instead.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,6 +30,7 @@ from worker_service.readers.csv.unreadable import field_span, not_utf8, wrong_by
 from worker_service.readers.literals import Column
 
 _AT_A_TIME = 100
+_LF = b"\n"[0]
 
 
 class Read(NamedTuple):
@@ -63,13 +65,13 @@ def _untyped(block: Block, file: CsvFile, tokens: Tokens) -> Batch:
     """The batch without its columns: the odd records are bad rows."""
     feeds, rows = LineFeeds(block), tokens.table.num_rows
     odd = {record.number: record for record in tokens.odd}
-    numbers = np.fromiter(odd, np.int64)
+    numbers, records = np.fromiter(odd, np.int64), count_records(block, file, tokens.ragged)
     return Batch(
         pa.table({"": pa.array(np.ones(rows, bool))}),
-        count_records(block, file, tokens.ragged),
-        partial(_located, block, file, feeds),
+        records,
+        partial(_located, block, file, feeds, records),
         Faults(numbers, lambda number: _odd(odd[number], block, file)),
-        tokens.numbers(np.arange(rows)) if odd else None,
+        tokens.numbers,
         feeds.all,
     )
 
@@ -98,7 +100,7 @@ def _read(table: pa.Table, field: Field, block: Block, source: SourceSpec) -> Re
 def _converted(text: Column, field: Field, source: SourceSpec) -> literals.Converted:
     try:
         return literals.converted(text, field, source)
-    except pa.ArrowInvalid:  # some functions on texts refuse what is not UTF-8
+    except pa.ArrowInvalid:  # some functions on texts refuse bytes that are not UTF-8
         wrong = np.isin(np.arange(len(text)), not_utf8(text))
         if not wrong.any():
             raise
@@ -137,7 +139,14 @@ def _odd(record: Odd, block: Block, file: CsvFile) -> Fault:
     name = file.names[record.column] if record.column < len(file.names) else record.column + 1
     reason = f"byte {byte}: 0x{octet:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
     value = shown(raw, file.dialect.encoding)
-    return Fault(reason if octet else f"a NUL byte at byte {byte}", name, value, unreadable=bool(octet))
+    if octet:
+        return Fault(reason, name, value, unreadable=True)
+    cure = (
+        ""
+        if raw.strip(b"\0")
+        else f"if it stands for null, add {json.dumps(raw.decode())} to csv.null_values"
+    )
+    return Fault(f"a NUL byte at byte {byte}", name, value, cure=lambda: cure)
 
 
 def _misfit(
@@ -160,12 +169,26 @@ def _misfit(
     return Fault(literals.refusal(value, field, source), field.column, value, cure=cure)
 
 
+def _spans(
+    block: Block, file: CsvFile, feeds: LineFeeds, records: int, numbers: Sequence[int]
+) -> list[tuple[int, int]]:
+    """The bytes of a few of the *records*, by ascending numbers from 0.
+
+    Without carriage returns each record ends with a line feed of its own. So if there are as many of both,
+    records are lines.
+    """
+    ended = block.masked[block.size - 1] == _LF
+    if feeds.all() == records - (not ended) and b"\r" not in block:
+        return [feeds.line(number) for number in numbers]
+    return file.spans(block.masked, numbers)
+
+
 def _located(
-    block: Block, file: CsvFile, feeds: LineFeeds, found: Iterable[tuple[int, Fault]]
+    block: Block, file: CsvFile, feeds: LineFeeds, records: int, found: Iterable[tuple[int, Fault]]
 ) -> Iterator[BadRow]:
     left = iter(found)
     while some := list(islice(left, _AT_A_TIME)):
-        spans = file.spans(block.masked, [number for number, _ in some])
+        spans = _spans(block, file, feeds, records, [number for number, _ in some])
         for (start, stop), (_, fault) in zip(spans, some, strict=True):
             text, byte = _beginning(block.data[start:stop], file.dialect.encoding), block.offset + start
             yield BadRow(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from worker_service.readers.batch import passing_over
 from worker_service.readers.csv.masked import Positions
 
 
@@ -41,7 +42,7 @@ class Tokens:
     def numbers(self, rows: Positions) -> Positions:
         """The numbers in the block of the records that are the *rows* of the table."""
         odd = np.array([record.number for record in self.odd], np.int64)
-        return rows + np.searchsorted(odd - np.arange(odd.size), rows, side="right")
+        return passing_over(odd, rows)
 
     def without(self, wrong: Mapping[int, Positions]) -> "Tokens":
         """The same without the rows that *wrong* has for a column, by its number; the first column counts."""

@@ -5,26 +5,21 @@ from collections.abc import Collection, Iterator
 import pyarrow.parquet as pq
 
 from shared.core.plan import Extent
-from shared.errors import CorruptFile, SchemaConflict
-from shared.spec.names import quote
+from shared.errors import CorruptFile
 from shared.spec.source import SourceSpec
-from shared.spec.types import NULL, DataType
 from shared.spec.uses import Uses
+from worker_service.readers.bytes.library import library_errors
 from worker_service.readers.bytes.local import SourceFile
-from worker_service.readers.inference import Use
-from worker_service.readers.parquet.file import columns_of, open_file
-from worker_service.readers.schema import Findings, columns_in_files, settled, wider
+from worker_service.readers.parquet.file import KIND, open_file
+from worker_service.readers.physical import Found, columns_in, schema_in, usable
+from worker_service.readers.schema import Findings
 
 _PAGE_ROWS, _SMALLEST_PAGE = 2**31 - 1, 21
 """The rows that a page can hold, in a few bytes of run lengths, and the bytes that its header takes then."""
 
-Types = dict[str, DataType]
-"""The columns of a file that can be read."""
-
 
 def names(file: SourceFile, source: SourceSpec) -> Collection[str]:
-    del source
-    return columns_of(file, open_file(file))
+    return usable(_columns(file, open_file(file)), source)
 
 
 def plan(
@@ -35,29 +30,18 @@ def plan(
     Metadata tell all cuts, so none is guessed.
     """
     del guess
-    found: list[tuple[str, Types]] = []
+    found: list[tuple[str, Found]] = []
     extents: list[tuple[Extent, int]] = []
-    same: dict[tuple[tuple[str, DataType], ...], Types] = {}
     for i, file in enumerate(files):
         opened = open_file(file)
-        types = columns_of(file, opened)
-        found.append((file.uri, same.setdefault(tuple(types.items()), types)))
+        found.append((file.uri, _columns(file, opened)))
         extents += _extents(i, file, opened.metadata, chunk_bytes)
-    columns = columns_in_files(found, source, uses)
-    inferred = {Use(c, key=False): _joined(c, found) for c in columns if c not in source.types}
-    return Findings(settled(columns, source.declared, inferred), extents)
+    return Findings(schema_in(found, source, uses), extents)
 
 
-def _joined(name: str, files: list[tuple[str, Types]]) -> DataType:
-    """The type of an undeclared column over all files that have it. Raises SchemaConflict."""
-    so_far = NULL
-    for uri, types in files:
-        both = wider(so_far, types.get(name, NULL))
-        if both is None:
-            told = f"column {quote(name)} is {types[name]} in {uri} and {so_far} before it"
-            raise SchemaConflict(f"{told}; declare it in source.types")
-        so_far = both
-    return so_far
+def _columns(file: SourceFile, opened: pq.ParquetFile) -> Found:
+    with library_errors(file, KIND):
+        return columns_in(opened.schema_arrow)
 
 
 def _extents(

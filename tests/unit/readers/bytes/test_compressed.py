@@ -8,6 +8,7 @@ from functools import partial
 import lz4.frame
 import pytest
 
+from shared.core.plan import Warned
 from shared.errors import BadRow, CorruptFile, LimitExceeded, NotSupported, SourceEmpty
 from tests.support.datasets import opened, rows, schema_of, source, tables, zipped
 from worker_service.readers import plan
@@ -70,6 +71,15 @@ def test_the_spec_may_name_the_compression(name):
     assert rows(COMPRESS[name](DATA), spec=source(compression=name)) == ROWS
     with pytest.raises(CorruptFile, match=f"not a {name} file: it starts with b'a,b.n'; set .*\"none\""):
         rows(b"a,b\n1,2\n", spec=source(compression=name))
+
+
+@of_each
+def test_a_file_that_holds_nothing_is_left_out_beside_others(name):
+    with opened(DATA, COMPRESS[name](b"")) as files:
+        planned = plan(files, source(), 1 << 20)
+    assert planned.warnings == (Warned("empty_file", "file:///data/t1 is empty; it is left out"),)
+    with pytest.raises(SourceEmpty, match="t0: the file is empty"):
+        rows(COMPRESS[name](b""))
 
 
 @pytest.mark.parametrize("name", ["zstd", "lz4"])

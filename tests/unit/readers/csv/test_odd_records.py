@@ -35,7 +35,7 @@ RECORD = st.lists(FIELD, min_size=1, max_size=4).map(",".join).filter(bool)
 
 
 @given(st.lists(RECORD, min_size=1, max_size=12), st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_ragged_records_are_those_of_the_csv_module(lines, end):
     text = "".join(line + end for line in lines)
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
@@ -49,7 +49,7 @@ def test_ragged_records_are_those_of_the_csv_module(lines, end):
 
 
 @given(st.lists(RECORD, min_size=1, max_size=12))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_short_records_are_padded_with_nulls_where_the_spec_says_so(lines):
     text = "".join(line + "\n" for line in lines)
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
@@ -90,7 +90,7 @@ def test_records_that_the_encoding_does_not_know_are_cut_out_whatever_column_it_
     st.sampled_from([b'"', b""]),
     st.sampled_from([b"#", b""]),
 )
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_a_record_found_by_its_number_is_the_one_found_among_all(parts, quote, comment):
     dialect = Dialect(delimiter=b",", quote=quote, comment=comment)
     scanner, data = Scanner(dialect, 0), "".join(["c", *parts]).encode()

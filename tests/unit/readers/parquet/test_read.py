@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared.errors import BadRow, CorruptFile, SchemaConflict, UnknownColumn
+from shared.errors import BadRow, CorruptFile, InvalidEncoding, NotSupported, SchemaConflict, TypeMismatch
+from shared.spec.source import ParquetOptions
+from shared.spec.uses import Mention, Uses
 from tests.support.datasets import opened, rows, schema_of, source, tables
 from worker_service.readers import plan
 
@@ -20,7 +22,11 @@ def parquet(table, **options):
     return out.getvalue()
 
 
-def test_types_become_ours_and_the_rest_is_left_out():
+def uses_of(*columns):
+    return Uses(tuple(Mention((), column, value=True) for column in columns))
+
+
+def test_types_become_ours_and_columns_of_others_are_no_ones():
     data = parquet({
         "i8": pa.array([1], pa.int8()), "u64": pa.array([1], pa.uint64()),
         "f32": pa.array([0.5], pa.float32()), "b": [True],
@@ -35,13 +41,14 @@ def test_types_become_ours_and_the_rest_is_left_out():
         "i8": "int64", "u64": "int64", "f32": "float64", "b": "bool", "s": "string", "ls": "string",
         "ds": "string", "d": "date",
         "dec": "decimal(3,2)", "ts": "timestamp", "tz": "timestamptz", "null": "int64",
+        "struct.a": "int64", "time": "string",
     }  # fmt: skip
     [frame] = tables(data)
     text = pa.dictionary(pa.int32(), pa.string())
     assert frame.schema.types == [
         pa.int64(), pa.int64(), pa.float64(), pa.bool_(), text, text, text, pa.date32(), pa.decimal128(3, 2),
         pa.timestamp("us"),
-        pa.timestamp("us", "UTC"), pa.int64(),
+        pa.timestamp("us", "UTC"), pa.int64(), pa.int64(), pa.string(),
     ]  # fmt: skip
     assert rows(data) == [
         (
@@ -57,6 +64,8 @@ def test_types_become_ours_and_the_rest_is_left_out():
             MOMENT,
             MOMENT.replace(tzinfo=UTC),
             None,
+            1,
+            "00:00:01",
         )
     ]
 
@@ -131,9 +140,138 @@ def test_a_value_that_would_change_is_an_error_that_names_the_column(values, kin
         rows(data, spec=source(types))
 
 
-def test_a_nested_column_is_unknown():
-    with pytest.raises(UnknownColumn, match='no column "x"; the data has "y"'):
-        schema_of(parquet({"x": [[1]], "y": [1]}), spec=source({"x": "int64"}))
+CANNOT = {
+    "list": (pa.array([[1]]), "list<element: int64>"),
+    "map": (pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())), "map<string, int64 "),
+    "duration": (pa.array([1], pa.duration("s")), "duration"),
+    "wide": (pa.array([Decimal(1)], pa.decimal256(50, 2)), "decimal256(50, 2)"),
+    "binary": (pa.array([b"x"]), "binary"),
+    "struct": (pa.array([{"a": 1}]), "struct<a: int64>"),
+}
+
+
+@pytest.mark.parametrize("name", CANNOT)
+def test_a_column_in_use_that_cannot_be_read_is_named_with_its_type(name):
+    values, told = CANNOT[name]
+    data = parquet({"x": values, "y": [1]})
+    with opened(data) as files:
+        assert plan(files, source(), 1000, uses=uses_of("y")).schema.names == ["y"]
+        with pytest.raises(NotSupported) as raised:
+            plan(files, source(), 1000, uses=uses_of("x"))
+    assert f'column "x" has the type {told}' in raised.value.detail
+
+
+def test_bytes_are_text_where_the_spec_declares_a_type():
+    data = parquet(
+        {"u": [b"caf\xc3\xa9", None, b"a"], "n": [b"1", b"2", b"3"], "f": pa.array([b"a"] * 3, pa.binary(1))}
+    )
+    spec = source({"u": "string", "n": "int64", "f": "string"})
+    assert rows(data, spec=spec) == [("café", 1, "a"), (None, 2, "a"), ("a", 3, "a")]
+    with pytest.raises(InvalidEncoding, match=r"row 2: column 'u': the bytes '\\xff' are no text in UTF-8"):
+        rows(parquet({"u": [b"a", b"\xff"]}), spec=source({"u": "string"}))
+
+
+def test_fields_of_structs_have_dotted_names_and_are_null_where_a_struct_is():
+    users = pa.array([{"id": 1, "name": {"first": "x"}}, None, {"id": None, "name": None}])
+    data = parquet({"user": users, "k": ["a", "b", "c"]})
+    assert schema_of(data) == {"user.id": "int64", "user.name.first": "string", "k": "string"}
+    assert rows(data) == [(1, "x", "a"), (None, None, "b"), (None, None, "c")]
+    assert rows(data, columns=["user.name.first"]) == [("x",), (None,), (None,)]
+
+
+def test_a_name_that_occurs_twice_is_an_error_where_it_is_used():
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array(["x"]), pa.array([2])], ["a", "a", "b"])
+    with opened(parquet(twice)) as files:
+        assert plan(files, source(), 1000, uses=uses_of("b")).schema.names == ["b"]
+        with pytest.raises(SchemaConflict, match=r"there are 2 columns of the name \(int64, string\)"):
+            plan(files, source(), 1000, uses=uses_of("a"))
+    assert rows(parquet(twice)) == [(2,)]
+
+
+def test_times_of_day_are_text_with_the_digits_that_they_have():
+    micros = [3_723_000_000, 3_723_500_000, None, 36_000_000_001, 0]
+    data = parquet(
+        {
+            "t": pa.array(micros, pa.time64("us")),
+            "m": pa.array([1500, 0, 86_399_999, 60_000, 1], pa.time32("ms")),
+        }
+    )
+    assert rows(data) == [
+        ("01:02:03", "00:00:01.5"), ("01:02:03.5", "00:00:00"), (None, "23:59:59.999"),
+        ("10:00:00.000001", "00:01:00"), ("00:00:00", "00:00:00.001"),
+    ]  # fmt: skip
+
+
+INT96 = [
+    None if text is None else datetime.fromisoformat(text)
+    for text in ("0001-01-01", "9999-12-31 23:59:59.999999", None, "1582-10-10", "2024-01-02")
+]
+
+
+def test_int96_holds_microseconds_of_all_years():
+    table = pa.table({"t": pa.array(INT96, pa.timestamp("us")), "k": list("abcde")})
+    data = parquet(table, use_deprecated_int96_timestamps=True, row_group_size=2)
+    assert rows(data, batch_bytes=1) == list(zip(INT96, "abcde", strict=True))
+
+
+@pytest.mark.parametrize("int96", [False, True])
+def test_a_time_finer_than_a_microsecond_is_a_bad_row_or_is_cut_off(int96):
+    nanoseconds = [1_700_000_000_123_456_001, None, -1, 1_700_000_000_123_456_000]
+    table = {"t": pa.array(nanoseconds, pa.timestamp("ns")), "n": [1, 2, 3, 4]}
+    options = {"use_deprecated_int96_timestamps": True} if int96 else {"version": "2.6"}
+    data = parquet(table, **options)
+    with pytest.raises(
+        BadRow, match=r"row 1: column 't': .*finer than a microsecond; set source.parquet.nanos"
+    ):
+        rows(data)
+    spec = source().model_copy(update={"parquet": ParquetOptions(nanoseconds="truncate")})
+    before = datetime.fromisoformat("1969-12-31 23:59:59.999999")
+    there = datetime.fromisoformat("2023-11-14 22:13:20.123456")
+    assert rows(data, spec=spec) == [(there, 1), (None, 2), (before, 3), (there, 4)]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "told"),
+    [
+        (
+            pa.array([1, 0]),
+            "bool",
+            'column "x" is int64 and never bool; source.types may say decimal, float64',
+        ),
+        (pa.array([1, 0]), "timestamp", "never timestamp"),
+        (
+            pa.array([MOMENT], pa.timestamp("us", "UTC")),
+            "date",
+            "never date; source.types may say string, timestamptz",
+        ),
+    ],
+)
+def test_a_declared_type_that_would_have_to_be_guessed_is_refused_by_the_plan(values, kind, told):
+    with pytest.raises(TypeMismatch) as raised:
+        schema_of(parquet({"x": values}), spec=source({"x": kind}))
+    assert told in raised.value.detail
+    assert raised.value.errors[0]["pointer"] == "#/source/types/x"
+
+
+def test_a_double_is_the_decimal_that_it_is_written_as_and_a_decimal_the_nearest_double():
+    data = parquet({"f": [1.1, 1e-2, None], "d": [Decimal("9007199254740993.1"), Decimal("0.3"), None]})
+    spec = source({"f": "decimal(4,2)", "d": "float64"})
+    assert rows(data, spec=spec) == [
+        (Decimal("1.10"), 9007199254740994.0),
+        (Decimal("0.01"), 0.3),
+        (None, None),
+    ]
+    with pytest.raises(BadRow, match=r"row 2: column 'x': '1.255' is no decimal\(4,2\)"):
+        rows(parquet({"x": [1.25, 1.255]}), spec=source({"x": "decimal(4,2)"}))
+
+
+def test_a_declared_date_takes_the_midnights_of_a_timestamp():
+    data = parquet({"x": pa.array([MOMENT, None], pa.timestamp("ns"))})
+    assert rows(data, spec=source({"x": "date"})) == [(MOMENT.date(),), (None,)]
+    with pytest.raises(BadRow, match=r"row 1: column 'x': '2024-01-02 03:00:00\.000000' is no date"):
+        rows(
+            parquet({"x": pa.array([MOMENT.replace(hour=3)], pa.timestamp("us"))}), spec=source({"x": "date"})
+        )
 
 
 def test_declared_types_that_keep_every_value_are_obeyed():

@@ -1,0 +1,154 @@
+"""Plans NDJSON files: types of the columns in use from samples of them, and the extents of each.
+
+A column's kind is the narrowest that holds every value of every sample. A value that they miss widens its
+column later. Any record may lack any field, so the samples may miss a column too: before it is called
+unknown, all lines are searched for it.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
+
+import pyarrow as pa
+
+from shared.core.plan import Extent
+from shared.spec.source import CsvOptions, SourceSpec
+from shared.spec.uses import Uses
+from worker_service.readers.bytes.local import SourceFile
+from worker_service.readers.inference import Samples, Use
+from worker_service.readers.literals import Column
+from worker_service.readers.ndjson.content import (
+    Block,
+    Content,
+    blocks,
+    content_of,
+    line_start,
+    line_starts,
+    start_of,
+)
+from worker_service.readers.ndjson.exact import BadLine, Values, Wanted, values_of
+from worker_service.readers.ndjson.values import kind_of
+from worker_service.readers.schema import Findings, columns_in_files, settled
+
+_SAMPLES, _SAMPLE_BYTES = 16, 64 * 1024
+"""Samples of one file, or of many together, but one of each at least."""
+_SEARCHED = 1024 * 1024
+
+
+def names(file: SourceFile, source: SourceSpec) -> Collection[str]:
+    """The columns that sampled records have."""
+    return _names(_records(_samples(content_of(file, source), 1), Wanted()))
+
+
+def plan(
+    files: list[SourceFile], source: SourceSpec, uses: Uses, chunk_bytes: int, *, guess: bool
+) -> Findings:
+    """The schema of the columns in use, and every extent with its size in bytes, in file order.
+
+    All cuts are proven. With *guess*, columns that the samples miss are unknown.
+    """
+    plain = source.model_copy(update={"csv": CsvOptions()})
+    contents = [content_of(file, source) for file in files]
+    sampled = Samples((Use(name, key=False) for name in uses.columns if name not in source.types), plain)
+    known: dict[str, None] = {}
+    for content in contents:
+        records = list(_records(_samples(content, _SAMPLES // len(files)), Wanted()))
+        known |= dict.fromkeys(_names(records))
+        sampled.add(
+            _texts(records, sampled.columns.intersection(uses.values)),
+            {name: kind_of(records, name, plain) for name in sampled.columns},
+        )
+    if not guess:
+        known |= dict.fromkeys(_searched(contents, set(uses.columns) - known.keys()))
+    columns = columns_in_files([(file.uri, known) for file in files], source, uses)
+    extents = [extent for i, content in enumerate(contents) for extent in _extents(i, content, chunk_bytes)]
+    found = sampled.readings(uses)
+    types = {use: kind for use, kind in sampled.types.items() if use.column in columns}
+    schema = settled(columns, source.declared, types, found.reads)
+    return Findings(schema, extents, tuple(found.warnings), found.culprits)
+
+
+def _extents(index: int, content: Content, chunk_bytes: int) -> Iterator[tuple[Extent, int]]:
+    start, size = start_of(content), content.file.size
+    if content.streamed:
+        yield Extent(index, 0, size), size
+    elif start < size:
+        for first, end in pairwise((*line_starts(content, start, chunk_bytes), size)):
+            yield Extent(index, first, end), end - first
+
+
+def _samples(content: Content, count: int) -> Iterator[Block]:
+    """About *count* blocks of lines, one at least, spread over the file; of a stream, its beginning."""
+    start, size, count = start_of(content), content.file.size, max(count, 1)
+    if content.streamed:
+        yield from _first(blocks(content, start, size, _SAMPLE_BYTES * count))
+        return
+    stride = max(size // count, _SAMPLE_BYTES)
+    for at in range(0, size, stride):
+        first = start if at <= start else line_start(content, at)
+        yield from _first(blocks(content, first, size, _SAMPLE_BYTES))
+
+
+def _first(found: Iterator[Block]) -> Iterator[Block]:
+    block = next(found, None)
+    if block is not None:
+        yield block
+
+
+def _records(samples: Iterator[Block], wanted: Wanted) -> Iterator[Values]:
+    """The records of *samples*; bad lines are left for the reader to find."""
+    for block in samples:
+        for _, line in block.lines(0, block.bounds[0].size):
+            try:
+                yield values_of(line, wanted)
+            except BadLine:
+                continue
+
+
+def _names(records: Iterator[Values] | Sequence[Values]) -> dict[str, None]:
+    return {name: None for record in records for name in record if "\0" not in name}
+
+
+def _searched(contents: Sequence[Content], missing: Collection[str]) -> Iterator[str]:
+    """Those of the *missing* columns that some record has, by a pass over all lines."""
+    left = dict.fromkeys(missing)
+    for content in contents:
+        if not left:
+            return
+        for block in blocks(content, start_of(content), content.file.size, _SEARCHED):
+            wanted = Wanted(left)
+            keys = [_end_of_key(name) for name in left]
+            lines = block.lines(0, block.bounds[0].size) if any(key in block.data for key in keys) else ()
+            for _, line in lines:
+                if any(key in line for key in keys):
+                    for name in _of_line(line, wanted).keys() & left.keys():
+                        del left[name]
+                        yield name
+
+
+def _of_line(line: bytes, wanted: Wanted) -> Values:
+    try:
+        return values_of(line, wanted)
+    except BadLine:
+        return {}
+
+
+def _end_of_key(name: str) -> bytes:
+    """Bytes that every line with the column has; none where its key may be written in several ways."""
+    last = name.rsplit(".", 1)[-1]
+    return f'{last}"'.encode() if last.isalnum() and last.isascii() else b""
+
+
+def sampled_texts(
+    files: list[SourceFile], source: SourceSpec, columns: Collection[str]
+) -> Iterator[dict[str, Column]]:
+    """For each file, the texts of *columns* in its samples."""
+    for file in files:
+        records = list(_records(_samples(content_of(file, source), _SAMPLES // len(files)), Wanted(columns)))
+        yield _texts(records, columns)
+
+
+def _texts(records: Sequence[Values], columns: Collection[str]) -> dict[str, Column]:
+    return {
+        name: pa.array([pair and pair[1] for record in records for pair in (record.get(name),)], pa.string())
+        for name in columns
+    }

@@ -1,0 +1,203 @@
+"""Reads an extent of an NDJSON file as batches, one for each block of lines.
+
+Arrow reads many lines at once. Lines that it does not read are halved until few are left, and these are read
+one by one.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from shared.core.plan import Extent
+from shared.errors import SchemaWidened
+from shared.spec.source import CsvOptions, SourceSpec
+from shared.spec.types import Field, Schema
+from worker_service.arrow import Ints
+from worker_service.readers import literals
+from worker_service.readers.batch import RECORD_BYTES, BadRow, Batch, Fault, Faults, readable, shown
+from worker_service.readers.bytes.local import SourceFile
+from worker_service.readers.literals import Column, Converted
+from worker_service.readers.ndjson.content import Block, Content, blocks, content_of, start_of
+from worker_service.readers.ndjson.exact import BadLine, Tag, Values, Wanted, values_of
+from worker_service.readers.ndjson.quick import Layout, columns_of, layout_of
+from worker_service.readers.ndjson.values import converted, wider
+
+_FIRST = 64
+"""Lines that tell how the others are read."""
+_FEW = 32
+"""Lines that are not worth another try with Arrow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read of each line, and how."""
+
+    content: Content
+    fields: Sequence[Field]
+    source: SourceSpec
+    wanted: Wanted
+
+    def located(self, block: Block, found: Iterable[tuple[int, Fault]]) -> Iterator[BadRow]:
+        starts, ends = block.bounds
+        for number, fault in found:
+            start, end = int(starts[number]), int(ends[number])
+            yield BadRow(
+                uri=self.content.uri,
+                fault=fault,
+                byte=block.offset + start,
+                record=readable(block.data[start : min(end, start + RECORD_BYTES)], "utf-8"),
+                truncated=end - start > RECORD_BYTES,
+                offsets=self.content.offsets,
+                line=partial(self.content.line, block.offset + start),
+                lines_before=partial(block.data.count, b"\n", 0, start),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Some lines of a block: the numbers of those that are records, and their columns, in the fields' order.
+
+    `bad` are the lines that are no records.
+    """
+
+    numbers: Ints
+    columns: list[Converted]
+    bad: dict[int, Fault]
+
+
+def read(
+    file: SourceFile, extent: Extent, source: SourceSpec, schema: Schema, columns: list[str], batch_bytes: int
+) -> Iterator[Batch]:
+    """See `readers.batches`; *batch_bytes* are bytes of the content. Raises errors.BadRow for a huge line."""
+    content = content_of(file, source)
+    fields = [schema[name] for name in columns]
+    plain = source.model_copy(update={"csv": CsvOptions()})
+    reading = Reading(content, fields, plain, Wanted({field.column for field in fields}))
+    start = start_of(content) if content.streamed else extent.start
+    layout: Layout | None = None
+    for no, block in enumerate(blocks(content, start, extent.end, batch_bytes)):
+        layout = layout if no else _layout(block, reading)
+        yield _batch(block, reading, layout)
+        del block  # or it would stay in memory while the next one is read
+
+
+def _layout(block: Block, reading: Reading) -> Layout | None:
+    _, records, _ = _records(block, 0, _FIRST, reading.wanted)
+    tags: dict[str, set[Tag]] = {}
+    for record in records:
+        for name, pair in record.items():
+            if pair is not None:
+                tags.setdefault(name, set()).add(pair[0])
+    flat = {name for name in tags if "." in name and f'"{name}"'.encode() in block.data}
+    return layout_of(reading.fields, reading.source, tags, flat)
+
+
+def _batch(block: Block, reading: Reading, layout: Layout | None) -> Batch:
+    tables: list[pa.Table] = []
+    kept: list[Ints] = []
+    bad: dict[int, Fault] = {}
+    misfits: dict[int, Field] = {}
+    for lines in _all_lines(block, reading, layout):
+        good = np.ones(lines.numbers.size, bool)
+        bad |= lines.bad
+        for field, (_, wrong) in zip(reading.fields, lines.columns, strict=True):
+            for at in np.flatnonzero(wrong) if wrong is not None else ():
+                good[at] = False
+                misfits.setdefault(int(lines.numbers[at]), field)
+        values = {
+            field.name: found.values for field, found in zip(reading.fields, lines.columns, strict=True)
+        }
+        table = pa.table(values or {"": pa.array(np.ones(good.size, bool))})
+        tables.append(table if good.all() else table.filter(pa.array(good)))
+        kept.append(lines.numbers[good])
+
+    def fault(number: int) -> Fault:
+        return bad[number] if number in bad else _misfit(block, number, misfits[number], reading)
+
+    numbers = np.concatenate([np.empty(0, np.int64), *kept])
+    wrong_ones = np.array(sorted(bad | misfits), np.int64)
+    return Batch(
+        table=pa.concat_tables(tables) if tables else pa.table({}),
+        records=numbers.size + wrong_ones.size,
+        located=partial(reading.located, block),
+        bad=Faults(wrong_ones, fault),
+        numbers=numbers.__getitem__,
+        lines=partial(block.data.count, b"\n"),
+    )
+
+
+def _all_lines(block: Block, reading: Reading, layout: Layout | None) -> Iterator[Lines]:
+    waiting = [(0, block.bounds[0].size)]
+    while waiting:
+        first, end = waiting.pop()
+        found = columns_of(block, slice(first, end), layout) if layout and first < end else None
+        if found is not None:
+            yield Lines(
+                np.arange(first, end), [_of_text(found, field, reading) for field in reading.fields], {}
+            )
+        elif layout and end - first > _FEW:
+            middle = (first + end) // 2
+            waiting += [(middle, end), (first, middle)]
+        elif first < end:
+            yield _one_by_one(block, first, end, reading)
+
+
+def _of_text(found: dict[str, Column], field: Field, reading: Reading) -> Converted:
+    values = found[field.column]
+    if field.declared and pa.types.is_string(values.type):
+        return literals.converted(values, field, reading.source)
+    return Converted(values)
+
+
+def _one_by_one(block: Block, first: int, end: int, reading: Reading) -> Lines:
+    """Raises SchemaWidened for a value that an undeclared column cannot hold, in a record that is sound."""
+    numbers, records, bad = _records(block, first, end, reading.wanted)
+    columns = [converted(records, field, reading.source) for field in reading.fields]
+    sound = np.ones(len(records), bool)
+    for field, (_, misfits) in zip(reading.fields, columns, strict=True):
+        if field.declared and misfits is not None:
+            sound &= ~misfits
+    widened: dict[str, str] = {}
+    told: list[str] = []
+    for field, (_, misfits) in zip(reading.fields, columns, strict=True):
+        if not field.declared and misfits is not None and (misfits & sound).any():
+            at = int(np.flatnonzero(misfits & sound)[0])
+            widened[field.name] = wider(
+                [r for r, good in zip(records, sound, strict=True) if good], field, reading.source
+            )
+            byte = block.offset + int(block.bounds[0][numbers[at]])
+            told.append(f"{field.column!r} has {_text(records[at], field)!r} in the record at byte {byte}")
+    if widened:
+        raise SchemaWidened(f"{', '.join(told)} of {reading.content.uri}", widened)
+    return Lines(np.array(numbers, np.int64), columns, bad)
+
+
+def _records(
+    block: Block, first: int, end: int, wanted: Wanted
+) -> tuple[list[int], list[Values], dict[int, Fault]]:
+    """Numbers and values of the records among some lines, and the lines that are no records."""
+    numbers: list[int] = []
+    records: list[Values] = []
+    bad: dict[int, Fault] = {}
+    for no, line in block.lines(first, end):
+        try:
+            records.append(values_of(line, wanted))
+            numbers.append(no)
+        except BadLine as error:
+            bad[no] = error.fault
+    return numbers, records, bad
+
+
+def _misfit(block: Block, number: int, field: Field, reading: Reading) -> Fault:
+    [(_, line)] = block.lines(number, number + 1)
+    value = _text(values_of(line, reading.wanted), field)
+    reason = literals.refusal(value, field, reading.source)
+    return Fault(reason, field.column, value)
+
+
+def _text(record: Values, field: Field) -> str:
+    pair = record.get(field.column)
+    return shown(pair[1].encode(), "utf-8") if pair else ""

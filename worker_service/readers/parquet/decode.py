@@ -1,0 +1,65 @@
+"""The values of a row group of a Parquet file, as Arrow decodes them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from worker_service.arrow import Array, Ints, numbers_of, validity
+from worker_service.readers.bytes.library import library_errors
+from worker_service.readers.bytes.local import SourceFile
+from worker_service.readers.parquet.file import KIND, open_file
+from worker_service.readers.typed import column_at
+
+
+def decode(
+    file: SourceFile, opened: pq.ParquetFile, group: int, columns: list[str], rows: int
+) -> Iterator[pa.RecordBatch]:
+    """The values of *columns* of a row group, at most *rows* of them at a time."""
+    with library_errors(file, KIND):
+        batches = opened.iter_batches(batch_size=rows, row_groups=[group], columns=columns, use_threads=False)
+    while True:
+        with library_errors(file, KIND):
+            batch = next(batches, None)
+            if batch is None or not batch.num_rows:
+                return
+            batch.validate(full=True)  # indexes of dictionaries, text that is not UTF-8, decimals too long
+        yield batch
+
+
+class Finer:
+    """Finds the times in INT96 that are finer than a microsecond: in microseconds the rest is cut off.
+
+    So they are decoded in nanoseconds too. Beyond the years 1677 to 2262 these wrap around in 64 bits, and
+    the product that they are compared with does as well.
+    """
+
+    def __init__(
+        self, file: SourceFile, opened: pq.ParquetFile, group: int, used: list[str], rows: int
+    ) -> None:
+        with library_errors(file, KIND):
+            columns = [opened.schema.column(i) for i in range(opened.metadata.num_columns)]
+            self._columns = [c.path for c in columns if c.path in used and c.physical_type == "INT96"]
+        if self._columns:
+            in_ns = open_file(file, (), opened.metadata, "ns")
+            self._decoded = decode(file, in_ns, group, self._columns, rows)
+            self._held = pa.table({})
+
+    def rows_of(self, decoded: pa.RecordBatch) -> dict[str, Ints]:
+        """The rows of *decoded*, the next batch of the row group, with finer times, by column."""
+        if not self._columns:
+            return {}
+        size = decoded.num_rows
+        while self._held.num_rows < size and (more := next(self._decoded, None)) is not None:
+            held = pa.table(more)
+            self._held = pa.concat_tables([self._held, held]) if self._held.num_rows else held
+        [in_ns] = self._held.slice(0, size).combine_chunks().to_batches()
+        self._held = self._held.slice(size)
+        return {name: _differing(column_at(in_ns, name), column_at(decoded, name)) for name in self._columns}
+
+
+def _differing(in_ns: Array, in_us: Array) -> Ints:
+    differ = numbers_of(in_ns) != numbers_of(in_us) * 1000
+    present = validity(in_us)
+    return np.flatnonzero(differ if present is None else differ & present)
