@@ -112,7 +112,8 @@ def numbers(counted: Counted, csv: CsvOptions) -> list[Entry]:
     if not weight[best]:
         return []
     equal = [pair for pair in pairs if weight[pair] == weight[best] and read[pair] != read[best]]
-    chosen = [best] if best == pairs[0] else [best, *equal[:1]]
+    plain = best == own and all(amount.body == text.lstrip("+-") for text, amount in amounts.items())
+    chosen = [best] if plain else [best, *equal[:1]]  # a plain text is in our own spelling
     return [_number(amounts, read[pair], pair, csv) for pair in chosen]
 
 
