@@ -53,7 +53,7 @@ def answer(files, wanted, given=None, chunk_bytes=1 << 20):
             frame
             for extents in planned.extents
             for extent in extents
-            for frame in read(made[extent.file], extent, given, planned.schema, names, 1 << 20)
+            for frame in read(made[extent.file], extent, planned.source, planned.schema, names, 1 << 20)
         ]
     types = {field.name: str(field.type) for field in planned.schema.fields}
     return types, [tuple(row.values()) for frame in frames for row in frame.to_pylist()], planned.warnings
