@@ -5,6 +5,7 @@ or if a value is no literal of a declared type. The first fault counts, and of s
 good record a value of an undeclared column widens the column instead.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -139,7 +140,14 @@ def _odd(record: Odd, block: Block, file: CsvFile) -> Fault:
     name = file.names[record.column] if record.column < len(file.names) else record.column + 1
     reason = f"byte {byte}: 0x{octet:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
     value = shown(raw, file.dialect.encoding)
-    return Fault(reason if octet else f"a NUL byte at byte {byte}", name, value, unreadable=bool(octet))
+    if octet:
+        return Fault(reason, name, value, unreadable=True)
+    cure = (
+        ""
+        if raw.strip(b"\0")
+        else f"if it stands for null, add {json.dumps(raw.decode())} to csv.null_values"
+    )
+    return Fault(f"a NUL byte at byte {byte}", name, value, cure=lambda: cure)
 
 
 def _misfit(
