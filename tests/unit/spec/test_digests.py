@@ -65,7 +65,7 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
         null_values=st.lists(text, max_size=3),
     )
     source = some(
-        format=st.sampled_from(["auto", "csv", "ndjson"]),
+        format=st.sampled_from(["auto", "csv"]),
         compression=st.sampled_from(["auto", "none", "gzip", "zstd"]),
         csv=csv,
         types=st.dictionaries(text, type_name, max_size=3),
