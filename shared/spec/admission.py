@@ -13,9 +13,11 @@ from shared.spec.functions import FUNCTIONS
 from shared.spec.grouping import TimeBucket
 from shared.spec.models import JobSpec
 from shared.spec.names import quote
-from shared.spec.width import NARROWEST_KEY, check_width, narrowest
+from shared.spec.width import NARROWEST, check_width, narrowest
 
 MAX_TYPES = 10_000
+MAX_EXPRESSIONS = 65_536
+"""Characters of all expressions of a spec. A worker parses them again, beside its heartbeat."""
 _ZONE = re.compile(r"(?!Factory$)[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*")
 """The names of the IANA database. Some machines have other files beside them: `posixrules`, `right/…`."""
 
@@ -39,7 +41,13 @@ def check_admission(spec: JobSpec, ceilings: Ceilings) -> None:
     """Raises InvalidSpec with all faults, else TooManyColumns."""
     refuse(InvalidSpec, _faults(spec, ceilings))
     narrow = [narrowest(FUNCTIONS[a.fn]) for a in spec.aggregates for _ in a.quantiles]
-    check_width([NARROWEST_KEY] * len(spec.group_by) + narrow)
+    check_width([NARROWEST] * (len(spec.group_by) + len(spec.compute)) + narrow)
+
+
+def _letters(spec: JobSpec) -> int:
+    made = (made.expr for made in (*spec.derive, *spec.compute))
+    conditions = (spec.where, spec.having, *(aggregate.where for aggregate in spec.aggregates))
+    return sum(len(text) for text in (*made, *conditions) if text is not None)
 
 
 def _faults(spec: JobSpec, ceilings: Ceilings) -> Iterator[Detail]:
@@ -59,6 +67,9 @@ def _faults(spec: JobSpec, ceilings: Ceilings) -> Iterator[Detail]:
         yield Detail(
             pointer=pointer("source", "types"), detail=f"at most {MAX_TYPES:,} columns, not {declared:,}"
         )
+    if (letters := _letters(spec)) > MAX_EXPRESSIONS:
+        told = f"the expressions have {letters:,} characters together; at most {MAX_EXPRESSIONS:,} are taken"
+        yield Detail(pointer="#", detail=told)
     least, chosen = ceilings.min_chunk_bytes, spec.options.chunk_bytes
     if chosen is not None and chosen < least:
         yield _beyond(

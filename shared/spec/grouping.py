@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from shared.spec import values as v
+from shared.spec.expressions.text import ExpressionText
 from shared.spec.faults import fault
 from shared.spec.functions import FUNCTIONS
 from shared.spec.names import result_name_fault
@@ -83,7 +84,7 @@ class AggregateSpec(SpecObject):
     q: Annotated[Quantiles | None, Field(validate_default=True)] = None
     k: Annotated[v.Integer | None, Field(validate_default=True, ge=1, le=1000)] = None
     ddof: Annotated[v.Integer | None, Field(validate_default=True, ge=0, le=1_000_000)] = None
-    where: v.Expression | None = None
+    where: ExpressionText | None = None
     as_: Annotated[str | None, Field(alias="as", validate_default=True)] = None
 
     @field_validator("column", "by", "y", "x", "q", "k", "ddof")

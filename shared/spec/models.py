@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from shared.spec import values as v
-from shared.spec.expressions import columns, parse
+from shared.spec.expressions import columns
+from shared.spec.expressions.text import ExpressionText
 from shared.spec.faults import Location, raise_faults, repeated
 from shared.spec.grouping import AggregateSpec, GroupKey, TimeBucket, key_name
 from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
@@ -38,7 +39,7 @@ MAX_KEYS = 32
 class Computed(SpecObject):
     """A column made by an expression: of the dataset in `derive`, of the result in `compute`."""
 
-    expr: v.Expression
+    expr: ExpressionText
     as_: Annotated[v.ResultColumn, Field(alias="as")]
 
 
@@ -87,11 +88,11 @@ class JobSpec(SpecObject):
 
     source: SourceSpec
     derive: Annotated[tuple[Computed, ...], v.at_most(1000)] = ()
-    where: v.Expression | None = None
+    where: ExpressionText | None = None
     group_by: Annotated[tuple[GroupKey, ...], v.at_most(MAX_KEYS)]
     aggregates: Annotated[tuple[AggregateSpec, ...], v.at_most(400), v.NOT_EMPTY]
     compute: Annotated[tuple[Computed, ...], v.at_most(400)] = ()
-    having: v.Expression | None = None
+    having: ExpressionText | None = None
     semantics: Semantics = "sql"
     output: OutputSpec = OutputSpec()
     options: Options = Options()
@@ -146,7 +147,9 @@ class JobSpec(SpecObject):
 
     @field_validator("having")
     @classmethod
-    def _having_of_result_columns(cls, having: str | None, info: ValidationInfo) -> str | None:
+    def _having_of_result_columns(
+        cls, having: ExpressionText | None, info: ValidationInfo
+    ) -> ExpressionText | None:
         if having is not None and {"group_by", "aggregates", "compute"} <= info.data.keys():
             columns = [*_result_columns(info), *(c.as_ for c in info.data["compute"])]
             raise_faults(_unknown_names((), having, columns))
@@ -170,15 +173,15 @@ def _too_early(derived: tuple[Computed, ...]) -> Iterator[tuple[Location, str]]:
     """Every name of a column that a later entry makes."""
     made = {d.as_: i for i, d in enumerate(derived)}
     for i, d in enumerate(derived):
-        for column in columns(parse(d.expr)):
+        for column in columns(d.expr.tree):
             if (later := made.get(column.name, i)) > i:
                 advice = f"is made by derive/{later}; move that entry before this one"
                 yield (i, "expr"), f"column {column.at}: {quote(column.name)} {advice}"
 
 
-def _unknown_names(at: Location, expr: str, known: list[str]) -> Iterator[tuple[Location, str]]:
+def _unknown_names(at: Location, expr: ExpressionText, known: list[str]) -> Iterator[tuple[Location, str]]:
     """Every name in *expr* that is no column of the result."""
-    for no, column in enumerate(c for c in columns(parse(expr)) if c.name not in known):
+    for no, column in enumerate(c for c in columns(expr.tree) if c.name not in known):
         guess = did_you_mean(column.name, known) if no < MAX_GUESSES else ""
         hint = f"{guess}{' ' if guess else '; '}there are {listed(known)}" if no < MAX_GUESSES else ""
         yield at, f"column {column.at}: {quote(column.name)} is not a column of the result{hint}"

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from shared.errors import Detail
-from shared.spec.expressions import ExpressionError, check, names, parse
+from shared.spec.expressions import ExpressionError, check, names
+from shared.spec.expressions.text import ExpressionText
 from shared.spec.faults import Location, pointer
 from shared.spec.query import Made
 from shared.spec.types import BOOL, DataType
@@ -28,7 +29,7 @@ class Scope:
         self._zone, self._hint = zone, hint
         self._unsound: set[str] = set()
 
-    def add(self, name: str, expr: str, *at: str | int) -> Made | None:
+    def add(self, name: str, expr: ExpressionText, *at: str | int) -> Made | None:
         """A new column. It can be named from now on."""
         if (made := self._made(name, expr, at)) is None:
             self._unsound.add(name)
@@ -36,7 +37,7 @@ class Scope:
             self.types[name] = made.type
         return made
 
-    def condition(self, name: str, expr: str | None, *at: str | int) -> Made | None:
+    def condition(self, name: str, expr: ExpressionText | None, *at: str | int) -> Made | None:
         """An expression that picks rows, and so has to be a bool. None where there is none."""
         made = None if expr is None else self._made(name, expr, at)
         if made is not None and made.type != BOOL:
@@ -48,13 +49,14 @@ class Scope:
     def sound(self, name: str) -> bool:
         return name not in self._unsound
 
-    def _made(self, name: str, expr: str, at: Location) -> Made | None:
-        tree = parse(expr)
-        named = names(tree)
+    def _made(self, name: str, expr: ExpressionText, at: Location) -> Made | None:
+        named = names(expr.tree)
         if not all(map(self.sound, named)):
             return None
         try:
-            return Made(name=name, by=check(tree, self.types, self._zone), columns=named, at=pointer(*at))
+            return Made(
+                name=name, by=check(expr.tree, self.types, self._zone), columns=named, at=pointer(*at)
+            )
         except ExpressionError as error:
             hint = self._hint(named)
             detail = f"{error.finding}{hint}" if hint else str(error)

@@ -44,7 +44,10 @@ class CsvOptions(SpecObject):
         cls, names: tuple[str, ...] | None, info: ValidationInfo
     ) -> tuple[str, ...] | None:
         if names is not None and info.data.get("header"):
-            raise fault("names are for files without a header; set header to false")
+            raise fault(
+                "names are for files without a header; set header to false, "
+                "and skip_rows so that it passes over the header if there is one"
+            )
         raise_faults(repeated(((i,), name) for i, name in enumerate(names or ())))
         return names
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from shared.errors import Detail, InvalidSpec, UnknownColumn
-from shared.spec.expressions import columns, parse
+from shared.spec.expressions import columns
+from shared.spec.expressions.text import ExpressionText
 from shared.spec.faults import Location, pointer, refuse
 from shared.spec.grouping import TimeBucket
 from shared.spec.models import JobSpec
@@ -102,7 +103,7 @@ def _mentions(spec: JobSpec) -> Iterator[Mention]:
     for name in spec.source.types:
         yield Mention(("source", "types", name), name)
     for at, expr in _expressions(spec):
-        for column in columns(parse(expr)):
+        for column in columns(expr.tree):
             yield Mention(at, column.name, value=True, position=column.at)
     for i, key in enumerate(spec.group_by):
         if isinstance(key, TimeBucket):
@@ -115,7 +116,7 @@ def _mentions(spec: JobSpec) -> Iterator[Mention]:
             yield Mention(("aggregates", i, parameter), name, value=True, shown=shown)
 
 
-def _expressions(spec: JobSpec) -> Iterator[tuple[Location, str]]:
+def _expressions(spec: JobSpec) -> Iterator[tuple[Location, ExpressionText]]:
     """The expressions over columns of a batch."""
     for i, derived in enumerate(spec.derive):
         yield ("derive", i, "expr"), derived.expr

@@ -14,7 +14,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from shared.spec.buckets import bucket_width
 from shared.spec.encodings import normal_encoding
-from shared.spec.expressions import parse
 from shared.spec.faults import fault
 from shared.spec.functions import FUNCTIONS, SYNONYMS
 from shared.spec.names import did_you_mean, quote, result_name_fault
@@ -94,11 +93,6 @@ def parse_duration(text: str) -> timedelta:
     return length
 
 
-def _expression(text: str) -> str:
-    parse(text)
-    return text
-
-
 def _duration(text: str) -> str:
     parse_duration(text)
     return text
@@ -163,7 +157,6 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=1000), checked(_plain
 """A column of the dataset: any name that its header has."""
 ResultColumn = Annotated[str, checked(_result_column)]
 ResultName = Annotated[str, checked(_result_name)]
-Expression = Annotated[str, Field(min_length=1, max_length=10_000), checked(_plain), checked(_expression)]
 FunctionName = Annotated[str, checked(_function)]
 TypeName = Annotated[str, checked(_type)]
 Duration = Annotated[str, checked(_duration)]

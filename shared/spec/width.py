@@ -50,7 +50,8 @@ def narrowest(function: Function) -> DataType:
     return min((function.result(of) for of in _NARROW if of.kind in accepts), key=value_bytes)
 
 
-NARROWEST_KEY = DataType("bool")
+NARROWEST = DataType("bool")
+"""Of a key or a computed column, whose type is not known yet."""
 
 
 def check_width(types: Sequence[DataType]) -> None:

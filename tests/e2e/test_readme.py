@@ -1,20 +1,14 @@
 """The commands and answers of the README are true."""
 
 import re
-import shlex
-import subprocess
 from pathlib import Path
 
-import httpx2
 import pytest
+
+from tests.support.shown import blocks, run
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-
-
-def blocks(language: str, tested: bool = False) -> list[str]:
-    prefix = "<!-- tested -->\n" if tested else ""
-    return re.findall(rf"^{prefix}```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +22,7 @@ def demo_says(tmp_path_factory) -> str:
 
 @pytest.mark.timeout(180)
 def test_the_demos_output_is_the_one_shown(demo_says):
-    shown = [line.rstrip() for line in blocks("text")[0].splitlines() if line.strip()]
+    shown = [line.rstrip() for line in blocks(README, "text")[0].splitlines() if line.strip()]
     said = [line.rstrip() for line in demo_says.splitlines()]
 
     assert [line for line in shown if line not in said] == []
@@ -36,7 +30,7 @@ def test_the_demos_output_is_the_one_shown(demo_says):
 
 def test_the_commands_work_as_shown(stack, tmp_path):
     """Run the shell blocks in order, with the stack's port and the upload's id put in."""
-    upload, use = blocks("sh", tested=True)
+    upload, use = blocks(README, "sh", tested=True)
     here = {"http://127.0.0.1:8080": f"http://127.0.0.1:{stack.port}"}
     first = run(upload, here, tmp_path)
     uploaded = re.search(r'"uri":"(upload:upl_\w+)"', first)
@@ -44,48 +38,12 @@ def test_the_commands_work_as_shown(stack, tmp_path):
     assert '"bytes":39' in first
     said = run(use, here | {"upload:upl_…": uploaded[1]}, tmp_path)
 
-    shown = blocks("text")[1].strip()
+    shown = blocks(README, "text")[1].strip()
     assert shown in said.replace("\r\n", "\n"), said
     assert stack.sql("SELECT city, count FROM results.sales_by_city ORDER BY city") == [
         ("Busan", 1),
         ("Seoul", 2),
     ]
-
-
-def run(script: str, replacements: dict[str, str], folder: Path) -> str:
-    """Run each command; curl's by an HTTP client, since a machine need not have curl."""
-    for old, new in replacements.items():
-        script = script.replace(old, new)
-    said = ""
-    for command in re.split(r"\n(?=curl )", script):
-        if command.startswith("curl "):
-            said += curl(shlex.split(command)[1:], folder)
-        else:
-            subprocess.run(["sh", "-ec", command], cwd=folder, timeout=60, check=True)
-    return said
-
-
-def curl(arguments: list[str], folder: Path) -> str:
-    method, headers, body, url = "GET", {}, None, ""
-    words = iter(arguments)
-    for word in words:
-        match word:
-            case "-s":
-                continue
-            case "-X":
-                method = next(words)
-            case "-H":
-                name, _, value = next(words).partition(": ")
-                headers[name] = value
-            case "-d":
-                method, body = "POST", next(words).encode()
-            case "-T":
-                body = (folder / next(words)).read_bytes()
-            case _:
-                url = word
-    answer = httpx2.request(method, url, headers=headers, content=body, timeout=60)
-    assert answer.status_code < 400, answer.text
-    return answer.text
 
 
 def test_every_make_verb_named_exists():

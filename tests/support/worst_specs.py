@@ -146,6 +146,27 @@ def one_key_twice(size: int) -> bytes:
     return b"{" + b",".join(b'"k%d":1' % i for i in range(size // 12)) + b',"k1":2}'
 
 
+def sums(size: int) -> bytes:
+    items = ({"as": f"d{i}", "expr": "+".join("a" * 90)} for i in range(1000))
+    return filled(size, lambda taken: spec(derive=taken), items)
+
+
+def lists_of_operands(size: int) -> bytes:
+    items = ({"as": f"d{i}", "expr": f"least({','.join('a' * 450)})"} for i in range(1000))
+    return filled(size, lambda taken: spec(derive=taken), items)
+
+
+def unknown_names_in_compute(size: int) -> bytes:
+    items = ({"as": f"d{i}", "expr": "+".join(["cuont"] * 90)} for i in range(400))
+    return filled(size, lambda taken: spec(compute=taken), items)
+
+
+def short_expressions(size: int) -> bytes:
+    items = ({"as": f"d{i}", "expr": "-a"} for i in range(1000))
+    return filled(size, lambda taken: spec(derive=taken), items)
+
+
+EXPRESSIONS: list[Family] = [sums, lists_of_operands, unknown_names_in_compute, short_expressions]
 FAMILIES: list[Family] = [
     misspelt_index_columns_beside_many_columns,
     long_misspelt_names_beside_long_ones,

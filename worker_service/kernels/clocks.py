@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker_service.arrow import Array, Ints, Mask, from_numbers, numbers_of
+from worker_service.arrow import Array, Ints, Mask, from_numbers, numbers_of, validity
 
 _DAY = 86_400_000_000
 _STEP = 900_000_000
@@ -37,9 +37,10 @@ def local_times(moments: Array, zone: str) -> Array:
     """Of each moment, in microseconds with a zone, the local time as a timestamp without a zone."""
     if zone == "UTC":
         return moments.cast(pa.timestamp("us"))
-    numbers = numbers_of(moments)
-    shown = from_numbers(pa.timestamp("us"), numbers + offsets(numbers, zone))
-    return pc.if_else(moments.is_valid(), shown, None) if moments.null_count else shown
+    numbers, valid = numbers_of(moments), validity(moments)
+    if valid is not None:
+        numbers = np.where(valid, numbers, 0)
+    return from_numbers(pa.timestamp("us"), numbers + offsets(numbers, zone), valid)
 
 
 def offsets(moments: Ints, zone: str) -> Ints:

@@ -179,7 +179,7 @@ def format_of(file: SourceFile, source: SourceSpec) -> Format:
     if shown and not file.member and named in {None, shown}:
         return shown
     if named and named.whole:
-        signature = signature_of(start, {"binary"})
+        signature = signature_of(start, {"binary", "wide", "text"})
         if signature:
             cure = f'source.format is "{named.name}": set it to "auto", or give such a file'
             raise NotSupported(f"{file.uri} is {signature.name}; {cure}")

@@ -17,6 +17,7 @@ _NULLS: tuple[tuple[Kind, DataType], ...] = (
     ("timestamp", TIMESTAMP),
 )
 """The type that a literal None has as an operand, by the kinds that the operation accepts."""
+_LONGEST = 40
 
 
 def converted(node: Typed, target: DataType, zone: str) -> Typed:
@@ -38,7 +39,7 @@ def needs(operation: str, node: Typed, accepts: Kinds) -> Typed:
     if node.type == NULL:
         return as_type(node, next(kind for name, kind in _NULLS if name in accepts), "UTC")
     if node.type.kind not in accepts:
-        advice = _advice(node.type.kind, accepts)
+        advice = _advice(node, accepts)
         raise ExpressionError(node.at, f"{operation} needs {KINDS[accepts]}, and {described(node)}", advice)
     return node
 
@@ -69,20 +70,23 @@ def _shown(node: Typed) -> str:
     return quote(node.value) if isinstance(node.value, str) else str(node.value)
 
 
-def _advice(kind: Kind, accepts: Kinds) -> str:
+def _name(node: Typed) -> str:
+    """The operand as it is written in advice: its column, or x."""
+    name = str(node.settings[0]) if node.op == "column" else "x"
+    return name if name.isidentifier() else f"`{name}`" if len(name) < _LONGEST and "`" not in name else "x"
+
+
+def _advice(node: Typed, accepts: Kinds) -> str:
+    kind, x = node.type.kind, _name(node)
     if accepts == TRUTHS:
-        return (
-            "; compare it with something, such as x == 'yes'"
-            if kind == "string"
-            else "; compare it, as in x != 0"
-        )
+        return f"; compare it, as in {x} == 'yes'" if kind == "string" else f"; compare it, as in {x} != 0"
     if accepts == TEXTS:
-        return "; cast(x, 'string') makes a text of it"
+        return f"; cast({x}, 'string') makes a text of it"
     if kind == "string" and accepts == NUMBERS:
-        return "; cast(x, 'float64') or cast(x, 'decimal(18,2)') makes a number of it"
+        return f"; cast({x}, 'float64') or cast({x}, 'decimal(18,2)') makes a number of it"
     if kind == "string" and "timestamp" in accepts:
-        return "; cast(x, 'timestamp') or strptime(x, '%d/%m/%Y') makes a time of it"
-    return "; cast(x, 'timestamp') makes one of it" if kind == "date" and "timestamp" in accepts else ""
+        return f"; cast({x}, 'timestamp') or strptime({x}, '%d/%m/%Y') makes a time of it"
+    return f"; cast({x}, 'timestamp') makes one of it" if kind == "date" and "timestamp" in accepts else ""
 
 
 def _apart(operation: str, nodes: Sequence[Typed]) -> ExpressionError:
@@ -90,26 +94,31 @@ def _apart(operation: str, nodes: Sequence[Typed]) -> ExpressionError:
     left, right = next(
         (nodes[i], node) for j, node in enumerate(nodes) for i in range(j) if common([nodes[i], node]) is None
     )
+    return ExpressionError(
+        left.at,
+        f"{operation} finds no common type: {described(left)}, and {described(right)}",
+        f"; {_together(left, right)}",
+    )
+
+
+def _together(left: Typed, right: Typed) -> str:
     kinds = {left.type.kind, right.type.kind}
-    advice = "; cast one of them"
     if "string" in kinds and kinds & NUMBERS:
         text, number = (left, right) if left.type == STRING else (right, left)
         if text.op == "literal":
-            whole = _reads_as_number(text.value)
-            advice = f"; {'write' if whole else 'a column is named'} {text.value} without quotes"
-        elif number.op == "literal":
-            advice = f"; write '{_shown(number)}' in quotes, or cast(x, 'float64')"
-        else:
-            advice = "; cast(x, 'float64') makes a number of a text"
-    elif "bool" in kinds and kinds & NUMBERS:
-        advice = "; a bool stands alone, as in: flag and not other"
-    elif kinds <= {"decimal", "int64"}:
-        advice = "; together they need more than 38 digits, so round or cast one of them"
-    elif "timestamptz" in kinds:
-        advice = "; cast(x, 'timestamptz') gives it the source's time zone"
-    return ExpressionError(
-        left.at, f"{operation} finds no common type: {described(left)}, and {described(right)}", advice
-    )
+            verb = "write" if _reads_as_number(text.value) else "a column is named"
+            return f"{verb} {_shown(text)[1:-1]} without quotes"
+        quoted = f"write '{_shown(number)}' in quotes, or " if number.op == "literal" else ""
+        return f"{quoted}cast({_name(text)}, 'float64')"
+    if "bool" in kinds and kinds & NUMBERS:
+        flag = left if left.type == BOOL else right
+        return f"a bool stands alone, as in: {_name(flag)}, or not {_name(flag)}"
+    if kinds <= {"decimal", "int64"}:
+        return "together they need more than 38 digits, so round or cast one of them"
+    if kinds == {"timestamp", "timestamptz"}:
+        naive = left if left.type == TIMESTAMP else right
+        return f"cast({_name(naive)}, 'timestamptz') gives it the source's time zone"
+    return "cast one of them"
 
 
 def _reads_as_number(value: object) -> bool:

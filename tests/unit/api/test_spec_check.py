@@ -8,12 +8,19 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from api_service.services import spec_check_process
-from api_service.services.spec_check import AT_ONCE_BYTES, Rules, check, unwrapped
+from api_service.services.spec_check import (
+    AT_ONCE_BYTES,
+    EXPRESSIONS_AT_ONCE_BYTES,
+    Rules,
+    check,
+    is_small,
+    unwrapped,
+)
 from shared.errors import GristmillError, InternalError
 from shared.spec import names
 from shared.spec.admission import Ceilings
 from shared.storage.sources import SourceRules
-from tests.support.worst_specs import FAMILIES
+from tests.support.worst_specs import EXPRESSIONS, FAMILIES, lists_of_operands
 
 SOURCES = SourceRules(
     allowed=("file:///data/", "file:///more/{tenant}/", "file:///a/"), uploads="/uploads", hidden=False
@@ -71,6 +78,21 @@ def test_the_worst_specs_of_each_size_cost_in_proportion_and_no_more_than_a_budg
 
     assert cost <= BUDGET
     assert cost <= 2.2 * calls(lambda: outcome(half)) + 1000
+
+
+@pytest.mark.parametrize("family", EXPRESSIONS, ids=lambda family: family.__name__)
+def test_the_worst_expressions_that_are_checked_at_once_cost_no_more_than_the_budget(family):
+    body = family(EXPRESSIONS_AT_ONCE_BYTES)
+    assert calls(lambda: outcome(body)) <= BUDGET
+    assert is_small(body)
+    assert not is_small(family(2 * EXPRESSIONS_AT_ONCE_BYTES))
+    assert not is_small(body.replace(b'"expr"', b'"\\u0065xpr"') + b" " * 2000)
+
+
+def test_the_expressions_of_a_spec_have_a_bounded_length():
+    [problem] = outcome(lists_of_operands(160_000))
+    assert problem["pointer"] == "#"
+    assert "at most 65,536 are taken" in problem["detail"]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)

@@ -53,7 +53,7 @@ def answer(files, wanted, given=None, chunk_bytes=1 << 20):
             frame
             for extents in planned.extents
             for extent in extents
-            for frame in read(made[extent.file], extent, given, planned.schema, names, 1 << 20)
+            for frame in read(made[extent.file], extent, planned.source, planned.schema, names, 1 << 20)
         ]
     types = {field.name: str(field.type) for field in planned.schema.fields}
     return types, [tuple(row.values()) for frame in frames for row in frame.to_pylist()], planned.warnings
@@ -239,3 +239,14 @@ def test_the_files_uri_is_a_column_when_the_spec_names_it():
         answer(files, uses("n"), spec(file_column="n"))
     with pytest.raises(SchemaConflict, match='folder "y=…"; choose another name'):
         answer({"y=1/a": b"n\n1\n"}, uses("n"), spec(file_column="y", partitions="hive"))
+
+
+def test_folders_and_missing_columns_are_the_same_for_ndjson():
+    files = {"y=1/a.jsonl": b'{"n": 1, "s": "x"}\n{"n": 2}\n', "y=2/b.jsonl": b'{"n": 3}\n'}
+    both = spec(partitions="hive", file_column="f")
+    a, b = "file:///data/y=1/a.jsonl", "file:///data/y=2/b.jsonl"
+    types, rows, _ = answer(files, uses("n", "s", keys=["y", "f"]), both)
+    assert types == {"y": "int64", "f": "string", "n": "int64", "s": "string"}
+    assert rows == [(1, a, 1, "x"), (1, a, 2, None), (2, b, 3, None)]
+    with pytest.raises(SchemaConflict, match=r'column "y" holds 5 in the file, and the path says 1'):
+        answer({"y=1/a.jsonl": b'{"y": 5}\n'}, uses(keys=["y"]), both)

@@ -5,6 +5,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.support.child_tasks import chunk_task, plan_task
+from tests.support.work import Work
 from worker_service.child import tasks
 from worker_service.messages import Failed, PlanResult, Widened
 
@@ -104,3 +105,33 @@ def test_a_late_value_is_told_to_the_parent_which_knows_what_the_column_read_as(
     widened = tasks.run(chunk_task(spec, plan, 0))[0]
     assert isinstance(widened, Widened)
     assert "'v' has '11.0.1' in the record at line 9002, byte " in widened.detail
+
+
+def test_a_column_that_is_key_and_value_is_told_the_type_that_each_use_needs(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("k\n" + "1\n" * 40_000 + "1.0\n" + "1\n" * 40_000)
+    spec = {
+        "source": {"uris": ["file:///data/a.csv"]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "sum", "column": "k"}],
+    }
+    with patch("worker_service.readers.csv.plan._SAMPLES", 1):
+        plan = tasks.run(plan_task(spec, path, chunk_bytes=1 << 20))[0]
+    assert [(c.name, c.type, c.key) for c in plan.plan.schema] == [
+        ("\0k", "int64", True),
+        ("k", "int64", False),
+    ]
+    widened = tasks.run(chunk_task(spec, plan, 0))[0]
+    assert widened.types == {"\0k": "string", "k": "float64"}
+
+
+def test_the_rows_of_a_column_that_is_key_and_value_are_grouped_by_text_and_summed_as_numbers():
+    spec = {
+        "source": {"uris": ["file:///data/a.csv"]},
+        "group_by": ["k"],
+        "aggregates": [{"fn": "sum", "column": "k"}, {"fn": "max", "column": "k"}],
+    }
+    _, rows = Work(spec).result(b"k\n1\n1.0\n1.50\n1\n1.0\n")
+    assert sorted(line.split(b",", 1)[1] for line in rows.splitlines()) == [
+        b'"1",2,1', b'"1.0",2,1', b'"1.50",1.5,1.5'
+    ]  # fmt: skip

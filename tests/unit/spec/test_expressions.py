@@ -153,22 +153,22 @@ def test_a_mistake_of_the_text_is_told_with_its_column_and_a_cure(text, message)
     [
         (
             "lower(a)",
-            "column 7: lower needs a string, and \"a\" is int64; cast(x, 'string') makes a text of it",
+            "column 7: lower needs a string, and \"a\" is int64; cast(a, 'string') makes a text of it",
         ),
         ("s + 1", "column 1: + does not join texts; did you mean concat(a, b)?"),
         (
             "s * 2",
-            "column 1: * needs a number, and \"s\" is string; cast(x, 'float64') or cast(x, 'decimal(18,2)')",
+            "column 1: * needs a number, and \"s\" is string; cast(s, 'float64') or cast(s, 'decimal(18,2)')",
         ),
         ("day - day", "column 1: - takes no times; did you mean date_diff('day', start, end)?"),
-        ("a and ok", 'column 1: and needs a bool, and "a" is int64; compare it, as in x != 0'),
+        ("a and ok", 'column 1: and needs a bool, and "a" is int64; compare it, as in a != 0'),
         (
             "hour(day)",
-            "column 6: hour needs a timestamp, and \"day\" is date; cast(x, 'timestamp') makes one of it",
+            "column 6: hour needs a timestamp, and \"day\" is date; cast(day, 'timestamp') makes one of it",
         ),
         (
             "year(s)",
-            "column 6: year needs a date or timestamp, and \"s\" is string; cast(x, 'timestamp') or strptime",
+            "column 6: year needs a date or timestamp, and \"s\" is string; cast(s, 'timestamp') or strptime",
         ),
         ("s == 5", "column 1: == finds no common type: \"s\" is string, and 5 is int64; write '5' in quotes"),
         (
@@ -233,6 +233,30 @@ def test_a_mistake_of_the_types_is_told_with_its_column_and_a_cure(text, message
     with pytest.raises(ExpressionError) as caught:
         type_of(text)
     assert str(caught.value).startswith(message)
+
+
+ADVISED = {
+    "`odd name` * 2": ("cast(`odd name`, 'float64')", "cast(`odd name`, 'float64') * 2"),
+    "lower(a)": ("cast(a, 'string')", "lower(cast(a, 'string'))"),
+    "a and ok": ("a != 0", "a != 0 and ok"),
+    "s and ok": ("s == 'yes'", "s == 'yes' and ok"),
+    "hour(day)": ("cast(day, 'timestamp')", "hour(cast(day, 'timestamp'))"),
+    "year(s)": ("strptime(s, '%d/%m/%Y')", "year(strptime(s, '%d/%m/%Y'))"),
+    "s == 5": ("'5'", "s == '5'"),
+    "a == s": ("cast(s, 'float64')", "a == cast(s, 'float64')"),
+    "tz < ts": ("cast(ts, 'timestamptz')", "tz < cast(ts, 'timestamptz')"),
+    "ok == 0": ("not ok", "not ok"),
+}
+
+
+@pytest.mark.parametrize("text", ADVISED)
+def test_the_advice_of_a_message_is_an_expression_that_works(text):
+    types = TYPES | {"odd name": parse_type("string")}
+    with pytest.raises(ExpressionError) as caught:
+        check(parse(text), types)
+    advised, cured = ADVISED[text]
+    assert advised in str(caught.value)
+    check(parse(cured), types)
 
 
 def test_an_array_has_no_place_in_an_expression():

@@ -85,6 +85,12 @@ class Signature:
 
 
 SIGNATURES = (
+    Signature(
+        "an Office document",
+        _like(rb"(?-i:PK\x03\x04.{26}(?:\[Content_Types\]\.xml|_rels/|docProps/|xl/|word/))"),
+        'set source.format to "xlsx" or "auto"',
+        inside=_UNZIP,
+    ),
     *(
         Signature(packed_file(name), matches, f'set source.compression to "{name}" or "auto"', inside=_ONCE)
         for name, matches in COMPRESSIONS.items()
@@ -108,6 +114,12 @@ SIGNATURES = (
     Signature("an encrypted Parquet file", _binary(b"PARE"), "write it without encryption"),
     Signature(
         "an Arrow IPC file", _begins(b"ARROW1\0\0"), 'set source.format to "arrow" or "auto"', inside=_UNZIP
+    ),
+    Signature(
+        "an Arrow IPC stream",
+        _like(rb"(?-i:\xff{4}.{2}\0\0\x10\0\0\0)"),
+        'set source.format to "arrow" or "auto"',
+        inside=_UNZIP,
     ),
     Signature("a Feather version 1 file", _begins(b"FEA1\0"), "write it as Arrow IPC (Feather version 2)"),
     Signature("an ORC file", _binary(b"ORC"), "write it as Parquet"),

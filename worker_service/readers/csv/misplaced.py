@@ -19,9 +19,12 @@ from worker_service.readers.csv.opening import opening
 
 _NUMBER = re.compile(r"\W{0,3}\d")
 """How a number begins, and a date or an amount of money."""
+_ROWS = 2
+"""Fewest rows that agree with a header."""
 _LINES = 20
 """Most records before the header, and rows that are compared with it."""
-_TAIL = 4096
+_TAIL, _SHOWN = 4096, 3
+"""Bytes at the end of the file, and lines of them that a message shows."""
 
 
 def settled_source(files: list[SourceFile], source: SourceSpec) -> SourceSpec:
@@ -38,8 +41,8 @@ def settled_source(files: list[SourceFile], source: SourceSpec) -> SourceSpec:
 def _check_first(file: CsvFile, delimiters: str) -> None:
     """Raise BadRow if a record below the first is plainly the header, with one of *delimiters* or the file's.
 
-    That is so if the records from there on agree in their number of fields, and the first record does not.
-    The header must have no number, and a column of it numbers only.
+    That is so if most records from there on agree in their number of fields, and no other record agrees with
+    the first, unless that is one field. The header has no number, and a column below it mostly numbers.
     """
     beginning = Beginning(opening(file))
     own = file.dialect
@@ -57,30 +60,27 @@ def named_below(file: CsvFile, name: str) -> str:
     """A hint at the first record below the header that has *name* as a field; empty if there is none."""
     if not file.options.header:
         return ""
+    if len(file.names) == 1 and name in file.names[0]:
+        return "; the header is a single field: set csv.delimiter to the text between its names"
     beginning, own = Beginning(opening(file)), file.dialect
-    for dialect in (
-        own,
-        *(replace(own, delimiter=one.encode()) for one in CANDIDATES if len(file.names) == 1),
-    ):
+    others = CANDIDATES if len(file.names) == 1 else ""
+    for dialect in (own, *(replace(own, delimiter=one.encode()) for one in others)):
         found = beginning.records(dialect)
         for number in range(1, min(len(found.fields), _LINES)):
             if name in _fields(found, number, replace(file, dialect=dialect)):
-                line = file.content.line_ends_before(found.offset + found.spans[number][0])
-                text = _text(found, number, dialect)
-                return (
-                    f"; line {line + 1}, {text}, has it: if that is the header, set csv.skip_rows to {line}"
-                )
+                above, text = _lines_above(found, number, file), _text(found, number, dialect)
+                return f"; line {above + 1}, {text}, has it: if that is the header, {_cure(above, file)}"
     return ""
 
 
 def _header(found: FirstRecords, file: CsvFile) -> int | None:
     widths = found.fields
-    if not widths or widths.count(widths[0]) * 2 > len(widths):
+    if not widths or (widths[0] > 1 and widths[0] in widths[1:]):
         return None
     for number in range(1, min(len(widths) - 1, _LINES)):
         width = widths[number]
         rows = [row for row in range(number + 1, len(widths)) if widths[row] == width]
-        if not rows or width in (1, widths[0]) or len(rows) * 2 < len(widths) - number - 1:
+        if len(rows) < _ROWS or width in (1, widths[0]) or len(rows) * 2 <= len(widths) - number - 1:
             continue
         names, *others = (_fields(found, row, file) for row in (number, *rows[:_LINES]))
         if _are_names(names, others):
@@ -110,16 +110,21 @@ def _are_names(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 def _told(found: FirstRecords, header: int, file: CsvFile, dialect: Dialect) -> BadRow:
     first, line = (_text(found, number, dialect) for number in (0, header))
     few, many = (found.fields[number] for number in (0, header))
-    skipped = file.content.line_ends_before(found.offset + found.spans[header][0])
-    detail = (
+    above = _lines_above(found, header, file)
+    return BadRow(
         f"{file.uri}: the first record, {first}, has {few} field{'s' * (few > 1)}, and the records from line "
-        f"{skipped + 1} on have {many}. Line {skipped + 1}, {line}, looks like the header: "
-        f"set csv.skip_rows to {skipped}"
+        f"{above + 1} on have {many}. Line {above + 1}, {line}, looks like the header: {_cure(above, file)}"
     )
-    last = _last_line(file)
-    if last:
-        detail += f". The file ends with {last!r}; if that is no record, set csv.skip_footer to 1"
-    return BadRow(detail)
+
+
+def _lines_above(found: FirstRecords, number: int, file: CsvFile) -> int:
+    return file.content.line_ends_before(found.offset + found.spans[number][0])
+
+
+def _cure(above: int, file: CsvFile) -> str:
+    cure, last = f"set csv.skip_rows to {above}", ", ".join(map(repr, _last_lines(file)))
+    footer = "set csv.skip_footer to how many of them are no records, if any"
+    return f"{cure}. The last lines of the file are {last}: {footer}" if last else cure
 
 
 def _text(found: FirstRecords, number: int, dialect: Dialect) -> str:
@@ -127,10 +132,11 @@ def _text(found: FirstRecords, number: int, dialect: Dialect) -> str:
     return repr(shown(found.data[start:stop], dialect.encoding))
 
 
-def _last_line(file: CsvFile) -> str:
-    """The last line; empty where a stream would have to be read for it."""
+def _last_lines(file: CsvFile) -> list[str]:
+    """The last lines, empty ones too; none where a stream would have to be read for them."""
     if file.content.streamed:
-        return ""
+        return []
     size = min(file.content.end, _TAIL)
-    tail = pread(file.content.file, file.content.end - size, size).rstrip(b"\r\n")
-    return shown(LINE_END.split(tail)[-1], file.dialect.encoding)
+    tail = pread(file.content.file, file.content.end - size, size)
+    lines = LINE_END.split(tail)
+    return [shown(line, file.dialect.encoding) for line in (lines if lines[-1] else lines[:-1])[-_SHOWN:]]

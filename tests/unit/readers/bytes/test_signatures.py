@@ -56,6 +56,13 @@ def database():
         return connection.serialize()
 
 
+def arrow_stream():
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, TABLE.schema) as stream:
+        stream.write_table(TABLE)
+    return sink.getvalue()
+
+
 FOREIGN = {
     "a tar archive: unpack it, and give the files in it": tar(),
     "a tar archive": without_magic(tar()),
@@ -69,6 +76,9 @@ FOREIGN = {
     "an lz4 file in a zip file": zipped({"a.csv.lz4": lz4.frame.compress(CSV)}),
     "a Parquet file in a gzip file: Parquet needs no": gzip.compress(written(pq.write_table, TABLE)),
     "a Parquet file in a zip file": zipped({"a.parquet": written(pq.write_table, TABLE)}),
+    "an Arrow IPC file in a gzip file: unpack it": gzip.compress(written(feather.write_feather, TABLE)),
+    "an Arrow IPC stream in a zip file: unpack it": zipped({"a": arrow_stream()}),
+    "an Office document in a zip file: unpack it": zipped({"a.xlsx": zipped({"[Content_Types].xml": b"<"})}),
     "an encrypted Parquet file": b"PARE\x15\x02\x19" + bytes(9) + b"PARE",
     "an ORC file: write it as Parquet": written(orc.write_table, TABLE),
     "an ORC file": written(orc.write_table, TABLE, compression="zlib"),
@@ -143,6 +153,17 @@ def test_a_parquet_file_that_the_spec_calls_csv_and_the_reverse_say_what_to_set(
     assert refusal(gzip.compress(CSV), compression="none") == (
         'file:///data/t0 is a gzip file: set source.compression to "gzip" or "auto"'
     )
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "arrow", "xlsx"])
+def test_text_is_named_where_the_spec_says_a_format_of_bytes(file_format):
+    told = f'is an HTML page; source.format is "{file_format}": set it to "auto", or give such a file'
+    assert told in refusal(TEXTS["an HTML page"], file_format=file_format)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress, lambda data: zipped({"a.jsonl": data})])
+def test_ndjson_is_read_from_each_container(pack):
+    assert rows(pack(b'{"k":"a","n":1}\n{"k":"b","n":2}\n')) == [("a", 1), ("b", 2)]
 
 
 def test_the_cure_for_utf_16_without_a_mark_works():

@@ -207,8 +207,8 @@ def test_a_name_that_collides_with_a_numbered_one_is_a_repeated_name():
             2,
             [("D", "NSW", 10.5), ("D", "VIC", 20)],
         ),
-        (b"Report of May\r\n\r\na;b\r\n1;2\r\nend\r\n", 3, [(1, 2)]),
-        (b'"two\nlines"\na,b\n1,2\nend\n', 3, [(1, 2)]),
+        (b"Report of May\r\n\r\na;b\r\n1;2\r\n3;4\r\nend\r\n", 3, [(1, 2), (3, 4)]),
+        (b'"two\nlines"\na,b\n1,2\n3,4\nend\n', 3, [(1, 2), (3, 4)]),
     ],
 )
 def test_a_header_that_is_not_the_first_record_is_found_and_the_advice_is_right(data, line, cured):
@@ -220,12 +220,23 @@ def test_a_header_that_is_not_the_first_record_is_found_and_the_advice_is_right(
     assert rows(data, spec=source(skip_rows=skipped, skip_footer=1)) == cured
 
 
+def test_the_last_lines_are_told_as_the_footer_counts_them():
+    data = b"made by x\na,b\n1,2\nend,3\n\n"
+    with pytest.raises(
+        BadRow, match=r"last lines of the file are '1,2', 'end,3', '': set csv\.skip_footer to how many"
+    ):
+        rows(data)
+    assert rows(data, spec=source(skip_rows=1, skip_footer=2)) == [(1, 2)]
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"A;B;C\n1;2;3;\n1;5;6;\n",  # every record is longer
         b'mpg,cyl\n"Mazda",21,6\n"Datsun",NA,4\n"Duster",14,8\n',
         b"a,b\n1,2,3\n4,5\n6,7\n",
+        b"k,t,n\r\na,one\rtwo,1\r\nb,x,2\r\n",
+        b"k,t,n\na,one\rtwo,1\nb,three\rfour,2\nc,five\rsix,3\nd,x,2\n",
     ],
 )
 def test_a_header_of_another_width_than_its_records_is_no_line_to_skip(data):
@@ -282,6 +293,8 @@ def test_a_ragged_record_of_a_long_delimiter_is_named_as_any_other():
 
 def test_nul_may_be_a_spelling_of_null():
     assert rows(b"k,n\n\0,2\nc,\0\n", spec=source(null_values=("\0",))) == [(None, 2), ("c", None)]
+    with pytest.raises(BadRow, match=r'a NUL byte at byte 4; .* add "\\u0000" to csv\.null_values'):
+        rows(b"k,n\n\0,2\n")
 
 
 def test_a_column_that_a_line_below_the_header_names_is_told_with_that_line():
@@ -290,5 +303,7 @@ def test_a_column_that_a_line_below_the_header_names_is_told_with_that_line():
     with pytest.raises(UnknownColumn, match=told):
         planned(data, "note")
     assert planned(data, "note", skip_rows=1).schema.names == ["note"]
+    with pytest.raises(UnknownColumn, match=r"a single field: set csv\.delimiter"):
+        planned(b"name::note\nx::y\n", "note")
     with pytest.raises(UnknownColumn, match=r"line 3, 'name;note', has it"):
         planned(b"made by\n\nname;note\nx;y\n", "note")
