@@ -17,7 +17,6 @@ REFUSED = [
     ("#/output/expires", {"output": {"expires": "30d"}}),
     ("#/options/max_parallel_chunks", {"options": {"max_parallel_chunks": 2}}),
     ("#/source/uris/1", {"source": {"uris": ["upload:u", "s3://bucket/key.csv"]}}),
-    ("#/source/format", {"source": source(format="ndjson")}),
     ("#/source/compression", {"source": source(compression="snappy")}),
     ("#/source/csv/escape", {"source": source(csv={"escape": "§"})}),
     ("#/source/csv/comment", {"source": source(csv={"comment": "§"})}),
