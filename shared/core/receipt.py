@@ -78,8 +78,10 @@ def check(rows: RowCounts, merged: int, plan: Plan, semantics: str) -> None:
     """Raise ReceiptMismatch unless every row that was read is in the result, or left out as the spec says."""
     aggregated, dropped = rows.aggregated, rows.dropped_null_key
     if rows.read != rows.accounted:
+        others = ((name, getattr(rows, name)) for name in ("filtered", "quarantined", "skipped"))
+        told = "".join(f", {count:,} {name}" for name, count in others if count)
         found = (
-            f"{rows.read:,} rows were read, but {aggregated:,} were aggregated "
+            f"{rows.read:,} rows were read, but {aggregated:,} were aggregated{told} "
             f"and {dropped:,} dropped for a null key"
         )
     elif merged != aggregated:

@@ -16,7 +16,7 @@ _NUMBERS: tuple[Kind, ...] = ("int64", "float64", "decimal")
 _TIMES: tuple[Kind, ...] = ("date", "timestamp", "timestamptz")
 _KINDS: dict[str, tuple[Kind, ...]] = {
     "format": _TIMES,
-    "decimal": ("float64", "decimal"),
+    "decimal": _NUMBERS,
     "thousands": _NUMBERS,
     "percent": ("float64", "decimal"),
     "negative": _NUMBERS,

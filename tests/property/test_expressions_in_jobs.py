@@ -125,7 +125,7 @@ def test_a_job_with_expressions_is_as_the_same_sql_however_it_is_cut(case):
     parts, sql = CASES[case]
     spec = {"source": {"uris": ["file:///data/t.csv"], "types": TYPES}, **parts}
 
-    @settings(max_examples=12, phases=[Phase.reuse, Phase.generate])
+    @settings(max_examples=6, phases=[Phase.reuse, Phase.generate])
     @given(st.lists(st.tuples(*VALUES), max_size=30), st.integers(0, 2**32))
     def holds(values, seed):
         rows = [(n, *row) for n, row in enumerate(values)]

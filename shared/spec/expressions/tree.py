@@ -16,7 +16,7 @@ from shared.spec.types import DataType
 class ExpressionError(ValueError):
     """A mistake in an expression; the message begins with its column: `column 17: unknown function …`.
 
-    *advice* ends the message. `finding` is the message without it, for a caller who knows a better one.
+    *advice* ends the message. `finding` is the message without it, for callers that have a better one.
     """
 
     def __init__(self, at: int, detail: str, advice: str = "") -> None:

@@ -67,6 +67,14 @@ def test_rows_that_do_not_add_up_are_refused_with_the_counts(
         check(counts(read, aggregated, dropped), merged, PLAN, semantics)
 
 
+def test_a_mismatch_names_the_rows_that_were_filtered_or_set_aside():
+    rows = RowCounts(read=1000, aggregated=900, filtered=50, quarantined=3)
+    with pytest.raises(
+        ReceiptMismatch, match="900 were aggregated, 50 filtered, 3 quarantined and 0 dropped"
+    ):
+        check(rows, 900, PLAN, "sql")
+
+
 def test_an_unbalanced_ledger_gets_no_receipt():
     with pytest.raises(ReceiptMismatch):
         receipt(ledger(counts(1, 0, 0), 0), PLAN, VERSION, semantics="sql", software={})

@@ -66,7 +66,7 @@ def test_a_bad_row_says_where_its_record_begins_and_which_column_is_at_fault(
         ("utf-8", b"\xe9,2", r"\xe9", "byte 8: 0xe9 is not utf-8"),
         ("utf-8", b"h\xc3,2", r"h\xc3", "byte 9: 0xc3 is not utf-8"),
         ("cp949", b"\xb0\xa1\xff,2", r"가\xff", "byte 10: 0xff is not cp949"),
-        ("utf-8", b"x,\xff", r"\xff", "0xff is not utf-8"),
+        ("utf-8", b"x,\xff", r"\xff", "byte 10: 0xff is not utf-8"),
     ],
 )
 def test_unreadable_text_in_a_used_column_is_a_bad_row_whose_error_is_that_of_the_encoding(

@@ -15,7 +15,7 @@ def found(*contents, spec=None, columns=("n",), kind="float64"):
         return {
             name: text
             for (name, _), text in misfits(
-                files, spec or source(), [(name, kind) for name in columns]
+                files, spec or source(delimiter=","), [(name, kind) for name in columns]
             ).items()
         }
 
@@ -40,7 +40,7 @@ def test_the_few_values_that_are_no_numbers_are_named_with_how_often_they_occur(
 
 def test_empty_fields_and_given_spellings_of_null_are_no_misfits():
     data = numbers("", '""', "NA", "?").encode()
-    assert told(data, spec=source(null_values=("NA",))) == {"n": "'?' in 0.1% of sampled rows"}
+    assert told(data, spec=source(delimiter=",", null_values=("NA",))) == {"n": "'?' in 0.1% of sampled rows"}
 
 
 def test_each_column_is_asked_for_what_is_wanted_of_it():
@@ -65,7 +65,7 @@ def test_numbers_and_nothing_have_no_misfits():
 
 def test_many_files_compressed_and_in_other_encodings_are_sampled_together():
     files = [numbers(*["é"] * 4).encode("cp1252"), gzip.compress(numbers().encode()), b"n,s\n"]
-    assert told(*files, spec=source(encoding="cp1252")) == {"n": "'é' in 0.2% of sampled rows"}
+    assert told(*files, spec=source(delimiter=",", encoding="cp1252")) == {"n": "'é' in 0.2% of sampled rows"}
 
 
 @pytest.mark.parametrize(

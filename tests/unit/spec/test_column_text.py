@@ -20,7 +20,7 @@ ACCEPTED = [
 REFUSED = [
     ({"type": "int64", "format": "%d"}, "/format", "format is for columns of date, timestamp, timestamptz"),
     ({"type": "date", "percent": True}, "/percent", "percent is for columns of float64, decimal"),
-    ({"type": "int64", "decimal": ","}, "/decimal", "decimal is for columns of float64, decimal"),
+    ({"type": "date", "decimal": ","}, "/decimal", "decimal is for columns of int64, float64, decimal"),
     ({"type": "string", "thousands": ","}, "/thousands", "and the type is string"),
     ({"type": "float64", "true": ["1"]}, "/true", "true is for columns of bool"),
     ({"type": "bool", "lenient": True}, "/lenient", "lenient is for columns of int64, float64, decimal"),

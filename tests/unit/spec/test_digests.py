@@ -78,7 +78,7 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
     computed = some(derive=st.just([{"as": "d", "expr": "1"}]), compute=st.just([{"as": "c", "expr": "1"}]))
     rest = some(
         where=st.none() | condition,
-        having=st.none() | st.just("1 == 1"),
+        having=st.none() | st.just("1 < 2"),
         semantics=st.sampled_from(["sql", "pandas"]),
         output=some(
             name=st.none() | st.just("r"),

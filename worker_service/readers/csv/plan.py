@@ -21,7 +21,7 @@ from worker_service.readers.csv.cuts import cut
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import check_names, head
 from worker_service.readers.csv.misplaced import named_below
-from worker_service.readers.csv.tokenizer import BINARY, column, nulled, tokenize
+from worker_service.readers.csv.tokenizer import TEXT, column, nulled, tokenize
 from worker_service.readers.csv.unreadable import not_utf8
 from worker_service.readers.inference import Samples, undeclared
 from worker_service.readers.literals import Column
@@ -110,7 +110,7 @@ def sampled_texts(
 
 def _texts(samples: list[Block], file: CsvFile, columns: Collection[str]) -> dict[str, Column]:
     """The texts of *columns* over all *samples*, without those of bad rows; nothing without a sample."""
-    types = dict.fromkeys(columns or file.names[:1], BINARY)
+    types = dict.fromkeys(columns or file.names[:1], TEXT)
     tables = [tokenize(sample, file, types).table for sample in samples]
     return {
         name: nulled(_decoded(pa.concat_arrays([column(table, name) for table in tables])), file.options)

@@ -53,12 +53,13 @@ def sifted(
     batch = _untyped(block, file, tokens)
     if not fields:
         return batch
-    read = [_read(tokens.table, field, block, source) for field in fields]
-    wrong = either(each.wrong for each in read)
-    _check_types(block, file, tokens, dict(zip(fields, read, strict=True)), wrong, source)
-    columns = {field.name: each.values for field, each in zip(fields, read, strict=True)}
-    batch = replace(batch, table=pa.table(columns))
-    return batch if wrong is None else batch.without(wrong, partial(_misfit, fields, read, file, source))
+    read = {field: _read(tokens.table, field, block, source) for field in fields}
+    wrong = either(each.wrong for each in read.values())
+    _check_types(block, file, tokens, read, wrong, source)
+    batch = replace(batch, table=pa.table({field.name: each.values for field, each in read.items()}))
+    if wrong is None:
+        return batch
+    return batch.without(wrong, partial(_misfit, block, file, tokens, read, source))
 
 
 def _untyped(block: Block, file: CsvFile, tokens: Tokens) -> Batch:
@@ -150,22 +151,19 @@ def _odd(record: Odd, block: Block, file: CsvFile) -> Fault:
 
 
 def _misfit(
-    fields: Sequence[Field], read: Sequence[Read], file: CsvFile, source: SourceSpec, row: int
+    block: Block, file: CsvFile, tokens: Tokens, read: Mapping[Field, Read], source: SourceSpec, row: int
 ) -> Fault:
     """The fault of the first field that is wrong in a row."""
     field, text = next(
-        (field, each.text)
-        for field, each in zip(fields, read, strict=True)
-        if each.wrong is not None and each.wrong[row]
+        (field, each.text) for field, each in read.items() if each.wrong is not None and each.wrong[row]
     )
     raw = text[row].as_buffer().to_pybytes()
-    value = shown(raw, "utf-8")
     try:
         raw.decode()
-    except UnicodeDecodeError as error:
-        reason = f"0x{raw[error.start]:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
-        return Fault(reason, field.column, value, unreadable=True)
-    cure = partial(literals.cure, text, field, source)
+    except UnicodeDecodeError:
+        [number] = tokens.numbers(np.array([row])).tolist()
+        return _odd(Odd(number, column=file.names.index(field.column)), block, file)
+    value, cure = shown(raw, "utf-8"), partial(literals.cure, text, field, source)
     return Fault(literals.refusal(value, field, source), field.column, value, cure=cure)
 
 

@@ -28,6 +28,8 @@ _AMOUNT = re.compile(
     rf"(?P<head>[^0-9.,]*)(?P<body>[.,]?[0-9](?:[0-9.,'’_{_SPACES}]*[0-9])?[.,]?)"
     r"(?P<exponent>[eE][-+]?[0-9]+)?(?P<tail>[^0-9]*)"
 )
+_UNIT = r"[^\s]{1,4}"
+"""A unit that all numbers of a column may have, such as kg."""
 _MARKS = [(".", None), (".", ","), (",", None), (",", "."), *((d, t) for t in f"{_SPACES}'’_" for d in ".,")]
 """Decimal mark and thousands mark, the more usual pairs first."""
 _WORDS = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off"), ("1", "0"))
@@ -84,7 +86,7 @@ def _amounts(counted: Counted) -> dict[str, _Amount]:
         text: amount
         for text, amount in found.items()
         if not (amount.body[-1] in ".," and amount.tail.startswith("-"))  # "5.-" is not negative
-        and (not amount.unit or (not amount.head and len(amount.unit) <= 8))
+        and (not amount.unit or (not amount.head and re.fullmatch(_UNIT, amount.unit)))
     }
     weights: dict[str, int] = {}
     for text, amount in found.items():
@@ -110,7 +112,8 @@ def numbers(counted: Counted, csv: CsvOptions) -> list[Entry]:
     if not weight[best]:
         return []
     equal = [pair for pair in pairs if weight[pair] == weight[best] and read[pair] != read[best]]
-    chosen = [best] if best == pairs[0] else [best, *equal[:1]]
+    plain = best == own and all(amount.body == text.lstrip("+-") for text, amount in amounts.items())
+    chosen = [best] if plain else [best, *equal[:1]]  # a plain text is in our own spelling
     return [_number(amounts, read[pair], pair, csv) for pair in chosen]
 
 

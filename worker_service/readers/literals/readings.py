@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +26,8 @@ NULLS = frozenset({
 """Texts that stand for null in many files, in lower case."""
 _GLANCE, _DISTINCT = 200, 2000
 """Distinct texts that are looked at closely, at first and then."""
+_LITTLE = 4
+"""A description that misses so many times the texts that it fits, at a glance, is given up."""
 _OWN = {"number": FLOAT64, "bool": BOOL}
 _PLAIN = {"number": "float64", "bool": "bool", "time": "date"}
 _TOLD = 3
@@ -49,10 +50,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Proposal:
-    """An entry of `types`, how many texts fit it, and the texts that do not."""
+    """An entry of `types`, how many texts fit it and how many do not, and these; nulls are left out."""
 
     entry: Entry
     fits: int
+    misses: int
     rest: tuple[str, ...]
 
 
@@ -120,15 +122,18 @@ def _proposals(counted: Counted, family: str, base: Entry, source: SourceSpec) -
     """The best description of the family, and behind it another one that fits as well but says otherwise.
 
     *base* has the options that are given already; a description keeps them. It is found from a few texts. If
-    there is one, it is found again from more, and then together with texts that it does not fit.
+    it fits some of them, it is found again from more, and then together with texts that it does not fit.
     """
-    proposals = _judged(list(islice(counted, _GLANCE)), counted, family, base, source)
-    if proposals and len(counted) > _GLANCE:
-        proposals = _judged(list(islice(counted, _DISTINCT)), counted, family, base, source)
-    if proposals and len(counted) > _DISTINCT and proposals[0].rest:
-        looked_at = [*islice(counted, _DISTINCT), *proposals[0].rest[:_DISTINCT]]
-        proposals = _judged(looked_at, counted, family, base, source)
-    return proposals
+    texts = list(counted)
+    glance = {text: counted[text] for text in texts[:: len(texts) // _GLANCE + 1]}
+    proposals = _judged(list(glance), glance, family, base, source)
+    if not proposals or _LITTLE * proposals[0].fits < proposals[0].misses:
+        return []
+    looked_at = texts[:_DISTINCT]
+    proposals = _judged(looked_at, counted, family, base, source)
+    if len(texts) > _DISTINCT and proposals and proposals[0].rest:
+        proposals = _judged([*looked_at, *proposals[0].rest[:_DISTINCT]], counted, family, base, source)
+    return [proposal for proposal in proposals if proposal.fits > proposal.misses or not proposal.rest]
 
 
 def _judged(
@@ -143,12 +148,7 @@ def _judged(
     entries = FAMILIES[family](plain, csv) if plain or not counted else [{"type": _PLAIN[family]}]
     spaced = any(value != value.strip() for value in looked_at) and not csv.trim
     trim = {"trim": True} if spaced else {}
-    judged = [_best(counted, base, entry | trim, source) for entry in entries]
-    return [
-        proposal
-        for proposal in judged
-        if not plain or proposal.fits > sum(counted[value] for value in proposal.rest)
-    ]
+    return [_best(counted, base, entry | trim, source) for entry in entries]
 
 
 def _best(counted: Counted, base: Entry, found: Entry, source: SourceSpec) -> _Proposal:
@@ -157,7 +157,7 @@ def _best(counted: Counted, base: Entry, found: Entry, source: SourceSpec) -> _P
     given = {"type": base["type"]} if "type" in base else {}
     variants = [entry | given, entry | given | {"lenient": True}, entry] if given else [entry]
     proposals = [_tried(counted, variant, source) for variant in variants if _is_valid(variant)]
-    return max(proposals, key=lambda proposal: proposal.fits, default=_Proposal(entry, 0, tuple(counted)))
+    return max(proposals, key=lambda proposal: proposal.fits, default=_Proposal(entry, 0, 1, tuple(counted)))
 
 
 def _joined(base: Entry, found: Entry) -> Entry:
@@ -192,7 +192,7 @@ def _tried(counted: Counted, entry: Entry, source: SourceSpec) -> _Proposal:
     if nulls:
         entry = entry | {"null_values": [*entry.get("null_values", ()), *nulls]}
     fits = sum(counted.values()) - sum(counted[value] for value in wrong)
-    return _Proposal(entry, fits, rest)
+    return _Proposal(entry, fits, sum(counted[value] for value in rest), rest)
 
 
 def _misfits(values: list[str], field: Field, source: SourceSpec) -> list[str]:

@@ -124,7 +124,7 @@ def _batch(block: Block, reading: Reading, layout: Layout | None) -> Batch:
         records=numbers.size + wrong_ones.size,
         located=partial(reading.located, block),
         bad=Faults(wrong_ones, fault),
-        numbers=numbers.__getitem__,
+        numbers=numbers.take,
         lines=partial(block.data.count, b"\n"),
     )
 
