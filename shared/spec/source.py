@@ -103,10 +103,7 @@ class SourceSpec(SpecObject):
         v.NOT_EMPTY,
         Supported(is_supported, "only upload: and file:// sources are supported yet", each=True),
     ]
-    format: Annotated[
-        Literal["auto", "csv", "tsv", "ndjson", "parquet", "arrow", "xlsx"],
-        supports_only("auto", "csv", "tsv", "ndjson", "parquet", "arrow", "xlsx"),
-    ] = "auto"
+    format: Literal["auto", "csv", "tsv", "ndjson", "parquet", "arrow", "xlsx"] = "auto"
     compression: Annotated[
         Literal["auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4", "snappy"],
         supports_only("auto", "none", "gzip", "zip", "zstd", "bzip2", "xz", "lz4"),
