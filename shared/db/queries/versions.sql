@@ -25,7 +25,7 @@ JOIN gristmill.versions v ON v.tenant = r.tenant AND v.name = r.name AND v.versi
 WHERE r.tenant = @tenant AND r.name = @name
 
 -- grants --
--- The statements that grant what other roles may do with a view.
+-- The statements that grant other roles their rights on a view.
 SELECT format('GRANT %s ON %I.%I TO %s%s', a.privilege_type, n.nspname, c.relname,
               CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END,
               CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS statement

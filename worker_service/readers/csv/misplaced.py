@@ -41,8 +41,8 @@ def settled_source(files: list[SourceFile], source: SourceSpec) -> SourceSpec:
 def _check_first(file: CsvFile, delimiters: str) -> None:
     """Raise BadRow if a record below the first is plainly the header, with one of *delimiters* or the file's.
 
-    That is so if most records from there on agree in their number of fields, and no other record agrees with
-    the first, unless that is one field. The header has no number, and a column below it mostly numbers.
+    That is so if most records from there on agree in their number of fields. No other record agrees with the
+    first, unless that is one field. The header has no number, and a column below it mostly numbers.
     """
     beginning = Beginning(opening(file))
     own = file.dialect
