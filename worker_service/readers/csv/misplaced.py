@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -56,11 +56,24 @@ def _check_first(file: CsvFile, delimiters: str) -> None:
             raise _told(found, header, file, dialect)
 
 
+def delimited_otherwise(names: Collection[str], name: str) -> str:
+    """The cure for a file of a dataset whose header *names* hold *name* in a single field; else empty."""
+    return (
+        "its header is a single field, so its delimiter is another: give it to a job of its own"
+        if _undivided(names, name)
+        else ""
+    )
+
+
+def _undivided(names: Collection[str], name: str) -> bool:
+    return len(names) == 1 and name in next(iter(names))
+
+
 def named_below(file: CsvFile, name: str) -> str:
     """A hint at the first record below the header that has *name* as a field; empty if there is none."""
     if not file.options.header:
         return ""
-    if len(file.names) == 1 and name in file.names[0]:
+    if _undivided(file.names, name):
         return "; the header is a single field: set csv.delimiter to the text between its names"
     beginning, own = Beginning(opening(file)), file.dialect
     others = CANDIDATES if len(file.names) == 1 else ""
