@@ -72,6 +72,10 @@ class _Amount:
         return self.body.replace(thousands or "\n", "").replace(decimal, ".")
 
 
+_LONGEST = 100
+"""Characters of an amount: a longer text of digits is an identifier."""
+
+
 @cache
 def _number_with(decimal: str, thousands: str | None) -> re.Pattern[str]:
     t, d = (re.escape(mark) if mark else "(?!)" for mark in (thousands, decimal))
@@ -81,7 +85,11 @@ def _number_with(decimal: str, thousands: str | None) -> re.Pattern[str]:
 
 def _amounts(counted: Counted) -> dict[str, _Amount]:
     """Amounts among the texts, in one unit at most: a sum over several would be wrong."""
-    found = {text: _Amount(**m.groupdict("")) for text in counted if (m := _AMOUNT.fullmatch(text))}
+    found = {
+        text: _Amount(**m.groupdict(""))
+        for text in counted
+        if len(text) <= _LONGEST and (m := _AMOUNT.fullmatch(text))
+    }
     found = {
         text: amount
         for text, amount in found.items()
