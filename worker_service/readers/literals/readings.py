@@ -49,7 +49,7 @@ class Reading:
 
 
 class Refusal(NamedTuple):
-    """Why a literal does not fit. `cure` is as the function of that name: no other type cures some literals."""
+    """Why a literal does not fit, and the advice of `cure`: none where another type is no cure."""
 
     reason: str
     cure: Callable[[], str] = str
@@ -106,7 +106,7 @@ def cure(text: Array, field: Field, source: SourceSpec) -> str:
 
 
 def refusal(literal: str, field: Field, source: SourceSpec, text: Callable[[], Array]) -> Refusal:
-    """Why *literal* does not fit the declared *field*. *text* is as in `cure`, and only the cure asks for it."""
+    """Why *literal* does not fit the declared *field*. *text* is that of `cure`, which alone asks for it."""
     reason = _no_moment(literal, field, source)
     if reason:
         return Refusal(reason)
