@@ -102,6 +102,19 @@ def test_numbers_in_our_own_spelling_have_no_culprits_and_a_rare_text_is_one_whe
     assert fits(rare, entries(reading(pa.array(rare), "x", spec()).cure)[0])
 
 
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (["2024-03-01T00:00:00.250Z", "2024-03-01T00:00:01.500Z"], "timestamptz"),
+        (["2024-10-27 12:00:00"], "timestamp"),
+        (["2024-10-27"], "date"),
+        (["true", "TRUE"], "bool"),
+    ],
+)
+def test_our_own_spelling_needs_no_description(texts, kind):
+    assert entries(reading(pa.array(texts), "x", spec()).cure) == [{"type": kind}]
+
+
 def test_many_texts_that_fit_nothing_are_bad_rows():
     texts = [*map(str, range(100)), "a", "b", "c", "d"]
     assert 'set options.on_bad_row to "quarantine"' in reading(pa.array(texts), "x", spec()).cure

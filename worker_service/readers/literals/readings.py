@@ -167,10 +167,16 @@ def _judged(
 
 
 def _best(counted: Counted, base: Entry, found: Entry, source: SourceSpec) -> _Proposal:
-    """The variant of the description that fits the most: the type as given, leniently, or as found."""
+    """The variant that fits the most: the type as given, leniently, or as found, each first without a format.
+
+    For a format fits a few texts, and our own spelling all of its kind: other texts may have other fractions.
+    """
     entry = _joined(base, found)
+    plain = [] if "format" in base else [{key: told for key, told in entry.items() if key != "format"}]
     given = {"type": base["type"]} if "type" in base else {}
-    variants = [entry | given, entry | given | {"lenient": True}, entry] if given else [entry]
+    as_found = [*plain, entry]
+    as_given = [one | given | more for more in ({}, {"lenient": True}) for one in as_found] if given else []
+    variants = [*as_given, *as_found]
     proposals = [_tried(counted, variant, source) for variant in variants if _is_valid(variant)]
     return max(proposals, key=lambda proposal: proposal.fits, default=_Proposal(entry, 0, 1, tuple(counted)))
 

@@ -120,6 +120,12 @@ def test_a_line_that_does_not_fit_is_a_bad_row_with_its_line(name):
         assert told in raised.value.detail
 
 
+def test_a_misfit_of_a_declared_type_is_told_with_the_cure():
+    data = lines({"n": 1}, {"n": "$2"}, {"n": 3})
+    with pytest.raises(BadRow, match=r"'\$2' is no int64.*; write .*\"strip\": \"\$\".* into source.types"):
+        rows(data, spec=source({"n": "int64"}))
+
+
 def test_what_is_wrong_with_a_field_that_is_not_used_does_not_matter():
     data = lines('{"n": 1, "x": 1, "x": "\\u0000"}', '{"n": 2, "x": "\\ud800"}', '{"n": 3, "x": 1e999}')
     assert rows(data, columns=["n"]) == [(1,), (2,), (3,)]
