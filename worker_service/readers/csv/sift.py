@@ -163,8 +163,9 @@ def _misfit(
     except UnicodeDecodeError:
         [number] = tokens.numbers(np.array([row])).tolist()
         return _odd(Odd(number, column=file.names.index(field.column)), block, file)
-    value, cure = shown(raw, "utf-8"), partial(literals.cure, text, field, source)
-    return Fault(literals.refusal(value, field, source), field.column, value, cure=cure)
+    value = shown(raw, "utf-8")
+    found = literals.refusal(value, field, source, lambda: text)
+    return Fault(found.reason, field.column, value, cure=found.cure)
 
 
 def _spans(

@@ -167,8 +167,10 @@ def _number_type(values: list[str], amounts: list[_Amount], options: Entry) -> s
 
 
 def bools(counted: Counted, _csv: CsvOptions) -> list[Entry]:
-    """Words that come in pairs; both words of one pair have to occur."""
+    """Words that come in pairs; both words of one pair have to occur, but of our own one is enough."""
     seen = {text.lower() for text in counted}
+    if seen and seen <= {"true", "false"}:
+        return [{"type": "bool"}]
     if not any(true in seen and false in seen for true, false in _WORDS):
         return []
     pairs = [pair for pair in _WORDS if seen & set(pair)]
