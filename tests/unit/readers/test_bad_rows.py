@@ -194,7 +194,9 @@ def test_a_bad_row_without_a_cure_of_its_own_is_told_how_to_keep_such_rows_aside
         spec = source() if head else source(file_format="ndjson", delimiter="auto")
         with opened(data) as [file], pytest.raises(errors.BadRow) as raised:
             list(read(file, Extent(0, len(head), len(data)), spec, schema, ["b"], 1 << 20))
-        assert raised.value.detail.endswith('; set options.on_bad_row to "quarantine" to keep such rows aside')
+        assert raised.value.detail.endswith(
+            '; set options.on_bad_row to "quarantine" to keep such rows aside'
+        )
     with pytest.raises(errors.BadRow) as raised:
         found(HEAD + b'"x,1\n')
     assert "quarantine" not in raised.value.detail
