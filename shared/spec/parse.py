@@ -13,6 +13,7 @@ from shared.spec.faults import MAX_FAULTS, pointer, refuse, summary, written
 from shared.spec.models import JobSpec
 from shared.spec.names import did_you_mean, quote
 from shared.spec.objects import unsupported_fields
+from shared.spec.source import FORMATS_OF
 
 
 def parse_spec(body: bytes) -> JobSpec:
@@ -129,6 +130,15 @@ _INSTEAD = {
 """Keys that people try at the top level -> the advice."""
 
 
+def _home(path: tuple[str, ...]) -> str:
+    match path:
+        case ():
+            return "the top level"
+        case ("source", name) if name in FORMATS_OF:
+            return f"{pointer(*path)}, which is for {' and '.join(FORMATS_OF[name])}"
+    return pointer(*path)
+
+
 def _unknown_key(at: tuple[str, ...], key: str) -> str:
     if not at and (instead := _INSTEAD.get(key.lower())):
         return f"unknown key: {instead}"
@@ -138,7 +148,7 @@ def _unknown_key(at: tuple[str, ...], key: str) -> str:
     }
     if guess := did_you_mean(key, KEYS[at], meant):
         return f"unknown key{guess}"
-    homes = [pointer(*path) if path else "the top level" for path, keys in KEYS.items() if key in keys]
+    homes = [_home(path) for path, keys in KEYS.items() if key in keys]
     return (
         f"unknown key; it belongs in {' or '.join(homes)}"
         if homes

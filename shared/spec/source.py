@@ -96,6 +96,24 @@ class XlsxOptions(SpecObject):
     sheet: v.Spelling | Annotated[v.Integer, Field(ge=1)] = 1
 
 
+FORMATS_OF = {"csv": ("csv", "tsv"), "parquet": ("parquet", "arrow"), "xlsx": ("xlsx",)}
+"""The objects of options in `source`, and the formats that each is for."""
+
+
+def idle_options(name: str, options: SpecObject, found: str, told: str) -> Iterator[tuple[Location, str]]:
+    """A fault for each of *options*, those of `source.<name>`, that means nothing for the format *found*.
+
+    *told* says what has that format. A `delimiter` of "," is none: version 1 stored it for every format.
+    """
+    if found in FORMATS_OF[name]:
+        return
+    for key, info in type(options).model_fields.items():
+        given = getattr(options, key)
+        if given != info.default and (key, given) != ("delimiter", ","):
+            formats = " and ".join(FORMATS_OF[name])
+            yield (key,), f"source.{name}.{key} is for {formats}, and {told} is {found}: leave it out"
+
+
 class SourceSpec(SpecObject):
     uris: Annotated[
         tuple[v.Uri, ...],
@@ -118,16 +136,15 @@ class SourceSpec(SpecObject):
     parquet: Annotated[ParquetOptions, ADDED] = ParquetOptions()
     xlsx: Annotated[XlsxOptions, ADDED] = XlsxOptions()
 
-    @field_validator("csv")
+    @field_validator(*FORMATS_OF)
     @classmethod
-    def _only_for_csv(cls, csv: CsvOptions, info: ValidationInfo) -> CsvOptions:
-        written_by_version_1 = CsvOptions(delimiter=",")
-        other = info.data.get("format") not in {"auto", "csv", "tsv"}
-        if other and csv not in (CsvOptions(), written_by_version_1):
-            raise fault("these options are for CSV, and source.format is another one")
-        if info.data.get("format") == "tsv" and csv.delimiter not in ("auto", "\t"):
+    def _of_the_format(cls, options: SpecObject, info: ValidationInfo) -> SpecObject:
+        named = info.data.get("format", "auto")
+        if named != "auto" and info.field_name:
+            raise_faults(idle_options(info.field_name, options, named, "source.format"))
+        if named == "tsv" and isinstance(options, CsvOptions) and options.delimiter not in ("auto", "\t"):
             raise fault('the delimiter of "tsv" is the tab; set format to "csv"')
-        return csv
+        return options
 
     @model_validator(mode="after")
     def _distinct_marks(self) -> Self:

@@ -10,6 +10,7 @@ from shared.spec.models import Options
 from worker_service.messages import encode
 from worker_service.readers import BadRow, Batch
 
+_KEEP = 'set options.on_bad_row to "quarantine" to keep such rows aside'
 _PAGE_ROWS = 100
 _TOLD = 3
 """Bad rows in the error of a job that has too many."""
@@ -53,7 +54,7 @@ class BadRows:
         self._read += batch.records if self._counted else 0
         self._count += count
         if count and self._mode == "fail":
-            raise next(batch.bad_rows()).error()
+            raise next(batch.bad_rows()).error(_KEEP)
         if self._most is not None and self._count > self._most:
             raise too_many_bad_rows(self._most, [bad.detail() for bad in islice(batch.bad_rows(), _TOLD)])
         if self.kept:

@@ -78,8 +78,11 @@ class BadRow:
             told["value"] = self.fault.value
         return told
 
-    def error(self) -> errors.GristmillError:
-        """The error for a job that allows no bad row: InvalidEncoding if it is unreadable, else BadRow."""
+    def error(self, otherwise: str = "") -> errors.GristmillError:
+        """The error for a job that allows no bad row: InvalidEncoding if it is unreadable, else BadRow.
+
+        *otherwise* is the cure for a fault that has none of its own.
+        """
         kind = errors.InvalidEncoding if self.fault.unreadable else errors.BadRow
         detail = self.detail()
         place = f", row {self.row}" if self.byte is None else f": byte {self.byte}{self.offsets}"
@@ -87,7 +90,7 @@ class BadRow:
         column = "" if self.fault.column is None else f"column {self.fault.column!r}: "
         text = self.record if self.record is None or len(self.record) <= SHOWN else self.record[:SHOWN] + "…"
         record = "" if text is None else f"; the record is {text!r}"
-        cure = self.fault.cure()
+        cure = self.fault.cure() or otherwise
         advice = f"; {cure}" if cure else ""
         return kind(f"{self.uri}{place}{line}: {column}{self.fault.reason}{record}{advice}", errors=[detail])
 

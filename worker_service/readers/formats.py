@@ -175,12 +175,13 @@ FORMATS = {
 def format_of(file: SourceFile, source: SourceSpec) -> Format:
     """The format that the spec names; for `auto` the one that the first bytes show.
 
-    Raises NotSupported for content of another kind.
+    Raises NotSupported for content of another kind, and CorruptFile for another compression than the spec's.
     """
     start = pread(file, 0, LOOK)
     named = FORMATS.get(source.format)
     shown = next((found for found in FORMATS.values() if found.whole and found.shows(file, start)), None)
     if shown and not file.member and named in {None, shown}:
+        compression_of(file, source.compression)
         return shown
     if named and named.whole:
         signature = signature_of(start, {"binary", "wide", "text"})

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from shared.core.plan import Warned
-from shared.errors import NotSupported, SchemaConflict, TypeMismatch
+from shared.errors import InvalidSpec, NotSupported, SchemaConflict, TypeMismatch
+from shared.spec.column_text import ColumnText
 from shared.spec.faults import pointer
-from shared.spec.names import quote
+from shared.spec.names import listed, quote
 from shared.spec.source import SourceSpec
 from shared.spec.types import NULL, STRING, DataType, Kind, Schema
 from shared.spec.uses import Uses
@@ -117,8 +118,8 @@ def schema_in(
 ) -> tuple[Schema, tuple[Warned, ...]]:
     """The schema of the columns in use of *files*, each given with its URI, and the warnings about them.
 
-    Raises the errors of `columns_in_files` and `column_type`, and SchemaConflict for types without a
-    common one.
+    Raises the errors of `columns_in_files` and `column_type`, SchemaConflict for types without a common one,
+    and InvalidSpec for options of texts where no file has texts.
     """
     alike: dict[
         tuple[object, ...], Found
@@ -126,6 +127,8 @@ def schema_in(
     shared = [(uri, alike.setdefault(tuple(found.items()), found)) for uri, found in files]
     columns, lacking = columns_in_files(shared, source, uses)
     joined = {name: _joined(name, shared, source) for name in columns}
+    for name in columns:
+        _check_writing(name, shared, source)
     types = {Use(name, key=False): kind for name, kind in joined.items() if name not in source.types}
     return settled(columns, source.declared, types), lacking
 
@@ -141,6 +144,20 @@ def _joined(name: str, files: Sequence[tuple[str, Found]], source: SourceSpec) -
             raise SchemaConflict(f"{told}; declare it in source.types")
         so_far = both or kind
     return so_far
+
+
+def _check_writing(name: str, files: Sequence[tuple[str, Found]], source: SourceSpec) -> None:
+    """Raise InvalidSpec if the spec says how a column's texts are written, and no file has it as text."""
+    given = source.types.get(name)
+    if not isinstance(given, ColumnText):
+        return
+    idle = [key for key in given.model_dump() if key != "type"]
+    kinds = {arrow: uri for uri, found in files for arrow in found.get(name, ())}
+    if idle and not any(is_bytes(arrow) or type_of(arrow) in (STRING, NULL) for arrow in kinds):
+        arrow, uri = next(iter(kinds.items()))
+        told = f"{listed(idle)} say how text is written, and column {quote(name)} of {uri} is {arrow}"
+        where = pointer("source", "types", name)
+        raise InvalidSpec(f"{where}: {told}: leave them out", pointer=where)
 
 
 def column_type(uri: str, name: str, found: Sequence[pa.DataType], source: SourceSpec) -> DataType:

@@ -7,8 +7,9 @@ from itertools import compress
 from msgspec.structs import replace
 
 from shared.core.plan import Extent, Warned
-from shared.errors import LimitExceeded, SchemaConflict, SourceEmpty
-from shared.spec.source import SourceSpec
+from shared.errors import Detail, InvalidSpec, LimitExceeded, SchemaConflict, SourceEmpty
+from shared.spec.faults import pointer, refuse
+from shared.spec.source import FORMATS_OF, SourceSpec, idle_options
 from shared.spec.types import Kind, Schema
 from shared.spec.uses import Mention, Uses
 from worker_service.readers.bytes.compressed import is_empty
@@ -50,7 +51,7 @@ def plan(
 
     Depends on the files and options only. *uses* are of the columns; None means the values of all. With
     *guess*, the cuts of large CSV files come from the bytes behind them, without a pass over all. Then errors
-    may be wrong too, and the cuts are right if `read` ends for every extent. Raises SourceEmpty,
+    may be wrong too, and the cuts are right if `read` ends for every extent. Raises SourceEmpty, InvalidSpec,
     SchemaConflict, UnknownColumn, BadRow, InvalidEncoding, CorruptFile, LimitExceeded.
     """
     hollow = [is_empty(file) for file in files]
@@ -61,6 +62,7 @@ def plan(
         )
     filled = [files[i] for i in numbers]
     found = _format(filled, source)
+    _check_options(source, found, filled[0])
     source = found.settled(filled, source)
     uses = uses or _all_values(found, filled[0], source)
     findings = found.plan(filled, source, uses, chunk_bytes, guess=guess)
@@ -86,6 +88,18 @@ def _format(files: list[SourceFile], source: SourceSpec) -> Format:
             told = f"{file.uri} is {found.name}, and {files[0].uri} is {first.name}"
             raise SchemaConflict(f"{told}: a dataset has one format")
     return first
+
+
+def _check_options(source: SourceSpec, found: Format, file: SourceFile) -> None:
+    """Raise InvalidSpec for options that mean nothing for the format of *file*."""
+    refuse(
+        InvalidSpec,
+        (
+            Detail(pointer=pointer("source", name, *at), detail=told)
+            for name in FORMATS_OF
+            for at, told in idle_options(name, getattr(source, name), found.name, file.uri)
+        ),
+    )
 
 
 def _all_values(found: Format, file: SourceFile, source: SourceSpec) -> Uses:

@@ -187,6 +187,21 @@ def test_bytes_without_a_provable_record_end_are_an_error_and_no_bad_row():
         assert {key: raised.value.errors[0][key] for key in ("byte", "line")} == {"byte": 8, "line": 3}
 
 
+def test_a_bad_row_without_a_cure_of_its_own_is_told_how_to_keep_such_rows_aside():
+    schema = Schema((Field("b", parse_type("int64"), declared=True),))
+    for head, row in ((HEAD, b"1,2,3"), (HEAD, b"1"), (b"", b'{"b": 1'), (b"", b'{"b": "x"}')):
+        data = head + row + b"\n"
+        spec = source() if head else source(file_format="ndjson", delimiter="auto")
+        with opened(data) as [file], pytest.raises(errors.BadRow) as raised:
+            list(read(file, Extent(0, len(head), len(data)), spec, schema, ["b"], 1 << 20))
+        assert raised.value.detail.endswith(
+            '; set options.on_bad_row to "quarantine" to keep such rows aside'
+        )
+    with pytest.raises(errors.BadRow) as raised:
+        found(HEAD + b'"x,1\n')
+    assert "quarantine" not in raised.value.detail
+
+
 def test_the_first_bad_row_in_file_order_fails_the_reading_of_tables():
     data = HEAD + b"a,1\nb,x\nc,y\n"
     count = RecordCount()

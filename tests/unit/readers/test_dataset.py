@@ -5,12 +5,13 @@ import io
 import random
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared.errors import SchemaConflict, SourceEmpty, UnknownColumn
+from shared.errors import CorruptFile, InvalidSpec, SchemaConflict, SourceEmpty, UnknownColumn
 from shared.spec.source import SourceSpec
 from shared.spec.uses import Mention, Uses
 from tests.support.datasets import opened, read
@@ -275,3 +276,31 @@ def test_folders_and_missing_columns_are_the_same_for_ndjson():
     assert rows == [(1, a, 1, "x"), (1, a, 2, None), (2, b, 3, None)]
     with pytest.raises(SchemaConflict, match=r'column "y" holds 5 in the file, and the path says 1'):
         answer({"y=1/a.jsonl": b'{"y": 5}\n'}, uses(keys=["y"]), both)
+
+
+@pytest.mark.parametrize(
+    ("data", "found", "options"),
+    [
+        (b'{"n": 1}\n', "ndjson", {"csv": {"null_values": ["NA"], "header": False}}),
+        (parquet({"n": [1]}), "parquet", {"csv": {"delimiter": ";"}, "xlsx": {"sheet": 2}}),
+        (b"n\n1\n", "csv", {"parquet": {"nanoseconds": "truncate"}, "xlsx": {"sheet": "Orders"}}),
+    ],
+)
+def test_options_that_mean_nothing_for_the_found_format_are_errors(data, found, options):
+    with named({"a": data}) as made, pytest.raises(InvalidSpec) as error:
+        plan(made, spec(**options), 1000)
+    pointers = {f"#/source/{name}/{key}" for name, keys in options.items() for key in keys}
+    assert {each["pointer"] for each in error.value.errors} == pointers
+    assert all(f"file:///data/a is {found}" in each["detail"] for each in error.value.errors)
+
+
+def test_parquet_refuses_another_compression_and_spellings_of_a_column_without_texts():
+    data = parquet({"n": [1.5], "s": ["1,5"]})
+    plain, comma = "decimal(9,2)", {"type": "decimal(9,2)", "decimal": ","}
+    with pytest.raises(CorruptFile, match=r'not a gzip file: .*set source.compression to "none"'):
+        answer({"a": data}, uses("n"), spec(compression="gzip"))
+    with pytest.raises(InvalidSpec, match=r'"decimal" say how text is written, and column "n" .* is double'):
+        answer({"a": data}, uses("n"), spec({"n": comma}))
+    assert answer({"a": data}, uses("n", "s"), spec({"n": plain, "s": comma}, csv={"delimiter": ","}))[1] == [
+        (Decimal("1.50"), Decimal("1.50"))
+    ]

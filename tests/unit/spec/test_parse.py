@@ -220,7 +220,7 @@ def test_compute_and_having_name_columns_of_the_result(reject, body):
 
 def test_a_key_in_the_wrong_object_is_told_where_it_belongs(reject, body):
     problems = reject(body(source={"uris": ["upload:u"], "delimiter": ";"}, chunk_bytes=5))
-    assert problems["#/source/delimiter"].endswith("it belongs in #/source/csv")
+    assert problems["#/source/delimiter"].endswith("it belongs in #/source/csv, which is for csv and tsv")
     assert problems["#/chunk_bytes"].endswith("it belongs in #/options")
 
 
@@ -388,10 +388,18 @@ def test_csv_names_are_distinct_and_for_files_without_a_header(accept, reject, b
     assert set(reject(body(source=source(header=False, names=[])))) == {"#/source/csv/names"}
 
 
-def test_csv_options_for_parquet_are_refused_rather_than_ignored(accept, reject, body):
+def test_options_of_another_format_are_refused_rather_than_ignored(accept, reject, body):
     accept(body(source={"uris": ["upload:u"], "format": "parquet", "csv": {"delimiter": ","}}))
-    problems = reject(body(source={"uris": ["upload:u"], "format": "parquet", "csv": {"delimiter": ";"}}))
-    assert set(problems) == {"#/source/csv"}
+    source = {"uris": ["upload:u"], "format": "parquet", "csv": {"delimiter": ";", "trim": True}}
+    told = "and source.format is parquet: leave it out"
+    assert reject(body(source={**source, "xlsx": {"sheet": 2}})) == {
+        f"#/source/{name}/{key}": f"source.{name}.{key} is for {formats}, {told}"
+        for name, key, formats in [
+            ("csv", "delimiter", "csv and tsv"),
+            ("csv", "trim", "csv and tsv"),
+            ("xlsx", "sheet", "xlsx"),
+        ]
+    }
 
 
 def test_labels_are_few_and_small(reject, body):
