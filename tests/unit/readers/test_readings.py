@@ -140,6 +140,8 @@ DECLARED = [
         {"format": ["%d/%m/%Y", "%Y-%m-%d"]},
     ),
     ("int64", ["5", "N/A"], {"type": "int64", "null_values": ["N/A"]}),
+    ("decimal(9,2)", ["1.555", "1.5"], {"type": "decimal(10,3)"}),
+    ("decimal(9,2)", ["12345678.55", "1.5"], {"type": "decimal(10,2)"}),
     ("int64", ["12111450436133142103"], {"type": "decimal(20,0)"}),
     ("float64", ["1,5", "2,5"], {"type": "float64", "decimal": ","}),
     ("int64", ["NA", "NA"], {"type": "int64", "null_values": ["NA"]}),

@@ -19,10 +19,15 @@ from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.masked import MASK
 from worker_service.readers.literals import Column, cure, first_misfit, fits, narrowest
 
-SET_ENCODING = "set csv.encoding to the encoding of the files"
 _BUFFER = 256 * 1024
 _HELD = 4 * 1024 * 1024
 """Bytes of a record to hold in memory for the sake of a message."""
+
+
+def set_encoding(encoding: str) -> str:
+    """The cure for bytes that are no text in *encoding*."""
+    usual = ', often "windows-1252"' if encoding == "utf-8" else ""
+    return f"set csv.encoding to the encoding of the files{usual}"
 
 
 def widened(

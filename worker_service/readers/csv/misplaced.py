@@ -19,6 +19,7 @@ from worker_service.readers.csv.opening import opening
 
 _NUMBER = re.compile(r"\W{0,3}\d")
 """How a number begins, and a date or an amount of money."""
+_ANY_BYTES = "latin-1"
 _ROWS = 2
 """Fewest rows that agree with a header."""
 _LINES = 20
@@ -102,11 +103,13 @@ def _header(found: FirstRecords, file: CsvFile) -> int | None:
 
 
 def _fields(found: FirstRecords, number: int, file: CsvFile) -> list[str]:
-    """The fields, as if the record's faults were none."""
-    try:
-        return fields_of(found.block(number), file)
-    except (BadRow, InvalidEncoding):
-        return [""] * found.fields[number]
+    """The fields, as if the record's faults were none: bytes that are no text may be any letters."""
+    for encoding in (file.dialect.encoding, _ANY_BYTES):
+        with suppress(BadRow, InvalidEncoding):
+            return fields_of(
+                found.block(number), replace(file, dialect=replace(file.dialect, encoding=encoding))
+            )
+    return [""] * found.fields[number]
 
 
 def _are_names(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

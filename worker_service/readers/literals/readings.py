@@ -160,7 +160,9 @@ def _judged(
     for value in looked_at:
         if (stripped := value.strip()) and stripped.lower() not in NULLS:
             plain[stripped] = plain.get(stripped, 0) + counted[value]
-    entries = FAMILIES[family](plain, csv) if plain or not counted else [{"type": _PLAIN[family]}]
+    entries = (
+        FAMILIES[family](plain, csv, base.get("type")) if plain or not counted else [{"type": _PLAIN[family]}]
+    )
     spaced = any(value != value.strip() for value in looked_at) and not csv.trim
     trim = {"trim": True} if spaced else {}
     return [_best(counted, base, entry | trim, source) for entry in entries]
