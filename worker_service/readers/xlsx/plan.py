@@ -15,7 +15,7 @@ from worker_service.readers.inference import Samples, Use
 from worker_service.readers.literals import Column
 from worker_service.readers.schema import Findings, columns_in_files, settled
 from worker_service.readers.xlsx.cells import kind_of, text_of
-from worker_service.readers.xlsx.workbook import Cell, Sheet, calamine_errors, sheet_of
+from worker_service.readers.xlsx.workbook import Cell, Sheet, calamine_errors, found_elsewhere, sheet_of
 
 _SAMPLED = 10_000
 """Rows that an error looks at."""
@@ -41,7 +41,9 @@ def plan(
         sampled.add(_texts(values), {name: kind_of(found) for name, found in cells.items()})
         if rows:
             extents.append((Extent(i, 0, 1, rows), file.size))
-    columns, lacking = columns_in_files(known, source, uses)
+    columns, lacking = columns_in_files(
+        known, source, uses, lambda name: found_elsewhere(files[0], sheet_of(files[0], source), name)
+    )
     found = sampled.readings(uses)
     types = {use: kind for use, kind in sampled.types.items() if use.column in columns}
     schema = settled(columns, source.declared, types, found.reads)

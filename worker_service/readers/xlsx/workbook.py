@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BufferedReader
+from itertools import islice
 from typing import Any
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum
@@ -28,6 +29,8 @@ MAX_BYTES, MAX_CELLS = 256 * 1024 * 1024, 20_000_000
 _SHEET = "xl/worksheets/"
 _CELL = re.compile(rb'<(?:\w+:)?c\s[^<>]*?\br="([A-Z]{1,3})([0-9]{1,7})"[^<>]*(?<!/)>')
 _BUFFER, _OVERLAP = 1024 * 1024, 256
+_LOOKED_AT = 20
+"""Rows of each sheet in which a missing column is looked for."""
 _CURE = "save the sheet as CSV"
 _ZIP = b"PK\x03\x04"
 
@@ -46,8 +49,8 @@ class Sheet:
 
     def rows(self) -> Iterator[tuple[int, list[Cell]]]:
         """The rows below the header that are not empty, with their numbers."""
-        for number, row in enumerate(self.opened.iter_rows(), 1):
-            if number > self.first and any(cell != "" for cell in row):
+        for number, row in _filled(self.opened):
+            if number > self.first:
                 yield number, [None if cell == "" else cell for cell in row]
 
 
@@ -59,8 +62,7 @@ def sheet_of(file: SourceFile, source: SourceSpec) -> Sheet:
     """
     _check_size(file)
     with calamine_errors(file):
-        opened = CalamineWorkbook.from_filelike(BufferedReader(RandomAccess(file)))
-        sheets = [found.name for found in opened.sheets_metadata if found.typ == SheetTypeEnum.WorkSheet]
+        opened, sheets = _opened(file)
     wanted = source.xlsx.sheet
     name = wanted if isinstance(wanted, str) else dict(enumerate(sheets, 1)).get(wanted)
     if name not in sheets:
@@ -68,16 +70,42 @@ def sheet_of(file: SourceFile, source: SourceSpec) -> Sheet:
         raise InvalidSpec(f"{file.uri} has {told}", pointer=pointer("source", "xlsx", "sheet"))
     with calamine_errors(file):
         sheet = opened.get_sheet_by_name(name)
-        filled = (
-            (number, row)
-            for number, row in enumerate(sheet.iter_rows(), 1)
-            if any(cell != "" for cell in row)
-        )
-        first, header = next(filled, (0, []))
+        first, header = next(_filled(sheet), (0, []))
     if not header:
         raise SourceEmpty(f"{file.uri}: the sheet {quote(name)} is empty")
     names = [f"c{number}" if cell == "" else _name(cell) for number, cell in enumerate(header, 1)]
     return Sheet(names, first, sheet)
+
+
+def found_elsewhere(file: SourceFile, sheet: Sheet, name: str) -> str:
+    """A hint at the cell among the first rows of a sheet that holds *name*, those of *sheet* before others.
+
+    Without such a cell it lists the sheets; empty if there is only one.
+    """
+    with calamine_errors(file):
+        opened, sheets = _opened(file)
+        for title in sorted(sheets, key=lambda other: other != sheet.opened.name):
+            rows = islice(_filled(opened.get_sheet_by_name(title)), _LOOKED_AT)
+            for place, (number, row) in enumerate(rows):
+                if name in map(_name, row):
+                    cures = [f"set source.xlsx.sheet to {quote(title)}"] * (title != sheet.opened.name)
+                    cures += ["delete the rows above it"] * (place > 0)
+                    told = f"row {number} of the sheet {quote(title)} has it"
+                    return f"; {told}: if that is the header, {' and '.join(cures)}"
+    return f"; source.xlsx.sheet can name another sheet: {listed(sheets)}" if len(sheets) > 1 else ""
+
+
+def _opened(file: SourceFile) -> tuple[CalamineWorkbook, list[str]]:
+    """The workbook, and the names of its sheets."""
+    opened = CalamineWorkbook.from_filelike(BufferedReader(RandomAccess(file)))
+    return opened, [found.name for found in opened.sheets_metadata if found.typ == SheetTypeEnum.WorkSheet]
+
+
+def _filled(sheet: CalamineSheet) -> Iterator[tuple[int, list[Cell]]]:
+    """The rows that are not empty, with their numbers."""
+    return (
+        (number, row) for number, row in enumerate(sheet.iter_rows(), 1) if any(cell != "" for cell in row)
+    )
 
 
 def _name(cell: Cell) -> str:

@@ -6,7 +6,15 @@ from decimal import Decimal
 import openpyxl
 import pytest
 
-from shared.errors import BadRow, CorruptFile, InvalidSpec, LimitExceeded, SchemaConflict, SourceEmpty
+from shared.errors import (
+    BadRow,
+    CorruptFile,
+    InvalidSpec,
+    LimitExceeded,
+    SchemaConflict,
+    SourceEmpty,
+    UnknownColumn,
+)
 from shared.spec.source import XlsxOptions
 from shared.spec.uses import Mention, Uses
 from tests.support.datasets import opened, rows, schema_of, source, tables
@@ -85,6 +93,29 @@ def test_a_sheet_is_named_or_numbered_and_its_table_may_begin_anywhere():
         with pytest.raises(InvalidSpec, match='it has "Sheet", "Second", "Empty"') as raised:
             schema_of(data, spec=sheet(wanted))
         assert raised.value.errors[0]["pointer"] == "#/source/xlsx/sheet"
+
+
+def test_an_unknown_column_is_looked_for_in_lower_rows_and_other_sheets():
+    data = workbook(
+        ["Report generated", "2024-05-01"], [], ["Region", "Sold"], ["North", 1],
+        more={"Stock": [["Item"], ["nut"]], "Prices": [["EUR"], ["Price"], [2]]},
+    )  # fmt: skip
+    own, other, stock = (
+        f'the sheet "{name}" has it: if that is the header, ' for name in ("Sheet", "Prices", "Stock")
+    )
+    hints = {
+        "Region": f"; row 3 of {own}delete the rows above it",
+        "Item": f'; row 1 of {stock}set source.xlsx.sheet to "Stock"',
+        "Price": f'; row 2 of {other}set source.xlsx.sheet to "Prices" and delete the rows above it',
+        "Year": '; source.xlsx.sheet can name another sheet: "Sheet", "Stock", "Prices"',
+    }
+    with opened(data) as files:
+        for name, hint in hints.items():
+            with pytest.raises(UnknownColumn) as raised:
+                plan(files, source(), 1000, uses=uses_of(name))
+            assert raised.value.detail.endswith(f'the data has "Report generated", "2024-05-01"{hint}')
+    with opened(workbook(["a"], [1])) as files, pytest.raises(UnknownColumn, match=r'the data has "a"$'):
+        plan(files, source(), 1000, uses=uses_of("Year"))
 
 
 def test_names_are_needed_only_where_a_column_is_used():
