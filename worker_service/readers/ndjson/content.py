@@ -44,11 +44,12 @@ def begins_ndjson(start: bytes) -> bool:
 def _begins_cut_off(text: bytes) -> bool:
     """Whether whole objects follow the first line of *text*: it is a bad row then, and begins no document.
 
-    An array in a document may have an object in one line too, but the next line is none.
+    An array in a document may have an object in one line too, but the next line begins none. Of that one
+    *text* may lack the end.
     """
     _, *following = text.split(b"\n", _FOLLOWING + 1)
-    filled = [line for line in following[:_FOLLOWING] if line.strip()]
-    return bool(filled) and all(map(_is_object, filled))
+    first, *others = [line for line in following[:_FOLLOWING] if line.strip()] or [b""]
+    return _is_object(first) and all(re.match(rb'\s*\{\s*["}]', line) for line in others)
 
 
 def _is_object(line: bytes) -> bool:
