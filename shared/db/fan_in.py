@@ -60,9 +60,9 @@ class FanInStore:
 
 async def _finish_bad_rows(tx: Connection, job_id: str, most: int | None) -> None:
     """Every chunk is done: now the lines of the bad rows are known, and how many there are."""
-    if await quarantine.check_count(tx, job_id, None):
+    if found := await quarantine.count(tx, job_id):
         await QUARANTINE.set_lines.execute(tx, job_id=job_id)
-        await quarantine.check_count(tx, job_id, most)
+        await quarantine.check(tx, job_id, found, most)
 
 
 async def _begin_merging(

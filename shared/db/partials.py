@@ -48,20 +48,19 @@ class PartialStore:
             reached("commit.written")
             if bad:
                 await quarantine.save(tx, lease, bad_rows)
-                await quarantine.check_count(tx, lease.job_id, most_bad_rows)
+                found = await quarantine.count(tx, lease.job_id)
+                await quarantine.check(tx, lease.job_id, found, most_bad_rows)
 
         first = list(islice(partials, 2))
-        bad = done.counts.quarantined or (done.counts.skipped and most_bad_rows is not None)
-        match first:
-            case _ if bad:
-                await self._units.complete(lease, done, write)
-            case []:
-                await self._units.complete_at_once(lease, done)
-            case [partial]:
-                named = partial._asdict()
-                await self._units.complete_at_once(lease, done, UNITS.complete_with_partial, **named)
-            case _:
-                await self._units.complete(lease, done, write)
+        limited = done.counts.skipped > 0 and most_bad_rows is not None
+        bad = done.counts.quarantined > 0 or limited
+        if bad or len(first) > 1:
+            await self._units.complete(lease, done, write)
+        elif first:
+            named = first[0]._asdict()
+            await self._units.complete_at_once(lease, done, UNITS.complete_with_partial, **named)
+        else:
+            await self._units.complete_at_once(lease, done)
 
     async def save(self, tx: Connection, lease: Lease, partials: Iterable[Partial]) -> None:
         """One COPY, because a large chunk has some hundred partials."""

@@ -35,16 +35,19 @@ async def save(tx: Connection, lease: Lease, rows: Iterable[QuarantineRow]) -> N
     reached("commit.quarantined")
 
 
-async def check_count(tx: Connection, job_id: str, most: int | None) -> int:
-    """How many bad rows the finished chunks of a job have. Raises TooManyBadRows for more than *most*.
+async def count(tx: Connection, job_id: str) -> int:
+    """How many bad rows the finished chunks of a job have.
 
     Two chunks that commit at once do not see each other: the last look is that of the fan-in.
     """
-    count = int(await UNITS.bad_rows.fetchval(tx, job_id=job_id))
-    if most is not None and count > most:
+    return int(await UNITS.bad_rows.fetchval(tx, job_id=job_id))
+
+
+async def check(tx: Connection, job_id: str, found: int, most: int | None) -> None:
+    """Raises TooManyBadRows, with the first rows kept, if *found* is more than *most*."""
+    if most is not None and found > most:
         first = await QUARANTINE.first.fetch(tx, job_id=job_id, most=_TOLD)
         raise too_many_bad_rows(most, [_detail(row) for row in first])
-    return count
 
 
 def _detail(row: Record) -> Detail:

@@ -1,6 +1,5 @@
 """A spec bound to a schema: the computation itself, with all names resolved and all types known."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -108,12 +107,9 @@ class Query:
     having: Made | None = None
 
     @property
-    def of_batches(self) -> Iterator[Made]:
+    def of_batches(self) -> tuple[Made, ...]:
         """All that is made of a batch, in this order."""
-        yield from self.derived
-        if self.where is not None:
-            yield self.where
-        yield from self.made
+        return (*self.derived, *([self.where] if self.where else ()), *self.made)
 
     @property
     def grouped(self) -> list[str]:

@@ -6,6 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shared.spec.bind import bind
+from shared.spec.models import JobSpec
+from shared.spec.types import INT64, Field, Schema
+from tests.support.expressions import parse_text
 from tests.unit.kernels.queries import exact_sum, exact_var, is_nearest_root, nearest, only, query, rows
 from worker_service.kernels import combine, finalize, partial
 from worker_service.kernels.exact.summation import sum_floats
@@ -146,6 +150,26 @@ def test_an_integer_sum_is_int64_until_a_group_needs_more_and_then_says_so():
         asked = query(frame, ["g"], ["sum x"])
         result = finalize(combine([partial(frame, asked)], asked), asked)
         assert (result.table["sum x"].type, result.widened) == (kind, widened)
+
+
+@pytest.mark.parametrize(
+    ("having", "kind", "widened"),
+    [("s < 6", "int64", []), ("s > 5", "decimal(38,0)", ["s"]), ("s < 0", "int64", [])],
+)
+def test_only_the_groups_that_having_keeps_decide_the_type_of_a_sum(having, kind, widened):
+    frame = pa.table({"g": [1, 1, 2], "x": [LARGEST, 1, 5]})
+    asked = JobSpec.model_validate(
+        {
+            "source": {"uris": ["file:///data/a.csv"]},
+            "group_by": ["g"],
+            "aggregates": [{"fn": "sum", "column": "x", "as": "s"}],
+            "having": having,
+        }
+    )
+    bound = bind(asked, Schema((Field("g", INT64), Field("x", INT64))))
+    result = finalize(combine([partial(frame, bound)], bound), bound, parse_text)
+    expected = pa.int64() if kind == "int64" else pa.decimal128(38, 0)
+    assert (result.table["s"].type, result.widened) == (expected, widened)
 
 
 def test_decimals_are_exact_to_the_last_digit():

@@ -1,5 +1,8 @@
 """`compute` and `having`: columns made of the result's other columns, and the groups that stay."""
 
+import contextlib
+from collections.abc import Collection
+
 import numpy as np
 import pyarrow as pa
 
@@ -30,7 +33,16 @@ def computed(table: pa.Table, query: Query, parse: ParseText | None) -> tuple[pa
     if query.having is None:
         return table, np.ones(table.num_rows, np.bool_)
     kept = true(_value(query.having, columns, table, query, parse))
-    return table.filter(pa.array(kept)).combine_chunks(), kept
+    return _narrowed(table.filter(pa.array(kept)).combine_chunks(), large), kept
+
+
+def _narrowed(table: pa.Table, large: Collection[str]) -> pa.Table:
+    """The sums of *large* are int64 again, where no group that stays needs more."""
+    for i, name in enumerate(table.column_names):
+        if name in large:
+            with contextlib.suppress(pa.ArrowInvalid):
+                table = table.set_column(i, name, table[name].cast(pa.int64()))
+    return table
 
 
 def _value(

@@ -51,10 +51,10 @@ def finalize(states: pa.Table, query: Query, parse: ParseText | None = None) -> 
         {name: column.take(order) for name, column in (columns | _results(states, query)).items()}
     )
     found = found[np.asarray(order)]
-    widened = [a.name for a in query.aggregates if a.may_widen and pa.types.is_decimal(table[a.name].type)]
     if query.computed or query.having:
         table, kept = computed(table, query, parse)
         found = found[kept]
+    widened = [a.name for a in query.aggregates if a.may_widen and pa.types.is_decimal(table[a.name].type)]
     for name in table.column_names:
         _check_storable(name, as_array(table[name]))
     firsts = np.searchsorted(found, found, "left")

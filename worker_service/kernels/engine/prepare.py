@@ -46,7 +46,7 @@ def prepare(table: pa.Table, query: Query, parse: ParseText) -> Prepared:
 
     A row is filtered where `where` is not true. *parse* reads texts as values of a type.
     """
-    if not any(True for _ in query.of_batches):
+    if not query.of_batches:
         return Prepared(table, error=no_error)
     rows = _Rows({name: as_array(table[name]) for name in table.column_names if name}, table.num_rows, parse)
     for made in query.derived:
