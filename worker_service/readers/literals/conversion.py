@@ -29,6 +29,8 @@ _USUAL: dict[Kind, bytes] = {
     "timestamp": b"0123456789-:. T",
     "timestamptz": b"0123456789-:. T+Z",
 }
+_OWN_MARKS = {"decimal": None, "thousands": None, "negative": ("-5",)}
+"""Of numbers in our own spelling."""
 _DAY = 86_400_000_000
 _LOCAL = pa.timestamp("us")
 _ZONED = r".{10}[ T].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
@@ -57,6 +59,19 @@ def converted(text: Array, field: Field, source: SourceSpec) -> Converted:
     if field.type.kind == "timestamptz" and field.declared:
         return _timestamptz(text, field, source)
     return _sifted(text, field, lenient=how.lenient or how.percent)
+
+
+def converted_with_numbers(text: Array, numbers: Mask, field: Field, source: SourceSpec) -> Converted:
+    """As `converted`. The texts of *numbers* stand for numbers of the file; marks are for the others."""
+    given = source.types.get(field.column)
+    own = given.model_copy(update=_OWN_MARKS) if isinstance(given, ColumnText) else given
+    if own == given or not numbers.any():
+        return converted(text, field, source)
+    plain = source.model_copy(update={"types": {**source.types, field.column: own}})
+    mask = pa.array(numbers)
+    ours = converted(pc.if_else(mask, text, NO_TEXT), field, plain)
+    others = converted(pc.if_else(mask, NO_TEXT, text), field, source)
+    return Converted(pc.coalesce(ours.values, others.values), _any(ours.misfits, others.misfits))
 
 
 def _string(text: Array, how: ColumnText) -> Array:

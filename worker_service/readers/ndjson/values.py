@@ -27,7 +27,8 @@ def converted(records: Sequence[Values], field: Field, source: SourceSpec) -> Co
     if field.declared:
         decimal = field.type.kind == "decimal"
         texts = [pair and (_plain(pair[1]) if decimal and pair[0] == "number" else pair[1]) for pair in found]
-        return literals.converted(pa.array(texts, pa.string()), field, source)
+        numbers = np.array([pair is not None and pair[0] == "number" for pair in found], bool)
+        return literals.converted_with_numbers(pa.array(texts, pa.string()), numbers, field, source)
     if field.type == STRING:
         return Converted(pa.array([pair and pair[1] for pair in found], pa.string()))
     tag = TAG_OF.get(field.type.kind)

@@ -75,7 +75,10 @@ def converted(cells: Sequence[Cell], field: Field, source: SourceSpec) -> Conver
     """A declared column is read from the texts of its cells."""
     if field.declared or field.type.kind == "string":
         text = pa.array([text_of(cell) for cell in cells], pa.string())
-        return literals.converted(text, field, source) if field.declared else Converted(text)
+        if not field.declared:
+            return Converted(text)
+        numbers = np.array([_kind(cell) in ("int64", "float64") for cell in cells], bool)
+        return literals.converted_with_numbers(text, numbers, field, source)
     held = _HELD.get(field.type.kind, set())
     others = np.array([cell is not None and _kind(cell) not in held for cell in cells], bool)
     values = [None if other else cell for cell, other in zip(cells, others, strict=True)]

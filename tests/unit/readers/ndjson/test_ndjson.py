@@ -245,3 +245,15 @@ def test_many_lines_at_once_mean_what_the_json_module_reads(records, ascii_only,
         )
         for r in expected
     ]
+
+
+def test_marks_of_a_declared_column_are_those_of_texts_and_not_of_numbers():
+    data = lines({"n": "1.234,5"}, {"n": 1.234}, {"n": -2.5}, {"n": "(2,5)"}, {"n": None}, {"n": 1e2})
+    how = {"decimal": ",", "thousands": ".", "negative": ["(5)"]}
+    for file in (data, lines({"n": 1.234}) + data):
+        values = [value for (value,) in rows(file, spec=source({"n": {"type": "float64", **how}}))]
+        assert values[-6:] == [1234.5, 1.234, -2.5, -2.5, None, 100.0]
+    spec = source({"n": {"type": "decimal(9,3)", **how}})
+    assert rows(data, spec=spec)[:2] == [(Decimal("1234.500"),), (Decimal("1.234"),)]
+    with pytest.raises(BadRow, match=r"'1\.234' is no int64"):
+        rows(data.split(b"\n", 1)[1], spec=source({"n": {"type": "int64", **how}}))

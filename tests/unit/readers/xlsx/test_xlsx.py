@@ -83,6 +83,11 @@ def test_declared_types_are_read_from_texts_and_numbers():
         rows(workbook(["m"], [1], ["n/a"]), spec=source({"m": "decimal(9,2)"}))
 
 
+def test_marks_of_a_declared_column_are_those_of_texts_and_not_of_numbers():
+    spec = source({"n": {"type": "float64", "decimal": ",", "thousands": "."}})
+    assert rows(workbook(["n"], ["1.234,5"], [1.234], [-2]), spec=spec) == [(1234.5,), (1.234,), (-2.0,)]
+
+
 def test_a_sheet_is_named_or_numbered_and_its_table_may_begin_anywhere():
     data = workbook(["a"], [1], more={"Second": [[], [None, None, "b"], [None, None, 2]], "Empty": []})
     assert rows(data) == [(1,)]
