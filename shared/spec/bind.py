@@ -157,7 +157,7 @@ class _Binding:
         return not told
 
     def _misordered(self, user: str, column: str) -> str:
-        """What is wrong if *user* orders the texts of a column of the dataset; empty if nothing is."""
+        """The fault if *user* orders the texts of a column of the dataset; empty if there is none."""
         reads = self._schema[column].reads if column in self._schema else ""
         if not reads or self._schema[column].type != STRING:
             return ""
