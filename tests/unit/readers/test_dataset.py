@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+import re
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from shared.errors import SchemaConflict, SourceEmpty, UnknownColumn
 from shared.spec.source import SourceSpec
 from shared.spec.uses import Mention, Uses
 from tests.support.datasets import opened, read
-from worker_service.readers import plan
+from worker_service.readers import misfits, plan
 
 
 def uses(*values, keys=()):
@@ -230,6 +231,19 @@ def test_a_folder_is_typed_as_the_spec_declares_and_as_key_and_value():
         SchemaConflict, match=r'data/d=1\.0/p\.csv: .*"d" the value "1\.0", which is no int64'
     ):
         answer(files, uses(keys=["d"]), spec({"d": "int64"}, partitions="hive"))
+
+
+@pytest.mark.parametrize("content", [b"n\n1\n", parquet({"n": [1]})])
+def test_folders_with_leading_zeros_are_told_with_the_entry_that_reads_them(content):
+    files = {f"month={month}/p": content for month in ("02", "12")}
+    entry = 'write {"month": {"type": "int64", "lenient": true}} into source.types'
+    with pytest.raises(SchemaConflict, match=re.escape(entry)):
+        answer(files, uses("month"), spec({"month": "int64"}, partitions="hive"))
+    with named(files) as made:
+        told = misfits(made, spec(partitions="hive", csv={"delimiter": ","}), [("month", "float64")])
+    assert told == {("month", "float64"): f"'02' in 50.0% of sampled rows; {entry}"}
+    read = spec({"month": {"type": "int64", "lenient": True}}, partitions="hive")
+    assert answer(files, uses("month"), read)[1] == [(2,), (12,)]
 
 
 def test_a_folder_that_some_file_lacks_is_a_missing_column():
