@@ -130,6 +130,13 @@ def test_a_missing_column_of_parquet_is_null_in_its_type():
         answer(files, uses("s"))
 
 
+def test_a_name_with_white_space_around_it_is_told_with_trim():
+    files = {"a": b" a , b \n1,2\n"}
+    with pytest.raises(UnknownColumn, match=r"; set csv\.trim to true: the header has the name with"):
+        answer(files, uses("a"))
+    assert answer(files, uses("a"), spec(csv={"trim": True}))[1] == [(1,)]
+
+
 def test_a_column_that_no_file_has_is_unknown_whatever_missing_columns_says():
     with pytest.raises(UnknownColumn, match='there is no column "q"; the data has "id", "n", "m"'):
         answer({"a": b"id,n\n1,1\n", "b": b"id,m\n1,1\n"}, uses("q"), spec(missing_columns="null"))
