@@ -14,7 +14,7 @@ from shared.spec.models import JobSpec
 from shared.spec.names import quote
 from shared.spec.query import MADE_MARK, Aggregate, Bucketing, Input, Key, Made, Query
 from shared.spec.scope import Scope
-from shared.spec.signature import TIME, Accepts
+from shared.spec.signature import NUMBER, TIME, Accepts
 from shared.spec.types import BOOL, STRING, DataType, Kind, Schema
 
 MisfitValues = Mapping[tuple[str, Kind], str]
@@ -146,6 +146,8 @@ class _Binding:
         self._need(column, accepts.parsed_as)
         misfit = self._misfits.get((column, accepts.parsed_as))
         advice = misfit if misfit and accepts is TIME else self._advice(column, of, misfit)
+        if accepts is TIME and of.kind in NUMBER.kinds:
+            advice = "numbers, such as seconds since 1970, are not read as times; write times into the data"
         self._fault(at, f"{user} needs {accepts.name}, and {quote(column)} is {of}: {advice}", column)
         return False
 
@@ -157,7 +159,7 @@ class _Binding:
         return not told
 
     def _misordered(self, user: str, column: str) -> str:
-        """The mistake if *user* orders the texts of a column of the dataset; empty if there is none."""
+        """The fault if *user* orders the texts of a column of the dataset; empty if there is none."""
         reads = self._schema[column].reads if column in self._schema else ""
         if not reads or self._schema[column].type != STRING:
             return ""
@@ -168,14 +170,15 @@ class _Binding:
 
     def _advice(self, column: str, of: DataType, misfit: str | None) -> str:
         takers = ", ".join(name for name, f in FUNCTIONS.items() if of.kind in f.first_accepts.kinds)
+        one = f"an {of}" if of.kind == "int64" else f"a {of}"
         if self._is_derived(column):
-            return f"derive makes it so, and a {of} can be given to {takers}"
+            return f"derive makes it so, and {one} can be given to {takers}"
         if self._schema[column].declared:
-            return f"source.types declares it so, and a {of} can be given to {takers}"
+            return f"source.types declares it so, and {one} can be given to {takers}"
         if of.kind == "string":
             advice = misfit or "source.types can declare another type"
             return f"{advice}; a string can be given to {takers}"
-        return f"a {of} can be given to {takers}"
+        return f"{one} can be given to {takers}"
 
     def _culprits(self, columns: tuple[str, ...]) -> str:
         """The values for which the *columns* of an expression that fits no types are strings."""

@@ -15,7 +15,7 @@ class Scope:
 
     `faults` collects the mistakes. A column whose own expression has one is unsound: its type is not known,
     so an expression that names it is passed over. *hint* is a better advice about the columns of a mistaken
-    expression, or empty. *misordered* is the mistake of an operation that orders the texts of a column of the
+    expression, or empty. *misordered* is the fault if an operation orders the texts of a column of the
     dataset, or empty.
     """
 

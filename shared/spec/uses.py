@@ -1,5 +1,6 @@
 """The columns of the dataset that a spec names, and their uses."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,8 @@ from shared.spec.grouping import TimeBucket
 from shared.spec.models import JobSpec
 from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
 
+_PARTS = re.compile(r"\W+")
+"""Between the parts of a column's name that an expression reads as names."""
 _SHOW = frozenset({"nunique", "mode", "first", "last", "arg_min", "arg_max"})
 
 
@@ -74,7 +77,8 @@ class Uses:
             told = ""
             if no < MAX_GUESSES:
                 guess = did_you_mean(mention.column, names)
-                told = f"{guess}{' ' if guess else '; '}{there_are}{hint(mention.column)}"
+                more = _in_backticks(mention, names) or hint(mention.column)
+                told = f"{guess}{' ' if guess else '; '}{there_are}{more}"
             place = "" if mention.position is None else f"column {mention.position}: "
             yield {
                 "pointer": pointer(*mention.at),
@@ -90,6 +94,15 @@ class Uses:
                     "pointer": pointer("derive", i, "as"),
                     "detail": f"the data has a column {quote(name)} already; choose another name",
                 }
+
+
+def _in_backticks(mention: Mention, names: Sequence[str]) -> str:
+    """A hint at a column that an expression names without backticks, and so in parts; else empty."""
+    if mention.position is None:
+        return ""
+    whole = (name for name in names if not name.isidentifier() and mention.column in _PARTS.split(name))
+    meant = next(whole, None)
+    return f"; a name such as {quote(meant)} stands in backticks in an expression" if meant else ""
 
 
 def uses(spec: JobSpec) -> Uses:

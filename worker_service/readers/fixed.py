@@ -50,10 +50,12 @@ def fixed_values(uri: str, names: Collection[str], source: SourceSpec, fields: S
 
 
 def _value(text: str | None, field: Field, source: SourceSpec, uri: str) -> pa.Scalar:
-    found = literals.converted(pa.array([text], pa.string()), field, source)
+    spelled = pa.array([text], pa.string())
+    found = literals.converted(spelled, field, source)
     if found.misfits is not None:
         told = f"the path gives {quote(field.column)} the value {quote(text or '')}, which is no {field.type}"
-        raise SchemaConflict(f"{uri}: {told}; change source.types, or the folder")
+        cure = literals.cure(spelled, field, source) or "change its entry of source.types, or the folder"
+        raise SchemaConflict(f"{uri}: {told}; {cure}")
     return found.values[0]
 
 

@@ -1,6 +1,7 @@
 """The values that keep a column from being of a kind: for an error, from the planner's samples."""
 
 from collections.abc import Collection
+from itertools import chain
 
 import pyarrow as pa
 
@@ -10,6 +11,7 @@ from worker_service.readers import literals
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.formats import format_of
 from worker_service.readers.literals import Column
+from worker_service.readers.paths import path_texts
 
 Wanted = tuple[str, Kind]
 """A column, and the kind that its text has to be read as."""
@@ -18,17 +20,20 @@ Wanted = tuple[str, Kind]
 def misfits(files: list[SourceFile], source: SourceSpec, wanted: Collection[Wanted]) -> dict[Wanted, str]:
     """For each of *wanted*, the values that keep the column from being of the kind, and the cure.
 
-    Columns without misfits are left out, and so are all of a format that declares its types. A text can be no
-    misfit and still be text, where values have types: then there is the cure alone.
+    Columns without misfits are left out, and so are those of files that declare their types. Those of paths
+    are not. A text can be no misfit and still be text, where values have types: then there is the cure alone.
     """
-    found_in = format_of(files[0], source) if wanted else None
-    if found_in is None or found_in.sampled_texts is None:
+    if not wanted:
         return {}
     columns = {name for name, _ in wanted}
     texts: dict[str, list[Column]] = {name: [] for name in columns}
-    for found in found_in.sampled_texts(files, source, columns):
+    by_path = ({n: pa.array([t], pa.string()) for n, t in path_texts(f.uri, source).items()} for f in files)
+    found_in = format_of(files[0], source)
+    by_data = found_in.sampled_texts(files, source, columns) if found_in.sampled_texts else ()
+    for found in chain(by_data, by_path):
         for name, text in found.items():
-            texts[name].append(text)
+            if name in columns:
+                texts[name].append(text)
     told = {
         (name, kind): _told(pa.concat_arrays(texts[name]), name, kind, source, always=found_in.typed_values)
         for name, kind in wanted

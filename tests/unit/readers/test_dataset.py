@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+import re
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -15,7 +16,7 @@ from shared.errors import CorruptFile, InvalidSpec, SchemaConflict, SourceEmpty,
 from shared.spec.source import SourceSpec
 from shared.spec.uses import Mention, Uses
 from tests.support.datasets import opened, read
-from worker_service.readers import plan
+from worker_service.readers import misfits, plan
 
 
 def uses(*values, keys=()):
@@ -130,6 +131,13 @@ def test_a_missing_column_of_parquet_is_null_in_its_type():
         answer(files, uses("s"))
 
 
+def test_a_name_with_white_space_around_it_is_told_with_trim():
+    files = {"a": b" a , b \n1,2\n"}
+    with pytest.raises(UnknownColumn, match=r"; set csv\.trim to true: the header has the name with"):
+        answer(files, uses("a"))
+    assert answer(files, uses("a"), spec(csv={"trim": True}))[1] == [(1,)]
+
+
 def test_a_column_that_no_file_has_is_unknown_whatever_missing_columns_says():
     with pytest.raises(UnknownColumn, match='there is no column "q"; the data has "id", "n", "m"'):
         answer({"a": b"id,n\n1,1\n", "b": b"id,m\n1,1\n"}, uses("q"), spec(missing_columns="null"))
@@ -231,6 +239,19 @@ def test_a_folder_is_typed_as_the_spec_declares_and_as_key_and_value():
         SchemaConflict, match=r'data/d=1\.0/p\.csv: .*"d" the value "1\.0", which is no int64'
     ):
         answer(files, uses(keys=["d"]), spec({"d": "int64"}, partitions="hive"))
+
+
+@pytest.mark.parametrize("content", [b"n\n1\n", parquet({"n": [1]})])
+def test_folders_with_leading_zeros_are_told_with_the_entry_that_reads_them(content):
+    files = {f"month={month}/p": content for month in ("02", "12")}
+    entry = 'write {"month": {"type": "int64", "lenient": true}} into source.types'
+    with pytest.raises(SchemaConflict, match=re.escape(entry)):
+        answer(files, uses("month"), spec({"month": "int64"}, partitions="hive"))
+    with named(files) as made:
+        told = misfits(made, spec(partitions="hive", csv={"delimiter": ","}), [("month", "float64")])
+    assert told == {("month", "float64"): f"'02' in 50.0% of sampled rows; {entry}"}
+    read = spec({"month": {"type": "int64", "lenient": True}}, partitions="hive")
+    assert answer(files, uses("month"), read)[1] == [(2,), (12,)]
 
 
 def test_a_folder_that_some_file_lacks_is_a_missing_column():

@@ -174,3 +174,17 @@ def test_texts_of_such_a_column_can_be_told_apart_and_measured(body):
     schema = Schema((*SCHEMA.fields, Field("price", STRING, reads="number")))
     where = "price == '50' and length(price) > 1 and if_else(price == 'N/A', 'a', 'b') < 'b'"
     assert bind(spec_of(body, aggregates=[{"fn": "count"}], where=where), schema)
+
+
+def test_a_number_in_a_time_bucket_is_told_that_epochs_are_no_times(body):
+    found = problems(
+        TypeMismatch,
+        body,
+        group_by=[{"time_bucket": "1d", "column": "month"}],
+        aggregates=[{"fn": "any", "column": "month"}],
+    )
+    assert found["#/group_by/0/column"] == (
+        'a bucket needs a date or a timestamp, and "month" is int64: numbers, such as seconds since 1970, '
+        "are not read as times; write times into the data"
+    )
+    assert "an int64 can be given to count" in found["#/aggregates/0/column"]

@@ -4,7 +4,7 @@ import pytest
 
 from shared.errors import UnknownColumn
 from shared.spec.models import JobSpec
-from shared.spec.uses import Uses, uses
+from shared.spec.uses import Mention, Uses, uses
 
 NAMES = ["carrier", "month", "arr_delay"]
 
@@ -43,3 +43,12 @@ def test_keys_and_values_are_told_apart_and_each_is_used_once(body):
     found = uses_of(body, source=source, group_by=["k", "l"], aggregates=aggregates)
     assert (found.keys, found.values) == (("k", "l"), ("a", "b", "k"))
     assert found.columns == ("k", "l", "a", "b")
+
+
+def test_a_name_in_parts_is_told_with_backticks():
+    found = Uses((Mention(("where",), "my", value=True, position=1),))
+    with pytest.raises(UnknownColumn) as caught:
+        found.check(["my-col", "b"])
+    assert caught.value.errors[0]["detail"].endswith(
+        '; a name such as "my-col" stands in backticks in an expression'
+    )

@@ -74,6 +74,8 @@ def named_below(file: CsvFile, name: str) -> str:
     """A hint at the first record below the header that has *name* as a field; empty if there is none."""
     if not file.options.header:
         return ""
+    if name in map(str.strip, file.names):
+        return "; set csv.trim to true: the header has the name with white space around it"
     if _undivided(file.names, name):
         return "; the header is a single field: set csv.delimiter to the text between its names"
     beginning, own = Beginning(opening(file)), file.dialect
