@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -54,11 +55,29 @@ def columns_in_files(
         if missing:
             told = f"{uri} lacks {listed(missing)}: it has {listed(list(present))}"
             cure = 'set source.missing_columns to "null" to read them as null there'
-            archive, member = split_member(uri)
-            if member:
-                cure = f"name the members that have them, such as {archive}!/*.csv, or {cure}"
+            whole = [
+                other
+                for other, held in files
+                if all(name in distinct[id(held)] or name in texts[other] for name in uses.columns)
+            ]
+            if named := _members_alone(split_member(uri)[0], [other for other, _ in files], whole):
+                cure = f"name the members that have them, such as {named}, or {cure}"
             raise SchemaConflict(f"{told}; {cure}")
     return tuple(name for name in uses.columns if name not in by_path)
+
+
+def _members_alone(archive: str, uris: Iterable[str], wanted: Collection[str]) -> str:
+    """A URI for members of *archive* among *wanted* and none of the other *uris*; empty if there is none."""
+    members = [
+        (uri, PurePosixPath(member).suffix)
+        for uri in uris
+        for of, member in [split_member(uri)]
+        if member and of == archive
+    ]
+    others = {suffix for uri, suffix in members if uri not in wanted}
+    found = [(uri, suffix) for uri, suffix in members if uri in wanted]
+    patterns = (f"{archive}!/*{suffix}" for _, suffix in found if suffix and suffix not in others)
+    return next(patterns, found[0][0] if found else "")
 
 
 def settled(
