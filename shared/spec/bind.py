@@ -58,7 +58,8 @@ class _Binding:
         self.needed: set[tuple[str, Kind]] = set()
         self._spec, self._schema, self._misfits = spec, schema, misfits
         self._names = {d.as_ for d in spec.derive}
-        self._scope = Scope({f.name: f.type for f in schema.fields}, spec.source.timezone, self._culprits)
+        types = {f.name: f.type for f in schema.fields}
+        self._scope = Scope(types, spec.source.timezone, self._culprits, self._misordered)
         self.faults = self._scope.faults
         derived = [self._scope.add(d.as_, d.expr, "derive", i, "expr") for i, d in enumerate(spec.derive)]
         self._derived = tuple(filter(None, derived))
@@ -150,14 +151,20 @@ class _Binding:
 
     def _orders(self, at: Location, user: str, column: str) -> bool:
         """Whether the order of the values of *column* is the one that its owner expects; else a fault."""
+        told = [found for origin in self._scope.origins(column) if (found := self._misordered(user, origin))]
+        if told:
+            self._fault(at, told[0], column)
+        return not told
+
+    def _misordered(self, user: str, column: str) -> str:
+        """The mistake if *user* orders the texts of a column of the dataset; empty if there is none."""
         reads = self._schema[column].reads if column in self._schema else ""
         if not reads or self._schema[column].type != STRING:
-            return True
+            return ""
         culprits = self._misfits.get((column, "string"), "other values do not")
         named, as_text = quote(column), json.dumps({column: "string"}, ensure_ascii=False)
         told = f"{user} would order {named} as text, and most of its values read as a {reads}: {culprits}"
-        self._fault(at, f"{told}; or write {as_text} into source.types to order it as text", column)
-        return False
+        return f"{told}; or write {as_text} into source.types to order it as text"
 
     def _advice(self, column: str, of: DataType, misfit: str | None) -> str:
         takers = ", ".join(name for name, f in FUNCTIONS.items() if of.kind in f.first_accepts.kinds)

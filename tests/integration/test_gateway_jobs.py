@@ -124,7 +124,7 @@ async def test_a_body_that_is_no_spec_is_explained(settings, body, status, code)
         ({"gruop_by": ["a"]}, "invalid_spec", "#/gruop_by"),
         ({"aggregates": [{"fn": "avg", "column": "a"}]}, "invalid_spec", "#/aggregates/0/fn"),
         ({"output": {"name": '"; DROP TABLE x'}}, "invalid_spec", "#/output/name"),
-        ({"where": "a > 1"}, "not_supported", "#/where"),
+        ({"output": {"expires": "1d"}}, "not_supported", "#/output/expires"),
         ({"source": {"uris": ["file:///etc/passwd"]}}, "source_not_allowed", "#/source/uris/0"),
         ({"source": {"uris": ["upload:upl_missing"]}}, "source_not_found", "#/source/uris/0"),
     ],

@@ -39,7 +39,7 @@ async def test_a_large_spec_is_checked_as_a_small_one_is(settings):
         assert (len(job["spec"]["source"]["types"]), job["spec"]["limits"]["max_groups"]) == (3000, 5_000_000)
         for changes, code, pointer in (
             ({"gruop_by": ["a"]}, "invalid_spec", "#/gruop_by"),
-            ({"where": "a > 1"}, "not_supported", "#/where"),
+            ({"output": {"expires": "1d"}}, "not_supported", "#/output/expires"),
             ({"limits": {"max_chunks": 10**12}}, "invalid_spec", "#/limits/max_chunks"),
         ):
             async with http.post("/v1/jobs", data=large(settings, **changes), headers=JSON) as response:

@@ -280,8 +280,8 @@ def test_a_late_text_in_a_column_to_be_summed_is_named_with_its_place_and_the_cu
     )
 
     assert (job["state"], job["error"]["code"]) == ("failed", "type_mismatch")
-    assert "'v' has 'NA' in the record at byte 88004 of file://" in job["error"]["detail"]
-    assert "set source.csv.null_values" in job["error"]["detail"]
+    assert "'v' has 'NA' in the record at line 22002, byte 88004 of file://" in job["error"]["detail"]
+    assert '{"v": {"type": "int64", "null_values": ["NA"]}}' in job["error"]["detail"]
 
 
 def test_null_keys_and_the_two_semantics(stack):
@@ -377,7 +377,9 @@ def test_every_type_can_be_a_key_and_comes_back(stack):
         spec(
             stack.write("types.csv", text),
             group_by=names,
-            source={"types": {"d": "decimal(10,2)", "zoned": "timestamptz"}},
+            source={
+                "types": {"f": "float64", "d": "decimal(10,2)", "at": "timestamp", "zoned": "timestamptz"}
+            },
         )
     )
 
@@ -423,7 +425,7 @@ def test_every_type_can_be_a_key_and_comes_back(stack):
             ["gzip"],
         ),
         (b"PAR1 not really", {"source": {"format": "parquet"}}, "corrupt_file", ["parquet"]),
-        (b"k,k\na,1\n", {}, "bad_row", ["k", "more than once"]),
+        (b"k,k\na,1\n", {}, "bad_row", ["k", "columns 1 and 2"]),
     ],
 )
 def test_bad_data_fails_the_job_with_what_where_and_why(stack, data, request_, code, words):

@@ -101,6 +101,7 @@ def test_a_job_that_an_older_state_version_began_is_planned_again_and_others_are
             ("scanning", "running", "scanning", 3),
             ("merging", "paused", "merging", 3),
             ("failed", "failed", "scanning", 3),
+            ("cancelling", "cancelling", "scanning", 3),
             ("over", "succeeded", "publishing", 3),
             ("new", "running", "scanning", 4),
         ):
@@ -125,6 +126,7 @@ def test_a_job_that_an_older_state_version_began_is_planned_again_and_others_are
             "scanning": ("planning", 3, True),
             "merging": ("planning", 3, True),
             "failed": ("planning", 3, True),
+            "cancelling": ("planning", 3, True),
             "over": ("publishing", 2, False),
             "new": ("scanning", 2, False),
         }
@@ -136,6 +138,7 @@ def test_a_job_that_an_older_state_version_began_is_planned_again_and_others_are
             "scanning": "plan pending 4 3",
             "merging": "plan pending 4 3",
             "failed": "plan cancelled 4 3",
+            "cancelling": "plan cancelled 4 3",
             "over": "plan done 3 2, chunk leased 3 2, merge pending 3 2",
             "new": "plan done 4 2, chunk leased 4 2, merge pending 4 2",
         }

@@ -82,6 +82,7 @@ class Format:
     `settled` fills in the options that the spec leaves to the dataset's first file. `names` are its columns.
     *whole* files are never read through a decompressor. In *sparse* ones a column may be missing anywhere:
     `names` are those that some records have. *self_describing* files declare the types of their columns.
+    With *typed_values* text is no number, whatever it reads as.
     *native*: a crash of the child in the format's package is the fault of the file, which native code was
     decoding. `lines_before` is for files that have lines. `sampled_texts` yields the texts that types were
     inferred from, by column; None where files declare types.
@@ -96,6 +97,7 @@ class Format:
     whole: bool = False
     sparse: bool = False
     self_describing: bool = False
+    typed_values: bool = False
     native: bool = False
     lines_before: LinesBefore | None = None
     sampled_texts: Samples | None = None
@@ -133,6 +135,7 @@ FORMATS = {
             whole=True,
             self_describing=True,
             native=True,
+            typed_values=True,
             sampled_texts=sampled_xlsx_texts,
         ),
         Format(
@@ -142,6 +145,7 @@ FORMATS = {
             plan=plan_ndjson,
             read=read_ndjson,
             sparse=True,
+            typed_values=True,
             lines_before=lambda *_: 0,
             sampled_texts=sampled_ndjson_texts,
         ),

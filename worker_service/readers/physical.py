@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from shared.core.plan import Warned
 from shared.errors import InvalidSpec, NotSupported, SchemaConflict, TypeMismatch
 from shared.spec.column_text import ColumnText
 from shared.spec.faults import pointer
@@ -112,8 +113,10 @@ def usable(found: Found, source: SourceSpec) -> list[str]:
     ]
 
 
-def schema_in(files: Sequence[tuple[str, Found]], source: SourceSpec, uses: Uses) -> Schema:
-    """The schema of the columns in use of *files*, each given with its URI.
+def schema_in(
+    files: Sequence[tuple[str, Found]], source: SourceSpec, uses: Uses
+) -> tuple[Schema, tuple[Warned, ...]]:
+    """The schema of the columns in use of *files*, each given with its URI, and the warnings about them.
 
     Raises the errors of `columns_in_files` and `column_type`, SchemaConflict for types without a common one,
     and InvalidSpec for options of texts where no file has texts.
@@ -122,15 +125,12 @@ def schema_in(files: Sequence[tuple[str, Found]], source: SourceSpec, uses: Uses
         tuple[object, ...], Found
     ] = {}  # one object for all: columns of many wide files would fill the memory
     shared = [(uri, alike.setdefault(tuple(found.items()), found)) for uri, found in files]
-    columns = columns_in_files(shared, source, uses)
+    columns, lacking = columns_in_files(shared, source, uses)
     joined = {name: _joined(name, shared, source) for name in columns}
     for name in columns:
         _check_writing(name, shared, source)
-    return settled(
-        columns,
-        source.declared,
-        {Use(name, key=False): kind for name, kind in joined.items() if name not in source.types},
-    )
+    types = {Use(name, key=False): kind for name, kind in joined.items() if name not in source.types}
+    return settled(columns, source.declared, types), lacking
 
 
 def _joined(name: str, files: Sequence[tuple[str, Found]], source: SourceSpec) -> DataType:

@@ -1,14 +1,15 @@
 """The schema of a dataset of any format: the columns in use, their types joined over its files."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple
 
 from shared.core.plan import Extent, Warned
+from shared.core.warnings import MAX_WARNINGS
 from shared.errors import SchemaConflict
-from shared.spec.names import listed, quote
+from shared.spec.names import closest, listed, quote
 from shared.spec.source import SourceSpec
 from shared.spec.types import INT64, KEY_MARK, NULL, DataType, Field, Schema, join
 from shared.spec.uris import split_member
@@ -35,11 +36,13 @@ def columns_in_files(
     source: SourceSpec,
     uses: Uses,
     hint: Callable[[str], str] = lambda _: "",
-) -> tuple[str, ...]:
-    """The columns in use that the files hold; each of *files* is its URI and the names of its columns.
+    apart: Callable[[Collection[str], str], str] = lambda _, __: "",
+) -> tuple[tuple[str, ...], tuple[Warned, ...]]:
+    """The columns in use that the files hold, and a warning for each that is null in some of them.
 
-    Files of one header should share the object of their names. *hint* may say more about an unknown name.
-    Raises UnknownColumn, and SchemaConflict for a file that lacks a column in use.
+    Each of *files* is its URI and the names of its columns; files of one header should share their object.
+    *hint* may say more about an unknown name. *apart* is the cure for a file that has a column and not as
+    one, by its names. Raises UnknownColumn, and SchemaConflict for a file that lacks a column in use.
     """
     distinct = {id(names): dict.fromkeys(names) for _, names in files}
     known = dict.fromkeys(chain.from_iterable(distinct.values()))
@@ -49,21 +52,37 @@ def columns_in_files(
         told = f"the files have a column {quote(source.file_column)}"
         raise SchemaConflict(f"{told}; choose another name for source.file_column")
     uses.check([*known, *by_path], lambda name: proposed(name, texts) or hint(name))
-    for uri, names in files if source.missing_columns == "fail" else ():
-        present = distinct[id(names)]
-        missing = [name for name in uses.columns if name not in present and name not in texts[uri]]
-        if missing:
-            told = f"{uri} lacks {listed(missing)}: it has {listed(list(present))}"
-            cure = 'set source.missing_columns to "null" to read them as null there'
-            whole = [
+    lacks: dict[tuple[int, str], list[str]] = {}
+    for uri, names in files:
+        present, in_path = distinct[id(names)], texts[uri]
+        missing = [name for name in uses.columns if name not in present and name not in in_path]
+        if missing and source.missing_columns == "fail":
+            whole = {
                 other
                 for other, held in files
                 if all(name in distinct[id(held)] or name in texts[other] for name in uses.columns)
-            ]
-            if named := _members_alone(split_member(uri)[0], [other for other, _ in files], whole):
-                cure = f"name the members that have them, such as {named}, or {cure}"
-            raise SchemaConflict(f"{told}; {cure}")
-    return tuple(name for name in uses.columns if name not in by_path)
+            }
+            members = _members_alone(split_member(uri)[0], texts, whole)
+            raise SchemaConflict(_lacking(uri, list(present), missing, apart(names, missing[0]), members))
+        for name in missing:
+            lacks.setdefault((id(names), name), []).append(uri)
+    warnings = (
+        _null_in(uris, list(distinct[of]), name) for (of, name), uris in islice(lacks.items(), MAX_WARNINGS)
+    )
+    return tuple(name for name in uses.columns if name not in by_path), tuple(warnings)
+
+
+def _lacking(uri: str, present: list[str], missing: list[str], cure: str, members: str) -> str:
+    told = f"{uri} lacks {listed(missing)}: it has {listed(present)}"
+    meant = closest(missing[0], present)
+    if not cure:
+        cure = 'set source.missing_columns to "null" to read them as null there'
+        if members:
+            cure = f"name the members that have them, such as {members}, or {cure}"
+        if meant:
+            same = f"if its {quote(meant)} is {quote(missing[0])}, rename it or give the file to another job"
+            cure = f"{same}; else {cure}"
+    return f"{told}; {cure}"
 
 
 def _members_alone(archive: str, uris: Iterable[str], wanted: Collection[str]) -> str:
@@ -78,6 +97,14 @@ def _members_alone(archive: str, uris: Iterable[str], wanted: Collection[str]) -
     found = [(uri, suffix) for uri, suffix in members if uri in wanted]
     patterns = (f"{archive}!/*{suffix}" for _, suffix in found if suffix and suffix not in others)
     return next(patterns, found[0][0] if found else "")
+
+
+def _null_in(uris: list[str], present: list[str], name: str) -> Warned:
+    others = f" and {len(uris) - 1} more of its columns" if len(uris) > 1 else ""
+    meant = closest(name, present)
+    doubt = f"; its {quote(meant)} may be the same column" if meant else ""
+    told = f"{quote(name)} is null in {uris[0]}{others}, which has {listed(present)}"
+    return Warned("missing_column", f"{told}{doubt}", name)
 
 
 def settled(

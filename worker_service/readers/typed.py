@@ -2,8 +2,8 @@
 
 Integers become int64, half and single floats float64, timestamps of any unit microseconds. A value that would
 not survive makes a bad row, and is never rounded. Such are a uint64 past 2^63-1, a time between two
-microseconds, and bytes that are no text. So is a date or time outside the years 1 to 9999. A double becomes the
-decimal of its shortest text, and a decimal the nearest double.
+microseconds, and bytes that are no text. So is a date or time outside the years 1 to 9999. A double becomes
+the decimal of its shortest text, and a decimal the nearest double.
 """
 
 from collections.abc import Callable, Iterator, Mapping

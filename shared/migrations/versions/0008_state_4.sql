@@ -1,8 +1,9 @@
 -- Plans, payloads and states of version 4 are not those of before, and a worker takes units of its own version
 -- only. So each job that can still go on, or be tried again, begins anew in a new epoch: no late commit counts.
+-- One that is cancelling has no live unit then, and the sweeper ends it.
 CREATE TEMPORARY TABLE begun ON COMMIT DROP AS
 SELECT id, state IN ('queued', 'running', 'paused') AS live FROM gristmill.jobs j
-WHERE state IN ('queued', 'running', 'paused', 'failed', 'cancelled')
+WHERE state IN ('queued', 'running', 'paused', 'cancelling', 'failed', 'cancelled')
   AND EXISTS (SELECT FROM gristmill.units u WHERE u.job_id = j.id AND u.state_version < 4);
 
 UPDATE gristmill.jobs j

@@ -97,6 +97,31 @@ def test_a_file_that_lacks_a_column_in_use_is_named_with_the_column():
     assert (types, rows) == ({"id": "int64", "n": "int64"}, [(1, 10), (1, None)])
 
 
+def test_a_file_of_another_delimiter_is_not_cured_by_nulls():
+    files = {"a": b"store,n\n1,10\n", "b": b"store;n\n1;10\n"}
+    given = spec(csv={"delimiter": ","})
+    with pytest.raises(
+        SchemaConflict, match=r'data/b lacks "store", "n": .*so its delimiter is another: give it to'
+    ):
+        answer(files, uses("n", keys=["store"]), given)
+    with pytest.raises(SchemaConflict, match="a dataset has one: give the files to two jobs"):
+        answer(files, uses("n", keys=["store"]))
+    nulled = spec(csv={"delimiter": ","}, missing_columns="null")
+    _, _, warnings = answer(files, uses("n", keys=["store"]), nulled)
+    assert [(w.code, w.column) for w in warnings] == [("missing_column", "store"), ("missing_column", "n")]
+
+
+def test_a_missing_column_is_told_with_the_one_that_may_be_meant():
+    files = {"a": b"store,n\n1,10\n", "b": b"Store,n\n1,10\n", "c": b"Store,n\n2,5\n"}
+    with pytest.raises(SchemaConflict, match='if its "Store" is "store", rename it or give the file to'):
+        answer(files, uses("n", keys=["store"]))
+    [warning] = answer(files, uses("n", keys=["store"]), spec(missing_columns="null"))[2]
+    assert warning.detail == (
+        '"store" is null in file:///data/b and 1 more of its columns, which has "Store", "n"; '
+        'its "Store" may be the same column'
+    )
+
+
 def test_a_missing_column_of_parquet_is_null_in_its_type():
     files = {"a": parquet({"s": ["x"], "n": [1.5]}), "b": parquet({"n": pa.array([2], pa.int8())})}
     types, rows, _ = answer(files, uses("n", "s"), spec(missing_columns="null"))

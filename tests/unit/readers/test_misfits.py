@@ -83,6 +83,22 @@ def test_the_cure_is_an_entry_of_types(values, kind, entry):
 
 
 @pytest.mark.parametrize(
+    ("values", "kind", "entry"),
+    [
+        (['"12.50"', "7", "9.99"], "float64", "float64"),
+        (['"7"'], "float64", "int64"),
+        (['"true"'], "bool", "bool"),
+        (['"2024-10-27 12:00:00"'], "timestamp", "timestamp"),
+    ],
+)
+def test_strings_of_ndjson_in_our_own_spelling_have_the_cure_alone(values, kind, entry):
+    data = "".join(f'{{"n": {value}}}\n' for value in values).encode()
+    assert found(data, spec=source(), kind=kind) == {
+        "n": f'write {{"n": {{"type": "{entry}"}}}} into source.types'
+    }
+
+
+@pytest.mark.parametrize(
     ("aggregate", "why"),
     [
         (

@@ -102,6 +102,19 @@ def test_numbers_in_our_own_spelling_have_no_culprits_and_a_rare_text_is_one_whe
     assert fits(rare, entries(reading(pa.array(rare), "x", spec()).cure)[0])
 
 
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (["2024-03-01T00:00:00.250Z", "2024-03-01T00:00:01.500Z"], "timestamptz"),
+        (["2024-10-27 12:00:00"], "timestamp"),
+        (["2024-10-27"], "date"),
+        (["true", "TRUE"], "bool"),
+    ],
+)
+def test_our_own_spelling_needs_no_description(texts, kind):
+    assert entries(reading(pa.array(texts), "x", spec()).cure) == [{"type": kind}]
+
+
 def test_many_texts_that_fit_nothing_are_bad_rows():
     texts = [*map(str, range(100)), "a", "b", "c", "d"]
     assert 'set options.on_bad_row to "quarantine"' in reading(pa.array(texts), "x", spec()).cure
@@ -127,6 +140,8 @@ DECLARED = [
         {"format": ["%d/%m/%Y", "%Y-%m-%d"]},
     ),
     ("int64", ["5", "N/A"], {"type": "int64", "null_values": ["N/A"]}),
+    ("decimal(9,2)", ["1.555", "1.5"], {"type": "decimal(10,3)"}),
+    ("decimal(9,2)", ["12345678.55", "1.5"], {"type": "decimal(10,2)"}),
     ("int64", ["12111450436133142103"], {"type": "decimal(20,0)"}),
     ("float64", ["1,5", "2,5"], {"type": "float64", "decimal": ","}),
     ("int64", ["NA", "NA"], {"type": "int64", "null_values": ["NA"]}),
@@ -144,7 +159,19 @@ def test_the_cure_of_a_declared_column_keeps_its_type_and_its_options(types, tex
 def test_a_refusal_says_why_a_local_time_has_no_moment():
     field = Field("x", TIMESTAMPTZ, declared=True)
     twice, never = "2025-10-26 02:30:00", "2025-03-30 02:30:00"
-    assert "show '2025-10-26 02:30:00' twice; set source.ambiguous_times" in refusal(twice, field, spec())
-    assert refusal(never, field, spec()) == f"the clocks of Europe/Amsterdam skip {never!r}"
-    assert refusal("x", field, spec()) == "'x' is no timestamptz"
-    assert refusal("x", Field("x", parse_type("int64")), spec()) == "'x' is no int64"
+    assert "show '2025-10-26 02:30:00' twice; set source.ambiguous_times" in refused(twice, field).reason
+    assert refused(never, field).reason == f"the clocks of Europe/Amsterdam skip {never!r}"
+    assert refused("x", field).reason == "'x' is no timestamptz"
+    assert refused("x", Field("x", parse_type("int64"))).reason == "'x' is no int64"
+
+
+def refused(literal, field, *others):
+    return refusal(literal, field, spec(), lambda: pa.array([literal, *others]))
+
+
+def test_no_type_cures_a_local_time_without_a_moment():
+    field = Field("x", TIMESTAMPTZ, declared=True)
+    twice, never = "2025-10-26 02:30:00", "2025-03-30 02:30:00"
+    assert [refused(literal, field, "2025-01-01 00:00").cure() for literal in (twice, never)] == ["", ""]
+    [entry] = entries(refused("30.03.2025 02:30", field, "26.10.2025 02:30", "13.01.2025 10:00").cure())
+    assert entry == {"type": "timestamptz", "format": "%d.%m.%Y %H:%M"}

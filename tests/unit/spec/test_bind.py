@@ -140,3 +140,37 @@ def test_a_column_that_is_key_and_value_is_two_fields(body):
         ("day", "day", STRING),
     ]
     assert query.aggregates[0].inputs == (Input("code", FLOAT64),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "at"),
+    [
+        ({"where": "price > '50'"}, "#/where"),
+        ({"where": "'10' <= coalesce(price, carrier) and month > 1"}, "#/where"),
+        ({"derive": [{"as": "p", "expr": "greatest(price, '50')"}]}, "#/derive/0/expr"),
+        ({"derive": [{"as": "p", "expr": "trim(price)"}], "where": "p < 'x'"}, "#/where"),
+        (
+            {
+                "derive": [{"as": "p", "expr": "trim(price)"}],
+                "aggregates": [{"fn": "max", "column": "p"}],
+            },
+            "#/aggregates/0/column",
+        ),
+    ],
+)
+def test_texts_of_a_column_that_mostly_reads_as_a_number_are_not_ordered(body, changes, at):
+    schema = Schema((*SCHEMA.fields, Field("price", STRING, reads="number")))
+    changes = {"aggregates": [{"fn": "count"}]} | changes
+    with pytest.raises(TypeMismatch) as caught:
+        bind(spec_of(body, **changes), schema)
+    [error] = caught.value.errors
+    assert error["pointer"] == at
+    assert 'would order "price" as text, and most of its values read as a number' in error["detail"]
+    declared = Schema((*SCHEMA.fields, Field("price", STRING, declared=True)))
+    assert bind(spec_of(body, **changes), declared)
+
+
+def test_texts_of_such_a_column_can_be_told_apart_and_measured(body):
+    schema = Schema((*SCHEMA.fields, Field("price", STRING, reads="number")))
+    where = "price == '50' and length(price) > 1 and if_else(price == 'N/A', 'a', 'b') < 'b'"
+    assert bind(spec_of(body, aggregates=[{"fn": "count"}], where=where), schema)

@@ -31,7 +31,8 @@ def plan(
     del guess
     found = [(file.uri, _columns(file)) for file in files]
     extents = [extent for i, file in enumerate(files) for extent in _extents(i, file, chunk_bytes)]
-    return Findings(schema_in(found, source, uses), extents)
+    schema, lacking = schema_in(found, source, uses)
+    return Findings(schema, extents, lacking)
 
 
 def _columns(file: SourceFile) -> Found:

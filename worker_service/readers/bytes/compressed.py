@@ -154,6 +154,7 @@ class _Packed:
             self._check_filled()
             step = min(2 * step, _READ) if decompressor.needs_input else max(step // 2, _FIRST)
         self.at -= len(decompressor.unused_data or b"")
+        self._filled = min(self._filled, self.at)
 
     def next_stream(self) -> bool:
         """Pass over zero bytes; whether another stream begins behind them. Raises CorruptFile for others."""

@@ -42,7 +42,7 @@ def settled(files: list[SourceFile], source: SourceSpec) -> SourceSpec:
         if taken and found not in (taken, None):
             told = f"the delimiter of {file.uri} is {quote(found)}, and that of {of} is {quote(taken)}"
             raise SchemaConflict(
-                f"{told}; a dataset has one: set csv.delimiter, or give the files to two jobs"
+                f"{told}; a dataset has one: give the files to two jobs, or set csv.delimiter if one is wrong"
             )
         taken, of = taken or found or ",", of or file.uri
     return with_delimiter(source, taken or ",")

@@ -17,12 +17,17 @@ from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.dialect import LINE_END, MalformedCsv
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.masked import MASK
-from worker_service.readers.literals import Column, first_misfit, fits, narrowest
+from worker_service.readers.literals import Column, cure, first_misfit, fits, narrowest
 
-SET_ENCODING = "set csv.encoding to the encoding of the files"
 _BUFFER = 256 * 1024
 _HELD = 4 * 1024 * 1024
 """Bytes of a record to hold in memory for the sake of a message."""
+
+
+def set_encoding(encoding: str) -> str:
+    """The cure for bytes that are no text in *encoding*."""
+    usual = ', often "windows-1252"' if encoding == "utf-8" else ""
+    return f"set csv.encoding to the encoding of the files{usual}"
 
 
 def widened(
@@ -32,7 +37,7 @@ def widened(
 
     The texts are of the records with these *numbers*, and each field has a misfit among them.
     """
-    told, kinds = list[str](), dict[str, str]()
+    told, cures, kinds = list[str](), list[str](), dict[str, str]()
     for field, text in texts.items():
         wider = narrowest(text, field.wider, source, key=field.key)
         kinds[field.name] = str(wider)
@@ -41,10 +46,12 @@ def widened(
         [(start, _)] = file.spans(block.masked, [int(numbers[row])])
         literal = shown(text[row].as_buffer().to_pybytes(), "utf-8")
         at = block.offset + start
-        # Text instead of a number may end the job, and only then is a line worth a pass over the file.
-        place = f"line {file.line(at)}, " if wider == "string" and field.reads else ""
+        # Text instead of a number may end the job. Only then is a line worth a pass over the file, or a cure.
+        ends = wider == "string" and bool(field.reads)
+        place = f"line {file.line(at)}, " if ends else ""
         told.append(f"{field.column!r} has {literal!r} in the record at {place}byte {at}")
-    return errors.SchemaWidened(f"{', '.join(told)} of {file.uri}", kinds)
+        cures += filter(None, [cure(text, field, source)] if ends else [])
+    return errors.SchemaWidened("; ".join([f"{', '.join(told)} of {file.uri}", *cures]), kinds)
 
 
 def _before(field: Field, wider: Kind) -> Kind:

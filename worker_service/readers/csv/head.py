@@ -15,7 +15,7 @@ from shared.spec.names import quote
 from worker_service.readers.csv import scan
 from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.dialect import MalformedCsv
-from worker_service.readers.csv.faults import SET_ENCODING, malformed
+from worker_service.readers.csv.faults import malformed, set_encoding
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.masked import MASK, first_break
 from worker_service.readers.csv.opening import Opening, opening
@@ -125,8 +125,8 @@ def fields_of(block: Block, file: CsvFile) -> list[str]:
         block.data.decode(dialect.encoding)
     except UnicodeDecodeError as error:
         at, octet = block.offset + error.start, block.data[error.start]
-        told = f"byte {at}, in the first record: 0x{octet:02x} is not {dialect.encoding}; {SET_ENCODING}"
-        raise InvalidEncoding(f"{file.uri}: {told}") from error
+        told = f"byte {at}, in the first record: 0x{octet:02x} is not {dialect.encoding}"
+        raise InvalidEncoding(f"{file.uri}: {told}; {set_encoding(dialect.encoding)}") from error
     data, delimiter = plain(block, file)
     try:
         [fields] = csv.reader(

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -19,6 +19,7 @@ from worker_service.readers.csv.opening import opening
 
 _NUMBER = re.compile(r"\W{0,3}\d")
 """How a number begins, and a date or an amount of money."""
+_ANY_BYTES = "latin-1"
 _ROWS = 2
 """Fewest rows that agree with a header."""
 _LINES = 20
@@ -56,11 +57,24 @@ def _check_first(file: CsvFile, delimiters: str) -> None:
             raise _told(found, header, file, dialect)
 
 
+def delimited_otherwise(names: Collection[str], name: str) -> str:
+    """The cure for a file of a dataset whose header *names* hold *name* in a single field; else empty."""
+    return (
+        "its header is a single field, so its delimiter is another: give it to a job of its own"
+        if _undivided(names, name)
+        else ""
+    )
+
+
+def _undivided(names: Collection[str], name: str) -> bool:
+    return len(names) == 1 and name in next(iter(names))
+
+
 def named_below(file: CsvFile, name: str) -> str:
     """A hint at the first record below the header that has *name* as a field; empty if there is none."""
     if not file.options.header:
         return ""
-    if len(file.names) == 1 and name in file.names[0]:
+    if _undivided(file.names, name):
         return "; the header is a single field: set csv.delimiter to the text between its names"
     beginning, own = Beginning(opening(file)), file.dialect
     others = CANDIDATES if len(file.names) == 1 else ""
@@ -89,11 +103,13 @@ def _header(found: FirstRecords, file: CsvFile) -> int | None:
 
 
 def _fields(found: FirstRecords, number: int, file: CsvFile) -> list[str]:
-    """The fields, as if the record's faults were none."""
-    try:
-        return fields_of(found.block(number), file)
-    except (BadRow, InvalidEncoding):
-        return [""] * found.fields[number]
+    """The fields, as if the record's faults were none: bytes that are no text may be any letters."""
+    for encoding in (file.dialect.encoding, _ANY_BYTES):
+        with suppress(BadRow, InvalidEncoding):
+            return fields_of(
+                found.block(number), replace(file, dialect=replace(file.dialect, encoding=encoding))
+            )
+    return [""] * found.fields[number]
 
 
 def _are_names(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

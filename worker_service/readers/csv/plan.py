@@ -20,7 +20,7 @@ from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.cuts import cut
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import check_names, head
-from worker_service.readers.csv.misplaced import named_below
+from worker_service.readers.csv.misplaced import delimited_otherwise, named_below
 from worker_service.readers.csv.tokenizer import TEXT, column, nulled, tokenize
 from worker_service.readers.csv.unreadable import not_utf8
 from worker_service.readers.inference import Samples, undeclared
@@ -47,7 +47,9 @@ def plan(
     files, warnings = _with_heads(source_files, source)
     first, _ = next(iter(files.values()))
     named = [(file.uri, file.names) for file, _ in files.values()]
-    columns = columns_in_files(named, source, uses, lambda name: named_below(first, name))
+    columns, lacking = columns_in_files(
+        named, source, uses, lambda name: named_below(first, name), delimited_otherwise
+    )
     for file, _ in {id(file.names): (file, start) for file, start in files.values()}.values():
         check_names(file, columns)
     sampled = Samples(undeclared(columns, source, uses), source)
@@ -62,7 +64,7 @@ def plan(
         ]
     found = sampled.readings(uses)
     schema = settled(columns, source.declared, sampled.types, found.reads)
-    return Findings(schema, extents, (*warnings, *found.warnings), found.culprits)
+    return Findings(schema, extents, (*warnings, *lacking, *found.warnings), found.culprits)
 
 
 def _with_heads(

@@ -22,7 +22,7 @@ from worker_service.arrow import Mask
 from worker_service.readers import literals
 from worker_service.readers.batch import RECORD_BYTES, BadRow, Batch, Fault, Faults, readable, shown
 from worker_service.readers.csv.blocks import Block, LineFeeds, count_records
-from worker_service.readers.csv.faults import SET_ENCODING, widened
+from worker_service.readers.csv.faults import set_encoding, widened
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.tokenizer import TEXT, column, nulled, tokenize
 from worker_service.readers.csv.tokens import Odd, Tokens
@@ -138,7 +138,9 @@ def _odd(record: Odd, block: Block, file: CsvFile) -> Fault:
     at = wrong_byte(raw, file.dialect.encoding)
     octet, byte = raw[at], block.offset + first + at
     name = file.names[record.column] if record.column < len(file.names) else record.column + 1
-    reason = f"byte {byte}: 0x{octet:02x} is not {file.dialect.encoding}; {SET_ENCODING}"
+    reason = (
+        f"byte {byte}: 0x{octet:02x} is not {file.dialect.encoding}; {set_encoding(file.dialect.encoding)}"
+    )
     value = shown(raw, file.dialect.encoding)
     if octet:
         return Fault(reason, name, value, unreadable=True)
@@ -163,8 +165,9 @@ def _misfit(
     except UnicodeDecodeError:
         [number] = tokens.numbers(np.array([row])).tolist()
         return _odd(Odd(number, column=file.names.index(field.column)), block, file)
-    value, cure = shown(raw, "utf-8"), partial(literals.cure, text, field, source)
-    return Fault(literals.refusal(value, field, source), field.column, value, cure=cure)
+    value = shown(raw, "utf-8")
+    found = literals.refusal(value, field, source, lambda: text)
+    return Fault(found.reason, field.column, value, cure=found.cure)
 
 
 def _spans(

@@ -30,7 +30,7 @@ from worker_service.readers.literals.conversion import (
     narrowest,
 )
 from worker_service.readers.literals.local_times import in_zone
-from worker_service.readers.literals.readings import Reading, culprits, cure, reading, refusal
+from worker_service.readers.literals.readings import Reading, Refusal, culprits, cure, reading, refusal
 from worker_service.readers.literals.strict import OutOfYears, in_years
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Converted",
     "OutOfYears",
     "Reading",
+    "Refusal",
     "converted",
     "culprits",
     "cure",

@@ -14,6 +14,7 @@ from typing import Any
 
 from shared.spec.patterns import expression
 from shared.spec.source import CsvOptions
+from shared.spec.types import DataType, parse_type
 
 Entry = dict[str, Any]
 Counted = Mapping[str, int]
@@ -72,6 +73,10 @@ class _Amount:
         return self.body.replace(thousands or "\n", "").replace(decimal, ".")
 
 
+_LONGEST = 100
+"""Characters of an amount: a longer text of digits is an identifier."""
+
+
 @cache
 def _number_with(decimal: str, thousands: str | None) -> re.Pattern[str]:
     t, d = (re.escape(mark) if mark else "(?!)" for mark in (thousands, decimal))
@@ -81,7 +86,11 @@ def _number_with(decimal: str, thousands: str | None) -> re.Pattern[str]:
 
 def _amounts(counted: Counted) -> dict[str, _Amount]:
     """Amounts among the texts, in one unit at most: a sum over several would be wrong."""
-    found = {text: _Amount(**m.groupdict("")) for text in counted if (m := _AMOUNT.fullmatch(text))}
+    found = {
+        text: _Amount(**m.groupdict(""))
+        for text in counted
+        if len(text) <= _LONGEST and (m := _AMOUNT.fullmatch(text))
+    }
     found = {
         text: amount
         for text, amount in found.items()
@@ -96,7 +105,8 @@ def _amounts(counted: Counted) -> dict[str, _Amount]:
     return {text: amount for text, amount in found.items() if amount.unit in kept}
 
 
-def numbers(counted: Counted, csv: CsvOptions) -> list[Entry]:
+def numbers(counted: Counted, csv: CsvOptions, given: str | None) -> list[Entry]:
+    """A *given* decimal stays one, with more digits if it needs them."""
     amounts = _amounts(counted)
     if not amounts:
         return []
@@ -114,7 +124,8 @@ def numbers(counted: Counted, csv: CsvOptions) -> list[Entry]:
     equal = [pair for pair in pairs if weight[pair] == weight[best] and read[pair] != read[best]]
     plain = best == own and all(amount.body == text.lstrip("+-") for text, amount in amounts.items())
     chosen = [best] if plain else [best, *equal[:1]]  # a plain text is in our own spelling
-    return [_number(amounts, read[pair], pair, csv) for pair in chosen]
+    declared = parse_type(given) if given else None
+    return [_number(amounts, read[pair], pair, csv, declared) for pair in chosen]
 
 
 def _number(
@@ -122,6 +133,7 @@ def _number(
     values: Mapping[str, str | None],
     marks: tuple[str, str | None],
     csv: CsvOptions,
+    given: DataType | None,
 ) -> Entry:
     fit = {text: (amounts[text], value) for text, value in values.items() if value is not None}
     used = [amount for amount, _ in fit.values()]
@@ -141,16 +153,20 @@ def _number(
         "lenient": "+" in heads or any(re.match("0[0-9]", value) for _, value in fit.values()),
     }
     told = {key: value for key, value in entry.items() if value}
-    return {"type": _number_type([value for _, value in fit.values()], used, told), **told}
+    return {"type": _number_type([value for _, value in fit.values()], used, told, given), **told}
 
 
-def _number_type(values: list[str], amounts: list[_Amount], options: Entry) -> str:
+def _number_type(values: list[str], amounts: list[_Amount], options: Entry, given: DataType | None) -> str:
     """Exact for amounts with at most two decimal places that are not in our own spelling."""
     if "percent" in options or any(amount.exponent for amount in amounts):
         return "float64"
     parts = [value.partition(".") for value in values]
     places = max(len(fraction) for _, _, fraction in parts)
     whole = max(len(digits.lstrip("0")) for digits, _, _ in parts)
+    if given and given.kind == "decimal":
+        scale = max(given.scale, places)
+        precision = max(given.precision - given.scale, whole) + scale
+        return f"decimal({precision},{scale})" if precision <= 38 else "float64"
     if not any(point for _, point, _ in parts):
         if all(int(digits) < 2**63 for digits, _, _ in parts):
             return "int64"
@@ -158,16 +174,18 @@ def _number_type(values: list[str], amounts: list[_Amount], options: Entry) -> s
     return "decimal(18,2)" if options and places <= 2 and whole <= 16 else "float64"
 
 
-def bools(counted: Counted, _csv: CsvOptions) -> list[Entry]:
-    """Words that come in pairs; both words of one pair have to occur."""
+def bools(counted: Counted, _csv: CsvOptions, _given: str | None) -> list[Entry]:
+    """Words that come in pairs; both words of one pair have to occur, but of our own one is enough."""
     seen = {text.lower() for text in counted}
+    if seen and seen <= {"true", "false"}:
+        return [{"type": "bool"}]
     if not any(true in seen and false in seen for true, false in _WORDS):
         return []
     pairs = [pair for pair in _WORDS if seen & set(pair)]
     return [{"type": "bool", "true": [true for true, _ in pairs], "false": [false for _, false in pairs]}]
 
 
-def times(counted: Counted, _csv: CsvOptions) -> list[Entry]:
+def times(counted: Counted, _csv: CsvOptions, _given: str | None) -> list[Entry]:
     """Patterns, the one that fits the most texts first; both if day and month cannot be told apart."""
     rest = {text: fitting for text in counted if (fitting := _patterns(text))}
     chosen: list[str] = []
@@ -238,7 +256,7 @@ def _time_type(patterns: list[str]) -> str:
     return "timestamp" if any("%M" in pattern for pattern in patterns) else "date"
 
 
-FAMILIES: dict[str, Callable[[Counted, CsvOptions], list[Entry]]] = {
+FAMILIES: dict[str, Callable[[Counted, CsvOptions, str | None], list[Entry]]] = {
     "number": numbers,
     "bool": bools,
     "time": times,

@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,6 +46,13 @@ class Reading:
     family: str
     culprits: str
     cure: str
+
+
+class Refusal(NamedTuple):
+    """Why a literal does not fit, and the advice of `cure`: none where another type is no cure."""
+
+    reason: str
+    cure: Callable[[], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +105,16 @@ def cure(text: Array, field: Field, source: SourceSpec) -> str:
     return _advised(field.column, _proposals(_counted(text), family, base, source))
 
 
-def refusal(literal: str, field: Field, source: SourceSpec) -> str:
-    """Why *literal* does not fit the declared *field*."""
+def refusal(literal: str, field: Field, source: SourceSpec, text: Callable[[], Array]) -> Refusal:
+    """Why *literal* does not fit the declared *field*. *text* is that of `cure`, which alone asks for it."""
+    reason = _no_moment(literal, field, source)
+    if reason:
+        return Refusal(reason)
+    return Refusal(f"{_shown(literal)} is no {field.type}", lambda: cure(text(), field, source))
+
+
+def _no_moment(literal: str, field: Field, source: SourceSpec) -> str:
+    """Why a local time has no moment; empty for other literals."""
     if field.type.kind == "timestamptz":
         local = converted(pa.array([literal]), replace(field, type=TIMESTAMP), source)
         clocks = f"the clocks of {source.timezone}"
@@ -109,7 +124,7 @@ def refusal(literal: str, field: Field, source: SourceSpec) -> str:
             return f"{clocks} show {_shown(literal)} twice; {cures}"
         if moments.skipped is not None:
             return f"{clocks} skip {_shown(literal)}"
-    return f"{_shown(literal)} is no {field.type}"
+    return ""
 
 
 def _counted(text: Array) -> dict[str, int]:
@@ -145,17 +160,25 @@ def _judged(
     for value in looked_at:
         if (stripped := value.strip()) and stripped.lower() not in NULLS:
             plain[stripped] = plain.get(stripped, 0) + counted[value]
-    entries = FAMILIES[family](plain, csv) if plain or not counted else [{"type": _PLAIN[family]}]
+    entries = (
+        FAMILIES[family](plain, csv, base.get("type")) if plain or not counted else [{"type": _PLAIN[family]}]
+    )
     spaced = any(value != value.strip() for value in looked_at) and not csv.trim
     trim = {"trim": True} if spaced else {}
     return [_best(counted, base, entry | trim, source) for entry in entries]
 
 
 def _best(counted: Counted, base: Entry, found: Entry, source: SourceSpec) -> _Proposal:
-    """The variant of the description that fits the most: the type as given, leniently, or as found."""
+    """The variant that fits the most: the type as given, leniently, or as found, each first without a format.
+
+    For a format fits a few texts, and our own spelling all of its kind: other texts may have other fractions.
+    """
     entry = _joined(base, found)
+    plain = [] if "format" in base else [{key: told for key, told in entry.items() if key != "format"}]
     given = {"type": base["type"]} if "type" in base else {}
-    variants = [entry | given, entry | given | {"lenient": True}, entry] if given else [entry]
+    as_found = [*plain, entry]
+    as_given = [one | given | more for more in ({}, {"lenient": True}) for one in as_found] if given else []
+    variants = [*as_given, *as_found]
     proposals = [_tried(counted, variant, source) for variant in variants if _is_valid(variant)]
     return max(proposals, key=lambda proposal: proposal.fits, default=_Proposal(entry, 0, 1, tuple(counted)))
 
@@ -183,9 +206,12 @@ def _is_valid(entry: Entry) -> bool:
 
 
 def _tried(counted: Counted, entry: Entry, source: SourceSpec) -> _Proposal:
-    """Convert the texts; those that stand for null are told so."""
+    """Convert the texts; those that stand for null are told so.
+
+    In UTC each local time has one moment: that another clock skips it is no matter of how it is written.
+    """
     text = ColumnText.model_validate(entry)
-    spec = source.model_copy(update={"types": {"": text}})
+    spec = source.model_copy(update={"types": {"": text}, "timezone": "UTC"})
     wrong = _misfits(list(counted), Field("", parse_type(text.type), declared=True), spec)
     nulls = dict.fromkeys(value.strip() for value in wrong if value.strip().lower() in NULLS)
     rest = tuple(value for value in wrong if value.strip() not in nulls)

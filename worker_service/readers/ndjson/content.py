@@ -23,6 +23,8 @@ from worker_service.readers.bytes.signatures import LOOK
 MAX_LINE = 64 * 1024 * 1024
 _BUFFER, _LOOK = 1024 * 1024, 64 * 1024
 _OPENED = re.compile(rb'\{\s*(?:"(?:[^"\\\n]|\\.)*"\s*:[^\n]*[{\[,]\s*)?\r?\n')
+_FOLLOWING = 2
+"""Lines after the first one that are looked at."""
 _CURE = "write one object a line (NDJSON), as `jq -c '.[]'` does"
 
 
@@ -30,11 +32,27 @@ def begins_ndjson(start: bytes) -> bool:
     """Whether content that begins with *start*, at most `LOOK` bytes of it, is NDJSON.
 
     The first line that is not empty has to be a JSON object. Of a long line the beginning has to be one's.
+    One that is cut off may come before others.
     """
     text = start.removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n")
     line, ended, _ = text.partition(b"\n")
     if not ended and len(start) >= LOOK:
         return re.match(rb'\{\s*"', text) is not None
+    return _is_object(line) or (re.match(rb'\{\s*"', line) is not None and _begins_cut_off(text))
+
+
+def _begins_cut_off(text: bytes) -> bool:
+    """Whether whole objects follow the first line of *text*: it is a bad row then, and begins no document.
+
+    An array in a document may have an object in one line too, but the next line begins none. Of that one
+    *text* may lack the end.
+    """
+    _, *following = text.split(b"\n", _FOLLOWING + 1)
+    first, *others = [line for line in following[:_FOLLOWING] if line.strip()] or [b""]
+    return _is_object(first) and all(re.match(rb'\s*\{\s*["}]', line) for line in others)
+
+
+def _is_object(line: bytes) -> bool:
     try:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
@@ -119,7 +137,7 @@ def content_of(file: SourceFile, source: SourceSpec) -> Content:
     text = start.removeprefix(codecs.BOM_UTF8).lstrip()
     if text.startswith(b"["):
         raise NotSupported(f"{file.uri} is a JSON array: {_CURE}")
-    if _OPENED.match(text):
+    if _OPENED.match(text) and not _begins_cut_off(text):
         raise NotSupported(f"{file.uri} is one JSON document over several lines: {_CURE}")
     return Content(file, compression)
 

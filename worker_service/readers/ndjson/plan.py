@@ -59,12 +59,12 @@ def plan(
         )
     if not guess:
         known |= dict.fromkeys(_searched(contents, set(uses.columns) - known.keys()))
-    columns = columns_in_files([(file.uri, known) for file in files], source, uses)
+    columns, lacking = columns_in_files([(file.uri, known) for file in files], source, uses)
     extents = [extent for i, content in enumerate(contents) for extent in _extents(i, content, chunk_bytes)]
     found = sampled.readings(uses)
     types = {use: kind for use, kind in sampled.types.items() if use.column in columns}
     schema = settled(columns, source.declared, types, found.reads)
-    return Findings(schema, extents, tuple(found.warnings), found.culprits)
+    return Findings(schema, extents, (*lacking, *found.warnings), found.culprits)
 
 
 def _extents(index: int, content: Content, chunk_bytes: int) -> Iterator[tuple[Extent, int]]:

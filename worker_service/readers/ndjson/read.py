@@ -27,6 +27,8 @@ from worker_service.readers.ndjson.values import converted, wider
 
 _FIRST = 64
 """Lines that tell how the others are read."""
+_LOOKED = 1000
+"""Lines that a cure is found from."""
 _FEW = 32
 """Lines that are not worth another try with Arrow."""
 
@@ -194,8 +196,16 @@ def _records(
 def _misfit(block: Block, number: int, field: Field, reading: Reading) -> Fault:
     [(_, line)] = block.lines(number, number + 1)
     value = _text(values_of(line, reading.wanted), field)
-    reason = literals.refusal(value, field, reading.source)
-    return Fault(reason, field.column, value)
+    found = literals.refusal(value, field, reading.source, lambda: _some_texts(block, number, field, reading))
+    return Fault(found.reason, field.column, value, cure=found.cure)
+
+
+def _some_texts(block: Block, number: int, field: Field, reading: Reading) -> Column:
+    """The texts of a field in the line of that number and in lines before it."""
+    _, records, _ = _records(block, max(number + 1 - _LOOKED, 0), number + 1, reading.wanted)
+    return pa.array(
+        [pair and pair[1] for record in records for pair in (record.get(field.column),)], pa.string()
+    )
 
 
 def _text(record: Values, field: Field) -> str:

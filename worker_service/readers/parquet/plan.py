@@ -36,7 +36,8 @@ def plan(
         opened = open_file(file)
         found.append((file.uri, _columns(file, opened)))
         extents += _extents(i, file, opened.metadata, chunk_bytes)
-    return Findings(schema_in(found, source, uses), extents)
+    schema, lacking = schema_in(found, source, uses)
+    return Findings(schema, extents, lacking)
 
 
 def _columns(file: SourceFile, opened: pq.ParquetFile) -> Found:

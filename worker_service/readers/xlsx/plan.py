@@ -41,13 +41,13 @@ def plan(
         sampled.add(_texts(values), {name: kind_of(found) for name, found in cells.items()})
         if rows:
             extents.append((Extent(i, 0, 1, rows), file.size))
-    columns = columns_in_files(
+    columns, lacking = columns_in_files(
         known, source, uses, lambda name: found_elsewhere(files[0], sheet_of(files[0], source), name)
     )
     found = sampled.readings(uses)
     types = {use: kind for use, kind in sampled.types.items() if use.column in columns}
     schema = settled(columns, source.declared, types, found.reads)
-    return Findings(schema, extents, tuple(found.warnings), found.culprits)
+    return Findings(schema, extents, (*lacking, *found.warnings), found.culprits)
 
 
 def _cells(file: SourceFile, sheet: Sheet, columns: Sequence[str]) -> tuple[dict[str, list[Cell]], int]:

@@ -57,13 +57,16 @@ def _batch(
     wrong = [each.misfits for each in found if each.misfits is not None]
 
     def fault(at: int) -> Fault:
-        field, cell = next(
-            (field, each[at])
+        field, column = next(
+            (field, each)
             for field, each, (_, misfits) in zip(fields, cells, found, strict=True)
             if misfits is not None and misfits[at]
         )
-        text = text_of(cell) or ""
-        return Fault(literals.refusal(text, field, source), field.column, text)
+        text = text_of(column[at]) or ""
+        why = literals.refusal(
+            text, field, source, lambda: pa.array([text_of(cell) for cell in column], pa.string())
+        )
+        return Fault(why.reason, field.column, text, cure=why.cure)
 
     return batch.without(np.logical_or.reduce(wrong), fault) if wrong else batch
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shared.errors import (
     AmbiguousDelimiter,
     BadRow,
+    InvalidEncoding,
     LimitExceeded,
     SchemaConflict,
     SourceEmpty,
@@ -307,3 +308,14 @@ def test_a_column_that_a_line_below_the_header_names_is_told_with_that_line():
         planned(b"name::note\nx::y\n", "note")
     with pytest.raises(UnknownColumn, match=r"line 3, 'name;note', has it"):
         planned(b"made by\n\nname;note\nx;y\n", "note")
+
+
+@pytest.mark.parametrize("title", ["Umsätze;Musterbank AG", "Umsatzanzeige;Musterbank AG;x"])
+def test_a_header_below_others_is_told_in_another_encoding_too(title):
+    data = f"{title}\nBuchungstag;Währung;Betrag\n01.03.;EUR;5\n02.03.;EUR;6\n".encode("cp1252")
+    for encoding in ("utf-8", "windows-1252"):
+        with pytest.raises((BadRow, UnknownColumn), match=r"[Ll]ine 2, .*: .*set csv\.skip_rows to 1"):
+            planned(data, "Betrag", delimiter=";", encoding=encoding)
+    with pytest.raises(InvalidEncoding, match=r'0xe4 is not utf-8; set .*, often "windows-1252"'):
+        planned(data, "Betrag", delimiter=";", skip_rows=1)
+    assert planned(data, "Währung", delimiter=";", skip_rows=1, encoding="windows-1252")

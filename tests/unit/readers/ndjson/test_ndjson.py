@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.core.plan import Extent
 from shared.errors import BadRow, InvalidEncoding, NotSupported, SchemaWidened, UnknownColumn
 from shared.spec.uses import Mention, Uses
 from tests.support.datasets import opened, rows, schema_of, source, tables
-from worker_service.readers import plan
+from worker_service.readers import batches, plan
 
 
 def lines(*records, end="\n"):
@@ -120,6 +121,12 @@ def test_a_line_that_does_not_fit_is_a_bad_row_with_its_line(name):
         assert told in raised.value.detail
 
 
+def test_a_misfit_of_a_declared_type_is_told_with_the_cure():
+    data = lines({"n": 1}, {"n": "$2"}, {"n": 3})
+    with pytest.raises(BadRow, match=r"'\$2' is no int64.*; write .*\"strip\": \"\$\".* into source.types"):
+        rows(data, spec=source({"n": "int64"}))
+
+
 def test_what_is_wrong_with_a_field_that_is_not_used_does_not_matter():
     data = lines('{"n": 1, "x": 1, "x": "\\u0000"}', '{"n": 2, "x": "\\ud800"}', '{"n": 3, "x": 1e999}')
     assert rows(data, columns=["n"]) == [(1,), (2,), (3,)]
@@ -168,12 +175,25 @@ def test_files_may_lack_a_column():
         (b'[{"a": 1}]', "is a JSON array: write one object a line"),
         (b'{\n  "a": 1\n}\n', "is one JSON document over several lines"),
         (b'{"a": [\n 1]}\n', "is one JSON document over several lines"),
+        (b'{"a": [\n{"b": 1}\n]}\n', "is one JSON document over several lines"),
         ('\ufeff{"a": 1}'.encode("utf-16"), "UTF-16"),
     ],
 )
 def test_json_that_is_not_one_object_a_line_is_named_with_the_cure(data, told):
     with pytest.raises(NotSupported, match=told):
         schema_of(data, spec=source(file_format="ndjson"))
+
+
+@pytest.mark.parametrize("file_format", ["auto", "ndjson"])
+def test_a_first_line_that_is_cut_off_is_a_bad_row(file_format):
+    spec = source({"a": "int64"}, file_format=file_format)
+    for others in ([{"a": 2}], [{"a": 2}, {"a": 3}, {"a": 4}], [{"a": 2, "pad": "x" * 2500}] * 3):
+        data = lines('{"a": 1,', *others)
+        with opened(data) as files:
+            schema = plan(files, spec, 1 << 20, uses=uses_of("a")).schema
+            [batch] = batches(files[0], Extent(0, 0, len(data)), spec, schema, ["a"], 1 << 20)
+        assert batch.table.to_pylist() == [{"a": other["a"]} for other in others]
+        assert [row.byte for row in batch.bad_rows()] == [0]
 
 
 def test_without_columns_lines_are_counted():

@@ -167,7 +167,7 @@ def test_bytes_are_text_where_the_spec_declares_a_type():
     )
     spec = source({"u": "string", "n": "int64", "f": "string"})
     assert rows(data, spec=spec) == [("café", 1, "a"), (None, 2, "a"), ("a", 3, "a")]
-    with pytest.raises(InvalidEncoding, match=r"row 2: column 'u': the bytes '\\xff' are no text in UTF-8"):
+    with pytest.raises(InvalidEncoding, match=r"row 2: column 'u': the bytes '\\\\xff' are no text in UTF-8"):
         rows(parquet({"u": [b"a", b"\xff"]}), spec=source({"u": "string"}))
 
 
