@@ -103,8 +103,7 @@ FORMATS_OF = {"csv": ("csv", "tsv"), "parquet": ("parquet", "arrow"), "xlsx": ("
 def idle_options(name: str, options: SpecObject, found: str, told: str) -> Iterator[tuple[Location, str]]:
     """A fault for each of *options*, those of `source.<name>`, that means nothing for the format *found*.
 
-    *told* names the file that has that format. A `delimiter` of "," is no fault: version 1 stored it for all
-    formats.
+    *told* names the file that has that format. A `delimiter` of "," is no fault: version 1 stored it always.
     """
     if found in FORMATS_OF[name]:
         return

@@ -155,7 +155,7 @@ def test_a_uri_may_name_members(bundle):
 
 
 def test_the_cure_for_a_member_of_another_kind_works(bundle):
-    bundle.write_bytes(zipped({"README.txt": b"read me first\n", "a/jan.csv": JAN}))
+    bundle.write_bytes(zipped({"a/jan.csv": JAN, "b/README.txt": b"read me first\n"}))
     with pytest.raises(SchemaConflict, match="name the members that have them") as caught:
         rows_in(bundle)
     cure = re.search(r"such as (\S+),", caught.value.detail)[1]

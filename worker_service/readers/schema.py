@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain, islice
+from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -56,7 +57,13 @@ def columns_in_files(
         present, in_path = distinct[id(names)], texts[uri]
         missing = [name for name in uses.columns if name not in present and name not in in_path]
         if missing and source.missing_columns == "fail":
-            raise SchemaConflict(_lacking(uri, list(present), missing, apart(names, missing[0])))
+            whole = {
+                other
+                for other, held in files
+                if all(name in distinct[id(held)] or name in texts[other] for name in uses.columns)
+            }
+            members = _members_alone(split_member(uri)[0], texts, whole)
+            raise SchemaConflict(_lacking(uri, list(present), missing, apart(names, missing[0]), members))
         for name in missing:
             lacks.setdefault((id(names), name), []).append(uri)
     warnings = (
@@ -65,18 +72,31 @@ def columns_in_files(
     return tuple(name for name in uses.columns if name not in by_path), tuple(warnings)
 
 
-def _lacking(uri: str, present: list[str], missing: list[str], cure: str) -> str:
+def _lacking(uri: str, present: list[str], missing: list[str], cure: str, members: str) -> str:
     told = f"{uri} lacks {listed(missing)}: it has {listed(present)}"
     meant = closest(missing[0], present)
     if not cure:
         cure = 'set source.missing_columns to "null" to read them as null there'
-        archive, member = split_member(uri)
-        if member:
-            cure = f"name the members that have them, such as {archive}!/*.csv, or {cure}"
+        if members:
+            cure = f"name the members that have them, such as {members}, or {cure}"
         if meant:
             same = f"if its {quote(meant)} is {quote(missing[0])}, rename it or give the file to another job"
             cure = f"{same}; else {cure}"
     return f"{told}; {cure}"
+
+
+def _members_alone(archive: str, uris: Iterable[str], wanted: Collection[str]) -> str:
+    """A URI for members of *archive* among *wanted* and none of the other *uris*; empty if there is none."""
+    members = [
+        (uri, PurePosixPath(member).suffix)
+        for uri in uris
+        for of, member in [split_member(uri)]
+        if member and of == archive
+    ]
+    others = {suffix for uri, suffix in members if uri not in wanted}
+    found = [(uri, suffix) for uri, suffix in members if uri in wanted]
+    patterns = (f"{archive}!/*{suffix}" for _, suffix in found if suffix and suffix not in others)
+    return next(patterns, found[0][0] if found else "")
 
 
 def _null_in(uris: list[str], present: list[str], name: str) -> Warned:

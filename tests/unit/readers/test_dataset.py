@@ -254,6 +254,23 @@ def test_folders_with_leading_zeros_are_told_with_the_entry_that_reads_them(cont
     assert answer(files, uses("month"), read)[1] == [(2,), (12,)]
 
 
+@pytest.mark.parametrize(
+    ("others", "named"),
+    [
+        ({"README.txt": b"read me\n", "x/b.tsv": b"n\n2\n"}, "such as file:///data/d.zip!/*.tsv, or set"),
+        ({"b.tsv": b"m\n2\n"}, "such as file:///data/d.zip!/a.tsv, or set"),
+    ],
+)
+def test_a_cure_names_members_of_the_zip_file_that_have_the_columns(others, named):
+    files = {"d.zip!/a.tsv": b"n\n1\n", **{f"d.zip!/{name}": data for name, data in others.items()}}
+    with pytest.raises(SchemaConflict, match='lacks "n"') as raised:
+        answer(files, uses("n"))
+    assert named in raised.value.detail
+    with pytest.raises(SchemaConflict) as raised:
+        answer({"d.zip!/a.tsv": b"m\n1\n", "b.tsv": b"n\n2\n"}, uses("n"))
+    assert "members" not in raised.value.detail
+
+
 def test_a_folder_that_some_file_lacks_is_a_missing_column():
     files = {"y=1/p.csv": b"n\n1\n", "p.csv": b"n\n2\n"}
     with pytest.raises(SchemaConflict, match=r'data/p\.csv lacks "y"'):
