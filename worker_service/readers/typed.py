@@ -6,6 +6,7 @@ microseconds, and bytes that are no text. So is a date or time outside the years
 the decimal of its shortest text, and a decimal the nearest double.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
@@ -29,6 +30,7 @@ Cast = Callable[[Column], Column]
 
 _LOCAL = pa.timestamp("us")
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_UNSIGNED = "decimal(20,0)"
 _TRUNCATE = 'finer than a microsecond; set source.parquet.nanoseconds to "truncate" to cut the rest off'
 
 
@@ -66,7 +68,13 @@ def typed(
             if cut_off
             else _reason(value, field, source)
         )
-        return Fault(reason, field.column, _text_of(value), unreadable=is_bytes(value.type))
+        return Fault(
+            reason,
+            field.column,
+            _text_of(value),
+            unreadable=is_bytes(value.type),
+            cure=lambda: _cure(value, field),
+        )
 
     wrong = [mask for mask in masks if mask is not None]
     return batch.without(np.logical_or.reduce(wrong), fault) if wrong else batch
@@ -175,7 +183,20 @@ def _reason(value: Column, field: Field, source: SourceSpec) -> str:
     )
     if fine and source.parquet.nanoseconds == "fail":
         return f"{_shown(plain)} is {_TRUNCATE}"
-    return f"{_shown(plain)} is no {field.type}"
+    lost = literals.no_moment(_text_of(plain), field, source) if _is_naive(plain.type) else ""
+    return lost or f"{_shown(plain)} is no {field.type}"
+
+
+def _is_naive(arrow: pa.DataType) -> bool:
+    return pa.types.is_date(arrow) or (pa.types.is_timestamp(arrow) and arrow.tz is None)
+
+
+def _cure(value: Column, field: Field) -> str:
+    """The type that holds every integer of 64 bits without a sign; empty for other values."""
+    plain = value.type.value_type if pa.types.is_dictionary(value.type) else value.type
+    if field.type.kind != "int64" or not pa.types.is_uint64(plain):
+        return ""
+    return f"write {json.dumps({field.column: _UNSIGNED}, ensure_ascii=False)} into source.types"
 
 
 def _shown(value: Column) -> str:

@@ -31,7 +31,15 @@ from worker_service.readers.literals.conversion import (
     narrowest,
 )
 from worker_service.readers.literals.local_times import in_zone
-from worker_service.readers.literals.readings import Reading, Refusal, culprits, cure, reading, refusal
+from worker_service.readers.literals.readings import (
+    Reading,
+    Refusal,
+    culprits,
+    cure,
+    no_moment,
+    reading,
+    refusal,
+)
 from worker_service.readers.literals.strict import OutOfYears, in_years
 
 __all__ = [
@@ -49,6 +57,7 @@ __all__ = [
     "in_years",
     "in_zone",
     "narrowest",
+    "no_moment",
     "reading",
     "refusal",
 ]

@@ -107,13 +107,13 @@ def cure(text: Array, field: Field, source: SourceSpec) -> str:
 
 def refusal(literal: str, field: Field, source: SourceSpec, text: Callable[[], Array]) -> Refusal:
     """Why *literal* does not fit the declared *field*. *text* is that of `cure`, which alone asks for it."""
-    reason = _no_moment(literal, field, source)
+    reason = no_moment(literal, field, source)
     if reason:
         return Refusal(reason)
     return Refusal(f"{_shown(literal)} is no {field.type}", lambda: cure(text(), field, source))
 
 
-def _no_moment(literal: str, field: Field, source: SourceSpec) -> str:
+def no_moment(literal: str, field: Field, source: SourceSpec) -> str:
     """Why a local time has no moment; empty for other literals."""
     if field.type.kind == "timestamptz":
         local = converted(pa.array([literal]), replace(field, type=TIMESTAMP), source)

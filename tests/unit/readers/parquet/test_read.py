@@ -287,6 +287,20 @@ def test_declared_types_that_keep_every_value_are_obeyed():
     ]
 
 
+def test_a_local_time_without_one_moment_and_an_integer_past_int64_are_told_the_cure():
+    spec = source({"t": "timestamptz"}, timezone="Europe/Amsterdam")
+    for local, told in (
+        ("2025-10-26T02:30", "twice; set source.ambiguous_times"),
+        ("2025-03-30T02:30", "skip"),
+    ):
+        with pytest.raises(BadRow, match=rf"column 't': the clocks of Europe/Amsterdam .*{told}"):
+            rows(parquet({"t": pa.array([local]).cast(pa.timestamp("us"))}), spec=spec)
+    large = parquet({"n": pa.array([1, 2**63 + 1], pa.uint64())})
+    with pytest.raises(BadRow, match=r"no int64.*; write \{\"n\": \"decimal\(20,0\)\"\} into source.types"):
+        rows(large)
+    assert rows(large, spec=source({"n": "decimal(20,0)"})) == [(1,), (2**63 + 1,)]
+
+
 def test_a_local_time_after_the_last_listed_change_of_its_zone_is_its_moment():
     data = parquet({"t": pa.array(["2040-07-01T12:00", None, "2024-07-01T12:00"]).cast(pa.timestamp("us"))})
     spec = source({"t": "timestamptz"}, timezone="America/New_York")
