@@ -6,6 +6,8 @@ import msgspec
 
 from shared.errors import Detail, TooManyBadRows
 
+_PLACES = '; options.on_bad_row "fail" tells the place of the first one, "quarantine" the places of more'
+
 
 class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A bad row of a chunk; `extent` is the index of its extent among the chunk's.
@@ -26,9 +28,9 @@ class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 def too_many_bad_rows(most: int, told: Sequence[Detail]) -> TooManyBadRows:
-    """The error of a job with more than *most* bad rows; *told* are some of them."""
+    """The error of a job with more than *most* bad rows; *told* are those with known places."""
     shown = "; ".join(_place(row) for row in told)
-    some = f"; some of them: {shown}" if shown else ""
+    some = f"; some of them: {shown}" if shown else _PLACES
     advice = "mend the data or the spec, or raise options.max_bad_rows"
     return TooManyBadRows(f"more than {most:,} rows are bad: {advice}{some}", errors=told)
 

@@ -2,6 +2,10 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
+from typing import NamedTuple
+
+from shared.spec.names import quote
+from shared.spec.types import parse_result_type, widenings
 
 Column = dict[str, str]
 Undecided = Mapping[str, Collection[str]]
@@ -24,15 +28,32 @@ def misfits(old: Sequence[Column], new: Sequence[Column], undecided: Undecided |
     return ", ".join(wrong[:_SHOWN]) + more
 
 
+class Restoring(NamedTuple):
+    """An entry of `source.types` that gives a column of a result its old type.
+
+    `condition` is one of the data, empty if the type holds every value of the present one.
+    """
+
+    column: str
+    type: str
+    condition: str
+
+
 def restoring(
     old: Sequence[Column], new: Sequence[Column], undecided: Undecided, origins: Origins
-) -> dict[str, str]:
-    """The entries of `source.types` that give columns of *new* the types of *old*, where any can."""
-    return {
-        origins[was["name"]]: was["type"]
+) -> list[Restoring]:
+    """The entries that give columns of *new* the types of *old*, where any can."""
+    return [
+        Restoring(origins[was["name"]], was["type"], _condition(origins[was["name"]], was, now))
         for _, was, now in _different(old, new, undecided)
-        if now and was["name"] == now["name"] and was["name"] in origins
-    }
+        if now and was["name"] == now["name"] and was["name"] in origins and "[" not in was["type"]
+    ]
+
+
+def _condition(column: str, was: Column, now: Column) -> str:
+    if was["type"] in widenings(parse_result_type(now["type"]).kind):
+        return ""
+    return f", if all values of {quote(column)} are {was['type']}"
 
 
 def _different(

@@ -257,17 +257,20 @@ async def _check_columns(
     if published is None or published["version"] > version:
         return
     if wrong := misfits(published["columns"], columns, undecided):
-        types = restoring(published["columns"], columns, undecided, origins)
-        cure = (
-            f"; source.types {json.dumps(types, ensure_ascii=False)} restores the old types" if types else ""
-        )
+        cures = restoring(published["columns"], columns, undecided, origins)
+        types = json.dumps({cure.column: cure.type for cure in cures}, ensure_ascii=False)
+        conditions = "".join(cure.condition for cure in cures)
+        advice = f"; source.types {types} restores the old types{conditions}" if cures else ""
         raise OutputSchemaChanged(
-            f"The result {name!r} has other columns than this job: {wrong}{cure}. "
+            f"The result {name!r} has other columns than this job: {wrong}{advice}. "
             "A new version may only add columns behind those that the result has: "
             "ask for those, in their order, use a new output.name, "
             'or set output.on_schema_change to "replace"',
             errors=[
-                {"pointer": pointer("source", "types", column), "detail": f"{kind} restores the old type"}
-                for column, kind in types.items()
+                {
+                    "pointer": pointer("source", "types", cure.column),
+                    "detail": f"{cure.type} restores the old type{cure.condition}",
+                }
+                for cure in cures
             ],
         )

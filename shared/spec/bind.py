@@ -104,6 +104,9 @@ class _Binding:
         of, named = self._scope.types[key.column], quote(key.column)
         if of.kind == "date" and key.time_bucket not in CALENDAR:
             told = f"{named} is a date, which has no time of day; use {', '.join(CALENDAR)}"
+            if not self._is_derived(key.column) and not self._schema[key.column].declared:
+                entry = json.dumps({key.column: "timestamp"}, ensure_ascii=False)
+                told += f", or write {entry} into source.types, if its values have a time of day"
             self._fault(("group_by", i, "time_bucket"), told, key.column)
         if of.kind != "timestamptz" and key.tz is not None:
             told = f"{named} is a {of}, which belongs to no zone, and is cut as it stands; leave tz out"

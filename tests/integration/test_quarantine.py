@@ -158,8 +158,10 @@ def test_more_bad_rows_than_are_allowed_fail_a_job_and_as_many_do_not(stack, mod
     job = stack.run(spec(uri, chunk_bytes, on_bad_row=mode, max_bad_rows=4))
     assert (job["state"], job["error"]["code"]) == ("failed", "too_many_bad_rows")
     assert job["error"]["detail"].startswith("more than 4 rows are bad: ")
+    places = job["error"]["errors"]
     if mode == "quarantine":
-        assert job["error"]["errors"][0]["value"] == "x"
+        assert places[0]["value"] == "x"
+    assert bool(places) != ('options.on_bad_row "fail" tells the place' in job["error"]["detail"])
 
 
 def test_a_quarantine_without_a_limit_takes_a_thousand_rows(stack):

@@ -52,11 +52,26 @@ def test_a_result_whose_key_was_text_may_follow_until_all_keys_are_read_and_one_
     assert misfits(text, columns, undecided) == ""
     doubles = [{"name": "ver", "type": "float64"}, *columns[1:]]
     assert misfits(doubles, columns, undecided) == 'column 1 is "ver" float64 there and "ver" int64 here'
-    assert restoring(doubles, columns, undecided, _origins(query, SCHEMA)) == {"ver": "float64"}
+    assert restoring(doubles, columns, undecided, _origins(query, SCHEMA)) == [("ver", "float64", "")]
 
 
 def test_only_columns_that_have_the_type_of_a_column_of_the_data_can_be_restored_by_a_declaration():
     query, undecided = outlook()
     columns = result_columns(query)
     other = [*columns[:2], {"name": "max_ver", "type": "date"}, {"name": "mean_n", "type": "decimal(38,6)"}]
-    assert restoring(other, columns, undecided, _origins(query, SCHEMA)) == {"ver": "date"}
+    assert restoring(other, columns, undecided, _origins(query, SCHEMA)) == [
+        ("ver", "date", ', if all values of "ver" are date')
+    ]
+
+
+def test_a_narrower_old_type_is_restored_only_if_all_values_are_of_it():
+    query, undecided = outlook()
+    columns = result_columns(query)
+    origins = {"ver": "ver", "day": "day"}
+    was = [{"name": "ver", "type": "bool"}, {"name": "day", "type": "timestamp"}]
+    assert restoring(was, columns, undecided, origins) == [
+        ("ver", "bool", ', if all values of "ver" are bool'),
+        ("day", "timestamp", ""),
+    ]
+    arrays = [{"name": "ver", "type": "int64[]"}]
+    assert restoring(arrays, columns, undecided, origins) == []

@@ -116,10 +116,17 @@ def test_every_wrong_type_is_named_and_what_follows_from_it_is_not(body):
     assert found["#/where"].startswith("a condition is needed, and this is int64")
     assert (
         found["#/group_by/0/time_bucket"]
-        == '"day" is a date, which has no time of day; use 1d, 1w, 1mo, 1q, 1y'
+        == '"day" is a date, which has no time of day; use 1d, 1w, 1mo, 1q, 1y, or write '
+        '{"day": "timestamp"} into source.types, if its values have a time of day'
     )
     assert list(mistakes(body, group_by=[bucket("1h", "n")])) == ["#/group_by/0/column"]
     assert list(mistakes(body, having="count")) == ["#/having"]
+
+
+def test_a_date_that_the_spec_made_or_declares_is_cut_by_the_calendar_only(body):
+    derive = [{"as": "made", "expr": "day"}]
+    found = mistakes(body, derive=derive, group_by=[bucket("1h", "made")])
+    assert found["#/group_by/0/time_bucket"].endswith("use 1d, 1w, 1mo, 1q, 1y")
 
 
 def test_a_bucket_has_the_type_and_the_zone_that_its_column_gives_it(body):
