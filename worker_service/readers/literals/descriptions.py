@@ -157,7 +157,7 @@ def _number(
 
 
 def _number_type(values: list[str], amounts: list[_Amount], options: Entry, given: DataType | None) -> str:
-    """Exact for amounts with at most two decimal places that are not in our own spelling."""
+    """Exact for whole numbers, and for amounts with at most two decimal places in another spelling."""
     if "percent" in options or any(amount.exponent for amount in amounts):
         return "float64"
     parts = [value.partition(".") for value in values]
@@ -171,7 +171,10 @@ def _number_type(values: list[str], amounts: list[_Amount], options: Entry, give
         if all(int(digits) < 2**63 for digits, _, _ in parts):
             return "int64"
         return f"decimal({max(whole, 20)},0)" if whole <= 38 else "float64"
-    return "decimal(18,2)" if options and places <= 2 and whole <= 16 else "float64"
+    if options and places <= 2 and whole <= 16:
+        return "decimal(18,2)"
+    rounded = any(int(float(digits)) != int(digits) for digits, point, _ in parts if not point)
+    return f"decimal({max(whole + places, 18)},{places})" if rounded and whole + places <= 38 else "float64"
 
 
 def bools(counted: Counted, _csv: CsvOptions, _given: str | None) -> list[Entry]:
