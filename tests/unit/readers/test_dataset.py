@@ -275,3 +275,12 @@ def test_folders_and_missing_columns_are_the_same_for_ndjson():
     assert rows == [(1, a, 1, "x"), (1, a, 2, None), (2, b, 3, None)]
     with pytest.raises(SchemaConflict, match=r'column "y" holds 5 in the file, and the path says 1'):
         answer({"y=1/a.jsonl": b'{"y": 5}\n'}, uses(keys=["y"]), both)
+
+
+def test_a_key_whose_samples_are_all_quoted_nulls_is_a_string_and_tells_them_from_unquoted_ones():
+    given = spec(csv={"null_values": ["NA"]})
+    for body, keys in (('"NA"\n' * 2, ["NA", "NA"]), ('NA\n"NA"\n\n""\n', [None, "NA", None, ""])):
+        _, found, _ = answer({"a.csv": f"k\n{body}".encode()}, uses(keys=["k"]), given)
+        assert found == [(key,) for key in keys]
+    files = {"a.csv": b'k\n"NA"\n', "b.csv": b"k\n1\n"}
+    assert answer(files, uses(keys=["k"]), given)[1] == [(None,), (1,)]
