@@ -5,7 +5,7 @@ inferred.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from shared.core.plan import Warned
 from shared.core.warnings import spellings_warning, text_warning
 from shared.spec.source import SourceSpec
-from shared.spec.types import FLOAT64, DataType, Field, Kind, join
+from shared.spec.types import FLOAT64, STRING, DataType, Field, Kind, join
 from shared.spec.uses import Uses
 from worker_service.readers.literals import Column, converted, narrowest, reading
 
@@ -68,14 +68,28 @@ class Samples:
         self._kinds: dict[Use, Kind] = dict.fromkeys(uses, "null")
         self._texts: dict[str, list[Column]] = defaultdict(list)
         self._odd: dict[str, list[Column]] = defaultdict(list)
+        self._quoted: set[str] = set()
         self.columns = {use.column for use in self._kinds}
 
     @property
     def types(self) -> dict[Use, DataType]:
-        return {use: DataType(kind) for use, kind in self._kinds.items()}
+        """A key that has nothing but quoted nulls is a string: it tells them from unquoted ones."""
+        return {
+            use: STRING if kind == "null" and use.key and use.column in self._quoted else DataType(kind)
+            for use, kind in self._kinds.items()
+        }
 
-    def add(self, texts: Mapping[str, Column], kinds: Mapping[str, Kind] = MappingProxyType({})) -> None:
-        """The sampled texts of one file, by column. *kinds* are those that the file's own types give."""
+    def add(
+        self,
+        texts: Mapping[str, Column],
+        kinds: Mapping[str, Kind] = MappingProxyType({}),
+        quoted: Collection[str] = (),
+    ) -> None:
+        """The sampled texts of one file, by column. *kinds* are those that the file's own types give.
+
+        *quoted* columns have texts or quoted nulls.
+        """
+        self._quoted.update(quoted)
         for use, before in self._kinds.items():
             text, kind = texts.get(use.column), kinds.get(use.column)
             if kind is None and text is not None:

@@ -342,3 +342,12 @@ def test_parquet_refuses_another_compression_and_spellings_of_a_column_without_t
     assert answer({"a": data}, uses("n", "s"), spec({"n": plain, "s": comma}, csv={"delimiter": ","}))[1] == [
         (Decimal("1.50"), Decimal("1.50"))
     ]
+
+
+def test_a_key_whose_samples_are_all_quoted_nulls_is_a_string_and_tells_them_from_unquoted_ones():
+    given = spec(csv={"null_values": ["NA"]})
+    for body, keys in (('"NA"\n' * 2, ["NA", "NA"]), ('NA\n"NA"\n\n""\n', [None, "NA", None, ""])):
+        _, found, _ = answer({"a.csv": f"k\n{body}".encode()}, uses(keys=["k"]), given)
+        assert found == [(key,) for key in keys]
+    files = {"a.csv": b'k\n"NA"\n', "b.csv": b"k\n1\n"}
+    assert answer(files, uses(keys=["k"]), given)[1] == [(None,), (1,)]

@@ -57,7 +57,10 @@ def plan(
     for (i, (file, start)), samples in zip(files.items(), _sample_counts(files), strict=True):
         cuts = cut(file, start, chunk_bytes, samples, guess=guess)
         if samples:
-            sampled.add(_texts(cuts.samples, file, sampled.columns.intersection(file.names)))
+            raw = _texts(cuts.samples, file, sampled.columns.intersection(file.names))
+            sampled.add(
+                {name: nulled(text, file.options) for name, text in raw.items()}, quoted=_present(raw)
+            )
         extents += [
             (Extent(i, first, end, guesses=cuts.guesses_in(first, end)), end - first)
             for first, end in cuts.ranges
@@ -107,15 +110,23 @@ def sampled_texts(
         if samples:
             whole = file.content.end + 1
             found = cut(file, start, whole, samples, guess=False).samples
-            yield _texts(found, file, set(columns).intersection(file.names))
+            raw = _texts(found, file, set(columns).intersection(file.names))
+            yield {name: nulled(text, file.options) for name, text in raw.items()}
+
+
+def _present(texts: Mapping[str, Column]) -> set[str]:
+    return {name for name, text in texts.items() if text.null_count < len(text)}
 
 
 def _texts(samples: list[Block], file: CsvFile, columns: Collection[str]) -> dict[str, Column]:
-    """The texts of *columns* over all *samples*, without those of bad rows; nothing without a sample."""
+    """The texts of *columns* over all *samples*, without those of bad rows; nothing without a sample.
+
+    Quoted empty fields and spellings of null are texts.
+    """
     types = dict.fromkeys(columns or file.names[:1], TEXT)
     tables = [tokenize(sample, file, types).table for sample in samples]
     return {
-        name: nulled(_decoded(pa.concat_arrays([column(table, name) for table in tables])), file.options)
+        name: _decoded(pa.concat_arrays([column(table, name) for table in tables]))
         for name in columns
         if tables
     }
