@@ -6,19 +6,20 @@ import sys
 
 import pytest
 
+from worker_service.executors.processes.template import child_environment
+
 FAULTS = {
     "corrupt_file", "bad_row", "invalid_encoding", "source_empty", "not_supported", "limit_exceeded",
     "out_of_memory",
-    "unknown_column", "type_mismatch",
+    "unknown_column", "type_mismatch", "ambiguous_delimiter",
 }  # fmt: skip
 
 
 def check(seed, **counts):
     asked = [str(word) for pair in counts.items() for word in pair]
     command = [sys.executable, "-m", "tests.support.mutations", str(seed), *asked]
-    for kind, found in json.loads(
-        subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    ).items():
+    said = subprocess.run(command, env=child_environment(), check=True, capture_output=True, text=True).stdout
+    for kind, found in json.loads(said).items():
         crashed = {outcome for outcome in found if outcome.startswith("signal")}
         # The Parquet reader is native code; docs/reliability.md says how a crash ends.
         assert not crashed or kind == "parquet"
