@@ -4,18 +4,14 @@
 rows are compared with those of DuckDB.
 """
 
-import os
 import statistics
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.data import make
 from benchmarks.expressions import Side, checked, spec
-from benchmarks.options import parser, whole
 from benchmarks.stages import job_by_stage
-from worker_service.executors.processes.template import child_environment
+from benchmarks.turns import compare
 
 ONE_OF = 10_000
 """Of so many records one is bad: 0.01 %."""
@@ -77,16 +73,7 @@ def shown(found: list[dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    """Runs again with a child's environment: the allocator's settings decide half of the time."""
-    environment = child_environment() | {"TMPDIR": tempfile.gettempdir()}
-    if not environment.items() <= os.environ.items():
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.bad_rows", *sys.argv[1:]], environment)
-    options = parser(__doc__)
-    options.add_argument("--rows", type=whole, default=3_000_000, help="of the data (default 3e6)")
-    options.add_argument("--runs", type=int, default=5, help="of each side (default 5)")
-    asked = options.parse_args()
-    rows, runs = (1_000, 1) if asked.tiny else (asked.rows, asked.runs)
-    print("\n".join(shown(measure(rows, runs))))
+    compare(__doc__, "benchmarks.bad_rows", measure, shown)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,31 @@
+"""The command line of a benchmark that runs two sides in turns, in one process."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.options import parser, whole
+from worker_service.executors.processes.template import child_environment
+
+
+def compare(
+    description: str | None,
+    module: str,
+    measure: Callable[[int, int], list[dict[str, Any]]],
+    shown: Callable[[list[dict[str, Any]]], list[str]],
+) -> None:
+    """Print the figures that *measure* finds of so many rows and runs.
+
+    Runs *module* again with a child's environment: the allocator's settings decide half of the time.
+    """
+    environment = child_environment() | {"TMPDIR": tempfile.gettempdir()}
+    if not environment.items() <= os.environ.items():
+        os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], environment)
+    options = parser(description)
+    options.add_argument("--rows", type=whole, default=3_000_000, help="of the data (default 3e6)")
+    options.add_argument("--runs", type=int, default=5, help="of each side (default 5)")
+    asked = options.parse_args()
+    rows, runs = (1_000, 1) if asked.tiny else (asked.rows, asked.runs)
+    print("\n".join(shown(measure(rows, runs))))
