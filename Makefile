@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 .DEFAULT_GOAL := help
 # An environment that was not made to its end, for want of ensurepip or by Ctrl-C, is made again.
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-data test-all test-fast compose-test lint types format bench soak clean
+.PHONY: help demo test test-data test-all test-fast compose-test lint types format native bench soak clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,12 +20,15 @@ $(BIN)/python:
 		{ echo "Gristmill needs Python 3.11, 3.12 or 3.13, and found $(or $(PYTHON),none on the PATH): say make PYTHON=/path/to/python"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
-$(DEMO_READY): pyproject.toml constraints.txt | $(BIN)/python
+# What the native library is made of.
+NATIVE := hatch_build.py $(wildcard worker_service/native/source/*)
+
+$(DEMO_READY): pyproject.toml constraints.txt $(NATIVE) | $(BIN)/python
 	@echo "Installing Gristmill into $(VENV) (once; about a minute)"
 	@$(PIP_INSTALL) -e '.[demo]'
 	@touch $@
 
-$(DEV_READY): pyproject.toml constraints.txt | $(BIN)/python
+$(DEV_READY): pyproject.toml constraints.txt $(NATIVE) | $(BIN)/python
 	@echo "Installing Gristmill and its test tools into $(VENV) (once; about two minutes)"
 	@$(PIP_INSTALL) -e '.[dev,bench]'
 	@touch $@ $(DEMO_READY)
@@ -56,6 +59,9 @@ lint: $(DEV_READY) ## ruff and the import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 
+native: $(DEV_READY) ## compile the native library anew
+	@$(BIN)/python hatch_build.py
+
 types: $(DEV_READY) ## mypy --strict
 	@$(BIN)/mypy
 
@@ -72,5 +78,5 @@ soak: $(DEV_READY) ## jobs under faults for MINUTES with a SEED: the report of d
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) --report soak.json
 
 clean: ## remove the files of make and the demo
-	rm -rf $(VENV) .gristmill .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) worker_service/native/*.so .gristmill .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,6 +23,7 @@ from worker_service.arrow import (
     validity,
     without_dictionary,
 )
+from worker_service.native import library
 
 Hashes: TypeAlias = NDArray[np.uint64]
 
@@ -74,6 +75,10 @@ def hash_strings(strings: Array) -> Hashes:
     all strings that are long enough. Arbitrary below a null.
     """
     bounds, data = string_bytes(strings)
+    if (native := library()) is not None:
+        found = np.empty(len(strings), np.uint64)
+        native.gm_hash_strings(bounds.ctypes.data, data.ctypes.data, len(found), found.ctypes.data)
+        return found
     offsets = bounds.astype(np.int64)
     first, last = int(offsets[0]), int(offsets[-1])
     padded = np.append(data[first:last], np.zeros(_WORD, np.uint8))

@@ -1,0 +1,69 @@
+"""Finds and loads the library; the one place that knows the C signatures."""
+
+import ctypes
+import os
+import platform
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+from shared.errors import InternalError
+
+Library: TypeAlias = ctypes.CDLL
+
+_HERE = Path(__file__).parent
+_V3 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
+"""What Linux calls the features of the level x86-64-v3."""
+
+_P, _I64, _I32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+_SIGNATURES: dict[str, tuple[list[type], type | None]] = {
+    "gm_hash_strings": ([_P, _P, _I64, _P], None),
+}
+"""Function -> types of its arguments and of its result; pointers are addresses."""
+
+
+@cache
+def library() -> Library | None:
+    """The library, or None where the Python functions do its work.
+
+    Raises InternalError if GRISTMILL_NATIVE is `require` and there is none.
+    """
+    found = variant()
+    if found is None:
+        return None
+    loaded = ctypes.CDLL(str(_path(found)))
+    for name, (arguments, result) in _SIGNATURES.items():
+        function = getattr(loaded, name)
+        function.argtypes, function.restype = arguments, result
+    return loaded
+
+
+@cache
+def variant() -> str | None:
+    """The name of the variant in use, such as `x86-64-v3`; None: the Python functions are in use."""
+    asked = os.environ.get("GRISTMILL_NATIVE", "auto")
+    if asked == "off":
+        return None
+    found = next((name for name in _variants() if _path(name).exists()), None)
+    if found is None and asked == "require":
+        raise InternalError("GRISTMILL_NATIVE is 'require', and the native library was not built here")
+    return found
+
+
+def _variants() -> list[str]:
+    """Those that this machine runs, the widest first."""
+    if platform.machine() == "x86_64":
+        return ["x86-64-v3", "x86-64-v2"] if _cpu_flags() >= _V3 else ["x86-64-v2"]
+    return ["armv8"] if platform.machine() in {"aarch64", "arm64"} else []
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return set()
+    return {flag for line in text.splitlines() if line.startswith("flags") for flag in line.split()[2:]}
+
+
+def _path(name: str) -> Path:
+    return _HERE / f"libgristmill-{name}.so"
