@@ -71,7 +71,7 @@ def main() -> None:
     section(
         "groupby",
         "Group-by beside others",
-        found := groupby.measure(csv, parquet, rows, runs),
+        found := groupby.measure(groupby.usual(csv, parquet), runs),
         groupby.shown(found),
     )
     section("profile", "Where the time goes", found := profile.measure(csv), profile.shown(found))

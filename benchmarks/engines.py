@@ -1,49 +1,30 @@
-"""`python -m benchmarks.engines ENGINE QUESTION FILE OUT`: one engine answers one question into Parquet."""
+"""`python -m benchmarks.engines ENGINE QUESTION FILE OUT`: one engine answers one question into Parquet.
 
+Those named `..., then Postgres` write CSV, which is then copied into an indexed table; OUT is its database.
+"""
+
+import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import tempfile
 from pathlib import Path
+from typing import Any
+
+from benchmarks.questions import QUESTIONS, Question
 
 RUN_BY = ("__main__",)
-QUESTIONS = {
-    "q1": (["id1"], {"v1": "sum"}),
-    "q3": (["id3"], {"v1": "sum", "v3": "mean"}),
-}
 THREADS = 2
+TABLE = "peers_answer"
 
 
-def run_pandas(keys, measures, file, out):
+def run_pandas(question: Question, file: Path, out: Path) -> None:
     """The plain script that most people write."""
     import pandas as pd
 
-    frame = (
-        pd.read_parquet(file, columns=[*keys, *measures]) if file.suffix == ".parquet" else pd.read_csv(file)
-    )
-    frame.groupby(keys).agg(measures).reset_index().to_parquet(out)
+    frame = pd.read_parquet(file, columns=question.used) if file.suffix == ".parquet" else pd.read_csv(file)
+    question.frame(frame.groupby(question.keys)).reset_index().to_parquet(out)
 
 
-def run_threads(keys, measures, file, out):
-    """pandas over chunks in a ThreadPoolExecutor; means by sums and counts."""
-    import pandas as pd
-
-    def partial(chunk):
-        grouped = chunk.groupby(keys)
-        return pd.DataFrame({name: grouped[name].sum() for name in measures} | {"rows": grouped.size()})
-
-    chunks = (
-        pd.read_csv(file, chunksize=1_000_000)
-        if file.suffix == ".csv"
-        else [pd.read_parquet(file, columns=[*keys, *measures])]
-    )
-    with ThreadPoolExecutor(THREADS) as pool:
-        total = pd.concat(pool.map(partial, chunks)).groupby(level=list(range(len(keys)))).sum()
-    for name, how in measures.items():
-        if how == "mean":
-            total[name] /= total["rows"]
-    total.drop(columns="rows").reset_index().to_parquet(out)
-
-
-def run_dask(keys, measures, file, out):
+def run_dask(question: Question, file: Path, out: Path) -> None:
     import dask.dataframe as dd
     from distributed import Client, LocalCluster
 
@@ -52,44 +33,73 @@ def run_dask(keys, measures, file, out):
         Client(cluster),
     ):
         frame = (
-            dd.read_parquet(file, columns=[*keys, *measures])
-            if file.suffix == ".parquet"
-            else dd.read_csv(file)
+            dd.read_parquet(file, columns=question.used) if file.suffix == ".parquet" else dd.read_csv(file)
         )
-        frame.groupby(keys).agg(measures).compute().reset_index().to_parquet(out)
+        question.frame(frame.groupby(question.keys)).compute().reset_index().to_parquet(out)
 
 
-def run_duckdb(keys, measures, file, out):
+def run_duckdb(question: Question, file: Path, out: Path) -> None:
     import duckdb
 
-    functions = {"sum": "sum", "mean": "avg"}
-    columns = ", ".join([*keys, *(f"{functions[how]}({name}) AS {name}" for name, how in measures.items())])
+    form = "format parquet" if out.suffix == ".parquet" else "format csv"
     duckdb.sql(f"SET threads = {THREADS}")
-    duckdb.sql(
-        f"COPY (SELECT {columns} FROM '{file}' GROUP BY {', '.join(keys)}) TO '{out}' (FORMAT parquet)"
-    )
+    # Without it DuckDB keeps the rows in order, which no group-by needs.
+    duckdb.sql("SET preserve_insertion_order = false")
+    table = f"'{file}'"
+    duckdb.sql(f"COPY ({question.query(table)}) TO '{out}' ({form})")
 
 
-def run_polars(keys, measures, file, out):
+def run_polars(question: Question, file: Path, out: Path) -> None:
+    """The streaming engine writes the answer itself."""
     import polars as pl
 
-    scan = pl.scan_parquet(file) if file.suffix == ".parquet" else pl.scan_csv(file)
-    wanted = [getattr(pl.col(name), how)() for name, how in measures.items()]
-    scan.group_by(keys).agg(wanted).collect(engine="streaming").write_parquet(out)
+    scans = {".parquet": pl.scan_parquet, ".ndjson": pl.scan_ndjson}
+    scan: Any = scans.get(file.suffix, pl.scan_csv)(file)
+    wanted = [made.alias(name) for name, made in question.polars(pl).items()]
+    answer = scan.group_by(question.keys).agg(wanted)
+    if out.suffix == ".parquet":
+        answer.sink_parquet(out, engine="streaming")
+    else:
+        answer.sink_csv(out, engine="streaming")
 
 
-ENGINES = {
-    "pandas": run_pandas,
-    "threads": run_threads,
-    "dask": run_dask,
-    "duckdb": run_duckdb,
-    "polars": run_polars,
-}
+def into_postgres(engine: str, question: Question, file: Path, database: str) -> None:
+    """What users would chain: the engine, COPY, and the indexes that a result of Gristmill has."""
+    import psycopg
+
+    types = {"id1": "text", "id2": "text", "id3": "text", "v3": "double precision"}
+    columns = [*question.keys, *question.answer]
+    with tempfile.TemporaryDirectory() as folder, psycopg.connect(database) as connection:
+        out = Path(folder) / "answer.csv"
+        ENGINES[engine](question, file, out)
+        connection.execute(f"DROP TABLE IF EXISTS {TABLE}")
+        typed = ", ".join(f"{name} {types.get(name, 'bigint')}" for name in columns)
+        connection.execute(f"CREATE TABLE {TABLE} ({typed}, _id bigserial)")
+        statement = f"COPY {TABLE} ({', '.join(columns)}) FROM STDIN (FORMAT csv, HEADER)"
+        with connection.cursor().copy(statement) as copy, out.open("rb") as rows:
+            while data := rows.read(1 << 20):
+                copy.write(data)
+        connection.execute(f"ALTER TABLE {TABLE} ADD PRIMARY KEY (_id)")
+        connection.execute(f"CREATE INDEX ON {TABLE} ({', '.join(question.keys)})")
+        connection.execute(f"ANALYZE {TABLE}")
+
+
+ENGINES = {"pandas": run_pandas, "dask": run_dask, "duckdb": run_duckdb, "polars": run_polars}
+CHAINED = ("duckdb, then Postgres", "polars, then Postgres")
+
+
+def answers(engine: str, question: str) -> bool:
+    """Whether an engine is asked a question."""
+    return engine not in {"pandas", "dask"} or QUESTIONS[question].frame is not None
 
 
 def main() -> None:
     engine, question, file, out = sys.argv[1:]
-    ENGINES[engine](*QUESTIONS[question], Path(file), Path(out))
+    os.environ["POLARS_MAX_THREADS"] = str(THREADS)
+    if engine in CHAINED:
+        into_postgres(engine.split(",")[0], QUESTIONS[question], Path(file), out)
+    else:
+        ENGINES[engine](QUESTIONS[question], Path(file), Path(out))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
@@ -16,8 +16,13 @@ class Peak:
 
 
 def tree(pids: list[int]) -> list[psutil.Process]:
-    roots = [psutil.Process(pid) for pid in pids]
-    return [process for root in roots for process in [root, *root.children(recursive=True)]]
+    """These processes and all below them, as far as they live."""
+    found: list[psutil.Process] = []
+    for pid in pids:
+        with suppress(*_GONE):
+            root = psutil.Process(pid)
+            found += [root, *root.children(recursive=True)]
+    return found
 
 
 def cpu_seconds(pids: list[int]) -> float:

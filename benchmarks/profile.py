@@ -8,8 +8,9 @@ from typing import Any
 
 import psutil
 
-from benchmarks.groupby import SETTINGS, question_spec
+from benchmarks.groupby import SETTINGS
 from benchmarks.processes import cpu_seconds
+from benchmarks.questions import QUESTIONS as ASKED
 from benchmarks.stack import run_job, warm_stack
 from tests.support.stack import Stack
 from worker_service.executors.processes.template import child_environment
@@ -22,14 +23,14 @@ def measure(file: Path) -> dict[str, Any]:
     found = {}
     with warm_stack(workers=2, **SETTINGS) as stack:
         for question in QUESTIONS:
-            spec = question_spec(question, file)
+            spec = ASKED[question].spec(file)
             run_job(stack, spec)
             before = _cpu(stack)
             job = run_job(stack, spec)
             spent = {name: seconds - before[name] for name, seconds in _cpu(stack).items()}
             found[question] = {"phases": job["timing"], "processes": _milliseconds(spent)}
     for question in QUESTIONS:
-        found[question]["stages"] = _stages(question_spec(question, file), file)
+        found[question]["stages"] = _stages(ASKED[question].spec(file), file)
     return found
 
 

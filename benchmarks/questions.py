@@ -1,0 +1,123 @@
+"""The ten group-by questions of db-benchmark, as each engine is asked them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+MEAN = {v: {"fn": "mean", "column": v} for v in ("v1", "v2", "v3")}
+SUM = {v: {"fn": "sum", "column": v} for v in ("v1", "v2", "v3")}
+
+
+@dataclass(frozen=True)
+class Question:
+    """`aggregates` and `compute` are of Gristmill's spec, by the name of their column.
+
+    `sql` and `polars` make the columns of the answer. `frame` makes them from a group-by of pandas, which
+    Dask has too; it is None where Dask has no such function. `lists`: the column holds lists.
+    """
+
+    keys: list[str]
+    aggregates: dict[str, dict[str, Any]]
+    sql: dict[str, str]
+    polars: Callable[[Any], dict[str, Any]]
+    frame: Callable[[Any], Any] | None = None
+    compute: dict[str, str] = field(default_factory=dict)
+    lists: str | None = None
+
+    @property
+    def answer(self) -> list[str]:
+        return list(self.sql)
+
+    @property
+    def used(self) -> list[str]:
+        """The columns of the data that the question is about."""
+        named = (entry.get(at) for entry in self.aggregates.values() for at in ("column", "x", "y"))
+        return [*self.keys, *dict.fromkeys(name for name in named if name)]
+
+    def spec(self, file: Path, **source: Any) -> dict[str, Any]:
+        return {
+            "source": {"uris": [f"file://{file}"], **source},
+            "group_by": self.keys,
+            "aggregates": [entry | {"as": name} for name, entry in self.aggregates.items()],
+            "compute": [{"as": name, "expr": text} for name, text in self.compute.items()],
+        }
+
+    def query(self, table: str) -> str:
+        """The SQL over *table*, a name or a call of DuckDB."""
+        columns = ", ".join([*self.keys, *(f"{sql} AS {name}" for name, sql in self.sql.items())])
+        return f"SELECT {columns} FROM {table} GROUP BY ALL"
+
+
+QUESTIONS = {
+    "q1": Question(
+        ["id1"],
+        {"v1": SUM["v1"]},
+        {"v1": "sum(v1)"},
+        lambda pl: {"v1": pl.sum("v1")},
+        lambda groups: groups.agg({"v1": "sum"}),
+    ),
+    "q2": Question(
+        ["id1", "id2"],
+        {"v1": SUM["v1"]},
+        {"v1": "sum(v1)"},
+        lambda pl: {"v1": pl.sum("v1")},
+        lambda groups: groups.agg({"v1": "sum"}),
+    ),
+    "q3": Question(
+        ["id3"],
+        {"v1": SUM["v1"], "v3": MEAN["v3"]},
+        {"v1": "sum(v1)", "v3": "avg(v3)"},
+        lambda pl: {"v1": pl.sum("v1"), "v3": pl.mean("v3")},
+        lambda groups: groups.agg({"v1": "sum", "v3": "mean"}),
+    ),
+    "q4": Question(
+        ["id4"],
+        MEAN,
+        {v: f"avg({v})" for v in MEAN},
+        lambda pl: {v: pl.mean(v) for v in MEAN},
+        lambda groups: groups.agg(dict.fromkeys(MEAN, "mean")),
+    ),
+    "q5": Question(
+        ["id6"],
+        SUM,
+        {v: f"sum({v})" for v in SUM},
+        lambda pl: {v: pl.sum(v) for v in SUM},
+        lambda groups: groups.agg(dict.fromkeys(SUM, "sum")),
+    ),
+    "q6": Question(
+        ["id4", "id5"],
+        {"median": {"fn": "median", "column": "v3"}, "sd": {"fn": "std", "column": "v3"}},
+        {"median": "median(v3)", "sd": "stddev_samp(v3)"},
+        lambda pl: {"median": pl.median("v3"), "sd": pl.std("v3")},
+    ),
+    "q7": Question(
+        ["id3"],
+        {"v1": {"fn": "max", "column": "v1"}, "v2": {"fn": "min", "column": "v2"}},
+        {"spread": "max(v1) - min(v2)"},
+        lambda pl: {"spread": pl.max("v1") - pl.min("v2")},
+        lambda groups: (groups["v1"].max() - groups["v2"].min()).to_frame("spread"),
+        {"spread": "v1 - v2"},
+    ),
+    "q8": Question(
+        ["id6"],
+        {"two": {"fn": "top", "column": "v3", "k": 2}},
+        {"two": "max(v3, 2)"},
+        lambda pl: {"two": pl.col("v3").top_k(2)},
+        lists="two",
+    ),
+    "q9": Question(
+        ["id2", "id4"],
+        {"r": {"fn": "corr", "y": "v1", "x": "v2"}},
+        {"r2": "corr(v1, v2) ^ 2"},
+        lambda pl: {"r2": pl.corr("v1", "v2") ** 2},
+        compute={"r2": "r ** 2"},
+    ),
+    "q10": Question(
+        ["id1", "id2", "id3", "id4", "id5", "id6"],
+        {"v3": SUM["v3"], "n": {"fn": "count"}},
+        {"v3": "sum(v3)", "n": "count(*)"},
+        lambda pl: {"v3": pl.sum("v3"), "n": pl.len()},
+        lambda groups: groups.agg(v3=("v3", "sum"), n=("v3", "size")),
+    ),
+}
