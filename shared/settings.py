@@ -97,8 +97,12 @@ class Settings(DatabaseSettings):
         PositiveInt, Field(description="Memory limit of one child process (its data segment)")
     ] = 2 * 1024**3
     chunk_bytes: Annotated[
-        PositiveInt, Field(description="Target size of a chunk, unless the spec has options.chunk_bytes")
-    ] = 32 * 1024**2
+        PositiveInt | None,
+        Field(
+            description="Target size of a chunk, unless the spec has options.chunk_bytes; "
+            "default: a 32nd of the data, between 32 and 256 MiB"
+        ),
+    ] = None
     batch_bytes: Annotated[PositiveInt, Field(description="Bytes that a child process reads at a time")] = (
         8 * 1024**2
     )

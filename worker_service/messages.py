@@ -144,7 +144,7 @@ class PlanTask(Task[PlanResult], frozen=True, kw_only=True, tag="plan"):
     access: Access
     max_names: int
     max_bytes: ByteLimit
-    chunk_bytes: int
+    chunk_bytes: int | None
     max_chunks: int
     prove: bool
 

@@ -14,6 +14,18 @@ from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema, parse_type
 
 
+MIN_CHUNK_BYTES, MAX_CHUNK_BYTES, CHUNKS = 32 << 20, 256 << 20, 32
+
+
+def chunk_bytes(data_bytes: int) -> int:
+    """The target size of a chunk where nobody has set one.
+
+    Many chunks keep all slots at work until the end. Few chunks have few states in common, which a merge
+    would have to add up again.
+    """
+    return min(max(data_bytes // CHUNKS, MIN_CHUNK_BYTES), MAX_CHUNK_BYTES)
+
+
 class Member(msgspec.Struct, frozen=True):
     """A file in a zip file: the *packed* bytes from byte *start* on, packed by a *method* of zip.
 

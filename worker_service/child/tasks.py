@@ -20,6 +20,7 @@ from shared.core.plan import (
     MergeStats,
     Plan,
     PlannedColumn,
+    chunk_bytes,
     columns_of,
     schema_of,
     with_delimiter,
@@ -150,7 +151,8 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
 def _guessed_or_proven(
     task: PlanTask, spec: JobSpec, files: list[readers.SourceFile]
 ) -> readers.PlannedDataset:
-    asked, used = (files, spec.source, task.chunk_bytes, task.max_chunks), uses(spec)
+    size = task.chunk_bytes or chunk_bytes(sum(file.size for file in files))
+    asked, used = (files, spec.source, size, task.max_chunks), uses(spec)
     if not task.prove:
         # an error that follows from a guess counts for nothing
         with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):

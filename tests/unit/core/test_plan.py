@@ -13,6 +13,7 @@ from shared.core.plan import (
     PlanPayload,
     PublishPayload,
     Warned,
+    chunk_bytes,
     payload_of,
     with_delimiter,
 )
@@ -62,3 +63,11 @@ def test_warnings_are_sorted_each_once_and_at_most_a_hundred():
     kept = sorted_warnings(many)
     assert (len(kept), kept[0]) == (100, Warned("a", "z", "column"))
     assert kept == sorted_warnings(reversed(many))
+
+
+@pytest.mark.parametrize(
+    ("data", "chunk"),
+    [(0, 32 << 20), (1 << 30, 32 << 20), (2 << 30, 64 << 20), (8 << 30, 256 << 20), (1 << 40, 256 << 20)],
+)
+def test_a_chunk_is_a_32nd_of_the_data_within_bounds(data, chunk):
+    assert chunk_bytes(data) == chunk
