@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 .DEFAULT_GOAL := help
 # An environment that was not made to its end, for want of ensurepip or by Ctrl-C, is made again.
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-data test-all test-fast compose-test lint types format native bench soak clean
+.PHONY: help demo test test-data test-all test-fast compose-test lint types format native bench bench-full soak clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ format: $(DEV_READY) ## format the code and apply safe fixes
 
 bench: $(DEV_READY) ## the benchmarks of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
+
+bench-full: $(DEV_READY) ## make bench, ten times the rows, and other forms and questions; hours, 20 GB in /tmp
+	@$(BIN)/python -m benchmarks --full
 
 MINUTES := 30
 SEED := 1

@@ -1,4 +1,4 @@
-"""All benchmarks: `python -m benchmarks [--rows N] [--runs N]`.
+"""All benchmarks: `python -m benchmarks [--rows N] [--runs N] [--full]`.
 
 It prints the tables of docs/benchmarks.md, and writes them and the figures as JSON to benchmarks/out/.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import groupby, idle, memory, profile, small_jobs
-from benchmarks.data import make
+from benchmarks.data import forms, lineitem, make, stations
 from benchmarks.options import parser, whole
 
 OUT = Path(__file__).with_name("out")
@@ -50,6 +50,7 @@ def machine_line(found: dict[str, Any], runs: int) -> list[str]:
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--rows", type=whole, default=10_000_000, help="of the groupby data (default 1e7)")
+    options.add_argument("--full", action="store_true", help="ten times the rows and other forms too: hours")
     options.add_argument("--runs", type=int, default=3, help="of each engine and question (default 3)")
     asked = options.parse_args()
     rows, runs = (10_000, 1) if asked.tiny else (asked.rows, asked.runs)
@@ -74,6 +75,17 @@ def main() -> None:
         found := groupby.measure(groupby.usual(csv, parquet), runs),
         groupby.shown(found),
     )
+    if asked.full:
+        scale, keys = (0.01, (10, 20)) if asked.tiny else (1, (413, 10_000))
+        others = groupby.others(forms(csv), [stations(10 * rows, n) for n in keys], lineitem(scale))
+        section(
+            "others",
+            "Other forms and questions",
+            found := groupby.measure(others, runs),
+            groupby.shown(found),
+        )
+        large = groupby.large(*make(10 * rows))
+        section("large", "Ten times the rows", found := groupby.measure(large, runs), groupby.shown(found))
     section("profile", "Where the time goes", found := profile.measure(csv), profile.shown(found))
     print(f"all of it took {time.perf_counter() - start:.0f} s")
     if asked.tiny:

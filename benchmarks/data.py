@@ -1,6 +1,15 @@
-"""The groupby data of db-benchmark (h2oai, duckdblabs): its columns and distributions, with another seed."""
+"""The data of the benchmarks; each file is made once, and kept.
 
+The groupby data are db-benchmark's (h2oai, duckdblabs): its columns and distributions, with another seed.
+"""
+
+import gzip
+import shutil
+import subprocess
+import sys
+import sysconfig
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +69,72 @@ def _block(chance: np.random.Generator, size: int, rows: int, groups: int) -> pa
             "v3": np.round(chance.uniform(0, 100, size), 6),
         }
     )
+
+
+def forms(csv: Path) -> dict[str, Path]:
+    """The same data in other forms: every field quoted, compressed, and five fields as NDJSON."""
+
+    def quoted(path: Path) -> None:
+        table = pacsv.read_csv(csv)
+        texts = pa.table({name: table[name].cast(pa.string()) for name in table.column_names})
+        pacsv.write_csv(texts, path, pacsv.WriteOptions(quoting_style="all_valid"))
+
+    def gzipped(path: Path) -> None:
+        with csv.open("rb") as source, gzip.open(path, "wb", compresslevel=6) as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+
+    def zstandard(path: Path) -> None:
+        with csv.open("rb") as source, pa.CompressedOutputStream(str(path), "zstd") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+
+    def ndjson(path: Path) -> None:
+        import duckdb
+
+        duckdb.sql(f"COPY (SELECT id1, id6, v1, v2, v3 FROM '{csv}') TO '{path}' (FORMAT json)")
+
+    made = {"_quoted.csv": quoted, ".csv.gz": gzipped, ".csv.zst": zstandard, ".ndjson": ndjson}
+    return {suffix: _once(csv.with_name(csv.stem + suffix), write) for suffix, write in made.items()}
+
+
+def stations(rows: int, keys: int) -> Path:
+    """Like the One Billion Row Challenge: `station;temperature`, normal about a mean for each station.
+
+    Unlike there, the file has a header, and the stations have numbers for names.
+    """
+
+    def write(path: Path) -> None:
+        chance = np.random.default_rng(SEED)
+        names = pa.array([f"Station {'é' * (no % 3)}{no}" for no in range(keys)])
+        means = chance.uniform(-20, 40, keys)
+        schema = pa.schema({"station": pa.string(), "temperature": pa.float64()})
+        options = pacsv.WriteOptions(delimiter=";", quoting_style="none")
+        with pacsv.CSVWriter(path, schema, write_options=options) as lines:
+            for done in range(0, rows, BLOCK):
+                size = min(BLOCK, rows - done)
+                which = chance.integers(0, keys, size)
+                found = np.round(chance.normal(means[which], 10), 1)
+                lines.write_table(pa.table([names.take(pa.array(which)), found], schema=schema))
+
+    return _once(FOLDER / f"stations_{rows:.0e}_{keys}.csv", write)
+
+
+def lineitem(scale: float) -> Path:
+    """TPC-H's table lineitem as CSV, by tpchgen-cli."""
+
+    def write(path: Path) -> None:
+        scripts = sysconfig.get_path("scripts")
+        program = shutil.which("tpchgen-cli", path=scripts) or sys.exit("tpchgen-cli is not installed")
+        with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+            subprocess.run([program, "csv", "-s", str(scale), "-T", "lineitem", "-o", folder], check=True)
+            (Path(folder) / "lineitem.csv").rename(path)
+
+    return _once(FOLDER / f"lineitem_{scale:g}.csv", write)
+
+
+def _once(path: Path, write: Callable[[Path], None]) -> Path:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        begun = path.with_name(f"begun_{path.name}")
+        write(begun)
+        begun.rename(path)
+    return path

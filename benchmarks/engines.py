@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.questions import QUESTIONS, Question
+from benchmarks.questions import EVERY, Question
 
 RUN_BY = ("__main__",)
 THREADS = 2
@@ -54,9 +54,13 @@ def run_polars(question: Question, file: Path, out: Path) -> None:
     import polars as pl
 
     scans = {".parquet": pl.scan_parquet, ".ndjson": pl.scan_ndjson}
-    scan: Any = scans.get(file.suffix, pl.scan_csv)(file)
+    if (scan := scans.get(file.suffix)) is not None:
+        rows: Any = scan(file)
+    else:
+        delimiter = question.source.get("csv", {}).get("delimiter", ",")
+        rows = pl.scan_csv(file, separator=delimiter, try_parse_dates=True)
     wanted = [made.alias(name) for name, made in question.polars(pl).items()]
-    answer = scan.group_by(question.keys).agg(wanted)
+    answer = question.prepare(rows, pl).group_by(question.keys).agg(wanted)
     if out.suffix == ".parquet":
         answer.sink_parquet(out, engine="streaming")
     else:
@@ -90,16 +94,16 @@ CHAINED = ("duckdb, then Postgres", "polars, then Postgres")
 
 def answers(engine: str, question: str) -> bool:
     """Whether an engine is asked a question."""
-    return engine not in {"pandas", "dask"} or QUESTIONS[question].frame is not None
+    return engine not in {"pandas", "dask"} or EVERY[question].frame is not None
 
 
 def main() -> None:
     engine, question, file, out = sys.argv[1:]
     os.environ["POLARS_MAX_THREADS"] = str(THREADS)
     if engine in CHAINED:
-        into_postgres(engine.split(",")[0], QUESTIONS[question], Path(file), out)
+        into_postgres(engine.split(",")[0], EVERY[question], Path(file), out)
     else:
-        ENGINES[engine](QUESTIONS[question], Path(file), Path(out))
+        ENGINES[engine](EVERY[question], Path(file), Path(out))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import psycopg
 from benchmarks.data import FOLDER
 from benchmarks.engines import CHAINED, answers
 from benchmarks.processes import cpu_seconds, peak_memory
-from benchmarks.questions import QUESTIONS
+from benchmarks.questions import EVERY, QUESTIONS
 from benchmarks.stack import run_job, warm_stack
 from tests.support.stack import Stack
 
@@ -49,6 +49,20 @@ def usual(csv: Path, parquet: Path) -> list[Case]:
     ]
 
 
+def large(csv: Path, parquet: Path) -> list[Case]:
+    """The ten questions over ten times as many rows; the last has as many groups, for which all need long."""
+    return [Case(question, file) for file in (csv, parquet) for question in QUESTIONS if question != "q10"]
+
+
+def others(formats: dict[str, Path], stations: Sequence[Path], lineitem: Path) -> list[Case]:
+    """Other forms of the data, and other questions."""
+    return [
+        *(Case(question, file) for file in formats.values() for question in ("q1", "q5")),
+        *(Case("1brc", file) for file in stations),
+        Case("tpch1", lineitem),
+    ]
+
+
 def peer(engine: str, question: str, file: Path, out: str) -> dict[str, float]:
     before, start = os.times(), time.perf_counter()
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.engines", engine, question, str(file), out]
@@ -64,7 +78,7 @@ def peer(engine: str, question: str, file: Path, out: str) -> dict[str, float]:
 
 
 def gristmill(stack: Stack, question: str, file: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    asked = QUESTIONS[question]
+    asked = EVERY[question]
     pids = [process.popen.pid for process in stack.processes]
     before = cpu_seconds(pids)
     with peak_memory(pids) as peak:
@@ -84,7 +98,7 @@ def check(
     question: str, answer: pd.DataFrame, expected: pd.DataFrame, engine: str, *, rtol: float = 1e-9
 ) -> None:
     """Raises AssertionError where an answer differs by more than *rtol*, relatively."""
-    asked = QUESTIONS[question]
+    asked = EVERY[question]
 
     def ordered(frame: pd.DataFrame) -> pd.DataFrame:
         if asked.lists:

@@ -1,4 +1,4 @@
-"""The ten group-by questions of db-benchmark, as each engine is asked them."""
+"""The questions of the benchmarks, as each engine is asked them: db-benchmark's ten, and some beside them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,8 @@ class Question:
     """`aggregates` and `compute` are of Gristmill's spec, by the name of their column.
 
     `sql` and `polars` make the columns of the answer. `frame` makes them from a group-by of pandas, which
-    Dask has too; it is None where Dask has no such function. `lists`: the column holds lists.
+    Dask has too; it is None where Dask has no such function. `lists`: the column holds lists. `source` and
+    `job` are the rest of the spec. `prepare` does the same to Polars' scan, `where` to DuckDB's rows.
     """
 
     keys: list[str]
@@ -24,6 +25,10 @@ class Question:
     frame: Callable[[Any], Any] | None = None
     compute: dict[str, str] = field(default_factory=dict)
     lists: str | None = None
+    source: dict[str, Any] = field(default_factory=dict)
+    job: dict[str, Any] = field(default_factory=dict)
+    prepare: Callable[[Any, Any], Any] = lambda scan, _: scan
+    where: str = "true"
 
     @property
     def answer(self) -> list[str]:
@@ -35,18 +40,19 @@ class Question:
         named = (entry.get(at) for entry in self.aggregates.values() for at in ("column", "x", "y"))
         return [*self.keys, *dict.fromkeys(name for name in named if name)]
 
-    def spec(self, file: Path, **source: Any) -> dict[str, Any]:
+    def spec(self, file: Path) -> dict[str, Any]:
         return {
-            "source": {"uris": [f"file://{file}"], **source},
+            "source": {"uris": [f"file://{file}"], **self.source},
             "group_by": self.keys,
             "aggregates": [entry | {"as": name} for name, entry in self.aggregates.items()],
             "compute": [{"as": name, "expr": text} for name, text in self.compute.items()],
+            **self.job,
         }
 
     def query(self, table: str) -> str:
         """The SQL over *table*, a name or a call of DuckDB."""
         columns = ", ".join([*self.keys, *(f"{sql} AS {name}" for name, sql in self.sql.items())])
-        return f"SELECT {columns} FROM {table} GROUP BY ALL"
+        return f"SELECT {columns} FROM {table} WHERE {self.where} GROUP BY ALL"
 
 
 QUESTIONS = {
@@ -121,3 +127,53 @@ QUESTIONS = {
         lambda groups: groups.agg(v3=("v3", "sum"), n=("v3", "size")),
     ),
 }
+
+_NET = "l_extendedprice * (1 - l_discount)"
+_SUMS = {
+    "sum_qty": "l_quantity",
+    "sum_base_price": "l_extendedprice",
+    "sum_disc_price": "net",
+    "sum_charge": "gross",
+}
+_MEANS = {"avg_qty": "l_quantity", "avg_price": "l_extendedprice", "avg_disc": "l_discount"}
+_SQL = {"net": _NET, "gross": f"{_NET} * (1 + l_tax)"}
+_SHIPPED = "1998-09-02"
+
+MORE = {
+    "1brc": Question(
+        ["station"],
+        {how: {"fn": how, "column": "temperature"} for how in ("min", "mean", "max")},
+        {"min": "min(temperature)", "mean": "avg(temperature)", "max": "max(temperature)"},
+        lambda pl: {how: getattr(pl.col("temperature"), how)() for how in ("min", "mean", "max")},
+        source={"csv": {"delimiter": ";"}},
+    ),
+    "tpch1": Question(
+        ["l_returnflag", "l_linestatus"],
+        {
+            **{name: {"fn": "sum", "column": column} for name, column in _SUMS.items()},
+            **{name: {"fn": "mean", "column": column} for name, column in _MEANS.items()},
+            "count_order": {"fn": "count"},
+        },
+        {
+            **{name: f"sum({_SQL.get(column, column)})" for name, column in _SUMS.items()},
+            **{name: f"avg({column})" for name, column in _MEANS.items()},
+            "count_order": "count(*)",
+        },
+        lambda pl: {
+            **{name: pl.sum(column) for name, column in _SUMS.items()},
+            **{name: pl.mean(column) for name, column in _MEANS.items()},
+            "count_order": pl.len(),
+        },
+        job={
+            "derive": [{"as": "net", "expr": _NET}, {"as": "gross", "expr": "net * (1 + l_tax)"}],
+            "where": f"l_shipdate <= '{_SHIPPED}'",
+        },
+        prepare=lambda scan, pl: (
+            scan.filter(pl.col("l_shipdate") <= pl.lit(_SHIPPED).str.to_date())
+            .with_columns(net=pl.col("l_extendedprice") * (1 - pl.col("l_discount")))
+            .with_columns(gross=pl.col("net") * (1 + pl.col("l_tax")))
+        ),
+        where=f"l_shipdate <= DATE '{_SHIPPED}'",
+    ),
+}
+EVERY = {**QUESTIONS, **MORE}
