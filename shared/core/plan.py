@@ -13,7 +13,6 @@ from shared.core.lifecycle import UnitKind
 from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema, parse_type
 
-
 MIN_CHUNK_BYTES, MAX_CHUNK_BYTES, CHUNKS = 32 << 20, 256 << 20, 32
 
 
