@@ -112,7 +112,7 @@ def job_by_stage(spec: dict[str, Any], file: Path) -> tuple[dict[str, dict[str, 
         access=access,
         max_names=1,
         max_bytes=ByteLimit(1 << 40, "limits.max_bytes"),
-        chunk_bytes=32 << 20,
+        chunk_bytes=None,
         max_chunks=10_000,
         prove=False,
     )

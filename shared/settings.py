@@ -100,7 +100,7 @@ class Settings(DatabaseSettings):
         PositiveInt | None,
         Field(
             description="Target size of a chunk, unless the spec has options.chunk_bytes; "
-            "default: a 32nd of the data, between 32 and 256 MiB"
+            "default: a 16th of the data, between 64 and 256 MiB"
         ),
     ] = None
     batch_bytes: Annotated[PositiveInt, Field(description="Bytes that a child process reads at a time")] = (

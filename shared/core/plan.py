@@ -13,7 +13,7 @@ from shared.core.lifecycle import UnitKind
 from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema, parse_type
 
-MIN_CHUNK_BYTES, MAX_CHUNK_BYTES, CHUNKS = 32 << 20, 256 << 20, 32
+MIN_CHUNK_BYTES, MAX_CHUNK_BYTES, CHUNKS = 64 << 20, 256 << 20, 16
 
 
 def chunk_bytes(data_bytes: int) -> int:

@@ -67,7 +67,7 @@ def test_warnings_are_sorted_each_once_and_at_most_a_hundred():
 
 @pytest.mark.parametrize(
     ("data", "chunk"),
-    [(0, 32 << 20), (1 << 30, 32 << 20), (2 << 30, 64 << 20), (8 << 30, 256 << 20), (1 << 40, 256 << 20)],
+    [(0, 64 << 20), (1 << 30, 64 << 20), (2 << 30, 128 << 20), (4 << 30, 256 << 20), (1 << 40, 256 << 20)],
 )
-def test_a_chunk_is_a_32nd_of_the_data_within_bounds(data, chunk):
+def test_a_chunk_is_a_16th_of_the_data_within_bounds(data, chunk):
     assert chunk_bytes(data) == chunk
