@@ -54,12 +54,17 @@ def _is_tar(start: bytes) -> bool:
 COMPRESSIONS: dict[str, Callable[[bytes], bool]] = {
     "gzip": _begins(b"\x1f\x8b"),
     "zip": _begins(b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08PK\x03\x04"),
-    "zstd": _begins(b"\x28\xb5\x2f\xfd"),
-    "bzip2": _like(rb"(?-i:BZh[1-9](?:1AY&SY|\x17rE8P\x90))"),
-    "xz": _begins(b"\xfd7zXZ\0"),
-    "lz4": _begins(b"\x04\x22\x4d\x18"),
+    "zstd": _like(rb"(?-i:\x28\xb5\x2f(?:\xfd|\Z))"),
+    "bzip2": _like(
+        rb"(?-i:BZh[1-9](?:.AY&SY|1.Y&SY|1A.&SY|1AY.SY|1AY&.Y|1AY&S.|\x17rE8P\x90|1(?:A(?:Y(?:&S?)?)?)?\Z))"
+    ),
+    "xz": _like(rb"(?-i:\xfd7z(?:.Z\0|X.\0|XZ.|X?Z?\Z))"),
+    "lz4": _like(rb"(?-i:\x04\x22\x4d(?:\x18|\Z))"),
 }
-"""By the name in the spec: the first bytes of data that are compressed so."""
+"""By the name in the spec: the first bytes of data that are compressed so.
+
+Magics of six bytes may have a damaged one, and content that ends inside a magic is truncated.
+"""
 
 
 def packed_file(compression: str) -> str:
