@@ -90,7 +90,10 @@ def _record(text: str, wanted: Wanted) -> Values:
         raise BadLine(Fault("no JSON object"))
     found: Values = {}
     end = _object(text, start, "", 0, wanted, found)
-    if _space(text, end) != len(text):
+    behind = _space(text, end)
+    if text.startswith(",", behind) and _space(text, behind + 1) == len(text):
+        raise json.JSONDecodeError("A comma behind the object", text, behind)
+    if behind != len(text):
         raise json.JSONDecodeError("Extra data", text, end)
     for name, pair in found.items():
         if pair is not None:
