@@ -52,7 +52,7 @@ def read(
     types: dict[str, pa.DataType] = {}
     for block in explained(blocks, file, start):
         types = types or _types(block, file, fields)
-        yield with_footer_told(sifted(block, file, fields, types, source), block, file)
+        yield with_footer_told(sifted(block, file, fields, types, source), block, file, found.start)
         del block  # or it would stay in memory while the next block is read
 
 

@@ -13,8 +13,11 @@ _MOST = 8
 _BUFFER = 1024 * 1024
 
 
-def with_footer_told(batch: Batch, block: Block, file: CsvFile) -> Batch:
-    """*batch*, in which bad records of another width at the end of the file are told with `skip_footer`."""
+def with_footer_told(batch: Batch, block: Block, file: CsvFile, start: int) -> Batch:
+    """*batch*, in which bad records of another width at the end of the file are told with `skip_footer`.
+
+    The first record of the file, at *start*, belongs to no footer.
+    """
     rows = batch.bad.rows
     if not rows.size or int(rows[-1]) + 1 != batch.records:
         return batch
@@ -29,17 +32,21 @@ def with_footer_told(batch: Batch, block: Block, file: CsvFile) -> Batch:
         told = found.fault(number)
         of_width = told.column is None and not told.unreadable
         return (
-            told._replace(cure=lambda: _cure(number, block, file)) if of_width and number >= first else told
+            told._replace(cure=lambda: _cure(number, block, file, start))
+            if of_width and number >= first
+            else told
         )
 
     return replace(batch, bad=Faults(rows, fault))
 
 
-def _cure(number: int, block: Block, file: CsvFile) -> str:
-    """Empty where records follow the block."""
+def _cure(number: int, block: Block, file: CsvFile, first: int) -> str:
+    """Empty where records follow the block, and for the first record."""
     if any(file.content.buffers(_BUFFER, block.offset + block.size)):
         return ""
     [(start, _)] = file.spans(block.masked, [number])
+    if block.offset + start == first:
+        return ""
     tail = block.data[start : block.size]
     ends = list(LINE_END.finditer(tail))
     lines = len(ends) + (not ends or ends[-1].end() < len(tail)) + file.options.skip_footer
