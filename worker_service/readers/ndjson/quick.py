@@ -124,8 +124,8 @@ def columns_of(block: Block, lines: slice, layout: Layout) -> dict[str, Column] 
 def plain_lines(block: Block, lines: slice, unlike: Collection[bytes], *, spelled: bool) -> bytes | None:
     """The bytes of *lines*, if each begins and ends as an object does and none needs `exact`.
 
-    None for text that is not UTF-8, for deep nesting and for keys among *unlike*; and where keys have to be
-    *spelled* without escapes, for others.
+    None for text that is not UTF-8, for deep nesting and for keys among *unlike*. Where keys have to be
+    *spelled* plainly, None for escapes in keys too.
     """
     starts, ends = (bound[lines] for bound in block.bounds)
     data = block.data[starts[0] : ends[-1]]
