@@ -97,6 +97,12 @@ class PublishingStore:
             for row in rows
         ]
 
+    async def published_columns(self, tenant: str, name: str, version: int) -> list[dict[str, str]]:
+        """The columns of the published version that *version* of a result is to follow; none without one."""
+        async with self._pool.connection() as connection:
+            shown = await VERSIONS.current.fetchrow(connection, tenant=tenant, name=name)
+        return [] if shown is None or shown["version"] > version else list(shown["columns"])
+
     async def check_columns(
         self,
         tenant: str,

@@ -114,6 +114,13 @@ def idle_options(name: str, options: SpecObject, found: str, told: str) -> Itera
             yield (key,), f"source.{name}.{key} is for {formats}, and {told} is {found}: leave it out"
 
 
+def own_mark_faults(text: ColumnText, csv: CsvOptions) -> Iterator[tuple[Location, str]]:
+    """The faults of a column's own marks beside the defaults of the file."""
+    if parse_type(text.type).kind in {"int64", "float64", "decimal"}:
+        marks = text.decimal or csv.decimal, text.thousands or csv.thousands
+        yield from mark_faults(*marks, text.strip)
+
+
 class SourceSpec(SpecObject):
     uris: Annotated[
         tuple[v.Uri, ...],
@@ -153,10 +160,7 @@ class SourceSpec(SpecObject):
         raise_faults(
             (("types", name, "object", *at), detail)
             for name, text in given
-            if parse_type(text.type).kind in {"int64", "float64", "decimal"}
-            for at, detail in mark_faults(
-                text.decimal or self.csv.decimal, text.thousands or self.csv.thousands, text.strip
-            )
+            for at, detail in own_mark_faults(text, self.csv)
         )
         return self
 

@@ -102,6 +102,37 @@ def test_the_error_names_the_declaration_that_restores_a_type_and_it_does(stack)
     assert stack.sql("SELECT ver, count, max_v FROM results.versions_of") == [(1.1, 2, 3.0)]
 
 
+def test_a_version_whose_values_fit_the_published_types_follows_it(stack):
+    spec = {
+        "group_by": ["ver", "day"],
+        "aggregates": [
+            {"fn": "sum", "column": "n"},
+            {"fn": "max", "column": "x"},
+            {"fn": "max", "column": "t"},
+            {"fn": "count"},
+        ],
+        "output": {"name": "followed"},
+    }
+    head = "ver,day,n,x,t\n"
+    wide = head + "1.10,Mon,9223372036854775807,1.5,2024-01-02 03:04:05\n1.10,Mon,1,2,2024-01-02\n"
+    narrow = head + "7,2024-01-02,5,3,2024-05-06\n8,2024-01-03,6,4,2024-05-07\n"
+    types = ["string", "string", "decimal(38,0)", "float64", "timestamp", "int64"]
+    for text in (wide, narrow, wide):
+        source = {"uris": [stack.write("followed.csv", text)]}
+        job = stack.run(spec | {"source": source})
+        assert job["state"] == "succeeded", job["error"]
+        assert [column["type"] for column in job["result"]["columns"]] == types
+        if text is narrow:
+            rows = stack.sql("SELECT ver, day, sum_n, max_x, max_t::text FROM results.followed ORDER BY ver")
+            assert rows == [
+                ("7", "2024-01-02", 5, 3.0, "2024-05-06 00:00:00"),
+                ("8", "2024-01-03", 6, 4.0, "2024-05-07 00:00:00"),
+            ]
+    big = head + f"7,Mon,1,{2**53 + 1},2024-05-06\n"
+    failed = stack.run(spec | {"source": {"uris": [stack.write("big.csv", big)]}})
+    assert failed["state"] == "failed"
+
+
 def test_a_result_gets_other_columns_where_the_spec_says_replace_and_its_grants_stay(stack, sales):
     fewer = {"output": {"name": "remade"}, "aggregates": [{"fn": "count"}, {"fn": "max", "column": "price"}]}
     assert stack.run(sales | fewer)["state"] == "succeeded"

@@ -134,7 +134,10 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
         size, most = sum(file.bytes for file in found), task.max_bytes
         if size > most.bytes:
             raise LimitExceeded(f"The source has {size:,} bytes; {most.setting} is {most.bytes:,}")
-        with PlannedFiles(local, found, task.access.max_expansion) as files:
+        with (
+            PlannedFiles(local, found, task.access.max_expansion) as files,
+            readers.damage_first(files.sources, spec.source),
+        ):
             planned = _guessed_or_proven(task, spec, files.sources)
     settled = Plan(
         files=found,
@@ -202,6 +205,7 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     with (
         _local_files(task.access) as local,
         PlannedFiles(local, task.files, task.access.max_expansion) as files,
+        readers.damage_first(files.sources, source),
     ):
         frames = chain.from_iterable(
             _tables(task, file, extent, source, schema, query.columns, picked, bad)

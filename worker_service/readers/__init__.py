@@ -7,6 +7,7 @@ options, never on a clock, a thread or another chunk.
 
 from worker_service.readers.batch import BadRow, Batch, Fault
 from worker_service.readers.bytes.local import SourceFile
+from worker_service.readers.damage import damage_first
 from worker_service.readers.misfits import misfits
 from worker_service.readers.plan import PlannedDataset, plan
 from worker_service.readers.read import batches, lines_before
@@ -18,6 +19,7 @@ __all__ = [
     "PlannedDataset",
     "SourceFile",
     "batches",
+    "damage_first",
     "lines_before",
     "misfits",
     "plan",

@@ -17,7 +17,7 @@ from shared.core.warnings import spellings_warning, text_warning
 from shared.spec.source import SourceSpec
 from shared.spec.types import FLOAT64, STRING, DataType, Field, Kind, join
 from shared.spec.uses import Uses
-from worker_service.readers.literals import Column, converted, narrowest, reading
+from worker_service.readers.literals import Column, converted, fits, narrowest, reading
 
 _KINDS: tuple[Kind, ...] = ("bool", "int64", "float64", "date", "timestamp", "timestamptz", "string")
 """Each before those that hold its values."""
@@ -93,7 +93,7 @@ class Samples:
         for use, before in self._kinds.items():
             text, kind = texts.get(use.column), kinds.get(use.column)
             if kind is None and text is not None:
-                kind = kind_of(text, use, self._source)
+                kind = kind_of(text, use, self._source, before)
             self._kinds[use] = _joined(before, kind or "null", use)
             if text is not None and not use.key:
                 kept = self._odd if kind == "string" else self._texts
@@ -128,10 +128,15 @@ def _glance(text: Column) -> Column:
     return text.take(pa.array(range(0, len(text), max(len(text) // _GLANCE, 1))))
 
 
-def kind_of(text: Column, use: Use, source: SourceSpec) -> Kind:
-    """The narrowest kind that holds every text; `null` where there is none."""
+def kind_of(text: Column, use: Use, source: SourceSpec, before: Kind = "null") -> Kind:
+    """The narrowest kind that holds every text; `null` where there is none.
+
+    If *before*, the kind of other texts, holds these too, it is the answer: the kind of all is the same.
+    """
     if text.null_count == len(text):
         return "null"
+    if before not in {"null", "string"} and fits(text, Field("", DataType(before), key=use.key), source):
+        return before
     return narrowest(text, _KEY_KINDS if use.key else _KINDS, source, key=use.key)
 
 

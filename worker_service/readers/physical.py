@@ -184,6 +184,14 @@ def column_type(uri: str, name: str, found: Sequence[pa.DataType], source: Sourc
     return kind
 
 
+def _decimal_cure(precision: int, scale: int) -> str:
+    """The type with a scale from 0 to the precision that holds the same values."""
+    scale, precision = max(scale, 0), max(precision, precision - scale, scale)
+    if precision <= 38:
+        return f"write it as decimal({precision},{scale}), which holds the same values"
+    return "write it with at most 38 digits and a scale of 0 or more, or as text"
+
+
 def _cure(name: str, arrow: pa.DataType) -> str:
     if is_bytes(arrow):
         return f'if the bytes are text in UTF-8, declare it in source.types: {{{quote(name)}: "string"}}'
@@ -191,5 +199,5 @@ def _cure(name: str, arrow: pa.DataType) -> str:
         fields = ", ".join(quote(f"{name}.{field.name}") for field in list(arrow)[:5])
         return f"use its fields, such as {fields}"
     if pa.types.is_decimal(arrow):
-        return "write it with 38 digits or fewer, or as text"
+        return _decimal_cure(arrow.precision, arrow.scale)
     return "write it as numbers or text"

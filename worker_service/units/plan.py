@@ -3,9 +3,13 @@
 The boundaries are proven if the unit's payload says so.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from shared.core.plan import Plan, PlanPayload, schema_of
+import msgspec
+
+from shared.core.columns import misfits
+from shared.core.plan import Plan, PlanPayload, columns_of, schema_of
 from shared.db.units import Lease, NewUnit
 from shared.fault_points import reached
 from shared.settings import Settings
@@ -13,7 +17,17 @@ from shared.spec.bind import bind
 from shared.spec.functions import FUNCTIONS
 from shared.spec.models import JobSpec
 from shared.spec.query import Query
-from shared.spec.types import EVERY_TYPE, FLOAT64, INT64, DataType, Kind, Schema, parse_result_type
+from shared.spec.types import (
+    EVERY_TYPE,
+    FLOAT64,
+    INT64,
+    DataType,
+    Field,
+    Kind,
+    Schema,
+    parse_result_type,
+    parse_type,
+)
 from shared.spec.width import check_width
 from shared.storage.sources import locate, source_rules
 from worker_service.context import Context, Unplanned
@@ -42,13 +56,61 @@ async def run(ctx: Context, lease: Lease, job: Unplanned, child: Child) -> None:
     )
     async with child.run(task, lease.allowed) as answer:
         result = answer.result
-    await _check_result(ctx, job, result.plan)
+    plan = await _following(ctx, job, result.plan)
+    await _check_result(ctx, job, plan)
     chunks = (
         NewUnit(no=no, payload=chunk.payload, bytes=chunk.bytes) for no, chunk in enumerate(result.chunks())
     )
     reached("plan.before_insert")
-    await ctx.units.complete_plan(lease, result.plan, chunks)
+    await ctx.units.complete_plan(lease, plan, chunks)
     reached("plan.after_commit")
+
+
+async def _following(ctx: Context, job: Unplanned, plan: Plan) -> Plan:
+    """*plan* with the types of the published version, where the data may get them anyway."""
+    name, version = job.row.result_name, job.row.version
+    if (
+        name is None
+        or version is None
+        or plan.self_describing
+        or job.spec.output.on_schema_change == "replace"
+    ):
+        return plan
+    published = await ctx.publishing.published_columns(job.row.tenant, name, version)
+    schema = like_published(job.spec, schema_of(plan.schema), published)
+    return msgspec.structs.replace(plan, schema=columns_of(schema))
+
+
+def like_published(spec: JobSpec, schema: Schema, published: Sequence[dict[str, str]]) -> Schema:
+    """*schema* with undeclared columns as wide as in the published version, if that can follow then.
+
+    A value may give a column such a type later too. A key becomes text, because it keeps its spelling; other
+    columns do not.
+    """
+    types = {column["name"]: column["type"] for column in published}
+    query = bind(spec, schema)
+    wanted: dict[str, set[str]] = {}
+    for result, field in _own_fields(query):
+        wanted.setdefault(field, set()).add(types.get(result, ""))
+
+    def followed(field: Field) -> Field:
+        kinds = {str(DataType(kind)) for kind in field.wider if kind != "string" or field.key}
+        one = wanted.get(field.name, set())
+        return replace(field, type=parse_type(*one)) if len(one) == 1 and one <= kinds else field
+
+    wide = Schema(tuple(map(followed, schema.fields)))
+    if wide == schema:
+        return schema
+    columns = result_columns(bind(spec, wide))
+    undecided = _undecided(query, {field.name: field.wider for field in wide.fields})
+    return schema if misfits(published, columns, undecided) else wide
+
+
+def _own_fields(query: Query) -> Iterator[tuple[str, str]]:
+    """Result columns that have the type of a field, and its name."""
+    own = {name for name, function in FUNCTIONS.items() if {function.result(t) for t in _TWO} == _TWO}
+    yield from ((key.name, key.column) for key in query.keys)
+    yield from ((each.name, each.columns[0]) for each in query.aggregates if each.fn in own)
 
 
 async def _check_result(ctx: Context, job: Unplanned, plan: Plan) -> None:
@@ -94,10 +156,7 @@ def _undecided(query: Query, wider: Mapping[str, list[Kind]]) -> dict[str, Colle
 
 def _origins(query: Query, schema: Schema) -> dict[str, str]:
     """Result column -> the column of the dataset whose type it has, whatever that is."""
-    own = {name for name, function in FUNCTIONS.items() if {function.result(t) for t in _TWO} == _TWO}
-    keys = {key.name: schema[key.column].column for key in query.keys if key.column in schema}
-    kept = {a.name: a.columns[0] for a in query.aggregates if a.fn in own and a.columns[0] in schema}
-    return keys | kept
+    return {name: schema[field].column for name, field in _own_fields(query) if field in schema}
 
 
 def _max_bytes(spec: JobSpec, settings: Settings) -> ByteLimit:

@@ -3,6 +3,7 @@
 That transaction makes the result visible.
 """
 
+from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib import metadata
 
@@ -16,11 +17,22 @@ from shared.spec.version import STATE_VERSION
 from worker_service.context import Context, Planned
 from worker_service.units.persist import persist
 
+_LARGE = "decimal(38,0)"
+
 
 async def run(ctx: Context, lease: Lease, job: Planned) -> None:
     query = job.query
     merged = await ctx.publishing.merged(lease.job_id)
-    columns = result_columns(query, {name for unit in merged for name in unit.stats.widened})
+    replace = job.spec.output.on_schema_change == "replace"
+    widened = {name for unit in merged for name in unit.stats.widened}
+    if job.row.result_name is not None and job.row.version is not None and not replace:
+        published = await ctx.publishing.published_columns(
+            job.row.tenant, job.row.result_name, job.row.version
+        )
+        large = large_sums(query, published) - widened
+        await persist(ctx, lambda: ctx.publishing.widen_columns(lease.job_id, sorted(large)))
+        widened |= large
+    columns = result_columns(query, widened)
     rows, groups = sum(unit.rows for unit in merged), sum(unit.stats.groups for unit in merged)
     if groups > query.max_groups:
         raise GroupLimitExceeded(f"There are {groups:,} groups; limits.max_groups is {query.max_groups:,}")
@@ -40,11 +52,16 @@ async def run(ctx: Context, lease: Lease, job: Planned) -> None:
     write_receipt = partial(
         receipt, plan=job.plan, version=version, semantics=query.semantics, software=software
     )
-    replace = job.spec.output.on_schema_change == "replace"
     await persist(
         ctx,
         lambda: ctx.publishing.publish(lease, version, write_receipt, job.row.tenant, replace=replace),
     )
+
+
+def large_sums(query: Query, published: Iterable[Mapping[str, str]]) -> set[str]:
+    """The integer sums that the published version has as decimal(38,0), which holds every int64."""
+    large = {column["name"] for column in published if column["type"] == _LARGE}
+    return {aggregate.name for aggregate in query.aggregates if aggregate.may_widen} & large
 
 
 def result_columns(query: Query, widened: set[str] | frozenset[str] = frozenset()) -> list[dict[str, str]]:
@@ -53,6 +70,5 @@ def result_columns(query: Query, widened: set[str] | frozenset[str] = frozenset(
     An integer sum in *widened* is decimal(38,0), because some group needs it.
     """
     return [
-        {"name": name, "type": "decimal(38,0)" if name in widened else str(of)}
-        for name, of in query.result.items()
+        {"name": name, "type": _LARGE if name in widened else str(of)} for name, of in query.result.items()
     ]

@@ -177,3 +177,75 @@ def test_no_type_cures_a_local_time_without_a_moment():
     assert [refused(literal, field, "2025-01-01 00:00").cure() for literal in (twice, never)] == ["", ""]
     [entry] = entries(refused("30.03.2025 02:30", field, "26.10.2025 02:30", "13.01.2025 10:00").cure())
     assert entry == {"type": "timestamptz", "format": "%d.%m.%Y %H:%M"}
+
+
+MARKS = [
+    {},
+    {"decimal": ","},
+    {"thousands": ","},
+    {"decimal": ",", "thousands": "."},
+    {"decimal": "'", "thousands": "."},
+    {"decimal": " "},
+    {"trim": True, "thousands": ","},
+    {"decimal": "$", "null_values": ["NA"]},
+]
+CULPRITS = [
+    *(
+        "1.234,56",
+        "1,234.56",
+        "1,5",
+        "1.5",
+        "$1,234",
+        "$5",
+        "€1.000",
+        "5 kg",
+        "(5)",
+        "5-",
+        "5%",
+        "7,5 %",
+        "007",
+    ),
+    *(
+        "+7",
+        " 7 ",
+        "1 234,5",
+        "1'234.5",
+        "1e5",
+        "n/a",
+        "abc",
+        "99999999999999999999",
+        "-1.234.567",
+        "$ 1'000.25",
+    ),
+    *("yes", "03/05/2011", "2024-02-29 10:00:00", "x" * 1500),
+]
+
+
+@pytest.mark.parametrize("csv", MARKS, ids=str)
+@pytest.mark.parametrize("culprit", CULPRITS, ids=lambda text: text[:20])
+def test_every_entry_that_is_proposed_is_taken_beside_the_marks_of_all_columns_and_reads_the_culprit(
+    culprit, csv
+):
+    own = csv.get("decimal", ".")
+    numbers = ["12", f"3{own}25", f"4{own}5", culprit]
+    declared = [
+        ("int64", [culprit]),
+        ("decimal(9,2)", numbers),
+        ("bool", ["true", culprit]),
+        ("timestamp", ["2024-02-29 10:00", culprit]),
+    ]
+    advices = [
+        cure(pa.array(texts), Field("x", parse_type(kind), declared=True), spec({"x": kind}, **csv))
+        for kind, texts in declared
+    ]
+    found = [reading(pa.array(texts), "x", spec(**csv)) for texts in ([culprit], numbers)]
+    for advice in (*advices, *(told.cure for told in found if told)):
+        for entry in entries(advice):
+            assert fits([culprit], entry, **csv) or "quarantine" in advice, advice
+
+
+def test_where_the_marks_of_all_columns_are_others_each_sense_is_told_by_its_own_mark():
+    cents = reading(pa.array(["$1,234", "$5,678"]), "x", spec(thousands=",")).cure
+    assert [(e.get("decimal"), e.get("thousands")) for e in entries(cents)] == [(None, None), (",", ".")]
+    assert "if ',' groups thousands, or" in cents
+    assert cents.endswith("if ',' is the decimal mark")

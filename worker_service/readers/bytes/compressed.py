@@ -140,12 +140,12 @@ class _Packed:
         """The data up to the end of the stream, or to the end of the bytes."""
         step = _FIRST
         while not decompressor.eof:
-            at, hungry = self.at, decompressor.needs_input
+            hungry = decompressor.needs_input
             given = self._taken(step) if hungry else b""
             try:
                 data = decompressor.decompress(given, size)
             except ERRORS as error:
-                raise self._translated(error, at) from error
+                raise self._translated(error) from error
             if data:
                 self._filled = self.at
                 yield data
@@ -186,7 +186,7 @@ class _Packed:
             told = f"the {stretch} hold no data: empty members or padding"
             raise CorruptFile(f"{self._file.uri}: {told}")
 
-    def _translated(self, error: Exception, at: int) -> Exception:
+    def _translated(self, error: Exception) -> Exception:
         named, reason = f"{self._file.uri}: the {self._compression} data", str(error)
         if NO_MEMORY in reason:
             return MemoryError(reason)
@@ -195,4 +195,4 @@ class _Packed:
             return LimitExceeded(f"{named} {told}; write it with a smaller one, `zstd --long=27` or `xz -9`")
         if WRONG_DICTIONARY in reason:
             return NotSupported(f"{named} needs a dictionary; write it without one")
-        return CorruptFile(f"{named} is damaged after byte {self._file.start + at}: {reason}")
+        return CorruptFile(f"{named} is damaged before byte {self._file.start + self.at}: {reason}")

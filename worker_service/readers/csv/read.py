@@ -19,6 +19,7 @@ from worker_service.readers.csv.head import head
 from worker_service.readers.csv.masked import is_odd, last_end
 from worker_service.readers.csv.sift import sifted
 from worker_service.readers.csv.tokenizer import BINARY, ENCODED, TEXT, tokenize
+from worker_service.readers.csv.trailing import with_footer_told
 
 _SAMPLE = 1024 * 1024
 _REPEATS = 4
@@ -51,7 +52,7 @@ def read(
     types: dict[str, pa.DataType] = {}
     for block in explained(blocks, file, start):
         types = types or _types(block, file, fields)
-        yield sifted(block, file, fields, types, source)
+        yield with_footer_told(sifted(block, file, fields, types, source), block, file, found.start)
         del block  # or it would stay in memory while the next block is read
 
 

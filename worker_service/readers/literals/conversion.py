@@ -1,5 +1,6 @@
 """Texts of a column as values of its type, and which of them are no literals of it."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeAlias
@@ -195,7 +196,25 @@ def narrowest(text: Array, kinds: Sequence[Kind], source: SourceSpec, *, key: bo
         text, source.written("", STRING), source.csv.null_values
     ).null_count == len(text):
         return "null"  # nothing but white space
-    return next(kind for kind in kinds if fits(text, Field("", DataType(kind), key=key), source))
+    first = _first_as_written(text, source)
+    return next(
+        kind
+        for kind in kinds
+        if (first is None or kind == "string" or re.fullmatch(grammar(DataType(kind)), first))
+        and fits(text, Field("", DataType(kind), key=key), source)
+    )
+
+
+def _first_as_written(text: Array, source: SourceSpec) -> str | None:
+    """The first value, if it is a literal of a kind just as it stands or not at all; else None.
+
+    So most kinds are refused by one match, which costs far less than a conversion.
+    """
+    csv = source.csv
+    if csv.trim or (csv.decimal, csv.thousands) != (".", None):
+        return None
+    first: str | None = next((value for value in text.slice(0, _FEW).to_pylist() if value is not None), None)
+    return None if first in csv.null_values else first
 
 
 def first_misfit(values: Column, accepts: Callable[[Column], bool]) -> int | None:

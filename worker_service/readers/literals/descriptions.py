@@ -138,6 +138,9 @@ def _number(
     fit = {text: (amounts[text], value) for text, value in values.items() if value is not None}
     used = [amount for amount, _ in fit.values()]
     heads, tails = "".join(a.head for a in used), "".join(a.tail for a in used)
+    decimal, thousands = marks
+    if thousands is None and decimal == csv.thousands:  # no entry says that there is none
+        thousands = "." if decimal == "," else ","
     forms = {
         "(5)": "(" in heads,
         "5-": "-" in tails,
@@ -146,8 +149,8 @@ def _number(
     negative = [form for form, seen in forms.items() if seen]
     entry: Entry = {
         "strip": "".join(dict.fromkeys("".join(a.noise for a in used))),
-        "decimal": marks[0] if marks[0] != csv.decimal else "",
-        "thousands": marks[1] if marks[1] != csv.thousands else "",
+        "decimal": decimal if decimal != csv.decimal else "",
+        "thousands": thousands if thousands != csv.thousands else "",
         "percent": "%" in tails,
         "negative": ["-5", *negative] if negative else [],
         "lenient": "+" in heads or any(re.match("0[0-9]", value) for _, value in fit.values()),

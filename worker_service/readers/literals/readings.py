@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from shared.spec.column_text import ColumnText
-from shared.spec.source import SourceSpec
+from shared.spec.source import SourceSpec, own_mark_faults
 from shared.spec.types import BOOL, FLOAT64, TIMESTAMP, DataType, Field, parse_type
 from worker_service.arrow import Array
 from worker_service.readers.literals.conversion import converted
@@ -75,7 +75,7 @@ def reading(text: Array, name: str, source: SourceSpec) -> Reading | None:
         proposals = _proposals(counted, family, {}, source)
         if proposals and proposals[0].fits:
             kind = _OWN.get(family) or parse_type(proposals[0].entry["type"])
-            return Reading(family, culprits(text, kind, source), _advised(name, proposals))
+            return Reading(family, culprits(text, kind, source), _advised(name, proposals, counted, source))
     return None
 
 
@@ -102,7 +102,8 @@ def cure(text: Array, field: Field, source: SourceSpec) -> str:
     base: Entry = given.model_dump(exclude_defaults=True) if isinstance(given, ColumnText) else {}
     if field.declared:
         base["type"] = str(field.type)
-    return _advised(field.column, _proposals(_counted(text), family, base, source))
+    counted = _counted(text)
+    return _advised(field.column, _proposals(counted, family, base, source), counted, source)
 
 
 def refusal(literal: str, field: Field, source: SourceSpec, text: Callable[[], Array]) -> Refusal:
@@ -179,7 +180,7 @@ def _best(counted: Counted, base: Entry, found: Entry, source: SourceSpec) -> _P
     as_found = [*plain, entry]
     as_given = [one | given | more for more in ({}, {"lenient": True}) for one in as_found] if given else []
     variants = [*as_given, *as_found]
-    proposals = [_tried(counted, variant, source) for variant in variants if _is_valid(variant)]
+    proposals = [_tried(counted, variant, source) for variant in variants if _is_valid(variant, source)]
     return max(proposals, key=lambda proposal: proposal.fits, default=_Proposal(entry, 0, 1, tuple(counted)))
 
 
@@ -197,12 +198,13 @@ def _many(value: Any) -> list[str]:
     return [value] if isinstance(value, str) and "%" in value else list(value)
 
 
-def _is_valid(entry: Entry) -> bool:
+def _is_valid(entry: Entry, source: SourceSpec) -> bool:
+    """Whether a spec may have the entry beside its defaults for all columns."""
     try:
-        ColumnText.model_validate(entry)
+        text = ColumnText.model_validate(entry)
     except ValidationError:
         return False
-    return True
+    return not any(own_mark_faults(text, source.csv))
 
 
 def _tried(counted: Counted, entry: Entry, source: SourceSpec) -> _Proposal:
@@ -215,8 +217,7 @@ def _tried(counted: Counted, entry: Entry, source: SourceSpec) -> _Proposal:
     wrong = _misfits(list(counted), Field("", parse_type(text.type), declared=True), spec)
     nulls = dict.fromkeys(value.strip() for value in wrong if value.strip().lower() in NULLS)
     rest = tuple(value for value in wrong if value.strip() not in nulls)
-    if nulls:
-        entry = entry | {"null_values": [*entry.get("null_values", ()), *nulls]}
+    entry = _with_nulls(entry, nulls)
     fits = sum(counted.values()) - sum(counted[value] for value in wrong)
     return _Proposal(entry, fits, sum(counted[value] for value in rest), rest)
 
@@ -226,16 +227,20 @@ def _misfits(values: list[str], field: Field, source: SourceSpec) -> list[str]:
     return [] if mask is None else [value for value, wrong in zip(values, mask, strict=True) if wrong]
 
 
-def _advised(name: str, proposals: Sequence[_Proposal]) -> str:
+def _advised(name: str, proposals: Sequence[_Proposal], counted: Counted, source: SourceSpec) -> str:
     """A few texts that fit no description are proposed as nulls, if the reader agrees."""
     if not proposals:
         return ""
     rest = proposals[0].rest
     few = rest if len(rest) <= _TOLD else ()
-    entries = [_as_json(name, proposal.entry, few) for proposal in proposals]
+    with_nulls = [_with_nulls(proposal.entry, few) for proposal in proposals]
+    if not all(_is_valid(entry, source) for entry in with_nulls):  # a spelling of null may be too long
+        few, with_nulls = (), [proposal.entry for proposal in proposals]
+    entries = [json.dumps({name: entry}, ensure_ascii=False) for entry in with_nulls]
     told = f"write {entries[0]} into source.types"
     if len(entries) > 1:
-        told += f" if {_says(proposals[0].entry)}, or {entries[1]} if {_says(proposals[1].entry)}"
+        senses = [_says(proposal.entry, counted, source) for proposal in proposals]
+        told += f" if {senses[0]}, or {entries[1]} if {senses[1]}"
     if few:
         told += f", if {' and '.join(map(_shown, few))} {'stands' if len(few) == 1 else 'stand'} for null"
     elif rest:
@@ -244,21 +249,20 @@ def _advised(name: str, proposals: Sequence[_Proposal]) -> str:
     return told
 
 
-def _as_json(name: str, entry: Entry, nulls: Sequence[str]) -> str:
-    if nulls:
-        entry = entry | {"null_values": [*entry.get("null_values", ()), *nulls]}
-    return json.dumps({name: entry}, ensure_ascii=False)
+def _with_nulls(entry: Entry, nulls: Collection[str]) -> Entry:
+    return entry | {"null_values": [*entry.get("null_values", ()), *nulls]} if nulls else entry
 
 
-def _says(entry: Entry) -> str:
-    """The sense of an entry, where another one fits as well."""
+def _says(entry: Entry, counted: Counted, source: SourceSpec) -> str:
+    """The sense of an entry, where another one fits the texts as well."""
     if "format" in entry:
         patterns = [entry["format"]] if isinstance(entry["format"], str) else entry["format"]
         first = next(pattern for pattern in patterns if re.match("%[dm].%[dm]", pattern))
         return "the day comes first" if first.startswith("%d") else "the month comes first"
-    if "thousands" in entry:
-        return f"{entry['thousands']!r} groups thousands"
-    return f"{entry.get('decimal', '.')!r} is the decimal mark"
+    thousands = entry.get("thousands", source.csv.thousands)
+    if thousands and any(thousands in text for text in counted):
+        return f"{thousands!r} groups thousands"
+    return f"{entry.get('decimal', source.csv.decimal)!r} is the decimal mark"
 
 
 def _shown(value: str) -> str:

@@ -17,6 +17,7 @@ from shared.spec.source import SourceSpec
 from worker_service.arrow import Ints
 from worker_service.readers.bytes import compressed, local
 from worker_service.readers.bytes.compressed import Compression, compression_of
+from worker_service.readers.bytes.json_shapes import json_shape
 from worker_service.readers.bytes.local import SourceFile, pread
 from worker_service.readers.bytes.signatures import LOOK
 
@@ -25,7 +26,6 @@ _BUFFER, _LOOK = 1024 * 1024, 64 * 1024
 _OPENED = re.compile(rb'\{\s*(?:"(?:[^"\\\n]|\\.)*"\s*:[^\n]*[{\[,]\s*)?\r?\n')
 _FOLLOWING = 2
 """Lines after the first one that are looked at."""
-_CURE = "write one object a line (NDJSON), as `jq -c '.[]'` does"
 
 
 def begins_ndjson(start: bytes) -> bool:
@@ -135,10 +135,10 @@ def content_of(file: SourceFile, source: SourceSpec) -> Content:
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise NotSupported(f"{file.uri} is JSON in UTF-16: convert it to UTF-8")
     text = start.removeprefix(codecs.BOM_UTF8).lstrip()
-    if text.startswith(b"["):
-        raise NotSupported(f"{file.uri} is a JSON array: {_CURE}")
-    if _OPENED.match(text) and not _begins_cut_off(text):
-        raise NotSupported(f"{file.uri} is one JSON document over several lines: {_CURE}")
+    shape = json_shape(text)
+    if shape and (not shape.document or (_OPENED.match(text) and not _begins_cut_off(text))):
+        lines = " over several lines" if shape.document else ""
+        raise NotSupported(f"{file.uri} is {shape.name}{lines}: {shape.cure}")
     return Content(file, compression)
 
 

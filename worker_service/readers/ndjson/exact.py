@@ -90,7 +90,10 @@ def _record(text: str, wanted: Wanted) -> Values:
         raise BadLine(Fault("no JSON object"))
     found: Values = {}
     end = _object(text, start, "", 0, wanted, found)
-    if _space(text, end) != len(text):
+    behind = _space(text, end)
+    if text.startswith(",", behind) and _space(text, behind + 1) == len(text):
+        raise json.JSONDecodeError("A comma behind the object", text, behind)
+    if behind != len(text):
         raise json.JSONDecodeError("Extra data", text, end)
     for name, pair in found.items():
         if pair is not None:
@@ -136,7 +139,12 @@ def _pair(raw: str, value: object) -> tuple[Tag, str]:
     tag = _TAGS.get(raw[0], "number")
     if isinstance(value, str) and tag == "string":
         return tag, value
-    return tag, _BETWEEN.sub(r"\1", raw) if tag == "json" else raw
+    return tag, compact(raw) if tag == "json" else raw
+
+
+def compact(raw: str) -> str:
+    """JSON text without spaces between values."""
+    return _BETWEEN.sub(r"\1", raw)
 
 
 def _space(text: str, at: int) -> int:

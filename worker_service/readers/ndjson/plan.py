@@ -5,14 +5,19 @@ column later. Any record may lack any field, so the samples may miss a column to
 it before it is called unknown.
 """
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 import pyarrow as pa
 
 from shared.core.plan import Extent
+from shared.errors import NotSupported
+from shared.spec.names import quote
 from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.uses import Uses
+from worker_service.readers.batch import shown
+from worker_service.readers.bytes.json_shapes import items_of
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.inference import Samples, Use
 from worker_service.readers.literals import Column
@@ -32,6 +37,8 @@ from worker_service.readers.schema import Findings, columns_in_files, settled
 _SAMPLES, _SAMPLE_BYTES = 16, 64 * 1024
 """Samples of one file, or of many together, but one of each at least."""
 _SEARCHED = 1024 * 1024
+_MANY = 2
+"""Records of which none holds all data."""
 
 
 def names(file: SourceFile, source: SourceSpec) -> Collection[str]:
@@ -50,8 +57,10 @@ def plan(
     contents = [content_of(file, source) for file in files]
     sampled = Samples((Use(name, key=False) for name in uses.columns if name not in source.types), plain)
     known: dict[str, None] = {}
+    sampled_records: list[Values] = []
     for content in contents:
         records = list(_records(_samples(content, _SAMPLES // len(files)), Wanted()))
+        sampled_records += records[:_MANY]
         known |= dict.fromkeys(_names(records))
         sampled.add(
             _texts(records, sampled.columns.intersection(uses.values)),
@@ -59,7 +68,11 @@ def plan(
         )
     if not guess:
         known |= dict.fromkeys(_searched(contents, set(uses.columns) - known.keys()))
-    columns, lacking = columns_in_files([(file.uri, known) for file in files], source, uses)
+    if not sampled_records and set(uses.columns) - known.keys():
+        _check_is_json(contents)
+    columns, lacking = columns_in_files(
+        [(file.uri, known) for file in files], source, uses, lambda _: _only_record(sampled_records)
+    )
     extents = [extent for i, content in enumerate(contents) for extent in _extents(i, content, chunk_bytes)]
     found = sampled.readings(uses)
     types = {use: kind for use, kind in sampled.types.items() if use.column in columns}
@@ -102,6 +115,33 @@ def _records(samples: Iterator[Block], wanted: Wanted) -> Iterator[Values]:
                 yield values_of(line, wanted)
             except BadLine:
                 continue
+
+
+def _check_is_json(contents: Sequence[Content]) -> None:
+    """Raise NotSupported with the first line that is no record, if the samples of *contents* have one."""
+    for content in contents:
+        for block in _samples(content, _SAMPLES // len(contents)):
+            for number, line in block.lines(0, block.bounds[0].size):
+                try:
+                    values_of(line, Wanted())
+                except BadLine as error:
+                    at = block.offset + int(block.bounds[0][number])
+                    place = f"byte {at}{content.offsets}, line {content.line(at)}"
+                    told = f"{place}: {error.fault.reason}; the line is {shown(line, 'utf-8')!r}"
+                    cure = 'set source.format to "auto", or write one JSON object a line'
+                    raise NotSupported(f"{content.uri} is no NDJSON: {told}; {cure}") from error
+
+
+def _only_record(records: Sequence[Values]) -> str:
+    """The cure where one record holds all data in an array; empty for other records."""
+    if len(records) != 1:
+        return ""
+    arrays = (name for name, pair in records[0].items() if pair and re.match(r"\[\s*\{", pair[1]))
+    name = next(arrays, None)
+    if name is None:
+        return ""
+    told = f"; the data is one record, and {quote(name)} is an array in it"
+    return f"{told}: {items_of(*name.split('.'))} writes one object of it a line"
 
 
 def _names(records: Iterator[Values] | Sequence[Values]) -> dict[str, None]:

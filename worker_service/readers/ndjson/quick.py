@@ -69,7 +69,7 @@ def layout_of(
             _nested({name: (name,) if name in flat else tuple(name.split(".")) for name in types}, types)
         ),
         names=tuple(types),
-        unlike=tuple(quoted for name in types for quoted in _other_keys(name, flat=name in flat)),
+        unlike=tuple(quoted for name in types for quoted in other_keys(name, flat=name in flat)),
         decimals=tuple(_before_text(name) for name, arrow in types.items() if pa.types.is_decimal(arrow)),
     )
 
@@ -84,7 +84,7 @@ def _nested(paths: Mapping[str, tuple[str, ...]], types: Mapping[str, pa.DataTyp
     ]
 
 
-def _other_keys(name: str, *, flat: bool) -> list[bytes]:
+def other_keys(name: str, *, flat: bool) -> list[bytes]:
     """The keys, in quotes, by which the column could be written in another way than the layout's."""
     parts = name.split(".")
     ends = [(i, j) for i in range(len(parts)) for j in range(i + 1, len(parts) + 1)]
@@ -99,15 +99,8 @@ def _before_text(name: str) -> re.Pattern[bytes]:
 
 def columns_of(block: Block, lines: slice, layout: Layout) -> dict[str, Column] | None:
     """The columns of *lines* of the block by name; None unless Arrow reads all of them rightly."""
-    starts, ends = (bound[lines] for bound in block.bounds)
-    data = block.data[starts[0] : ends[-1]]
-    octets = np.frombuffer(block.data, np.uint8)
-    if not (np.all(octets[starts] == ord("{")) and np.all(octets[ends - 1] == ord("}"))):
-        return None
-    longest = int(np.argmax(ends - starts))
-    if not _is_plain(data, layout) or (
-        ends[longest] - starts[longest] > MAX_DEPTH and _is_deep(block, starts, ends)
-    ):
+    data = plain_lines(block, lines, layout.unlike, spelled=bool(layout.decimals or layout.unlike))
+    if data is None or not _has_usual_numbers(data, layout):
         return None
     try:
         table = pa.json.read_json(
@@ -119,7 +112,7 @@ def columns_of(block: Block, lines: slice, layout: Layout) -> dict[str, Column] 
         )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
         return None
-    if table.num_rows != starts.size:
+    if table.num_rows != lines.stop - lines.start:
         return None
     if not layout.names:
         return {}
@@ -128,25 +121,39 @@ def columns_of(block: Block, lines: slice, layout: Layout) -> dict[str, Column] 
     return columns if _is_exact(columns, data) else None
 
 
+def plain_lines(block: Block, lines: slice, unlike: Collection[bytes], *, spelled: bool) -> bytes | None:
+    """The bytes of *lines*, if each begins and ends as an object does and none needs `exact`.
+
+    None for text that is not UTF-8, for deep nesting and for keys among *unlike*. Where keys have to be
+    *spelled* plainly, None for escapes in keys too.
+    """
+    starts, ends = (bound[lines] for bound in block.bounds)
+    data = block.data[starts[0] : ends[-1]]
+    octets = np.frombuffer(block.data, np.uint8)
+    if not (np.all(octets[starts] == ord("{")) and np.all(octets[ends - 1] == ord("}"))):
+        return None
+    if b"\0" in data or any(key in data for key in unlike):
+        return None
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            return None
+    if spelled and b"\\" in data and _ESCAPED_KEY.search(data):
+        return None
+    return None if (ends - starts).max() > MAX_DEPTH and _is_deep(block, starts, ends) else data
+
+
 def _is_deep(block: Block, starts: Ints, ends: Ints) -> bool:
     """Whether values may be nested too deeply in one of the long lines."""
     long = np.flatnonzero(ends - starts > MAX_DEPTH)
     return any(openings(block.data[starts[no] : ends[no]]) > MAX_DEPTH for no in long)
 
 
-def _is_plain(data: bytes, layout: Layout) -> bool:
-    """Whether text is UTF-8, and no key or number is written in an unexpected way."""
-    if b"\0" in data or ((b"Inf" in data or b"-NaN" in data) and _NOT_JSON.search(data)):
+def _has_usual_numbers(data: bytes, layout: Layout) -> bool:
+    if (b"Inf" in data or b"-NaN" in data) and _NOT_JSON.search(data):
         return False
-    if not data.isascii():
-        try:
-            data.decode()
-        except UnicodeDecodeError:
-            return False
-    if any(key in data for key in layout.unlike):
-        return False
-    escapes = b"\\" in data and (layout.decimals or layout.unlike)
-    return not (escapes and _ESCAPED_KEY.search(data)) and not any(p.search(data) for p in layout.decimals)
+    return not any(pattern.search(data) for pattern in layout.decimals)
 
 
 def _is_exact(columns: Mapping[str, Column], data: bytes) -> bool:

@@ -1,12 +1,13 @@
 """Reads an extent of an NDJSON file as batches, one for each block of lines.
 
-Arrow reads many lines at once. Lines that it does not read are halved until few are left, and these are read
-one by one.
+Arrow reads many lines at once, and msgspec those that have other values than Arrow wants. Lines that neither
+reads are halved until few are left, and these are read one by one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,8 @@ from worker_service.readers.literals import Column, Converted
 from worker_service.readers.ndjson.content import Block, Content, blocks, content_of, start_of
 from worker_service.readers.ndjson.exact import BadLine, Tag, Values, Wanted, values_of
 from worker_service.readers.ndjson.quick import Layout, columns_of, layout_of
-from worker_service.readers.ndjson.values import converted, wider
+from worker_service.readers.ndjson.raws import Picker, picker_of, texts_of
+from worker_service.readers.ndjson.values import converted, converted_texts, wider
 
 _FIRST = 64
 """Lines that tell how the others are read."""
@@ -58,6 +60,13 @@ class Reading:
             )
 
 
+class Ways(NamedTuple):
+    """How many lines are read at once: by Arrow, and where it refuses them by msgspec; None for neither."""
+
+    layout: Layout | None
+    picker: Picker | None
+
+
 @dataclass(frozen=True, slots=True)
 class Lines:
     """Some lines of a block: the numbers of those that are records, and their columns, in the fields' order.
@@ -79,30 +88,32 @@ def read(
     plain = source.model_copy(update={"csv": CsvOptions()})
     reading = Reading(content, fields, plain, Wanted({field.column for field in fields}))
     start = start_of(content) if content.streamed else extent.start
-    layout: Layout | None = None
+    ways = Ways(None, None)
     for no, block in enumerate(blocks(content, start, extent.end, batch_bytes)):
-        layout = layout if no else _layout(block, reading)
-        yield _batch(block, reading, layout)
+        ways = ways if no else _ways(block, reading)
+        yield _batch(block, reading, ways)
         del block  # or it would stay in memory while the next one is read
 
 
-def _layout(block: Block, reading: Reading) -> Layout | None:
+def _ways(block: Block, reading: Reading) -> Ways:
     _, records, _ = _records(block, 0, _FIRST, reading.wanted)
     tags: dict[str, set[Tag]] = {}
     for record in records:
         for name, pair in record.items():
             if pair is not None:
                 tags.setdefault(name, set()).add(pair[0])
+    seen = {name for record in _records(block, 0, _FIRST, Wanted())[1] for name in record}
     flat = {name for name in tags if "." in name and f'"{name}"'.encode() in block.data}
-    return layout_of(reading.fields, reading.source, tags, flat)
+    layout = layout_of(reading.fields, reading.source, tags, flat)
+    return Ways(layout, picker_of({field.column for field in reading.fields}, flat, seen))
 
 
-def _batch(block: Block, reading: Reading, layout: Layout | None) -> Batch:
+def _batch(block: Block, reading: Reading, ways: Ways) -> Batch:
     tables: list[pa.Table] = []
     kept: list[Ints] = []
     bad: dict[int, Fault] = {}
     misfits: dict[int, Field] = {}
-    for lines in _all_lines(block, reading, layout):
+    for lines in _all_lines(block, reading, ways):
         good = np.ones(lines.numbers.size, bool)
         bad |= lines.bad
         for field, (_, wrong) in zip(reading.fields, lines.columns, strict=True):
@@ -131,20 +142,39 @@ def _batch(block: Block, reading: Reading, layout: Layout | None) -> Batch:
     )
 
 
-def _all_lines(block: Block, reading: Reading, layout: Layout | None) -> Iterator[Lines]:
+def _all_lines(block: Block, reading: Reading, ways: Ways) -> Iterator[Lines]:
     waiting = [(0, block.bounds[0].size)]
     while waiting:
         first, end = waiting.pop()
-        found = columns_of(block, slice(first, end), layout) if layout and first < end else None
+        if first == end:
+            continue
+        found = _quickly(block, slice(first, end), reading, ways)
         if found is not None:
-            yield Lines(
-                np.arange(first, end), [_of_text(found, field, reading) for field in reading.fields], {}
+            widened = any(
+                wrong is not None and not field.declared
+                for field, (_, wrong) in zip(reading.fields, found, strict=True)
             )
-        elif layout and end - first > _FEW:
+            yield (
+                _one_by_one(block, first, end, reading)
+                if widened
+                else Lines(np.arange(first, end), found, {})
+            )
+        elif ways != Ways(None, None) and end - first > _FEW:
             middle = (first + end) // 2
             waiting += [(middle, end), (first, middle)]
-        elif first < end:
+        else:
             yield _one_by_one(block, first, end, reading)
+
+
+def _quickly(block: Block, lines: slice, reading: Reading, ways: Ways) -> list[Converted] | None:
+    """The columns of *lines* without a look at each one; None if some of them need that."""
+    columns = columns_of(block, lines, ways.layout) if ways.layout else None
+    if columns is not None:
+        return [_of_text(columns, field, reading) for field in reading.fields]
+    texts = texts_of(block, lines, ways.picker) if ways.picker else None
+    if texts is None:
+        return None
+    return [converted_texts(texts[field.column], field, reading.source) for field in reading.fields]
 
 
 def _of_text(found: dict[str, Column], field: Field, reading: Reading) -> Converted:

@@ -6,7 +6,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from shared.errors import BadRow, CorruptFile, GristmillError, SchemaConflict
+from shared.errors import BadRow, CorruptFile, GristmillError, NotSupported, SchemaConflict
+from shared.spec.uses import Mention, Uses
 from tests.support.datasets import opened, rows, schema_of, source, tables
 from worker_service.readers import plan
 
@@ -111,3 +112,28 @@ def test_claims_of_a_footer_that_lead_nowhere_are_corrupt():
             rows(data[:at] + b"\xff\xff\xff\x7f" + data[at + 4 :], batch_bytes=1 << 20)
         except (GristmillError, MemoryError):
             continue
+
+
+def uses_of(name):
+    return Uses((Mention((), name, value=True),))
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [((5, -2), (7, 0)), ((3, 5), (5, 5)), ((36, -2), (38, 0)), ((38, -3), None)],
+)
+def test_a_decimal_of_another_scale_is_told_the_type_that_holds_its_values_and_it_is_read(found, wanted):
+    values = [Decimal(12).scaleb(-found[1]), None]
+    stored = pa.py_buffer((12).to_bytes(16, "little") + bytes(16))
+    odd = pa.Array.from_buffers(pa.decimal128(*found), 2, [pa.py_buffer(b"\1"), stored])
+    with opened(arrow(pa.table({"d": odd}))) as files, pytest.raises(NotSupported) as raised:
+        plan(files, source(), 1000, uses=uses_of("d"))
+    if wanted is None:
+        assert raised.value.detail.endswith(
+            "write it with at most 38 digits and a scale of 0 or more, or as text"
+        )
+        return
+    told = "write it as decimal({},{}), which holds the same values".format(*wanted)
+    assert raised.value.detail.endswith(told)
+    mended = pa.table({"d": pa.array(values, pa.decimal128(*wanted))})
+    assert [value for (value,) in rows(arrow(mended))] == values

@@ -62,7 +62,7 @@ def test_truncated_data_say_where_they_end(name):
 def test_damaged_data_are_corrupt_not_wrong(name):
     packed = bytearray(COMPRESS[name](DATA))
     packed[len(packed) // 2] ^= 0xFF
-    with pytest.raises(CorruptFile, match=f"{name} data is (damaged after byte|truncated)"):
+    with pytest.raises(CorruptFile, match=f"{name} data is (damaged before byte|truncated)"):
         rows(bytes(packed))
 
 

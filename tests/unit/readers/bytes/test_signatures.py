@@ -110,7 +110,7 @@ TEXTS = {
     "an XML document: export": b'<rows a="1">\n  <row k="a"/>\n</rows>',
     "a JSON array": b'[{"k": "a", "n": 1},\n {"k": "b", "n": 2}]',
     "a JSON array: write one object a line": b'[\n  {\n    "k": "a"\n  }\n]',
-    "a JSON array in a gzip file": gzip.compress(b"[[1, 2], [3, 4]]"),
+    "a JSON array of arrays in a gzip file": gzip.compress(b"[[1, 2], [3, 4]]"),
     "a JSON document": b'{\n  "type": "FeatureCollection"\n}\n',
 }
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -78,6 +79,21 @@ def test_an_empty_field_is_null_quoted_or_not_except_a_quoted_one_in_a_string_co
 
 def test_a_null_spelling_that_is_a_literal_is_null_quoted_or_not():
     assert rows(b'n,m\n-999,"-999"\n1,"2"\n', spec=source(null_values=("-999",))) == [(None, None), (1, 2)]
+
+
+def test_quoted_spellings_of_null_are_as_pandas_reads_values_and_as_duckdb_tells_texts_apart(tmp_path):
+    data = b'k,n,f,d\nNA,1,"NA",2024-01-02\n"NA","NA",1.5,"NA"\nx,NA,NA,NA\n'
+    found = rows(data, spec=source(null_values=("NA",)))
+    frame = pd.read_csv(io.BytesIO(data), na_values=["NA"], keep_default_na=False)
+    for at, name in ((1, "n"), (2, "f")):
+        assert [row[at] for row in found] == [None if pd.isna(v) else v for v in frame[name]]
+    assert [row[3] is None for row in found] == list(frame["d"].isna())
+    (tmp_path / "t.csv").write_bytes(data)
+    query = "SELECT k FROM read_csv(?, nullstr='NA', allow_quoted_nulls=false, all_varchar=true)"
+    texts = duckdb.execute(query, [str(tmp_path / "t.csv")]).fetchall()
+    assert [row[0] for row in found] == [text for (text,) in texts] == [None, "NA", "x"]
+    own = source({"k": {"type": "string", "null_values": ["NA"]}})
+    assert [row[0] for row in rows(data, spec=own, columns=["k"])] == [None, None, "x"]
 
 
 def test_an_empty_line_is_no_record_unless_records_have_one_field():

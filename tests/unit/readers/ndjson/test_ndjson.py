@@ -173,9 +173,9 @@ def test_files_may_lack_a_column():
     ("data", "told"),
     [
         (b'[{"a": 1}]', "is a JSON array: write one object a line"),
-        (b'{\n  "a": 1\n}\n', "is one JSON document over several lines"),
-        (b'{"a": [\n 1]}\n', "is one JSON document over several lines"),
-        (b'{"a": [\n{"b": 1}\n]}\n', "is one JSON document over several lines"),
+        (b'{\n  "a": 1\n}\n', "is a JSON document over several lines"),
+        (b'{"a": [\n 1]}\n', "is a JSON document over several lines"),
+        (b'{"a": [\n{"b": 1}\n]}\n', "is a JSON document over several lines"),
         ('\ufeff{"a": 1}'.encode("utf-16"), "UTF-16"),
     ],
 )
