@@ -34,6 +34,8 @@ _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "gm_totals_digits": ([_P, _I64, _I64, _I64, _P], None),
     "gm_add_counts": ([_P, _I64, _P], None),
     "gm_take_least": ([_P, _P, _I64, _I64, _P], None),
+    "gm_tuple_codes": ([_P, _P, _I64, _I64, _P, _I64, _P, _P], _I64),
+    "gm_map_indexes": ([_P, _I64, _P, _I64, _I64, _P, _I64, _P], None),
     "gm_first_rows": ([_P, _I64, _P, _I64, _I64, _I64, _P], None),
 }
 """Function -> types of its arguments and of its result; pointers are addresses."""

@@ -170,7 +170,11 @@ static inline void add_products(const int64_t *codes, const uint64_t *left, cons
 GM_EXPORT void gm_add_products(const int64_t *codes, const uint64_t *left, const uint64_t *right,
                                int64_t left_double, int64_t right_double, int64_t count, int64_t unit,
                                uint64_t *totals, int64_t width) {
-    WITH_WIDTH(add_products, width, codes, left, right, left_double != 0, right_double != 0, count, unit, totals);
+    if (width == 1 && !left_double && !right_double)
+        for (int64_t i = 0; i < count; i++)
+            totals[codes[i]] += left[i] * right[i];
+    else
+        WITH_WIDTH(add_products, width, codes, left, right, left_double != 0, right_double != 0, count, unit, totals);
 }
 
 /* The sums of *size* groups in a unit that is finer by 2**shift, or in more words. *to* is zero. */

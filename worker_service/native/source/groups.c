@@ -340,6 +340,13 @@ GM_EXPORT int64_t gm_keys_strings(void *table, const int32_t *offsets, const uin
     return next - firsts;
 }
 
+static inline int64_t index_at(const void *indexes, int64_t width, int64_t row) {
+    return width == 1   ? ((const uint8_t *)indexes)[row]
+           : width == 2 ? ((const uint16_t *)indexes)[row]
+           : width == 4 ? (int64_t)((const uint32_t *)indexes)[row]
+                        : ((const int64_t *)indexes)[row];
+}
+
 /* The records of tuples of codes: the codes of *count* columns, each below 2**31, two to a word. *words* has
    room for rows * ((count + 1) / 2). */
 GM_EXPORT void gm_pack_codes(const int64_t *const *columns, int64_t count, int64_t rows, uint64_t *words) {
@@ -348,6 +355,40 @@ GM_EXPORT void gm_pack_codes(const int64_t *const *columns, int64_t count, int64
         const int64_t *low = columns[j], *high = j + 1 < count ? columns[j + 1] : NULL;
         for (int64_t i = 0; i < rows; i++)
             words[i * width + j / 2] = (uint64_t)low[i] | (high ? (uint64_t)high[i] << 32 : 0);
+    }
+}
+
+/* Codes of tuples by a table of all that there can be: known[sum of columns[j][row] * strides[j]] is the code of a
+   tuple, -1 before its first row. *size* tuples have codes. Returns how many are new; *firsts* has room for
+   *rows* of them. */
+GM_EXPORT int64_t gm_tuple_codes(const int64_t *const *columns, const int64_t *strides, int64_t count, int64_t rows,
+                                 int32_t *known, int64_t size, int64_t *codes, int64_t *firsts) {
+    int64_t *next = firsts;
+    for (int64_t start = 0; start < rows; start += RUN) {
+        int64_t in_run = rows - start < RUN ? rows - start : RUN, places[RUN] = {0};
+        for (int64_t j = 0; j < count; j++)
+            for (int64_t i = 0; i < in_run; i++)
+                places[i] += columns[j][start + i] * strides[j];
+        for (int64_t i = 0; i < in_run; i++) {
+            int32_t code = known[places[i]];
+            if (UNLIKELY(code < 0)) {
+                code = known[places[i]] = (int32_t)(size + (next - firsts));
+                *next++ = start + i;
+            }
+            codes[start + i] = code;
+        }
+    }
+    return next - firsts;
+}
+
+/* codes[row] = of_value[indexes[row]], for indexes of *width* bytes, or *null_code* where a row is null. */
+GM_EXPORT void gm_map_indexes(const void *indexes, int64_t width, const uint8_t *bitmap, int64_t bit, int64_t rows,
+                              const int64_t *of_value, int64_t null_code, int64_t *codes) {
+    for (int64_t row = 0; row < rows; row++) {
+        if (present_at(bitmap, bit + row))
+            codes[row] = of_value[index_at(indexes, width, row)];
+        else
+            codes[row] = null_code;
     }
 }
 
@@ -360,10 +401,6 @@ GM_EXPORT void gm_first_rows(const void *indexes, int64_t width, const uint8_t *
     for (int64_t row = rows - 1; row >= 0; row--) {
         if (!present_at(bitmap, bit + row))
             continue;
-        int64_t index = width == 1   ? ((const uint8_t *)indexes)[row]
-                        : width == 2 ? ((const uint16_t *)indexes)[row]
-                        : width == 4 ? (int64_t)((const uint32_t *)indexes)[row]
-                                     : ((const int64_t *)indexes)[row];
-        used[index] = row;
+        used[index_at(indexes, width, row)] = row;
     }
 }
