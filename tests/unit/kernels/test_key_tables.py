@@ -143,7 +143,9 @@ def test_wide_decimals_bools_and_doubles():
     check([[column], [column.slice(5)]])
     check([[pa.array([True, None, False] * 5), pa.array([0.5, 1.5, None] * 5)]])
     with forced("require") as native:
-        codes, _ = GroupTable(native, [pa.array([0.5])]).add([pa.array([0.0, -0.0, float("nan"), -float("nan")])])
+        codes, _ = GroupTable(native, [pa.array([0.5])]).add(
+            [pa.array([0.0, -0.0, float("nan"), -float("nan")])]
+        )
         assert codes.tolist() == [0, 0, 1, 1]
 
 
@@ -153,7 +155,9 @@ def test_group_is_the_same_partition_with_and_without_the_library(setting):
     columns = [
         pa.array([choice.choice([None, *texts(choice, 3)]) for _ in range(500)]),
         pa.array([choice.choice([None, 2**62, -5, 0]) for _ in range(500)]),
-        pa.array([choice.choice([None, Decimal(7) ** 40, Decimal(3)]) for _ in range(500)], pa.decimal128(38, 0)),
+        pa.array(
+            [choice.choice([None, Decimal(7) ** 40, Decimal(3)]) for _ in range(500)], pa.decimal128(38, 0)
+        ),
     ]
     with forced(setting):
         for keys in ([column] for column in [*columns, columns[0].dictionary_encode()]):
@@ -166,4 +170,6 @@ def assert_partition(groups, keys):
     rows = list(zip(*(key.to_pylist() for key in keys), strict=True))
     pairs = set(zip(groups.codes.tolist(), rows, strict=True))
     assert len(pairs) == len(set(rows)) == groups.size
-    assert [rows[member] for member in groups.members] == [row for _, row in sorted(pairs, key=lambda p: p[0])]
+    assert [rows[member] for member in groups.members] == [
+        row for _, row in sorted(pairs, key=lambda p: p[0])
+    ]
