@@ -74,8 +74,7 @@ class ResidentStates:
             return
         codes = self.codes(keys, rows)
         self._add(frame, codes, indices, first_ordinal)
-        new_groups = self._size - size if size else 0
-        self.futile = max(new_groups, self._pending.size - kept) > FUTILE * rows
+        self.futile = max(self._size - size, self._pending.size - kept) > FUTILE * rows
 
     def _add(self, frame: pa.Table, codes: Ints, indices: Ints | None, first_ordinal: int) -> None:
         groups = Groups(codes, self._size)
