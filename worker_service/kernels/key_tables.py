@@ -29,8 +29,8 @@ _MOST_PLACES = 1 << 18
 class KeyTable:
     """The distinct keys so far, each a record of *width* 64-bit words.
 
-    Codes are 0, 1, 2, … in the order of first occurrence; a null is a key. Codes go with the new keys: an
-    int64 array with the code of each row, and one with the row in which each new key came first.
+    Codes are 0, 1, 2, … in the order of first occurrence; a null is a key. Rows are
+    added as (codes, firsts), two int64 arrays: the code of each row, and the first row of each new key.
     """
 
     def __init__(self, native: Library, width: int) -> None:
@@ -100,7 +100,7 @@ class KeyTable:
 class GroupTable:
     """The distinct combinations of several keys, with dense codes as those of a `KeyTable`.
 
-    Each key has a table of its own. A table of tuples of their codes gives the group: an array with one place
+    Each key has a table of its own. Another one holds the tuples of their codes. It is an array with one place
     for every tuple that there can be, while these are few, else a `KeyTable`.
     """
 

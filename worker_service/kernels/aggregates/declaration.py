@@ -65,7 +65,7 @@ class Running(Protocol):
         """Rows of some of the `rows.groups`, whose number only grows and whose codes stay as they are."""
 
     def columns(self, groups: int) -> Columns:
-        """What `partial` makes of all rows so far, one row for each of *groups*."""
+        """The columns that `partial` makes of all rows so far, one row for each of *groups*."""
 
 
 Types: TypeAlias = tuple["pa.DataType", ...]

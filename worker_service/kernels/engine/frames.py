@@ -11,7 +11,7 @@ from worker_service.kernels.engine.states import rows_in, size_of
 FRAME_BYTES = 8 * 1024**2
 """Of frames that wait to be grouped together."""
 GROUP_BYTES = 256
-"""About what a group takes, or a value that is kept of it, in states that are held as tables."""
+"""Taken by a group, or by a value that is kept of it, in states that are held as tables; a guess."""
 FUTILE = 0.8
 """New groups, or new values of groups, for each row of a frame, past which states save nothing."""
 
