@@ -100,7 +100,7 @@ class KeyTable:
 class GroupTable:
     """The distinct combinations of several keys, with dense codes as those of a `KeyTable`.
 
-    Each key has a table of its own. Another one holds the tuples of their codes. It is an array with one place
+    Each key has a table of its own. Another one holds the tuples of their codes. It is an array with a place
     for every tuple that there can be, while these are few, else a `KeyTable`.
     """
 
