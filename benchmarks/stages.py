@@ -16,7 +16,7 @@ from shared.storage.sources import Location
 from worker_service import kernels
 from worker_service.child import tasks
 from worker_service.executors.processes.channel import MemoryFile
-from worker_service.kernels.engine import combine, fold, partial
+from worker_service.kernels.engine import combine, frames, partial, resident
 from worker_service.messages import (
     Access,
     AnyTask,
@@ -40,8 +40,14 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "decode Parquet": [(parquet_read, "open_file"), (parquet_read, "decode"), (parquet_read, "typed")],
     "check and convert literals": [(literals, "converted")],
     "derive, pick and cut rows": [(kernels, "prepare")],
-    "group the keys": [(partial, "group"), (combine, "group")],
-    "add up the states": [(fold, "partial"), (combine, "combine"), (kernels, "combine")],
+    "group the keys": [(partial, "group"), (combine, "group"), (resident.ResidentStates, "codes")],
+    "add up the states": [
+        (frames, "partial"),
+        (resident.ResidentStates, "add"),
+        (resident.ResidentStates, "combined"),
+        (combine, "combine"),
+        (kernels, "combine"),
+    ],
     "encode and decode states": [(tasks, "_encoded"), (kernels, "decode")],
     "round, order and digest": [(kernels, "finalize")],
     "write the rows for COPY": [(kernels, "to_copy_csv")],

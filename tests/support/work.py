@@ -38,9 +38,9 @@ class Work:
         return self.choice.sample(things, len(things)) if self.choice else things
 
     def ask(self, task, attachment=None):
-        """One unit; what its child holds before it flushes or combines is any number of groups."""
+        """One unit; what its child holds before it flushes or combines is any number of groups or bytes."""
         limits = {
-            "RESIDENT_GROUPS": self.any_of(1 << 18, 0, 1, 5),
+            "RESIDENT_BYTES": self.any_of(1 << 26, 0, 256, 20_000),
             "MERGED_GROUPS": self.any_of(1 << 21, 0, 3),
         }
         with patch.multiple(tasks, **limits):

@@ -67,8 +67,8 @@ from worker_service.messages import (
     encode,
 )
 
-RESIDENT_GROUPS = 1 << 18
-"""Groups that a chunk holds before it writes them out and begins anew.
+RESIDENT_BYTES = 1 << 26
+"""Of the states that a chunk holds before it writes them out and begins anew.
 
 Bounds a slot's memory, whatever the data.
 """
@@ -248,7 +248,7 @@ def _flushed(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Tabl
     for frame in frames:
         fold.add(frame)
         del frame  # or it would stay in memory while the next one is read
-        if fold.groups > (0 if fold.futile else RESIDENT_GROUPS):
+        if fold.groups and (fold.futile or fold.nbytes > RESIDENT_BYTES):
             yield fold.flush()
     yield fold.flush()
 

@@ -22,6 +22,8 @@ from worker_service.arrow import (
     with_dictionary,
 )
 from worker_service.kernels.hashing import hash_strings
+from worker_service.kernels.key_tables import KeyTable
+from worker_service.native import library
 
 _MAX_RADIX = 1 << 62
 """Codes of several keys together are below it, so that they fit an int64."""
@@ -67,6 +69,10 @@ def group(keys: Sequence[Array], rows: int) -> Groups:
 
 def _codes(key: Array) -> tuple[Ints, int]:
     """A code for each row and a bound on them; nulls have the largest."""
+    if (native := library()) is not None and (pa.types.is_string(key.type) or is_wide(key)):
+        table = KeyTable(native, 2)
+        codes, _ = table.add(key)
+        return codes, max(len(table), 1)
     present = validity(key)
     if pa.types.is_string(key.type):
         codes, size = _string_codes(key, present)
@@ -115,6 +121,10 @@ def _number_codes(numbers: Ints | Floats, present: Mask | None) -> tuple[Ints, i
 
 
 def _factorized(numbers: Ints) -> tuple[Ints, int]:
+    if (native := library()) is not None:
+        table = KeyTable(native, 1)
+        codes, _ = table.add_words(numbers, len(numbers))
+        return codes, max(len(table), 1)
     codes, uniques = pd.factorize(numbers)
     return codes.astype(np.int64, copy=False), max(len(uniques), 1)
 

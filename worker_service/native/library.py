@@ -18,6 +18,25 @@ _V3 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
 _P, _I64, _I32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
 _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "gm_hash_strings": ([_P, _P, _I64, _P], None),
+    "gm_keys_new": ([_I64], _P),
+    "gm_keys_free": ([_P], None),
+    "gm_keys_size": ([_P], _I64),
+    "gm_keys_bytes": ([_P], _I64),
+    "gm_keys_words": ([_P, _P, _P, _I64, _I64, _P, _P], _I64),
+    "gm_keys_strings": ([_P, _P, _P, _I64, _P, _I64, _I64, _P, _P], _I64),
+    "gm_pack_codes": ([_P, _I64, _I64, _P], None),
+    "gm_double_range": ([_P, _I64, _P], None),
+    "gm_add_doubles": ([_P, _P, _I64, _I64, _P, _I64], None),
+    "gm_add_ints": ([_P, _P, _I64, _P, _I64], None),
+    "gm_add_words": ([_P, _P, _I64, _P, _I64], None),
+    "gm_add_products": ([_P, _P, _P, _I64, _I64, _I64, _I64, _P, _I64], None),
+    "gm_totals_moved": ([_P, _I64, _I64, _I64, _P, _I64], None),
+    "gm_totals_digits": ([_P, _I64, _I64, _I64, _P], None),
+    "gm_add_counts": ([_P, _I64, _P], None),
+    "gm_take_least": ([_P, _P, _I64, _I64, _P], None),
+    "gm_tuple_codes": ([_P, _P, _I64, _I64, _P, _I64, _P, _P], _I64),
+    "gm_map_indexes": ([_P, _I64, _P, _I64, _I64, _P, _I64, _P], None),
+    "gm_first_rows": ([_P, _I64, _P, _I64, _I64, _I64, _P], None),
 }
 """Function -> types of its arguments and of its result; pointers are addresses."""
 

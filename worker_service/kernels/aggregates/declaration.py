@@ -10,13 +10,15 @@ alone.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
 from shared.spec.query import Aggregate, Semantics
 from worker_service.arrow import Array, Ints
 from worker_service.kernels.grouping import Groups
+from worker_service.native import Library
 
 Columns: TypeAlias = Mapping[str, Array]
 """The columns of one state, one row a group, by suffix: `""`, or `-2`, `0`, `nan` of the parts of a sum."""
@@ -53,6 +55,23 @@ class Rows:
         return indices + self.first_ordinal
 
 
+class Running(Protocol):
+    """The values of one state for all groups, changed in place by more rows."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def add(self, rows: Rows) -> None:
+        """Rows of some of the `rows.groups`, whose number only grows and whose codes stay as they are."""
+
+    def columns(self, groups: int) -> Columns:
+        """The columns that `partial` makes of all rows so far, one row for each of *groups*."""
+
+
+Types: TypeAlias = tuple["pa.DataType", ...]
+Start: TypeAlias = Callable[[Library, Types], Running | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class State:
     """A running value of each group, made of some inputs, of which any two can be combined.
@@ -62,7 +81,8 @@ class State:
     indexes. *identity* is the value of a group without rows, and of a column that a table does not have: 0,
     or None for null. *needs* are the positions of the inputs whose null excludes a row; None is all of them.
     *combine* is associative and commutative, to the bit. A *growing* state takes more memory the more
-    distinct values there are.
+    distinct values there are. *running* begins the running form for inputs of some types.
+    It needs the native library, and gives None where they have none.
     """
 
     name: str
@@ -72,6 +92,7 @@ class State:
     combine: Callable[[Columns, Groups], Columns]
     needs: Mapping[Semantics, tuple[int, ...]] | None = None
     growing: bool = False
+    running: Start | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from worker_service.arrow import (
 )
 from worker_service.kernels.aggregates.declaration import Columns, Combined, Kernel, State, keeps
 from worker_service.kernels.aggregates.order import LARGEST, doubles_of, least_row, sort_keys
+from worker_service.kernels.aggregates.running import start_extreme
 from worker_service.kernels.grouping import Groups
 
 
@@ -47,7 +48,7 @@ def _extreme(values: Array, groups: Groups, pick: "np.ufunc", start: int) -> Arr
     return from_numbers(values.type, numbers, groups.counts > 0)
 
 
-def _state(name: str, extreme: Callable[[Array, Groups], Array]) -> State:
+def _state(name: str, extreme: Callable[[Array, Groups], Array], flip: int) -> State:
     """Extremes of extremes are extremes; a group that had no value so far has a null."""
 
     def combine(columns: Columns, groups: Groups) -> Columns:
@@ -62,10 +63,11 @@ def _state(name: str, extreme: Callable[[Array, Groups], Array]) -> State:
         identity=None,
         partial=lambda rows: {"": extreme(rows.values[0], rows.groups)},
         combine=combine,
+        running=start_extreme(flip),
     )
 
 
-MIN, MAX = _state("min", _smallest), _state("max", _largest)
+MIN, MAX = _state("min", _smallest, 0), _state("max", _largest, -1)
 
 
 def _finalize_truth(combined: Combined, state: State, *, of_nothing: bool) -> Array:

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from worker_service.arrow import Array, Floats, Ints, from_numbers
 from worker_service.kernels.aggregates.declaration import Columns, Combined, Kernel, keeps
+from worker_service.kernels.aggregates.special import SPECIAL
 from worker_service.kernels.aggregates.sums import (
     COUNT,
-    SPECIAL,
     SQUARES,
     SUM,
     counts_of,

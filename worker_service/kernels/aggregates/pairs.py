@@ -9,12 +9,12 @@ import pyarrow as pa
 from worker_service.arrow import Array, Floats, Mask, from_numbers
 from worker_service.kernels.aggregates.declaration import Combined, Kernel, State, keeps
 from worker_service.kernels.aggregates.moments import co_moment, scale_of
+from worker_service.kernels.aggregates.special import SPECIAL
 from worker_service.kernels.aggregates.sums import (
     COUNT,
     CROSS,
     SECOND_SQUARES,
     SECOND_SUM,
-    SPECIAL,
     SQUARES,
     SUM,
     counts_of,

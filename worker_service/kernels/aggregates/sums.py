@@ -4,13 +4,13 @@ A sum is kept as limbs (see `exact.limbs`), one int32 column for each grid index
 limbs: how many of them there are is counted in columns of their own.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import pyarrow as pa
 
-from worker_service.arrow import Array, Floats, Ints, Mask, int128_words, is_wide, numbers_of
+from worker_service.arrow import Array, Ints, Mask, int128_words, is_wide, numbers_of
 from worker_service.kernels.aggregates.declaration import Columns, Combined, Rows, State
+from worker_service.kernels.aggregates.running import start_count, start_product, start_sum
+from worker_service.kernels.aggregates.special import SPECIAL
 from worker_service.kernels.exact.limbs import Limbs, carry
 from worker_service.kernels.exact.summation import (
     Parts,
@@ -22,8 +22,6 @@ from worker_service.kernels.exact.summation import (
 )
 from worker_service.kernels.grouping import Groups
 
-SPECIAL: dict[str, Callable[[Floats], Mask]] = {"nan": np.isnan, "pinf": np.isposinf, "ninf": np.isneginf}
-"""Suffix of a count beside the limbs -> which values it counts."""
 _DIGITS = {"<j>": "int32"}
 
 
@@ -121,7 +119,12 @@ def _add_sums(columns: Columns, groups: Groups) -> Columns:
 def _sum(name: str, at: int) -> State:
     columns = _DIGITS | dict.fromkeys(SPECIAL, "int64")
     return State(
-        name=name, columns=columns, identity=0, partial=lambda rows: _sums(rows, at), combine=_add_sums
+        name=name,
+        columns=columns,
+        identity=0,
+        partial=lambda rows: _sums(rows, at),
+        combine=_add_sums,
+        running=start_sum(at),
     )
 
 
@@ -132,9 +135,12 @@ def _product(name: str, left: int, right: int) -> State:
         identity=0,
         partial=lambda rows: _products(rows, left, right),
         combine=_add_sums,
+        running=start_product(left, right),
     )
 
 
-COUNT = State(name="n", columns={"": "int64"}, identity=0, partial=_count, combine=_add_counts)
+COUNT = State(
+    name="n", columns={"": "int64"}, identity=0, partial=_count, combine=_add_counts, running=start_count
+)
 SUM, SQUARES = _sum("s", 0), _product("q", 0, 0)
 SECOND_SUM, SECOND_SQUARES, CROSS = _sum("s2", 1), _product("q2", 1, 1), _product("p", 0, 1)

@@ -1,6 +1,6 @@
 """The first step of an aggregation: rows to states."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -22,10 +22,10 @@ from worker_service.arrow import (
     true,
     validity,
 )
-from worker_service.kernels.aggregates.declaration import Rows
-from worker_service.kernels.aggregates.table import shared_states
+from worker_service.kernels.aggregates.declaration import Rows, State
+from worker_service.kernels.aggregates.table import SharedStates, shared_states
 from worker_service.kernels.engine.states import key_columns, named_columns
-from worker_service.kernels.grouping import group
+from worker_service.kernels.grouping import Groups, group
 
 MAX_KEY_BYTES = 2600
 """Of all keys of a group together: the size of an index entry in Postgres, less room for its header."""
@@ -38,14 +38,29 @@ def partial(frame: pa.Table, query: Query, first_ordinal: int = 0) -> pa.Table:
     a dictionary must be distinct, as Arrow's readers make them. Repeated ones would give a group two rows,
     which `combine` makes one. Raises GroupKeyTooLong.
     """
-    keys, indices = [canonical(as_array(frame[key.column])) for key in query.keys], None
-    if query.semantics == "pandas" and (kept := _whole_keys(keys)) is not None:
-        chosen, indices = pa.array(kept), np.flatnonzero(kept)
-        keys, frame = [key.filter(chosen) for key in keys], frame.filter(chosen)
+    frame, keys, indices = keyed(frame, query)
     groups = group(keys, frame.num_rows)
     columns = key_columns(keys, groups)
-    _check_length([*columns.values()])
+    check_length([*columns.values()])
     columns["rows"] = pa.array(groups.counts)
+    for shared, state, rows in rows_of_states(frame, query, groups, indices, first_ordinal):
+        columns |= named_columns(shared, state, state.partial(rows))
+    return pa.table(columns)
+
+
+def keyed(frame: pa.Table, query: Query) -> tuple[pa.Table, list[Array], Ints | None]:
+    """The rows that belong to a group, their keys, and their positions in *frame* (None for all its rows)."""
+    keys = [canonical(as_array(frame[key.column])) for key in query.keys]
+    if query.semantics != "pandas" or (kept := _whole_keys(keys)) is None:
+        return frame, keys, None
+    chosen = pa.array(kept)
+    return frame.filter(chosen), [key.filter(chosen) for key in keys], np.flatnonzero(kept)
+
+
+def rows_of_states(
+    frame: pa.Table, query: Query, groups: Groups, indices: Ints | None, first_ordinal: int
+) -> Iterator[tuple[SharedStates, State, Rows]]:
+    """Each state of *query* with the rows that count for it."""
     for shared in shared_states(query).values():
         values = tuple(_values(as_array(frame[name]), query) for name in shared.columns)
         rows, present = Rows(values, groups, indices, first_ordinal), dict[tuple[int, ...], Rows]()
@@ -55,8 +70,7 @@ def partial(frame: pa.Table, query: Query, first_ordinal: int = 0) -> pa.Table:
             needed = tuple(range(len(values))) if state.needs is None else state.needs[query.semantics]
             if needed not in present:
                 present[needed] = _present(rows, needed)
-            columns |= named_columns(shared, state, state.partial(present[needed]))
-    return pa.table(columns)
+            yield shared, state, present[needed]
 
 
 def no_states(query: Query) -> pa.Table:
@@ -110,7 +124,7 @@ def _only(rows: Rows, kept: Mask) -> Rows:
     )
 
 
-def _check_length(keys: Sequence[Array]) -> None:
+def check_length(keys: Sequence[Array]) -> None:
     lengths = [np.diff(string_bytes(key)[0]) if is_string(key) else np.full(len(key), 8) for key in keys]
     if lengths and (longest := int(np.sum(lengths, axis=0).max(initial=0))) > MAX_KEY_BYTES:
         raise GroupKeyTooLong(

@@ -1,0 +1,145 @@
+"""States held in place, against sums of fractions and the states of whole frames."""
+
+import math
+import random
+from decimal import Context, Decimal
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.support.native import forced
+from tests.unit.kernels.queries import query
+from worker_service.kernels import Fold, combine, finalize, partial
+
+EXACT = Context(prec=80)
+TINY, HUGE = 5e-324, 1.7976931348623157e308
+COLUMNS = {
+    "ordinary": lambda c: round(c.uniform(-100, 100), 6),
+    "of 600 decades": lambda c: c.choice([-1, 1]) * c.random() * 10.0 ** c.randint(-308, 307),
+    "subnormal": lambda c: c.choice([TINY, -TINY, 0.0, -0.0, 3 * TINY, 2.2250738585072014e-308]),
+    "huge": lambda c: c.choice([HUGE, -HUGE, HUGE, 0.0]),
+    "huge and tiny by turns": lambda c: c.choice([HUGE, TINY, -HUGE, -TINY, 1.0]),
+    "zero": lambda c: c.choice([0.0, -0.0]),
+    "cancelling": lambda c: c.choice([1e16, -1e16, 1.0, -1e-16]),
+    "int64": lambda c: c.choice([2**63 - 1, -(2**63), 0, 1, c.randint(-(2**63), 2**63 - 1)]),
+    "small ints": lambda c: c.randint(-5, 5),
+    "ints that grow": lambda c: c.randint(-5, 5) * 3 ** c.choice([0, 10, 20, 30]),
+    "decimals": lambda c: Decimal(c.randint(-(10**18) + 1, 10**18 - 1)).scaleb(-3),
+    "wide decimals": lambda c: Decimal(c.choice([10**36, -(10**36), 1, 2**64, -1])).scaleb(-9, EXACT),
+}
+KINDS = {"decimals": pa.decimal128(18, 3), "wide decimals": pa.decimal128(37, 9)}
+
+
+def kind(name):
+    return KINDS.get(name) or (pa.int64() if "int" in name else pa.float64())
+
+
+def frames_of(name, sizes, nulls=0.1, seed=1, groups=7):
+    choice = random.Random(f"{name}{seed}")
+    for size in sizes:
+        values = [None if choice.random() < nulls else COLUMNS[name](choice) for _ in range(size)]
+        keys = [choice.randrange(groups) for _ in range(size)]
+        yield pa.table({"k": pa.array(keys, pa.int64()), "x": pa.array(values, kind(name))})
+
+
+def folded(frames, asked, setting):
+    with forced(setting):
+        fold = Fold(asked)
+        for frame in frames:
+            fold.add(frame)
+        return fold.finish()
+
+
+def by_key(states):
+    """The states as Python has them, without the columns that are zero in every group."""
+    table = states.sort_by("k0") if "k0" in states.column_names else states
+    columns = {name: table[name].to_pylist() for name in sorted(table.column_names)}
+    return {
+        name: column
+        for name, column in columns.items()
+        if any(value != 0 for value in column) or not name.split("_")[-1].lstrip("-").isdigit()
+    }
+
+
+def number_of(states, name, row):
+    """The exact number whose digits are the columns of a state."""
+    return sum(
+        Fraction(states[column][row]) * Fraction(2) ** (32 * int(column.split("_")[-1]))
+        for column in states
+        if column.startswith(f"{name}_") and column.split("_")[-1].lstrip("-").isdigit()
+    )
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_running_sums_and_squares_are_exact(name):
+    frames = list(frames_of(name, [1, 0, 300, 2, 1000, 50]))
+    asked = query(frames[0], ["k"], ["var x 0", "min x", "max x", "count x"])
+    found = by_key(folded(frames, asked, "require"))
+    whole, scale = pa.concat_tables(frames).to_pylist(), 10 ** getattr(kind(name), "scale", 0)
+    for row, key in enumerate(found["k0"]):
+        values = [r["x"] for r in whole if r["k"] == key and r["x"] is not None]
+        exact = [Fraction(value) * scale for value in values]
+        assert number_of(found, "a0.s", row) == sum(exact)
+        assert number_of(found, "a0.q", row) == sum(value**2 for value in exact)
+        assert found["a0.n"][row] == len(values)
+        assert (found["a0.min"][row], found["a0.max"][row]) == (min(values), max(values))
+    assert found == by_key(folded(frames, asked, "off"))
+    assert found == by_key(combine([partial(pa.concat_tables(frames), asked)], asked))
+
+
+@pytest.mark.parametrize("left", COLUMNS)
+@pytest.mark.parametrize("right", COLUMNS)
+def test_running_products_are_those_of_the_plain_path(left, right):
+    columns = zip(frames_of(left, [20, 200], seed=2), frames_of(right, [20, 200], seed=3), strict=True)
+    frames = [a.append_column("y", b["x"]) for a, b in columns]
+    asked = query(frames[0], ["k"], ["corr x y"])
+    found = by_key(folded(frames, asked, "require"))
+    assert found == by_key(folded(frames, asked, "off"))
+    scales = [10 ** getattr(kind(name), "scale", 0) for name in (left, right)]
+    rows = [row for row in pa.concat_tables(frames).to_pylist() if None not in row.values()]
+    for row, key in enumerate(found["k0"]):
+        exact = sum(
+            Fraction(r["x"]) * scales[0] * Fraction(r["y"]) * scales[1] for r in rows if r["k"] == key
+        )
+        assert number_of(found, "a0.p", row) == exact
+
+
+def test_values_that_are_not_finite_are_counted():
+    special = [math.nan, math.inf, -math.inf, 1.5, None, -0.0]
+    choice = random.Random(4)
+    frames = [
+        pa.table({"k": [choice.randrange(4) for _ in range(60)], "x": choice.choices(special, k=60)}),
+        pa.table({"k": [9, 9], "x": [math.nan, math.nan]}),
+        pa.table({"k": [10], "x": [1e300]}),
+    ]
+    for semantics in ("sql", "pandas"):
+        asked = query(frames[0], ["k"], ["sum x", "var x 1", "min x", "max x"], semantics)
+        native, plain = (folded(frames, asked, setting) for setting in ("require", "off"))
+        assert repr(by_key(native)) == repr(by_key(plain))
+        assert finalize(native, asked).buckets == finalize(plain, asked).buckets
+
+
+def test_extremes_may_be_the_largest_and_the_least_integers():
+    most, least = 2**63 - 1, -(2**63)
+    frame = pa.table({"k": [0, 1, 2, 3, 3], "x": pa.array([most, least, None, most, least])})
+    asked = query(frame, ["k"], ["min x", "max x"])
+    found = by_key(folded([frame.slice(0, 1), frame.slice(1)], asked, "require"))
+    assert found["a0.min"] == [most, least, None, least]
+    assert found["a0.max"] == [most, least, None, most]
+
+
+def test_more_than_a_million_groups():
+    numbers = np.random.default_rng(5).permutation(1_200_000)
+    frame = pa.table({"k": numbers * 7919, "x": numbers / 1024})
+    asked = query(frame, ["k"], ["sum x"])
+    states = folded([frame, frame.slice(0, 5)], asked, "require")
+    assert states.num_rows == len(numbers)
+    twice = np.isin(states["k0"].to_numpy() // 7919, numbers[:5])
+    expected = states["k0"].to_numpy() // 7919 / 1024 * (1 + twice)
+    assert finalize(states, asked).table.sort_by("k")["sum x"].to_pylist() == sorted_by(states, expected)
+
+
+def sorted_by(states, values):
+    return values[np.argsort(states["k0"].to_numpy())].tolist()

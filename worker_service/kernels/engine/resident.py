@@ -1,0 +1,143 @@
+"""The states of a chunk's groups, held in place: rows go straight into them, with the native library.
+
+Every group keeps the code that it got with its first row. Frames change the states that have a running form.
+The others are made of each frame as `partial` makes them, and combined now and then. Their only key is the
+code of the group.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from shared.spec.query import Aggregate, Key, Query
+from shared.spec.types import INT64
+from worker_service.arrow import Array, Ints, arrow_type, as_array, numbers_of, without_dictionary
+from worker_service.kernels.aggregates.declaration import Columns, Running, State
+from worker_service.kernels.aggregates.running import Counts
+from worker_service.kernels.aggregates.table import KERNELS, Source, shared_states
+from worker_service.kernels.engine.combine import PendingStates, combine
+from worker_service.kernels.engine.frames import FUTILE, GROUP_BYTES
+from worker_service.kernels.engine.partial import check_length, keyed, no_states, rows_of_states
+from worker_service.kernels.engine.states import named_columns, state_columns
+from worker_service.kernels.grouping import Groups, group
+from worker_service.kernels.key_tables import GroupTable
+from worker_service.native import Library
+
+_CODE = Key(column="", name="", type=INT64)
+
+
+class ResidentStates:
+    """The states of the frames so far, with the interface of `FrameStates`."""
+
+    def __init__(self, query: Query, native: Library) -> None:
+        self._query, self._native = query, native
+        runs = [_running_forms(aggregate, native) is not None for aggregate in query.aggregates]
+        direct, others = (
+            tuple(a for a, its in zip(query.aggregates, runs, strict=True) if its is wanted)
+            for wanted in (True, False)
+        )
+        self._direct = replace(query, aggregates=direct)
+        self._others = replace(query, keys=(_CODE,), aggregates=others)
+        self.dropped = 0
+        self.futile = False
+        self.clear()
+
+    def clear(self) -> None:
+        query = self._query
+        self._size = 0 if query.keys else 1
+        self._table: GroupTable | None = None
+        self._keys: list[list[Array]] = [[] for _ in query.keys]
+        self._rows = Counts(self._native)
+        self._running: dict[tuple[Source, State], Running] = {}
+        for aggregate in self._direct.aggregates:
+            self._running = (_running_forms(aggregate, self._native) or {}) | self._running
+        self._pending = PendingStates(self._others)
+
+    @property
+    def groups(self) -> int:
+        return max(self._size, self._pending.size)
+
+    @property
+    def nbytes(self) -> int:
+        table = self._table.nbytes if self._table else 0
+        keys = sum(column.nbytes for columns in self._keys for column in columns)
+        running = sum(running.nbytes for running in self._running.values())
+        return int(table + keys + self._rows.nbytes + running + self._pending.size * GROUP_BYTES)
+
+    def add(self, frame: pa.Table, first_ordinal: int) -> None:
+        whole, size, kept = frame.num_rows, self._size, self._pending.size
+        frame, keys, indices = keyed(frame, self._query)
+        rows = frame.num_rows
+        self.dropped += whole - rows
+        if not rows:
+            return
+        codes = self.codes(keys, rows)
+        self._add(frame, codes, indices, first_ordinal)
+        self.futile = max(self._size - size, self._pending.size - kept) > FUTILE * rows
+
+    def _add(self, frame: pa.Table, codes: Ints, indices: Ints | None, first_ordinal: int) -> None:
+        groups = Groups(codes, self._size)
+        self._rows.add_codes(codes, self._size)
+        for shared, state, rows in rows_of_states(frame, self._direct, groups, indices, first_ordinal):
+            self._running[(shared.columns, shared.where), state].add(rows)
+        if self._others.aggregates:
+            groups = group([pa.array(codes)], len(codes))
+            columns = {"k0": pa.array(codes[groups.members]), "rows": pa.array(groups.counts)}
+            for shared, state, rows in rows_of_states(frame, self._others, groups, indices, first_ordinal):
+                columns |= named_columns(shared, state, state.partial(rows))
+            self._pending.add(pa.table(columns))
+
+    def codes(self, keys: list[Array], rows: int) -> Ints:
+        """The groups of the rows of a frame; raises GroupKeyTooLong."""
+        if not keys:
+            return np.zeros(rows, np.int64)
+        self._table = self._table or GroupTable(self._native, keys)
+        codes, firsts = self._table.add(keys)
+        if len(firsts):
+            rows_of_new = pa.array(firsts)
+            new = [without_dictionary(key.take(rows_of_new)) for key in keys]
+            check_length(new)
+            for known, more in zip(self._keys, new, strict=True):
+                known.append(more)
+        self._size = len(self._table)
+        return codes
+
+    def combined(self) -> pa.Table:
+        """Raises GroupLimitExceeded and StateTooLarge."""
+        query, rows = self._query, self._rows.of(self._size)
+        if not rows.any():
+            return combine([no_states(query)], query)
+        self._keys = [[pa.concat_arrays(columns)] for columns in self._keys]
+        columns = {f"k{i}": column for i, [column] in enumerate(self._keys)} | {"rows": pa.array(rows)}
+        if self._size > query.max_groups:
+            combine([pa.table(columns)], replace(query, aggregates=()))
+        others = self._other_states()
+        for source, shared in shared_states(query).items():
+            for state in shared.states:
+                running = self._running.get((source, state))
+                found = running.columns(self._size) if running else others[source, state]
+                columns |= named_columns(shared, state, found)
+        return pa.table(columns)
+
+    def _other_states(self) -> dict[tuple[Source, State], Columns]:
+        if not self._others.aggregates:
+            return {}
+        table = self._pending.combined()
+        table = table.take(pa.array(np.argsort(numbers_of(as_array(table["k0"])))))
+        return {
+            (source, state): state_columns(table, shared, state)
+            for source, shared in shared_states(self._others).items()
+            for state in shared.states
+        }
+
+
+def _running_forms(aggregate: Aggregate, native: Library) -> dict[tuple[Source, State], Running] | None:
+    """Of all states of the aggregate, none of them with a row; None where one has no running form."""
+    types, found = tuple(arrow_type(given.type) for given in aggregate.inputs), {}
+    for state in KERNELS[aggregate.fn].states(aggregate) if aggregate.inputs else ():
+        running = state.running(native, types) if state.running else None
+        if running is None:
+            return None
+        found[(aggregate.columns, aggregate.where), state] = running
+    return found
