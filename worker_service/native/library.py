@@ -18,6 +18,13 @@ _V3 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
 _P, _I64, _I32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
 _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "gm_hash_strings": ([_P, _P, _I64, _P], None),
+    "gm_double_keys": ([_P, _I64, _P], None),
+    "gm_key_doubles": ([_P, _I64, _P], None),
+    "gm_group_bounds": ([_P, _P, _I64, _I64, _P], None),
+    "gm_sort_keys": ([_P, _P, _I64, _P, _I64, _P, _P, _P, _P], None),
+    "gm_sort_counted": ([_P, _P, _I64, _P, _I64, _P, _P, _P, _P], None),
+    "gm_distinct": ([_P, _P, _I64], _I64),
+    "gm_cut": ([_P, _P, _I64, _I64, _P], _I64),
 }
 """Function -> types of its arguments and of its result; pointers are addresses."""
 
