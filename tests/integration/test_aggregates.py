@@ -149,8 +149,8 @@ def test_values_past_the_limit_fail_the_job_with_the_reason(stack):
     assert "limits.max_state_bytes" in job["error"]["detail"]
 
 
-VALUES = [i * 0x9E3779B97F4A7C15 % 2**62 for i in range(1_500_000)]
-"""All of them different: 24 MB while they are merged, and more than one merge unit's share."""
+VALUES = [i * 0x9E3779B97F4A7C15 % 2**62 for i in range(2_700_000)]
+"""All of them different: 21.6 MB while they are merged, and more than one merge unit's share."""
 
 
 @pytest.fixture(scope="module")

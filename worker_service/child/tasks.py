@@ -267,10 +267,10 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
         combined = kernels.in_buckets(combined, query, task.first, task.end)
     finalized = kernels.finalize(combined, query, text_parser(spec.source))
     stats = MergeStats(tuple(finalized.widened), finalized.buckets, combined.num_rows)
-    return (
-        MergeResult(finalized.table.num_rows, kernels.rows_in(combined), stats),
-        [kernels.to_copy_csv(finalized)],
-    )
+    binary = None if task.as_csv else kernels.to_copy_binary(finalized)
+    body = [kernels.to_copy_csv(finalized)] if binary is None else binary
+    rows = kernels.rows_in(combined)
+    return MergeResult(finalized.table.num_rows, rows, stats, as_csv=binary is None), body
 
 
 def _within_slot(query: Query) -> Query:

@@ -3,23 +3,20 @@
    Theory of operation. A value is an int64 of the same order (see kernels/aggregates/order.py). Values come in
    runs of one group each: a run is a row of a frame, or the list of a group in a table of states. A counting
    sort brings the runs of a group together. Within the group a merge sort uses the runs that are ascending
-   already, which those of states are. The lengths on its stack at least halve from run to run, so the stack
-   is never deeper than the bits of a length. */
+   already, which those of states are. */
 #include "gristmill.h"
-
-#define LEAST_RUN 16
 
 typedef struct {
     int64_t key, count;
 } Counted;
 
 #define ITEM int64_t
-#define KEY(item) (item)
+#define LESS(context, a, b) ((a) < (b))
 #define SORT sort_keys
 #include "sort_runs.h"
 
 #define ITEM Counted
-#define KEY(item) ((item).key)
+#define LESS(context, a, b) ((a).key < (b).key)
 #define SORT sort_counted
 #include "sort_runs.h"
 
@@ -67,7 +64,7 @@ GM_EXPORT void gm_sort_keys(const int64_t *codes, const int64_t *starts, int64_t
             out[(*at)++] = keys[i];
     }
     for (int64_t g = 0; g < groups; g++)
-        sort_keys(out + bounds[g], bounds[g + 1] - bounds[g], spare);
+        sort_keys(out + bounds[g], bounds[g + 1] - bounds[g], spare, NULL);
 }
 
 /* The same for keys with counts, one (key, count) after the other. */
@@ -81,7 +78,7 @@ GM_EXPORT void gm_sort_counted(const int64_t *codes, const int64_t *starts, int6
             out[(*at)++] = items[i];
     }
     for (int64_t g = 0; g < groups; g++)
-        sort_counted(out + bounds[g], bounds[g + 1] - bounds[g], spare);
+        sort_counted(out + bounds[g], bounds[g + 1] - bounds[g], spare, NULL);
 }
 
 /* How many different keys there are in each group, summed; the keys ascend in each group. */
