@@ -79,13 +79,14 @@ def _row_bytes(table: pa.Table) -> Ints:
 
 
 def _bytes(array: Array) -> Ints:
+    if pa.types.is_list(array.type) and pa.types.is_primitive(array.type.value_type):
+        lengths = np.asarray(pc.list_value_length(array)).astype(np.int64)
+        return lengths * (array.type.value_type.bit_width // 8) + 5
     if pa.types.is_list(array.type):
         inside = np.concatenate([[0], np.cumsum(_bytes(array.flatten()))])
         ends = np.concatenate([[0], np.cumsum(np.asarray(pc.list_value_length(array)))])
         sizes: Ints = np.diff(inside[ends])
         return sizes + 5
-    if pa.types.is_struct(array.type):
-        return np.array(np.sum([_bytes(field) for field in array.flatten()], axis=0))
     if is_string(array):
         return np.diff(string_bytes(array)[0]).astype(np.int64) + 5
     return np.full(len(array), (array.type.bit_width + 7) // 8 + 1)

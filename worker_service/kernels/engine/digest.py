@@ -48,13 +48,11 @@ def _native_rows(columns: NativeColumns, ranges: Sequence[tuple[int, int]]) -> I
     """The canonical bytes of ranges of rows, each valid until the next."""
     native = library()
     assert native is not None
-    buffer = np.empty(0, np.uint8)
+    buffer, given = np.empty(0, np.uint8), (columns.address, len(columns))
     for start, end in ranges:
-        room = native.gm_room(columns.address, len(columns), start, end)
-        if room > len(buffer):
+        if (room := native.gm_room(*given, start, end)) > len(buffer):
             buffer = np.empty(room, np.uint8)
-        size = native.gm_canonical_rows(columns.address, len(columns), start, end, buffer.ctypes.data)
-        yield buffer[:size].data
+        yield buffer[: native.gm_canonical_rows(*given, start, end, buffer.ctypes.data)].data
 
 
 def _rows(columns: Sequence[Array], ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared.core.fan_in import BUCKETS
 from shared.errors import ValueOutOfRange
 from shared.spec.query import Query
 from worker_service.arrow import Array, Ints, as_array, is_string, string_bytes, without_dictionary
@@ -23,6 +24,8 @@ from worker_service.native import library
 from worker_service.native.columns import native_columns
 
 _NUMBER_BITS = 40
+_MAX_KEYS = 64
+"""Of `gm_order_rows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def finalize(states: pa.Table, query: Query, parse: ParseText | None = None) -> 
     widened = [a.name for a in query.aggregates if a.may_widen and pa.types.is_decimal(table[a.name].type)]
     for name in table.column_names:
         _check_storable(name, as_array(table[name]))
-    firsts = np.searchsorted(found, found, "left")
+    firsts = np.concatenate([[0], np.cumsum(np.bincount(found, minlength=BUCKETS))])[found]
     ids = (found << _NUMBER_BITS) | (np.arange(len(found)) - firsts + 1)
     return Finalized(table, ids, bucket_digests(table, found), widened)
 
@@ -80,12 +83,12 @@ def _results(states: pa.Table, query: Query) -> dict[str, Array]:
 def _order(found: Ints, keys: Sequence[Array]) -> Ints:
     """The rows in the order of their buckets and keys."""
     native, columns = library(), native_columns([without_dictionary(key) for key in keys])
-    if native is None or columns is None or not keys:
+    if native is None or columns is None or not 0 < len(keys) <= _MAX_KEYS:
         table = pa.table({"bucket": found} | {str(i): key for i, key in enumerate(keys)})
         order = pc.sort_indices(table, [(name, "ascending", "at_end") for name in table.column_names])
         return np.asarray(order).astype(np.int64)
     rows, bounds = bucket_order(found)
-    items, spare = np.empty((2, int(np.diff(bounds).max()), 2), np.int64)
+    items, spare = np.empty((2, int(np.diff(bounds).max()), 3), np.int64)
     native.gm_order_rows(
         columns.address,
         len(columns),

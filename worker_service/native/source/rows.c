@@ -1,8 +1,9 @@
 /* Rows of result columns: in order, as the canonical bytes of the digest, and as Postgres' binary COPY.
 
    Theory of operation. Bytes are made a row at a time, column after column, into a buffer with room for the
-   most that these rows may take, so that no write is checked. Rows are ordered by merge sort of (rank of the
-   first key, row); where ranks tie, the keys themselves are compared. Strings rank by their first 8 bytes. */
+   most that these rows may take, so that no write is checked. Rows are ordered by merge sort of (ranks of the
+   first two keys, row); where these tie, the keys themselves are compared. Strings rank by 8 bytes after those
+   that all of them begin with. The second rank only counts where equal first ranks mean equal first keys. */
 #include "columns.h"
 
 static inline uint8_t *put(uint8_t *out, const void *from, size_t size) {
@@ -183,8 +184,53 @@ GM_EXPORT int64_t gm_copy_rows(const Column *columns, int64_t count, int64_t fir
     return out - start;
 }
 
+/* A key, and how its values rank. */
+typedef struct {
+    const Column *column;
+    int32_t common; /* bytes with which every string begins */
+    int exact;      /* values of equal rank are equal */
+} Key;
+
+static inline int32_t length(const Column *column, int64_t row) {
+    return column->offsets[row + 1] - column->offsets[row];
+}
+
+/* The key for ranking *count* rows, which are *rows*. */
+static Key key_of(const Column *column, const int64_t *rows, int64_t count) {
+    Key key = {column, 0, column->kind == GM_BOOL || column->kind == GM_DOUBLE || column->kind == GM_DATE};
+    if (column->kind != GM_STRING) {
+        key.exact |= !column->valid && column->kind != GM_DECIMAL; /* INT64_MAX ties with null */
+        return key;
+    }
+    const uint8_t *text = NULL;
+    int32_t size = 0;
+    int same = 1;
+    for (int64_t i = 0; i < count; i++) {
+        if (is_null(column, rows[i]))
+            continue;
+        const uint8_t *other = column->data + column->offsets[rows[i]];
+        int32_t common = 0, most = length(column, rows[i]);
+        if (!text) {
+            text = other;
+            size = key.common = most;
+            continue;
+        }
+        same &= most == size;
+        most = most < key.common ? most : key.common;
+        if (most && memcmp(text, other, (size_t)most) != 0)
+            while (text[common] == other[common])
+                common++;
+        else
+            common = most;
+        key.common = common;
+    }
+    key.exact = same && size - key.common <= 8;
+    return key;
+}
+
 /* An integer whose order is that of the values as far as it goes; nulls rank last. */
-static int64_t rank(const Column *column, int64_t row) {
+static int64_t rank(const Key *key, int64_t row) {
+    const Column *column = key->column;
     if (is_null(column, row))
         return INT64_MAX;
     switch (column->kind) {
@@ -202,9 +248,9 @@ static int64_t rank(const Column *column, int64_t row) {
     case GM_DATE:
         return date_of(column, row);
     case GM_STRING: {
-        int32_t first = column->offsets[row], size = column->offsets[row + 1] - first;
+        int32_t size = length(column, row) - key->common;
         uint64_t word = 0;
-        memcpy(&word, column->data + first, (size_t)(size < 8 ? size : 8));
+        memcpy(&word, column->data + column->offsets[row] + key->common, (size_t)(size < 8 ? size : 8));
         return (int64_t)(__builtin_bswap64(word) ^ (UINT64_C(1) << 63));
     }
     default:
@@ -212,11 +258,12 @@ static int64_t rank(const Column *column, int64_t row) {
     }
 }
 
-static int compare(const Column *column, int64_t a, int64_t b) {
+static int compare(const Key *key, int64_t a, int64_t b) {
+    const Column *column = key->column;
     int one = is_null(column, a), other = is_null(column, b);
     if (one || other)
         return one - other;
-    int64_t left = rank(column, a), right = rank(column, b);
+    int64_t left = rank(key, a), right = rank(key, b);
     if (left != right)
         return left < right ? -1 : 1;
     if (column->kind == GM_DECIMAL) {
@@ -225,24 +272,28 @@ static int compare(const Column *column, int64_t a, int64_t b) {
     }
     if (column->kind != GM_STRING)
         return 0;
-    int32_t first = column->offsets[a], second = column->offsets[b];
-    int32_t size = column->offsets[a + 1] - first, length = column->offsets[b + 1] - second;
-    int found = memcmp(column->data + first, column->data + second, (size_t)(size < length ? size : length));
-    return found ? found : (size > length) - (size < length);
+    int32_t size = length(column, a), other_size = length(column, b);
+    int found = memcmp(column->data + column->offsets[a], column->data + column->offsets[b],
+                       (size_t)(size < other_size ? size : other_size));
+    return found ? found : (size > other_size) - (size < other_size);
 }
 
 typedef struct {
-    int64_t rank, row;
+    int64_t rank, second, row;
 } Ranked;
 
 typedef struct {
-    const Column *keys;
+    Key *keys;
     int64_t count;
 } Keys;
 
-static int precedes(const Keys *keys, int64_t a, int64_t b) {
+static int precedes(const Keys *keys, const Ranked *a, const Ranked *b) {
+    if (a->rank != b->rank)
+        return a->rank < b->rank;
+    if (a->second != b->second)
+        return a->second < b->second;
     for (int64_t i = 0; i < keys->count; i++) {
-        int found = compare(keys->keys + i, a, b);
+        int found = compare(keys->keys + i, a->row, b->row);
         if (found)
             return found < 0;
     }
@@ -250,19 +301,24 @@ static int precedes(const Keys *keys, int64_t a, int64_t b) {
 }
 
 #define ITEM Ranked
-#define LESS(context, a, b) ((a).rank != (b).rank ? (a).rank < (b).rank : precedes(context, (a).row, (b).row))
+#define LESS(context, a, b) precedes(context, &(a), &(b))
 #define SORT sort_ranked
 #include "sort_runs.h"
 
-/* Sorts the rows order[bounds[i]] .. order[bounds[i + 1]) by *count* keys, one at least, for each i below
-   *parts*. items and spare have room for the rows of the largest part, 16 bytes each. */
-GM_EXPORT void gm_order_rows(const Column *keys, int64_t count, const int64_t *bounds, int64_t parts,
+/* Sorts the rows order[bounds[i]] .. order[bounds[i + 1]) by *count* keys, from 1 to MAX_KEYS, for each i below
+   *parts*. items and spare have room for the rows of the largest part, 24 bytes each. */
+enum { MAX_KEYS = 64 };
+GM_EXPORT void gm_order_rows(const Column *columns, int64_t count, const int64_t *bounds, int64_t parts,
                              int64_t *order, Ranked *items, Ranked *spare) {
+    Key keys[MAX_KEYS];
     Keys by = {keys, count};
+    for (int64_t i = 0; i < count; i++)
+        keys[i] = key_of(columns + i, order + bounds[0], bounds[parts] - bounds[0]);
+    int both = count > 1 && keys[0].exact;
     for (int64_t part = 0; part < parts; part++) {
         int64_t *rows = order + bounds[part], size = bounds[part + 1] - bounds[part];
         for (int64_t i = 0; i < size; i++)
-            items[i] = (Ranked){rank(keys, rows[i]), rows[i]};
+            items[i] = (Ranked){rank(keys, rows[i]), both ? rank(keys + 1, rows[i]) : 0, rows[i]};
         sort_ranked(items, size, spare, &by);
         for (int64_t i = 0; i < size; i++)
             rows[i] = items[i].row;
