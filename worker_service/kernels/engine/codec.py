@@ -80,8 +80,8 @@ def _row_bytes(table: pa.Table) -> Ints:
 
 def _bytes(array: Array) -> Ints:
     if pa.types.is_list(array.type) and pa.types.is_primitive(array.type.value_type):
-        lengths = np.asarray(pc.list_value_length(array)).astype(np.int64)
-        return lengths * (array.type.value_type.bit_width // 8) + 5
+        lengths: Ints = np.asarray(pc.list_value_length(array)).astype(np.int64)
+        return lengths * int(array.type.value_type.bit_width // 8) + 5
     if pa.types.is_list(array.type):
         inside = np.concatenate([[0], np.cumsum(_bytes(array.flatten()))])
         ends = np.concatenate([[0], np.cumsum(np.asarray(pc.list_value_length(array)))])
