@@ -274,11 +274,11 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
 
 
 def _within_slot(query: Query) -> Query:
-    """Values that are kept, for `median` say, are held about four times while they are merged."""
+    """Values that are kept, for `median` say, are held ten times, about, until they are finalized."""
     memory, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if memory == resource.RLIM_INFINITY:
         return query
-    return replace(query, max_state_bytes=min(query.max_state_bytes, memory // 16))
+    return replace(query, max_state_bytes=min(query.max_state_bytes, memory // 32))
 
 
 TASKS: dict[type, Callable[[Any, MemoryFile | None], Answer]] = {
