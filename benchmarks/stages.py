@@ -50,7 +50,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     ],
     "encode and decode states": [(tasks, "_encoded"), (kernels, "decode")],
     "round, order and digest": [(kernels, "finalize")],
-    "write the rows for COPY": [(kernels, "to_copy_csv")],
+    "write the rows for COPY": [(kernels, "to_copy_binary"), (kernels, "to_copy_csv")],
 }
 
 
@@ -103,11 +103,13 @@ class Stopwatch:
 
 def seconds_by_stage(spec: dict[str, Any], file: Path) -> dict[str, dict[str, float]]:
     """CPU seconds of the plan, of all chunks and of all merges of a job over one *file*, by stage."""
-    return job_by_stage(spec, file)[0]
+    return job_by_stage(spec, file, as_csv=False)[0]
 
 
-def job_by_stage(spec: dict[str, Any], file: Path) -> tuple[dict[str, dict[str, float]], bytes]:
-    """The same, and the rows of the result as CSV."""
+def job_by_stage(
+    spec: dict[str, Any], file: Path, *, as_csv: bool = True
+) -> tuple[dict[str, dict[str, float]], bytes]:
+    """The same, and the rows of the result for COPY."""
     text, access = (
         msgspec.Raw(msgspec.json.encode(spec)),
         Access(own_folders=(), hidden=True, max_expansion=1000),
@@ -142,7 +144,7 @@ def job_by_stage(spec: dict[str, Any], file: Path) -> tuple[dict[str, dict[str, 
     states = [data for outcome, body in scanned for data in body[: len(outcome.partials)]]
     attachment = MemoryFile.create("attachment", b"".join(states))
     partials = tuple(AttachedPartial(len(data), inside=True) for data in states)
-    merge_task = MergeTask(spec=text, schema=schema, partials=partials, first=0, end=1024)
+    merge_task = MergeTask(spec=text, schema=schema, partials=partials, first=0, end=1024, as_csv=as_csv)
     [(_, rows)], merge = _watched([merge_task], attachment)
     attachment.close()
     return {"plan": plan, "chunks": scan, "merges": merge}, b"".join(rows)

@@ -70,11 +70,15 @@ class ChunkResult(Struct, frozen=True, tag="chunk"):
 
 
 class MergeResult(Struct, frozen=True, tag="merge"):
-    """The body holds *rows* result rows as CSV for COPY, made of *rows_aggregated* rows of the dataset."""
+    """The body holds *rows* result rows for COPY, made of *rows_aggregated* rows of the dataset.
+
+    They are CSV or in COPY's binary format.
+    """
 
     rows: int
     rows_aggregated: int
     stats: MergeStats
+    as_csv: bool = True
 
 
 class Failed(Struct, frozen=True, tag="failed"):
@@ -182,12 +186,16 @@ class AttachedPartial(Struct, frozen=True):
 
 
 class MergeTask(Task[MergeResult], frozen=True, kw_only=True, tag="merge"):
-    """Combine the attached partials, in the order given, for the hash buckets [first, end)."""
+    """Combine the attached partials, in the order given, for the hash buckets [first, end).
+
+    The rows are made *as_csv*, or in the binary format of COPY where that can be.
+    """
 
     schema: tuple[PlannedColumn, ...]
     partials: tuple[AttachedPartial, ...]
     first: int
     end: int
+    as_csv: bool = False
 
 
 AnyTask = PlanTask | ChunkTask | MergeTask

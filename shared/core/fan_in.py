@@ -32,8 +32,10 @@ def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:
     return [(first, first + width) for first in range(0, BUCKETS, width)]
 
 
-def merge_payloads(state_bytes: int, begun: dict[int, int], ended: dict[int, int]) -> list[MergePayload]:
-    """The payloads of a job's merge units.
+def merge_payloads(
+    state_bytes: int, begun: dict[int, int], ended: dict[int, int]
+) -> list[tuple[MergePayload, int]]:
+    """The payloads of a job's merge units, and the bytes that each reads.
 
     *begun* and *ended*: the bytes to read, by the bucket at which their partial begins, and by the one at
     which it ends. A partial may span many ranges, and each of their merges reads it. So a merge reads the
@@ -42,11 +44,16 @@ def merge_payloads(state_bytes: int, begun: dict[int, int], ended: dict[int, int
     found, before, over = [], 0, 0
     for first, end in merge_ranges(state_bytes):
         before += sum(begun.get(bucket, 0) for bucket in range(first, end))
-        found.append(MergePayload(first=first, end=end, long=before - over > LONG_MERGE_BYTES))
+        size = before - over
+        found.append((MergePayload(first=first, end=end, long=size > LONG_MERGE_BYTES), size))
         over += sum(ended.get(bucket, 0) for bucket in range(first, end))
     return found
 
 
-def publish_payload(rows: int, table_bytes: int, indexes: int) -> PublishPayload:
-    """*indexes*: those of the spec; each result has two more, of its `_id` and of its keys."""
-    return PublishPayload(long=max(rows, table_bytes // ROW_BYTES) * (2 + indexes) > LONG_PUBLISH_ROWS)
+def publish_payload(rows: int, table_bytes: int, indexes: int) -> tuple[PublishPayload, int]:
+    """And the bytes that its indexes read, at least ROW_BYTES a row.
+
+    *indexes*: those of the spec; each result has two more, of its `_id` and of its keys.
+    """
+    indexed = max(rows, table_bytes // ROW_BYTES) * (2 + indexes)
+    return PublishPayload(long=indexed > LONG_PUBLISH_ROWS), indexed * ROW_BYTES

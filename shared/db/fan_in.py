@@ -75,13 +75,14 @@ async def _begin_merging(
     await create_table(tx, job["id"], columns)
     begun, ended = ({row["bucket"]: row[column] for row in sizes} for column in ("begun", "ended"))
     payloads = merge_payloads(size, begun, ended)
-    units = [NewUnit(no=no, payload=payload) for no, payload in enumerate(payloads)]
+    units = [NewUnit(no=no, payload=payload, bytes=read) for no, (payload, read) in enumerate(payloads)]
     await insert_units(tx, job["id"], UnitKind.MERGE, job["epoch"], units)
     await JOBS.set_phase.execute(tx, id=job["id"], phase=Phase.MERGING)
 
 
 async def _begin_publishing(tx: Connection, job: Record, indexes: int) -> None:
     [written] = await UNITS.to_publish.fetch(tx, job_id=job["id"])
-    payload = publish_payload(written["rows"], written["bytes"], indexes)
-    await insert_units(tx, job["id"], UnitKind.PUBLISH, job["epoch"], [NewUnit(no=0, payload=payload)])
+    payload, read = publish_payload(written["rows"], written["bytes"], indexes)
+    unit = NewUnit(no=0, payload=payload, bytes=read)
+    await insert_units(tx, job["id"], UnitKind.PUBLISH, job["epoch"], [unit])
     await JOBS.set_phase.execute(tx, id=job["id"], phase=Phase.PUBLISHING)

@@ -64,6 +64,10 @@ async def create_table(tx: Connection, job_id: str, columns: list[dict[str, str]
         await tx.execute(ddl.create_table(job_id, columns))
 
 
+class ColumnsWidened(Exception):
+    """Another merge has made integer sums numeric, so binary rows do not fit the table."""
+
+
 class PublishingStore:
     def __init__(self, pool: Pool, units: UnitStore) -> None:
         self._pool = pool
@@ -79,11 +83,31 @@ class PublishingStore:
                 with _rows_that_fit():
                     await connection.execute(ddl.widen_column(job_id, column))
 
-    async def copy(self, tx: Connection, job_id: str, columns: list[str], rows: AsyncIterator[bytes]) -> None:
+    async def hold_columns(self, tx: Connection, job_id: str, columns: list[str]) -> None:
+        """Until *tx* ends, none of these integer sums becomes numeric. Raises ColumnsWidened if one is."""
+        if columns:
+            await tx.execute(ddl.keep_columns(job_id))
+            if await tx.fetchval(ddl.ANY_NUMERIC, TABLES, job_id, columns):
+                raise ColumnsWidened(job_id)
+
+    async def copy(
+        self,
+        tx: Connection,
+        job_id: str,
+        columns: list[str],
+        rows: AsyncIterator[bytes],
+        *,
+        binary: bool = False,
+    ) -> None:
+        """*rows* are those of COPY as CSV, or *binary*, which knows the columns by their exact types."""
         try:
             with _rows_that_fit():
                 await tx.copy_to_table(
-                    job_id, schema_name=TABLES, columns=["_id", *columns], source=rows, format="csv"
+                    job_id,
+                    schema_name=TABLES,
+                    columns=["_id", *columns],
+                    source=rows,
+                    format="binary" if binary else "csv",
                 )
         except asyncpg.DataError as error:
             raise ValueOutOfRange(f"Postgres cannot store a value of the result: {error.message}") from error

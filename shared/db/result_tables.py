@@ -102,6 +102,19 @@ def widen_column(relation: str, column: str) -> str:
     return f"ALTER TABLE {TABLES}.{_QUOTE(relation)} ALTER COLUMN {_QUOTE(column)} TYPE numeric(38, 0)"
 
 
+def keep_columns(relation: str) -> str:
+    """Lock the table as COPY does: until the transaction ends, no column of it changes."""
+    return f"LOCK TABLE {TABLES}.{_QUOTE(relation)} IN ROW EXCLUSIVE MODE"
+
+
+ANY_NUMERIC = """
+SELECT EXISTS (
+    SELECT FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relname = $2 AND attname = ANY($3::text[]) AND atttypid = 'numeric'::regtype
+)"""
+"""Whether one of the columns $3 of the table $1.$2 is numeric."""
+
+
 def primary_key(relation: str) -> str:
     name = _QUOTE(relation + "_pkey")
     return f"ALTER TABLE {TABLES}.{_QUOTE(relation)} ADD CONSTRAINT {name} PRIMARY KEY (_id)"

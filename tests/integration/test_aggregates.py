@@ -150,7 +150,7 @@ def test_values_past_the_limit_fail_the_job_with_the_reason(stack):
 
 
 VALUES = [i * 0x9E3779B97F4A7C15 % 2**62 for i in range(1_500_000)]
-"""All of them different: 24 MB while they are merged, and more than one merge unit's share."""
+"""All of them different: 12 MB while they are merged, and more than one merge unit's share."""
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +196,6 @@ def test_one_group_whose_values_exceed_a_slot_fails_the_job_and_says_what_to_do(
         "round the values",
     ):
         assert cure in failed["error"]["detail"]
-    assert f"{memory // 16:,} may be held" in failed["error"]["detail"]
+    assert f"{memory // 32:,} may be held" in failed["error"]["detail"]
     assert "unit.again" not in log
     assert (finer["error"], finer["result"]["rows"]) == (None, 64)

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from shared.core.fairness import preempted
-from shared.core.fan_in import LONG_MERGE_BYTES, merge_payloads, merge_ranges, publish_payload
+from shared.core.fan_in import LONG_MERGE_BYTES, ROW_BYTES, merge_payloads, merge_ranges, publish_payload
 from shared.core.plan import PublishPayload
 from shared.core.row_counts import RowCounts
 from shared.db.pool import QUEUE
@@ -192,7 +192,7 @@ async def test_a_single_slot_publishes_whatever_its_size(world):
 
 
 def long_merges(state_bytes, begun, ended):
-    return [payload.first for payload in merge_payloads(state_bytes, begun, ended) if payload.long]
+    return [payload.first for payload, _ in merge_payloads(state_bytes, begun, ended) if payload.long]
 
 
 def test_a_merge_that_reads_many_states_is_long_and_one_that_reads_few_is_not():
@@ -240,7 +240,9 @@ async def test_the_merges_have_to_read_the_bytes_of_their_partials_and_a_little_
     ],
 )
 def test_a_publish_is_long_by_its_rows_and_bytes_for_each_of_its_indexes(rows, table_bytes, indexes, long):
-    assert publish_payload(rows, table_bytes, indexes).long is long
+    payload, read = publish_payload(rows, table_bytes, indexes)
+    assert payload.long is long
+    assert read >= table_bytes // ROW_BYTES * ROW_BYTES * 2
 
 
 # fault matrix: 56

@@ -1,16 +1,18 @@
 """The services know the newest migration without Alembic; a migration converts the rows that are there."""
 
+import asyncio
 import os
 import subprocess
 import sys
 from datetime import timedelta
 
+import asyncpg
 import psycopg
 import pytest
-import sqlalchemy
 from alembic import command
 from alembic.script import ScriptDirectory
 from psycopg.types.json import Json
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.db.head import head
 from shared.db.migrate import config, upgrade_blocking
@@ -41,13 +43,20 @@ def unmigrated(postgres):
 
 
 def migrate_to(dsn: str, revision: str) -> None:
-    engine = sqlalchemy.create_engine(dsn.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS gristmill_migrations")
+    asyncio.run(_migrate_to(dsn, revision))
+
+
+async def _migrate_to(dsn: str, revision: str) -> None:
+    def upgrade(connection):
         alembic = config()
         alembic.attributes["connection"] = connection
         command.upgrade(alembic, revision)
-    engine.dispose()
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn))
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS gristmill_migrations")
+        await connection.run_sync(upgrade)
+    await engine.dispose()
 
 
 FILES = {"source": {"uris": ["file:///data/a.csv"]}, "output": {"versions": 3}, "options": {"deadline": None}}
@@ -94,16 +103,21 @@ def test_postgres_reads_the_deadlines_of_stored_specs_as_python_does(unmigrated,
         assert found == length
 
 
-def test_a_job_that_an_older_state_version_began_is_planned_again_and_others_are_left_alone(unmigrated):
-    migrate_to(unmigrated, "0007")
+@pytest.mark.parametrize(
+    ("before", "migration", "old", "new"), [("0007", "0008", 3, 4), ("0008", "0009", 4, 5)]
+)
+def test_a_job_that_an_older_state_version_began_is_planned_again_and_others_are_left_alone(
+    unmigrated, before, migration, old, new
+):
+    migrate_to(unmigrated, before)
     with psycopg.connect(unmigrated, autocommit=True) as connection:
         for job_id, state, phase, version in (
-            ("scanning", "running", "scanning", 3),
-            ("merging", "paused", "merging", 3),
-            ("failed", "failed", "scanning", 3),
-            ("cancelling", "cancelling", "scanning", 3),
-            ("over", "succeeded", "publishing", 3),
-            ("new", "running", "scanning", 4),
+            ("scanning", "running", "scanning", old),
+            ("merging", "paused", "merging", old),
+            ("failed", "failed", "scanning", old),
+            ("cancelling", "cancelling", "scanning", old),
+            ("over", "succeeded", "publishing", old),
+            ("new", "running", "scanning", new),
         ):
             ended = "now()" if state in {"failed", "succeeded"} else "NULL"
             connection.execute(
@@ -119,7 +133,7 @@ def test_a_job_that_an_older_state_version_began_is_planned_again_and_others_are
                 )
         connection.execute("CREATE SCHEMA IF NOT EXISTS gristmill_results")
         connection.execute("CREATE TABLE gristmill_results.merging (a int)")
-        upgrade_blocking(unmigrated)
+        migrate_to(unmigrated, migration)
 
         jobs = connection.execute("SELECT id, phase, epoch, plan IS NULL FROM gristmill.jobs").fetchall()
         assert {row[0]: row[1:] for row in jobs} == {
@@ -135,12 +149,12 @@ def test_a_job_that_an_older_state_version_began_is_planned_again_and_others_are
             " ORDER BY id) FROM gristmill.units GROUP BY job_id"
         ).fetchall()
         assert dict(units) == {
-            "scanning": "plan pending 4 3",
-            "merging": "plan pending 4 3",
-            "failed": "plan cancelled 4 3",
-            "cancelling": "plan cancelled 4 3",
-            "over": "plan done 3 2, chunk leased 3 2, merge pending 3 2",
-            "new": "plan done 4 2, chunk leased 4 2, merge pending 4 2",
+            "scanning": f"plan pending {new} 3",
+            "merging": f"plan pending {new} 3",
+            "failed": f"plan cancelled {new} 3",
+            "cancelling": f"plan cancelled {new} 3",
+            "over": f"plan done {old} 2, chunk leased {old} 2, merge pending {old} 2",
+            "new": f"plan done {new} 2, chunk leased {new} 2, merge pending {new} 2",
         }
         [table] = connection.execute("SELECT to_regclass('gristmill_results.merging')").fetchone()
         assert table is None

@@ -61,4 +61,7 @@ def merge_task(
     first: int = 0,
     end: int = 1024,
 ) -> MergeTask:
-    return MergeTask(spec=raw(spec), schema=schema, partials=tuple(partials), first=first, end=end)
+    """Its rows are CSV."""
+    return MergeTask(
+        spec=raw(spec), schema=schema, partials=tuple(partials), first=first, end=end, as_csv=True
+    )

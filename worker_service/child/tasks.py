@@ -273,18 +273,18 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
         combined = kernels.in_buckets(combined, query, task.first, task.end)
     finalized = kernels.finalize(combined, query, text_parser(spec.source))
     stats = MergeStats(tuple(finalized.widened), finalized.buckets, combined.num_rows)
-    return (
-        MergeResult(finalized.table.num_rows, kernels.rows_in(combined), stats),
-        [kernels.to_copy_csv(finalized)],
-    )
+    binary = None if task.as_csv else kernels.to_copy_binary(finalized)
+    body = [kernels.to_copy_csv(finalized)] if binary is None else binary
+    rows = kernels.rows_in(combined)
+    return MergeResult(finalized.table.num_rows, rows, stats, as_csv=binary is None), body
 
 
 def _within_slot(query: Query) -> Query:
-    """Values that are kept, for `median` say, are held about four times while they are merged."""
+    """Values that are kept, for `median` say, are held ten times, about, until they are finalized."""
     memory, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if memory == resource.RLIM_INFINITY:
         return query
-    return replace(query, max_state_bytes=min(query.max_state_bytes, memory // 16))
+    return replace(query, max_state_bytes=min(query.max_state_bytes, memory // 32))
 
 
 TASKS: dict[type, Callable[[Any, MemoryFile | None], Answer]] = {

@@ -9,6 +9,7 @@ does `partial` and `combine` over a stream of frames. States travel between proc
 from worker_service.kernels.aggregates.table import KERNELS
 from worker_service.kernels.engine.codec import Partial, decode, encode, in_buckets
 from worker_service.kernels.engine.combine import PendingStates, combine
+from worker_service.kernels.engine.copy_binary import to_copy_binary
 from worker_service.kernels.engine.copy_csv import to_copy_csv
 from worker_service.kernels.engine.finalize import Finalized, finalize
 from worker_service.kernels.engine.fold import Fold
@@ -34,5 +35,6 @@ __all__ = [
     "partial",
     "prepare",
     "rows_in",
+    "to_copy_binary",
     "to_copy_csv",
 ]

@@ -37,10 +37,10 @@ Every result is the same, bit for bit, for any chunk size, number of workers, re
 ## State
 
 A job keeps a **state** for each group while it runs. A state is *bounded* if it has a fixed size for any
-data. It *grows* if it keeps every distinct value of the group with its count. So `nunique`, `mode`,
-`median` and `quantile` suit columns with up to a few million distinct values in a group. A job fails
-with `state_too_large` beyond `limits.max_state_bytes`. It also fails if one part of the merge would keep
-more than a sixteenth of a slot's memory (`GRISTMILL_SLOT_MEMORY_BYTES`).
+data. It *grows* if it keeps the values of the group, or each once with its count where they repeat. So
+`nunique`, `mode`, `median` and `quantile` suit columns with up to a few million distinct values in a
+group. A job fails with `state_too_large` beyond `limits.max_state_bytes`. It also fails if one part of
+the merge would keep more than a thirty-second of a slot's memory (`GRISTMILL_SLOT_MEMORY_BYTES`).
 """
 
 

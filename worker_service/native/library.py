@@ -37,6 +37,20 @@ _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "gm_tuple_codes": ([_P, _P, _I64, _I64, _P, _I64, _P, _P], _I64),
     "gm_map_indexes": ([_P, _I64, _P, _I64, _I64, _P, _I64, _P], None),
     "gm_first_rows": ([_P, _I64, _P, _I64, _I64, _I64, _P], None),
+    "gm_double_keys": ([_P, _I64, _P], None),
+    "gm_key_doubles": ([_P, _I64, _P], None),
+    "gm_group_bounds": ([_P, _P, _I64, _I64, _P], None),
+    "gm_sort_keys": ([_P, _P, _I64, _P, _I64, _P, _P, _P, _P], None),
+    "gm_sort_counted": ([_P, _P, _I64, _P, _I64, _P, _P, _P, _P], None),
+    "gm_distinct": ([_P, _P, _I64], _I64),
+    "gm_take_offsets": ([_P, _P, _I64, _P], _I64),
+    "gm_take_runs": ([_P, _P, _I64, _I64, _P, _I64, _P], None),
+    "gm_rounded": ([_P, _P, _I64, _I64, _P, _P], None),
+    "gm_room": ([_P, _I64, _I64, _I64], _I64),
+    "gm_canonical_rows": ([_P, _I64, _I64, _I64, _P], _I64),
+    "gm_copy_rows": ([_P, _I64, _I64, _I64, _P], _I64),
+    "gm_order_rows": ([_P, _I64, _P, _I64, _P, _P, _P], None),
+    "gm_cut": ([_P, _P, _I64, _I64, _P], _I64),
 }
 """Function -> types of its arguments and of its result; pointers are addresses."""
 

@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator
 
+from msgspec.structs import replace
+
 from shared.core.plan import MergePayload
 from shared.core.row_counts import RowCounts
 from shared.db.pool import Connection
+from shared.db.publishing import ColumnsWidened
 from shared.db.units import Done, Lease
 from shared.fault_points import reached
 from worker_service.context import Context, Planned
@@ -27,8 +30,13 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
         task = MergeTask(
             spec=job.spec_json, schema=job.plan.schema, partials=tuple(attached), first=first, end=end
         )
-        async with child.run(task, lease.allowed, attachment) as answer:
-            await _commit(ctx, lease, job, answer)
+        try:
+            async with child.run(task, lease.allowed, attachment) as answer:
+                await _commit(ctx, lease, job, answer)
+        except ColumnsWidened:
+            # Postgres reads the text of an integer as the numeric that its column is now
+            async with child.run(replace(task, as_csv=True), lease.allowed, attachment) as answer:
+                await _commit(ctx, lease, job, answer)
 
 
 async def _commit(ctx: Context, lease: Lease, job: Planned, answer: Answer[MergeResult]) -> None:
@@ -36,7 +44,13 @@ async def _commit(ctx: Context, lease: Lease, job: Planned, answer: Answer[Merge
 
     async def write(tx: Connection) -> None:
         if result.rows:
-            await ctx.publishing.copy(tx, lease.job_id, columns, _slices(answer.body))
+            if not result.as_csv:
+                widened = result.stats.widened
+                narrow = [a.name for a in job.query.aggregates if a.may_widen and a.name not in widened]
+                await ctx.publishing.hold_columns(tx, lease.job_id, narrow)
+            await ctx.publishing.copy(
+                tx, lease.job_id, columns, _slices(answer.body), binary=not result.as_csv
+            )
         reached("merge.before_commit")
 
     done = Done(counts=RowCounts(aggregated=result.rows_aggregated), rows_out=result.rows, stats=result.stats)

@@ -162,7 +162,7 @@ def test_a_value_may_occur_more_often_than_32_bits_count():
 
 def test_values_past_the_limit_are_refused_with_advice():
     frame = pa.table({"x": np.arange(1000) / 7})
-    asked = query(frame, [], ["median x"], max_state_bytes=10_000)
+    asked = query(frame, [], ["median x"], max_state_bytes=6000)
     fold = Fold(asked)
     fold.add(frame.slice(0, 400))
     fold.finish()

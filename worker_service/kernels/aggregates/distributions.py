@@ -5,28 +5,39 @@ from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from worker_service.arrow import Array, Floats, Ints, Mask, arrow_type, from_numbers, numbers_of
+from worker_service.arrow import Array, Floats, Ints, arrow_type, from_numbers, numbers_of
 from worker_service.kernels.aggregates.declaration import Combined, Kernel, keeps
-from worker_service.kernels.aggregates.order import least_row, sort_keys
+from worker_service.kernels.aggregates.order import Restore, least_row, ordered
 from worker_service.kernels.aggregates.sums import parts_of
-from worker_service.kernels.aggregates.values import VALUES, flattened
+from worker_service.kernels.aggregates.values import VALUES, Sorted, distinct, stored
 from worker_service.kernels.exact.decimals import decimal_quotient
 from worker_service.kernels.exact.limbs import Limbs, add, carry, multiply
 from worker_service.kernels.exact.rounding import denominator, quotient
 from worker_service.kernels.exact.summation import sum_parts
 from worker_service.kernels.grouping import Groups
 
+_EXACT = 2.0**53
+"""Integers below it are doubles."""
+
 
 def _finalize_nunique(combined: Combined) -> Array:
-    return pc.list_value_length(combined.column(VALUES)).cast(pa.int64())
+    once, _ = _distinct(combined)
+    return pa.array(np.diff(once.bounds))
 
 
 def _finalize_mode(combined: Combined) -> Array:
-    lists = combined.column(VALUES)
-    values, counts, owners = flattened(lists)
-    return values.take(least_row(Groups(owners, len(lists)), ~counts, sort_keys(values)))
+    once, restore = _distinct(combined)
+    size = len(once.bounds) - 1
+    owners = np.repeat(np.arange(size), np.diff(once.bounds))
+    assert once.counts is not None
+    return restore(once.keys).take(least_row(Groups(owners, size), ~once.counts, once.keys))
+
+
+def _distinct(combined: Combined) -> tuple[Sorted, Restore]:
+    values, counts, bounds = stored(combined.states[VALUES])
+    keys, restore = ordered(values)
+    return distinct(Sorted(keys, counts, bounds)), restore
 
 
 def _finalize_quantile(combined: Combined) -> Array:
@@ -35,26 +46,23 @@ def _finalize_quantile(combined: Combined) -> Array:
     Exact, then rounded once. *q* is the decimal fraction that the spec shows, 19/20 for 0.95, not the double
     nearest to it.
     """
-    lists, result = combined.column(VALUES), combined.aggregate.result
-    values, counts, owners = flattened(lists)
-    size, q = len(lists), Fraction(Decimal(repr(combined.aggregate.q)))
+    result, q = combined.aggregate.result, Fraction(Decimal(repr(combined.aggregate.q)))
+    values, counts, bounds = stored(combined.states[VALUES])
     if not len(values):
-        return pa.nulls(size, arrow_type(result))
-    order = np.lexsort((sort_keys(values), owners))
-    ends = np.cumsum(counts[order])
-    first = np.concatenate([[0], ends])[np.searchsorted(owners[order], np.arange(size + 1))]
+        return pa.nulls(len(bounds) - 1, arrow_type(result))
+    ends = None if counts is None else np.cumsum(counts)
+    first = bounds if ends is None else np.concatenate([[0], ends])[bounds]
     n = np.diff(first)
     at, rest = _position(n, q)
-    below, above = (
-        values.take(pa.array(order[np.searchsorted(ends, _overall(first, n, position), "right")]))
-        for position in (at, at + (rest > 0))
-    )
-    total = carry(add(_weighed(below, q.denominator - rest), _weighed(above, rest)))
+    found = [_overall(first, n, position) for position in (at, at + (rest > 0))]
+    if ends is not None:
+        found = [np.searchsorted(ends, positions, "right") for positions in found]
+    below, above = (values.take(pa.array(positions)) for positions in found)
     if result.kind == "decimal":
         digits = result.scale - combined.aggregate.inputs[0].type.scale
-        return decimal_quotient(total, np.full(size, q.denominator), digits, result, n > 0)
-    line = quotient(total, denominator([np.ones(size, np.int64)], q.denominator))
-    return from_numbers(pa.float64(), _with_infinite(line, below, above), n > 0)
+        total = _line(below, above, rest, q)
+        return decimal_quotient(total, np.full(len(n), q.denominator), digits, result, n > 0)
+    return from_numbers(pa.float64(), _doubles(below, above, rest, q), n > 0)
 
 
 def _position(n: Ints, q: Fraction) -> tuple[Ints, Ints]:
@@ -70,6 +78,11 @@ def _overall(first: Ints, n: Ints, at: Ints) -> Ints:
     return np.where(n > 0, first[:-1] + at, 0)
 
 
+def _line(below: Array, above: Array, rest: Ints, q: Fraction) -> Limbs:
+    """The value at *rest* of the way from *below* to *above*, times the denominator of *q*, exactly."""
+    return carry(add(_weighed(below, q.denominator - rest), _weighed(above, rest)))
+
+
 def _weighed(values: Array, weights: Ints) -> Limbs:
     """Value * weight, exactly; of a value that is not finite, 0."""
     parts = parts_of(values)
@@ -80,12 +93,28 @@ def _weighed(values: Array, weights: Ints) -> Limbs:
     return multiply(sum_parts(finite, np.arange(len(values)), len(values)), carry({0: weights}))
 
 
-def _with_infinite(line: Floats, below: Array, above: Array) -> Floats:
-    """A line to or from an infinity is that infinity; between both, or to or from NaN, it is NaN."""
+def _doubles(below: Array, above: Array, rest: Ints, q: Fraction) -> Floats:
+    """The nearest doubles to the points of the lines.
+
+    A value itself, and the middle of two, take at most one addition that rounds. Only the others, and large
+    integers, go through limbs.
+    """
     low, high = numbers_of(below).astype(np.float64), numbers_of(above).astype(np.float64)
-    odd: Mask = ~(np.isfinite(low) & np.isfinite(high))
-    with np.errstate(invalid="ignore"):
-        return np.where(odd, low / 2 + high / 2, line) + 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        middle = (low + high) / 2
+        # two finite doubles whose sum overflows are so large that each may be halved before
+        middle = np.where(np.isinf(middle), low / 2 + high / 2, middle)
+    points: Floats = np.where(rest == 0, low, middle) + 0.0
+    exact = np.maximum(np.abs(low), np.abs(high)) < _EXACT if pa.types.is_integer(below.type) else True
+    halfway = (rest == q.denominator - rest) & exact
+    # a line to or from an infinity is that infinity; between both, or to or from NaN, it is NaN
+    done = (rest == 0) | halfway | ~(np.isfinite(low) & np.isfinite(high))
+    left = np.flatnonzero(~done)
+    if len(left):
+        low_end, high_end = (ends.take(pa.array(left)) for ends in (below, above))
+        by = denominator([np.ones(len(left), np.int64)], q.denominator)
+        points[left] = quotient(_line(low_end, high_end, rest[left], q), by)
+    return points
 
 
 DISTRIBUTIONS = (

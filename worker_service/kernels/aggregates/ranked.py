@@ -10,46 +10,63 @@ import pyarrow as pa
 
 from shared.spec.query import Aggregate
 from worker_service.arrow import Array
-from worker_service.kernels.aggregates.declaration import Columns, Kernel, Rows, State
-from worker_service.kernels.aggregates.order import sort_keys
-from worker_service.kernels.aggregates.values import VALUES, as_lists, flattened, group_bounds
+from worker_service.kernels.aggregates.declaration import Columns, Combined, Kernel, Rows, State
+from worker_service.kernels.aggregates.order import ordered
+from worker_service.kernels.aggregates.values import (
+    COLUMNS,
+    Sorted,
+    as_columns,
+    collected,
+    distinct,
+    repeated,
+    shortest,
+    sort,
+    stored,
+)
 from worker_service.kernels.grouping import Groups
+from worker_service.native import library
 
 
-def _cut(columns: Columns, k: int, *, largest: bool) -> Columns:
-    """The first *k* values of each group, sorted; the count of the last of them is cut too."""
-    lists = columns[""]
-    values, counts, owners = flattened(lists)
-    keys = sort_keys(values)
-    order = np.lexsort((~keys if largest else keys, owners))
-    counts, owners = counts[order], owners[order]
-    before = np.cumsum(counts) - counts
-    before -= np.append(before, 0)[group_bounds(owners, len(lists))[:-1]][owners]
+def cut(values: Sorted, k: int) -> Sorted:
+    """The first *k* values of each group; the count of the last of them is cut too."""
+    if values.counts is None:
+        return _cut_keys(values, k)
+    values = distinct(values)
+    assert values.counts is not None
+    ends = np.concatenate([[0], np.cumsum(values.counts)])
+    before = ends[:-1] - np.repeat(ends[values.bounds[:-1]], np.diff(values.bounds))
     kept = before < k
-    counts = np.minimum(counts, k - before)[kept]
-    return {"": as_lists(values.take(pa.array(order[kept])), counts, owners[kept], len(lists))}
+    counts = np.minimum(values.counts, k - before)[kept]
+    return Sorted(values.keys[kept], counts, np.concatenate([[0], np.cumsum(kept)])[values.bounds])
 
 
-def _best(rows: Rows, k: int, *, largest: bool) -> Rows:
-    """The *k* rows of each group that come first: sorting is cheaper than counting all values."""
-    (values,), codes = rows.values, rows.groups.codes
-    keys = sort_keys(values)
-    order = np.lexsort((~keys if largest else keys, codes))
-    ranks = np.arange(len(order)) - group_bounds(codes, rows.groups.size)[codes[order]]
-    kept = order[ranks < k]
-    return Rows(
-        (values.take(pa.array(kept)),), Groups(codes[kept], rows.groups.size), None, rows.first_ordinal
-    )
+def _cut_keys(values: Sorted, k: int) -> Sorted:
+    """The memory of *values* is used again."""
+    if (native := library()) is not None:
+        keys, bounds = values.keys, values.bounds
+        kept = native.gm_cut(keys.ctypes.data, bounds.ctypes.data, len(bounds) - 1, k, bounds.ctypes.data)
+        return Sorted(keys[:kept], None, bounds)
+    sizes = np.diff(values.bounds)
+    first = np.arange(len(values.keys)) - np.repeat(values.bounds[:-1], sizes) < k
+    return Sorted(values.keys[first], None, np.concatenate([[0], np.cumsum(np.minimum(sizes, k))]))
 
 
 @cache
 def _state(k: int, *, largest: bool) -> State:
+    def partial(rows: Rows) -> Columns:
+        keys, restore = ordered(rows.values[0], descending=largest)
+        return as_columns(shortest(cut(sort(keys, rows.groups), k)), restore)
+
+    def combine(columns: Columns, groups: Groups) -> Columns:
+        values, restore = collected(columns, groups, largest=largest)
+        return as_columns(shortest(cut(values, k)), restore)
+
     return State(
         name=f"{'top' if largest else 'bottom'}{k}",
-        columns=VALUES.columns,
+        columns=COLUMNS,
         identity=None,
-        partial=lambda rows: _cut(VALUES.partial(_best(rows, k, largest=largest)), k, largest=largest),
-        combine=lambda columns, groups: _cut(VALUES.combine(columns, groups), k, largest=largest),
+        partial=partial,
+        combine=combine,
     )
 
 
@@ -60,18 +77,18 @@ def _kernel(name: str, *, largest: bool) -> Kernel:
     return Kernel(
         name=name,
         states=lambda aggregate: (state(aggregate),),
-        finalize=lambda combined: _repeated(combined.column(state(combined.aggregate))),
+        finalize=lambda combined: _arrays(combined, state(combined.aggregate)),
     )
 
 
-def _repeated(lists: Array) -> Array:
+def _arrays(combined: Combined, state: State) -> Array:
     """For each group the array of its values, each as often as it occurs; null without values."""
-    values, counts, owners = flattened(lists)
-    every = np.repeat(np.arange(len(values)), counts)
-    bounds = group_bounds(owners[every], len(lists))
-    return pa.ListArray.from_arrays(
-        pa.array(bounds, pa.int32()), values.take(pa.array(every)), mask=pa.array(np.diff(bounds) == 0)
-    )
+    values, counts, bounds = stored(combined.states[state])
+    if counts is not None:
+        every = repeated(Sorted(np.arange(len(values)), counts, bounds))
+        values, bounds = values.take(pa.array(every.keys)), every.bounds
+    empty = pa.array(np.diff(bounds) == 0)
+    return pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), values, mask=empty)
 
 
 RANKED = (_kernel("top", largest=True), _kernel("bottom", largest=False))

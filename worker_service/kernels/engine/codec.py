@@ -13,6 +13,7 @@ from shared.spec.query import Query
 from shared.spec.version import STATE_VERSION
 from worker_service.arrow import Array, Ints, as_array, is_string, string_bytes
 from worker_service.kernels.engine.states import keys_of
+from worker_service.kernels.engine.take import take_rows
 from worker_service.kernels.hashing import buckets
 
 _VERSION = b"gristmill.state"
@@ -34,9 +35,8 @@ def encode(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[Parti
     A partial takes more than *partial_bytes*, before compression, only where one bucket does.
     """
     found = buckets(keys_of(states, query), states.num_rows)
-    order = np.argsort(found, kind="stable")
-    ordered = states.take(pa.array(order)).replace_schema_metadata({_VERSION: str(STATE_VERSION)})
-    rows = np.searchsorted(found[order], np.arange(BUCKETS + 1))
+    order, rows = bucket_order(found)
+    ordered = take_rows(states, order).replace_schema_metadata({_VERSION: str(STATE_VERSION)})
     sizes = np.concatenate([[0], np.cumsum(_row_bytes(ordered))])[rows]
     first = 0
     while first < BUCKETS and rows[first] < len(order):
@@ -45,6 +45,14 @@ def encode(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[Parti
             chosen = ordered.slice(rows[first], rows[last + 1] - rows[first])
             yield Partial(first, last, chosen.num_rows, _serialized(chosen))
         first = last + 1
+
+
+def bucket_order(found: Ints) -> tuple[Ints, Ints]:
+    """The rows by bucket, and where each bucket begins among them; *found* is the bucket of each row."""
+    order = np.argsort(
+        found.astype(np.uint16), kind="stable"
+    )  # numpy counts 16-bit numbers, and sorts others
+    return order, np.concatenate([[0], np.cumsum(np.bincount(found, minlength=BUCKETS))])
 
 
 def decode(data: bytes) -> pa.Table:
@@ -71,13 +79,14 @@ def _row_bytes(table: pa.Table) -> Ints:
 
 
 def _bytes(array: Array) -> Ints:
+    if pa.types.is_list(array.type) and pa.types.is_primitive(array.type.value_type):
+        lengths: Ints = np.asarray(pc.list_value_length(array)).astype(np.int64)
+        return lengths * int(array.type.value_type.bit_width // 8) + 5
     if pa.types.is_list(array.type):
         inside = np.concatenate([[0], np.cumsum(_bytes(array.flatten()))])
         ends = np.concatenate([[0], np.cumsum(np.asarray(pc.list_value_length(array)))])
         sizes: Ints = np.diff(inside[ends])
         return sizes + 5
-    if pa.types.is_struct(array.type):
-        return np.array(np.sum([_bytes(field) for field in array.flatten()], axis=0))
     if is_string(array):
         return np.diff(string_bytes(array)[0]).astype(np.int64) + 5
     return np.full(len(array), (array.type.bit_width + 7) // 8 + 1)

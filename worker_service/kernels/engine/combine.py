@@ -53,7 +53,7 @@ def _check_size(states: pa.Table, most: int) -> None:
     if kept > most:
         raise StateTooLarge(
             f"the distinct values of some groups take {kept:,} bytes, and {most:,} may be held at once: "
-            "the lesser of limits.max_state_bytes and a sixteenth of GRISTMILL_SLOT_MEMORY_BYTES. "
+            "the lesser of limits.max_state_bytes and a thirty-second of GRISTMILL_SLOT_MEMORY_BYTES. "
             "Raise it, group by more columns, or round the values of median, quantile, mode and nunique"
         )
 

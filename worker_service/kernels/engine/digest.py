@@ -1,6 +1,7 @@
 """The SHA-256 of result rows as canonical bytes, the same for every chunking, worker count and machine."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +21,8 @@ from worker_service.arrow import (
     validity,
     without_dictionary,
 )
+from worker_service.native import library
+from worker_service.native.columns import NativeColumns, native_columns
 
 _INTEGER = np.dtype([("tag", "u1"), ("low", "<u8"), ("high", "<i8")])
 
@@ -28,14 +31,35 @@ def bucket_digests(table: pa.Table, buckets: Ints) -> dict[int, bytes]:
     """SHA-256 of the canonical bytes of each bucket's rows; *buckets* is the ascending bucket of each row."""
     if not len(buckets):
         return {}
-    rows = _joined([part for column in table.columns for part in _canonical(column.chunk(0))])
-    _, offsets, data = rows.buffers()
-    starts, bounds = np.frombuffer(offsets, "<i8"), np.flatnonzero(np.diff(buckets, prepend=-1, append=-1))
-    view = memoryview(data)
+    columns, bounds = (
+        [column.chunk(0) for column in table.columns],
+        np.flatnonzero(np.diff(buckets, prepend=-1, append=-1)),
+    )
+    ranges = list(pairwise(bounds.tolist()))
+    native = native_columns([without_dictionary(column) for column in columns]) if library() else None
+    parts = _native_rows(native, ranges) if native else _rows(columns, ranges)
     return {
-        int(buckets[start]): hashlib.sha256(view[starts[start] : starts[stop]]).digest()
-        for start, stop in pairwise(bounds)
+        int(buckets[start]): hashlib.sha256(part).digest()
+        for (start, _), part in zip(ranges, parts, strict=True)
     }
+
+
+def _native_rows(columns: NativeColumns, ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:
+    """The canonical bytes of ranges of rows, each valid until the next."""
+    native = library()
+    assert native is not None
+    buffer, given = np.empty(0, np.uint8), (columns.address, len(columns))
+    for start, end in ranges:
+        if (room := native.gm_room(*given, start, end)) > len(buffer):
+            buffer = np.empty(room, np.uint8)
+        yield buffer[: native.gm_canonical_rows(*given, start, end, buffer.ctypes.data)].data
+
+
+def _rows(columns: Sequence[Array], ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:
+    """The same without the native library."""
+    _, offsets, data = _joined([part for column in columns for part in _canonical(column)]).buffers()
+    starts, view = np.frombuffer(offsets, "<i8"), memoryview(data)
+    return (view[starts[start] : starts[end]] for start, end in ranges)
 
 
 def _canonical(array: Array) -> list["pa.LargeBinaryArray"]:

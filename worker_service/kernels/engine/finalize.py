@@ -7,18 +7,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared.core.fan_in import BUCKETS
 from shared.errors import ValueOutOfRange
 from shared.spec.query import Query
-from worker_service.arrow import Array, Ints, as_array, is_string, string_bytes
+from worker_service.arrow import Array, Ints, as_array, is_string, string_bytes, without_dictionary
 from worker_service.kernels.aggregates.declaration import Combined
 from worker_service.kernels.aggregates.table import KERNELS, shared_states, source_of
+from worker_service.kernels.engine.codec import bucket_order
 from worker_service.kernels.engine.compute import computed
 from worker_service.kernels.engine.digest import bucket_digests
 from worker_service.kernels.engine.states import keys_of, state_columns
+from worker_service.kernels.engine.take import take_rows
 from worker_service.kernels.expressions import ParseText
 from worker_service.kernels.hashing import buckets
+from worker_service.native import library
+from worker_service.native.columns import native_columns
 
 _NUMBER_BITS = 40
+_MAX_KEYS = 64
+"""Of `gm_order_rows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +54,15 @@ def finalize(states: pa.Table, query: Query, parse: ParseText | None = None) -> 
     found = buckets(keys, states.num_rows)
     order = _order(found, keys)
     columns = {key.name: column for key, column in zip(query.keys, keys, strict=True)}
-    table = pa.table(
-        {name: column.take(order) for name, column in (columns | _results(states, query)).items()}
-    )
-    found = found[np.asarray(order)]
+    table = take_rows(pa.table(columns | _results(states, query)), order)
+    found = found[order]
     if query.computed or query.having:
         table, kept = computed(table, query, parse)
         found = found[kept]
     widened = [a.name for a in query.aggregates if a.may_widen and pa.types.is_decimal(table[a.name].type)]
     for name in table.column_names:
         _check_storable(name, as_array(table[name]))
-    firsts = np.searchsorted(found, found, "left")
+    firsts = np.concatenate([[0], np.cumsum(np.bincount(found, minlength=BUCKETS))])[found]
     ids = (found << _NUMBER_BITS) | (np.arange(len(found)) - firsts + 1)
     return Finalized(table, ids, bucket_digests(table, found), widened)
 
@@ -75,9 +80,22 @@ def _results(states: pa.Table, query: Query) -> dict[str, Array]:
     return results
 
 
-def _order(found: Ints, keys: Sequence[Array]) -> "pa.UInt64Array":
-    table = pa.table({"bucket": found} | {str(i): key for i, key in enumerate(keys)})
-    return pc.sort_indices(table, [(name, "ascending", "at_end") for name in table.column_names])
+def _order(found: Ints, keys: Sequence[Array]) -> Ints:
+    """The rows in the order of their buckets and keys."""
+    native, columns = library(), native_columns([without_dictionary(key) for key in keys])
+    if native is None or columns is None or not 0 < len(keys) <= _MAX_KEYS:
+        table = pa.table({"bucket": found} | {str(i): key for i, key in enumerate(keys)})
+        order = pc.sort_indices(table, [(name, "ascending", "at_end") for name in table.column_names])
+        return np.asarray(order).astype(np.int64)
+    rows, bounds = bucket_order(found)
+    items, spare = np.empty((2, int(np.diff(bounds).max()), 3), np.int64)
+    native.gm_order_rows(
+        columns.address,
+        len(columns),
+        *(bounds.ctypes.data, len(bounds) - 1),
+        *(array.ctypes.data for array in (rows, items, spare)),
+    )
+    return rows
 
 
 def _check_storable(name: str, column: Array) -> None:

@@ -14,8 +14,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from worker_service.arrow import Floats, Ints, Mask
 from worker_service.kernels.exact.double_double import (
@@ -26,6 +28,7 @@ from worker_service.kernels.exact.double_double import (
     two_sum,
 )
 from worker_service.kernels.exact.limbs import BITS, Limbs, exact_integer
+from worker_service.native import library
 
 _DOUBT = 2.0**-76
 """More than the relative error of a quotient: 2**-84 of dropped digits and 2**-100 of the arithmetic."""
@@ -57,10 +60,29 @@ def rounded(limbs: Limbs, size: int) -> Floats:
     The three digits from the leading one on hold at least 62 bits, so all that follows them only breaks ties.
     Its sign is appended as a last bit. The three are then added so that only the last addition rounds.
     """
+    total, exponent = _summed_natively(limbs, size) or _summed(limbs, size)
+    with np.errstate(over="ignore"):
+        found: Floats = np.ldexp(total, exponent) + 0.0
+    return found
+
+
+def _summed(limbs: Limbs, size: int) -> tuple[Floats, "NDArray[np.signedinteger[Any]]"]:
+    """(number, exponent of 2) of each sum, rounded."""
     digits, bottom = _window(limbs, size, 3)
     high, low = two_sum(digits[0] * 2.0**65, digits[1] * 2.0**33)
-    with np.errstate(over="ignore"):
-        return np.ldexp(high + (low + (2.0 * digits[2] + digits[3])), BITS * bottom - 1) + 0.0
+    return high + (low + (2.0 * digits[2] + digits[3])), BITS * bottom - 1
+
+
+def _summed_natively(limbs: Limbs, size: int) -> tuple[Floats, "NDArray[np.signedinteger[Any]]"] | None:
+    if (native := library()) is None:
+        return None
+    indexes = np.array(sorted(limbs, reverse=True), np.int64)
+    columns = [np.ascontiguousarray(limbs[j], np.int64) for j in indexes.tolist()]
+    addresses = np.array([column.ctypes.data for column in columns], np.int64)
+    total, exponent = np.empty(size), np.empty(size, np.int32)
+    given = (addresses.ctypes.data, indexes.ctypes.data, len(columns), size)
+    native.gm_rounded(*given, total.ctypes.data, exponent.ctypes.data)
+    return total, exponent
 
 
 def quotient(limbs: Limbs, by: Denominator) -> Floats:
