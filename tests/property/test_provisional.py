@@ -121,23 +121,23 @@ def test_a_job_ends_in_the_same_way_for_any_chunks_and_any_order(
             assert placed(found.error) == bad[: 1 if mode == "fail" else 3]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_limit_of_groups_holds_for_the_keys_of_the_final_type(database, tmp_path, seed):
-    """Two integers are one double."""
-    numbers = [2**53, 2**53 + 1, -(2**53), -(2**53) - 1]
-    for values, groups in [(["0.5"], 3), ([], 4)]:
-        rows = random.Random(seed).sample([*map(str, numbers), *values], len(numbers) + len(values))
+    """The sums of integers are four. As doubles they are two, since 2**53 + 1 is none."""
+    pairs = [f"{2**53},0", f"{2**53},1", f"{-(2**53)},0", f"{-(2**53)},-1"]
+    for values, groups in [(["0.5,0"], 3), ([], 4)]:
+        rows = random.Random(seed).sample([*pairs, *values], len(pairs) + len(values))
         path = tmp_path / f"{groups}.csv"
-        path.write_text("a\n" + "".join(f"{row}\n" for row in rows))
+        path.write_text("a,b\n" + "".join(f"{row}\n" for row in rows))
         asked = {
-            "source": {"uris": [f"file://{path}"]},
-            "derive": [{"as": "key", "expr": "a + 0"}],
+            "source": {"uris": [f"file://{path}"], "types": {"b": "int64"}},
+            "derive": [{"as": "key", "expr": "a + b"}],
             "group_by": ["key"],
             "aggregates": [{"fn": "count"}],
         }
         for most in (groups, groups - 1):
             limited = asked | {"limits": {"max_groups": most}}
-            for chunk_bytes in (1, 40, 1000):
+            for chunk_bytes in (1, 60, 1000):
                 for order in (list, lambda leases: leases[::-1]):
                     found = run(
                         database, limited, [path], chunk_bytes=chunk_bytes, batch_bytes=20, order=order
