@@ -4,7 +4,6 @@ Expressions have errors in columns that a value in another chunk may widen. The 
 """
 
 import asyncio
-import random
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -121,12 +120,12 @@ def test_a_job_ends_in_the_same_way_for_any_chunks_and_any_order(
             assert placed(found.error) == bad[: 1 if mode == "fail" else 3]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_limit_of_groups_holds_for_the_keys_of_the_final_type(database, tmp_path, seed):
+@pytest.mark.parametrize("last", [True, False])
+def test_a_limit_of_groups_holds_for_the_keys_of_the_final_type(database, tmp_path, last):
     """The sums of integers are four. As doubles they are two, since 2**53 + 1 is none."""
     pairs = [f"{2**53},0", f"{2**53},1", f"{-(2**53)},0", f"{-(2**53)},-1"]
     for values, groups in [(["0.5,0"], 3), ([], 4)]:
-        rows = random.Random(seed).sample([*pairs, *values], len(pairs) + len(values))
+        rows = [*pairs, *values] if last else [*values, *pairs]
         path = tmp_path / f"{groups}.csv"
         path.write_text("a,b\n" + "".join(f"{row}\n" for row in rows))
         asked = {
@@ -137,7 +136,7 @@ def test_a_limit_of_groups_holds_for_the_keys_of_the_final_type(database, tmp_pa
         }
         for most in (groups, groups - 1):
             limited = asked | {"limits": {"max_groups": most}}
-            for chunk_bytes in (1, 60, 1000):
+            for chunk_bytes in (6, 79, 83, 1000):
                 for order in (list, lambda leases: leases[::-1]):
                     found = run(
                         database, limited, [path], chunk_bytes=chunk_bytes, batch_bytes=20, order=order
