@@ -12,7 +12,15 @@ import msgspec
 from msgspec import Raw, Struct
 
 from shared.core.bad_rows import QuarantineRow
-from shared.core.plan import ChunkPayload, DatasetFile, Extent, MergeStats, Plan, PlannedColumn
+from shared.core.plan import (
+    ChunkPayload,
+    ChunkStats,
+    DatasetFile,
+    Extent,
+    MergeStats,
+    Plan,
+    PlannedColumn,
+)
 from shared.core.row_counts import RowCounts
 from shared.errors import Problem
 from shared.settings import Settings
@@ -59,13 +67,12 @@ class PartialHeader(Struct, frozen=True):
 class ChunkResult(Struct, frozen=True, tag="chunk"):
     """The body holds the partials one after the other, then pages of the bad rows to keep, as JSON arrays.
 
-    A group may be in several partials. *lines* has the line feeds of each extent, if rows are kept. *pages*
-    are the sizes of the pages, in bytes.
+    A group may be in several partials. *pages* are the sizes of the pages, in bytes.
     """
 
     rows: RowCounts
     partials: tuple[PartialHeader, ...]
-    lines: tuple[int, ...] = ()
+    stats: ChunkStats = ChunkStats()
     pages: tuple[int, ...] = ()
 
 
@@ -160,13 +167,16 @@ class PlanTask(Task[PlanResult], frozen=True, kw_only=True, tag="plan"):
 class ChunkTask(Task[ChunkResult], frozen=True, kw_only=True, tag="chunk"):
     """Fold the extents of chunk *no* into partials of about *partial_bytes*.
 
-    *delimiter* is the plan's. *files* has the file of each extent. A batch holds about *batch_bytes* of
-    input.
+    *delimiter* and *self_describing* are the plan's. *files* has the file of each extent. A batch holds about
+    *batch_bytes* of input. With *places*, messages about provisional bad rows have lines, which are counted
+    from the beginning of the file.
     """
 
     no: int
     schema: tuple[PlannedColumn, ...]
     delimiter: str | None
+    self_describing: bool = False
+    places: bool = True
     files: tuple[DatasetFile, ...]
     extents: tuple[Extent, ...]
     access: Access

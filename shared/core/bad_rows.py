@@ -6,6 +6,8 @@ import msgspec
 
 from shared.errors import Detail, TooManyBadRows
 
+TOLD = 3
+"""Bad rows in the error of a job that has too many."""
 _PLACES = '; options.on_bad_row "fail" tells the place of the first one, "quarantine" the places of more'
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from shared.core.lifecycle import UnitKind
+from shared.errors import Detail, Problem
 from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema, parse_type
 
@@ -171,13 +172,18 @@ def payload_of(kind: UnitKind, stored: Mapping[str, Any]) -> Payload:
     return msgspec.convert(stored, _PAYLOADS[kind])
 
 
-class ChunkStats(msgspec.Struct, frozen=True):
-    """Of a chunk that keeps bad rows: the line feeds of each extent.
+class ChunkStats(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Of a chunk that keeps bad rows, `lines` are the line feeds of each extent.
 
-    With those before it, if it is the first of its file.
+    With those before it, if it is the first of its file. `provisional` counts the bad rows that another
+    chunk may yet make good, by a wider type. `told` are the first bad rows of a chunk that only counts them.
+    `error` fails the job, unless another chunk widens a column; the chunk has no partials then.
     """
 
-    lines: tuple[int, ...]
+    lines: tuple[int, ...] = ()
+    provisional: int = 0
+    told: tuple[Detail, ...] = ()
+    error: Problem | None = None
 
 
 class MergeStats(msgspec.Struct, frozen=True):

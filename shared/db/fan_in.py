@@ -7,7 +7,7 @@ from shared.db.pool import Connection, Pool, Record
 from shared.db.publishing import create_table
 from shared.db.statements import JOBS, PARTIALS, QUARANTINE, UNITS
 from shared.db.units import NewUnit, insert_units
-from shared.errors import StateTooLarge
+from shared.errors import BadRow, StateTooLarge, from_problem
 from shared.fault_points import reached
 
 
@@ -32,6 +32,7 @@ class FanInStore:
 
         *columns* are those of the result, *indexes* counts those that it is to have beside its own. Raises
         StateTooLarge, TooManyColumns, and TooManyBadRows for more than *most_bad_rows*; None: any number.
+        Also raises the provisional error of a chunk, now that no type can change.
         """
         async with self._pool.transaction() as tx:
             job = await JOBS.lock.fetchrow(tx, id=job_id)
@@ -59,10 +60,18 @@ class FanInStore:
 
 
 async def _finish_bad_rows(tx: Connection, job_id: str, most: int | None) -> None:
-    """Every chunk is done: now the lines of the bad rows are known, and how many there are."""
-    if found := await quarantine.count(tx, job_id):
+    """Every chunk is done: types are final, and the lines of the bad rows are known, and how many there are.
+
+    Raises TooManyBadRows, or an error that was provisional.
+    """
+    error = await UNITS.provisional_error.fetchval(tx, job_id=job_id, bad_row=BadRow.code)
+    if error is not None and error["code"] == BadRow.code:
+        raise from_problem(error)
+    if found := await quarantine.count(tx, job_id, final=True):
         await QUARANTINE.set_lines.execute(tx, job_id=job_id)
         await quarantine.check(tx, job_id, found, most)
+    if error is not None:
+        raise from_problem(error)
 
 
 async def _begin_merging(

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Iterable
 
 import msgspec
 
-from shared.core.bad_rows import QuarantineRow, too_many_bad_rows
+from shared.core.bad_rows import TOLD, QuarantineRow, too_many_bad_rows
 from shared.core.entities import KeptRow
 from shared.db.pool import Connection, Pool, Record
 from shared.db.records import read_row
@@ -15,7 +15,6 @@ from shared.fault_points import reached
 
 FETCH_SECONDS = 60.0
 _FETCH = 500
-_TOLD = 3
 _COLUMNS = [
     "job_id", "epoch", "chunk", "no", "extent", "uri", "byte", "line_of_extent", "row", "name", "reason",
     "value", "record", "truncated",
@@ -35,19 +34,20 @@ async def save(tx: Connection, lease: Lease, rows: Iterable[QuarantineRow]) -> N
     reached("commit.quarantined")
 
 
-async def count(tx: Connection, job_id: str) -> int:
-    """How many bad rows the finished chunks of a job have.
+async def count(tx: Connection, job_id: str, *, final: bool = False) -> int:
+    """How many bad rows the finished chunks of a job have; provisional ones too, if its types are *final*.
 
     Two chunks that commit at once do not see each other: the last look is that of the fan-in.
     """
-    return int(await UNITS.bad_rows.fetchval(tx, job_id=job_id))
+    return int(await UNITS.bad_rows.fetchval(tx, job_id=job_id, final=final))
 
 
 async def check(tx: Connection, job_id: str, found: int, most: int | None) -> None:
-    """Raises TooManyBadRows, with the first rows kept, if *found* is more than *most*."""
+    """Raises TooManyBadRows, with the first rows kept or told, if *found* is more than *most*."""
     if most is not None and found > most:
-        first = await QUARANTINE.first.fetch(tx, job_id=job_id, most=_TOLD)
-        raise too_many_bad_rows(most, [_detail(row) for row in first])
+        first = await QUARANTINE.first.fetch(tx, job_id=job_id, most=TOLD)
+        told = await UNITS.told.fetch(tx, job_id=job_id, most=TOLD)
+        raise too_many_bad_rows(most, [*map(_detail, first), *(row["row"] for row in told)])
 
 
 def _detail(row: Record) -> Detail:

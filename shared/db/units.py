@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, Self
 
+from shared.core.bad_rows import TOLD
 from shared.core.fairness import SMALL_JOB_UNITS
 from shared.core.lifecycle import JobState, UnitKind
 from shared.core.plan import ChunkStats, MergeStats, Payload, Plan, PlanPayload, payload_of
@@ -203,6 +204,12 @@ class UnitStore:
         """Commit the unit in one statement, which writes *more* if the fence holds."""
         async with self.fenced(lease, at_once=True) as connection:
             await self._fence(connection, lease, done, statement, **more)
+
+    async def told_before(self, lease: Lease) -> bool:
+        """Whether the finished chunks before *lease*'s have all the bad rows that an error would show."""
+        async with self._pool.connection() as connection:
+            asked = {"job_id": lease.job_id, "no": lease.no, "most": TOLD}
+            return bool(await UNITS.told_before.fetchval(connection, **asked))
 
     async def complete_plan(self, lease: Lease, plan: Plan, chunks: Iterable[NewUnit]) -> None:
         """The plan's commit: the plan is stored and its chunks are made, under the job's lock."""

@@ -1,5 +1,6 @@
 """A spec bound to a schema: the computation itself, with all names resolved and all types known."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -110,6 +111,13 @@ class Query:
     def of_batches(self) -> tuple[Made, ...]:
         """All that is made of a batch, in this order."""
         return (*self.derived, *([self.where] if self.where else ()), *self.made)
+
+    def made_of(self, columns: Collection[str]) -> set[str]:
+        """The columns of batches that are made of *columns*, of one of them at least, or of such a column."""
+        found = set(columns)
+        for each in self.of_batches:
+            found |= {each.name} if found.intersection(each.columns) else set()
+        return found.difference(columns)
 
     @property
     def grouped(self) -> list[str]:

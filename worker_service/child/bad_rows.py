@@ -1,32 +1,40 @@
 """The one place that decides about the bad rows of a chunk: they fail it, are kept or are counted."""
 
+from dataclasses import replace
 from itertools import islice
 
 import pyarrow as pa
 
-from shared.core.bad_rows import QuarantineRow, too_many_bad_rows
+from shared.core.bad_rows import TOLD, QuarantineRow, too_many_bad_rows
+from shared.core.plan import ChunkStats
 from shared.core.row_counts import RowCounts
+from shared.errors import Detail, Problem
 from shared.spec.models import Options
 from worker_service.messages import encode
 from worker_service.readers import BadRow, Batch
 
 _KEEP = 'set options.on_bad_row to "quarantine" to keep such rows aside'
 _PAGE_ROWS = 100
-_TOLD = 3
-"""Bad rows in the error of a job that has too many."""
 
 
 class BadRows:
     """Takes the batches of a chunk one by one, in file order.
 
     `quarantined` are the rows to keep. `lines` counts the line feeds of each extent begun, if rows are kept.
+    `error` is that of a provisional bad row, which fails the job if no chunk widens a column. With *tells*,
+    rows may be provisional: then the first of those to be counted are told too. *places*: with their lines,
+    if they are told or fail the job.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, tells: bool = False, places: bool = True) -> None:
         self._mode = options.on_bad_row
         self._most = options.most_bad_rows
-        self._read = self._count = 0
+        self._tells = tells and self._mode == "skip" and self._most is not None
+        self._places = places
+        self._read = self._count = self._provisional = 0
         self._counted = True
+        self._told: list[Detail] = []
+        self.error: Problem | None = None
         self.quarantined: list[QuarantineRow] = []
         self.lines: list[int] = []
 
@@ -36,8 +44,13 @@ class BadRows:
 
     @property
     def counts(self) -> RowCounts:
-        bad = {"quarantined" if self.kept else "skipped": self._count}
-        return RowCounts(read=self._read, **bad)
+        kept = len(self.quarantined)
+        return RowCounts(read=self._read, quarantined=kept, skipped=self._count - kept)
+
+    @property
+    def stats(self) -> ChunkStats:
+        lines = tuple(self.lines) if self.kept else ()
+        return ChunkStats(lines, self._provisional, tuple(self._told), self.error)
 
     def begin(self, rows: int | None, lines: int) -> None:
         """Begin the next extent, which claims to have *rows*, if its file says so.
@@ -49,18 +62,42 @@ class BadRows:
         self.lines.append(lines)
 
     def take(self, batch: Batch) -> pa.Table:
-        """The good rows. Raises BadRow and InvalidEncoding for the first bad row, or TooManyBadRows."""
-        count = len(batch.bad.rows)
+        """The good rows; none behind a provisional bad row that fails the chunk.
+
+        Raises BadRow and InvalidEncoding for the first bad row, or TooManyBadRows. Provisional bad rows raise
+        nothing.
+        """
         self._read += batch.records if self._counted else 0
-        self._count += count
-        if count and self._mode == "fail":
-            raise next(batch.bad_rows()).error(_KEEP)
-        if self._most is not None and self._count > self._most:
-            raise too_many_bad_rows(self._most, [bad.detail() for bad in islice(batch.bad_rows(), _TOLD)])
+        self._count += len(batch.bad.rows)
+        self._provisional += len(batch.provisional)
+        if self._mode == "fail":
+            return self._without_fault(batch)
+        if self._most is not None and self._count - self._provisional > self._most:
+            told = islice(batch.bad_rows(batch.final), TOLD)
+            raise too_many_bad_rows(self._most, [bad.detail() for bad in told])
+        if self._tells and len(self._told) < TOLD:
+            told = islice(batch.bad_rows(), TOLD - len(self._told))
+            self._told += (self._placed(bad).detail() for bad in told)
         if self.kept:
-            self.quarantined += map(self._quarantined, batch.bad_rows())
+            self.quarantined += map(self._quarantined, islice(batch.bad_rows(), self._room))
             self.lines[-1] += batch.lines()
         return batch.table
+
+    def _without_fault(self, batch: Batch) -> pa.Table:
+        if len(batch.bad.rows) > len(batch.provisional):
+            raise next(batch.bad_rows(batch.final)).error(_KEEP)
+        if len(batch.provisional) and self.error is None:
+            self.error = self._placed(next(batch.bad_rows())).error(_KEEP).problem()
+        return batch.table if self.error is None else batch.table.slice(0, 0)
+
+    def _placed(self, bad: BadRow) -> BadRow:
+        """To count lines is worth a pass over the file only for a row that may be shown."""
+        return bad if self._places else replace(bad, line=None)
+
+    @property
+    def _room(self) -> int | None:
+        """How many more rows to keep: as many as the job may have. Others fail it, and are only counted."""
+        return None if self._most is None else max(self._most, TOLD) - len(self.quarantined)
 
     def pages(self) -> list[bytes]:
         """The rows to keep as JSON arrays, which a parent reads one by one."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from shared.spec.provisional import FINAL, Provisional
 from shared.spec.query import Query
 from shared.spec.source import SourceSpec
 from worker_service import kernels
@@ -12,9 +13,10 @@ from worker_service.readers import Batch, Fault
 class PreparedRows:
     """Prepares one batch after the other. `filtered` counts the rows that `where` does not pick."""
 
-    def __init__(self, query: Query, source: SourceSpec) -> None:
+    def __init__(self, query: Query, source: SourceSpec, provisional: Provisional = FINAL) -> None:
         self.filtered = 0
         self._query, self._parse = query, text_parser(source)
+        self._provisional = provisional.columns
 
     def of(self, batch: Batch) -> Batch:
         """A row in which an expression has an error becomes a bad row."""
@@ -27,5 +29,6 @@ class PreparedRows:
             return Fault(f"{error.made.at}: {error.reason}", column=derived)
 
         if found.bad is not None:
-            batch = batch.without(found.bad, fault)
+            provisional = batch.numbers(found.bad_by(self._provisional))
+            batch = replace(batch.without(found.bad, fault), provisional=provisional)
         return replace(batch, table=found.table)

@@ -3,6 +3,7 @@
 import os
 import resource
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -29,14 +30,18 @@ from shared.core.row_counts import RowCounts
 from shared.core.warnings import sorted_warnings
 from shared.errors import (
     GristmillError,
+    GroupKeyTooLong,
+    GroupLimitExceeded,
     InternalError,
     LimitExceeded,
     OutOfMemory,
     SchemaWidened,
+    StateTooLarge,
     TypeMismatch,
 )
 from shared.spec.bind import bind, needed_kinds
 from shared.spec.models import JobSpec
+from shared.spec.provisional import Provisional, provisional
 from shared.spec.query import Query
 from shared.spec.source import SourceSpec
 from shared.spec.types import Schema
@@ -196,12 +201,17 @@ def _check_types(spec: JobSpec, planned: readers.PlannedDataset, files: list[rea
 
 
 def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
-    """Fold the extents into partials, which are the body, followed by the bad rows to keep."""
+    """Fold the extents into partials, which are the body, followed by the bad rows to keep.
+
+    A chunk with a provisional error is read to its end all the same: a value may widen a column. Its rows are
+    read, and no more, so no receipt could be made of them.
+    """
     spec, schema, query = _bound(bytes(task.spec), task.schema)
     source = with_delimiter(spec.source, task.delimiter)
-    fold, bad = kernels.Fold(query, task.no), BadRows(spec.options)
+    open_ = provisional(query, schema, self_describing=task.self_describing)
+    fold, bad = kernels.Fold(query, task.no), BadRows(spec.options, tells=bool(open_), places=task.places)
     partials: list[kernels.Partial] = []
-    aggregated, picked = 0, PreparedRows(query, spec.source)
+    aggregated, picked = 0, PreparedRows(query, spec.source, open_)
     with (
         _local_files(task.access) as local,
         PlannedFiles(local, task.files, task.access.max_expansion) as files,
@@ -211,17 +221,30 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
             _tables(task, file, extent, source, schema, query.columns, picked, bad)
             for file, extent in zip(files.sources, task.extents, strict=True)
         )
-        for states in _flushed(fold, frames):
-            partials += _encoded(states, query, task.partial_bytes)
-            aggregated += kernels.rows_in(states)
-            del states
-    rows = bad.counts + RowCounts(
+        try:
+            for states in _flushed(fold, frames):
+                partials += _encoded(states, query, task.partial_bytes)
+                aggregated += kernels.rows_in(states)
+                del states
+        except (GroupLimitExceeded, GroupKeyTooLong, StateTooLarge) as error:
+            if not _is_provisional(error, open_):
+                raise
+            deque(frames, maxlen=0)
+            bad.error = bad.error or error.problem()
+    rows = RowCounts(
         aggregated=aggregated, filtered=picked.filtered, dropped_null_key=fold.rows_dropped_null_key
     )
+    if bad.error is not None:
+        partials, rows = [], RowCounts()
     headers = tuple(PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
     pages = bad.pages()
-    result = ChunkResult(rows, headers, tuple(bad.lines) if bad.kept else (), tuple(map(len, pages)))
+    result = ChunkResult(bad.counts + rows, headers, bad.stats, tuple(map(len, pages)))
     return result, [*(partial.data for partial in partials), *pages]
+
+
+def _is_provisional(error: GristmillError, open_: Provisional) -> bool:
+    """Whether there may be no such error once the columns of *open_* have other types."""
+    return open_.groups if not isinstance(error, StateTooLarge) else bool(open_)
 
 
 def _tables(

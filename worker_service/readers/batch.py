@@ -1,7 +1,7 @@
 """Batches, as readers yield them: each has its typed table and the bad rows found in it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -137,7 +137,8 @@ class Batch:
 
     `table` holds the used columns of the good records, typed; without used columns, one column of bools named
     "", so that rows can be counted. `records` counts the records, bad ones too. `numbers` takes rows of
-    `table`, ascending, and gives the numbers of their records. `lines` counts line feeds.
+    `table`, ascending, and gives the numbers of their records. `lines` counts line feeds. `provisional` are
+    the numbers of those bad records that a wider type of a column may make good, ascending.
     """
 
     table: pa.Table
@@ -146,6 +147,7 @@ class Batch:
     bad: Faults = NO_FAULTS
     numbers: Callable[[Ints], Ints] = np.asarray
     lines: Callable[[], int] = int
+    provisional: Ints = field(default_factory=lambda: NO_FAULTS.rows)
 
     def without(self, wrong: Mask, fault: Callable[[int], Fault]) -> "Batch":
         """The batch in which the *wrong* rows of the table are bad rows; *fault* takes a row of the table."""
@@ -163,6 +165,12 @@ class Batch:
             numbers=lambda kept: self.numbers(passing_over(rows, kept)),
         )
 
-    def bad_rows(self) -> Iterator[BadRow]:
-        """In file order, each made when it is asked for."""
-        return self.located((number, self.bad.fault(number)) for number in self.bad.rows.tolist())
+    @property
+    def final(self) -> Ints:
+        """The numbers of the bad records that no wider type makes good."""
+        return np.setdiff1d(self.bad.rows, self.provisional, assume_unique=True)
+
+    def bad_rows(self, numbers: Ints | None = None) -> Iterator[BadRow]:
+        """Those of the records with these *numbers*, or all; in file order, each made when asked for."""
+        asked = self.bad.rows if numbers is None else numbers
+        return self.located((number, self.bad.fault(number)) for number in asked.tolist())

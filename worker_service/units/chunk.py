@@ -14,6 +14,7 @@ from shared.db.units import Done, Lease
 from shared.errors import LeaseLost, SchemaWidened
 from shared.fault_points import reached
 from shared.spec.bind import bind
+from shared.spec.provisional import provisional
 from shared.spec.types import SIMPLE, STRING, Schema, parse_type
 from shared.spec.width import check_width
 from worker_service.context import Context, Planned
@@ -36,6 +37,8 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
         no=lease.no,
         schema=job.plan.schema,
         delimiter=job.plan.delimiter,
+        self_describing=job.plan.self_describing,
+        places=await _places(ctx, lease, job),
         files=tuple(job.plan.files[extent.file] for extent in extents),
         extents=extents,
         access=Access.of(ctx.settings),
@@ -46,14 +49,26 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
         async with child.run(task, lease.allowed) as answer:
             reached("chunk.computed")
             groups = sum(partial.groups for partial in answer.result.partials)
-            stats = ChunkStats(answer.result.lines) if answer.result.lines else None
-            done = Done(counts=answer.result.rows, rows_out=groups, stats=stats)
+            stats = answer.result.stats
+            done = Done(
+                counts=answer.result.rows, rows_out=groups, stats=None if stats == ChunkStats() else stats
+            )
             most = job.spec.options.most_bad_rows
             await persist(
                 ctx, lambda: ctx.partials.commit(lease, done, _partials(answer), _bad_rows(answer), most)
             )
     except SchemaWidened as widened:
         await _widen(ctx, lease, job, widened)
+
+
+async def _places(ctx: Context, lease: Lease, job: Planned) -> bool:
+    """Whether the places of the chunk's provisional bad rows may be shown: no chunk before it has enough.
+
+    A chunk before it that is done stays done, or this lease is lost.
+    """
+    if not provisional(job.query, job.schema, self_describing=job.plan.self_describing):
+        return True
+    return not await ctx.units.told_before(lease)
 
 
 def batch_bytes(ctx: Context, lease: Lease) -> int:

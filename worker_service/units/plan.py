@@ -135,10 +135,7 @@ def _undecided(query: Query, wider: Mapping[str, list[Kind]]) -> dict[str, Colle
     A value may widen a field to one of the kinds in *wider*. A column that an expression makes of such a
     field may get any type. An integer sum may become too large.
     """
-    made = {name for name, kinds in wider.items() if kinds}
-    for each in query.of_batches:
-        made |= {each.name} if made.intersection(each.columns) else set()
-    made -= wider.keys()
+    made = query.made_of({name for name, kinds in wider.items() if kinds})
     found: dict[str, Collection[str]] = {}
     for key in query.keys:
         kinds = wider.get(key.column, ())

@@ -305,9 +305,34 @@ SELECT EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state = 'p
     OR EXISTS (SELECT FROM gristmill.units WHERE job_id = @job_id AND state = 'leased')
 
 -- bad_rows --
--- How many bad rows the finished chunks of a job have.
-SELECT coalesce(sum(rows_quarantined + rows_skipped), 0)::bigint FROM gristmill.units
+-- How many bad rows the finished chunks of a job have. Provisional ones count if the job's types are @final.
+SELECT coalesce(sum(rows_quarantined + rows_skipped
+                    - CASE WHEN @final::boolean THEN 0
+                      ELSE coalesce((stats ->> 'provisional')::bigint, 0) END), 0)::bigint
+FROM gristmill.units
 WHERE job_id = @job_id AND rows_quarantined + rows_skipped > 0
+
+-- told --
+-- The first bad rows of a job, in file order, that its chunks have told and not kept.
+SELECT told.row
+FROM gristmill.units u
+CROSS JOIN LATERAL json_array_elements(u.stats -> 'told') WITH ORDINALITY AS told (row, no)
+WHERE u.job_id = @job_id AND u.rows_quarantined + u.rows_skipped > 0
+ORDER BY u.no, told.no LIMIT @most
+
+-- told_before --
+-- Whether the finished chunks before chunk @no have told @most bad rows, or one that fails the job.
+SELECT coalesce(sum(CASE WHEN stats -> 'error' IS NULL THEN json_array_length(stats -> 'told')
+                    ELSE @most END), 0) >= @most::bigint
+FROM (SELECT stats FROM gristmill.units
+      WHERE job_id = @job_id AND no < @no::integer AND rows_quarantined + rows_skipped > 0 AND stats IS NOT NULL
+      LIMIT @most) AS before
+
+-- provisional_error --
+-- The error of a job that its chunks have kept until types are final: a bad row, else another; the first.
+SELECT stats -> 'error' FROM gristmill.units
+WHERE job_id = @job_id AND kind = 'chunk' AND stats -> 'error' IS NOT NULL
+ORDER BY stats -> 'error' ->> 'code' <> @bad_row::text, no LIMIT 1
 
 -- all_done --
 -- Whether every unit of a job is done.

@@ -60,6 +60,7 @@ WHERE u.state IS DISTINCT FROM 'done'
 
 -- chunk_rows_lost --
 -- Every row that a finished chunk read is aggregated, filtered, dropped for a null key, or counted as bad.
+-- A chunk with a provisional error has only read its rows, and no job with such a chunk succeeds.
 SELECT format('%s: chunk %s read %s rows, aggregated %s, filtered %s, dropped %s, quarantined %s, skipped %s',
               u.job_id, u.no, u.rows_read, u.rows_aggregated, u.rows_filtered, u.rows_dropped,
               u.rows_quarantined, u.rows_skipped)
@@ -67,6 +68,7 @@ FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id
 WHERE u.kind = 'chunk' AND u.state = 'done'
   AND u.rows_read <> u.rows_aggregated + u.rows_filtered + u.rows_dropped
                      + u.rows_quarantined + u.rows_skipped
+  AND u.stats -> 'error' IS NULL
   AND (j.finished_at IS NULL OR j.receipt IS NOT NULL)
 
 -- quarantine_incomplete --

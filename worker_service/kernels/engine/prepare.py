@@ -28,17 +28,23 @@ class Prepared:
     """The rows to be folded, in file order, with the columns that keys and aggregates read.
 
     Each other row of the batch is one of *filtered*, or is *bad*. *bad* is a mask of the batch's rows, None
-    if no row is bad. *error* gives the first error of a bad row.
+    if no row is bad. *error* gives the first error of a bad row. *bad_by* takes names of columns, and gives
+    the bad rows whose first error is of one of them, ascending.
     """
 
     table: pa.Table
     filtered: int = 0
     bad: Mask | None = None
     error: Callable[[int], RowError] = field(repr=False, kw_only=True)
+    bad_by: Callable[[Collection[str]], Ints] = field(repr=False, kw_only=True)
 
 
 def no_error(row: int) -> RowError:
     raise IndexError(row)
+
+
+def no_rows(_names: Collection[str]) -> Ints:
+    return np.empty(0, np.int64)
 
 
 def prepare(table: pa.Table, query: Query, parse: ParseText) -> Prepared:
@@ -47,7 +53,7 @@ def prepare(table: pa.Table, query: Query, parse: ParseText) -> Prepared:
     A row is filtered where `where` is not true. *parse* reads texts as values of a type.
     """
     if not query.of_batches:
-        return Prepared(table, error=no_error)
+        return Prepared(table, error=no_error, bad_by=no_rows)
     rows = _Rows({name: as_array(table[name]) for name in table.column_names if name}, table.num_rows, parse)
     for made in query.derived:
         rows.make(made)
@@ -57,7 +63,7 @@ def prepare(table: pa.Table, query: Query, parse: ParseText) -> Prepared:
         rows.make(made)
     rows.drop(query.grouped)
     columns = {name: rows.columns[name] for name in query.grouped} or {"": pa.nulls(rows.count, pa.bool_())}
-    return Prepared(pa.table(columns), filtered, rows.failed, error=rows.error)
+    return Prepared(pa.table(columns), filtered, rows.failed, error=rows.error, bad_by=rows.bad_by)
 
 
 def check_patterns(query: Query, parse: ParseText) -> None:
@@ -124,6 +130,14 @@ class _Rows:
             if now < len(at) and at[now] == row:
                 return RowError(made, reason(now))
         return no_error(row)
+
+    def bad_by(self, names: Collection[str]) -> Ints:
+        """The rows whose first error is in a column of *names*, counted as in the batch; ascending."""
+        seen, found = np.zeros(self._all, np.bool_), np.zeros(self._all, np.bool_)
+        for made, at, _ in self._notes:
+            found[at] |= ~seen[at] & (made.name in names)
+            seen[at] = True
+        return np.flatnonzero(found)
 
     def _note(self, made: Made, bad: Mask | None, reason: Callable[[int], str]) -> None:
         if bad is None:
