@@ -70,7 +70,7 @@ def _untyped(block: Block, file: CsvFile, tokens: Tokens) -> Batch:
     return Batch(
         pa.table({"": pa.array(np.ones(rows, bool))}),
         records,
-        partial(_located, block, file, feeds, records),
+        partial(located, block, file, feeds, records),
         Faults(numbers, lambda number: _odd(odd[number], block, file)),
         tokens.numbers,
         feeds.all,
@@ -184,7 +184,7 @@ def _spans(
     return file.spans(block.masked, numbers)
 
 
-def _located(
+def located(
     block: Block, file: CsvFile, feeds: LineFeeds, records: int, found: Iterable[tuple[int, Fault]]
 ) -> Iterator[BadRow]:
     left = iter(found)
