@@ -124,11 +124,13 @@ static inline int literal(const uint8_t *at, int64_t size, int point, int undecl
     if (at < end && *at == point) {
         const uint8_t *const behind = ++at;
         const int64_t left = end - at;
-        if (LIKELY(left > 0 && left <= 16 && digits16(at, left, &fraction)))
+        if (LIKELY(left > 0 && left <= 16 && digits16(at, left, &fraction))) {
             at = end;
-        else
+        } else {
+            fraction = 0;
             while (at < end && (uint8_t)(*at - '0') < 10)
                 at++;
+        }
         places = at - behind;
         if (UNLIKELY(whole + places == 0))
             return 0;

@@ -1,5 +1,5 @@
-/* 5**q for each q, as its first 128 bits: rounded down, for a negative q up. tests/unit/native/test_powers.py
-   computes them anew. */
+/* 5**q for each q, as its first 128 bits: rounded down, and up where q is -27 to -1.
+   tests/unit/native/test_powers.py computes them anew. */
 #ifndef GRISTMILL_POWERS_H
 #define GRISTMILL_POWERS_H
 

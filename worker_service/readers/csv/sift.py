@@ -166,8 +166,13 @@ def _misfit(
         [number] = tokens.numbers(np.array([row])).tolist()
         return _odd(Odd(number, column=file.names.index(field.column)), block, file)
     value = shown(raw, "utf-8")
-    found = literals.refusal(value, field, source, lambda: text)
+    found = literals.refusal(value, field, source, lambda: _utf8(text))
     return Fault(found.reason, field.column, value, cure=found.cure)
+
+
+def _utf8(text: Column) -> Column:
+    wrong = not_utf8(text)
+    return text.filter(pa.array(~np.isin(np.arange(len(text)), wrong))) if wrong.size else text
 
 
 def _spans(
