@@ -19,6 +19,8 @@ _P, _I64, _I32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
 _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "gm_hash_strings": ([_P, _P, _I64, _P], None),
     "gm_scan": ([_P, _I64, _I32, _I32, _P, _P, _I64, _I64, _P], _I32),
+    "gm_count": ([_P, _I64, _I32], _I64),
+    "gm_prove": ([_P, _I64, _I32, _I32, _I32, _I32, _P], _I32),
     "gm_int64": ([_P, _P], _I64),
     "gm_decimal": ([_P, _I32, _I32, _P], _I64),
     "gm_bool": ([_P, _P], _I64),

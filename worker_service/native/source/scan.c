@@ -103,3 +103,57 @@ GM_EXPORT int32_t gm_scan(const uint8_t *data, int64_t size, int32_t delimiter, 
     told[2] = feeds;
     return flags | (high ? HIGH : 0);
 }
+
+/* How many of data[0 .. size) are *octet*. */
+GM_EXPORT int64_t gm_count(const uint8_t *data, int64_t size, int32_t octet) {
+    const octets o = wide_octet((uint8_t)octet);
+    int64_t count = 0, at = 0;
+    for (; size - at >= 64; at += 64)
+        count += __builtin_popcountll(wide_equal(wide_load(data + at), o));
+    for (; at < size; at++)
+        count += data[at] == octet;
+    return count;
+}
+
+/* Whether each quote of data[0 .. size) is where one may open or close: no octet outside quotes that is next to
+   one is text. *inside* and *last* are the state and the octet before the first. told[0 .. 3): the state behind
+   the last octet, whether two quotes are neighbours, and the number of delimiters outside quotes; they mean
+   nothing where the result is 0. The last octet is not compared with what follows. */
+GM_EXPORT int32_t gm_prove(const uint8_t *data, int64_t size, int32_t delimiter, int32_t quote, int32_t inside,
+                           int32_t last, int64_t *told) {
+    const octets d = wide_octet((uint8_t)delimiter), q = wide_octet((uint8_t)quote);
+    const octets f = wide_octet('\n'), c = wide_octet('\r');
+    uint64_t within = inside ? ~UINT64_C(0) : 0, after_quote = last == quote, doubled = 0;
+    /* Whether the octet before is text outside quotes. */
+    uint64_t text = !inside && last != delimiter && last != quote && last != '\n' && last != '\r';
+    int64_t count = 0;
+    uint8_t rest[64];
+    for (int64_t at = 0; at < size; at += 64) {
+        const uint8_t *here = data + at;
+        uint64_t keep = ~UINT64_C(0);
+        if (UNLIKELY(size - at < 64)) {
+            memset(rest, 0, 64);
+            memcpy(rest, here, (size_t)(size - at));
+            here = rest;
+            keep = (UINT64_C(1) << (size - at)) - 1;
+        }
+        const wide w = wide_load(here);
+        const uint64_t quotes = wide_equal(w, q) & keep, delimiters = wide_equal(w, d) & keep;
+        const uint64_t state = within ^ prefix_xor(quotes), outside = ~state & keep;
+        const uint64_t behind = quotes << 1 | after_quote;
+        doubled |= quotes & behind;
+        const uint64_t near = (behind | quotes >> 1) & outside & ~quotes & ~delimiters;
+        if (UNLIKELY(quotes & text))
+            return 0;
+        if (near && (near & ~wide_equal(w, f) & ~wide_equal(w, c)))
+            return 0;
+        text = (outside & ~quotes & ~delimiters & ~wide_equal(w, f) & ~wide_equal(w, c)) >> 63;
+        count += __builtin_popcountll(delimiters & outside);
+        within = (uint64_t)((int64_t)state >> 63);
+        after_quote = quotes >> 63;
+    }
+    told[0] = within != 0;
+    told[1] = doubled != 0;
+    told[2] = count;
+    return 1;
+}
