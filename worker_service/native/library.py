@@ -57,7 +57,10 @@ def variant() -> str | None:
         return None
     found = next((name for name in _variants() if _path(name).exists()), None)
     if found is None and asked == "require":
-        raise InternalError("GRISTMILL_NATIVE is 'require', and the native library was not built here")
+        raise InternalError(
+            "GRISTMILL_NATIVE is 'require', and the native library was not built here: "
+            "install a C compiler and Gristmill anew, or set GRISTMILL_NATIVE to auto"
+        )
     return found
 
 

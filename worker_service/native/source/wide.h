@@ -1,12 +1,12 @@
 /* 64 bytes at a time as bits: bit i of a mask tells about byte i.
 
-   AVX2, SSE2 and NEON where the compiler targets them, else plain C on words of eight bytes. */
+   AVX2, SSE2 and NEON where the compiler targets them, else, or with GM_PORTABLE, plain C. */
 #ifndef GRISTMILL_WIDE_H
 #define GRISTMILL_WIDE_H
 
 #include "gristmill.h"
 
-#if defined(__AVX2__)
+#if defined(__AVX2__) && !defined(GM_PORTABLE)
 #include <immintrin.h>
 typedef struct { __m256i part[2]; } wide;
 typedef __m256i octets;
@@ -28,7 +28,7 @@ static inline uint64_t wide_at_most(wide w, octets o) {
 }
 static inline uint64_t wide_high(wide w) { return wide_joined(w.part[0], w.part[1]); }
 
-#elif defined(__SSE2__)
+#elif defined(__SSE2__) && !defined(GM_PORTABLE)
 #include <emmintrin.h>
 typedef struct { __m128i part[4]; } wide;
 typedef __m128i octets;
@@ -58,7 +58,7 @@ static inline uint64_t wide_at_most(wide w, octets o) {
 }
 static inline uint64_t wide_high(wide w) { return wide_joined(w.part); }
 
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(__ARM_NEON) && defined(__aarch64__) && !defined(GM_PORTABLE)
 #include <arm_neon.h>
 typedef struct { uint8x16_t part[4]; } wide;
 typedef uint8x16_t octets;
