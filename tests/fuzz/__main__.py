@@ -16,7 +16,14 @@ from hatch_build import NATIVE
 from tests.support.texts import TEXTS, texts
 
 HERE = Path(__file__).parent
-SANITIZERS = ["-O1", "-g", "-std=c11", "-D_GNU_SOURCE", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+SANITIZERS = [
+    "-O1",
+    "-g",
+    "-std=c11",
+    "-D_GNU_SOURCE",
+    "-fno-sanitize-recover=all",
+    "-fno-omit-frame-pointer",
+]
 ENDS = ("\n", "\r\n", "\n\n", "\r")
 
 
@@ -25,7 +32,9 @@ def write_corpus(folder: Path, count: int = 600) -> None:
     cells = [text for kind in TEXTS for text in texts(kind, 200)] + ["", '""', '"a,b"', '"x""y"', "é", "NA"]
     for number in range(count):
         width = chance.randint(1, 4)
-        flags = width - 1 | chance.choice([0, 4]) | chance.choice([0, 8]) | chance.choice([0, 16, 48, 112, 240])
+        flags = (
+            width - 1 | chance.choice([0, 4]) | chance.choice([0, 8]) | chance.choice([0, 16, 48, 112, 240])
+        )
         delimiter, end = "," if flags & 4 else "\t", chance.choice(ENDS)
         rows = [delimiter.join(chance.choices(cells, k=width)) for _ in range(chance.randint(0, 40))]
         (folder / f"{number}").write_bytes(bytes([flags]) + end.join(rows).encode()[:8000])
@@ -34,7 +43,9 @@ def write_corpus(folder: Path, count: int = 600) -> None:
 def run(march: list[str], seconds: int, folder: Path, corpus: Path) -> int:
     binary, sources = folder / "columns", [*NATIVE.joinpath("source").glob("*.c"), HERE / "columns.c"]
     clang = shutil.which("clang")
-    how = ["-fsanitize=fuzzer,address,undefined", "-DLIBFUZZER"] if clang else ["-fsanitize=address,undefined"]
+    how = (
+        ["-fsanitize=fuzzer,address,undefined", "-DLIBFUZZER"] if clang else ["-fsanitize=address,undefined"]
+    )
     command = [clang or "gcc", *SANITIZERS, *how, *march, f"-I{NATIVE / 'source'}", *sources, "-o", binary]
     subprocess.run(list(map(str, command)), check=True)
     given = [corpus, f"-max_total_time={seconds}"] if clang else [corpus, seconds]

@@ -21,8 +21,9 @@ FIELDS = [
     Field("c", parse_type("float64"), declared=True),
 ]
 SPEC = source(delimiter=",", null_values=("NA", "null"))
-CELLS = ["1", "-20", "12345678901", "x", "", "NA", '"NA"', '""', '"1"', "2.5", '"a,b"', '"a\n""b"""', "é", "\xff", "nul\0",
-         '5" x', "1e400", " 1", '"x\r\ny"', "a" * 40, "0.1", "1e-5", "null", "\ufeff"]  # fmt: skip
+CELLS = ["1", "-20", "12345678901", "x", "", "NA", '"NA"', '""', '"1"', "2.5", '"a,b"', '"a\n""b"""', "é",
+         "\xff",
+         "nul\0",         '5" x', "1e400", " 1", '"x\r\ny"', "a" * 40, "0.1", "1e-5", "null", "\ufeff"]  # fmt: skip
 RAGGED = [b"", b"1", b"1,2", b"1,2,3,4", b",,", b'"1\n2"', b"\xff,1", b"\0", b",,,,"]
 
 
@@ -35,7 +36,11 @@ def records(chance, count, odd, end):
         if chance.random() < odd:
             yield chance.choice([*RAGGED, b",".join(raw(chance.choice(CELLS)) for _ in range(3))]) + end
         else:
-            yield b"%d,%b,%.6f" % (chance.randint(-99, 10**9), raw(f"t{chance.randint(0, 99)}"), chance.random()) + end
+            yield (
+                b"%d,%b,%.6f"
+                % (chance.randint(-99, 10**9), raw(f"t{chance.randint(0, 99)}"), chance.random())
+                + end
+            )
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
@@ -52,7 +57,10 @@ def test_both_paths_tell_the_same(end, odd, seed):
         assert not any(batch["bad"] for batch in told)
 
 
-@given(st.lists(st.lists(st.sampled_from(CELLS), min_size=1, max_size=4), max_size=30), st.sampled_from(["\n", "\r\n", "\r"]))
+@given(
+    st.lists(st.lists(st.sampled_from(CELLS), min_size=1, max_size=4), max_size=30),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
 @settings(max_examples=150)
 def test_both_paths_tell_the_same_of_small_files(rows, end):
     good = b"7,text,0.25\n" * 200
@@ -69,7 +77,11 @@ def test_both_paths_tell_the_same_of_one_column(cells, end):
 
 
 def test_a_wider_value_widens_the_schema_in_both():
-    fields = [Field("a", parse_type("int64")), Field("b", parse_type("string")), Field("c", parse_type("float64"))]
+    fields = [
+        Field("a", parse_type("int64")),
+        Field("b", parse_type("string")),
+        Field("c", parse_type("float64")),
+    ]
     for cell in ("1.5", "9223372036854775808", "x", "1e999"):
         data = b"a,b,c\n" + b"1,t,0.5\n" * 500 + f"{cell},t,0.5\n".encode() + b"9007199254740993,t,1\n" * 500
         told = same(data, fields, SPEC)
@@ -82,7 +94,8 @@ def test_every_type_through_both():
     }  # fmt: skip
     fields = [Field(name, parse_type(kind), declared=True) for name, kind in kinds.items()]
     line = b"-12.5,True,2024-02-29,2024-01-02 03:04:05.25,2024-01-02T03:04+01:00,\xc3\xa9\n"
-    odd = b"1.2345,1,2024-02-30,2024-01-02T25:00,2024-01-02T03:04+01:00,x\n,,,,,\n1.,FALSE,2024-01-01 00:00,2024-01-01,2024-01-01 00:00,\n"
+    odd = b"1.2345,1,2024-02-30,2024-01-02T25:00,2024-01-02T03:04+01:00,x\n,,,,,\n"
+    odd += b"1.,FALSE,2024-01-01 00:00,2024-01-01,2024-01-01 00:00,\n"
     data = b"a,b,c,d,e,f\n" + line * 100 + odd + line * 100
     for spec in (SPEC, source(delimiter=",", timezone="Europe/Berlin")):
         [told] = same(data, fields, spec)
@@ -100,7 +113,18 @@ def test_strings_of_every_length(tail):
     assert told["columns"]["b"][1] == [repr(word) for word in expected]
 
 
-FAULTS = [b"\x80", b"\xc0\xaf", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf8", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\0"]
+FAULTS = [
+    b"\x80",
+    b"\xc0\xaf",
+    b"\xe0\x80\x80",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\xf8",
+    b"\xc3",
+    b"\xe2\x82",
+    b"\xf0\x9f\x98",
+    b"\0",
+]
 
 
 @pytest.mark.parametrize("fault", FAULTS)

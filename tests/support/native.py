@@ -66,8 +66,8 @@ def taken(cells, field, spec=None):
     return array, refused.astype(bool)
 
 
-def read(data, fields, spec, *, mode, batch_bytes=1 << 20, columns=None, names=None):
-    """All that can be told of the records behind the header of *data*, or the error that reading them raises."""
+def read(data, fields, spec, *, mode, batch_bytes=1 << 20, columns=None):
+    """All that can be told of the records behind the header of *data*, or the error of reading them."""
     schema = Schema(tuple(fields))
     start = 0 if not spec.csv.header else data.index(b"\n") + 1
     with native(mode), opened(data) as [file]:
@@ -80,18 +80,15 @@ def read(data, fields, spec, *, mode, batch_bytes=1 << 20, columns=None, names=N
 
 
 def _told(batch):
-    table = batch.table
-    bad = [
-        (row.byte, row.record, row.truncated, row.lines_before(), row.fault[:4], row.detail(), str(row.error()))
-        for row in batch.bad_rows()
-    ]
+    table, bad = batch.table, list(batch.bad_rows())
     return {
         "columns": {name: _plain(table.column(name)) for name in table.column_names},
         "records": batch.records,
         "rows": table.num_rows,
         "lines": batch.lines(),
         "numbers": batch.numbers(np.arange(table.num_rows)).tolist(),
-        "bad": bad,
+        "bad": [(row.byte, row.record, row.truncated, row.lines_before(), row.detail()) for row in bad],
+        "errors": [str(row.error()) for row in bad[:3]],  # each takes a look at the whole batch
     }
 
 

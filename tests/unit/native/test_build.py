@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import pytest
 
+from shared.errors import InternalError
 from tests.support.native import native
 from worker_service.native import library, variant
 
@@ -22,14 +23,20 @@ ROOT = Path(__file__).parents[3]
 def tree(tmp_path):
     """What the hook needs, in a folder of its own: it deletes libraries that it cannot make anew."""
     shutil.copy(ROOT / "hatch_build.py", tmp_path)
-    shutil.copytree(ROOT / "worker_service/native", tmp_path / "worker_service/native", ignore=shutil.ignore_patterns("*.so"))
+    shutil.copytree(
+        ROOT / "worker_service/native",
+        tmp_path / "worker_service/native",
+        ignore=shutil.ignore_patterns("*.so"),
+    )
     return tmp_path
 
 
 def hook(tree):
     """The module, beside a stand-in for hatchling, which only a build has."""
     interface = types.ModuleType("hatchling.builders.hooks.plugin.interface")
-    interface.BuildHookInterface = type("BuildHookInterface", (), {"__init__": lambda self, root: setattr(self, "root", str(root))})
+    interface.BuildHookInterface = type(
+        "BuildHookInterface", (), {"__init__": lambda self, root: setattr(self, "root", str(root))}
+    )
     spec = importlib.util.spec_from_file_location("hatch_build_of_tree", tree / "hatch_build.py")
     module = importlib.util.module_from_spec(spec)
     with patch.dict(sys.modules, {"hatchling.builders.hooks.plugin.interface": interface}):
@@ -37,7 +44,10 @@ def hook(tree):
     return module
 
 
-@pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")), reason="there is no compiler here")
+@pytest.mark.skipif(
+    not (shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")),
+    reason="there is no compiler here",
+)
 def test_the_wheel_has_the_libraries_and_fits_one_platform_and_any_python(tree):
     data = {}
     hook(tree).NativeBuildHook(tree).initialize("standard", data)
@@ -69,19 +79,28 @@ def test_require_needs_a_library_and_off_uses_none():
     with native("off"):
         assert library() is None
         assert variant() is None
-    with native("require"), patch("worker_service.native.library._variants", return_value=[]):
-        with pytest.raises(Exception, match="set GRISTMILL_NATIVE to auto"):
-            variant()
+    none = patch("worker_service.native.library._variants", return_value=[])
+    with native("require"), none, pytest.raises(InternalError, match="set GRISTMILL_NATIVE to auto"):
+        variant()
 
 
 def test_a_worker_that_requires_the_library_ends_without_one(tree):
     shutil.copytree(ROOT / "shared", tree / "shared")
-    shutil.copytree(ROOT / "worker_service", tree / "worker_service", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.so"))
+    shutil.copytree(
+        ROOT / "worker_service",
+        tree / "worker_service",
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("*.so"),
+    )
     urls = {"GRISTMILL_DATABASE_URL": "postgresql:///x", "GRISTMILL_REDIS_URL": "redis://x"}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", "import sys; sys.path.insert(0, '.'); import worker_service.__main__ as m; sys.exit(m.main())"],
-        cwd=tree, env={**os.environ, **urls, "GRISTMILL_NATIVE": "require"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "worker_service"],
+        cwd=tree,
+        env={**os.environ, **urls, "GRISTMILL_NATIVE": "require"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 2
     assert "the native library was not built here" in done.stderr
 

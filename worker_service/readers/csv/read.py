@@ -17,7 +17,7 @@ from worker_service.readers.csv.faults import explained
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import head
 from worker_service.readers.csv.masked import is_odd, last_end
-from worker_service.readers.csv.native import batches
+from worker_service.readers.csv.native.batches import batches
 from worker_service.readers.csv.sift import sifted
 from worker_service.readers.csv.tokenizer import BINARY, ENCODED, TEXT, tokenize
 

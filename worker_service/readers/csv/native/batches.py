@@ -18,10 +18,11 @@ from shared.spec.types import Field
 from worker_service.arrow import Array, as_array
 from worker_service.native import Library, library
 from worker_service.readers.batch import NO_FAULTS, Batch, Fault, Faults, passing_over
+from worker_service.readers.csv.bits import Octets
 from worker_service.readers.csv.blocks import Block, LineFeeds
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.native.columns import Column, column, values
-from worker_service.readers.csv.native.separators import NUL, Fields, Ints, Separated, separated
+from worker_service.readers.csv.native.separators import NUL, Fields, Indices, Ints, Separated, separated
 from worker_service.readers.csv.sift import located, sifted
 from worker_service.readers.csv.tokenizer import BINARY, TEXT
 
@@ -50,7 +51,7 @@ class Refused:
 
     numbers: Ints
     spans: Ints
-    fields: Ints
+    fields: Indices
 
 
 def batches(
@@ -91,7 +92,9 @@ def _batch(native: Native, block: Block, plain: Plain) -> Batch | None:
     wrong = np.flatnonzero(marks)
     if rows is None and not wrong.size:
         return Batch(pa.table(read), records, places, lines=lambda: feeds)
-    numbers = wrong if rows is None else np.setdiff1d(np.arange(records), rows[marks == 0], assume_unique=True)
+    numbers = (
+        wrong if rows is None else np.setdiff1d(np.arange(records), rows[marks == 0], assume_unique=True)
+    )
     if numbers.size * _ONE_OF > records:
         return None
     refused = Refused(numbers, np.minimum(found.spans(numbers), block.size), found.fields[numbers])
@@ -107,7 +110,9 @@ def _batch(native: Native, block: Block, plain: Plain) -> Batch | None:
     return Batch(pa.table(table), records, places, faults, partial(passing_over, bad), lambda: feeds)
 
 
-def _columns(native: Native, block: Block, found: Separated, base: Ints, marks: Ints) -> dict[str, Array]:
+def _columns(
+    native: Native, block: Block, found: Separated, base: Indices, marks: Octets
+) -> dict[str, Array]:
     """The columns by name. Sets *marks* of the rows that are refused, whose values mean nothing."""
     if not native.columns:
         return {"": pa.array(np.ones(base.size, np.bool_))}
@@ -137,14 +142,10 @@ def _gathered(block: Block, refused: Refused) -> Block:
     spans = refused.spans.tolist()
     data = b"".join([block.data[start:stop] for start, stop in spans])
     masked = (
-        data
-        if block.masked is block.data
-        else b"".join([block.masked[start:stop] for start, stop in spans])
+        data if block.masked is block.data else b"".join([block.masked[start:stop] for start, stop in spans])
     )
     delimiters = int(refused.fields.sum()) - len(spans)
-    return Block(
-        block.offset + spans[0][0], data, masked, len(data), delimiters, block.quoted, block.doubled
-    )
+    return Block(block.offset + spans[0][0], data, masked, len(data), delimiters, block.quoted, block.doubled)
 
 
 def _sifted(block: Block, native: Native) -> Batch:
@@ -155,7 +156,7 @@ def _sifted(block: Block, native: Native) -> Batch:
 
 
 def _merged(values: Array, wrong: Ints, few: Array, at: Ints) -> Array:
-    """*values* without the rows *wrong*, but those of them that are *at* come from *few*, one after the other."""
+    """*values* without the rows *wrong*, but with those of *few*, in turn, for the ones that are *at*."""
     if not wrong.size:
         return values
     taken = dict(zip(at.tolist(), range(at.size), strict=True))
@@ -174,7 +175,8 @@ def _fault(native: Native, block: Block, plain: Plain, refused: Refused, few: Ba
     start, stop = refused.spans[at].tolist()
     fault = few.bad.fault(at)
     if not _is_text(block.data[start:stop]):  # the fault tells a byte of the file
-        one = Refused(*(array[at : at + 1] for array in (refused.numbers, refused.spans, refused.fields)))
+        here = slice(at, at + 1)
+        one = Refused(refused.numbers[here], refused.spans[here], refused.fields[here])
         fault = _sifted(_gathered(block, one), native).bad.fault(0)
     return fault._replace(cure=lambda: plain(block).bad.fault(number).cure())
 

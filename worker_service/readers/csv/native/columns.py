@@ -45,7 +45,12 @@ class Column:
 def column(field: Field, number: int, source: SourceSpec) -> Column | None:
     """None: the library does not know how *source* says that the column is written."""
     how, kind = source.written(field.column, field.type), field.type.kind
-    if kind not in _DESCRIBED or how.strip or how.trim or any(getattr(how, name) for name in _DESCRIBED[kind]):
+    if (
+        kind not in _DESCRIBED
+        or how.strip
+        or how.trim
+        or any(getattr(how, name) for name in _DESCRIBED[kind])
+    ):
         return None
     own = not (field.key and not field.declared)  # else marks of numbers mean nothing, see `literals`
     point = how.decimal if own and kind in _NUMBERS and how.decimal else "."
@@ -74,11 +79,8 @@ def values(fields: Fields, column: Column, native: Library) -> Array:
     fields.spelled, fields.owned, fields.null = (array.ctypes.data for array in (spelled, owned, null))
     fields.column, fields.point, fields.strict = column.number, column.point, column.strict
     buffers, missing = _CONVERSIONS[column.field.type.kind](fields, column.field, native)
-    if missing:
-        bitmap = pa.py_buffer(np.packbits(null == 0, bitorder="little"))
-    return pa.Array.from_buffers(
-        arrow_type(column.field.type), fields.rows, [bitmap if missing else None, *buffers], missing
-    )
+    bitmap = pa.py_buffer(np.packbits(null == 0, bitorder="little")) if missing else None
+    return pa.Array.from_buffers(arrow_type(column.field.type), fields.rows, [bitmap, *buffers], missing)
 
 
 _Converted = tuple[list[pa.Buffer], int]

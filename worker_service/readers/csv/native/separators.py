@@ -22,9 +22,9 @@ _LF, _CR = b"\n\r"
 
 
 class Fields(ctypes.Structure):
-    """`gm_fields` of worker_service/native/source/fields.h; the arrays behind the addresses are the caller's."""
+    """`gm_fields` of native/source/fields.h; the arrays behind the addresses are the caller's."""
 
-    _fields_ = [  # noqa: RUF012 # ctypes reads it
+    _fields_ = [  # ctypes reads it
         *((name, ctypes.c_void_p) for name in ("data", "masked")),
         ("limit", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("found", "base")),
