@@ -22,8 +22,8 @@ FIELDS = [
 ]
 SPEC = source(delimiter=",", null_values=("NA", "null"))
 CELLS = ["1", "-20", "12345678901", "x", "", "NA", '"NA"', '""', '"1"', "2.5", '"a,b"', '"a\n""b"""', "é",
-         "\xff",
-         "nul\0",         '5" x', "1e400", " 1", '"x\r\ny"', "a" * 40, "0.1", "1e-5", "null", "\ufeff"]  # fmt: skip
+         "\xff", "nul\0",
+         '5" x', "1e400", " 1", '"x\r\ny"', "a" * 40, "0.1", "1e-5", "null", "\ufeff"]  # fmt: skip
 RAGGED = [b"", b"1", b"1,2", b"1,2,3,4", b",,", b'"1\n2"', b"\xff,1", b"\0", b",,,,"]
 
 

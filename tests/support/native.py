@@ -18,7 +18,7 @@ from worker_service.readers import batches
 from worker_service.readers.csv.blocks import stream_blocks
 from worker_service.readers.csv.file import csv_file
 from worker_service.readers.csv.native.columns import column, values
-from worker_service.readers.csv.native.separators import Fields, separated
+from worker_service.readers.csv.native.separators import Fields, Scratch, separated
 
 needs_library = pytest.mark.skipif(library() is None, reason="the native library is not in use here")
 """Only `GRISTMILL_NATIVE=off` and machines without a compiler skip these tests."""
@@ -44,7 +44,7 @@ def taken(cells, field, spec=None):
     with opened(data) as [file]:
         found = replace(csv_file(file, spec), names=("i", field.column))
         [block] = stream_blocks(found, 0, len(data))
-    lines = separated(block, found.dialect, 2, library())
+    lines = separated(block, found.dialect, 2, library(), Scratch())
     assert lines.regular
     assert lines.first.size == len(cells)
     refused, octets = np.zeros(len(cells), np.uint8), np.frombuffer(block.data, np.uint8)

@@ -22,7 +22,15 @@ from worker_service.readers.csv.bits import Octets
 from worker_service.readers.csv.blocks import Block, LineFeeds
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.native.columns import Column, column, values
-from worker_service.readers.csv.native.separators import NUL, Fields, Indices, Ints, Separated, separated
+from worker_service.readers.csv.native.separators import (
+    NUL,
+    Fields,
+    Indices,
+    Ints,
+    Scratch,
+    Separated,
+    separated,
+)
 from worker_service.readers.csv.sift import located, sifted
 from worker_service.readers.csv.tokenizer import BINARY, TEXT
 
@@ -43,6 +51,7 @@ class Native:
     columns: list[Column]
     source: SourceSpec
     library: Library
+    scratch: Scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +83,13 @@ def native(file: CsvFile, fields: list[Field], source: SourceSpec) -> Native | N
         return None
     numbers = {name: number for number, name in enumerate(file.names)}
     columns = [known for field in fields if (known := column(field, numbers[field.column], source))]
-    return Native(file, fields, columns, source, loaded) if len(columns) == len(fields) else None
+    return Native(file, fields, columns, source, loaded, Scratch()) if len(columns) == len(fields) else None
 
 
 def _batch(native: Native, block: Block, plain: Plain) -> Batch | None:
     """None where the plain path has to read the block."""
     width = len(native.file.names)
-    found = separated(block, native.file.dialect, width, native.library)
+    found = separated(block, native.file.dialect, width, native.library, native.scratch)
     if found is None or not found.first.size or (found.flags & NUL and not native.columns):
         return None
     rows = None if found.regular else np.flatnonzero(found.fields == width)
@@ -92,9 +101,9 @@ def _batch(native: Native, block: Block, plain: Plain) -> Batch | None:
     wrong = np.flatnonzero(marks)
     if rows is None and not wrong.size:
         return Batch(pa.table(read), records, places, lines=lambda: feeds)
-    numbers = (
-        wrong if rows is None else np.setdiff1d(np.arange(records), rows[marks == 0], assume_unique=True)
-    )
+    gone = np.ones(records, np.bool_)
+    gone[np.flatnonzero(marks == 0) if rows is None else rows[marks == 0]] = False
+    numbers = np.flatnonzero(gone)
     if numbers.size * _ONE_OF > records:
         return None
     refused = Refused(numbers, np.minimum(found.spans(numbers), block.size), found.fields[numbers])

@@ -56,8 +56,25 @@ class Separated:
         return np.stack([self.found[first], self.found[first + self.fields[records]]], 1).astype(np.int64) + 1
 
 
-def separated(block: Block, dialect: Dialect, width: int, native: Library) -> Separated | None:
-    """The records of *block*, in a file of *width* columns.
+class Scratch:
+    """Memory for the positions of one block, used again: fresh pages cost as much as a scan."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Indices] = {}
+
+    def room(self, name: str, size: int) -> Indices:
+        """At least *size* items of any value; what was there before under this *name* is lost."""
+        held = self._arrays.get(name)
+        if held is None or held.size < size:
+            self._arrays.pop(name, None)
+            held = self._arrays[name] = np.empty(size + size // 16, np.int32)
+        return held
+
+
+def separated(
+    block: Block, dialect: Dialect, width: int, native: Library, scratch: Scratch
+) -> Separated | None:
+    """The records of *block*, in a file of *width* columns, found in *scratch*.
 
     None: a lone carriage return ends a record, or the block has more separators than its counts tell.
     """
@@ -69,8 +86,8 @@ def separated(block: Block, dialect: Dialect, width: int, native: Library) -> Se
         records += records // 8
     else:
         records = bits.occurrences(octets[: block.size], _LF) + 1
-    found = np.empty(block.delimiters + records + _SLACK, np.int32)
-    lines = np.empty(records + _SLACK, np.int32)
+    found = scratch.room("found", block.delimiters + records + _SLACK)
+    lines = scratch.room("lines", records + _SLACK)
     told = np.empty(3, np.int64)
     flags: int = native.gm_scan(
         octets.ctypes.data,
@@ -90,9 +107,11 @@ def separated(block: Block, dialect: Dialect, width: int, native: Library) -> Se
     first, fields = lines[:-1], np.diff(lines)
     regular = bool((fields == width).all())
     if not regular and width > 1:  # an empty line is a record of a one-column file only
-        sizes = found[lines[1:]] - found[first] - 1
-        returned = octets[np.minimum(found[first] + 1, octets.size - 1)] == _CR
-        filled = (fields > 1) | (sizes > 1) | ((sizes == 1) & ~returned)
-        first, fields = first[filled], fields[filled]
+        alone = np.flatnonzero(fields == 1)
+        start, stop = found[first[alone]] + 1, found[first[alone] + 1]
+        returned = (stop == start + 1) & (octets[np.minimum(start, octets.size - 1)] == _CR)
+        empty = alone[(stop == start) | returned]
+        if empty.size:
+            first, fields = np.delete(first, empty), np.delete(fields, empty)
         regular = bool((fields == width).all())
     return Separated(found, first, fields, regular, feeds, flags)
