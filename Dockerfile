@@ -4,22 +4,22 @@ WORKDIR /build
 # For a package index of your own: docker build --build-arg PIP_INDEX_URL=… ; it does not reach the final stage.
 ARG PIP_INDEX_URL
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-# The libraries first: they change less often than the code. Wheels only, so nothing is compiled.
+# The libraries first: they change less often than the code. Wheels only: the one thing that is compiled here is the native library.
 COPY pyproject.toml constraints.txt ./
 RUN [ -n "$PIP_INDEX_URL" ] || unset PIP_INDEX_URL; \
     python3 -m venv /opt/gristmill \
  && python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > requirements.txt \
- && /opt/gristmill/bin/pip install --only-binary :all: -c constraints.txt -r requirements.txt hatchling
-COPY README.md LICENSE ./
+ && /opt/gristmill/bin/pip install --only-binary :all: -c constraints.txt -r requirements.txt hatchling 'ziglang>=0.15,<0.18'
+COPY README.md LICENSE hatch_build.py ./
 COPY shared shared
 COPY api_service api_service
 COPY worker_service worker_service
 COPY gristmill gristmill
 # Packages that only building and testing need are removed again.
 RUN /opt/gristmill/bin/pip install --no-deps --no-build-isolation --no-index . \
- && /opt/gristmill/bin/pip uninstall -y hatchling pathspec pluggy trove-classifiers pip \
+ && /opt/gristmill/bin/pip uninstall -y hatchling ziglang pathspec pluggy trove-classifiers pip \
  && rm -rf /opt/gristmill/lib/python3.*/site-packages/*/tests /opt/gristmill/lib/python3.*/site-packages/setuptools* \
- && /opt/gristmill/bin/python3 -P -c 'import api_service.server, api_service.services.spec_check_process, worker_service.worker, worker_service.child.tasks, gristmill.cli'
+ && /opt/gristmill/bin/python3 -P -c 'import api_service.server, api_service.services.spec_check_process, worker_service.worker, worker_service.child.tasks, gristmill.cli; from worker_service.native import variant; assert variant()'
 
 FROM python:3.13-slim-bookworm
 LABEL org.opencontainers.image.title="Gristmill" org.opencontainers.image.licenses="Apache-2.0"

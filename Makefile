@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 .DEFAULT_GOAL := help
 # An environment that was not made to its end, for want of ensurepip or by Ctrl-C, is made again.
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-data test-all test-fast compose-test lint types format native bench bench-full soak clean
+.PHONY: help demo test test-data test-all test-fast compose-test lint types format native fuzz bench bench-full soak clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +42,9 @@ SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 test: $(DEV_READY) ## the tests, on embedded Postgres and Valkey, two files at a time
 	@$(PYTEST) $(SIDE_BY_SIDE) -m 'not full'
 
-test-all: $(DEV_READY) ## make test, and the slow and heavy tests
+test-all: $(DEV_READY) ## make test, the slow and heavy tests, and the pure ones without the native library
 	@$(PYTEST) $(SIDE_BY_SIDE)
+	@GRISTMILL_NATIVE=off $(PYTEST) $(SIDE_BY_SIDE) -m 'not full' tests/unit tests/property
 
 test-fast: $(DEV_READY) ## the pure tests only, in seconds
 	@$(PYTEST) tests/unit tests/meta -m 'not slow and not full'
@@ -61,6 +62,10 @@ lint: $(DEV_READY) ## ruff and the import rules
 
 native: $(DEV_READY) ## compile the native library anew
 	@$(BIN)/python hatch_build.py
+
+SECONDS := 60
+fuzz: $(DEV_READY) ## the C functions under AddressSanitizer and UBSan for SECONDS
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 types: $(DEV_READY) ## mypy --strict
 	@$(BIN)/mypy

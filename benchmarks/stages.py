@@ -30,6 +30,7 @@ from worker_service.messages import (
 from worker_service.readers import literals
 from worker_service.readers.csv import file as csv_file
 from worker_service.readers.csv import sift as csv_sift
+from worker_service.readers.csv.native import batches as csv_native
 from worker_service.readers.parquet import read as parquet_read
 from worker_service.units.chunk import PARTIAL_BYTES
 
@@ -37,6 +38,7 @@ RUN_BY = ("__main__",)
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "read the bytes": [(csv_file, "pread")],
     "tokenize CSV": [(csv_sift, "tokenize")],
+    "CSV to columns, natively": [(csv_native, "_batch")],
     "decode Parquet": [(parquet_read, "open_file"), (parquet_read, "decode"), (parquet_read, "typed")],
     "check and convert literals": [(literals, "converted")],
     "derive, pick and cut rows": [(kernels, "prepare")],

@@ -106,6 +106,10 @@ class Settings(DatabaseSettings):
     batch_bytes: Annotated[PositiveInt, Field(description="Bytes that a child process reads at a time")] = (
         8 * 1024**2
     )
+    native: Annotated[
+        Literal["auto", "off", "require"],
+        Field(description="The native library of a worker: used where it is there, never, or a must"),
+    ] = "auto"
     min_chunk_bytes: Annotated[PositiveInt, Field(description="Smallest options.chunk_bytes accepted")] = (
         64 * 1024
     )

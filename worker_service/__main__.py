@@ -7,9 +7,11 @@ import structlog
 from pydantic import ValidationError
 
 from shared import log
+from shared.errors import InternalError
 from shared.process import harden
 from shared.settings import Settings
 from worker_service.executors.processes.pool import ProcessExecutor
+from worker_service.native import variant
 
 SOME_FILES = 256
 FILES_A_SLOT = 12
@@ -22,6 +24,11 @@ def main() -> int:
         settings = Settings()
     except ValidationError as error:
         print(f"worker_service: {error}", file=sys.stderr)  # noqa: T201  # there is no logger yet
+        return 2
+    try:
+        variant()
+    except InternalError as error:
+        print(f"worker_service: {error}", file=sys.stderr)  # noqa: T201
         return 2
     log.configure(settings)
     _allow_many_files(settings.slots)

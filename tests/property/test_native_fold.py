@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.property.test_kernels import KEYS, SEMANTICS, SOME, cut, frames, outcome
-from tests.support.native import forced
+from tests.support.native import path
 from tests.unit.kernels.queries import query
 from worker_service.kernels import Fold, combine, rows_in
 
 
 def folded(parts, asked, flushed, setting):
     """(the states, flushed after some of the frames; rows without a group)."""
-    with forced(setting):
+    with path(setting):
         fold, states = Fold(asked, 3), []
         for part, flush in zip(parts, flushed, strict=True):
             fold.add(part)

@@ -1,16 +1,23 @@
-"""Runs code with the native library, or with the Python functions in its place."""
+"""Both paths: the native library, and the Python functions in its place."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from worker_service.native import library, variant
+import pytest
+
+from worker_service.native import Library, library, variant
+
+PATHS = ("require", "off")
+needs_library = pytest.mark.skipif(library() is None, reason="the native library is not in use here")
+"""Only `GRISTMILL_NATIVE=off` and machines without a compiler skip these tests."""
 
 
 @contextmanager
-def forced(setting):
-    """*setting* is that of GRISTMILL_NATIVE: `require` or `off`."""
-    with patch.dict(os.environ, {"GRISTMILL_NATIVE": setting}):
+def path(setting: str) -> Iterator[Library | None]:
+    """*setting* is that of GRISTMILL_NATIVE; the library, if it is in use."""
+    with patch.dict(os.environ, GRISTMILL_NATIVE=setting):
         _forget()
         try:
             yield library()
@@ -19,6 +26,6 @@ def forced(setting):
     _forget()
 
 
-def _forget():
+def _forget() -> None:
     library.cache_clear()
     variant.cache_clear()

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from shared.process import PR_SET_NAME, PR_SET_PDEATHSIG, isolate, prctl
 from worker_service.executors.processes.channel import DONE, MemoryFile, receive_descriptors
+from worker_service.native import library
 
 TASKS = "worker_service.child.tasks"
 NAME = "gristmill-child"
@@ -132,6 +133,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # sent to all of a group, they are the parent's to handle
     die_with_parent(parent)
     import_module(TASKS)  # a second, in which the parent may die
+    library()  # once, for all forks
     # The modules stay for good. Without this, every full collection walks them, for tens of milliseconds, and
     # unshares their pages.
     gc.collect()

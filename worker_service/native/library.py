@@ -51,6 +51,17 @@ _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "gm_copy_rows": ([_P, _I64, _I64, _I64, _P], _I64),
     "gm_order_rows": ([_P, _I64, _P, _I64, _P, _P, _P], None),
     "gm_cut": ([_P, _P, _I64, _I64, _P], _I64),
+    "gm_scan": ([_P, _I64, _I32, _I32, _P, _P, _I64, _I64, _P], _I32),
+    "gm_count": ([_P, _I64, _I32], _I64),
+    "gm_prove": ([_P, _I64, _I32, _I32, _I32, _I32, _P], _I32),
+    "gm_int64": ([_P, _P], _I64),
+    "gm_decimal": ([_P, _I32, _I32, _P], _I64),
+    "gm_bool": ([_P, _P], _I64),
+    "gm_float64": ([_P, _P], _I64),
+    "gm_date": ([_P, _P], _I64),
+    "gm_timestamp": ([_P, _I32, _P], _I64),
+    "gm_string_bytes": ([_P], _I64),
+    "gm_strings": ([_P, _P, _P, _I64], _I64),
 }
 """Function -> types of its arguments and of its result; pointers are addresses."""
 
@@ -79,7 +90,10 @@ def variant() -> str | None:
         return None
     found = next((name for name in _variants() if _path(name).exists()), None)
     if found is None and asked == "require":
-        raise InternalError("GRISTMILL_NATIVE is 'require', and the native library was not built here")
+        raise InternalError(
+            "GRISTMILL_NATIVE is 'require', and the native library was not built here: "
+            "install a C compiler and Gristmill anew, or set GRISTMILL_NATIVE to auto"
+        )
     return found
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.support.native import forced
+from tests.support.native import path
 from worker_service.kernels.grouping import group
 from worker_service.kernels.key_tables import GroupTable, KeyTable
 
@@ -19,7 +19,7 @@ def codes_of(seen, rows):
 
 def check(frames, table=None, seen=None):
     """*frames* are lists of key columns; the codes of all frames are one numbering."""
-    with forced("require") as native:
+    with path("require") as native:
         table = table or GroupTable(native, frames[0])
         seen = {} if seen is None else seen
         for keys in frames:
@@ -94,7 +94,7 @@ def test_dictionaries_that_change_from_frame_to_frame():
 
 def test_many_keys_grow_the_table():
     numbers = np.random.default_rng(3).permutation(np.arange(300_000) * 2**40)
-    with forced("require") as native:
+    with path("require") as native:
         table = KeyTable(native, 1)
         for part in np.array_split(numbers, 7):
             table.add(pa.array(part))
@@ -142,7 +142,7 @@ def test_wide_decimals_bools_and_doubles():
     column = pa.array(numbers, pa.decimal128(38, 0))
     check([[column], [column.slice(5)]])
     check([[pa.array([True, None, False] * 5), pa.array([0.5, 1.5, None] * 5)]])
-    with forced("require") as native:
+    with path("require") as native:
         codes, _ = GroupTable(native, [pa.array([0.5])]).add(
             [pa.array([0.0, -0.0, float("nan"), -float("nan")])]
         )
@@ -159,7 +159,7 @@ def test_group_is_the_same_partition_with_and_without_the_library(setting):
             [choice.choice([None, Decimal(7) ** 40, Decimal(3)]) for _ in range(500)], pa.decimal128(38, 0)
         ),
     ]
-    with forced(setting):
+    with path(setting):
         for keys in ([column] for column in [*columns, columns[0].dictionary_encode()]):
             assert_partition(group(keys, 500), keys)
         assert_partition(group(columns, 500), columns)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.support.native import forced
+from tests.support.native import path
 from tests.unit.kernels.queries import query
 from worker_service.kernels import Fold, combine, finalize, partial
 
@@ -45,7 +45,7 @@ def frames_of(name, sizes, nulls=0.1, seed=1, groups=7):
 
 
 def folded(frames, asked, setting):
-    with forced(setting):
+    with path(setting):
         fold = Fold(asked)
         for frame in frames:
             fold.add(frame)

@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from worker_service.native import library
+
 Octets = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 
@@ -24,6 +26,8 @@ def matches(octets: Octets, octet: int) -> Words:
 
 def occurrences(octets: Octets, octet: int) -> int:
     """How many bytes are *octet*."""
+    if (native := library()) is not None:
+        return int(native.gm_count(octets.ctypes.data, octets.size, octet))
     return sum(int(np.count_nonzero(octets[at : at + RUN] == octet)) for at in range(0, octets.size, RUN))
 
 

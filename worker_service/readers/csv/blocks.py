@@ -167,7 +167,7 @@ class LineFeeds:
     def _sums(self) -> list[int]:
         """How many lie before each window."""
         starts = range(0, self._octets.size, _WINDOW)
-        return [0, *accumulate([int(np.count_nonzero(self._octets[a : a + _WINDOW] == _LF)) for a in starts])]
+        return [0, *accumulate([bits.occurrences(self._octets[a : a + _WINDOW], _LF) for a in starts])]
 
     def all(self) -> int:
         return self._sums[-1]

@@ -17,6 +17,7 @@ from worker_service.readers.csv.faults import explained
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import head
 from worker_service.readers.csv.masked import is_odd, last_end
+from worker_service.readers.csv.native.batches import batches
 from worker_service.readers.csv.sift import sifted
 from worker_service.readers.csv.tokenizer import BINARY, ENCODED, TEXT, tokenize
 from worker_service.readers.csv.trailing import with_footer_told
@@ -50,10 +51,12 @@ def read(
     )
     fields = [schema[name] for name in columns]
     types: dict[str, pa.DataType] = {}
-    for block in explained(blocks, file, start):
-        types = types or _types(block, file, fields)
-        yield with_footer_told(sifted(block, file, fields, types, source), block, file, found.start)
-        del block  # or it would stay in memory while the next block is read
+
+    def plain(block: Block) -> Batch:
+        types.update(types or _types(block, file, fields))
+        return with_footer_told(sifted(block, file, fields, types, source), block, file, found.start)
+
+    yield from batches(explained(blocks, file, start), file, fields, source, plain)
 
 
 def lines_before(source_file: SourceFile, extent: Extent, source: SourceSpec) -> int:

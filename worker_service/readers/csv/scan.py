@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from worker_service.native import Library, library
 from worker_service.readers.csv import bits
 from worker_service.readers.csv.bits import Octets
 from worker_service.readers.csv.dialect import LINE_END, Dialect, MalformedCsv
@@ -157,6 +158,8 @@ class Scanner:
 
         Any other quote is next to a byte that is outside quotes and no edge of a field.
         """
+        if (native := library()) is not None:
+            return self._proven_natively(masked, native)
         octets, (delimiter, quote, *line_ends) = np.frombuffer(masked, np.uint8), self._edge
         inside, doubled, found, before = self.inside, self.doubled, self._separators, self._last
         if octets[0] == quote and not inside and before not in self._edge:
@@ -182,6 +185,16 @@ class Scanner:
             separators &= outside
             found += int(np.bitwise_count(separators).sum())
         self.inside, self.doubled, self._separators = inside, doubled, found
+        return True
+
+    def _proven_natively(self, masked: bytes, native: Library) -> bool:
+        octets, told = np.frombuffer(masked, np.uint8), np.empty(3, np.int64)
+        address, state = octets.ctypes.data, (self._edge[0], self._quote, self.inside, self._last)
+        if not native.gm_prove(address, octets.size, *state, told.ctypes.data):
+            return False
+        inside, doubled, separators = told.tolist()
+        self.inside, self.doubled = bool(inside), self.doubled or bool(doubled)
+        self._separators += separators
         return True
 
     def _may_open(self, octets: Octets, quotes: Positions) -> Flags:

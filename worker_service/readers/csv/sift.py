@@ -70,7 +70,7 @@ def _untyped(block: Block, file: CsvFile, tokens: Tokens) -> Batch:
     return Batch(
         pa.table({"": pa.array(np.ones(rows, bool))}),
         records,
-        partial(_located, block, file, feeds, records),
+        partial(located, block, file, feeds, records),
         Faults(numbers, lambda number: _odd(odd[number], block, file)),
         tokens.numbers,
         feeds.all,
@@ -166,8 +166,13 @@ def _misfit(
         [number] = tokens.numbers(np.array([row])).tolist()
         return _odd(Odd(number, column=file.names.index(field.column)), block, file)
     value = shown(raw, "utf-8")
-    found = literals.refusal(value, field, source, lambda: text)
+    found = literals.refusal(value, field, source, lambda: _utf8(text))
     return Fault(found.reason, field.column, value, cure=found.cure)
+
+
+def _utf8(text: Column) -> Column:
+    wrong = not_utf8(text)
+    return text.filter(pa.array(~np.isin(np.arange(len(text)), wrong))) if wrong.size else text
 
 
 def _spans(
@@ -184,7 +189,7 @@ def _spans(
     return file.spans(block.masked, numbers)
 
 
-def _located(
+def located(
     block: Block, file: CsvFile, feeds: LineFeeds, records: int, found: Iterable[tuple[int, Fault]]
 ) -> Iterator[BadRow]:
     left = iter(found)
