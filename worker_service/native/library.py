@@ -13,7 +13,7 @@ Library: TypeAlias = ctypes.CDLL
 
 _HERE = Path(__file__).parent
 _V3 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
-"""What Linux calls the features of the level x86-64-v3."""
+"""The features of the level x86-64-v3, by the names that Linux has for them."""
 
 _P, _I64, _I32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
 _SIGNATURES: dict[str, tuple[list[type], type | None]] = {

@@ -2,7 +2,7 @@
 
 A record that the library does not take as it is, is refused. It may have a wrong number of fields, a value
 that is no literal, or bytes that are no text. The refused records of a block are gathered into a small block
-of their own, and the plain path decides about them: their good rows are put back where they were.
+of their own, and the plain path decides about them. Their good rows are put back at their places.
 """
 
 from collections.abc import Callable, Iterator

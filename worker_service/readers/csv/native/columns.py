@@ -72,7 +72,7 @@ def _spellings(texts: Sequence[str]) -> bytes | None:
 def values(fields: Fields, column: Column, native: Library) -> Array:
     """The column of the rows of *fields*; null also in the rows that it refuses.
 
-    *fields* has all but what is of the column, and `null` and `refused`, of one octet a row.
+    *fields* has everything but the values that depend on the column. `refused` has one octet for each row.
     """
     spelled, owned = np.frombuffer(column.spelled, np.uint8), np.frombuffer(column.owned, np.uint8)
     null = np.empty(fields.rows, np.uint8)

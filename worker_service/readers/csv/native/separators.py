@@ -63,7 +63,7 @@ class Scratch:
         self._arrays: dict[str, Indices] = {}
 
     def room(self, name: str, size: int) -> Indices:
-        """At least *size* items of any value; what was there before under this *name* is lost."""
+        """At least *size* items of any value; the earlier ones under this *name* are lost."""
         held = self._arrays.get(name)
         if held is None or held.size < size:
             self._arrays.pop(name, None)
