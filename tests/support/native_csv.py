@@ -17,6 +17,7 @@ from worker_service.readers.csv.file import csv_file
 from worker_service.readers.csv.native.columns import column, values
 from worker_service.readers.csv.native.separators import Fields, Scratch, separated
 
+
 def taken(cells, field, spec=None):
     """The values of *cells*, bytes of a column of a file with tabs, and which of them the library refuses."""
     spec = spec or source(delimiter="\t")
