@@ -13,15 +13,19 @@ import sysconfig
 from pathlib import Path
 
 NATIVE = Path(__file__).parent / "worker_service/native"
+_ARM = {"armv8": ("-march=armv8-a", "-mcpu=generic")}
 VARIANTS = {
-    "x86_64": {"x86-64-v2": "-march=x86-64-v2", "x86-64-v3": "-march=x86-64-v3"},
-    "aarch64": {"armv8": "-march=armv8-a"},
-    "arm64": {"armv8": "-march=armv8-a"},
+    "x86_64": {
+        "x86-64-v2": ("-march=x86-64-v2", "-mcpu=x86_64_v2"),
+        "x86-64-v3": ("-march=x86-64-v3", "-mcpu=x86_64_v3"),
+    },
+    "aarch64": _ARM,
+    "arm64": _ARM,
 }
-"""Machine -> name of each variant and how to compile it; the widest that runs is loaded."""
+"""Machine -> name of each variant, and the flag for a C compiler and for Zig; the widest that runs is loaded."""
 ZIG_PLATFORMS = {("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "x86_64"), ("darwin", "arm64")}
 FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"]
-FLAGS += ["-Wall", "-Wextra", "-fwrapv", "-g0"]
+FLAGS += ["-Wall", "-Wextra", "-fwrapv", "-g0", "-s"]
 
 
 def compiler() -> list[str] | None:
@@ -39,14 +43,14 @@ def compile_library() -> list[Path]:
     cc, variants = compiler(), VARIANTS.get(platform.machine(), {})
     sources = sorted(map(str, (NATIVE / "source").glob("*.c")))
     made: list[Path] = []
-    for name, march in variants.items():
+    for name, told in variants.items():
         target = NATIVE / f"libgristmill-{name}.so"
         target.unlink(missing_ok=True)
         if cc is None:
             continue
         built = target.with_suffix(".new")
         try:
-            command = [*cc, *FLAGS, march, *sources, "-o", str(built)]
+            command = [*cc, *FLAGS, told["ziglang" in cc], *sources, "-o", str(built)]
             done = subprocess.run(command, check=False, capture_output=True, text=True)
         except OSError as error:
             print(f"the native library is left out: {cc[0]}: {error.strerror}", file=sys.stderr)
