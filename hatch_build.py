@@ -22,7 +22,7 @@ VARIANTS = {
     "aarch64": _ARM,
     "arm64": _ARM,
 }
-"""Machine -> name of each variant, its flag for a C compiler, its flag for Zig; the widest that runs is loaded."""
+"""Machine -> name of each variant, and its flag for a C compiler and for Zig; the widest is loaded."""
 ZIG_PLATFORMS = {("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "x86_64"), ("darwin", "arm64")}
 FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"]
 FLAGS += ["-Wall", "-Wextra", "-fwrapv", "-g0", "-s"]
