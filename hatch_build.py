@@ -6,6 +6,7 @@ The compiler is the system's `cc` or `clang`, else that of the wheel `ziglang`, 
 import importlib.util
 import os
 import platform
+import runpy
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,7 @@ def compiler() -> list[str] | None:
 def compile_library() -> list[Path]:
     """The libraries, one for each variant of this machine; none where nothing can be compiled."""
     cc, variants = compiler(), VARIANTS.get(platform.machine(), {})
+    stamped = f"-DGM_STAMP={runpy.run_path(str(NATIVE / 'stamp.py'))['stamp']()}ULL"
     sources = sorted(map(str, (NATIVE / "source").glob("*.c")))
     made: list[Path] = []
     for name, told in variants.items():
@@ -50,7 +52,7 @@ def compile_library() -> list[Path]:
             continue
         built = target.with_suffix(".new")
         try:
-            command = [*cc, *FLAGS, told["ziglang" in cc], *sources, "-o", str(built)]
+            command = [*cc, *FLAGS, stamped, told["ziglang" in cc], *sources, "-o", str(built)]
             done = subprocess.run(command, check=False, capture_output=True, text=True)
         except OSError as error:
             print(f"the native library is left out: {cc[0]}: {error.strerror}", file=sys.stderr)

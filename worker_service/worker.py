@@ -39,7 +39,7 @@ from worker_service.maintenance.fitness import Fitness
 from worker_service.maintenance.heartbeat import Heartbeat
 from worker_service.maintenance.pruner import Pruner
 from worker_service.maintenance.sweeper import Sweeper
-from worker_service.native import variant
+from worker_service.native import absence, variant
 from worker_service.slots import END_SECONDS, Slots
 from worker_service.units.fan_in import advance
 
@@ -122,7 +122,7 @@ async def serve(settings: Settings, executor: Executor) -> None:
         await _until(stop, _database_ready(ctx.pool), ctx.executor.start())
         if not stop.is_set():
             log.info("worker.hardening", parent=harden(), children=ctx.executor.rights)
-            native = variant() or "off"
+            native = variant() or absence()
             log.info("worker.started", worker=ctx.worker_id, slots=settings.slots, native=native)
             await _work(ctx, slots, heartbeat, stop)
     finally:

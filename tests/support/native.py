@@ -3,11 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from unittest.mock import patch
 
 import pytest
 
-from worker_service.native import Library, library, variant
+from worker_service.native import Library, library
 
 PATHS = ("require", "off")
 needs_library = pytest.mark.skipif(library() is None, reason="the native library is not in use here")
@@ -27,5 +28,4 @@ def path(setting: str) -> Iterator[Library | None]:
 
 
 def _forget() -> None:
-    library.cache_clear()
-    variant.cache_clear()
+    import_module("worker_service.native.library")._found.cache_clear()

@@ -4,6 +4,6 @@ Each function of it has a twin in Python with the same answer. So all works with
 `GRISTMILL_NATIVE` says if it is used: `auto` where it is there, `off`, or `require`.
 """
 
-from worker_service.native.library import Library, library, variant
+from worker_service.native.library import Library, absence, library, variant
 
-__all__ = ["Library", "library", "variant"]
+__all__ = ["Library", "absence", "library", "variant"]

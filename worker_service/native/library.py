@@ -5,18 +5,21 @@ import os
 import platform
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from shared.errors import InternalError
+from worker_service.native.stamp import stamp
 
 Library: TypeAlias = ctypes.CDLL
 
 _HERE = Path(__file__).parent
-_V3 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
-"""The features of the level x86-64-v3, by the names that Linux has for them."""
+_V2 = {"cx16", "lahf_lm", "popcnt", "pni", "ssse3", "sse4_1", "sse4_2"}
+_LEVELS = {"x86-64-v3": _V2 | {"avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}, "x86-64-v2": _V2}
+"""The features that each level of x86-64 needs, by the names that Linux has for them."""
 
 _P, _I64, _I32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
 _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
+    "gm_stamp": ([], ctypes.c_uint64),
     "gm_hash_strings": ([_P, _P, _I64, _P], None),
     "gm_keys_new": ([_I64], _P),
     "gm_keys_free": ([_P], None),
@@ -66,49 +69,81 @@ _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
 """Function -> types of its arguments and of its result; pointers are addresses."""
 
 
-@cache
 def library() -> Library | None:
-    """The library, or None where the Python functions do its work.
+    """The library, or None where the Python functions do its work. Raises InternalError as `variant` does."""
+    return _found().library
 
-    Raises InternalError if GRISTMILL_NATIVE is `require` and there is none.
+
+def variant() -> str | None:
+    """The name of the variant in use, such as `x86-64-v3`; None: the Python functions are in use.
+
+    Raises InternalError if GRISTMILL_NATIVE is `require` and no library can be used.
     """
-    found = variant()
-    if found is None:
-        return None
-    loaded = ctypes.CDLL(str(_path(found)))
+    return _found().variant
+
+
+def absence() -> str:
+    """Why the Python functions are in use; empty if they are not."""
+    return _found().absence
+
+
+class _Found(NamedTuple):
+    variant: str | None = None
+    library: Library | None = None
+    absence: str = ""
+
+
+@cache
+def _found() -> _Found:
+    """The first library that loads and is of these sources."""
+    asked = os.environ.get("GRISTMILL_NATIVE", "auto")
+    if asked == "off":
+        return _Found(absence="GRISTMILL_NATIVE is off")
+    reasons = []
+    for name in _variants():
+        try:
+            return _Found(name, _loaded(_path(name)))
+        except (OSError, AttributeError, _OtherSources) as error:
+            reasons.append(str(error))
+    why = "; ".join(reasons) or f"there is none for {platform.machine()}"
+    if asked == "require":
+        raise InternalError(
+            f"GRISTMILL_NATIVE is 'require', and the native library cannot be used: {why}. "
+            "Install a C compiler and Gristmill anew, or set GRISTMILL_NATIVE to auto"
+        )
+    return _Found(absence=why)
+
+
+class _OtherSources(Exception):
+    pass
+
+
+def _loaded(path: Path) -> Library:
+    """Raises OSError, AttributeError or _OtherSources for a library that cannot be used."""
+    if not path.exists():
+        raise OSError(f"{path.name} was not built here")
+    loaded = ctypes.CDLL(str(path))
     for name, (arguments, result) in _SIGNATURES.items():
         function = getattr(loaded, name)
         function.argtypes, function.restype = arguments, result
+    if loaded.gm_stamp() != stamp():
+        raise _OtherSources(f"{path.name} was built from other sources")
     return loaded
-
-
-@cache
-def variant() -> str | None:
-    """The name of the variant in use, such as `x86-64-v3`; None: the Python functions are in use."""
-    asked = os.environ.get("GRISTMILL_NATIVE", "auto")
-    if asked == "off":
-        return None
-    found = next((name for name in _variants() if _path(name).exists()), None)
-    if found is None and asked == "require":
-        raise InternalError(
-            "GRISTMILL_NATIVE is 'require', and the native library was not built here: "
-            "install a C compiler and Gristmill anew, or set GRISTMILL_NATIVE to auto"
-        )
-    return found
 
 
 def _variants() -> list[str]:
     """Those that this machine runs, the widest first."""
     if platform.machine() == "x86_64":
-        return ["x86-64-v3", "x86-64-v2"] if _cpu_flags() >= _V3 else ["x86-64-v2"]
+        return [name for name, needed in _LEVELS.items() if _cpu_flags() >= needed]
     return ["armv8"] if platform.machine() in {"aarch64", "arm64"} else []
 
 
 def _cpu_flags() -> set[str]:
+    """Those of x86-64-v2 where the system tells none."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return set()
+        return _V2
     return {flag for line in text.splitlines() if line.startswith("flags") for flag in line.split()[2:]}
 
 

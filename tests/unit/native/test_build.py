@@ -2,20 +2,22 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import types
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from shared.errors import InternalError
-from tests.support.native import path
-from worker_service.native import library, variant
+from tests.support.native import needs_library, path
+from worker_service.native import absence, library, variant
 
 ROOT = Path(__file__).parents[3]
 
@@ -85,6 +87,41 @@ def test_require_needs_a_library_and_off_uses_none():
         variant()
 
 
+OLD = "long gm_stamp(void) { return 1; }\n" + "".join(
+    f"void {name}(void) {{}}\n"
+    for name in import_module("worker_service.native.library")._SIGNATURES
+    if name != "gm_stamp"
+)
+"""All functions, but of other sources."""
+
+
+@needs_library
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "was not built here"),
+        ("no library", "invalid ELF header|file too short"),
+        ("int some;", "undefined symbol: gm_"),
+        (OLD, "was built from other sources"),
+    ],
+)
+def test_a_library_that_cannot_be_used_is_left_aside_with_the_reason(tmp_path, text, why, tree):
+    path_of = tmp_path / "lib.so"
+    if text == "no library":
+        path_of.write_text(text)
+    elif text:
+        (tmp_path / "lib.c").write_text(text)
+        subprocess.run(
+            [*hook(tree).compiler(), "-shared", "-fPIC", tmp_path / "lib.c", "-o", path_of], check=True
+        )
+    with patch("worker_service.native.library._path", return_value=path_of):
+        with path("auto"):
+            assert library() is None
+            assert re.search(why, absence())
+        with path("require"), pytest.raises(InternalError, match="set GRISTMILL_NATIVE to auto"):
+            variant()
+
+
 def test_a_worker_that_requires_the_library_ends_without_one(tree):
     shutil.copytree(ROOT / "shared", tree / "shared")
     shutil.copytree(
@@ -103,7 +140,8 @@ def test_a_worker_that_requires_the_library_ends_without_one(tree):
         check=False,
     )
     assert done.returncode == 2
-    assert "the native library was not built here" in done.stderr
+    assert "libgristmill-" in done.stderr
+    assert "was not built here" in done.stderr
 
 
 NO_COMPILER = {"PATH": sysconfig.get_path("scripts")}

@@ -18,3 +18,11 @@ GM_EXPORT void gm_hash_strings(const int32_t *offsets, const uint8_t *data, int6
     for (int64_t i = 0; i < count; i++)
         out[i] = hash_string(data + offsets[i], (uint64_t)(offsets[i + 1] - offsets[i]));
 }
+
+/* The stamp of the sources that this library was built from; see worker_service/native/stamp.py. */
+#ifndef GM_STAMP
+#define GM_STAMP 0
+#endif
+GM_EXPORT uint64_t gm_stamp(void) {
+    return GM_STAMP;
+}
