@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from shared.errors import InternalError
 from shared.spec.types import DataType
-from worker_service.native import library
 
 Array: TypeAlias = "pa.Array[Any]"
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
+_NEGATIVE_ZERO = np.iinfo(np.int64).min
+"""The bits of -0.0."""
 _ARROW: dict[str, "pa.DataType"] = {
     "bool": pa.bool_(),
     "int64": pa.int64(),
@@ -178,8 +179,8 @@ def canonical(array: Array) -> Array:
     """The same values; doubles with one zero and one NaN."""
     if not pa.types.is_floating(array.type):
         return array
-    native, found = library(), numbers_of(array)
-    if native is not None and native.gm_plain_doubles(found.ctypes.data, len(found)):
+    found = numbers_of(array)
+    if not (np.isnan(found).any() or (found.view(np.int64) == _NEGATIVE_ZERO).any()):
         return array
     return from_numbers(array.type, canonical_floats(found), validity(array))
 

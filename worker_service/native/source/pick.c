@@ -36,17 +36,3 @@ GM_EXPORT int64_t gm_pick(const uint8_t *values, const uint8_t *mask, int64_t co
     }
     return kept;
 }
-
-/* 1 if no double is NaN or -0.0. */
-GM_EXPORT int32_t gm_plain_doubles(const uint64_t *doubles, int64_t count) {
-    const uint64_t sign = UINT64_C(1) << 63, infinite = UINT64_C(0x7FF) << 52;
-    for (int64_t i = 0; i < count;) {
-        const int64_t end = count - i < 4096 ? count : i + 4096;
-        uint64_t other = 0;
-        for (; i < end; i++)
-            other |= (uint64_t)(doubles[i] == sign) | (uint64_t)((int64_t)(doubles[i] & ~sign) > (int64_t)infinite);
-        if (other)
-            return 0;
-    }
-    return 1;
-}
