@@ -6,6 +6,7 @@ they skip it. From a day on a bucket is a local date.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from worker_service.native import library
 OUTSIDE = "the bucket begins outside the years 1 to 9999"
 _HOUR, _DAY = 3_600_000_000, 86_400_000_000
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+_STEP = np.dtype([("at", "<i8"), ("before", "<i4"), ("after", "<i4")])
 
 
 def bucketed(times: Array, by: Bucketing) -> tuple[Array, Mask | None]:
@@ -59,24 +61,51 @@ def _parts_of_day(moments: Ints, size: int, zone: str | None) -> Ints:
 def _dates(moments: Ints, by: Bucketing) -> "NDArray[np.signedinteger[Any]]":
     """The local dates at which the buckets begin, as days from 1970."""
     native, zone = library(), None if by.zone == "UTC" else by.zone
-    if native is None or not len(moments):
-        return _calendar(_local(moments, zone) // _DAY, by.width)
-    first, last = days_of(moments)
-    if last - first > len(moments) // 4:
-        return _calendar(_local(moments, zone) // _DAY, by.width)
-    clocks = None if zone is None else clocks_of_days(first, last, zone)
-    table = _BEGINNINGS[by.width](np.arange(first - 1, last + 2)).astype(np.int32)  # no offset is a day long
-    moments, found = np.ascontiguousarray(moments), np.empty(len(moments), np.int32)
-    native.gm_by_day(
-        moments.ctypes.data,
-        len(moments),
-        None if clocks is None else clocks.ctypes.data,
-        first,
-        table.ctypes.data,
-        first - 1,
-        found.ctypes.data,
-    )
-    return found
+    if native is not None and len(moments):
+        first, last = days_of(moments)
+        few = last - first <= len(moments) // 4
+        if few and (table := _dates_by_day(first, last, zone, by.width)) is not None:
+            moments, found = np.ascontiguousarray(moments), np.empty(len(moments), np.int32)
+            native.gm_by_day(moments.ctypes.data, len(moments), table.ctypes.data, first, found.ctypes.data)
+            return found
+    return _calendar(_local(moments, zone) // _DAY, by.width)
+
+
+@lru_cache(maxsize=2)
+def _dates_by_day(first: int, last: int, zone: str | None, width: str) -> NDArray[np.void] | None:
+    """Of each day in UTC a moment, the bucket before it, and the bucket from it on.
+
+    None where that does not tell all: clocks put back over midnight come to a date twice.
+    """
+    days, begin = np.arange(first, last + 1), _BEGINNINGS[width]
+    table = np.empty(len(days), _STEP)
+    if zone is None:
+        table["at"], table["before"], table["after"] = (days + 1) * _DAY, begin(days), 0
+        return table
+    clocks = clocks_of_days(first, last, zone)
+    local = (days * _DAY + clocks[:, 1]) // _DAY
+    table["at"] = (local + 1) * _DAY - clocks[:, 1]
+    table["before"], table["after"] = begin(local), begin(local + 1)
+    for row in np.flatnonzero(clocks[:, 1] != clocks[:, 2]).tolist():
+        moments, dates = _dates_of_day(first + row, *clocks[row].tolist())
+        buckets = begin(dates)
+        [changes] = np.nonzero(np.diff(buckets))
+        if len(changes) > 1:
+            return None
+        at = moments[changes[0] + 1] if len(changes) else (first + row + 1) * _DAY
+        table[row] = at, buckets[0], buckets[-1]
+    return table
+
+
+def _dates_of_day(day: int, change: int, before: int, after: int) -> tuple[list[int], Ints]:
+    """The moments of a day in UTC at which local dates begin or clocks change, and the dates from then on."""
+    found = [(day * _DAY, (day * _DAY + before) // _DAY)]
+    if (midnight := (found[0][1] + 1) * _DAY - before) < change:
+        found.append((midnight, found[0][1] + 1))
+    found.append((change, (change + after) // _DAY))
+    if (midnight := (found[-1][1] + 1) * _DAY - after) < (day + 1) * _DAY:
+        found.append((midnight, found[-1][1] + 1))
+    return [moment for moment, _ in found], np.array([date for _, date in found])
 
 
 def _calendar(days: Ints, width: str) -> Ints:

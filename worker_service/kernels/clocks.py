@@ -56,7 +56,8 @@ def offsets(moments: Ints, zone: str) -> Ints:
     clocks = clocks_of_days(first, last, zone)
     if (native := library()) is None:
         at, before, after = clocks[moments // _DAY - first].T
-        return np.where(moments < at, before, after)
+        found: Ints = np.where(moments < at, before, after)
+        return found
     moments, found = np.ascontiguousarray(moments), np.empty(len(moments), np.int64)
     native.gm_offsets(moments.ctypes.data, len(moments), clocks.ctypes.data, first, found.ctypes.data)
     return found

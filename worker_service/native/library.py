@@ -47,7 +47,7 @@ _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "gm_take_runs": ([_P, _P, _I64, _I64, _P, _I64, _P], None),
     "gm_pick": ([_P, _P, _I64, _I64, _P], _I64),
     "gm_offsets": ([_P, _I64, _P, _I64, _P], None),
-    "gm_by_day": ([_P, _I64, _P, _I64, _P, _I64, _P], None),
+    "gm_by_day": ([_P, _I64, _P, _I64, _P], None),
     "gm_rounded": ([_P, _P, _I64, _I64, _P, _P], None),
     "gm_room": ([_P, _I64, _I64, _I64], _I64),
     "gm_canonical_rows": ([_P, _I64, _I64, _I64, _P], _I64),

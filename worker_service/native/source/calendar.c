@@ -1,43 +1,37 @@
-/* Local times, and the days of a calendar.
+/* What times have by the day, such as the offset of a zone's clocks or the first day of their month.
 
-   Theory of operation. A time is a number of microseconds from 1970. Of each day of UTC a table has the offset
-   of the zone's clocks: that before a moment and that from it on, since no zone changes its clocks twice in a
-   day. Of each local day another table has what is asked for, such as the first day of its month. */
+   Theory of operation. A time is a number of microseconds from 1970. Each day of UTC has an entry in a table:
+   what holds before some moment, and what holds from it on. So a time needs one division and no search. */
 #include "gristmill.h"
 
 #define DAY INT64_C(86400000000)
 
-/* The offsets of a day: *before* the moment *at*, and *after*, from it on; in microseconds. */
-typedef struct Clock {
-    int64_t at, before, after;
-} Clock;
+typedef struct Offset {
+    int64_t at, before, after; /* in microseconds */
+} Offset;
+
+typedef struct Date {
+    int64_t at;
+    int32_t before, after; /* in days from 1970 */
+} Date;
 
 static inline int64_t day_of(int64_t time) {
     return time / DAY - (time % DAY < 0);
 }
 
-static inline int64_t offset_at(int64_t moment, const Clock *clock) {
-    return moment < clock->at ? clock->before : clock->after;
-}
-
-/* out[i] is the offset at a moment; clocks[0] is that of day *first*, and each moment's day has one. */
-GM_EXPORT void gm_offsets(const int64_t *moments, int64_t count, const Clock *clocks, int64_t first,
+/* out[i] is the offset of moments[i]; table[0] is for day *first*, and each moment's day has an entry. */
+GM_EXPORT void gm_offsets(const int64_t *moments, int64_t count, const Offset *table, int64_t first,
                           int64_t *out) {
-    for (int64_t i = 0; i < count; i++)
-        out[i] = offset_at(moments[i], clocks + (day_of(moments[i]) - first));
+    for (int64_t i = 0; i < count; i++) {
+        const Offset *entry = table + (day_of(moments[i]) - first);
+        out[i] = moments[i] < entry->at ? entry->before : entry->after;
+    }
 }
 
-/* out[i] = table[local day of moment i - first]; each such day has an entry. Without *clocks* the times are
-   local; else clocks[0] is that of day *first_clock*, and each moment's day has one. */
-GM_EXPORT void gm_by_day(const int64_t *moments, int64_t count, const Clock *clocks, int64_t first_clock,
-                         const int32_t *table, int64_t first, int32_t *out) {
-    if (!clocks) {
-        for (int64_t i = 0; i < count; i++)
-            out[i] = table[day_of(moments[i]) - first];
-        return;
-    }
+/* The same with dates. */
+GM_EXPORT void gm_by_day(const int64_t *moments, int64_t count, const Date *table, int64_t first, int32_t *out) {
     for (int64_t i = 0; i < count; i++) {
-        const int64_t moment = moments[i];
-        out[i] = table[day_of(moment + offset_at(moment, clocks + (day_of(moment) - first_clock))) - first];
+        const Date *entry = table + (day_of(moments[i]) - first);
+        out[i] = moments[i] < entry->at ? entry->before : entry->after;
     }
 }
