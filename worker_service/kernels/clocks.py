@@ -4,6 +4,7 @@ A time is a number of microseconds from 1970: of a moment in UTC, of a local tim
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -12,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from worker_service.arrow import Array, Ints, Mask, from_numbers, numbers_of, validity
+from worker_service.native import library
 
-_DAY = 86_400_000_000
+_DAY, _SECOND = 86_400_000_000, 1_000_000
+_NEVER = np.iinfo(np.int64).max
 _STEP = 900_000_000
 """Clocks change at a multiple of 15 minutes of UTC, since 1970 at the latest."""
 _BY_RULE = 2_114_380_800_000_000
@@ -47,23 +50,46 @@ def offsets(moments: Ints, zone: str) -> Ints:
     """How far clocks in *zone* are ahead of UTC at each moment, in microseconds."""
     if zone == "UTC" or not len(moments):
         return np.zeros_like(moments)
-    days = moments // _DAY
-    first, last = int(days.min()), int(days.max())
+    first, last = days_of(moments)
     if last - first > len(moments) // 4:
         return _asked(moments, zone)
-    edges = _asked(np.arange(first, last + 2) * _DAY, zone)
-    found: Ints = edges[:-1][days - first]
-    changing = (edges[:-1] != edges[1:])[days - first]
-    if changing.any():
-        found[changing] = _asked(moments[changing], zone)
+    clocks = clocks_of_days(first, last, zone)
+    if (native := library()) is None:
+        at, before, after = clocks[moments // _DAY - first].T
+        found: Ints = np.where(moments < at, before, after)
+        return found
+    moments, found = np.ascontiguousarray(moments), np.empty(len(moments), np.int64)
+    native.gm_offsets(moments.ctypes.data, len(moments), clocks.ctypes.data, first, found.ctypes.data)
     return found
 
 
-def _asked(moments: Ints, zone: str) -> Ints:
-    """Of each moment by itself. `offsets` asks for the ends of days instead, if these are few.
+def days_of(moments: Ints) -> tuple[int, int]:
+    """The first and the last day in UTC, from 1970; there is a moment at least."""
+    return int(moments.min()) // _DAY, int(moments.max()) // _DAY
+
+
+@lru_cache(maxsize=2)
+def clocks_of_days(first: int, last: int, zone: str) -> Ints:
+    """Of each day in UTC a moment, the offset before it, and the offset from it on; days x 3 microseconds.
 
     No zone changes its clocks twice in three days. So a day whose ends have one offset has no other.
     """
+    edges = _asked(np.arange(first, last + 2) * _DAY, zone)
+    clocks = np.column_stack((np.full(len(edges) - 1, _NEVER), edges[:-1], edges[1:]))
+    [changing] = np.nonzero(edges[:-1] != edges[1:])
+    before = (first + changing) * _DAY
+    after = before + _DAY
+    while len(changing) and (after - before > _SECOND).any():
+        middle = before + (after - before) // (2 * _SECOND) * _SECOND
+        past = _asked(middle, zone) == edges[changing + 1]
+        before, after = np.where(past, before, middle), np.where(past, middle, after)
+    clocks[changing, 0] = after
+    clocks.flags.writeable = False
+    return clocks
+
+
+def _asked(moments: Ints, zone: str) -> Ints:
+    """Of each moment by itself. `offsets` looks up days instead, if these are few."""
     late = moments >= _BY_RULE
     early = from_numbers(pa.timestamp("us", tz=zone), np.where(late, 0, moments))
     found: Ints = numbers_of(pc.local_timestamp(early)) - numbers_of(early)

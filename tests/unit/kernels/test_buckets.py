@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shared.spec.buckets import CALENDAR, bucket_seconds
 from shared.spec.query import Bucketing
 from shared.spec.types import DATE, TIMESTAMP, TIMESTAMPTZ
+from tests.support.native import PATHS, path
 from worker_service.kernels.buckets import bucketed
 
 ZONES = (
@@ -117,6 +118,41 @@ def test_a_moment_is_in_the_bucket_that_the_clocks_of_the_zone_say(times, zone, 
 def test_buckets_over_clock_changes(moment, zone, width, bucket):
     [found], _ = buckets([datetime.fromisoformat(f"{moment}:00+00:00")], width, zone=zone)
     assert found == datetime.fromisoformat(f"{bucket}:00+00:00")
+
+
+@pytest.mark.parametrize("setting", PATHS)
+@pytest.mark.parametrize("width", ["15m", "6h", *CALENDAR])
+@pytest.mark.parametrize(
+    ("zone", "change"),
+    [
+        *zip(ZONES[1:], ("2024-11-03", "2024-03-31", "1945-09-01", "2024-04-06", "2011-12-30"), strict=False),
+        ("UTC", "1970-01-01"),
+        ("America/Sao_Paulo", "2018-11-04"),
+        ("America/Sao_Paulo", "2018-02-18"),
+        ("America/St_Johns", "2009-11-01"),  # a minute after midnight clocks go back to October
+        ("America/St_Johns", "2010-11-07"),
+        ("Africa/Monrovia", "1972-01-07"),
+        ("America/New_York", "2040-11-04"),
+    ],
+)
+def test_many_times_around_a_change_are_in_the_same_buckets(zone, change, width, setting):
+    middle = datetime.fromisoformat(f"{change}T00:00:00+00:00")
+    times = [middle + timedelta(minutes=13 * step, microseconds=step % 3 - 1) for step in range(-1100, 1100)]
+    times += [middle + timedelta(seconds=20 * step) for step in range(4320)]
+    with path(setting):
+        found, bad = buckets([*times, None] if width == "1d" else times, width, zone=zone)
+    assert not bad
+    assert found[: len(times)] == [expected(time, width, ZoneInfo(zone)) for time in times]
+
+
+@pytest.mark.parametrize("setting", PATHS)
+def test_a_bad_bucket_among_many_times_is_found(setting):
+    first = datetime(1, 1, 1, 5, tzinfo=UTC)
+    with path(setting):
+        found, bad = buckets([first, first + timedelta(hours=12)] * 50, "1d", zone="Pacific/Honolulu")
+    assert bad == [True, False] * 50
+    assert found[0] is None
+    assert found[1] == date(1, 1, 1)
 
 
 @pytest.mark.parametrize("width", ["15m", "6h", *CALENDAR])

@@ -2,12 +2,14 @@
 
 import datetime as dt
 import random
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.support.native import PATHS, path
 from worker_service.kernels.clocks import local_times, moments_of, offsets
 
 ZONES = [
@@ -42,13 +44,25 @@ def test_offsets_are_those_of_zoneinfo(zone):
     assert local_times(array, zone).cast(pa.int64()).to_pylist() == [*(found + theirs).tolist(), None]
 
 
-@pytest.mark.parametrize("zone", ZONES)
-def test_many_moments_of_a_few_years_have_the_same_offsets(zone):
-    start = dt.datetime(2010, 6, 1, tzinfo=dt.UTC)
+@pytest.mark.parametrize("setting", PATHS)
+@pytest.mark.parametrize("zone", [*ZONES, "Africa/Monrovia"])
+@pytest.mark.parametrize("year", [1883, 1971, 2010, 2036])
+def test_many_moments_of_a_few_years_have_the_same_offsets(year, zone, setting):
+    """Clocks change on a full second, and each is looked at from both sides."""
+    start = dt.datetime(year, 6, 1, tzinfo=dt.UTC)
     hourly = [start + dt.timedelta(hours=step) for step in range(20_000)]
+    rule = ZoneInfo(zone)
+    changes = [
+        change
+        for a, b in pairwise(hourly)
+        if a.astimezone(rule).utcoffset() != b.astimezone(rule).utcoffset()
+        for change in (a + dt.timedelta(seconds=second) for second in range(0, 3601, 5))
+    ]
+    hourly += [change - beside for change in changes for beside in (MICROSECOND, MICROSECOND * 0)]
     found = np.array([(each - EPOCH) // MICROSECOND for each in hourly])
-    theirs = [each.astimezone(ZoneInfo(zone)).utcoffset() // MICROSECOND for each in hourly]
-    assert offsets(found, zone).tolist() == theirs
+    theirs = [each.astimezone(rule).utcoffset() // MICROSECOND for each in hourly]
+    with path(setting):
+        assert offsets(found, zone).tolist() == theirs
 
 
 @pytest.mark.parametrize("zone", ZONES)

@@ -403,3 +403,27 @@ def test_a_literal_none_is_a_null_of_the_type_that_is_needed():
         assert set(answers(text, a=("int64", [1, None]))[0]) <= {None, 1}, text
     assert answers("concat(a, None)", a=("string", ["x"]))[0] == [None]
     assert answers("year(None) == 1", a=("int64", [1]))[0] == [None]
+
+
+@pytest.mark.parametrize(
+    "literal", ["50", "0", "2.5", "-0.0", "9007199254740992", "9007199254740993", "1e300"]
+)
+@pytest.mark.parametrize("sign", ["==", "!=", "<", "<=", ">", ">="])
+def test_doubles_compare_with_a_literal_by_value(sign, literal):
+    values = [*FLOATS, 50.0, 2.0**53, 2.0**53 + 2, None]
+    value = Fraction(int(literal) if literal.isdigit() else float(literal))
+
+    def order(number):
+        if math.isnan(number) or number == math.inf:
+            return 1
+        return -1 if number == -math.inf else (Fraction(number) > value) - (Fraction(number) < value)
+
+    names = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+    compare = getattr(operators, names[sign])
+    for text, mirrored in ((f"a {sign} {literal}", False), (f"{literal} {sign} a", True)):
+        found, errors = answers(text, a=("float64", values))
+        assert not errors
+        wanted = [
+            None if v is None else compare(0, order(v)) if mirrored else compare(order(v), 0) for v in values
+        ]
+        assert found == wanted

@@ -10,7 +10,7 @@ from shared.errors import ComputeFailed
 from shared.spec.expressions import Typed
 from shared.spec.names import quote
 from shared.spec.query import Made, Query
-from worker_service.arrow import Array, Mask, as_array, true
+from worker_service.arrow import Array, Mask, as_array, from_mask, true
 from worker_service.kernels.expressions import ParseText, evaluate
 
 _LARGE = pa.decimal128(38, 0)
@@ -33,7 +33,7 @@ def computed(table: pa.Table, query: Query, parse: ParseText | None) -> tuple[pa
     if query.having is None:
         return table, np.ones(table.num_rows, np.bool_)
     kept = true(_value(query.having, columns, table, query, parse))
-    return _narrowed(table.filter(pa.array(kept)).combine_chunks(), large), kept
+    return _narrowed(table.filter(from_mask(kept)).combine_chunks(), large), kept
 
 
 def _narrowed(table: pa.Table, large: Collection[str]) -> pa.Table:

@@ -15,6 +15,7 @@ from worker_service.arrow import (
     arrow_type,
     as_array,
     canonical,
+    from_mask,
     from_numbers,
     is_string,
     numbers_of,
@@ -53,7 +54,7 @@ def keyed(frame: pa.Table, query: Query) -> tuple[pa.Table, list[Array], Ints | 
     keys = [canonical(as_array(frame[key.column])) for key in query.keys]
     if query.semantics != "pandas" or (kept := _whole_keys(keys)) is None:
         return frame, keys, None
-    chosen = pa.array(kept)
+    chosen = from_mask(kept)
     return frame.filter(chosen), [key.filter(chosen) for key in keys], np.flatnonzero(kept)
 
 
@@ -117,7 +118,7 @@ def _present(rows: Rows, needed: tuple[int, ...]) -> Rows:
 def _only(rows: Rows, kept: Mask) -> Rows:
     indices: Ints = np.flatnonzero(kept) if rows.indices is None else rows.indices[kept]
     return Rows(
-        tuple(values.filter(pa.array(kept)) for values in rows.values),
+        tuple(values.filter(from_mask(kept)) for values in rows.values),
         rows.groups.only(kept),
         indices,
         rows.first_ordinal,

@@ -13,6 +13,7 @@ from shared.spec.faults import refuse
 from shared.spec.query import Made, Query
 from worker_service.arrow import Array, Ints, Mask, as_array, true
 from worker_service.kernels.buckets import OUTSIDE, bucketed
+from worker_service.kernels.engine.take import pick
 from worker_service.kernels.expressions import ParseText, evaluate, probe
 
 
@@ -87,8 +88,8 @@ class _Rows:
         self.columns, self.count = columns, count
         self.failed: Mask | None = None
         self._parse, self._all = parse, count
-        self._at: Ints | None = None
-        """The rows' positions in the batch, None for all of its rows."""
+        self._drops: list[Mask] = []
+        """Where rows were kept, of those that were left before."""
         self._bad: Mask | None = None
         self._unwanted: Mask | None = None
         self._notes: list[tuple[Made, Ints, Callable[[int], str]]] = []
@@ -117,11 +118,20 @@ class _Rows:
         masks = [mask for mask in (self._bad, self._unwanted) if mask is not None]
         if not masks:
             return
-        kept = np.flatnonzero(~np.logical_or.reduce(masks))
-        taken = pa.array(kept)  # several columns are taken faster by position than by a mask
-        self.columns = {name: column.take(taken) for name, column in self.columns.items()}
-        self._at = kept if self._at is None else self._at[kept]
-        self.count, self._bad, self._unwanted = len(kept), None, None
+        self._bad = self._unwanted = None
+        kept = ~(masks[0] if len(masks) == 1 else masks[0] | masks[1])
+        count = int(np.count_nonzero(kept))
+        if count == self.count:
+            return
+        self.columns = {name: pick(column, kept, count) for name, column in self.columns.items()}
+        self.count = count
+        self._drops.append(kept)
+
+    def _positions(self, rows: Ints) -> Ints:
+        """Where *rows* lie in the batch."""
+        for kept in reversed(self._drops):
+            rows = np.flatnonzero(kept)[rows]
+        return rows
 
     def error(self, row: int) -> RowError:
         """The first error of a row, counted as in the batch."""
@@ -143,7 +153,7 @@ class _Rows:
         if bad is None:
             return
         rows = np.flatnonzero(bad)
-        at = rows if self._at is None else self._at[rows]
+        at = self._positions(rows)
         self._notes.append((made, at, lambda number: reason(int(rows[number]))))
         self._bad = bad if self._bad is None else self._bad | bad
         if self.failed is None:

@@ -1,9 +1,10 @@
-"""Rows of columns in another order: Arrow's `take`, faster for strings and lists."""
+"""Rows of columns, picked by a mask or in another order: what Arrow does, faster."""
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from worker_service.arrow import Array, Ints, as_array
+from worker_service.arrow import Array, Ints, Mask, as_array, packed, true, validity
 from worker_service.native import Library, library
 
 _SPARE = 16
@@ -25,6 +26,34 @@ def take(array: Array, rows: Ints, indices: "pa.Int64Array | None" = None) -> Ar
             buffer = items.buffers()[1]
             return _runs(native, array, buffer and buffer.slice(items.offset * width), width, rows)
     return array.take(pa.array(rows) if indices is None else indices)
+
+
+def pick(array: Array, kept: Mask, count: int) -> Array:
+    """The values where *kept*, which is *count* times."""
+    native = library()
+    if native is None or not len(array):
+        return array.take(pa.array(np.flatnonzero(kept)))
+    if isinstance(array, pa.DictionaryArray):
+        return pa.DictionaryArray.from_arrays(pick(array.indices, kept, count), array.dictionary)
+    if pa.types.is_boolean(array.type):
+        data = packed(_picked(native, true(array), kept, count, 1).view(np.bool_))
+    elif width := _width(array.type):
+        buffer = array.buffers()[1]
+        values = np.frombuffer(buffer, np.uint8, len(array) * width, array.offset * width)
+        data = pa.py_buffer(_picked(native, values, kept, count, width))
+    else:
+        return take(array, np.flatnonzero(kept))
+    present = validity(array)
+    valid = None if present is None else packed(_picked(native, present, kept, count, 1).view(np.bool_))
+    return pa.Array.from_buffers(array.type, count, [valid, data])
+
+
+def _picked(
+    native: Library, values: "NDArray[np.uint8] | Mask", kept: Mask, count: int, width: int
+) -> NDArray[np.uint8]:
+    found = np.empty((count + 1) * width, np.uint8)
+    native.gm_pick(values.ctypes.data, kept.ctypes.data, len(kept), width, found.ctypes.data)
+    return found[: count * width]
 
 
 def _width(of: "pa.DataType") -> int:

@@ -1,5 +1,6 @@
 """Comparisons, by value. NaN equals itself and is above all other numbers, as in aggregates."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shared.spec.expressions import Typed
-from worker_service.arrow import Array, Floats, Ints, arrow_type, canonical
+from worker_service.arrow import Array, Floats, Ints, Mask, arrow_type, canonical, true
 from worker_service.kernels.expressions import whole as w
 from worker_service.kernels.expressions.operands import (
     Kernel,
@@ -39,6 +40,8 @@ _NUMPY: dict[str, Callable[[Any, Any], Any]] = {
     ">": np.greater,
     ">=": np.greater_equal,
 }
+_MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_OPPOSITE = {">": "<=", ">=": "<"}
 _EXACT_INTEGERS = 2.0**53
 
 
@@ -46,15 +49,41 @@ def _compared(node: Typed, operands: Operands) -> Array:
     left, right = operands
     double = [pa.types.is_floating(operand.type) for operand in operands]
     if not any(double):
-        if pa.types.is_decimal(left.type) or pa.types.is_decimal(right.type):
-            return _signs(node.op, operands, _order(*w.alike(left, right)))
-        return _ARROW[node.op](left, right)
+        return _exactly(node, operands)
+    if double[0] and (value := _as_double(right)) is not None:
+        return made(pa.bool_(), _below_nan(node.op, numbers(left), value), present([left]))
+    if double[1] and (value := _as_double(left)) is not None:
+        return made(pa.bool_(), _below_nan(_MIRRORED[node.op], numbers(right), value), present([right]))
     if not all(double):
         order = _mixed(numbers(left), numbers(right)) if double[1] else -_mixed(numbers(right), numbers(left))
         return _signs(node.op, operands, order)
     if any(np.isnan(numbers(operand)).any() for operand in operands):
         return _signs(node.op, operands, _double_order(numbers(left), numbers(right)))
     return _ARROW[node.op](left, right)
+
+
+def _exactly(node: Typed, operands: Operands) -> Array:
+    left, right = operands
+    if pa.types.is_decimal(left.type) or pa.types.is_decimal(right.type):
+        found = _NUMPY[node.op](*w.alike(left, right))
+        return made(pa.bool_(), np.array(found, np.bool_), present(operands))
+    return _ARROW[node.op](left, right)
+
+
+def _as_double(operand: Operand) -> float | None:
+    """The value of a scalar if a double holds it and it is not NaN."""
+    value = operand.as_py() if isinstance(operand, pa.Scalar) else None
+    if isinstance(value, int):
+        return float(value) if abs(value) <= _EXACT_INTEGERS else None
+    return value if isinstance(value, float) and not math.isnan(value) else None
+
+
+def _below_nan(operator: str, found: Floats, value: float) -> Mask:
+    """How doubles compare with a number. Those that are not at or below it are above, NaN among them."""
+    if operator in _OPPOSITE:
+        result: Mask = _NUMPY[_OPPOSITE[operator]](found, value)
+        return np.logical_not(result, out=result)
+    return np.array(_NUMPY[operator](found, value), np.bool_)
 
 
 def _signs(operator: str, operands: Operands, order: NDArray[np.int8]) -> Array:
@@ -94,7 +123,7 @@ def _member(node: Typed, operands: Operands) -> Array:
     found = pc.is_in(canonical(array(value)), value_set=canonical(elements.drop_null()))
     valid = present([value])
     if elements.null_count:
-        hit = np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
+        hit = true(found)
         valid = hit if valid is None else hit & valid
     return found if valid is None else without(found, ~valid)
 

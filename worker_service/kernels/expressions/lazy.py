@@ -8,24 +8,18 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker_service.arrow import Array, Mask
+from worker_service.arrow import from_mask, true
 from worker_service.kernels.expressions.operands import Operand, array
 from worker_service.kernels.expressions.values import Value, column, first, needed, plain
 
 
-def _true(condition: Array) -> Mask:
-    """Where it is true, and not null."""
-    return np.asarray(pc.fill_null(condition, False).to_numpy(zero_copy_only=False), np.bool_)
-
-
 def _if_else(values: Sequence[Value], rows: int) -> Value:
     condition, value, other = values
-    true = _true(array(condition.data))
-    branches = first(needed(value.errors, true), needed(other.errors, ~true))
-    chosen = pa.array(np.broadcast_to(true, rows))
+    met = true(array(condition.data))
+    branches = first(needed(value.errors, met), needed(other.errors, ~met))
+    chosen = from_mask(np.broadcast_to(met, rows))
     return Value(pc.if_else(chosen, plain(value.data), plain(other.data)), first(condition.errors, branches))
 
 
@@ -33,7 +27,7 @@ def _coalesce(values: Sequence[Value], rows: int) -> Value:
     """An operand is needed where all before it are null."""
     errors, null = values[0].errors, np.ones(1, np.bool_)
     for before, value in pairwise(values):
-        null = null & _true(pc.is_null(array(before.data)))
+        null = null & true(pc.is_null(array(before.data)))
         errors = first(errors, needed(value.errors, null))
     return Value(column(pc.coalesce(*(plain(value.data) for value in values)), rows), errors)
 
@@ -46,7 +40,7 @@ def _logic(combine: Callable[..., Any], *, decided: bool) -> Callable[[Sequence[
         errors = values[0].errors
         for value in values[1:]:
             if value.errors is not None:
-                open_ = ~_true(pc.equal(array(data), decided))
+                open_ = ~true(pc.equal(array(data), decided))
                 errors = first(errors, needed(value.errors, open_))
             data = combine(data, value.data)
         return Value(column(data, rows), errors)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shared.spec.expressions import Typed
 from shared.spec.names import quote
-from worker_service.arrow import Array, Mask, from_numbers, numbers_of, validity
+from worker_service.arrow import Array, Mask, from_mask, from_numbers, numbers_of, validity
 
 Operand: TypeAlias = "Array | pa.Scalar[Any]"
 Operands: TypeAlias = "Sequence[Operand]"
@@ -63,7 +63,7 @@ def made(kind: "pa.DataType", found: NDArray[Any], valid: Mask | None) -> Array:
 
 def without(values: Array, bad: Mask) -> Array:
     """The values, null where *bad*."""
-    return pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)
+    return pc.if_else(from_mask(bad), pa.scalar(None, values.type), values)
 
 
 def shown(operand: Operand, row: int) -> str:
