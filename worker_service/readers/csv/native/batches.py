@@ -1,8 +1,8 @@
 """Batches by the native library, each the same as that of the plain path, which is `sift`.
 
 A record with a wrong number of fields is bad. A row with a value that the library does not know is refused:
-the value may be no literal, or bytes that are no text. The functions of the plain path decide about the refused
-rows of a block, see `refused`. Their good values are put at their places, and the bad rows are taken out.
+the value may be no literal, or bytes that are no text. The functions of the plain path decide about the
+refused rows of a block, see `refused`. Their good values are put in place, and the bad rows taken out.
 """
 
 from collections.abc import Callable, Iterator
@@ -71,8 +71,6 @@ def _batch(native: Native, block: Block, plain: Plain) -> Batch | None:
     if found is None or not found.first.size or (found.flags & NUL and not native.columns):
         return None
     records, odd, feeds = found.first.size, found.odd, found.feeds
-    if odd.size * _ONE_OF > records:
-        return None
     base = left_out(found.first, odd) if odd.size else np.ascontiguousarray(found.first)
     read, wrong = _columns(native, block, found, base)
     places = partial(located, block, native.file, LineFeeds(block), records)
@@ -89,8 +87,6 @@ def _batch(native: Native, block: Block, plain: Plain) -> Batch | None:
         read[name] = replaced(read[name], rows, few)
     table = pa.table({name: dropped(values, gone) for name, values in read.items()})
     bad = np.union1d(odd, refused.numbers[verdict.bad])
-    if not bad.size:
-        return Batch(table, records, places, lines=lambda: feeds)
     widths = dict(zip(odd.tolist(), found.fields[odd].tolist(), strict=True))
 
     def fault(number: int) -> Fault:
