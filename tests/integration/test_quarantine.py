@@ -78,7 +78,7 @@ def test_bad_rows_are_kept_aside_and_the_others_aggregated(stack):
         }
         for line, column, reason, value in [
             (2, "v", "'x' is no int64", "x"),
-            (60, None, "1 fields instead of 2", None),
+            (60, None, "1 field instead of 2", None),
             (61, None, "3 fields instead of 2", None),
             (120, "v", "'£5' is no int64", "£5"),
             (203, "v", "'y' is no int64", "y"),

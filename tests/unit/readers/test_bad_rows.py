@@ -42,7 +42,7 @@ def bad_rows(data, spec=None):
     [
         (b"x,007", "b", "'007' is no int64", "007", "x,007"),
         (b"1,2,3", None, "3 fields instead of 2", None, "1,2,3"),
-        (b"1", None, "1 fields instead of 2", None, "1"),
+        (b"1", None, "1 field instead of 2", None, "1"),
         (b"x,\0", "b", "a NUL byte at byte 14", r"\x00", r"x,\x00"),
         (b"x\0,1", "a", "a NUL byte at byte 13", r"x\x00", r"x\x00,1"),
     ],
@@ -219,7 +219,7 @@ def test_rows_found_bad_later_leave_the_table_and_stand_among_the_others_in_file
     again = later.without(np.array([False, True]), lambda row: Fault(f"again {row}"))
     assert (again.table.column("a").to_pylist(), again.records) == (["c"], 6)
     assert [(row.byte, row.fault.reason) for row in again.bad_rows()] == [
-        (4, "row 0"), (8, "'x' is no int64"), (16, "row 2"), (20, "1 fields instead of 2"), (22, "again 1")
+        (4, "row 0"), (8, "'x' is no int64"), (16, "row 2"), (20, "1 field instead of 2"), (22, "again 1")
     ]  # fmt: skip
     assert later.without(np.array([False, False]), Fault) is later
 

@@ -6,10 +6,11 @@ good record a value of an undeclared column widens the column instead.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +44,14 @@ class Read(NamedTuple):
     values: Column
     wrong: Mask | None = None
     wider: Mask | None = None
+
+
+class Place(NamedTuple):
+    """Where the bytes of a record lie in its block, without the line end. `lines` counts those before it."""
+
+    start: int
+    stop: int
+    lines: Callable[[], int]
 
 
 def sifted(
@@ -84,7 +93,11 @@ def either(masks: Iterable[Mask | None]) -> Mask | None:
 
 
 def _read(table: pa.Table, field: Field, block: Block, source: SourceSpec) -> Read:
-    text = column(table, field.column)
+    return judged(column(table, field.column), field, block, source)
+
+
+def judged(text: Column, field: Field, block: Block, source: SourceSpec) -> Read:
+    """The *text* of some records of *block*, null where it is not quoted and a spelling of null."""
     if field.type.kind == "string":
         return Read(text, literals.converted(text, field, source).values)
     text = text.cast(TEXT) if pa.types.is_dictionary(text.type) else text
@@ -129,9 +142,14 @@ def _check_types(
         raise widened(block, file, texts, tokens.numbers(np.flatnonzero(good)), source)
 
 
+def uneven(fields: int, file: CsvFile) -> Fault:
+    """The fault of a record that has so many *fields*, but not as many as the header."""
+    return Fault(f"{fields} field{'s' * (fields != 1)} instead of {len(file.names)}")
+
+
 def _odd(record: Odd, block: Block, file: CsvFile) -> Fault:
     if record.column is None:
-        return Fault(f"{record.fields} fields instead of {len(file.names)}")
+        return uneven(record.fields or 0, file)
     [span] = file.spans(block.masked, [record.number])
     first, last = field_span(block.masked, file.dialect, span, record.column)
     raw = block.data[first:last]
@@ -165,8 +183,13 @@ def _misfit(
     except UnicodeDecodeError:
         [number] = tokens.numbers(np.array([row])).tolist()
         return _odd(Odd(number, column=file.names.index(field.column)), block, file)
+    return misfit(raw, field, source, lambda: _utf8(text))
+
+
+def misfit(raw: bytes, field: Field, source: SourceSpec, text: Callable[[], Column]) -> Fault:
+    """The fault of *raw*, a text in UTF-8 that is no literal of *field*; *text* is that of its column."""
     value = shown(raw, "utf-8")
-    found = literals.refusal(value, field, source, lambda: _utf8(text))
+    found = literals.refusal(value, field, source, text)
     return Fault(found.reason, field.column, value, cure=found.cure)
 
 
@@ -190,12 +213,26 @@ def _spans(
 
 
 def located(
-    block: Block, file: CsvFile, feeds: LineFeeds, records: int, found: Iterable[tuple[int, Fault]]
+    block: Block,
+    file: CsvFile,
+    feeds: LineFeeds,
+    records: int,
+    found: Iterable[tuple[int, Fault]],
+    known: Mapping[int, Place] = MappingProxyType({}),
 ) -> Iterator[BadRow]:
+    """The bad rows of the records *found*, by ascending numbers; of some the places may be *known*."""
     left = iter(found)
     while some := list(islice(left, _AT_A_TIME)):
-        spans = _spans(block, file, feeds, records, [number for number, _ in some])
-        for (start, stop), (_, fault) in zip(spans, some, strict=True):
+        numbers = [number for number, _ in some]
+        places = (
+            [known[number] for number in numbers]
+            if known.keys() >= set(numbers)
+            else [
+                Place(*span, partial(feeds.before, span[0]))
+                for span in _spans(block, file, feeds, records, numbers)
+            ]
+        )
+        for (start, stop, lines), (_, fault) in zip(places, some, strict=True):
             text, byte = _beginning(block.data[start:stop], file.dialect.encoding), block.offset + start
             yield BadRow(
                 uri=file.uri,
@@ -205,7 +242,7 @@ def located(
                 truncated=len(text) < stop - start,
                 offsets=file.content.offsets,
                 line=partial(file.line, byte),
-                lines_before=partial(feeds.before, start),
+                lines_before=lines,
             )
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -105,11 +106,14 @@ def _sifted(text: Array, field: Field, *, lenient: bool = False) -> Converted:
 def _odd_rows(text: Array, kind: Kind) -> npt.NDArray[np.int64]:
     """The rows with a byte that few literals of the kind have."""
     bounds, octets = string_bytes(text)
-    at = (
-        np.flatnonzero(~np.isin(np.arange(256), list(_USUAL[kind]))[octets[bounds[0] : bounds[-1]]])
-        + bounds[0]
-    )
+    at = np.flatnonzero(_unusual(kind)[octets[bounds[0] : bounds[-1]]]) + bounds[0]
     return np.unique(np.searchsorted(bounds, at, side="right") - 1)
+
+
+@cache
+def _unusual(kind: Kind) -> Mask:
+    """For each octet, whether few literals of the kind have it."""
+    return ~np.isin(np.arange(256), list(_USUAL[kind]))
 
 
 def _out_of_range(words: Array, field: Field, *, lenient: bool) -> Iterator[str]:

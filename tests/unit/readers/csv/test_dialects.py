@@ -182,7 +182,7 @@ def test_a_comment_character_elsewhere_is_text():
 
 def test_places_count_the_lines_of_comments():
     data = b"#c\nx,y\n#,,\n1,2\n#\n#\n3\n"
-    with pytest.raises(BadRow, match=r"byte 19, line 7: 1 fields instead of 2; the record is '3'"):
+    with pytest.raises(BadRow, match=r"byte 19, line 7: 1 field instead of 2; the record is '3'"):
         rows(data, spec=source({"x": "int64", "y": "int64"}, comment="#"))
     with pytest.raises(BadRow, match=r"line 4: column 'y': '2' is no bool; the record is '1,2'"):
         rows(data.replace(b"3\n", b""), spec=source({"y": "bool"}, comment="#"))

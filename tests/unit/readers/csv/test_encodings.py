@@ -96,7 +96,7 @@ def test_what_is_not_utf_16_is_refused_with_byte_and_line(data, encoding, messag
 def test_places_in_utf_16_are_those_of_the_text_as_utf_8():
     data = "a,b\né,2\n1\n".encode("utf-16")
     with pytest.raises(
-        BadRow, match=r"byte 12 of the text as UTF-8, line 3: 1 fields instead of 2; the record is '1'"
+        BadRow, match=r"byte 12 of the text as UTF-8, line 3: 1 field instead of 2; the record is '1'"
     ):
         rows(data, spec=source({"a": "string"}, encoding="utf-16"))
     with pytest.raises(SourceEmpty):

@@ -84,9 +84,9 @@ def test_a_field_of_three_megabytes_is_read_whole_at_any_chunk_size():
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("1,2\n3\n4,5\n", r"byte 8, line 3: 1 fields instead of 2; the record is '3'"),
+        ("1,2\n3\n4,5\n", r"byte 8, line 3: 1 field instead of 2; the record is '3'"),
         ("1,2\n3,4,5\n", r"byte 8, line 3: 3 fields instead of 2; the record is '3,4,5'"),
-        ('"1\n",2\n"3,"",4"\n5', r"byte 11, line 4: 1 fields instead of 2; the record is '\"3,\"\",4\"'"),
+        ('"1\n",2\n"3,"",4"\n5', r"byte 11, line 4: 1 field instead of 2; the record is '\"3,\"\",4\"'"),
         (
             "1,2\n3,4\0\n5,6\n",
             r"byte 8, line 3: column 'y': a NUL byte at byte 11; the record is '3,4\\\\x00'",

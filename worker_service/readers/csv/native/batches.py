@@ -1,66 +1,44 @@
 """Batches by the native library, each the same as that of the plain path, which is `sift`.
 
-A record that the library does not take as it is, is refused. It may have a wrong number of fields, a value
-that is no literal, or bytes that are no text. The refused records of a block are gathered into a small block
-of their own, and the plain path decides about them. Their good rows are put back at their places.
+A record with a wrong number of fields is bad. A row with a value that the library does not know is refused:
+the value may be no literal, or bytes that are no text. The functions of the plain path decide about the
+refused rows of a block, see `refused`. Their good values are put in place, and the bad rows taken out.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
-from shared.errors import SchemaWidened
 from shared.spec.source import SourceSpec
 from shared.spec.types import Field
-from worker_service.arrow import Array, as_array
-from worker_service.native import Library, library
-from worker_service.readers.batch import NO_FAULTS, Batch, Fault, Faults, passing_over
-from worker_service.readers.csv.bits import Octets
+from worker_service.arrow import Array, Ints
+from worker_service.native import library
+from worker_service.readers.batch import Batch, Fault, Faults, passing_over
 from worker_service.readers.csv.blocks import Block, LineFeeds
 from worker_service.readers.csv.file import CsvFile
 from worker_service.readers.csv.native.columns import Column, column, values
+from worker_service.readers.csv.native.refused import Native, decided, refusals
+from worker_service.readers.csv.native.rows import dropped, left_out, replaced
 from worker_service.readers.csv.native.separators import (
+    CARRIAGE_RETURN,
     NUL,
     Fields,
     Indices,
-    Ints,
     Scratch,
     Separated,
     separated,
 )
-from worker_service.readers.csv.sift import located, sifted
-from worker_service.readers.csv.tokenizer import BINARY, TEXT
+from worker_service.readers.csv.sift import Place, located, uneven
 
 Plain = Callable[[Block], Batch]
 
 _ONE_OF = 8
 """A block of which more records are refused than one of so many goes to the plain path as a whole."""
+_LF, _CR = b"\n\r"
 _PATIENCE = 2
 """After so many such blocks in turn the plain path reads the rest of the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Native:
-    """How the library reads `columns` of a file; `fields` are theirs."""
-
-    file: CsvFile
-    fields: list[Field]
-    columns: list[Column]
-    source: SourceSpec
-    library: Library
-    scratch: Scratch
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The refused records of a block: their numbers, ascending, their bytes [start, stop), and fields."""
-
-    numbers: Ints
-    spans: Ints
-    fields: Indices
 
 
 def batches(
@@ -92,41 +70,46 @@ def _batch(native: Native, block: Block, plain: Plain) -> Batch | None:
     found = separated(block, native.file.dialect, width, native.library, native.scratch)
     if found is None or not found.first.size or (found.flags & NUL and not native.columns):
         return None
-    rows = None if found.regular else np.flatnonzero(found.fields == width)
-    base = np.ascontiguousarray(found.first if rows is None else found.first[rows])
-    marks = np.zeros(base.size, np.uint8)
-    read = _columns(native, block, found, base, marks)
-    records, feeds = found.first.size, found.feeds
+    records, odd, feeds = found.first.size, found.odd, found.feeds
+    base = left_out(found.first, odd) if odd.size else np.ascontiguousarray(found.first)
+    read, wrong = _columns(native, block, found, base)
     places = partial(located, block, native.file, LineFeeds(block), records)
-    wrong = np.flatnonzero(marks)
-    if rows is None and not wrong.size:
+    if not odd.size and not wrong:
         return Batch(pa.table(read), records, places, lines=lambda: feeds)
-    gone = np.ones(records, np.bool_)
-    gone[np.flatnonzero(marks == 0) if rows is None else rows[marks == 0]] = False
-    numbers = np.flatnonzero(gone)
-    if numbers.size * _ONE_OF > records:
+    refused = refusals(found, wrong)
+    if (odd.size + refused.rows.size) * _ONE_OF > records:
         return None
-    refused = Refused(numbers, np.minimum(found.spans(numbers), block.size), found.fields[numbers])
-    try:
-        few = _sifted(_gathered(block, refused), native)
-    except SchemaWidened:
-        return plain(block)  # its type has to hold the texts of all records
-    good = numbers[few.numbers(np.arange(few.table.num_rows))]
-    at = good if rows is None else np.searchsorted(rows, good)
-    table = {name: _merged(values, wrong, as_array(few.table[name]), at) for name, values in read.items()}
-    bad = numbers[few.bad.rows]
-    faults = Faults(bad, partial(_fault, native, block, plain, refused, few)) if bad.size else NO_FAULTS
-    return Batch(pa.table(table), records, places, faults, partial(passing_over, bad), lambda: feeds)
+    verdict = decided(native, block, found, base, refused)
+    if verdict is None:
+        return plain(block)  # a type has to hold the texts of all records
+    gone = refused.rows[verdict.bad]
+    for name, (rows, few) in verdict.good.items():
+        read[name] = replaced(read[name], rows, few)
+    table = pa.table({name: dropped(values, gone) for name, values in read.items()})
+    bad = np.union1d(odd, refused.numbers[verdict.bad])
+    widths = dict(zip(odd.tolist(), found.fields[odd].tolist(), strict=True))
+
+    def fault(number: int) -> Fault:
+        """Its cure takes a look at the whole block."""
+        told = (
+            uneven(widths[number], native.file)
+            if number in widths
+            else verdict.fault(int(np.searchsorted(refused.numbers, number)))
+        )
+        return told._replace(cure=lambda: plain(block).bad.fault(number).cure())
+
+    known = partial(places, known=_places(block, found, bad))
+    return Batch(table, records, known, Faults(bad, fault), partial(passing_over, bad), lambda: feeds)
 
 
 def _columns(
-    native: Native, block: Block, found: Separated, base: Indices, marks: Octets
-) -> dict[str, Array]:
-    """The columns by name. Sets *marks* of the rows that are refused, whose values mean nothing."""
+    native: Native, block: Block, found: Separated, base: Indices
+) -> tuple[dict[str, Array], dict[Column, Ints]]:
+    """The columns by name, and the rows that each one refuses, if any, whose values mean nothing."""
     if not native.columns:
-        return {"": pa.array(np.ones(base.size, np.bool_))}
+        return {"": pa.array(np.ones(base.size, np.bool_))}, {}
     data, masked = np.frombuffer(block.data, np.uint8), np.frombuffer(block.masked, np.uint8)
-    quote = native.file.dialect.quote
+    quote, marks = native.file.dialect.quote, np.zeros(base.size, np.bool_)
     fields = Fields(
         data=data.ctypes.data,
         masked=masked.ctypes.data,
@@ -139,60 +122,27 @@ def _columns(
         flags=found.flags,
     )
     last = len(native.file.names) - 1
-    read = {}
+    read, wrong = dict[str, Array](), dict[Column, Ints]()
     for each in native.columns:
         fields.last = each.number == last
         read[each.field.name] = values(fields, each, native.library)
-    return read
+        if (rows := np.flatnonzero(marks)).size:
+            wrong[each], marks[rows] = rows, False
+    return read, wrong
 
 
-def _gathered(block: Block, refused: Refused) -> Block:
-    """The refused records of *block* alone; the offset is right for the first one."""
-    spans = refused.spans.tolist()
-    data = b"".join([block.data[start:stop] for start, stop in spans])
-    masked = (
-        data if block.masked is block.data else b"".join([block.masked[start:stop] for start, stop in spans])
-    )
-    delimiters = int(refused.fields.sum()) - len(spans)
-    return Block(block.offset + spans[0][0], data, masked, len(data), delimiters, block.quoted, block.doubled)
+def _places(block: Block, found: Separated, numbers: Ints) -> dict[int, Place]:
+    """Those of some records by their *numbers*.
 
-
-def _sifted(block: Block, native: Native) -> Batch:
-    strings = {field.column for field in native.fields if field.type.kind == "string"}
-    names = [field.column for field in native.fields] or [native.file.names[0]]
-    types = {name: TEXT if name in strings else BINARY for name in names}
-    return sifted(block, native.file, native.fields, types, native.source)
-
-
-def _merged(values: Array, wrong: Ints, few: Array, at: Ints) -> Array:
-    """*values* without the rows *wrong*, but with those of *few*, in turn, for the ones that are *at*."""
-    if not wrong.size:
-        return values
-    taken = dict(zip(at.tolist(), range(at.size), strict=True))
-    parts, start = [], 0
-    for row in wrong.tolist():
-        parts.append(values.slice(start, row - start))
-        if row in taken:
-            parts.append(few.slice(taken[row], 1))
-        start = row + 1
-    return pa.concat_arrays([*parts, values.slice(start)])
-
-
-def _fault(native: Native, block: Block, plain: Plain, refused: Refused, few: Batch, number: int) -> Fault:
-    """The fault of a bad record. Its cure takes a look at the whole block."""
-    at = int(np.searchsorted(refused.numbers, number))
-    start, stop = refused.spans[at].tolist()
-    fault = few.bad.fault(at)
-    if not _is_text(block.data[start:stop]):  # the fault tells a byte of the file
-        here = slice(at, at + 1)
-        one = Refused(refused.numbers[here], refused.spans[here], refused.fields[here])
-        fault = _sifted(_gathered(block, one), native).bad.fault(0)
-    return fault._replace(cure=lambda: plain(block).bad.fault(number).cure())
-
-
-def _is_text(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return b"\0" not in raw
+    A line feed ends a record, or an empty line, or lies within quotes. If there are as many as records, each
+    one ends a record.
+    """
+    ended, feeds, places = block.masked[block.size - 1] == _LF, LineFeeds(block), dict[int, Place]()
+    are_lines = found.feeds == found.first.size - (not ended)
+    for number, (start, behind) in zip(numbers.tolist(), found.spans(numbers).tolist(), strict=True):
+        stop = behind - 1
+        if found.flags & CARRIAGE_RETURN and stop > start and block.data[stop - 1] == _CR:
+            stop -= 1
+        lines = partial(int, number) if are_lines else partial(feeds.before, start)
+        places[number] = Place(start, stop, lines)
+    return places

@@ -14,7 +14,7 @@ from worker_service.readers.csv.dialect import Dialect
 Indices = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]
 
-CARRIAGE_RETURN, LONE_RETURN, NUL = 1, 2, 4
+CARRIAGE_RETURN, LONE_RETURN, NUL, QUOTE = 1, 2, 4, 16
 """Flags of `gm_scan`."""
 _MOST = 2**31 - 64
 _SLACK = 1024
@@ -39,14 +39,14 @@ class Separated:
     """A block in which the separators are `found`.
 
     Field j of record i lies between the positions found[first[i] + j] and found[first[i] + j + 1], without
-    both. `fields` counts those of each record, `feeds` all line feeds. `regular`: every record has as many
-    fields as the header. `flags` are those of `gm_scan`.
+    both. `fields` counts those of each record, `feeds` all line feeds. `odd` are the numbers of the records
+    that have not as many fields as the header, ascending. `flags` are those of `gm_scan`.
     """
 
     found: Indices
     first: Indices
     fields: Indices
-    regular: bool
+    odd: Ints
     feeds: int
     flags: int
 
@@ -105,13 +105,13 @@ def separated(
     separators, ended, feeds = told.tolist()
     found, lines = found[: separators + 1], lines[: ended + 1]
     first, fields = lines[:-1], np.diff(lines)
-    regular = bool((fields == width).all())
-    if not regular and width > 1:  # an empty line is a record of a one-column file only
-        alone = np.flatnonzero(fields == 1)
+    odd = np.flatnonzero(fields != width)
+    if odd.size and width > 1:  # an empty line is a record of a one-column file only
+        alone = odd[fields[odd] == 1]
         start, stop = found[first[alone]] + 1, found[first[alone] + 1]
         returned = (stop == start + 1) & (octets[np.minimum(start, octets.size - 1)] == _CR)
         empty = alone[(stop == start) | returned]
         if empty.size:
             first, fields = np.delete(first, empty), np.delete(fields, empty)
-        regular = bool((fields == width).all())
-    return Separated(found, first, fields, regular, feeds, flags)
+            odd = np.flatnonzero(fields != width)
+    return Separated(found, first, fields, odd, feeds, flags)
