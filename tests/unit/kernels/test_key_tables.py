@@ -10,6 +10,7 @@ import pytest
 from tests.support.native import path
 from worker_service.kernels.grouping import group
 from worker_service.kernels.key_tables import GroupTable, KeyTable
+from worker_service.native import library
 
 
 def codes_of(seen, rows):
@@ -19,8 +20,8 @@ def codes_of(seen, rows):
 
 def check(frames, table=None, seen=None):
     """*frames* are lists of key columns; the codes of all frames are one numbering."""
-    with path("require") as native:
-        table = table or GroupTable(native, frames[0])
+    with path("require"):
+        table = table or GroupTable(library(), frames[0])
         seen = {} if seen is None else seen
         for keys in frames:
             before, rows = len(seen), list(zip(*(key.to_pylist() for key in keys), strict=True))
@@ -94,8 +95,8 @@ def test_dictionaries_that_change_from_frame_to_frame():
 
 def test_many_keys_grow_the_table():
     numbers = np.random.default_rng(3).permutation(np.arange(300_000) * 2**40)
-    with path("require") as native:
-        table = KeyTable(native, 1)
+    with path("require"):
+        table = KeyTable(library(), 1)
         for part in np.array_split(numbers, 7):
             table.add(pa.array(part))
         codes, firsts = table.add(pa.array(numbers))
@@ -142,8 +143,8 @@ def test_wide_decimals_bools_and_doubles():
     column = pa.array(numbers, pa.decimal128(38, 0))
     check([[column], [column.slice(5)]])
     check([[pa.array([True, None, False] * 5), pa.array([0.5, 1.5, None] * 5)]])
-    with path("require") as native:
-        codes, _ = GroupTable(native, [pa.array([0.5])]).add(
+    with path("require"):
+        codes, _ = GroupTable(library(), [pa.array([0.5])]).add(
             [pa.array([0.0, -0.0, float("nan"), -float("nan")])]
         )
         assert codes.tolist() == [0, 0, 1, 1]
