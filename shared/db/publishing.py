@@ -90,6 +90,11 @@ class PublishingStore:
             if await tx.fetchval(ddl.ANY_NUMERIC, TABLES, job_id, columns):
                 raise ColumnsWidened(job_id)
 
+    async def any_widened(self, job_id: str, columns: list[str]) -> bool:
+        """Whether one of these integer sums is numeric by now."""
+        async with self._pool.connection() as connection:
+            return bool(await connection.fetchval(ddl.ANY_NUMERIC, TABLES, job_id, columns))
+
     async def copy(
         self,
         tx: Connection,

@@ -27,14 +27,20 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
         async for data, inside in ctx.partials.of_buckets(lease.job_id, first, end):
             attachment.write(data)
             attached.append(AttachedPartial(len(data), inside))
+        sums = [aggregate.name for aggregate in job.query.aggregates if aggregate.may_widen]
         task = MergeTask(
-            spec=job.spec_json, schema=job.plan.schema, partials=tuple(attached), first=first, end=end
+            spec=job.spec_json,
+            schema=job.plan.schema,
+            partials=tuple(attached),
+            first=first,
+            end=end,
+            as_csv=bool(sums) and await ctx.publishing.any_widened(lease.job_id, sums),
         )
         try:
             async with child.run(task, lease.allowed, attachment) as answer:
                 await _commit(ctx, lease, job, answer)
         except ColumnsWidened:
-            # Postgres reads the text of an integer as the numeric that its column is now
+            # Just now. Postgres reads the text of an integer as the numeric that its column is.
             async with child.run(replace(task, as_csv=True), lease.allowed, attachment) as answer:
                 await _commit(ctx, lease, job, answer)
 

@@ -4,7 +4,7 @@
 
 #include "gristmill.h"
 
-/* What every conversion of a column takes. Python has its twin: worker_service/readers/csv/native/fields.py. */
+/* What every conversion of a column takes. Python has its twin: worker_service/readers/csv/native/separators.py. */
 typedef struct {
     const uint8_t *data;     /* the block */
     const uint8_t *masked;   /* the same with stray quotes masked; often the same address */

@@ -1,7 +1,7 @@
 /* What all parts of the native library share.
 
    Contract of every function: the caller owns all memory, buffers do not overlap unless said, sizes are in
-   elements, nothing is allocated unless a name ends in _new. No function reads a byte outside of its buffers. */
+   elements, nothing is allocated unless the function says so. No function reads a byte outside of its buffers. */
 #ifndef GRISTMILL_H
 #define GRISTMILL_H
 

@@ -6,7 +6,7 @@
    right, only slow; to take a text that the grammar does not have would be wrong. */
 #include "fields.h"
 
-/* The number of digits of text[at ..), those of an integer: no zero before another digit. */
+/* Whether the text is an integer, whose value *out* gets: no zero before another digit. */
 static inline int integer(const uint8_t *at, int64_t size, int64_t *out, int key) {
     const int negative = *at == '-';
     at += negative;
