@@ -18,7 +18,7 @@ MIN_CHUNK_BYTES, MAX_CHUNK_BYTES, CHUNKS = 64 << 20, 256 << 20, 16
 
 
 def chunk_bytes(data_bytes: int) -> int:
-    """The target size of a chunk where nobody has set one.
+    """The target size of a chunk where none is set.
 
     Many chunks keep all slots at work until the end. Few chunks have few states in common, which a merge
     would have to add up again.

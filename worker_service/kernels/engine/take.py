@@ -1,4 +1,4 @@
-"""Rows of columns, picked by a mask or in another order: what Arrow does, faster."""
+"""Rows of columns, picked by a mask or in another order, as Arrow does it, and faster."""
 
 import numpy as np
 import pyarrow as pa

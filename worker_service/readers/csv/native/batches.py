@@ -1,7 +1,7 @@
 """Batches by the native library, each the same as that of the plain path, which is `sift`.
 
-A record with a wrong number of fields is bad. A row with a value that the library does not know is refused:
-the value may be no literal, or bytes that are no text. The functions of the plain path decide about the
+A record with a wrong number of fields is bad. A row with a value that the library does not know is refused.
+The value may be no literal, or bytes that are no text. The functions of the plain path decide about the
 refused rows of a block, see `refused`. Their good values are put in place, and the bad rows taken out.
 """
 
