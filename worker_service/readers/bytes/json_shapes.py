@@ -17,7 +17,7 @@ _VALUES = re.compile(rb"\[\s*%b" % _VALUE)
 _ROWS = re.compile(rb"\[[^\r\n]*\][ \t]*\r?\n\s*\[")
 """A line that is an array, and another one."""
 _DOCUMENT = re.compile(rb'\{\s*(?:"(?:[^"\\]|\\.)*"\s*:|\})')
-_MEMBER = re.compile(rb'\{\s*(?:"\w+"\s*:\s*%b\s*,\s*)*+"(\w+)"\s*:\s*\[\s*\{' % _VALUE, re.ASCII)
+_MEMBER = re.compile(rb'\{\s*(?:"\w+"\s*:\s*%b\s*,\s*)*"(\w+)"\s*:\s*\[\s*\{' % _VALUE, re.ASCII)
 """A document whose first array of objects stands behind plain values."""
 
 

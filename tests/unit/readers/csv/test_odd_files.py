@@ -81,6 +81,9 @@ def test_a_field_of_three_megabytes_is_read_whole_at_any_chunk_size():
         assert found == [(1, big), (2, "x"), (3, big[::-1]), (4, None)]
 
 
+CURE = "(set options.on_bad_row .*|if no records begin there, set csv.skip_footer to [12])$"
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -100,7 +103,7 @@ def test_a_field_of_three_megabytes_is_read_whole_at_any_chunk_size():
 def test_ragged_rows_and_nul_bytes_are_refused_alike_at_every_cut(body, message):
     data = ("x,y\n" + body).encode()
     for size in range(1, len(data) + 1):
-        with pytest.raises(BadRow, match=rf"^file:///data/t0: {message}; set options.on_bad_row .*$"):
+        with pytest.raises(BadRow, match=rf"^file:///data/t0: {message}; {CURE}"):
             rows(
                 data,
                 spec=source({"x": "string", "y": "string"}),
