@@ -35,8 +35,10 @@ def spec(stack: Stack, chunk_bytes: int = 24_000, **more: Any) -> dict[str, Any]
 
 
 def large_spec(stack: Stack, **more: Any) -> dict[str, Any]:
-    """Two chunks and a group for each row: several partials for each, committed in a transaction."""
-    return spec(stack, chunk_bytes=60_000, group_by=["n"], **more)
+    """Two chunks and a group for each row, with a long text: several partials for each, in a transaction."""
+    job = spec(stack, chunk_bytes=60_000, group_by=["n"], **more)
+    long = {"derive": [{"as": "long", "expr": f"concat(k, '{1000 * 'x'}')"}]}
+    return job | long | {"aggregates": [*job["aggregates"], {"fn": "min", "column": "long"}]}
 
 
 def check_rows(stack: Stack, job_id: str, key: str = "k") -> None:
