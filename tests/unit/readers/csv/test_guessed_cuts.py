@@ -149,7 +149,10 @@ def test_what_a_wrong_guess_leads_to_is_refuted_or_an_error_and_not_there_once_c
 
 
 def test_a_sample_from_the_middle_of_a_record_gives_a_schema_that_is_refuted():
-    """As texts the values are too many, which may change with the type; as the numbers that they are, one."""
+    """As texts the values are too many; as the numbers that they are, one.
+
+    A chunk finds the one or the other first; after both the job is planned again, with proof.
+    """
     values = b"".join(b'1,"1.%s","x"\n' % (b"0" * (i % 100)) for i in range(200))
     data = b"k,v,t\n" + values + b'2,"1","' + b"b,b,2\n" * 200 + b'"\n' + b'1,"1","x"\n' * 100
     spec = SPEC | {"aggregates": [{"fn": "nunique", "column": "v"}], "limits": {"max_state_bytes": 4000}}
@@ -159,7 +162,7 @@ def test_a_sample_from_the_middle_of_a_record_gives_a_schema_that_is_refuted():
             {column.name: column.type for column in planned.plan.schema}["v"] for planned in (guessed, proven)
         ]
         assert types == ["string", "float64"]
-        assert problems(guessed)[0]["code"] == "cuts_refuted"
+        assert problems(guessed)[0]["code"] in {"state_too_large", "cuts_refuted"}
         assert next(iter(answers(proven))).rows.read > 0
 
 
