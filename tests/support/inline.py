@@ -80,7 +80,7 @@ def context(world: World, settings: Settings) -> Context:
         partials=world.partials,
         fan_in=world.fan_in,
         publishing=world.publishing,
-        doorbell=None,  # type: ignore[arg-type]  # nobody rings
+        doorbell=None,  # type: ignore[arg-type]  # all units run in this process
         executor=None,  # type: ignore[arg-type]  # the child is given
         worker_id="w1",
     )
