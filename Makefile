@@ -74,10 +74,10 @@ format: $(DEV_READY) ## format the code and apply safe fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(DEV_READY) ## the benchmarks of docs/benchmarks.md
+bench: $(DEV_READY) ## the benchmarks of docs/benchmarks.md, about ten minutes
 	@$(BIN)/python -m benchmarks
 
-bench-full: $(DEV_READY) ## make bench, ten times the rows, and other forms and questions; hours, 20 GB in /tmp
+bench-full: $(DEV_READY) ## make bench, ten times the rows, and other forms and questions; hours, 60 GB in TMPDIR
 	@$(BIN)/python -m benchmarks --full
 
 MINUTES := 30

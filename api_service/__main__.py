@@ -1,4 +1,7 @@
-"""`python -m api_service serve | migrate | keys | verify`; exits with 2 when the settings are wrong."""
+"""`python -m api_service serve | migrate | keys | verify`; exits with 2 when the settings are wrong.
+
+`gristmill server` runs it, wherever it is installed.
+"""
 
 import argparse
 
@@ -12,7 +15,7 @@ from shared.process import harden
 def main() -> None:
     harden()  # at once; the gateway's log tells of it later
     parser = argparse.ArgumentParser(
-        prog="python -m api_service",
+        prog="gristmill server",
         description="Gristmill's HTTP gateway. Settings are GRISTMILL_ variables.",
     )
     commands = parser.add_subparsers(dest="command", required=True)

@@ -4,42 +4,77 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from importlib.metadata import version
 
 import structlog
 from aiohttp import web
 
 from api_service.app_keys import (
     AUTHENTICATOR,
+    BULK,
+    CHANGES,
+    DELETING,
+    HISTORY,
     JOBS,
+    KEYS,
+    LINKS,
+    OPENAPI,
+    OPERATIONS,
+    PLANS,
     QUARANTINE,
     READINESS,
     RESULTS,
+    RESUMABLE_UPLOADS,
     SETTINGS,
+    SHARES,
     SPEC_CHECKER,
     UPLOADS,
+    WORKERS,
 )
 from api_service.auth.authenticator import Authenticator
 from api_service.auth.credentials import is_loopback
-from api_service.auth.middleware import authenticate
+from api_service.auth.middleware import admit
+from api_service.cors import put_cors_headers
+from api_service.handlers import tus
 from api_service.handlers.bodies import STALLED_SECONDS
-from api_service.middleware import answer_errors, log_request, put_headers
-from api_service.routes import ROUTES
+from api_service.middleware import answer_errors, logging_requests, put_headers
+from api_service.openapi import Description
+from api_service.routes import BY_HANDLER, ROUTES
+from api_service.routes import OPERATIONS as OPERATION_LIST
+from api_service.services.bulk import BulkService
+from api_service.services.changes import ChangeService
+from api_service.services.deleting import DeletingService
+from api_service.services.encoder import Encoder
+from api_service.services.history import HistoryService
 from api_service.services.jobs import JobService
+from api_service.services.keys import KeyService
 from api_service.services.limiter import ConcurrencyLimiter
+from api_service.services.plans import PlanService
 from api_service.services.quarantine import QuarantineService
 from api_service.services.readiness import Nudger, Readiness
 from api_service.services.results import ResultService
+from api_service.services.resumable import ResumableUploads
 from api_service.services.spec_check import SpecChecker
 from api_service.services.uploads import UploadService
+from api_service.services.workers import WorkerService
+from api_service.shares import Shares
+from api_service.wire.links import Links
+from shared.core.retention import Retention
 from shared.core.timings import Timings
 from shared.db.api_keys import ApiKeyStore
+from shared.db.changes import ChangeStore
+from shared.db.deleting import DeleteStore
+from shared.db.history import HistoryStore
 from shared.db.jobs import JobStore
+from shared.db.plans import PlanStore
 from shared.db.pool import connect
 from shared.db.quarantine import QuarantineStore
 from shared.db.receipts import ReceiptStore
 from shared.db.rows import FETCH_SECONDS, RowStore
+from shared.db.unfinished_uploads import UnfinishedUploadStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
+from shared.db.workers import WorkerStore
 from shared.doorbell import Doorbell, redis_pool
 from shared.errors import StorageUnavailable, TooManyExports
 from shared.loops import Service, end, forever
@@ -61,10 +96,16 @@ log = structlog.get_logger()
 
 
 def build_app(settings: Settings) -> web.Application:
-    app = web.Application(middlewares=[log_request, answer_errors, authenticate])
+    app = web.Application(middlewares=[logging_requests(settings), answer_errors, admit])
     app[SETTINGS] = settings
+    app[SHARES] = Shares()
+    app[OPERATIONS] = BY_HANDLER
+    app[OPENAPI] = Description(OPERATION_LIST, version("gristmill"), settings.public_url or "/")
+    app[LINKS] = Links(settings.public_url or "")
     app.add_routes(ROUTES)
-    app.on_response_prepare.append(put_headers)
+    app.on_response_prepare.extend((put_headers, tus.put_headers))
+    if settings.cors_origins:
+        app.on_response_prepare.append(put_cors_headers)
     app.cleanup_ctx.append(_services)
     app.on_shutdown.append(_answer_waiting_requests)
     return app
@@ -83,25 +124,44 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         )
         health = connect(settings.database_url, name="gristmill-health", size=1, seconds=ANSWER_SECONDS)
         doorbell = Doorbell(redis_pool(settings.redis_url))
-        checker = SpecChecker(settings)
-        for close in (checker.close, doorbell.close, health.close, streams.close, pool.close):
+        checker, encoder = SpecChecker(settings), Encoder()
+        for close in (checker.close, encoder.close, doorbell.close, health.close, streams.close, pool.close):
             closing.push_async_callback(close)
         nudger, files = Nudger(doorbell), UploadFiles(settings.storage)
-        readiness = Readiness(health, doorbell, Timings().scaled(settings.time_scale).lease)
+        lease = Timings().scaled(settings.time_scale).lease
+        readiness = Readiness(health, doorbell, lease)
         jobs, versions, uploads = JobStore(pool), VersionStore(pool), UploadStore(pool)
         pages, exports = (
             ConcurrencyLimiter(PAGES, PAGES_PER_TENANT, patience=PERMIT_SECONDS, refusal=TOO_MANY)
             for _ in range(2)
         )
-        app[AUTHENTICATOR] = Authenticator(
-            ApiKeyStore(pool), settings.api_key, demand=not is_loopback(settings.host)
-        )
+        keys = ApiKeyStore(pool)
+        app[AUTHENTICATOR] = Authenticator(keys, settings.api_key, demand=not is_loopback(settings.host))
+        app[KEYS] = KeyService(keys, jobs, app[AUTHENTICATOR])
         app[READINESS] = readiness
         app[SPEC_CHECKER] = checker
         app[UPLOADS] = UploadService(uploads, files)
+        app[RESUMABLE_UPLOADS] = ResumableUploads(
+            UnfinishedUploadStore(pool, Retention().unfinished_uploads),
+            uploads,
+            files,
+            settings.max_unfinished_uploads,
+        )
+        app[WORKERS] = WorkerService(WorkerStore(pool), lease)
         app[JOBS] = JobService(jobs, versions, uploads, nudger.nudge)
+        app[BULK] = BulkService(jobs)
+        app[CHANGES] = ChangeService(ChangeStore(pool), app[JOBS].forget)
+        app[DELETING] = DeletingService(DeleteStore(pool), versions, app[JOBS].forget)
+        app[HISTORY] = HistoryService(HistoryStore(pool))
+        app[PLANS] = PlanService(app[JOBS], jobs, PlanStore(pool))
         app[RESULTS] = ResultService(
-            jobs, versions, RowStore(pool, streams), ReceiptStore(pool), pages=pages, exports=exports
+            jobs,
+            versions,
+            RowStore(pool, streams),
+            ReceiptStore(pool),
+            encoder,
+            pages=pages,
+            exports=exports,
         )
         app[QUARANTINE] = QuarantineService(QuarantineStore(pool, streams), pages=pages, exports=exports)
         loops = (

@@ -3,23 +3,56 @@
 from aiohttp import web
 
 from api_service.auth.authenticator import Authenticator
+from api_service.auth.forwarded import Client
+from api_service.auth.rights import Caller
+from api_service.openapi import Description
+from api_service.operations import Handler, Operation
+from api_service.services.bulk import BulkService
+from api_service.services.changes import ChangeService
+from api_service.services.deleting import DeletingService
+from api_service.services.history import HistoryService
 from api_service.services.jobs import JobService
+from api_service.services.keys import KeyService
+from api_service.services.plans import PlanService
 from api_service.services.quarantine import QuarantineService
 from api_service.services.readiness import Readiness
 from api_service.services.results import ResultService
+from api_service.services.resumable import ResumableUploads
 from api_service.services.spec_check import SpecChecker
 from api_service.services.uploads import UploadService
+from api_service.services.workers import WorkerService
+from api_service.shares import Shares
+from api_service.wire.links import Links
 from shared.settings import Settings
 
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
+OPENAPI = web.AppKey("openapi", Description)
+OPERATIONS = web.AppKey("operations", dict[Handler, Operation])
 SETTINGS = web.AppKey("settings", Settings)
+SHARES = web.AppKey("shares", Shares)
 SPEC_CHECKER = web.AppKey("spec_checker", SpecChecker)
+LINKS = web.AppKey("links", Links)
+BULK = web.AppKey("bulk", BulkService)
+CHANGES = web.AppKey("changes", ChangeService)
+DELETING = web.AppKey("deleting", DeletingService)
+HISTORY = web.AppKey("history", HistoryService)
 JOBS = web.AppKey("jobs", JobService)
+KEYS = web.AppKey("keys", KeyService)
+PLANS = web.AppKey("plans", PlanService)
 QUARANTINE = web.AppKey("quarantine", QuarantineService)
 RESULTS = web.AppKey("results", ResultService)
 UPLOADS = web.AppKey("uploads", UploadService)
+RESUMABLE_UPLOADS = web.AppKey("resumable_uploads", ResumableUploads)
+WORKERS = web.AppKey("workers", WorkerService)
 READINESS = web.AppKey("readiness", Readiness)
 
 REQUEST_ID = web.RequestKey("request_id", str)
+CLIENT = web.RequestKey("client", Client)
+CALLER = web.RequestKey("caller", Caller)
 TENANT = web.RequestKey("tenant", str)
 """The tenant of the request's API key: the request reads and changes only its data."""
+
+
+def actor_of(request: web.Request) -> str:
+    """The name of a change's author in the history of a job: the id of the key, or else the tenant."""
+    return request[CALLER].key_id or request[TENANT]

@@ -11,6 +11,7 @@ STATUSES: dict[type[errors.GristmillError], tuple[int, str]] = {
     errors.BadRequest: (400, "Bad request"),
     errors.DigestMismatch: (400, "Digest mismatch"),
     errors.Unauthorized: (401, "Unauthorized"),
+    errors.Forbidden: (403, "Forbidden"),
     errors.CrossSiteRequest: (403, "Cross-site request"),
     errors.NotFound: (404, "Not found"),
     errors.MethodNotAllowed: (405, "Method not allowed"),
@@ -19,13 +20,22 @@ STATUSES: dict[type[errors.GristmillError], tuple[int, str]] = {
     errors.NoResult: (409, "No result"),
     errors.AlreadyDone: (409, "Already done"),
     errors.InvalidState: (409, "Invalid state"),
+    errors.UnexpectedCount: (409, "Unexpected count"),
+    errors.InUse: (409, "In use"),
     errors.RetryExpired: (409, "Retry expired"),
     errors.ResultChanged: (409, "Result changed"),
+    errors.WrongOffset: (409, "Wrong offset"),
     errors.CursorExpired: (410, "Cursor expired"),
+    errors.PlanExpired: (410, "Plan expired"),
     errors.ResultExpired: (410, "Result expired"),
+    errors.UploadExpired: (410, "Upload expired"),
+    errors.TusVersion: (412, "Unsupported tus version"),
+    errors.PreconditionFailed: (412, "Precondition failed"),
     errors.PayloadTooLarge: (413, "Payload too large"),
     errors.UnsupportedMediaType: (415, "Unsupported media type"),
     errors.RowTooLarge: (422, "Row too large"),
+    errors.InvalidBody: (422, "Invalid body"),
+    errors.CountTooSlow: (422, "Count too slow"),
     errors.InvalidParameter: (422, "Invalid parameter"),
     errors.InvalidSpec: (422, "Invalid spec"),
     errors.NotSupported: (422, "Not supported"),
@@ -35,7 +45,10 @@ STATUSES: dict[type[errors.GristmillError], tuple[int, str]] = {
     errors.IdempotencyKeyReused: (422, "Idempotency key reused"),
     errors.UnknownColumn: (422, "Unknown column"),
     errors.TypeMismatch: (422, "Type mismatch"),
+    errors.UploadLocked: (423, "Upload locked"),
+    errors.TooManyUploads: (429, "Too many uploads"),
     errors.TooManyExports: (429, "Too many exports"),
+    errors.ChecksumMismatch: (460, "Checksum mismatch"),
     errors.TransientError: (503, "Service unavailable"),
     errors.GristmillError: (500, "Internal error"),
 }
@@ -70,7 +83,6 @@ def problem_response(
         content_type="application/problem+json",
         headers=headers,
     )
-    response.headers["X-Request-Id"] = request_id
     if error.retryable or isinstance(error, errors.NotReady):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     if isinstance(error, errors.Unauthorized):

@@ -3,8 +3,10 @@
 Theory of operation. aiohttp has no limit of connections, and one client could take all file descriptors. So
 the gateway counts connections, in all and by address, and at a limit the oldest idle connection makes room.
 Without an idle one, the new connection is *reserved*: one of a few that answer health checks only. So a
-crowded gateway is still seen to be alive. Requests that are not even HTTP get a problem too, and clients that
-take nothing of their answers are cut off.
+crowded gateway is still seen to be alive. Connections of trusted proxies are counted in all only: behind one,
+each client has its share of the requests under way (api_service.shares).
+
+Requests that are not even HTTP get a problem too, and clients that take nothing of their answers are cut off.
 
 aiohttp has no public way to wrap its server, or to see whether a connection is idle. The private names that
 this needs are `AppRunner._make_server`, and `_current_request` and `_messages` of `RequestHandler`: each use
@@ -14,13 +16,11 @@ minor version that it was tried with.
 
 import asyncio
 import errno
-import ipaddress
 import os
 import resource
 import signal
 import socket
-from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -28,10 +28,13 @@ import structlog
 from aiohttp import web
 
 from api_service.app import build_app
-from api_service.app_keys import SETTINGS
+from api_service.app_keys import SETTINGS, SHARES
+from api_service.auth.forwarded import is_trusted
+from api_service.middleware import REQUEST_IDS, X_REQUEST_ID
 from api_service.problems import problem_response
+from api_service.shares import Shares, one_client
+from shared.addresses import Network
 from shared.errors import BadRequest, GristmillError, InternalError
-from shared.ids import new_id
 from shared.process import harden
 from shared.settings import Settings
 
@@ -50,7 +53,7 @@ SPARE_DESCRIPTORS = 64 + RESERVED
 FEW_CONNECTIONS = 32
 _CURES = {
     False: "raise the limit of open files (ulimit -n)",
-    True: "a proxy, whose clients share one address, may need a higher GRISTMILL_MAX_CONNECTIONS_PER_ADDRESS",
+    True: "if it is a proxy, whose clients share one address, list it in GRISTMILL_TRUSTED_PROXIES",
 }
 """By whether one address has used up its share."""
 _NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -99,25 +102,26 @@ class Connection(web.RequestHandler):
             problem = BadRequest(
                 "This is not a well-formed HTTP request: " + (message or "unreadable").splitlines()[0]
             )
-        response = problem_response(problem, instance=request.path, request_id=new_id("req"))
+        request_id = next(REQUEST_IDS)
+        response = problem_response(problem, instance=request.path, request_id=request_id)
+        response.headers[X_REQUEST_ID] = request_id  # no middleware has seen the request
         response.force_close()
         return response
 
 
 class BoundedServer(web.Server):
-    """Holds at most *limit* connections, at most *share* of them from one address.
+    """Holds at most *limit* connections, of each address but the *proxies* no more than its share.
 
     At the limit the oldest idle connection is closed. Without an idle one, the new connection is reserved:
     all but health checks is answered there with `too_many_connections`. The oldest reserved one makes room
     for the next, so that a health check is always answered.
     """
 
-    def __init__(self, made: web.Server, limit: int, share: int) -> None:
+    def __init__(self, made: web.Server, limit: int, shares: Shares, proxies: Sequence[Network]) -> None:
         super().__init__(made.request_handler, request_factory=made.request_factory)
-        self._limit, self._share = limit, share
-        self._clients: dict[Connection, str] = {}
-        """Connection -> address, the oldest first, without the reserved ones."""
-        self._by_address: Counter[str] = Counter()
+        self._limit, self._shares, self._proxies = limit, shares, proxies
+        self._clients: dict[Connection, str | None] = {}
+        """Connection -> address, None for a proxy, the oldest first, without the reserved ones."""
         self._reserved: dict[Connection, asyncio.TimerHandle] = {}
 
     def __call__(self) -> web.RequestHandler:
@@ -133,14 +137,20 @@ class BoundedServer(web.Server):
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         assert isinstance(handler, Connection)
-        address = _address(transport)
-        crowded = self._by_address[address] >= self._share
+        address = self._address(transport)
+        crowded = address is not None and self._shares.is_full(address)
         full = crowded or len(self._clients) >= self._limit
         if full and not self._make_room(address if crowded else None):
             self._reserve(handler)
         else:
             self._clients[handler] = address
-            self._by_address[address] += 1
+            if address is not None:
+                self._shares.take(address)
+
+    def _address(self, transport: asyncio.Transport) -> str | None:
+        peer = transport.get_extra_info("peername")
+        host = str(peer[0]).partition("%")[0] if isinstance(peer, tuple) else ""
+        return None if is_trusted(host, self._proxies) else one_client(host)
 
     def _make_room(self, address: str | None) -> bool:
         """Close the oldest idle connection, of *address* if there is one; False without an idle one."""
@@ -175,18 +185,9 @@ class BoundedServer(web.Server):
 
     def _forget(self, connection: Connection) -> None:
         if (address := self._clients.pop(connection, None)) is not None:
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
+            self._shares.give_back(address)
         if (timer := self._reserved.pop(connection, None)) is not None:
             timer.cancel()
-
-
-def _address(transport: asyncio.Transport) -> str:
-    """The client's IPv4 address, or its IPv6 network of 64 bits, since one client has that as a whole."""
-    peer = transport.get_extra_info("peername")
-    host = str(peer[0]).partition("%")[0] if isinstance(peer, tuple) else ""
-    return str(ipaddress.ip_network(f"{host}/64", strict=False)) if ":" in host else host
 
 
 class BoundedRunner(web.AppRunner):
@@ -199,8 +200,9 @@ class BoundedRunner(web.AppRunner):
         limit = max(1, (descriptors - SPARE_DESCRIPTORS) // 2)
         if limit < FEW_CONNECTIONS:
             log.warning("gateway.small", connections=limit, open_files=descriptors, cure=_CURES[False])
-        share = self.app[SETTINGS].max_connections_per_address or max(1, limit * 3 // 4)
-        return BoundedServer(made, limit, share)
+        settings, shares = self.app[SETTINGS], self.app[SHARES]
+        shares.most = settings.max_connections_per_address or max(1, limit * 3 // 4)
+        return BoundedServer(made, limit, shares, settings.trusted_proxies)
 
 
 def log_unraised(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -124,27 +124,23 @@ async def small_jobs(stack: Stack, count: int) -> float:
     return time.perf_counter() - start
 
 
-def costs(name: str, units: int, before: dict[str, float], seconds: float) -> None:
+def costs(name: str, units: int, before: dict[str, float], seconds: float) -> dict[str, Any]:
     spent = {part: (after - before[part]) * 1000 / units for part, after in cpu_seconds().items()}
-    parts = ", ".join(f"{part} {cost:.2f}" for part, cost in spent.items())
-    print(f"{name}: {units / seconds:.0f} units/s; {sum(spent.values()):.2f} CPU ms per unit ({parts})")
+    return {"jobs": name, "units_per_s": units / seconds, "cpu_ms": spent}
 
 
-def throughput(processes: int, slots: int, size: Size) -> None:
+def throughput(processes: int, slots: int, size: Size) -> list[dict[str, Any]]:
+    workers = f"{processes} x {slots}"
     with warm_stack(workers=0) as stack:
         work(stack, processes, slots)
         before = cpu_seconds()
         seconds = asyncio.run(one_job(stack, size.units))
-        costs(
-            f"{processes} workers of {slots} slots, one job of {size.units} chunks",
-            size.units,
-            before,
-            seconds,
-        )
-        print(f"  {seconds * 1000 * processes * slots / size.units:.2f} ms of a slot's time per unit")
+        large = costs(f"one job of {size.units:,} chunks", size.units, before, seconds)
+        large["slot_ms"] = seconds * 1000 * processes * slots / size.units
         before = cpu_seconds()
         seconds = asyncio.run(small_jobs(stack, size.small_jobs))
-        costs(f"{size.small_jobs} jobs of one chunk, 4 units each", size.small_jobs * 4, before, seconds)
+        many = costs(f"{size.small_jobs} jobs of one chunk", size.small_jobs * 4, before, seconds)
+        return [{"workers": workers, **found} for found in (large, many)]
 
 
 async def start_delays(stack: Stack, tenants: Tenants, visits: int) -> list[float]:
@@ -159,13 +155,10 @@ async def start_delays(stack: Stack, tenants: Tenants, visits: int) -> list[floa
     return delays
 
 
-async def flood(stack: Stack, size: Size) -> None:
+async def flood(stack: Stack, size: Size) -> dict[str, Any]:
+    """Milliseconds: a start on an idle stack, how much later it is behind the flood, and a unit's p95."""
     tenants, spec = Tenants(stack), no_kernel.spec(stack.write("flood", b"kkkk"))
     idle = await start_delays(stack, tenants, size.visits)
-    print(
-        f"a job starts on an idle stack after {statistics.median(idle) * 1000:.0f} ms,"
-        f" at most {max(idle) * 1000:.0f} ms"
-    )
     template = await tenants.submit("flood", spec)
     await tenants.value(
         "WITH made AS (INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest)"
@@ -184,26 +177,53 @@ async def flood(stack: Stack, size: Size) -> None:
         " FROM gristmill.units WHERE state = 'done'"
     )
     waiting = await tenants.value("SELECT count(*) FROM gristmill.jobs WHERE state = 'queued'")
-    extra = statistics.median(delays) - statistics.median(idle), max(delays) - statistics.median(idle)
-    print(
-        f"behind {waiting} jobs of another tenant:"
-        f" {extra[0] * 1000:.0f} ms later, at most {extra[1] * 1000:.0f} ms;"
-        f" a unit's p95 is {p95 * 1000:.0f} ms, bar {(p95 + DELAY_BAR) * 1000:.0f} ms"
-    )
     await tenants.close()
+    typical = statistics.median(idle)
+    return {
+        "waiting": waiting,
+        "idle_ms": 1000 * typical,
+        "later_ms": 1000 * (statistics.median(delays) - typical),
+        "most_ms": 1000 * (max(delays) - typical),
+        "unit_p95_ms": 1000 * p95,
+    }
+
+
+def measure(size: Size = FULL) -> dict[str, Any]:
+    units = [found for workers in size.workers for found in throughput(*workers, size)]
+    with warm_stack(workers=0) as stack:
+        work(stack, 1, 2, size.chunk_seconds)
+        return {"units": units, "flood": asyncio.run(flood(stack, size))}
+
+
+def shown(figures: dict[str, Any]) -> list[str]:
+    slot_ms = f"ms of a slot's time a unit (bar {OVERHEAD_BAR:.0f})"
+    cpu_ms = "CPU ms a unit | of which Python, Postgres, Valkey"
+    lines = [
+        f"| jobs | workers x slots | units/s (bar {UNITS_BAR}) | {cpu_ms} | {slot_ms} |",
+        "|---|---|---|---|---|---|",
+    ]
+    for found in figures["units"]:
+        spent = found["cpu_ms"]
+        slot = f"{found['slot_ms']:.2f}" if "slot_ms" in found else ""
+        lines.append(
+            f"| {found['jobs']} | {found['workers']} | {found['units_per_s']:.0f} "
+            f"| {sum(spent.values()):.2f} | {', '.join(f'{cost:.2f}' for cost in spent.values())} | {slot} |"
+        )
+    wait = figures["flood"]
+    bar = wait["unit_p95_ms"] + 1000 * DELAY_BAR
+    return [
+        *lines,
+        "",
+        "| start on an idle stack, ms | jobs of another tenant before it | later by, ms | at most | bar |",
+        "|---|---|---|---|---|",
+        "| {idle_ms:.0f} | {waiting:,} | {later_ms:.0f} | {most_ms:.0f} | {bar:.0f} |".format(
+            **wait, bar=bar
+        ),
+    ]
 
 
 def main() -> None:
-    size = TINY if parser(__doc__).parse_args().tiny else FULL
-    print(
-        f"bars: {UNITS_BAR} units/s on two cores ({2000 / UNITS_BAR:.0f} CPU ms each),"
-        f" {OVERHEAD_BAR:.0f} ms of a slot's time per unit"
-    )
-    for processes, slots in size.workers:
-        throughput(processes, slots, size)
-    with warm_stack(workers=0) as stack:
-        work(stack, 1, 2, size.chunk_seconds)
-        asyncio.run(flood(stack, size))
+    print("\n".join(shown(measure(TINY if parser(__doc__).parse_args().tiny else FULL))))
 
 
 if __name__ == "__main__":

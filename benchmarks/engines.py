@@ -45,6 +45,7 @@ def run_duckdb(question: Question, file: Path, out: Path) -> None:
     duckdb.sql(f"SET threads = {THREADS}")
     # Without it DuckDB keeps the rows in order, which no group-by needs.
     duckdb.sql("SET preserve_insertion_order = false")
+    duckdb.sql(f"SET temp_directory = '{out.parent}'")
     table = f"'{file}'"
     duckdb.sql(f"COPY ({question.query(table)}) TO '{out}' ({form})")
 
@@ -100,6 +101,7 @@ def answers(engine: str, question: str) -> bool:
 def main() -> None:
     engine, question, file, out = sys.argv[1:]
     os.environ["POLARS_MAX_THREADS"] = str(THREADS)
+    Path("/proc/self/oom_score_adj").write_text("1000")  # where memory ends, this process does, and no other
     if engine in CHAINED:
         into_postgres(engine.split(",")[0], EVERY[question], Path(file), out)
     else:

@@ -21,11 +21,13 @@ import psycopg
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from benchmarks.__main__ import OUT, machine, machine_line
+from benchmarks.__main__ import OUT, machine
 from benchmarks.data import SEED, make
 from benchmarks.groupby import SETTINGS
 from benchmarks.options import parser, whole
+from benchmarks.page import machine_line
 from benchmarks.processes import cpu_seconds
+from benchmarks.sections import Asked
 from benchmarks.stack import run_job, warm_stack
 from tests.support.stack import Stack
 
@@ -223,9 +225,9 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=25, help="of each side and case (default 25)")
     asked = options.parse_args()
     rows, runs = (TINY_ROWS, 1) if asked.tiny else (asked.rows, asked.runs)
-    document: dict[str, Any] = {"rows": rows, "runs": runs, "machine": machine()}
+    document: dict[str, Any] = {"rows": rows, "machine": machine(Asked(rows, runs, asked.tiny))}
     document["cases"] = measure(rows, runs)
-    lines = [*machine_line(document["machine"], runs), *shown(document["cases"])]
+    lines = [machine_line(document["machine"]), "", *shown(document["cases"])]
     print("\n".join(lines))
     if asked.tiny:
         return

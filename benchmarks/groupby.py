@@ -8,68 +8,96 @@ Postgres.
 """
 
 import os
-import statistics
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import psycopg
 
+from benchmarks.answers import check, check_joined, check_sums, of_table
 from benchmarks.data import FOLDER
 from benchmarks.engines import CHAINED, answers
 from benchmarks.processes import cpu_seconds, peak_memory
 from benchmarks.questions import EVERY, QUESTIONS
-from benchmarks.stack import run_job, warm_stack
+from benchmarks.stack import ended_job, warm_stack
+from benchmarks.tables import FAST, line
 from tests.support.stack import Stack
 
 SETTINGS = {"GRISTMILL_SLOTS": "1", "GRISTMILL_SOURCES": f"file://{FOLDER}/"}
 """Two workers of one slot each, as two containers would be."""
-FAST, ALL = ("duckdb", "polars"), ("pandas", "dask", "duckdb", "polars")
+ALL = ("pandas", "dask", *FAST)
+PEER_SECONDS = 3600
 
 
 class Case(NamedTuple):
-    """A question over a file, and the engines that answer it beside Gristmill."""
+    """A question over a file, and the engines that answer it beside Gristmill.
+
+    *most_runs* of it are enough. *huge*: an engine may fail for want of memory, and of Gristmill's answer the
+    sums are compared.
+    """
 
     question: str
     file: Path
     engines: tuple[str, ...] = FAST
+    most_runs: int = 1000
+    huge: bool = False
 
 
 def usual(csv: Path, parquet: Path) -> list[Case]:
     """What `make bench` asks: all ten over CSV, some over Parquet; all engines where a bar names them."""
-    chained = {"q10": (*FAST, *CHAINED), "q1": ALL, "q3": ALL}
+    engines = {"q1": ALL, "q3": ALL, "q10": (*FAST, *CHAINED)}
     return [
-        *(Case(question, csv, chained.get(question, FAST)) for question in QUESTIONS),
+        *(
+            Case(question, csv, engines.get(question, FAST), 1 if question == "q10" else 1000)
+            for question in QUESTIONS
+        ),
         *(Case(question, parquet) for question in ("q1", "q3", "q6")),
     ]
 
 
-def large(csv: Path, parquet: Path) -> list[Case]:
-    """The ten questions over ten times as many rows; the last has as many groups, for which all need long."""
-    return [Case(question, file) for file in (csv, parquet) for question in QUESTIONS if question != "q10"]
+def rest(csv: Path, parquet: Path) -> list[Case]:
+    """What is left of the ten over both files: the last one in full, and the others over Parquet."""
+    asked = (question for question in QUESTIONS if question not in ("q1", "q3", "q6"))
+    return [Case("q10", csv, (*FAST, *CHAINED)), *(Case(question, parquet) for question in asked)]
 
 
-def others(formats: dict[str, Path], stations: Sequence[Path], lineitem: Path) -> list[Case]:
-    """Other forms of the data, and other questions."""
-    return [
-        *(Case(question, file) for file in formats.values() for question in ("q1", "q5")),
-        *(Case("1brc", file) for file in stations),
-        Case("tpch1", lineitem),
-    ]
+def nine(file: Path) -> list[Case]:
+    """All but the last one."""
+    return [Case(question, file) for question in QUESTIONS if question != "q10"]
 
 
-def peer(engine: str, question: str, file: Path, out: str) -> dict[str, float]:
+def last(file: Path) -> list[Case]:
+    """The question with as many groups as rows, once."""
+    return [Case("q10", file, most_runs=1, huge=True)]
+
+
+def other_forms(files: Sequence[Path]) -> list[Case]:
+    return [Case(question, file) for file in files for question in ("q1", "q5")]
+
+
+def other_questions(stations: Sequence[Path], lineitem: Path) -> list[Case]:
+    return [*(Case("1brc", file) for file in stations), Case("tpch1", lineitem), Case("months", lineitem)]
+
+
+def peer(engine: str, case: Case, out: str) -> dict[str, Any]:
     before, start = os.times(), time.perf_counter()
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.engines", engine, question, str(file), out]
-    process = subprocess.Popen(command)
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.engines", engine, case.question]
+    process = subprocess.Popen([*command, str(case.file), out])
     with peak_memory([process.pid]) as peak:
-        code = process.wait()
+        try:
+            code = process.wait(PEER_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
         wall = time.perf_counter() - start
+    if code and case.huge:
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return {"failed": f"failed after {wall:.0f} s: {how}", "peak_mb": peak.mb}
     if code:
         raise subprocess.CalledProcessError(code, command)
     after = os.times()
@@ -77,112 +105,65 @@ def peer(engine: str, question: str, file: Path, out: str) -> dict[str, float]:
     return {"wall": wall, "cpu": cpu, "peak_mb": peak.mb}
 
 
-def gristmill(stack: Stack, question: str, file: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    asked = EVERY[question]
+def gristmill(stack: Stack, case: Case) -> tuple[dict[str, Any], str]:
+    """Figures of a job, and the name of its result."""
     pids = [process.popen.pid for process in stack.processes]
     before = cpu_seconds(pids)
     with peak_memory(pids) as peak:
         start = time.perf_counter()
-        job = run_job(stack, asked.spec(file))
+        job = ended_job(stack, EVERY[case.question].spec(case.file))
         wall = time.perf_counter() - start
+    memory = {"peak_mb": peak.mb, "worker_mb": max(peak.each_mb[1:])}
+    if job["state"] != "succeeded":
+        assert case.huge, job["error"]
+        return {"failed": f"refused after {wall:.0f} s: `{job['error']['code']}`", **memory}, ""
     phases = {k: v for k, v in job["timing"].items() if k.endswith("_ms")}
-    figures = {"wall": wall, "cpu": cpu_seconds(pids) - before, "peak_mb": peak.mb, "phases": phases}
-    columns = [*asked.keys, *asked.answer]
-    with psycopg.connect(stack.database_url) as connection:
-        statement = f"SELECT {', '.join(columns)} FROM {job['result']['relation']}"
-        rows = connection.execute(statement).fetchall()
-    return figures, pd.DataFrame(rows, columns=columns)
-
-
-def check(
-    question: str, answer: pd.DataFrame, expected: pd.DataFrame, engine: str, *, rtol: float = 1e-9
-) -> None:
-    """Raises AssertionError where an answer differs by more than *rtol*, relatively."""
-    asked = EVERY[question]
-
-    def ordered(frame: pd.DataFrame) -> pd.DataFrame:
-        if asked.lists:
-            pairs = frame[asked.lists].map(lambda values: sorted(values, reverse=True))
-            frame = frame.assign(**{asked.lists: pairs}).explode(asked.lists)
-            frame = frame.astype({asked.lists: float})
-        return frame.sort_values([*asked.keys, *asked.answer], ignore_index=True)[
-            [*asked.keys, *asked.answer]
-        ]
-
-    pd.testing.assert_frame_equal(
-        ordered(answer), ordered(expected), check_dtype=False, rtol=rtol, obj=f"{question} of {engine}"
-    )
+    figures = {"wall": wall, "cpu": cpu_seconds(pids) - before, **memory, "phases": phases}
+    return figures, job["result"]["relation"]
 
 
 def _runs(stack: Stack, case: Case, runs: int, folder: Path) -> dict[str, list[dict[str, Any]]]:
     """All engines in each run, so that a slow minute of the machine affects them all."""
     engines = [engine for engine in case.engines if answers(engine, case.question)]
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in ("gristmill", *engines)}
-    for run in range(runs):
-        figures, answer = gristmill(stack, case.question, case.file)
+    for run in range(min(runs, case.most_runs)):
+        figures, relation = gristmill(stack, case)
         found["gristmill"].append(figures)
+        many = EVERY[case.question].many
+        answer = None if run or many else of_table(stack.database_url, case.question, relation)
+        if run == 0 and case.huge and relation:
+            check_sums(stack.database_url, relation, case.file)
         for engine in engines:
             out = folder / f"{engine}.parquet"
             to = stack.database_url if engine in CHAINED else str(out)
-            found[engine].append(peer(engine, case.question, case.file, to))
-            if run == 0 and engine not in CHAINED:
+            found[engine].append(peer(engine, case, to))
+            if answer is not None and engine not in CHAINED:
                 check(case.question, answer, pd.read_parquet(out), engine)
+            elif run == 0 and not case.huge and engine not in CHAINED:
+                check_joined(stack.database_url, case.question, relation, out, engine)
+            out.unlink(missing_ok=True)
     return found
 
 
 def measure(cases: Sequence[Case], runs: int) -> list[dict[str, Any]]:
     """All runs of every case and engine: wall and CPU seconds, peak MB."""
-    measured = []
+    return list(_measured(cases, runs))
+
+
+def _measured(cases: Sequence[Case], runs: int) -> Iterator[dict[str, Any]]:
     with warm_stack(workers=2, **SETTINGS) as stack, tempfile.TemporaryDirectory() as folder:
         for case in cases:
             found = _runs(stack, case, runs, Path(folder))
-            measured.append({"question": case.question, "format": _kind(case.file), "engines": found})
-            print(f"  {_line(measured[-1])}", file=sys.stderr, flush=True)
-    return measured
+            kind = {"question": case.question, "format": _kind(case.file), "file": case.file.name}
+            measured = {**kind, "bytes": case.file.stat().st_size, "engines": found}
+            print(f"  {line(measured)}", file=sys.stderr, flush=True)
+            yield measured
 
 
 def _kind(file: Path) -> str:
-    return "".join(file.suffixes)[1:]
-
-
-def _median(runs: list[dict[str, Any]], figure: str) -> float:
-    return statistics.median(run[figure] for run in runs)
-
-
-HEAD = [
-    "| question | over | Gristmill s | DuckDB s | Polars s | to the faster | CPU s of all three | peak MB |",
-    "|---|---|---|---|---|---|---|---|",
-]
-
-
-def _line(case: dict[str, Any]) -> str:
-    engines = case["engines"]
-    three = [engines[name] for name in ("gristmill", *FAST)]
-    ours, *theirs = (_median(runs, "wall") for runs in three)
-    walls = " | ".join(
-        f"{_median(runs, 'wall'):.2f} ({min(run['wall'] for run in runs):.2f} to "
-        f"{max(run['wall'] for run in runs):.2f})"
-        for runs in three
-    )
-    cpu = ", ".join(f"{_median(runs, 'cpu'):.1f}" for runs in three)
-    peak = ", ".join(f"{_median(runs, 'peak_mb'):.0f}" for runs in three)
-    return f"| {case['question']} | {case['format']} | {walls} | {ours / min(theirs):.2f}x | {cpu} | {peak} |"
-
-
-def shown(cases: list[dict[str, Any]]) -> list[str]:
-    others = [
-        f"| {case['question']} | {case['format']} | {name} | {_median(runs, 'wall'):.2f} "
-        f"| {_median(case['engines']['gristmill'], 'wall') / _median(runs, 'wall'):.2f}x |"
-        for case in cases
-        for name, runs in case["engines"].items()
-        if name not in ("gristmill", *FAST)
-    ]
-    return [
-        *HEAD,
-        *map(_line, cases),
-        "",
-        "| question | over | other engine | s | Gristmill takes |",
-        "|---|---|---|---|---|",
-        *others,
-        "",
-    ]
+    """The format, and which of several files of it."""
+    form = ".".join(suffix[1:] for suffix in file.suffixes if suffix[1:].isalpha())
+    name, _, last = file.stem.rpartition("_")
+    if last == "quoted":
+        return f"{form}, every field quoted"
+    return f"{form}, {int(last):,} keys" if name.startswith("stations") else form

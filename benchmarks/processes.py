@@ -1,9 +1,12 @@
 """CPU seconds and memory of some processes and of all processes below them, read from /proc."""
 
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -12,7 +15,10 @@ _GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
 
 @dataclass
 class Peak:
+    """`mb` is the highest sum of all, `each_mb` the highest of each process with those below it."""
+
     mb: float = 0.0
+    each_mb: list[float] = field(default_factory=list)
 
 
 def tree(pids: list[int]) -> list[psutil.Process]:
@@ -44,11 +50,13 @@ def pss_mb(pids: list[int]) -> float:
 @contextmanager
 def peak_memory(pids: list[int]) -> Iterator[Peak]:
     """The highest PSS while the body runs, sampled every 50 ms."""
-    peak, done = Peak(), threading.Event()
+    peak, done = Peak(each_mb=[0.0] * len(pids)), threading.Event()
 
     def sample() -> None:
         while not done.wait(0.05):
-            peak.mb = max(peak.mb, pss_mb(pids))
+            now = [pss_mb([pid]) for pid in pids]
+            peak.mb = max(peak.mb, sum(now))
+            peak.each_mb = list(map(max, peak.each_mb, now))
 
     watcher = threading.Thread(target=sample)
     watcher.start()
@@ -57,3 +65,19 @@ def peak_memory(pids: list[int]) -> Iterator[Peak]:
     finally:
         done.set()
         watcher.join()
+
+
+@contextmanager
+def started(command: list[str], env: dict[str, str], log: Path) -> Iterator[int]:
+    """The process of *command* beside the body; at its end it has SIGTERM, then all below it are gone."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, env=os.environ | env, stdout=output, stderr=output)
+    try:
+        yield process.pid
+    finally:
+        left = tree([process.pid])
+        process.terminate()
+        _, alive = psutil.wait_procs(left, timeout=20)
+        for each in alive:
+            each.kill()
+        process.wait()

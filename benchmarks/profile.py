@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.support.stack import Stack
 from worker_service.executors.processes.template import child_environment
 
 QUESTIONS = ("q1", "q3")
+LEAST = 0.005
 
 
 def measure(file: Path) -> dict[str, Any]:
@@ -36,17 +38,26 @@ def measure(file: Path) -> dict[str, Any]:
 
 def _cpu(stack: Stack) -> dict[str, float]:
     gateway, *workers = (psutil.Process(process.popen.pid) for process in stack.processes)
-    servers = [
-        p
-        for p in psutil.process_iter(["name"])
-        if p.info["name"] == "postgres" and p.parent() and p.parent().name() != "postgres"
-    ]
     return {
         "gateway": cpu_seconds([gateway.pid]),
         "workers' parents": sum(sum(worker.cpu_times()[:2]) for worker in workers),
         "children": sum(cpu_seconds([child.pid]) for worker in workers for child in worker.children()),
-        "Postgres": sum(sum(p.cpu_times()) for p in servers),
+        "Postgres": _of_postgres(stack.folder),
     }
+
+
+def _of_postgres(folder: Path) -> float:
+    """Of the server whose data is beneath *folder*, and of its backends, those that have ended included."""
+    found = 0.0
+    for process in psutil.process_iter(["name"]):
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.info["name"] == "postgres" and Path(process.cwd()).is_relative_to(folder):
+                times = process.cpu_times()
+                found += times.user + times.system
+                above = process.parent()
+                if above is None or above.name() != "postgres":
+                    found += times.children_user + times.children_system
+    return found
 
 
 def _milliseconds(seconds: dict[str, float]) -> dict[str, float]:
@@ -61,7 +72,7 @@ def _stages(spec: dict[str, Any], file: Path) -> dict[str, dict[str, float]]:
 
 
 def shown(found: dict[str, Any]) -> list[str]:
-    """Three tables with a column a question; a row below one millisecond in all columns is left out."""
+    """Three tables with a column a question, without the rows below LEAST of the whole in all columns."""
     phases = {
         name: [found[q]["phases"][name] for q in QUESTIONS]
         for name in found["q1"]["phases"]
@@ -70,9 +81,9 @@ def shown(found: dict[str, Any]) -> list[str]:
     processes = {name: [found[q]["processes"][name] for q in QUESTIONS] for name in found["q1"]["processes"]}
     steps = {
         (task, name): None
+        for task in ("plan", "chunks", "merges")
         for q in QUESTIONS
-        for task, stages in found[q]["stages"].items()
-        for name in stages
+        for name in found[q]["stages"][task]
     }
     stages = {
         f"{task}: {name}": [found[q]["stages"][task].get(name, 0.0) for q in QUESTIONS]
@@ -86,15 +97,16 @@ def shown(found: dict[str, Any]) -> list[str]:
 
 
 def _table(title: str, rows: dict[str, list[float]]) -> list[str]:
-    lines = [f"| {title} | {' | '.join(QUESTIONS)} |", "|---|" + "---|" * len(QUESTIONS)]
-    lines += [
-        f"| {name} | {' | '.join(f'{value:.0f}' for value in values)} |"
-        for name, values in rows.items()
-        if max(values) >= 1
-    ]
     totals = [sum(column) for column in zip(*rows.values(), strict=True)]
+    shown = {
+        name: values
+        for name, values in rows.items()
+        if any(value >= LEAST * total for value, total in zip(values, totals, strict=True))
+    }
     return [
-        *lines,
+        f"| {title} | {' | '.join(QUESTIONS)} |",
+        "|---|" + "---|" * len(QUESTIONS),
+        *(f"| {name} | {' | '.join(f'{value:.0f}' for value in values)} |" for name, values in shown.items()),
         f"| **all** | {' | '.join(f'**{total:.0f}**' for total in totals)} |",
         "",
     ]

@@ -14,8 +14,10 @@ class Question:
     """`aggregates` and `compute` are of Gristmill's spec, by the name of their column.
 
     `sql` and `polars` make the columns of the answer. `frame` makes them from a group-by of pandas, which
-    Dask has too; it is None where Dask has no such function. `lists`: the column holds lists. `source` and
-    `job` are the rest of the spec. `prepare` does the same to Polars' scan, `where` to DuckDB's rows.
+    Dask has too; it is None where Dask has no such function. `lists`: the column holds lists; `times`: it
+    holds times; `many`: the answer may have millions of rows. `source` and `job` are the rest of the spec.
+    `prepare` does the same to Polars' scan, `where` to DuckDB's rows, and `sql_keys` has the expressions of
+    its keys that are no columns.
     """
 
     keys: list[str]
@@ -29,6 +31,9 @@ class Question:
     job: dict[str, Any] = field(default_factory=dict)
     prepare: Callable[[Any, Any], Any] = lambda scan, _: scan
     where: str = "true"
+    times: str | None = None
+    many: bool = False
+    sql_keys: dict[str, str] = field(default_factory=dict)
 
     @property
     def answer(self) -> list[str]:
@@ -51,7 +56,9 @@ class Question:
 
     def query(self, table: str) -> str:
         """The SQL over *table*, a name or a call of DuckDB."""
-        columns = ", ".join([*self.keys, *(f"{sql} AS {name}" for name, sql in self.sql.items())])
+        made = (self.sql_keys | self.sql).items()
+        keys = (key for key in self.keys if key not in self.sql_keys)
+        columns = ", ".join([*keys, *(f"{sql} AS {name}" for name, sql in made)])
         return f"SELECT {columns} FROM {table} WHERE {self.where} GROUP BY ALL"
 
 
@@ -125,6 +132,8 @@ QUESTIONS = {
         {"v3": "sum(v3)", "n": "count(*)"},
         lambda pl: {"v3": pl.sum("v3"), "n": pl.len()},
         lambda groups: groups.agg(v3=("v3", "sum"), n=("v3", "size")),
+        job={"limits": {"max_groups": 100_000_000, "max_state_bytes": 1 << 36}},
+        many=True,
     ),
 }
 
@@ -174,6 +183,22 @@ MORE = {
             .with_columns(gross=pl.col("net") * (1 + pl.col("l_tax")))
         ),
         where=f"l_shipdate <= DATE '{_SHIPPED}'",
+    ),
+    "months": Question(
+        ["month"],
+        {"quantity": {"fn": "sum", "column": "l_quantity"}, "n": {"fn": "count"}},
+        {"quantity": "sum(l_quantity)", "n": "count(*)"},
+        lambda pl: {"quantity": pl.sum("l_quantity"), "n": pl.len()},
+        job={
+            "where": "l_discount > 0.045",
+            "group_by": [{"time_bucket": "1mo", "column": "l_shipdate", "as": "month"}],
+        },
+        prepare=lambda scan, pl: scan.filter(pl.col("l_discount") > 0.045).with_columns(
+            month=pl.col("l_shipdate").dt.truncate("1mo")
+        ),
+        where="l_discount > 0.045",
+        times="month",
+        sql_keys={"month": "date_trunc('month', l_shipdate)"},
     ),
 }
 EVERY = {**QUESTIONS, **MORE}

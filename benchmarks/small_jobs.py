@@ -3,13 +3,15 @@
 import random
 import statistics
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from benchmarks.options import parser
 from benchmarks.stack import run_job, warm_stack
 
 RUNS = 50
-BAR_MS = 150
+BAR_MS = 80
 
 
 def one_megabyte() -> str:
@@ -21,9 +23,10 @@ def one_megabyte() -> str:
     return "id1,v1,v3\n" + "\n".join(rows) + "\n"
 
 
-def measure(*, tiny: bool = False) -> dict[str, Any]:
-    """Milliseconds of the jobs, ascending, and the phases of the last one."""
-    warming, runs = (0, 1) if tiny else (5, RUNS)
+def measure(
+    warming: int = 5, runs: int = RUNS, check: Callable[[list[dict[str, Any]], Path], None] | None = None
+) -> dict[str, Any]:
+    """Milliseconds of the jobs, ascending, and the phases of the last one, whose rows *check* compares."""
     with warm_stack() as stack:
         uri = stack.write("small.csv", one_megabyte())
         spec = {
@@ -39,6 +42,8 @@ def measure(*, tiny: bool = False) -> dict[str, Any]:
         phases = {
             name: value for name, value in job["timing"].items() if name.endswith("_ms") and value is not None
         }
+        if check is not None:
+            check(stack.rows(job["id"]), stack.data / "small.csv")
         return {"ms": sorted(times[warming:]), "phases": phases}
 
 
@@ -56,4 +61,5 @@ def shown(figures: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(shown(measure(tiny=parser(__doc__).parse_args().tiny))))
+    tiny = parser(__doc__).parse_args().tiny
+    print("\n".join(shown(measure(0, 1) if tiny else measure())))

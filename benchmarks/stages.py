@@ -1,4 +1,7 @@
-"""CPU seconds of a child by stage: a job's tasks run in this process, with a stopwatch around each stage."""
+"""CPU seconds of a child by stage: a job's tasks run in this process, with a stopwatch around each stage.
+
+A function of the native library is a stage; the stage that calls it counts for the rest of itself.
+"""
 
 import functools
 import json
@@ -27,6 +30,7 @@ from worker_service.messages import (
     MergeTask,
     PlanTask,
 )
+from worker_service.native.library import library
 from worker_service.readers import literals
 from worker_service.readers.csv import file as csv_file
 from worker_service.readers.csv import sift as csv_sift
@@ -157,15 +161,23 @@ def _watched(
 ) -> tuple[list[tuple[Any, list[bytes]]], dict[str, float]]:
     watch = Stopwatch()
     with ExitStack() as stack:
-        for name, functions in STAGES.items():
-            for module, function in functions:
-                stack.enter_context(
-                    patch.object(module, function, watch.timed(name, getattr(module, function)))
-                )
+        for name, owner, function in [*_python_stages(), *_native_stages()]:
+            stack.enter_context(patch.object(owner, function, watch.timed(name, getattr(owner, function))))
         answers = [tasks.run(task, attachment) for task in asked]
     problems = [outcome.problem for outcome, _ in answers if isinstance(outcome, Failed)]
     assert not problems, problems
     return answers, watch.finish()
+
+
+def _python_stages() -> Iterator[tuple[str, Any, str]]:
+    return ((name, *each) for name, functions in STAGES.items() for each in functions)
+
+
+def _native_stages() -> Iterator[tuple[str, Any, str]]:
+    """Each function of the native library is a stage of its own."""
+    native = library()
+    names = [name for name in vars(native) if name.startswith("gm_")] if native else []
+    return ((f"`{name}`", native, name) for name in names)
 
 
 if __name__ == "__main__":

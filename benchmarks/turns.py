@@ -1,6 +1,8 @@
 """The command line of a benchmark that runs two sides in turns, in one process."""
 
+import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -26,6 +28,14 @@ def compare(
     options = parser(description)
     options.add_argument("--rows", type=whole, default=3_000_000, help="of the data (default 3e6)")
     options.add_argument("--runs", type=int, default=5, help="of each side (default 5)")
+    options.add_argument("--json", action="store_true", help="print the figures, not the table")
     asked = options.parse_args()
     rows, runs = (1_000, 1) if asked.tiny else (asked.rows, asked.runs)
-    print("\n".join(shown(measure(rows, runs))))
+    found = measure(rows, runs)
+    print(json.dumps(found) if asked.json else "\n".join(shown(found)))
+
+
+def compared(module: str, *, tiny: bool) -> Any:
+    """The figures of *module*, which runs in a process of its own."""
+    command = [sys.executable, "-m", module, "--json", *(["--tiny"] if tiny else [])]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)

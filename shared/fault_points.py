@@ -31,6 +31,8 @@ POINTS = {
     "plan.before_commit": "plan and chunk units are written, not committed",
     "plan.after_commit": "the plan is committed, its chunks have no ring yet",
     "chunk.computed": "the child has answered, nothing is committed",
+    "fold.held": "a chunk is read, its states wait in the child for those of the next",
+    "fold.joined": "another chunk is leased beside one that was read, its work has not begun",
     "widen.mid": "the epoch is raised, the chunks are not yet back",
     "plan_again.mid": "the epoch is raised and the plan is gone, the chunks are not",
     "fan_in.inside": "the next phase's units are inserted, not committed",

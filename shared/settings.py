@@ -4,9 +4,18 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, NonNegativeInt, PositiveInt, SecretStr
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SecretStr,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.addresses import Network, network, origin, public_url
 from shared.spec.uris import file_path
 
 
@@ -20,6 +29,11 @@ def _folder(value: object) -> object:
 
 
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated)]
+Origins = Annotated[list[Annotated[str, AfterValidator(origin)]], NoDecode, BeforeValidator(_comma_separated)]
+Networks = Annotated[
+    list[Annotated[Network, BeforeValidator(network)]], NoDecode, BeforeValidator(_comma_separated)
+]
+PublicUrl = Annotated[str, AfterValidator(public_url)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
 Folders = Annotated[list[Folder], NoDecode, BeforeValidator(_comma_separated)]
 
@@ -90,6 +104,20 @@ class Settings(DatabaseSettings):
     port: Annotated[
         int, Field(ge=0, le=65535, description="Port that the gateway binds; 0 picks a free one")
     ] = 8080
+    public_url: Annotated[
+        PublicUrl | None,
+        Field(description="URL under which clients reach the gateway; without it links are paths"),
+    ] = None
+    cors_origins: Annotated[
+        Origins,
+        Field(description="Origins whose pages may use the gateway from a browser, comma-separated"),
+    ] = []
+    trusted_proxies: Annotated[
+        Networks,
+        Field(
+            description="Addresses and networks of proxies whose X-Forwarded headers count; comma-separated"
+        ),
+    ] = []
     slots: Annotated[
         PositiveInt, Field(description="Child processes of one worker; default: the number of cores")
     ] = os.cpu_count() or 1
@@ -100,7 +128,7 @@ class Settings(DatabaseSettings):
         PositiveInt | None,
         Field(
             description="Target size of a chunk, unless the spec has options.chunk_bytes; "
-            "default: a 16th of the data, between 64 and 256 MiB"
+            "default: a 16th of the data, between 64 and 256 MiB, and less for the last ones"
         ),
     ] = None
     batch_bytes: Annotated[PositiveInt, Field(description="Bytes that a child process reads at a time")] = (
@@ -137,6 +165,9 @@ class Settings(DatabaseSettings):
     max_upload_seconds: Annotated[PositiveInt, Field(description="Maximum time of an upload, in seconds")] = (
         24 * 3600
     )
+    max_unfinished_uploads: Annotated[
+        PositiveInt, Field(description="Maximum number of unfinished resumable uploads of one tenant")
+    ] = 100
     max_connections_per_address: Annotated[
         PositiveInt | None,
         Field(description="Maximum number of connections from one address; default: three quarters of all"),

@@ -12,6 +12,7 @@ from shared.core.timings import Timings
 from shared.db.fan_in import FanInStore
 from shared.db.jobs import JobStore
 from shared.db.partials import PartialStore
+from shared.db.plans import PlanStore
 from shared.db.pool import Pool
 from shared.db.publishing import PublishingStore
 from shared.db.units import Lease, UnitStore
@@ -59,6 +60,7 @@ class Context:
     partials: PartialStore
     fan_in: FanInStore
     publishing: PublishingStore
+    plans: PlanStore
     doorbell: Doorbell
     executor: Executor
     worker_id: str = field(default_factory=lambda: new_id("wrk"))
@@ -83,11 +85,20 @@ class Context:
             return kept
         if row.plan is None:
             raise LeaseLost(f"Job {row.id} is being planned anew")
-        spec, schema = JobSpec.model_validate(row.spec), schema_of(row.plan.schema)
+        unplanned = Unplanned(row=row, spec=JobSpec.model_validate(row.spec), spec_json=_json(row))
+        return self.keep(unplanned, row.plan, bind(unplanned.spec, schema_of(row.plan.schema)))
+
+    def keep(self, job: Unplanned, plan: Plan, query: Query) -> Planned:
+        """Keep a job whose plan is committed, for its next units. *query* is its spec, bound to the plan."""
         planned = Planned(
-            row=row, spec=spec, spec_json=_json(row), plan=row.plan, schema=schema, query=bind(spec, schema)
+            row=job.row,
+            spec=job.spec,
+            spec_json=job.spec_json,
+            plan=plan,
+            schema=schema_of(plan.schema),
+            query=query,
         )
-        self._planned[row.id, row.epoch] = planned
+        self._planned[job.row.id, job.row.epoch] = planned
         while len(self._planned) > KEPT_JOBS:
             self._planned.popitem(last=False)
         return planned

@@ -1,4 +1,4 @@
-"""The messages between a parent and its child: three kinds of task, and how a task ends.
+"""The messages between a parent and its child: four kinds of task, and how a task ends.
 
 A message travels as JSON. Values that the service also stores about a job (plans, extents, statistics) have
 their types in `shared.core.plan`.
@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from shared.core.bad_rows import QuarantineRow
+from shared.core.look import Look
 from shared.core.plan import (
     ChunkPayload,
     ChunkStats,
@@ -43,13 +44,19 @@ class PlanResult(Struct, frozen=True, tag="plan"):
     """The plan, and its chunks as JSON texts.
 
     Objects of 100,000 chunks at once would delay the parent's heartbeat, so `chunks` makes them one by one.
+    `look` is there if the task asked for it.
     """
 
     plan: Plan
     chunk_texts: tuple[Raw, ...]
+    look: Look | None = None
 
     def chunks(self) -> Iterator[PlannedChunk]:
         return map(_PLANNED_CHUNK.decode, self.chunk_texts)
+
+
+class FoundFiles(Struct, frozen=True, tag="found"):
+    files: tuple[DatasetFile, ...]
 
 
 class PartialHeader(Struct, frozen=True):
@@ -67,13 +74,15 @@ class PartialHeader(Struct, frozen=True):
 class ChunkResult(Struct, frozen=True, tag="chunk"):
     """The body holds the partials one after the other, then pages of the bad rows to keep, as JSON arrays.
 
-    A group may be in several partials. *pages* are the sizes of the pages, in bytes.
+    A group may be in several partials. *pages* are the sizes of the pages, in bytes. *held*: the child keeps
+    the states for the next chunk, and there are no partials and no pages.
     """
 
     rows: RowCounts
     partials: tuple[PartialHeader, ...]
     stats: ChunkStats = ChunkStats()
     pages: tuple[int, ...] = ()
+    held: bool = False
 
 
 class MergeResult(Struct, frozen=True, tag="merge"):
@@ -102,7 +111,7 @@ class Widened(Struct, frozen=True, tag="widened"):
     types: dict[str, str]
 
 
-Result = PlanResult | ChunkResult | MergeResult
+Result = PlanResult | FoundFiles | ChunkResult | MergeResult
 Outcome = Result | Failed | Widened
 R = TypeVar("R", bound=Result)
 
@@ -148,7 +157,7 @@ class PlanTask(Task[PlanResult], frozen=True, kw_only=True, tag="plan"):
     """Find the dataset's files, settle its schema, cut its chunks.
 
     With *prove*, cuts and schema are not guessed. *max_names* bounds the names of files and folders that the
-    search may meet.
+    search may meet. With *look*, the plan takes bounded time, and the answer has the findings of a dry run.
     """
 
     locations: tuple[Location, ...]
@@ -158,10 +167,19 @@ class PlanTask(Task[PlanResult], frozen=True, kw_only=True, tag="plan"):
     chunk_bytes: int | None
     max_chunks: int
     prove: bool
+    look: bool = False
 
     @property
     def uris(self) -> list[str]:
         return [location.uri for location in self.locations]
+
+
+class FindTask(Task[FoundFiles], frozen=True, kw_only=True, tag="find"):
+    """Find the dataset's files, as a plan does."""
+
+    locations: tuple[Location, ...]
+    access: Access
+    max_names: int
 
 
 class ChunkTask(Task[ChunkResult], frozen=True, kw_only=True, tag="chunk"):
@@ -170,6 +188,9 @@ class ChunkTask(Task[ChunkResult], frozen=True, kw_only=True, tag="chunk"):
     *delimiter* and *self_describing* are the plan's. *files* has the file of each extent. A batch holds about
     *batch_bytes* of input. With *places*, messages about provisional bad rows have lines, which are counted
     from the beginning of the file.
+
+    *joined*: the states go on from those that the task before has left in the child. *hold*: the child may
+    leave them there again. A joined task without extents only asks for the partials.
     """
 
     no: int
@@ -182,6 +203,8 @@ class ChunkTask(Task[ChunkResult], frozen=True, kw_only=True, tag="chunk"):
     access: Access
     batch_bytes: int
     partial_bytes: int
+    joined: bool = False
+    hold: bool = False
 
     @property
     def uris(self) -> list[str]:
@@ -208,7 +231,7 @@ class MergeTask(Task[MergeResult], frozen=True, kw_only=True, tag="merge"):
     as_csv: bool = False
 
 
-AnyTask = PlanTask | ChunkTask | MergeTask
+AnyTask = PlanTask | FindTask | ChunkTask | MergeTask
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 decode_task: Callable[[bytes], AnyTask] = msgspec.json.Decoder(AnyTask).decode
 decode_bad_rows: Callable[[bytes], list[QuarantineRow]] = msgspec.json.Decoder(list[QuarantineRow]).decode

@@ -1,7 +1,9 @@
 """The slots of a worker: a free one claims a unit, runs it, and goes on while there is something to do."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -69,9 +71,19 @@ class Slots:
         With none free it does nothing: a busy slot looks for more work before it rests.
         """
         if self.free > 0:
-            task = asyncio.create_task(self._work())
-            self._tasks.add(task)
-            task.add_done_callback(self._freed)
+            self._start(self._work())
+
+    def look(self) -> None:
+        """There may be new units: a free slot claims one at once, then the dispatcher rings for the rest."""
+        if self.free > 0:
+            self._start(self._work(claimed=self.new_units.set))
+        else:
+            self.new_units.set()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._freed)
 
     def _freed(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -82,17 +94,22 @@ class Slots:
         if error is not None or task.cancelled():
             self.new_units.set()  # no message comes for a busy slot, and this one ended without another look
 
-    async def _work(self) -> None:
-        """Run units while there are any: of the same job while it is this job's turn, else the fairest."""
+    async def _work(self, claimed: Callable[[], None] = lambda: None) -> None:
+        """Run units while there are any: of the same job while it is this job's turn, else the fairest.
+
+        *claimed* is called after the first claim, whatever it gave, and after an error.
+        """
         ctx = self._ctx
         try:
             async with ctx.executor.child() as child:
                 lease = await ctx.units.claim_fairest(ctx.worker_id, after=self._last_job)
+                claimed()
                 while lease is not None:
                     await self._run(lease, child)
                     lease = await self._next(lease, go_on=child.alive and not self.draining)
         except (TransientError, ChildDied, OSError) as error:
             log.warning("slot.waits", error=str(error))
+            claimed()
             asyncio.get_running_loop().call_later(ctx.timings.dispatch.total_seconds(), self.start_one)
 
     async def _run(self, lease: Lease, child: Child) -> None:
@@ -101,14 +118,30 @@ class Slots:
         key = lease.id, lease.attempt
         self._running[key] = task, child
         self._last_job = lease.job_id
+
+        async def claim(first: Lease) -> Lease | None:
+            more = await self._more(first)
+            if more is not None:
+                self._running[more.id, more.attempt] = task, child
+            return more
+
         try:
-            again = await run_unit(self._ctx, lease, child)
+            again = await run_unit(self._ctx, lease, child, claim)
         finally:
-            self._running.pop(key, None)
+            for key in [key for key, (its, _) in self._running.items() if its is task]:
+                del self._running[key]
         if again is not None:
             asyncio.get_running_loop().call_later(again.total_seconds(), self.new_units.set)
         elif lease.kind is UnitKind.PLAN:
             self.new_units.set()
+
+    async def _more(self, first: Lease) -> Lease | None:
+        """Another unit for the fold that began with *first*; without Postgres the fold ends too."""
+        if self.draining:
+            return None
+        with suppress(TransientError):
+            return await self._ctx.units.claim_of_job(self._ctx.worker_id, first.job_id, fold=first.id)
+        return None
 
     async def _next(self, last: Lease, *, go_on: bool) -> Lease | None:
         """The unit to go on with. Fan-in is only tried when none of the job is left to claim."""
@@ -116,25 +149,31 @@ class Slots:
         lease = await units.claim_of_job(worker, last.job_id) if go_on else None
         if lease is None and await advance(self._ctx, last.job_id):
             reached("fan_in.after")
-            self.new_units.set()
-            lease = await units.claim_of_job(worker, last.job_id) if go_on else None
+            try:
+                lease = await units.claim_of_job(worker, last.job_id) if go_on else None
+            finally:
+                if lease is None or not lease.alone:
+                    self.new_units.set()
         if not go_on:
             self.new_units.set()  # no message comes for a busy slot, and this one ends without another look
             return None
         return lease or await units.claim_fairest(worker, after=last.job_id)
 
     def stop_unwanted(self, before: set[LeaseKey], wanted: set[LeaseKey]) -> int:
-        """Stop the units of leases that are no longer wanted; how many.
+        """Stop the units of leases that are no longer wanted, and the rest of their folds; how many.
 
         *before*: the leases that were at work before the heartbeat. *wanted*: those that Postgres calls ours
         and wanted.
         """
-        # Each only once: a second cancellation would interrupt the giving back.
-        unwanted = [(key, self._running.pop(key)) for key in before - wanted if key in self._running]
-        for (unit, attempt), (task, _) in unwanted:
+        # Each slot only once: a second cancellation would interrupt the giving back.
+        tasks = {self._running[key][0] for key in before - wanted if key in self._running}
+        stopped = [key for key, (task, _) in self._running.items() if task in tasks]
+        for unit, attempt in stopped:
             log.info("unit.stopped", unit=unit, attempt=attempt)
+            del self._running[unit, attempt]
+        for task in tasks:
             task.cancel()
-        return len(unwanted)
+        return len(stopped)
 
     def preempt(self, leases: Iterable[LeaseKey]) -> int:
         """Kill the children that compute these leases; how many. Commits that have begun go on."""

@@ -18,6 +18,7 @@ from shared.db.fan_in import FanInStore
 from shared.db.head import at_head
 from shared.db.jobs import JobStore
 from shared.db.partials import PartialStore
+from shared.db.plans import PlanStore
 from shared.db.pool import QUEUE as QUEUE_PLANS
 from shared.db.pool import Pool, connect
 from shared.db.pruning import PruneStore
@@ -72,6 +73,7 @@ def build(settings: Settings, executor: Executor) -> Context:
         partials=PartialStore(pool, units),
         fan_in=FanInStore(pool),
         publishing=PublishingStore(pool, units),
+        plans=PlanStore(pool),
         doorbell=Doorbell(redis_pool(settings.redis_url)),
         executor=executor,
     )
@@ -110,14 +112,25 @@ def run(settings: Settings, executor: Executor) -> NoReturn:
 
 
 async def serve(settings: Settings, executor: Executor) -> None:
-    """Work until SIGTERM or SIGINT, then drain and leave. A second signal ends the worker at once."""
+    """Work until SIGTERM, SIGINT or a request to drain, then drain and leave.
+
+    A second signal ends the worker at once.
+    """
     ctx = build(settings, executor)
     slots = Slots(ctx)
     stop = asyncio.Event()
     _handle_signals(slots, stop)
     # A connection of its own: a heartbeat never waits behind the work.
     heartbeat_pool = connect(settings.database_url, name="gristmill-heartbeat", size=1)
-    heartbeat = Heartbeat(ctx.worker_id, WorkerStore(heartbeat_pool), ctx.units, ctx.pool, slots, ctx.timings)
+    heartbeat = Heartbeat(
+        ctx.worker_id,
+        WorkerStore(heartbeat_pool),
+        ctx.units,
+        ctx.pool,
+        slots,
+        ctx.timings,
+        drain=stop.set,
+    )
     try:
         await _until(stop, _database_ready(ctx.pool), ctx.executor.start())
         if not stop.is_set():
@@ -155,9 +168,7 @@ async def _database_ready(pool: Pool) -> None:
         try:
             if await at_head(pool):
                 return
-            log.warning(
-                "database.waits", reason="migrations are not at head; run `python -m api_service migrate`"
-            )
+            log.warning("database.waits", reason="migrations are not at head; run `gristmill server migrate`")
         except TransientError as error:
             log.warning("database.waits", reason=error.detail)
         await asyncio.sleep(1)

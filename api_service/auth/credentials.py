@@ -5,8 +5,10 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
+from api_service.auth.forwarded import Client
 from shared.errors import CrossSiteRequest, Unauthorized
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -33,11 +35,21 @@ def bearer(authorization: Sequence[str]) -> str:
     return token.strip()
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def check_own_machine(client: Client) -> None:
+    """Raise Unauthorized for a request that a trusted proxy has passed on from another machine."""
+    if client.by_proxy and not is_loopback(client.address):
+        raise Unauthorized(
+            f"A proxy passes on a request of {client.address}, but without API keys this gateway answers its "
+            "own machine only; make a key with `gristmill server keys add NAME`"
+        )
 
 
 def check_own_site(method: str, headers: Mapping[str, str], bound: str) -> None:
@@ -67,6 +79,7 @@ def check_own_site(method: str, headers: Mapping[str, str], bound: str) -> None:
         )
 
 
+@lru_cache(maxsize=256)
 def _hostname(host: str) -> str:
     try:
         return urlsplit(f"//{host}").hostname or ""

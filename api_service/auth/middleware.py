@@ -1,33 +1,61 @@
-"""The check that each request passes before its handler."""
+"""The checks that each request passes before its handler: whose it is, and whether it may."""
 
 from aiohttp import web
 
-from api_service.app_keys import AUTHENTICATOR, SETTINGS, TENANT
-from api_service.auth.authenticator import DEFAULT_TENANT
-from api_service.auth.credentials import bearer, check_own_site
-from api_service.middleware import Handler, is_reserved
+from api_service.app_keys import AUTHENTICATOR, CALLER, CLIENT, OPERATIONS, SETTINGS, SHARES, TENANT
+from api_service.auth.authenticator import OWNER
+from api_service.auth.credentials import bearer, check_own_machine, check_own_site
+from api_service.auth.rights import Caller, check_job, check_scope
+from api_service.cors import answer_preflight, is_preflight
+from api_service.middleware import is_reserved
+from api_service.operations import Handler
+from api_service.shares import one_client
+from api_service.wire.parameters import only
 from shared.errors import TooManyConnections
-
-_OPEN = frozenset({"/livez", "/readyz"})
-"""Health checks need no key and reveal nothing."""
 
 
 @web.middleware
-async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Note the tenant of the request, by its key.
+async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Note the caller of the request, and refuse a request for which the caller has no right.
 
-    While the gateway needs no key, refuse requests that a web page of another site could have sent.
+    Refuse also a query with names that the operation does not have, and answer a preflight request. All this
+    is one middleware, since each one costs a client that polls some microseconds. Behind a proxy each
+    client has its share of the requests under way.
     """
-    if request.path in _OPEN:
+    if is_preflight(request):
+        return await answer_preflight(request)
+    operation = request.app[OPERATIONS].get(request.match_info.handler)
+    if operation is None:
+        await authenticate(request)
         return await handler(request)
+    if operation.scope is not None:
+        caller = await authenticate(request)
+        check_job(caller, request.match_info["id"] if operation.of_job else None)
+        check_scope(caller, operation.scope)
+    if request.query_string and not operation.open:
+        only(request.query, [parameter.name for parameter in operation.parameters])
+    client = request[CLIENT]
+    if client.by_proxy and operation.scope is not None:
+        with request.app[SHARES].one(one_client(client.address)):
+            return await handler(request)
+    return await handler(request)
+
+
+async def authenticate(request: web.Request) -> Caller:
+    """The caller of the request, by its key; raises Unauthorized.
+
+    While the gateway needs no key, it refuses requests that a web page of another site could have sent.
+    """
     if is_reserved(request):
         raise TooManyConnections(
             "This gateway, or this client's address, has as many connections as it may have; try again"
         )
     authenticator = request.app[AUTHENTICATOR]
     if await authenticator.needs_key():
-        request[TENANT] = await authenticator.tenant(bearer(request.headers.getall("Authorization", [])))
+        caller = await authenticator.caller(bearer(request.headers.getall("Authorization", [])))
     else:
+        check_own_machine(request[CLIENT])
         check_own_site(request.method, request.headers, request.app[SETTINGS].host)
-        request[TENANT] = DEFAULT_TENANT
-    return await handler(request)
+        caller = OWNER
+    request[CALLER], request[TENANT] = caller, caller.tenant
+    return caller

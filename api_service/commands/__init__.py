@@ -1,4 +1,4 @@
-"""The commands of `python -m api_service`.
+"""The commands of `gristmill server`.
 
 `add_parser` of each sets the function that runs, and the class of its settings.
 """

@@ -1,4 +1,4 @@
-"""`python -m api_service keys add NAME | list | revoke ID`."""
+"""`gristmill server keys add NAME | list | revoke ID`."""
 
 # ruff: noqa: T201  # a command answers on standard output
 
@@ -6,13 +6,18 @@ import argparse
 import asyncio
 import re
 import sys
+from datetime import timedelta
 
 from api_service.auth.authenticator import CACHE_SECONDS, DEFAULT_TENANT
 from api_service.auth.credentials import digest, new_key
-from shared.db.api_keys import ApiKey, ApiKeyStore
-from shared.db.pool import connect
+from api_service.auth.rights import SCOPES
+from shared.core.entities import ApiKey
+from shared.db.api_keys import ApiKeyStore
+from shared.db.jobs import JobStore
+from shared.db.pool import Pool, connect
 from shared.errors import TransientError
 from shared.settings import DatabaseSettings
+from shared.spec.values import parse_duration
 
 _TENANT = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -26,6 +31,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add.add_argument(
         "--tenant", type=_tenant, default=DEFAULT_TENANT, help="whose data it opens (default: %(default)s)"
     )
+    add.add_argument(
+        "--scope",
+        action="append",
+        choices=SCOPES,
+        help="what it may do, any number of times (default: admin); submit includes read and upload",
+    )
+    add.add_argument("--expires", type=_lifetime, metavar="15m", help="how long it lasts (default: for ever)")
+    add.add_argument("--job", metavar="job_ID", help="the only job that it opens (default: every job)")
     actions.add_parser("list", help="the keys, without what is secret")
     actions.add_parser(
         "revoke", help=f"refuse a key from now on; gateways notice within {CACHE_SECONDS:.0f} s"
@@ -41,6 +54,13 @@ def _tenant(text: str) -> str:
     return text
 
 
+def _lifetime(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def run(settings: DatabaseSettings, arguments: argparse.Namespace, *_: object) -> None:
     try:
         asyncio.run(_run(settings, arguments))
@@ -51,18 +71,28 @@ def run(settings: DatabaseSettings, arguments: argparse.Namespace, *_: object) -
 async def _run(settings: DatabaseSettings, arguments: argparse.Namespace) -> None:
     pool = connect(settings.database_url, name="gristmill-keys", size=1)
     try:
-        await _ACTIONS[arguments.action](ApiKeyStore(pool), arguments)
+        await _ACTIONS[arguments.action](pool, arguments)
     finally:
         await pool.close()
 
 
-async def _add(store: ApiKeyStore, arguments: argparse.Namespace) -> None:
+async def _add(pool: Pool, arguments: argparse.Namespace) -> None:
+    store, tenant, job = ApiKeyStore(pool), arguments.tenant, arguments.job
+    if job is not None and await JobStore(pool).get(tenant, job) is None:
+        sys.exit(f"Tenant {tenant} has no job {job}")
     if not await store.any():
-        print(_first_key_warning(arguments.tenant), file=sys.stderr)
-    key = new_key()
-    key_id = await store.insert(arguments.tenant, arguments.name, digest(key))
-    print(f"{key_id}, for tenant {arguments.tenant}. The key is shown this once:", file=sys.stderr)
-    print(key)
+        print(_first_key_warning(tenant), file=sys.stderr)
+    text = new_key()
+    key = await store.insert(
+        tenant,
+        arguments.name,
+        digest(text),
+        scopes=arguments.scope or ["admin"],
+        job=job,
+        lasts=arguments.expires,
+    )
+    print(f"{key.id}, for tenant {tenant}. The key is shown this once:", file=sys.stderr)
+    print(text)
 
 
 def _first_key_warning(tenant: str) -> str:
@@ -79,20 +109,23 @@ def _first_key_warning(tenant: str) -> str:
     )
 
 
-async def _list(store: ApiKeyStore, _: argparse.Namespace) -> None:
-    for key in await store.all():
+async def _list(pool: Pool, _: argparse.Namespace) -> None:
+    for key in await ApiKeyStore(pool).all():
         print(_line(key))
 
 
 def _line(key: ApiKey) -> str:
-    times = {"made": key.created_at, "used": key.last_used_at, "revoked": key.revoked_at}
+    times = {
+        "made": key.created_at, "used": key.last_used_at, "ends": key.expires_at, "revoked": key.revoked_at
+    }  # fmt: skip
+    limits = [*([key.job] if key.job else []), *([f"made by {key.parent}"] if key.parent else [])]
     events = [f"{event} {time:%Y-%m-%d %H:%M}" for event, time in times.items() if time]
-    return "  ".join([key.id, key.tenant, ascii(key.name), *events])
+    return "  ".join([key.id, key.tenant, ascii(key.name), ",".join(key.scopes), *limits, *events])
 
 
-async def _revoke(store: ApiKeyStore, arguments: argparse.Namespace) -> None:
-    if not await store.revoke(arguments.id):
-        sys.exit(f"There is no key {arguments.id}; `python -m api_service keys list` shows them")
+async def _revoke(pool: Pool, arguments: argparse.Namespace) -> None:
+    if not await ApiKeyStore(pool).revoke(arguments.id):
+        sys.exit(f"There is no key {arguments.id}; `gristmill server keys list` shows them")
 
 
 _ACTIONS = {"add": _add, "list": _list, "revoke": _revoke}

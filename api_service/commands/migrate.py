@@ -1,4 +1,4 @@
-"""`python -m api_service migrate`: brings the database's schema to this version."""
+"""`gristmill server migrate`: brings the database's schema to this version."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""`python -m api_service serve`: answers HTTP until SIGTERM."""
+"""`gristmill server serve`: answers HTTP until SIGTERM."""
 
 import argparse
 import asyncio
@@ -26,7 +26,7 @@ def run(settings: Settings, _: argparse.Namespace, parser: argparse.ArgumentPars
         parser.error(
             f"GRISTMILL_HOST is {settings.host}, but there is no API key, so the gateway binds a loopback "
             "address only: 127.0.0.1 or ::1; set GRISTMILL_API_KEY, or make a key with "
-            "`python -m api_service keys add NAME`"
+            "`gristmill server keys add NAME`"
         )
     try:
         asyncio.run(server.serve(settings))

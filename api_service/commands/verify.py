@@ -1,4 +1,4 @@
-"""`python -m api_service verify [--deep]`.
+"""`gristmill server verify [--deep]`.
 
 Exits with 0 when every invariant holds, with 1 when one is broken, with 2 when it cannot be checked.
 """

@@ -16,6 +16,8 @@ STALLED_SECONDS = 30.0
 """How long a client may take to read one more block; how often the pace of a request's body is checked."""
 BLOCK_BYTES = 256 * 1024
 """A client has to take so many bytes of an answer within STALLED_SECONDS."""
+BODY_BYTES = 64 * 1024
+"""The most of a JSON body that is no spec."""
 JSON_SECONDS = 60.0
 """How long a client may take to send a spec."""
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -23,9 +25,14 @@ _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 def json_response(document: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """Integers with all their digits, decimals as strings, NaN and infinities as null, times in ISO 8601."""
-    return web.Response(
-        body=msgspec.json.encode(document), status=status, headers=headers, content_type="application/json"
-    )
+    return encoded_response(msgspec.json.encode(document), status=status, headers=headers)
+
+
+def encoded_response(
+    body: bytes, *, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    """*body* is JSON."""
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
 async def defer_continue(_: web.Request) -> None:
@@ -78,10 +85,11 @@ def check_uncompressed(request: web.Request) -> None:
         )
 
 
-async def json_body(request: web.Request, limit: int) -> bytes:
-    """The bytes of a body that is declared as JSON."""
-    if request.content_type != "application/json" or "Content-Type" not in request.headers:
-        raise UnsupportedMediaType("Send the body as Content-Type: application/json")
+async def json_body(request: web.Request, limit: int, *media: str) -> bytes:
+    """The bytes of a body that is declared as JSON, or as one of the types *media*."""
+    accepted = ("application/json", *media)
+    if request.content_type not in accepted or "Content-Type" not in request.headers:
+        raise UnsupportedMediaType(f"Send the body as Content-Type: {' or '.join(accepted)}")
     check_uncompressed(request)
     return b"".join([block async for block in blocks(request, limit, seconds=JSON_SECONDS)])
 
@@ -99,11 +107,11 @@ async def stream(
         try:
             while chunk is not None and request.method != "HEAD":
                 for start in range(0, len(chunk), BLOCK_BYTES):
-                    await _within_bound(response.write(chunk[start : start + BLOCK_BYTES]))
+                    await within_bound(response.write(chunk[start : start + BLOCK_BYTES]))
                 chunk = await anext(chunks, None)
             await response.write_eof()
         except BaseException:
-            _reset(request)
+            reset(request)
             raise
     return response
 
@@ -113,7 +121,8 @@ async def whole(body: bytes) -> AsyncGenerator[bytes]:
     yield body
 
 
-async def _within_bound(writing: Awaitable[None]) -> None:
+async def within_bound(writing: Awaitable[None]) -> None:
+    """Raises ConnectionAbortedError when the client has not taken the data within STALLED_SECONDS."""
     try:
         async with asyncio.timeout(STALLED_SECONDS):
             await writing
@@ -121,7 +130,7 @@ async def _within_bound(writing: Awaitable[None]) -> None:
         raise ConnectionAbortedError("the client reads too slowly") from error
 
 
-def _reset(request: web.Request) -> None:
+def reset(request: web.Request) -> None:
     """Reset the connection: an HTTP/1.0 client takes an orderly close for the end of the body."""
     if request.transport is not None:
         request.transport.get_extra_info("socket").setsockopt(

@@ -4,18 +4,19 @@ from aiohttp import web
 
 from api_service.app_keys import READINESS
 from api_service.handlers.bodies import json_response
+from api_service.wire.health import LifeDocument, ReadinessDocument, WorkerCounts
 
 
 async def livez(_: web.Request) -> web.Response:
-    return json_response({"status": "ok"})
+    return json_response(LifeDocument())
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Without Redis the gateway is only `degraded`: the workers find its jobs in Postgres."""
     ready = await request.app[READINESS].check()
-    status = {
-        "status": "ok" if ready.redis else "degraded",
-        "postgres": "ok",
-        "redis": "ok" if ready.redis else "away",
-    }
-    return json_response(status | {"workers": {"live": ready.live, "able": ready.able}})
+    return json_response(
+        ReadinessDocument(
+            status="ok" if ready.redis else "degraded",
+            redis="ok" if ready.redis else "away",
+            workers=WorkerCounts(live=ready.live, able=ready.able),
+        )
+    )

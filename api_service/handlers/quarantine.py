@@ -31,7 +31,6 @@ _STREAMS: dict[str, tuple[str, bytes, Callable[[list[KeptRow]], bytes]]] = {
 
 
 async def of_job(request: web.Request) -> web.StreamResponse:
-    parameters.only(request.query, ("after", "limit", "format"))
     job_id, service, wanted = request.match_info["id"], request.app[QUARANTINE], _format(request)
     cursor = _cursor(request, job_id, wanted)
     epoch, final = await service.job(request[TENANT], job_id, cursor.epoch if cursor else None)

@@ -13,11 +13,12 @@ Key = tuple[str, str]
 class TtlCache(Generic[Value]):
     """Keeps a value for *seconds*, or for *times* as long as it took to load, whichever is longer.
 
-    All that ask while a value is loading share it. Errors are not kept.
+    *seconds* may depend on the value. All that ask while a value is loading share it. Errors are not kept.
     """
 
-    def __init__(self, seconds: float, times: float = 0) -> None:
-        self._seconds, self._times = seconds, times
+    def __init__(self, seconds: float | Callable[[Value], float], times: float = 0) -> None:
+        self._seconds = seconds if callable(seconds) else lambda _: seconds
+        self._times = times
         self._values: dict[Key, asyncio.Task[Value]] = {}
 
     async def get(self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
@@ -25,7 +26,7 @@ class TtlCache(Generic[Value]):
         if value is None:
             value = self._values[key] = asyncio.create_task(load())
             value.add_done_callback(partial(self._loaded, key, time.monotonic()))
-        return await asyncio.shield(value)
+        return value.result() if value.done() else await asyncio.shield(value)
 
     def forget(self, key: Key) -> None:
         self._values.pop(key, None)
@@ -34,9 +35,30 @@ class TtlCache(Generic[Value]):
         if value.cancelled() or value.exception():
             self._drop(key, value)
         else:
-            kept = max(self._seconds, self._times * (time.monotonic() - began))
+            kept = max(self._seconds(value.result()), self._times * (time.monotonic() - began))
             asyncio.get_running_loop().call_later(kept, self._drop, key, value)
 
     def _drop(self, key: Key, value: asyncio.Task[Value]) -> None:
         if self._values.get(key) is value:
             self.forget(key)
+
+
+class Together(Generic[Value]):
+    """Loads the values of all keys that are asked for in one turn of the event loop in one go."""
+
+    def __init__(self, load: Callable[[list[str]], Coroutine[Any, Any, dict[str, Value]]]) -> None:
+        self._load = load
+        self._keys: set[str] = set()
+        self._next: asyncio.Task[dict[str, Value]] | None = None
+
+    async def get(self, key: str) -> Value | None:
+        """None for a key without a value."""
+        self._keys.add(key)
+        if self._next is None:
+            self._next = asyncio.create_task(self._load_asked())
+        return (await asyncio.shield(self._next)).get(key)
+
+    async def _load_asked(self) -> dict[str, Value]:
+        await asyncio.sleep(0)
+        keys, self._keys, self._next = sorted(self._keys), set(), None
+        return await self._load(keys)

@@ -25,6 +25,8 @@ class QuarantineService:
         Raises NotFound, and CursorExpired if the job has begun anew since.
         """
         found = await self._rows.job(tenant, job_id)
+        if found is None and walked is not None:
+            raise CursorExpired("The job that this cursor walks is gone")
         if found is None:
             raise NotFound(f"There is no job {job_id}")
         if walked not in {None, found[0]}:
@@ -37,8 +39,7 @@ class QuarantineService:
     ) -> AsyncIterator[tuple[list[KeptRow], bool]]:
         """Lend a page, and whether others follow; its permit ends with the block, in which it is sent."""
         async with self._pages.permit(tenant):
-            rows = await self._rows.page(job_id, epoch, after, limit + 1)
-            yield rows[:limit], len(rows) > limit
+            yield await self._rows.page(job_id, epoch, after, limit)
 
     async def all(self, tenant: str, job_id: str, epoch: int) -> AsyncGenerator[list[KeptRow]]:
         """Every row, some at a time."""

@@ -43,8 +43,7 @@ class Readiness:
     async def _check(self) -> Ready:
         if not await at_head(self._pool):
             raise NotMigrated(
-                "The database's schema is not the one that this version needs; "
-                "run `python -m api_service migrate`"
+                "The database's schema is not the one that this version needs; run `gristmill server migrate`"
             )
         live, able = await self._workers.able(self._lease)
         connected = asyncio.create_task(self._doorbell.connected())

@@ -2,18 +2,20 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
+from api_service.services.encoder import Encoder, Encoding
 from api_service.services.limiter import ConcurrencyLimiter
 from shared.core.entities import Version
 from shared.core.lifecycle import JobState
-from shared.core.row_query import RowQuery, Rows
+from shared.core.row_query import Accuracy, RowQuery, Rows
 from shared.db.jobs import JobStore
 from shared.db.receipts import ReceiptStore
 from shared.db.rows import RowStore
 from shared.db.versions import VersionStore
 from shared.errors import CursorExpired, InvalidCursor, NoResult, NotFound, NotReady, ResultExpired
 
+Export = Literal["csv", "ndjson", "parquet", "arrow"]
 _PRUNED = "The version that this cursor walks is kept no longer; begin again without `after`"
 
 
@@ -29,6 +31,7 @@ class ResultService:
         versions: VersionStore,
         rows: RowStore,
         receipts: ReceiptStore,
+        encoder: Encoder,
         *,
         pages: ConcurrencyLimiter,
         exports: ConcurrencyLimiter,
@@ -37,6 +40,7 @@ class ResultService:
         self._versions = versions
         self._rows = rows
         self._receipts = receipts
+        self._encoder = encoder
         self._pages = pages
         self._exports = exports
 
@@ -67,6 +71,8 @@ class ResultService:
     async def of_job(self, tenant: str, job_id: str, walked: str | None) -> Version:
         """The version that a job made; raises NotReady, NoResult or ResultExpired by the job's state."""
         job = await self._jobs.get(tenant, job_id)
+        if job is None and walked == job_id:
+            raise CursorExpired(_PRUNED)
         if job is None:
             raise NotFound(f"There is no job {job_id}")
         if walked not in {None, job_id}:
@@ -78,7 +84,11 @@ class ResultService:
             raise NotReady(f"Job {job_id} is {job.state}; its rows can be read once it has succeeded")
         if job.state != JobState.SUCCEEDED:
             raise NoResult(f"{_ended(job_id, job.state)}, so it has no rows")
-        raise ResultExpired(f"The rows of job {job_id} are kept no longer")
+        shown = await self._versions.current(tenant, job.result_name) if job.result_name else None
+        newer = f", or read version {shown.version} at /v1/results/{shown.name}/rows" if shown else ""
+        raise ResultExpired(
+            f"The rows of job {job_id} were deleted, or their time is over: submit its spec again{newer}"
+        )
 
     async def of_name(self, tenant: str, name: str, number: int | None, walked: str | None) -> Version:
         """The version that the cursor walks, or the one of that number, or else the current one."""
@@ -87,9 +97,8 @@ class ResultService:
             if numbered is None:
                 raise NotFound(f"Result {name} has no version {number}")
             return numbered
-        current = await self.current(tenant, name)
         if walked is None:
-            return current
+            return await self.current(tenant, name)
         version = await self._versions.get(tenant, walked)
         if version is None:
             raise CursorExpired(_PRUNED)
@@ -109,11 +118,40 @@ class ResultService:
                 raise
             yield rows
 
-    async def csv(self, version: Version, query: RowQuery) -> AsyncGenerator[bytes]:
-        """Blocks of CSV lines, without a header."""
-        async with self._exports.permit(version.tenant), aclosing(self._rows.csv(version, query)) as blocks:
+    async def total(self, version: Version, query: RowQuery, wanted: Accuracy) -> tuple[int, Accuracy]:
+        """How many rows match the query's filters, and how exact that is. Without filters it is known.
+
+        An exact count takes the place of an export while it is made. Raises CountTooSlow.
+        """
+        if not query.filters:
+            return version.rows, "exact"
+        if wanted == "estimate":
+            return await self._rows.estimate(version, query), "estimate"
+        async with self._exports.permit(version.tenant):
+            return await self._rows.count(version, query), "exact"
+
+    async def export(
+        self, version: Version, query: RowQuery, wanted: Export, *, formula_guard: bool
+    ) -> AsyncGenerator[bytes]:
+        """All rows of the query, from one snapshot; of CSV without a header."""
+        async with (
+            self._exports.permit(version.tenant),
+            aclosing(self._blocks(version, query, wanted, formula_guard=formula_guard)) as blocks,
+        ):
             async for block in blocks:
                 yield block
+
+    def _blocks(
+        self, version: Version, query: RowQuery, wanted: Export, *, formula_guard: bool
+    ) -> AsyncGenerator[bytes]:
+        match wanted:
+            case "csv":
+                return self._rows.csv(version, query, formula_guard=formula_guard)
+            case "ndjson":
+                return self._rows.ndjson(version, query)
+            case "parquet" | "arrow":
+                encoding = Encoding(format=wanted, columns=query.typed_columns(version.columns))
+                return self._encoder.encode(version.tenant, encoding, self._rows.values(version, query))
 
 
 def _ended(job_id: str, state: str) -> str:

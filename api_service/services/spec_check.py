@@ -1,24 +1,25 @@
 """Checking specs: small ones at once, large ones in a process of their own, for a bounded time.
 
 The process gets two frames, the `Rules` as JSON and the body as it came, and answers with one frame of JSON,
-`Checked` or `Failed`. A frame is an 8-byte little-endian length and so many bytes.
+`Checked` or `Failed`.
 """
 
 import asyncio
-import os
 import re
-import sys
 from datetime import timedelta
 
 import msgspec
 import structlog
 
+from api_service.services.helpers import FRAME_BYTES, end, frame, start
 from api_service.services.limiter import ConcurrencyLimiter
+from shared.core.look import JobKind
 from shared.errors import GristmillError, Problem, SpecCheckBusy, from_problem
 from shared.settings import Settings
 from shared.spec.admission import Ceilings, check_admission
 from shared.spec.digests import canonical_json, earlier_digests, spec_digest
 from shared.spec.parse import parse_spec
+from shared.spec.partial import with_filler
 from shared.spec.uris import split_member
 from shared.spec.values import parse_duration
 from shared.storage.sources import UPLOAD, SourceRules, locate, source_rules
@@ -32,18 +33,19 @@ _MAY_HAVE_EXPRESSIONS = re.compile(rb'"(?:expr|where|having)"|\\u')
 PROCESSES, PROCESSES_PER_TENANT = 2, 1
 PERMIT_SECONDS, CHECK_SECONDS = 5.0, 20.0
 """How long a large spec waits for a process, and how long the process may take, its start included."""
-FRAME_BYTES = 8
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
-"""All that the process may know: no URLs, no passwords."""
 log = structlog.get_logger()
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules of this server and of the tenant that a valid spec has to obey, too."""
+    """The rules of this server and of the tenant that a valid spec has to obey, too.
+
+    A *partial* spec, for a dry run, may lack `group_by` and `aggregates`.
+    """
 
     tenant: str
     sources: SourceRules
     ceilings: Ceilings
+    partial: bool = False
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -51,7 +53,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     `earlier_digests` are those that versions before this one gave the same body. `uploads` are the ids of
     uploads among `source.uris`, by index. *refusal* is why this server takes no new job of the spec, or None.
-    A known job is found by the digest all the same.
+    A known job is found by the digest all the same. *kind* is `look` if a partial spec has no aggregates.
     """
 
     canonical: str
@@ -63,7 +65,10 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     result_name: str | None
     kept_versions: int
     deadline: timedelta | None
+    expires: timedelta | None
+    max_parallel: int | None
     refusal: Problem | None
+    kind: JobKind = "job"
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -75,6 +80,9 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 def check(body: bytes, rules: Rules) -> Checked:
     """Raises MalformedJson, InvalidSpec or NotSupported. Takes time in proportion to the body."""
+    kind: JobKind = "plan" if rules.partial else "job"
+    if rules.partial and (completed := with_filler(body)) is not None:
+        body, kind = completed, "look"
     spec = parse_spec(body)
     uploads = {no: uri for no, uri in enumerate(spec.source.uris) if uri.startswith(UPLOAD)}
     refusal = None
@@ -85,17 +93,21 @@ def check(body: bytes, rules: Rules) -> Checked:
                 locate(uri, f"#/source/uris/{no}", rules.sources, rules.tenant)
     except GristmillError as error:
         refusal = error.problem()
+    canonical = canonical_json(spec)
     return Checked(
-        canonical=canonical_json(spec),
-        digest=spec_digest(spec),
-        earlier_digests=earlier_digests(spec),
+        canonical=canonical,
+        digest=spec_digest(canonical),
+        earlier_digests=earlier_digests(canonical),
         uploads={no: split_member(uri)[0].removeprefix(UPLOAD) for no, uri in uploads.items()},
         priority=spec.options.priority,
         labels=spec.labels,
         result_name=spec.output.name,
         kept_versions=spec.output.versions,
         deadline=parse_duration(spec.options.deadline) if spec.options.deadline else None,
+        expires=parse_duration(spec.output.expires) if spec.output.expires else None,
+        max_parallel=spec.options.max_parallel_chunks,
         refusal=refusal,
+        kind=kind,
     )
 
 
@@ -119,9 +131,9 @@ class SpecChecker:
         )
         self._idle: list[asyncio.subprocess.Process] = []
 
-    async def check(self, tenant: str, body: bytes) -> Checked:
+    async def check(self, tenant: str, body: bytes, *, partial: bool = False) -> Checked:
         """Raises the errors of `check`, and SpecCheckBusy."""
-        rules = Rules(tenant=tenant, sources=self._sources, ceilings=self._ceilings)
+        rules = Rules(tenant=tenant, sources=self._sources, ceilings=self._ceilings, partial=partial)
         if is_small(body):
             return check(body, rules)
         async with self._limiter.permit(tenant):
@@ -135,7 +147,7 @@ class SpecChecker:
                 answer = await _ask(process, rules, body)
         except BaseException as error:
             if process is not None:
-                await _end(process)
+                await end(process)
             if isinstance(error, TimeoutError | asyncio.IncompleteReadError | OSError):
                 log.warning("spec_check.ended", bytes=len(body), error=str(error) or type(error).__name__)
                 raise SpecCheckBusy(
@@ -151,20 +163,11 @@ class SpecChecker:
             process = self._idle.pop()
             if process.returncode is None:
                 return process
-        kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "api_service.services.spec_check_process",
-            env=kept,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        return await start("api_service.services.spec_check_process")
 
     async def close(self) -> None:
         while self._idle:
-            await _end(self._idle.pop())
+            await end(self._idle.pop())
 
 
 async def _ask(process: asyncio.subprocess.Process, rules: Rules, body: bytes) -> Checked | Failed:
@@ -177,10 +180,6 @@ async def _ask(process: asyncio.subprocess.Process, rules: Rules, body: bytes) -
     return msgspec.json.decode(await process.stdout.readexactly(size), type=Checked | Failed)
 
 
-def frame(content: bytes) -> bytes:
-    return len(content).to_bytes(FRAME_BYTES, "little") + content
-
-
 def unwrapped(answer: Checked | Failed) -> Checked:
     """Raise the error of a spec that failed; a bug's stack trace goes to the gateway's log."""
     if isinstance(answer, Checked):
@@ -188,9 +187,3 @@ def unwrapped(answer: Checked | Failed) -> Checked:
     if answer.traceback is not None:
         log.error("spec_check.bug", traceback=answer.traceback)
     raise from_problem(answer.error)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.kill()
-    await process.wait()

@@ -7,11 +7,11 @@ import gc
 import resource
 import sys
 import traceback
-from typing import BinaryIO
 
 import msgspec
 
-from api_service.services.spec_check import FRAME_BYTES, Checked, Failed, Rules, check, frame
+from api_service.services.helpers import frame, read_frame
+from api_service.services.spec_check import Checked, Failed, Rules, check
 from shared.errors import GristmillError, InternalError, InvalidSpec
 
 MEMORY_BYTES = 1024**3
@@ -26,12 +26,6 @@ def main() -> None:
         answer = answer_to(body, msgspec.json.decode(rules, type=Rules))
         answers.write(frame(msgspec.json.encode(answer)))
         answers.flush()
-
-
-def read_frame(source: BinaryIO) -> bytes | None:
-    """None at the end of *source*."""
-    size = source.read(FRAME_BYTES)
-    return source.read(int.from_bytes(size, "little")) if len(size) == FRAME_BYTES else None
 
 
 def answer_to(body: bytes, rules: Rules) -> Checked | Failed:

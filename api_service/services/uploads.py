@@ -3,8 +3,8 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from shared.core.entities import Upload
-from shared.db.uploads import UploadStore
+from shared.core.entities import UnfinishedUpload, Upload
+from shared.db.uploads import AnyUpload, UploadStore
 from shared.errors import NotFound
 from shared.ids import new_id
 from shared.storage.uploads import UploadFiles
@@ -33,11 +33,16 @@ class UploadService:
             undo.pop_all()
         return upload
 
-    async def get(self, tenant: str, upload_id: str) -> Upload:
-        upload = await self._uploads.get(tenant, upload_id)
-        if upload is None:
+    async def get(self, tenant: str, upload_id: str) -> AnyUpload:
+        """Finished or not, but not one that has expired."""
+        upload = await self._uploads.find(tenant, upload_id)
+        if upload is None or (isinstance(upload, UnfinishedUpload) and upload.expired):
             raise NotFound(f"There is no upload {upload_id}")
         return upload
+
+    async def newest(self, tenant: str, *, after: str | None, limit: int) -> tuple[list[AnyUpload], bool]:
+        """Newest first, finished or not; the flag says whether others follow."""
+        return await self._uploads.newest(tenant, after=after, limit=limit)
 
     async def delete(self, tenant: str, upload_id: str) -> None:
         if not await self._uploads.delete(tenant, upload_id):

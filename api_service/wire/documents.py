@@ -4,45 +4,67 @@ The fields of each document stand in the order in which they are sent.
 """
 
 import hashlib
-import math
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
-from shared.core.entities import Document, Job, Progress, Upload, Version
-from shared.core.lifecycle import JobState, Phase
+from api_service.wire.links import Links
+from api_service.wire.progress import eta, fraction
+from shared.core.entities import Document, Job, Kept, Progress, UnfinishedUpload, Upload, Version
+from shared.core.lifecycle import JobState
 from shared.core.plan import Plan, Warned, schema_of
 from shared.core.relations import relation_name
 from shared.core.row_counts import RowCounts
 from shared.errors import Problem
 
-_SCANNING, _MERGING = 0.98, 0.65
-"""The most that scanning can be of a job, and the share of merging in the rest; publishing has the other."""
+Item = TypeVar("Item")
+
+
+class Page(msgspec.Struct, Generic[Item], frozen=True):
+    """A part of a list; `next` is the `after` of the next part, None at the end."""
+
+    items: list[Item]
+    next: str | None
+
+
+_PARTS = (
+    *("rows", "receipt", "quarantine", "events", "units", "history"),
+    *("cancel", "pause", "resume", "retry"),
+)
+"""The paths below a job that its document links to."""
 
 
 class UploadDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """`sha256` is in hex."""
+    """`sha256` is in hex, and null until all `bytes` are here.
+
+    Until then `offset` is the number of those that are, and `expires_at` the end of the wait for others.
+    """
 
     id: str
     uri: str
     filename: str | None
     bytes: int
-    sha256: str
+    sha256: str | None
     created_at: datetime
+    offset: int | UnsetType = UNSET
+    expires_at: datetime | UnsetType = UNSET
 
 
-def upload_document(upload: Upload) -> UploadDocument:
-    return UploadDocument(
+def upload_document(upload: Upload | UnfinishedUpload) -> UploadDocument:
+    document = UploadDocument(
         id=upload.id,
         uri=f"upload:{upload.id}",
         filename=upload.filename,
         bytes=upload.bytes,
-        sha256=upload.sha256,
+        sha256=upload.sha256 if isinstance(upload, Upload) else None,
         created_at=upload.created_at,
     )
+    if isinstance(upload, Upload):
+        return document
+    return replace(document, offset=upload.received, expires_at=upload.expires_at)
 
 
 class ColumnDocument(msgspec.Struct, frozen=True):
@@ -59,7 +81,7 @@ class FieldDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ResultDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """`relation` is the name by which SQL reads the version."""
+    """`relation` is the name by which SQL reads the version, which is deleted soon after `expires_at`."""
 
     name: str | None
     version: int | None
@@ -70,10 +92,11 @@ class ResultDocument(msgspec.Struct, frozen=True, kw_only=True):
     columns: list[ColumnDocument]
     job_id: str
     published_at: datetime
+    expires_at: datetime | None
     links: dict[str, str]
 
 
-def result_document(version: Version) -> ResultDocument:
+def result_document(version: Version, link: Links) -> ResultDocument:
     name = version.name if version.current else None
     return ResultDocument(
         name=version.name,
@@ -85,10 +108,11 @@ def result_document(version: Version) -> ResultDocument:
         columns=[ColumnDocument(column["name"], column["type"]) for column in version.columns],
         job_id=version.job_id,
         published_at=version.published_at,
+        expires_at=version.expires_at,
         links={
-            "self": f"/v1/results/{version.name}",
-            "rows": f"/v1/results/{version.name}/rows",
-            "job": f"/v1/jobs/{version.job_id}",
+            "self": link(f"/v1/results/{version.name}"),
+            "rows": link(f"/v1/results/{version.name}/rows"),
+            "job": link(f"/v1/jobs/{version.job_id}"),
         },
     )
 
@@ -106,7 +130,10 @@ class ByteCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProgressDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """`fraction` is of the whole job, from 0 to 1; `bytes` are of its files."""
+    """`fraction` is of the whole job, from 0 to 1; `bytes` are of its files.
+
+    `eta_range` has the least and the most that `eta_seconds` may be.
+    """
 
     fraction: float
     chunks: ChunkCounts
@@ -114,6 +141,7 @@ class ProgressDocument(msgspec.Struct, frozen=True, kw_only=True):
     bytes: ByteCounts
     rows_per_second: int | None
     eta_seconds: int | None
+    eta_range: tuple[int, int] | None
 
 
 class TimingDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,18 +168,19 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     progress: ProgressDocument
     timing: TimingDocument
-    schema: list[FieldDocument] | UnsetType | None
-    delimiter: str | UnsetType | None
-    warnings: tuple[Warned, ...] | UnsetType
+    schema: list[FieldDocument] | UnsetType | None = UNSET
+    delimiter: str | UnsetType | None = UNSET
+    warnings: tuple[Warned, ...] | UnsetType = UNSET
     result: Document | None
     error: Problem | None
+    priority: int
     labels: dict[str, str]
-    spec: Document | UnsetType | None
+    spec: Document | UnsetType | None = UNSET
     links: dict[str, str]
 
 
-def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) -> JobDocument:
-    """*current*: whether the job's version is the one that its name shows."""
+def job_document(job: Job, progress: Progress, now: datetime, link: Links, rows: Kept | None) -> JobDocument:
+    """*rows*: whether the rows of the job are there. Without them there is no link to them."""
     return JobDocument(
         id=job.id,
         state=job.state,
@@ -163,35 +192,53 @@ def job_document(job: Job, progress: Progress, now: datetime, *, current: bool) 
         schema=_fields(job.plan) if job.plan else None,
         delimiter=job.plan.delimiter if job.plan else None,
         warnings=job.plan.warnings if job.plan else (),
-        result={**job.result, "current": current} if job.result else None,
+        result=_result(job, rows),
         error=job.error,
+        priority=job.priority,
         labels=job.labels,
         spec=job.spec,
-        links={"self": f"/v1/jobs/{job.id}"}
-        | {link: f"/v1/jobs/{job.id}/{link}" for link in ("rows", "receipt", "quarantine", "cancel")},
+        links={"self": link(f"/v1/jobs/{job.id}")}
+        | {
+            part: link(f"/v1/jobs/{job.id}/{part}")
+            for part in _PARTS
+            if part != "rows" or rows != Kept.DELETED
+        },
     )
+
+
+def _result(job: Job, rows: Kept | None) -> Document | None:
+    """A version is published when its job ends, and expires from then on."""
+    if job.result is None:
+        return None
+    expires = job.finished_at + job.expires if job.finished_at and job.expires else None
+    return {
+        **job.result,
+        "current": rows == Kept.CURRENT,
+        "deleted": rows == Kept.DELETED,
+        "expires_at": expires,
+    }
 
 
 def _fields(plan: Plan) -> list[FieldDocument]:
     return [FieldDocument(f.column, str(f.type), f.key) for f in schema_of(plan.schema).fields]
 
 
-def job_summary(job: Job, progress: Progress, now: datetime, *, current: bool) -> JobDocument:
-    whole = job_document(job, progress, now, current=current)
+def job_summary(job: Job, progress: Progress, now: datetime, link: Links, rows: Kept | None) -> JobDocument:
+    whole = job_document(job, progress, now, link, rows)
     return replace(whole, spec=UNSET, schema=UNSET, delimiter=UNSET, warnings=UNSET)
 
 
-def etag(job: Job, progress: Progress, *, current: bool) -> str:
+def etag(job: Job, progress: Progress, rows: Kept | None) -> str:
     """Weak: rates and estimates change while the job stands still."""
-    seen = repr((job.revision, progress, current))
+    seen = repr((job.revision, progress, rows))
     return f'W/"{job.revision}-{hashlib.sha256(seen.encode()).hexdigest()[:12]}"'
 
 
 def _progress(job: Job, progress: Progress, now: datetime) -> ProgressDocument:
     seconds = _scan_seconds(job, now)
-    stage = _stage(job, progress)
+    eta_seconds, eta_range = eta(job, progress, now)
     return ProgressDocument(
-        fraction=round(stage.fraction, 4),
+        fraction=round(fraction(job, progress, now), 6),
         chunks=ChunkCounts(
             total=progress.chunks_total,
             done=progress.chunks_done,
@@ -201,73 +248,14 @@ def _progress(job: Job, progress: Progress, now: datetime) -> ProgressDocument:
         rows=_row_counts(progress.rows),
         bytes=ByteCounts(total=progress.bytes_total, done=progress.bytes_done),
         rows_per_second=int(progress.rows.read / seconds) if seconds > 0 else None,
-        eta_seconds=_seconds_left(job, stage, now) if job.state == JobState.RUNNING else None,
+        eta_seconds=eta_seconds,
+        eta_range=eta_range,
     )
 
 
 def _row_counts(counts: RowCounts) -> dict[str, int]:
     """Without `aggregated`: the receipt says it, once it is checked against the result."""
     return {name: count for name, count in asdict(counts).items() if name != "aggregated"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    """A phase as part of a job: the fraction *before* it, its *width*, the *share* of it that is done.
-
-    *since* is its beginning.
-    """
-
-    before: float
-    width: float
-    share: float
-    since: datetime | None
-
-    @property
-    def fraction(self) -> float:
-        return self.before + self.width * self.share
-
-
-def _stage(job: Job, progress: Progress) -> _Stage:
-    """The fraction is 1 only when the job has succeeded, and falls only when the job begins again.
-
-    The cost of merging and publishing a chunk is known when the chunk is done: by its states. So a done chunk
-    counts for the share that scanning has of its whole cost, and no later finding takes that away again.
-    """
-    if job.state == JobState.SUCCEEDED:
-        return _Stage(1.0, 0.0, 0.0, None)
-    scanned = _SCANNING * _share(progress.bytes_weighed, progress.bytes_total)
-    merging = _MERGING * (1 - scanned)
-    match job.phase:
-        case Phase.SCANNING:
-            return _Stage(0.0, scanned, 1.0, job.planned_at)
-        case Phase.MERGING:
-            merged = _share(progress.merges_done, progress.merges_total)
-            return _Stage(scanned, merging, merged, job.scanned_at)
-        case Phase.PUBLISHING:
-            return _Stage(scanned + merging, 1 - scanned - merging, 0.0, job.merged_at)
-        case Phase.PLANNING:
-            return _Stage(0.0, 0.0, 0.0, None)
-
-
-def _seconds_left(job: Job, stage: _Stage, now: datetime) -> int | None:
-    """An estimate by the pace of the phase; until a part of it is done, by the pace of all before it.
-
-    None while neither is known. A phase that lasts longer than estimated is thought to last half as long
-    again.
-    """
-    if job.planned_at is None or stage.since is None or stage.fraction == 0:
-        return None
-    lasted = (now - stage.since).total_seconds()
-    if stage.width * stage.share > 0:
-        left = lasted / (stage.width * stage.share) * (1 - stage.fraction)
-    else:
-        expected = (stage.since - job.planned_at).total_seconds() / stage.before * (1 - stage.before)
-        left = max(expected - lasted, lasted / 2)
-    return max(1, math.ceil(left))
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
 
 
 def _scan_seconds(job: Job, now: datetime) -> float:

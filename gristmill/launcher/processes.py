@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gristmill.launcher import tether
 
 POLL_SECONDS = 0.02
 PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
 TAIL_LINES = 15
 
 
@@ -50,6 +52,21 @@ def keep_private() -> None:
     """Hide memory and environment, which hold passwords, from the other processes of this user."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of each descendant whose own parent is gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap(seconds: float) -> None:
+    """Wait for the end of all children, adopted ones too, at most so long."""
+    deadline = time.monotonic() + seconds
+    with suppress(ChildProcessError):  # there are no more
+        while time.monotonic() < deadline:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(POLL_SECONDS)
 
 
 def tethered(command: Command) -> list[str]:

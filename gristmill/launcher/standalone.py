@@ -2,9 +2,8 @@
 
 import os
 import pwd
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,15 @@ from pathlib import Path
 import httpx2
 
 from gristmill.launcher.datafolder import locked, record_running, stop_leftovers
+from gristmill.launcher.extras import need
 from gristmill.launcher.processes import Child, Command, keep_private, run, wait_until
 from gristmill.launcher.servers import free_port, start_postgres, start_valkey
+from gristmill.launcher.services import service_command, service_environment
 
 READY_SECONDS = 60.0
 SERVICE_GRACE = 5.0
+TEND_SECONDS = 0.2
+"""Between two calls of `Stack.tend`."""
 LONGEST_PAUSE_SECONDS = 30.0
 """The longest time between a death and the next start."""
 SETTLED_SECONDS = 30.0
@@ -28,9 +31,20 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
+    """Jobs may read below `sources`, which are URLs, and below those of GRISTMILL_SOURCES.
+
+    Without `sources` that is the current folder. A stack that is not `durable` starts faster, and a crash of
+    the machine may cost its data.
+    """
+
     data_dir: Path
     port: int
     workers: int
+    extra: str = "standalone"
+    """The extra of the package whose parts are needed."""
+    durable: bool = True
+    api_key: str | None = None
+    sources: Sequence[str] | None = None
 
 
 @dataclass(slots=True)
@@ -71,6 +85,12 @@ class Stack:
             elif not supervised.child.alive:
                 self._note_death(supervised, time.monotonic())
 
+    def abandon(self) -> None:
+        """End all at once, as the kernel does when the launcher dies. Work under way is lost."""
+        for supervised in self.children:
+            if supervised.child.alive:
+                supervised.child.process.send_signal(supervised.child.command.death_signal)
+
     def deaths(self) -> int:
         """The most deaths in a row of any child."""
         return max(supervised.deaths for supervised in self.children)
@@ -100,6 +120,7 @@ def restart_pause(deaths: int) -> float:
 @contextmanager
 def running(options: Options, say: Say) -> Iterator[Stack]:
     """The stack, ready for requests. It ends in this order: gateway, workers, Valkey, Postgres."""
+    need(options.extra)
     keep_private()
     folder = options.data_dir.resolve()
     with locked(folder), ExitStack() as ends:
@@ -112,9 +133,9 @@ def running(options: Options, say: Say) -> Iterator[Stack]:
             ends.callback(_stop, started)
             record_running(folder, children)
 
-        postgres = start_postgres(folder / "postgres", log=logs / "postgres.log")
+        postgres = start_postgres(folder / "postgres", log=logs / "postgres.log", durable=options.durable)
         supervise(postgres.child)
-        valkey = start_valkey(folder / "valkey", log=logs / "valkey.log")
+        valkey = start_valkey(folder / "valkey", log=logs / "valkey.log", durable=options.durable)
         supervise(valkey.child)
         settings = _settings(options, folder, postgres.url, valkey.url, say)
         # Before the migrations, for which it waits: both take their time to import their modules.
@@ -142,7 +163,7 @@ def running(options: Options, say: Say) -> Iterator[Stack]:
 def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say) -> dict[str, str]:
     """The environment of the services: that of this process, but with the servers of this stack.
 
-    There is no API key, since the gateway binds loopback only.
+    An API key is not needed, since the gateway binds loopback only.
     """
     inherited = {
         name: value
@@ -154,6 +175,7 @@ def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say
     port = free_port(options.port)
     if port != options.port:
         say(f"Port {options.port} is not free: using {port}.")
+    sources = [_start_folder(say)] if options.sources is None else options.sources
     fixed = {
         "GRISTMILL_DATABASE_URL": dsn,
         "GRISTMILL_REDIS_URL": redis_url,
@@ -161,14 +183,13 @@ def _settings(options: Options, folder: Path, dsn: str, redis_url: str, say: Say
         "GRISTMILL_PROTECTED_FOLDERS": ",".join(
             filter(None, [os.environ.get("GRISTMILL_PROTECTED_FOLDERS"), folder.as_uri()])
         ),
-        "GRISTMILL_SOURCES": ",".join(
-            filter(None, [os.environ.get("GRISTMILL_SOURCES"), _start_folder(say)])
-        ),
+        "GRISTMILL_SOURCES": ",".join(filter(None, [os.environ.get("GRISTMILL_SOURCES"), *sources])),
         "GRISTMILL_HOST": "127.0.0.1",
         "GRISTMILL_PORT": str(port),
-        "PYTHONSAFEPATH": "1",  # a folder named `shared` in the current folder is not our package
     }
-    return defaults | inherited | fixed
+    if options.api_key:
+        fixed["GRISTMILL_API_KEY"] = options.api_key
+    return service_environment(defaults | inherited | fixed)
 
 
 def _start_folder(say: Say) -> str | None:
@@ -189,7 +210,7 @@ def _service(name: str, *module: str, folder: Path, env: Mapping[str, str]) -> C
     # expects a kill.
     log = folder / "logs" / f"{name}.log"
     return Command(
-        name=name, argv=(sys.executable, "-m", *module), log=log, env=env, cwd=folder, grace=SERVICE_GRACE
+        name=name, argv=service_command(*module), log=log, env=env, cwd=folder, grace=SERVICE_GRACE
     )
 
 

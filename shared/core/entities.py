@@ -1,8 +1,9 @@
 """Jobs, versions and uploads as the stores give them: rows of their tables, without any driver."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 from shared.core.lifecycle import JobState, Phase
 from shared.core.plan import Plan
@@ -31,12 +32,15 @@ class Job:
     error: Problem | None
     result: Document | None
     created_at: datetime
+    priority: int
+    expires: timedelta | None
     deadline_at: datetime | None
     started_at: datetime | None
     planned_at: datetime | None
     scanned_at: datetime | None
     merged_at: datetime | None
     finished_at: datetime | None
+    from_plan: str | None = None
 
     @property
     def done(self) -> bool:
@@ -62,7 +66,8 @@ class JobRow:
 class Progress:
     """Counts over a job's units; bytes are of input, rows those that the finished chunks read.
 
-    `bytes_weighed` are those done, each by the share that scanning has of its whole cost.
+    `bytes_weighed` are those done, each by the share that scanning has of its whole cost. `bytes_least_left`
+    are those of the smallest chunk that is not done. At `stepped_at` the last unit was done.
     """
 
     chunks_total: int = 0
@@ -75,6 +80,8 @@ class Progress:
     bytes_total: int = 0
     bytes_done: int = 0
     bytes_weighed: int = 0
+    bytes_least_left: int = 0
+    stepped_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +98,10 @@ class NewVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One published table; `relation` lies in schema gristmill_results, its first column is `_id`."""
+    """One published table; `relation` lies in schema gristmill_results, its first column is `_id`.
+
+    It is deleted soon after `expires_at`.
+    """
 
     job_id: str
     tenant: str
@@ -103,7 +113,16 @@ class Version:
     columns: list[dict[str, str]]
     key_columns: int
     published_at: datetime
+    expires_at: datetime | None
     current: bool
+
+
+class Kept(StrEnum):
+    """Whether the rows of a job are there: as the version that its name shows, or as an older one."""
+
+    CURRENT = "current"
+    REPLACED = "replaced"
+    DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +135,55 @@ class Upload:
     bytes: int
     sha256: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfinishedUpload:
+    """One row of gristmill.unfinished_uploads: the first *received* of its *bytes* are stored.
+
+    `metadata` is the header Upload-Metadata. An *expired* one takes no more bytes.
+    """
+
+    id: str
+    tenant: str
+    filename: str | None
+    metadata: str | None
+    bytes: int
+    received: int
+    created_at: datetime
+    expires_at: datetime
+    expired: bool
+
+
+class Checksum(NamedTuple):
+    """A digest that a client promises for the bytes of one request; *algorithm* is a name of hashlib."""
+
+    algorithm: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """One row of gristmill.api_keys, without the digest.
+
+    `parents` are the keys that made it: the last one did itself, and was made by the one before. When one of
+    them is revoked, so is this key: `revoked_at` says when.
+    """
+
+    id: str
+    tenant: str
+    name: str
+    scopes: tuple[str, ...]
+    job: str | None
+    parents: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    @property
+    def parent(self) -> str | None:
+        return self.parents[-1] if self.parents else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,11 @@ from shared.core.plan import MergePayload, PublishPayload
 BUCKETS = 1024
 MERGE_BYTES = 8 * 1024**2
 """Compressed states of one merge unit, about; they are decoded whole, so this bounds a slot's memory."""
+FEW_MERGES, LEAST_MERGE_BYTES = 4, 1024**2
+"""Up to so many merges are made, to be done at the same time, though one could read all states.
+
+Each then has so many bytes at least.
+"""
 LONG_MERGE_BYTES = 4 * MERGE_BYTES
 """Of all partials that a merge reads, each with PARTIAL_COST_BYTES."""
 PARTIAL_COST_BYTES = 4096
@@ -24,9 +29,11 @@ ROW_BYTES = 256
 
 
 def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:
-    """Ranges [first, end) of buckets, each with about MERGE_BYTES of states; a power of two of them."""
+    """Ranges [first, end) of buckets, each with at most about MERGE_BYTES of states: 2**n of them."""
     count = 1
     while count < BUCKETS and state_bytes > count * MERGE_BYTES:
+        count *= 2
+    while count < FEW_MERGES and state_bytes >= 2 * count * LEAST_MERGE_BYTES:
         count *= 2
     width = BUCKETS // count
     return [(first, first + width) for first in range(0, BUCKETS, width)]

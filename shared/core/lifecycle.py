@@ -59,6 +59,7 @@ JOB = (
     Transition(JobState.PAUSED, "resume", JobState.RUNNING),
     Transition(JobState.RUNNING, "published", JobState.SUCCEEDED),
     Transition(JobState.PAUSED, "published", JobState.SUCCEEDED),
+    Transition(JobState.RUNNING, "dry run planned", JobState.SUCCEEDED),
     Transition(JobState.QUEUED, "cancel", JobState.CANCELLING),
     Transition(JobState.RUNNING, "cancel", JobState.CANCELLING),
     Transition(JobState.PAUSED, "cancel", JobState.CANCELLING),

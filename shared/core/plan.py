@@ -136,9 +136,14 @@ def schema_of(columns: Iterable[PlannedColumn]) -> Schema:
 
 
 class PlanPayload(msgspec.Struct, frozen=True, omit_defaults=True):
-    """*prove*: cuts and schema are not guessed."""
+    """*prove*: cuts and schema are not guessed. *look*: for a dry run, which ends with its plan.
+
+    *stored*: the job has the plan of a dry run, and checks that the files are still those of it.
+    """
 
     prove: bool = False
+    look: bool = False
+    stored: bool = False
 
 
 class ChunkPayload(msgspec.Struct, frozen=True, omit_defaults=True):

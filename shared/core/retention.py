@@ -13,6 +13,8 @@ class Retention:
     """Those of a failed or cancelled job, which can be retried for as long."""
     jobs: timedelta = timedelta(days=7)
     """A finished job, after its end; longer while it has rows."""
+    plans: timedelta = timedelta(hours=1)
+    """A dry run, after its end."""
     unnamed: timedelta = timedelta(days=7)
     """The rows of a job without `output.name`."""
     superseded: timedelta = timedelta(hours=1)
@@ -22,7 +24,11 @@ class Retention:
     """
     uploads: timedelta = timedelta(days=7)
     """An upload, after it was made or last named by a job that was submitted; longer while a job needs it."""
+    unfinished_uploads: timedelta = timedelta(days=1)
+    """A resumable upload, after its last bytes arrived."""
     unknown_files: timedelta = timedelta(days=1)
     """A file among the uploads that has no row: its upload died between file and row."""
     workers: timedelta = timedelta(hours=1)
     """The row of a worker, after its last heartbeat."""
+    keys: timedelta = timedelta(days=7)
+    """The row of an API key that ends by itself, after its end."""

@@ -1,10 +1,18 @@
 """A question about the rows of a result, and its answer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Operator = Literal["exact", "ne", "gt", "gte", "lt", "lte", "in", "isnull", "startswith"]
+Operator = Literal[
+    "exact", "ne", "gt", "gte", "lt", "lte", "in", "isnull", "startswith", "contains", "icontains"
+]
+OF_TEXTS: tuple[Operator, ...] = ("startswith", "contains", "icontains")
 ROW_ID = "_id"
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""The first characters by which spreadsheets take a cell for a formula."""
+Accuracy = Literal["estimate", "exact"]
+"""Of a number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,11 @@ class RowQuery:
     order: tuple[Term, ...] = (Term(ROW_ID),)
     after: int | None = None
     limit: int | None = None
+
+    def typed_columns(self, columns: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
+        """The query's columns with their types, of a version that has *columns*."""
+        types = {ROW_ID: "int64"} | {column["name"]: column["type"] for column in columns}
+        return [(name, types[name]) for name in self.columns]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ class Timings:
     """The longest that a unit may take, beside BYTE_DEADLINE for each byte of its input."""
     plan_deadline: timedelta = timedelta(hours=6)
     """The longest that a plan may take: it may list and prove many large files."""
+    fold: timedelta = timedelta(seconds=3)
+    """A slot that holds the states of chunks for so long takes no further chunk before it commits them."""
     sweep: timedelta = timedelta(seconds=2)
     dispatch: timedelta = timedelta(seconds=1)
     ring_again: timedelta = timedelta(seconds=5)

@@ -29,5 +29,18 @@ def spellings_warning(column: str) -> Warned:
     return Warned("spellings_differ", f"{told}; {_as_text(column)} to keep them apart", column)
 
 
+def key_warning(column: str, kind: str, value: str) -> Warned:
+    """A group key is of another *kind* than its values, which read as *value*."""
+    told = (
+        f"{quote(column)} reads as {value}, and as a group key it is {kind}, because a key keeps its spelling"
+    )
+    cure = f"{_declared(column, value)} if equal values in several spellings are one group"
+    return Warned("key_keeps_spelling", f"{told}: {cure}", column)
+
+
 def _as_text(column: str) -> str:
-    return f"write {json.dumps({column: 'string'}, ensure_ascii=False)} into source.types"
+    return _declared(column, "string")
+
+
+def _declared(column: str, kind: str) -> str:
+    return f"write {json.dumps({column: kind}, ensure_ascii=False)} into source.types"

@@ -1,58 +1,85 @@
 """The api_keys table: the digests of the keys, never the keys."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Self
+from collections.abc import Collection
+from datetime import datetime, timedelta
 
+from shared.core.entities import ApiKey
 from shared.db.pool import Pool, Record
 from shared.db.records import read_row
 from shared.db.statements import API_KEYS
 from shared.ids import new_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiKey:
-    """One row of gristmill.api_keys, without the digest."""
-
-    id: str
-    tenant: str
-    name: str
-    created_at: datetime
-    last_used_at: datetime | None
-    revoked_at: datetime | None
-
-    @classmethod
-    def of(cls, row: Record) -> Self:
-        return read_row(cls, row)
+def _key(row: Record) -> ApiKey:
+    return read_row(ApiKey, row, scopes=tuple(row["scopes"]), parents=tuple(row["parents"]))
 
 
 class ApiKeyStore:
+    """With *maker*, a method sees only the keys that this key has made."""
+
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def insert(self, tenant: str, name: str, sha256: bytes) -> str:
-        """The new row's id."""
-        key_id = new_id("key")
+    async def insert(
+        self,
+        tenant: str,
+        name: str,
+        sha256: bytes,
+        *,
+        scopes: Collection[str],
+        job: str | None = None,
+        parents: Collection[str] = (),
+        lasts: timedelta | None = None,
+        latest: datetime | None = None,
+    ) -> ApiKey:
+        """The key ends after *lasts* or at *latest*, whichever is earlier."""
         async with self._pool.connection() as connection:
-            await API_KEYS.insert.execute(connection, id=key_id, tenant=tenant, name=name, sha256=sha256)
-        return key_id
+            row = await API_KEYS.insert.fetchrow(
+                connection,
+                id=new_id("key"),
+                tenant=tenant,
+                name=name,
+                sha256=sha256,
+                scopes=list(scopes),
+                job=job,
+                parents=list(parents),
+                lasts=lasts,
+                latest=latest,
+            )
+        assert row is not None
+        return _key(row)
 
     async def any(self) -> bool:
         """Whether a key was ever made: to revoke the last one does not open the gateway."""
         async with self._pool.connection() as connection:
             return bool(await API_KEYS.any.fetchval(connection))
 
-    async def use(self, sha256: bytes) -> str | None:
-        """The tenant of the key with this digest, unless it is revoked; notes the time."""
+    async def use(self, sha256: bytes) -> tuple[ApiKey, timedelta | None] | None:
+        """The key with this digest and the time that it has left, unless it has ended; notes the time."""
         async with self._pool.connection() as connection:
-            tenant: str | None = await API_KEYS.use.fetchval(connection, sha256=sha256)
-        return tenant
+            row = await API_KEYS.use.fetchrow(connection, sha256=sha256)
+        return (_key(row), row["time_left"]) if row else None
 
     async def all(self) -> list[ApiKey]:
         async with self._pool.connection() as connection:
-            return [ApiKey.of(row) for row in await API_KEYS.all.fetch(connection)]
+            return [_key(row) for row in await API_KEYS.all.fetch(connection)]
+
+    async def page(
+        self, tenant: str, maker: str | None, *, after: str | None, limit: int
+    ) -> tuple[list[ApiKey], bool]:
+        """Newest first; the flag says whether others follow."""
+        async with self._pool.connection() as connection:
+            rows = await API_KEYS.page.fetch(
+                connection, tenant=tenant, maker=maker, after=after, most=limit + 1
+            )
+        return [_key(row) for row in rows[:limit]], len(rows) > limit
+
+    async def get(self, tenant: str, key_id: str, maker: str | None) -> ApiKey | None:
+        async with self._pool.connection() as connection:
+            row = await API_KEYS.get.fetchrow(connection, tenant=tenant, id=key_id, maker=maker)
+        return _key(row) if row else None
 
     async def revoke(self, key_id: str) -> bool:
-        """False when there is no such key."""
+        """Also ends the keys that it made. False when there is no such key."""
         async with self._pool.connection() as connection:
             return await API_KEYS.revoke.fetchval(connection, id=key_id) is not None

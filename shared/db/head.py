@@ -12,7 +12,7 @@ from shared.errors import NotMigrated
 def head() -> str:
     """The revision of the newest migration: they are numbered, and their files named, in order."""
     names = (file.name for file in files("shared.migrations").joinpath("versions").iterdir())
-    return max(name.partition("_")[0] for name in names if name.endswith(".sql"))
+    return max(name.partition("_")[0] for name in names if name.endswith(".py") and name[0].isdigit())
 
 
 async def at_head(pool: Pool) -> bool:

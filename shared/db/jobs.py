@@ -3,18 +3,26 @@
 import contextlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import timedelta
+from typing import Any, NamedTuple
 
 import msgspec
 
 from shared.core.entities import Document, Job, JobRow, Progress
 from shared.core.fan_in import STATE_MERGE_BYTES, STATE_SCAN_BYTES
+from shared.core.history import Event
+from shared.core.job_filter import JobFilter
 from shared.core.lifecycle import JOB as LIFECYCLE
-from shared.core.lifecycle import JobState, Phase, sources
-from shared.core.plan import Plan
+from shared.core.lifecycle import JobState, Phase, UnitKind, UnitState, sources
+from shared.core.look import JobKind
+from shared.core.plan import Plan, PlanPayload
+from shared.core.workers import FailedAttempt, UnitRow
 from shared.db.ending import begin_ending, finish_ending
+from shared.db.history import note, said
+from shared.db.plans import copy_plan
 from shared.db.pool import LIST_BYTES, Connection, Pool, Record
-from shared.db.records import read_counts, read_row
+from shared.db.records import read_counts, read_page, read_row
 from shared.db.statements import JOBS, QUARANTINE, UNITS
 from shared.errors import (
     AlreadyDone,
@@ -27,12 +35,22 @@ from shared.errors import (
 )
 from shared.fault_points import reached
 from shared.ids import new_id
+from shared.spec.values import parse_duration
 
 CHANGE_SECONDS = 60.0
 """The longest that a change may take that touches each unit of a job, once the job's row is locked.
 
 100,000 units take some seconds.
 """
+
+
+class _KeyIsKnownError(Exception):
+    """The idempotency key has made a job before; rolls back, so that no version number is lost."""
+
+
+class Look(NamedTuple):
+    revision: int
+    progress: Progress
 
 
 class JobStore:
@@ -53,45 +71,57 @@ class JobStore:
         uploads: Sequence[str],
         deadline: timedelta | None,
         state_version: int,
+        sources: Sequence[str] = (),
+        expires: timedelta | None = None,
+        max_parallel: int | None = None,
         earlier_digests: Collection[str] = (),
+        actor: str | None = None,
+        kind: JobKind = "job",
+        from_plan: str | None = None,
     ) -> tuple[Job, bool]:
-        """Commit a job with its plan unit.
+        """Commit a job with its plan unit, submitted by *actor*.
 
-        *kept_versions*, *uploads* (their ids) and *deadline* are those that the spec names: SQL does not read
-        the spec. The flag says that the key was known, and the job is the one that it made.
+        Of *kind* `plan` or `look` it is a dry run. A job *from_plan* begins with the plan of a dry run: it
+        raises PlanExpired if there is none of this *state_version*.
+
+        *kept_versions*, *uploads* (their ids), *deadline*, *sources* (URIs), *expires* and *max_parallel*
+        (chunks) are those that the spec names: SQL does not read the spec. The flag says that the key was
+        known, and the job is the one that it made.
         """
-        digests = {digest, *earlier_digests}
-        if idempotency_key is not None and (known := await self.replayed(tenant, idempotency_key, digests)):
-            return known, True
-        async with self._pool.transaction() as tx:
-            version = (
-                await JOBS.next_version.fetchval(tx, tenant=tenant, name=result_name) if result_name else None
-            )
-            row = await JOBS.insert.fetchrow(
-                tx,
-                id=new_id("job"),
-                tenant=tenant,
-                spec=spec,
-                spec_digest=digest,
-                idempotency_key=idempotency_key,
-                priority=priority,
-                labels=labels,
-                result_name=result_name,
-                version=version,
-                kept_versions=kept_versions,
-                uploads=uploads,
-                deadline=deadline,
-            )
-            if row is not None:
-                await UNITS.insert_plan.execute(tx, job_id=row["id"], state_version=state_version)
+        try:
+            async with self._pool.transaction() as tx:
+                row = await _insert(
+                    tx,
+                    id=new_id("job" if kind == "job" else "plan"),
+                    tenant=tenant,
+                    kind=kind,
+                    spec=spec,
+                    spec_digest=digest,
+                    idempotency_key=idempotency_key,
+                    priority=priority,
+                    labels=labels,
+                    result_name=result_name,
+                    kept_versions=kept_versions,
+                    uploads=uploads,
+                    sources="\n".join(sources),
+                    expires=expires,
+                    max_parallel=max_parallel,
+                    deadline=deadline,
+                    from_plan=from_plan,
+                    state_version=state_version,
+                    payload=PlanPayload(look=kind != "job", stored=from_plan is not None),
+                    said=said(actor=actor),
+                )
+                if from_plan is not None:
+                    await copy_plan(tx, tenant, from_plan, row["id"], state_version)
                 reached("submit.before_commit")
-        if row is not None:
-            reached("submit.after_commit")
-            return _job(row), False
-        assert idempotency_key is not None
-        known = await self.replayed(tenant, idempotency_key, digests)
-        assert known is not None
-        return known, True
+        except _KeyIsKnownError:
+            assert idempotency_key is not None
+            known = await self.replayed(tenant, idempotency_key, {digest, *earlier_digests})
+            assert known is not None
+            return known, True
+        reached("submit.after_commit")
+        return _job(row), False
 
     async def replayed(self, tenant: str, idempotency_key: str, digests: Collection[str]) -> Job | None:
         """The job that the key has made before.
@@ -108,6 +138,14 @@ class JobStore:
             )
         return _job(row) if row else None
 
+    async def by_key(self, tenant: str, idempotency_key: str) -> Job | None:
+        """The job or dry run that the key has made."""
+        async with self._pool.connection() as connection:
+            row = await JOBS.by_idempotency_key.fetchrow(
+                connection, tenant=tenant, idempotency_key=idempotency_key
+            )
+        return _job(row) if row else None
+
     async def get(self, tenant: str, job_id: str) -> Job | None:
         async with self._pool.connection() as connection:
             row = await JOBS.get.fetchrow(connection, tenant=tenant, id=job_id)
@@ -119,37 +157,68 @@ class JobStore:
             rows = await JOBS.standing.fetch(connection, ids=job_ids)
         return {row["id"]: (row["state"], row["phase"]) for row in rows}
 
+    async def look(self, job_ids: list[str]) -> dict[str, Look]:
+        """The revision of each of the jobs that there are, and the counts over its units, of one snapshot."""
+        async with self._pool.connection() as connection:
+            rows = await UNITS.look.fetch(
+                connection, job_ids=job_ids, scan_bytes=STATE_SCAN_BYTES, merge_bytes=STATE_MERGE_BYTES
+            )
+        return {row["job_id"]: Look(row["revision"], _progress(row)) for row in rows}
+
+    async def units(
+        self, job_id: str, kinds: Sequence[UnitKind], *, state: UnitState | None, after: int, limit: int
+    ) -> tuple[list[UnitRow], bool]:
+        """Units by *kinds* in their order, then by number; of the first kind those behind *after*.
+
+        About LIST_BYTES of them, and whether others follow.
+        """
+        async with self._pool.connection() as connection:
+            rows = await UNITS.page.fetch(
+                connection,
+                job_id=job_id,
+                kinds=list(kinds),
+                state=state,
+                after=after,
+                most=limit,
+                bytes=LIST_BYTES,
+            )
+        return read_page(rows, _unit)
+
     async def newest(
         self,
         tenant: str,
+        wanted: JobFilter | None = None,
         *,
-        state: str | None = None,
-        labels: dict[str, str] | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> tuple[list[Job], bool]:
-        """Newest first, older than the job id *after*, without specs and plans, about LIST_BYTES of them.
+        """Those that are *wanted*, newest first, older than the job id *after*, about LIST_BYTES of them.
 
-        And whether others follow.
+        They come without specs and plans. And whether others follow.
         """
         async with self._pool.connection() as connection:
             rows = await JOBS.newest.fetch(
                 connection,
                 tenant=tenant,
-                state=state,
-                labels=labels,
                 after=after,
                 most=limit,
                 bytes=LIST_BYTES,
+                **asdict(wanted or JobFilter()),
             )
-        return [_job(row) for row in rows], bool(rows) and rows[-1]["further"]
+        return read_page(rows, _job)
+
+    async def matching(self, tenant: str, wanted: JobFilter, most: int) -> list[str]:
+        """The ids of jobs that are *wanted*, oldest first, *most* at most."""
+        async with self._pool.connection() as connection:
+            rows = await JOBS.matching.fetch(connection, tenant=tenant, most=most, **asdict(wanted))
+        return [row["id"] for row in rows]
 
     async def progress(self, job_ids: list[str]) -> dict[str, Progress]:
         async with self._pool.connection() as connection:
             rows = await UNITS.progress.fetch(
                 connection, job_ids=job_ids, scan_bytes=STATE_SCAN_BYTES, merge_bytes=STATE_MERGE_BYTES
             )
-        return {row["job_id"]: read_row(Progress, row, rows=read_counts(row)) for row in rows}
+        return {row["job_id"]: _progress(row) for row in rows}
 
     async def work(self, job_id: str) -> JobRow:
         """The part of a job that its units need."""
@@ -158,7 +227,7 @@ class JobStore:
         assert row is not None
         return read_row(JobRow, row, **_standing(row), plan=_plan(row))
 
-    async def cancel(self, tenant: str, job_id: str) -> Job | None:
+    async def cancel(self, tenant: str, job_id: str, actor: str | None = None) -> Job | None:
         """Want a job no more.
 
         Its pending units end now, the leased ones as soon as their workers hear of it.
@@ -168,19 +237,21 @@ class JobStore:
         ) as (tx, job):
             if job is not None:
                 await begin_ending(tx, job_id, error=None)
+                await note(tx, job_id, Event.CANCEL_REQUESTED, actor=actor)
                 reached("cancel.ending")
         with contextlib.suppress(DatabaseUnavailable):  # a big job's end takes its time; the sweeper makes it
             await self.finish_ending(job_id)
         return await self.get(tenant, job_id)
 
-    async def pause(self, tenant: str, job_id: str) -> Job | None:
+    async def pause(self, tenant: str, job_id: str, actor: str | None = None) -> Job | None:
         """Hand out none of a job's units; those that are leased finish and commit."""
         async with self._changing(tenant, job_id, "pause", "paused", since={JobState.PAUSED}) as (tx, job):
             if job is not None:
                 await JOBS.pause.execute(tx, id=job_id)
+                await note(tx, job_id, Event.PAUSED, actor=actor)
         return await self.get(tenant, job_id)
 
-    async def resume(self, tenant: str, job_id: str) -> Job | None:
+    async def resume(self, tenant: str, job_id: str, actor: str | None = None) -> Job | None:
         """Hand out the units of a paused job again."""
         async with self._changing(
             tenant, job_id, "resume", "resumed", since={JobState.QUEUED, JobState.RUNNING}
@@ -190,9 +261,10 @@ class JobStore:
         ):
             if job is not None:
                 await JOBS.resume.execute(tx, id=job_id)
+                await note(tx, job_id, Event.RESUMED, actor=actor)
         return await self.get(tenant, job_id)
 
-    async def retry(self, tenant: str, job_id: str) -> Job | None:
+    async def retry(self, tenant: str, job_id: str, actor: str | None = None) -> Job | None:
         """Try the failed and cancelled units again with fresh counts, and the merge from its start.
 
         Finished chunks stay finished: no row is written twice.
@@ -205,6 +277,7 @@ class JobStore:
                 await UNITS.retry.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 await UNITS.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 await QUARANTINE.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
+                await note(tx, job_id, Event.RETRIED, actor=actor)
                 reached("retry.before_commit")
         return await self.get(tenant, job_id)
 
@@ -248,6 +321,7 @@ class JobStore:
                 if (row := await JOBS.lock_overdue.fetchrow(tx, id=job_id)) is None:
                     continue
                 await begin_ending(tx, job_id, error=_overdue(row).problem())
+                await note(tx, job_id, Event.DEADLINE_PASSED, deadline_at=row["deadline_at"])
             await self.finish_ending(job_id)
 
     async def stalled(self) -> list[str]:
@@ -259,12 +333,24 @@ class JobStore:
         return await finish_ending(self._pool, job_id)
 
 
+async def _insert(tx: Connection, **values: Any) -> Record:
+    """The row of a new job; raises _KeyIsKnownError."""
+    row = await JOBS.insert.fetchrow(tx, **values)
+    if row is None:
+        raise _KeyIsKnownError
+    return row
+
+
 def _overdue(row: Record) -> DeadlineExceeded:
-    asked = row["spec"]["options"]["deadline"]
-    return DeadlineExceeded(
-        f"The job did not end within its options.deadline of {asked}, "
-        f"by {row['deadline_at']:%Y-%m-%dT%H:%M:%SZ}"
-    )
+    if row["kind"] != "job":
+        return DeadlineExceeded(
+            f"The dry run did not end within {row['deadline']}: no worker was free, or its files answer "
+            "slowly; see /readyz for the workers, then ask again"
+        )
+    asked, by = row["spec"]["options"]["deadline"], f"{row['deadline_at']:%Y-%m-%dT%H:%M:%SZ}"
+    if row["deadline"] not in {None, parse_duration(asked) if asked else None}:
+        return DeadlineExceeded(f"The job did not end by {by}, the deadline that it was given later")
+    return DeadlineExceeded(f"The job did not end within its options.deadline of {asked}, by {by}")
 
 
 async def _check_retry(tx: Connection, job: Record) -> None:
@@ -279,6 +365,21 @@ async def _check_retry(tx: Connection, job: Record) -> None:
 
 def _job(row: Record) -> Job:
     return read_row(Job, row, **_standing(row), plan=_plan(row))
+
+
+def _unit(row: Record) -> UnitRow:
+    return read_row(
+        UnitRow,
+        row,
+        kind=UnitKind(row["kind"]),
+        state=UnitState(row["state"]),
+        rows=read_counts(row),
+        failures=msgspec.convert(row["failures"], tuple[FailedAttempt, ...]),
+    )
+
+
+def _progress(row: Record) -> Progress:
+    return read_row(Progress, row, rows=read_counts(row))
 
 
 def _standing(row: Record) -> dict[str, JobState | Phase]:

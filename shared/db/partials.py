@@ -1,6 +1,6 @@
 """The partials table: the states of chunks, by ranges of buckets."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -36,11 +36,13 @@ class PartialStore:
         partials: Iterator[Partial],
         bad_rows: Iterable[QuarantineRow] = (),
         most_bad_rows: int | None = None,
+        earlier: Sequence[tuple[Lease, Done]] = (),
     ) -> None:
         """Commit a chunk with its partials: in one statement if there is one at most, which halves the price.
 
         Else in a transaction, and so a chunk that has bad rows; *bad_rows* are those to keep. Raises
-        TooManyBadRows if the job has more than *most_bad_rows* now.
+        TooManyBadRows if the job has more than *most_bad_rows* now. The *earlier* chunks of its fold are
+        committed with it: their states are in its partials.
         """
 
         async def write(tx: Connection) -> None:
@@ -54,8 +56,8 @@ class PartialStore:
         first = list(islice(partials, 2))
         limited = done.counts.skipped > 0 and most_bad_rows is not None
         bad = done.counts.quarantined > 0 or limited
-        if bad or len(first) > 1:
-            await self._units.complete(lease, done, write)
+        if bad or earlier or len(first) > 1:
+            await self._units.complete(lease, done, write, earlier)
         elif first:
             named = first[0]._asdict()
             await self._units.complete_at_once(lease, done, UNITS.complete_with_partial, **named)

@@ -50,6 +50,7 @@ _PASSING = (
     asyncpg.TransactionRollbackError,  # 40001 serialization failure, 40P01 deadlock
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidCachedStatementError,  # 0A000: a migration has changed the table since
 )
 
 
@@ -58,9 +59,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _UNMIGRATED as error:
-        raise NotMigrated(
-            "The database's schema is not ready; run `python -m api_service migrate`"
-        ) from error
+        raise NotMigrated("The database's schema is not ready; run `gristmill server migrate`") from error
     except asyncpg.QueryCanceledError as error:
         raise DatabaseUnavailable("Postgres took too long to answer; try again") from error
     except _PASSING as error:

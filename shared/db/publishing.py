@@ -1,7 +1,8 @@
 """From a result's empty table to a published version: rows copied, indexes made, the view swapped."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from shared.core.receipt import Ledger
 from shared.core.relations import TABLES, relation_name, view_schema
 from shared.db import result_tables as ddl
 from shared.db import tenants
+from shared.db.history import said
 from shared.db.pool import Connection, Pool
 from shared.db.records import read_counts, read_row
 from shared.db.statements import JOBS, PARTIALS, RECEIPTS, UNITS, VERSIONS
@@ -31,6 +33,9 @@ from shared.errors import (
 )
 from shared.fault_points import reached
 from shared.spec.faults import pointer
+
+LANES = 2
+"""Indexes of a result that are made at a time; each takes Postgres' maintenance_work_mem and its workers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,15 +152,26 @@ class PublishingStore:
             await _check_columns(connection, tenant, name, version, columns, undecided, origins)
 
     async def build_indexes(self, job_id: str, keys: list[str], indexes: list[list[str]]) -> None:
-        """Each step is idempotent: a publish unit that died half-way is run again from the start."""
-        statements = [ddl.primary_key(job_id)]
-        statements += [ddl.key_index(job_id, keys)] if keys else []
+        """Each step is idempotent: a publish unit that died half-way is run again from the start.
+
+        Indexes are made in LANES sessions, that of the keys first, which takes longest.
+        """
+        statements = [ddl.key_index(job_id, keys)] if keys else []
+        statements += [ddl.row_index(job_id)]
         statements += [ddl.extra_index(job_id, no, columns) for no, columns in enumerate(indexes)]
+        left = iter(statements)
+        lanes = (self._build(left) for _ in range(min(LANES, len(statements))))
+        for error in await asyncio.gather(*lanes, return_exceptions=True):
+            if error is not None:
+                raise error
+        await self._build([ddl.primary_key(job_id), ddl.analyze(job_id)])
+
+    async def _build(self, statements: Iterable[str]) -> None:
         async with self._pool.connection() as connection:
             for statement in statements:
                 try:
                     await connection.execute(statement)
-                except (asyncpg.DuplicateTableError, asyncpg.InvalidTableDefinitionError):
+                except (asyncpg.DuplicateTableError, asyncpg.ObjectNotInPrerequisiteStateError):
                     continue  # made by an earlier attempt
                 except asyncpg.UniqueViolationError as error:
                     if error.constraint_name != "pg_class_relname_nsp_index":
@@ -168,7 +184,6 @@ class PublishingStore:
                         f"The values of one row are too long for an index: {error.message}"
                     ) from error
                 reached("publish.indexed")
-            await connection.execute(ddl.analyze(job_id))
 
     async def publish(
         self,
@@ -196,7 +211,8 @@ class PublishingStore:
                 raise DatabaseUnavailable(
                     f"Another session is dropping what tenant {tenant} has ({error.message}); try again"
                 ) from error
-            await JOBS.set_succeeded.execute(tx, id=lease.job_id, result=result, receipt=receipt)
+            shown = said(name=version.name, version=version.version, rows=version.rows)
+            await JOBS.set_succeeded.execute(tx, id=lease.job_id, result=result, receipt=receipt, said=shown)
             reached("publish.swapped")
         reached("publish.after_commit")
         async with self._pool.connection() as connection:

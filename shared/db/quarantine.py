@@ -6,8 +6,8 @@ import msgspec
 
 from shared.core.bad_rows import TOLD, QuarantineRow, too_many_bad_rows
 from shared.core.entities import KeptRow
-from shared.db.pool import Connection, Pool, Record
-from shared.db.records import read_row
+from shared.db.pool import LIST_BYTES, Connection, Pool, Record
+from shared.db.records import read_page, read_row
 from shared.db.statements import QUARANTINE, UNITS
 from shared.db.units import Lease
 from shared.errors import Detail
@@ -67,16 +67,21 @@ class QuarantineStore:
             row = await QUARANTINE.job.fetchrow(connection, tenant=tenant, job_id=job_id)
         return (row["epoch"], row["final"]) if row else None
 
-    async def page(self, job_id: str, epoch: int, after: tuple[int, int], limit: int) -> list[KeptRow]:
-        """At most *limit* rows behind *after*, a chunk and a row of it."""
+    async def page(
+        self, job_id: str, epoch: int, after: tuple[int, int], limit: int
+    ) -> tuple[list[KeptRow], bool]:
+        """At most *limit* rows behind *after*, a chunk and a row of it; about LIST_BYTES of them.
+
+        And whether others follow.
+        """
         asked = {"job_id": job_id, "epoch": epoch, "chunk": after[0], "no": after[1], "most": limit}
         async with self._pool.connection() as connection:
-            return [_kept(row) for row in await QUARANTINE.rows.fetch(connection, **asked)]
+            return read_page(await QUARANTINE.page.fetch(connection, bytes=LIST_BYTES, **asked), _kept)
 
     async def all(self, job_id: str, epoch: int) -> AsyncGenerator[list[KeptRow]]:
         """Every row, a few hundred at a time, of one snapshot that is read through a cursor."""
         async with self._streams.transaction() as tx:
-            asked = {"job_id": job_id, "epoch": epoch, "chunk": -1, "no": -1, "most": None}
+            asked = {"job_id": job_id, "epoch": epoch, "chunk": -1, "no": -1}
             cursor = await QUARANTINE.rows.cursor(tx, None, **asked)
             while rows := await cursor.fetch(_FETCH, timeout=FETCH_SECONDS):
                 yield [_kept(row) for row in rows]

@@ -2,12 +2,13 @@
 
 A file holds statements, each below a line `-- name --` and a comment that describes it. A parameter is
 written `@name`, which Postgres has no other use for. A name that begins with an underscore is a part: other
-statements of the file contain it as `{_name}`.
+statements, of any file, contain it as `{_name}`.
 """
 
 import re
 from collections.abc import Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from asyncpg.cursor import CursorFactory
@@ -53,15 +54,25 @@ class Statement:
         return connection.cursor(self.sql, *self.arguments(named), prefetch=prefetch)
 
 
+def _bodies(file: Traversable) -> dict[str, str]:
+    return {name: _COMMENT.sub("", body).strip() for name, body in _STATEMENT.findall(file.read_text())}
+
+
+_PARTS = {
+    name: body
+    for file in files("shared.db").joinpath("queries").iterdir()
+    for name, body in _bodies(file).items()
+    if name.startswith("_")
+}
+
+
 class Statements:
     """The statements of one file, by name; an unknown name raises AttributeError."""
 
     def __init__(self, file: str) -> None:
-        text = files("shared.db").joinpath("queries", f"{file}.sql").read_text()
-        bodies = {name: _COMMENT.sub("", body).strip() for name, body in _STATEMENT.findall(text)}
         self.by_name = {
-            name: Statement(_PART.sub(lambda part: bodies[part[1]], body))
-            for name, body in bodies.items()
+            name: Statement(_PART.sub(lambda part: _PARTS[part[1]], body))
+            for name, body in _bodies(files("shared.db").joinpath("queries", f"{file}.sql")).items()
             if not name.startswith("_")
         }
 
@@ -73,12 +84,16 @@ class Statements:
 
 
 API_KEYS = Statements("api_keys")
+DELETING = Statements("deleting")
+HISTORY = Statements("history")
 JOBS = Statements("jobs")
 PARTIALS = Statements("partials")
+PLANS = Statements("plans")
 PRUNING = Statements("pruning")
 QUARANTINE = Statements("quarantine")
 RECEIPTS = Statements("receipts")
 TENANTS = Statements("tenants")
+UNFINISHED_UPLOADS = Statements("unfinished_uploads")
 UNITS = Statements("units")
 UPLOADS = Statements("uploads")
 VERIFY = Statements("verify")

@@ -74,7 +74,7 @@ def _check_permitted(found: Record, schema: str) -> None:
 def _tell(reader: str, me: str) -> None:
     detail = (
         f"there is no role {reader}, and {me} may not make it: CREATE ROLE {reader}, "
-        "then run `python -m api_service migrate`"
+        "then run `gristmill server migrate`"
     )
     log.warning("reader.missing", detail=detail)
 

@@ -1,23 +1,29 @@
 """The units table: the one protocol that plan, chunk, merge and publish obey (docs/reliability.md)."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
+
+import msgspec
 
 from shared.core.bad_rows import TOLD
 from shared.core.fairness import SMALL_JOB_UNITS
+from shared.core.fan_in import BUCKETS
+from shared.core.history import Event
 from shared.core.lifecycle import JobState, UnitKind
-from shared.core.plan import ChunkStats, MergeStats, Payload, Plan, PlanPayload, payload_of
+from shared.core.look import Look
+from shared.core.plan import ChunkStats, MergePayload, MergeStats, Payload, Plan, PlanPayload, payload_of
 from shared.core.retry import Charge
 from shared.core.row_counts import RowCounts
 from shared.core.timings import BYTE_DEADLINE, Timings
 from shared.db.ending import begin_ending, finish_ending
+from shared.db.history import note, said
 from shared.db.pool import Connection, Pool, Record
 from shared.db.records import count_columns, read_row
-from shared.db.statements import JOBS, PARTIALS, QUARANTINE, UNITS, Statement
+from shared.db.statements import JOBS, PARTIALS, PLANS, QUARANTINE, UNITS, Statement
 from shared.errors import DatabaseUnavailable, LeaseLost, Problem
 from shared.fault_points import reached
 
@@ -72,10 +78,29 @@ class Lease(LeasedUnit):
     allowed: timedelta
     payload: Payload = field(repr=False)
 
+    @property
+    def alone(self) -> bool:
+        """Whether its phase surely has no other unit."""
+        one_merge = (
+            isinstance(self.payload, MergePayload) and self.payload.end - self.payload.first == BUCKETS
+        )
+        return one_merge or self.kind is UnitKind.PUBLISH
+
     @classmethod
     def of(cls, row: Record) -> Self:
         kind = UnitKind(row["kind"])
         return read_row(cls, row, kind=kind, payload=payload_of(kind, row["payload"]))
+
+
+class Expired(NamedTuple):
+    """A lease that ended without its worker: the worker died, or else the deadline of the unit passed.
+
+    *held*: its chunk was read, and the slot went on to another chunk of the fold.
+    """
+
+    lease: LeasedUnit
+    worker_died: bool
+    held: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +121,9 @@ class NewUnit:
 
 async def insert_units(
     tx: Connection, job_id: str, kind: UnitKind, epoch: int, units: Iterable[NewUnit]
-) -> None:
-    """Make units of a job whose row the caller holds; in batches."""
-    left = iter(units)
+) -> int:
+    """Make units of a job whose row the caller holds, in batches; how many there are."""
+    left, made = iter(units), 0
     while batch := list(islice(left, INSERT_BATCH)):
         await UNITS.insert.execute(
             tx,
@@ -109,6 +134,8 @@ async def insert_units(
             payloads=[unit.payload for unit in batch],
             bytes=[unit.bytes for unit in batch],
         )
+        made += len(batch)
+    return made
 
 
 class UnitStore:
@@ -132,17 +159,21 @@ class UnitStore:
         """
         async with self._pool.connection() as connection:
             row = await UNITS.claim_fairest.fetchrow(
-                connection, worker=worker, after=after or "", **self._any
+                connection, worker=worker, after=after or "", fold=None, **self._any
             )
         return _leased(row)
 
-    async def claim_of_job(self, worker: str, job_id: str) -> Lease | None:
-        """Lease the next unit of a job, while it is the job's turn; None as for `claim_fairest`."""
+    async def claim_of_job(self, worker: str, job_id: str, *, fold: int | None = None) -> Lease | None:
+        """Lease the next unit of a job, while it is the job's turn; None as for `claim_fairest`.
+
+        *fold*: the first unit of the fold that it is to join, in a slot that holds others already.
+        """
+        asked = {"worker": worker, "job_id": job_id, "fold": fold}
         async with self._pool.connection() as connection:
-            row = await UNITS.claim_next.fetchrow(connection, worker=worker, job_id=job_id, **self._next)
+            row = await UNITS.claim_next.fetchrow(connection, **asked, **self._next)
             if row is None:
                 row = await UNITS.claim_of_job.fetchrow(
-                    connection, worker=worker, job_id=job_id, small=SMALL_JOB_UNITS, **self._any
+                    connection, **asked, small=SMALL_JOB_UNITS, **self._any
                 )
         return _leased(row)
 
@@ -191,11 +222,19 @@ class UnitStore:
             raise LeaseLost(f"Job {lease.job_id} no longer wants this {lease.kind}")
 
     async def complete(
-        self, lease: Lease, done: Done, write: Callable[[Connection], Awaitable[None]]
+        self,
+        lease: Lease,
+        done: Done,
+        write: Callable[[Connection], Awaitable[None]],
+        earlier: Sequence[tuple[Lease, Done]] = (),
     ) -> None:
-        """Commit the unit and the writes of *write* in one transaction."""
+        """Commit the unit, the *earlier* units of its fold and the writes of *write* in one transaction.
+
+        The fences go by the ids of the units, as `lock_chunks` does: no two transactions wait in a circle.
+        """
         async with self.fenced(lease) as tx:
-            await self.mark_done(tx, lease, done)
+            for one, report in sorted([*earlier, (lease, done)], key=lambda unit: unit[0].id):
+                await self.mark_done(tx, one, report)
             await write(tx)
 
     async def complete_at_once(
@@ -216,23 +255,45 @@ class UnitStore:
         async with self.fenced(lease) as tx:
             await self.lock_wanted(tx, lease)
             await self.mark_done(tx, lease, Done())
-            await insert_units(tx, lease.job_id, UnitKind.CHUNK, lease.epoch, chunks)
+            made = await insert_units(tx, lease.job_id, UnitKind.CHUNK, lease.epoch, chunks)
             reached("plan.mid_insert")
-            await JOBS.set_planned.execute(tx, id=lease.job_id, plan=plan)
+            found = said(files=len(plan.files), bytes=plan.bytes, chunks=made)
+            await JOBS.set_planned.execute(tx, id=lease.job_id, plan=plan, said=found)
+            await PLANS.delete.execute(tx, job_id=lease.job_id)
             reached("plan.before_commit")
 
+    async def complete_look(
+        self, lease: Lease, plan: Plan, chunks: Sequence[msgspec.Raw] | None, look: Look
+    ) -> None:
+        """The commit of a dry run: the plan and the findings are stored, and the job ends."""
+        async with self.fenced(lease) as tx:
+            await self.lock_wanted(tx, lease)
+            await self.mark_done(tx, lease, Done())
+            await PLANS.insert.execute(
+                tx,
+                job_id=lease.job_id,
+                state_version=self._state_version,
+                plan=plan,
+                chunks=chunks,
+                look=look,
+            )
+            await PLANS.set_looked.execute(tx, id=lease.job_id)
+
     @asynccontextmanager
-    async def _beginning_anew(self, lease: Lease) -> AsyncIterator[Connection]:
+    async def _beginning_anew(self, lease: Lease, event: Event) -> AsyncIterator[Connection]:
         """A transaction, under the job's lock, in which a good *lease* changes the job and its units.
 
-        The partials and the bad rows go last: a commit under way holds its own unit, and the deletes must see
-        its writes.
+        It waits for the commits under way, which hold their own units. The partials and the bad rows go last,
+        since the deletes must see the writes of these commits.
         """
         async with self._pool.transaction() as tx:
             await self.lock_wanted(tx, lease)
             if not await UNITS.held_by.fetchval(tx, **lease.fence):
                 raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
+            await UNITS.lock_chunks.execute(tx, job_id=lease.job_id)
             yield tx
+            about = said(kind=lease.kind, no=lease.no, attempt=lease.attempt, worker=lease.worker)
+            await note(tx, lease.job_id, event, **about)
             await PARTIALS.delete.execute(tx, job_id=lease.job_id)
             await QUARANTINE.delete.execute(tx, job_id=lease.job_id)
 
@@ -241,7 +302,7 @@ class UnitStore:
 
         Raises LeaseLost if another unit has raised it already.
         """
-        async with self._beginning_anew(lease) as tx:
+        async with self._beginning_anew(lease, Event.WIDENED) as tx:
             await JOBS.set_widened.execute(tx, id=lease.job_id, plan=plan)
             reached("widen.mid")
             await UNITS.reset_chunks.execute(tx, job_id=lease.job_id, epoch=lease.epoch + 1)
@@ -252,7 +313,7 @@ class UnitStore:
 
         Raises LeaseLost if another unit has raised it already.
         """
-        async with self._beginning_anew(lease) as tx:
+        async with self._beginning_anew(lease, Event.PLANNED_AGAIN) as tx:
             await JOBS.set_planning.execute(tx, id=lease.job_id)
             reached("plan_again.mid")
             await UNITS.forget_chunks.execute(tx, job_id=lease.job_id)
@@ -311,12 +372,12 @@ class UnitStore:
             )
         return [(row["id"], row["rings"]) for row in rows]
 
-    async def expired(self) -> list[tuple[LeasedUnit, bool]]:
-        """Leases whose worker is gone (True) or whose deadline passed (False)."""
+    async def expired(self) -> list[Expired]:
+        """Leases whose worker is gone or whose deadline passed; of a fold, the one at work last."""
         timings = self._timings
         async with self._pool.connection() as connection:
             rows = await UNITS.expired.fetch(connection, lease=timings.lease, grace=timings.grace)
-        return [(LeasedUnit.of(row), row["worker_died"]) for row in rows]
+        return [Expired(LeasedUnit.of(row), row["worker_died"], row["held"]) for row in rows]
 
 
 def _leased(row: Record | None) -> Lease | None:

@@ -1,9 +1,11 @@
-"""The uploads table: which files were uploaded whole."""
+"""The uploads table: which files were uploaded whole. Readers see the unfinished ones beside them."""
 
-from shared.core.entities import Upload
-from shared.db.pool import Pool
+from shared.core.entities import UnfinishedUpload, Upload
+from shared.db.pool import Pool, Record
 from shared.db.records import read_row
-from shared.db.statements import UPLOADS
+from shared.db.statements import UNFINISHED_UPLOADS, UPLOADS
+
+AnyUpload = Upload | UnfinishedUpload
 
 
 class UploadStore:
@@ -25,10 +27,16 @@ class UploadStore:
         assert row is not None
         return read_row(Upload, row)
 
-    async def get(self, tenant: str, upload_id: str) -> Upload | None:
+    async def find(self, tenant: str, upload_id: str) -> AnyUpload | None:
         async with self._pool.connection() as connection:
-            row = await UPLOADS.get.fetchrow(connection, tenant=tenant, id=upload_id)
-        return read_row(Upload, row) if row else None
+            row = await UPLOADS.find.fetchrow(connection, tenant=tenant, id=upload_id)
+        return _read(row) if row else None
+
+    async def newest(self, tenant: str, *, after: str | None, limit: int) -> tuple[list[AnyUpload], bool]:
+        """Newest first, none that has expired; the flag says whether others follow."""
+        async with self._pool.connection() as connection:
+            rows = await UPLOADS.newest.fetch(connection, tenant=tenant, after=after, most=limit + 1)
+        return [_read(row) for row in rows[:limit]], len(rows) > limit
 
     async def use(self, tenant: str, upload_ids: list[str]) -> set[str]:
         """Those of the ids that the tenant has.
@@ -39,6 +47,20 @@ class UploadStore:
             rows = await UPLOADS.use.fetch(connection, tenant=tenant, ids=upload_ids)
         return {row["id"] for row in rows}
 
-    async def delete(self, tenant: str, upload_id: str) -> bool:
+    async def lacking(self, tenant: str, upload_ids: list[str]) -> dict[str, tuple[int, int]]:
+        """Those of the ids that are unfinished: how many bytes are stored, of how many."""
         async with self._pool.connection() as connection:
-            return await UPLOADS.delete.fetchval(connection, tenant=tenant, id=upload_id) is not None
+            rows = await UPLOADS.lacking.fetch(connection, tenant=tenant, ids=upload_ids)
+        return {row["id"]: (row["received"], row["bytes"]) for row in rows}
+
+    async def delete(self, tenant: str, upload_id: str) -> bool:
+        """The unfinished one first: if its last byte has just come, the second statement sees the upload."""
+        async with self._pool.connection() as connection:
+            return (
+                await UNFINISHED_UPLOADS.delete.fetchval(connection, tenant=tenant, id=upload_id) is not None
+                or await UPLOADS.delete.fetchval(connection, tenant=tenant, id=upload_id) is not None
+            )
+
+
+def _read(row: Record) -> AnyUpload:
+    return read_row(Upload, row) if row["received"] is None else read_row(UnfinishedUpload, row)

@@ -1,10 +1,11 @@
 """The results and versions tables: which table is which version of which name."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from shared.core.entities import Version
-from shared.db.pool import LIST_BYTES, Pool
-from shared.db.records import read_row
+from shared.core.entities import Job, Kept, Version
+from shared.db.pool import LIST_BYTES, Pool, Record
+from shared.db.records import read_page, read_row
 from shared.db.statements import VERSIONS, Statement
 
 
@@ -15,7 +16,7 @@ class VersionStore:
     async def _one(self, statement: Statement, **named: Any) -> Version | None:
         async with self._pool.connection() as connection:
             row = await statement.fetchrow(connection, **named)
-        return read_row(Version, row) if row else None
+        return _version(row) if row else None
 
     async def get(self, tenant: str, job_id: str) -> Version | None:
         return await self._one(VERSIONS.get, tenant=tenant, job_id=job_id)
@@ -35,9 +36,31 @@ class VersionStore:
             rows = await VERSIONS.published.fetch(
                 connection, tenant=tenant, after=after, most=limit, bytes=LIST_BYTES
             )
-        return [read_row(Version, row) for row in rows], bool(rows) and rows[-1]["further"]
+        return read_page(rows, _version)
 
-    async def shown(self, job_ids: list[str]) -> set[str]:
-        """Those of the jobs whose version is the one that its name shows."""
+    async def of_name(
+        self, tenant: str, name: str, *, after: int | None, limit: int
+    ) -> tuple[list[Version], bool]:
+        """The versions of a name with lower numbers than *after*, newest first, about LIST_BYTES of them.
+
+        And whether others follow.
+        """
         async with self._pool.connection() as connection:
-            return {row["job_id"] for row in await VERSIONS.shown.fetch(connection, job_ids=job_ids)}
+            rows = await VERSIONS.of_name.fetch(
+                connection, tenant=tenant, name=name, after=after, most=limit, bytes=LIST_BYTES
+            )
+        return read_page(rows, _version)
+
+    async def kept(self, jobs: Iterable[Job]) -> dict[str, Kept]:
+        """Whether the rows are there, of each of the jobs that has made some, by its id."""
+        made = [job.id for job in jobs if job.result]
+        if not made:
+            return {}
+        async with self._pool.connection() as connection:
+            rows = await VERSIONS.kept.fetch(connection, job_ids=made)
+        there = {row["job_id"]: Kept.CURRENT if row["current"] else Kept.REPLACED for row in rows}
+        return {job_id: there.get(job_id, Kept.DELETED) for job_id in made}
+
+
+def _version(row: Record) -> Version:
+    return read_row(Version, row)

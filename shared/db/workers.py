@@ -1,11 +1,26 @@
 """The workers table: the only heartbeat."""
 
+from dataclasses import asdict
 from datetime import timedelta
+from typing import NamedTuple
+
+import msgspec
 
 from shared.core.fairness import Held
-from shared.db.pool import Pool
-from shared.db.records import read_row
+from shared.core.workers import HeldUnit, Usage, Worker
+from shared.db.pool import LIST_BYTES, Pool, Record
+from shared.db.records import read_page, read_row
 from shared.db.statements import UNITS, WORKERS
+
+
+class Heard(NamedTuple):
+    """The answer to a heartbeat: whether the worker was asked to drain, and its leases.
+
+    Leases are the (unit, attempt) pairs that are still its own, and whether they are still wanted.
+    """
+
+    drain: bool
+    held: dict[tuple[int, int], bool]
 
 
 class WorkerStore:
@@ -13,14 +28,21 @@ class WorkerStore:
         self._pool = pool
 
     async def beat(
-        self, worker: str, *, host: str, pid: int, version: str, slots: int, able: int, draining: bool
-    ) -> dict[tuple[int, int], bool]:
-        """Say that the worker lives, and how many of its slots are at work or can take some.
-
-        Answers with the (unit, attempt) pairs that are still its own, and whether they are still wanted.
-        """
+        self,
+        worker: str,
+        *,
+        host: str,
+        pid: int,
+        version: str,
+        slots: int,
+        able: int,
+        draining: bool,
+        state_version: int | None = None,
+        usage: Usage | None = None,
+    ) -> Heard:
+        """Say that the worker lives, how many of its slots are at work or can take some, and its usage."""
         async with self._pool.connection() as connection:
-            await WORKERS.beat.execute(
+            drain = await WORKERS.beat.fetchval(
                 connection,
                 worker=worker,
                 host=host,
@@ -29,9 +51,29 @@ class WorkerStore:
                 slots=slots,
                 able=able,
                 draining=draining,
+                state_version=state_version,
+                **asdict(usage or Usage()),
             )
             held = await WORKERS.held.fetch(connection, worker=worker)
-        return {(row["id"], row["attempt"]): row["wanted"] for row in held}
+        return Heard(bool(drain), {(row["id"], row["attempt"]): row["wanted"] for row in held})
+
+    async def page(
+        self, lease: timedelta, *, after: str | None = None, worker: str | None = None, limit: int = 1
+    ) -> tuple[list[Worker], bool]:
+        """Workers by id, behind *after*, or only *worker*. One that was silent for *lease* is gone.
+
+        About LIST_BYTES of them, and whether others follow.
+        """
+        async with self._pool.connection() as connection:
+            rows = await WORKERS.page.fetch(
+                connection, lease=lease, after=after, worker=worker, most=limit, bytes=LIST_BYTES
+            )
+        return read_page(rows, _worker)
+
+    async def ask_to_drain(self, worker: str, lease: timedelta) -> None:
+        """Does nothing for a worker that is gone or was never there."""
+        async with self._pool.connection() as connection:
+            await WORKERS.ask_to_drain.execute(connection, worker=worker, lease=lease)
 
     async def rivals(
         self, *, lease: timedelta, state_version: int, waited: timedelta
@@ -54,3 +96,8 @@ class WorkerStore:
     async def leave(self, worker: str) -> None:
         async with self._pool.connection() as connection:
             await WORKERS.leave.execute(connection, worker=worker)
+
+
+def _worker(row: Record) -> Worker:
+    units = msgspec.convert(row["units"], tuple[HeldUnit, ...])
+    return read_row(Worker, row, usage=read_row(Usage, row), units=units)

@@ -11,7 +11,7 @@ from shared.spec.faults import Location, pointer, refuse
 from shared.spec.functions import FUNCTIONS
 from shared.spec.grouping import AggregateSpec, TimeBucket, key_name
 from shared.spec.models import JobSpec
-from shared.spec.names import quote
+from shared.spec.names import in_expression, quote
 from shared.spec.query import MADE_MARK, Aggregate, Bucketing, Input, Key, Made, Query
 from shared.spec.scope import Scope
 from shared.spec.signature import NUMBER, TIME, Accepts
@@ -22,6 +22,11 @@ MisfitValues = Mapping[tuple[str, Kind], str]
 
 _NEEDED: dict[str, Kind] = {"number": "float64", "time": "timestamp", "bool": "bool"}
 """The sort of value that most texts of a column read as -> the kind that an expression needs of it."""
+_OF_NUMBERS: dict[Kind, str] = {
+    "timestamp": "numbers, such as seconds since 1970, are not read as times; write times into the data",
+    "bool": "derive a bool from it, by an expression such as {1} != 0; {0}",
+}
+"""The advice for numbers that no entry of `source.types` reads as the kind."""
 _LARGE = DataType("decimal", 38, 0)
 """The type that a sum of integers has in `compute` and `having`, since some group may need it."""
 
@@ -43,15 +48,15 @@ def bind(spec: JobSpec, schema: Schema, misfits: MisfitValues = MappingProxyType
 
 
 def needed_kinds(spec: JobSpec, schema: Schema) -> set[tuple[str, Kind]]:
-    """Undeclared string columns that the spec needs as another kind, with that kind."""
+    """Undeclared columns that the spec needs as another kind, with that kind."""
     return _Binding(spec, schema, MappingProxyType({})).needed
 
 
 class _Binding:
     """The part of a query that is about batches.
 
-    `faults` are the mistakes. `needed` are the undeclared string columns among them, each with the kind that
-    it should have.
+    `faults` are the mistakes. `needed` are the undeclared columns among them, each with the kind that it
+    should have.
     """
 
     def __init__(self, spec: JobSpec, schema: Schema, misfits: MisfitValues) -> None:
@@ -149,8 +154,8 @@ class _Binding:
         self._need(column, accepts.parsed_as)
         misfit = self._misfits.get((column, accepts.parsed_as))
         advice = misfit if misfit and accepts is TIME else self._advice(column, of, misfit)
-        if accepts is TIME and of.kind in NUMBER.kinds:
-            advice = "numbers, such as seconds since 1970, are not read as times; write times into the data"
+        if of.kind in NUMBER.kinds and not (misfit and "source.types" in misfit):
+            advice = _OF_NUMBERS.get(accepts.parsed_as, "{0}").format(advice, in_expression(column))
         self._fault(at, f"{user} needs {accepts.name}, and {quote(column)} is {of}: {advice}", column)
         return False
 
@@ -179,9 +184,8 @@ class _Binding:
         if self._schema[column].declared:
             return f"source.types declares it so, and {one} can be given to {takers}"
         if of.kind == "string":
-            advice = misfit or "source.types can declare another type"
-            return f"{advice}; a string can be given to {takers}"
-        return f"{one} can be given to {takers}"
+            misfit = misfit or "source.types can declare another type"
+        return f"{misfit}; {one} can be given to {takers}" if misfit else f"{one} can be given to {takers}"
 
     def _culprits(self, columns: tuple[str, ...]) -> str:
         """The values for which the *columns* of an expression that fits no types are strings."""
@@ -190,12 +194,14 @@ class _Binding:
         return "".join(f"; {quote(column)}: {misfit}" for column, misfit in told.items() if misfit)
 
     def _need(self, column: str, kind: Kind) -> bool:
-        """Note that an undeclared string column should be of *kind*."""
+        """Note that an undeclared column should be of *kind*, if a text of it may be read so."""
         if self._is_derived(column) or self._schema[column].declared or kind == "string":
             return False
-        if self._scope.types[column].kind == "string":
+        of = self._scope.types[column].kind
+        may = of == "string" or (of == "int64" and kind != "float64")
+        if may:
             self.needed.add((column, kind))
-        return self._scope.types[column].kind == "string"
+        return may
 
     def _is_derived(self, column: str) -> bool:
         return column in self._names

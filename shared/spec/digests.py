@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
+from shared.core.entities import Document
 from shared.spec.models import JobSpec
 
 
@@ -12,29 +13,32 @@ def canonical_json(spec: JobSpec) -> str:
 
     `JobSpec.model_validate_json` reads it back to an equal spec.
     """
-    return json.dumps(
-        spec.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+    return _written(spec.model_dump(mode="json", by_alias=True))
 
 
-def spec_digest(spec: JobSpec) -> str:
-    """`sha256:` and the SHA-256 of the canonical JSON.
+def _written(spec: Document) -> str:
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def spec_digest(canonical: str) -> str:
+    """`sha256:` and the SHA-256 of the canonical JSON of a spec.
 
     Equal for bodies that differ only in the order of keys, in spaces or in written-out defaults.
     """
-    return "sha256:" + sha256(canonical_json(spec).encode()).hexdigest()
+    return "sha256:" + sha256(canonical.encode()).hexdigest()
 
 
-def earlier_digests(spec: JobSpec) -> tuple[str, ...]:
-    """The digests that other defaults of earlier versions gave to the body of *spec*.
+def earlier_digests(canonical: str) -> tuple[str, ...]:
+    """The digests that other defaults of earlier versions gave to the spec with this canonical JSON.
 
     In version 1 the delimiter was a comma.
     """
-    if spec.source.csv.delimiter != "auto":
+    spec = json.loads(canonical)
+    csv = spec["source"]["csv"]
+    if csv["delimiter"] != "auto":
         return ()
-    csv = spec.source.csv.model_copy(update={"delimiter": ","})
-    source = spec.source.model_copy(update={"csv": csv})
-    return (spec_digest(spec.model_copy(update={"source": source})),)
+    csv["delimiter"] = ","
+    return (spec_digest(_written(spec)),)
 
 
 def result_digest(columns: Sequence[Mapping[str, str]], buckets: Mapping[int, bytes]) -> str:

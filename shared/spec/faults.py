@@ -55,8 +55,8 @@ def written(loc: Location) -> Location:
             return ("aggregates", i, "q", *rest)
         case ("source", "types", key, tag, *rest):
             return ("source", "types", key, *(rest if tag == "object" else ()))
-        case ("labels", key, *_):
-            return ("labels", key)
+        case (*at, "labels", key, "[key]"):
+            return (*at, "labels", key)
         case _:
             return loc
 

@@ -15,7 +15,7 @@ from shared.spec.expressions.text import ExpressionText
 from shared.spec.faults import Location, raise_faults, repeated
 from shared.spec.grouping import AggregateSpec, GroupKey, TimeBucket, key_name
 from shared.spec.names import MAX_GUESSES, did_you_mean, listed, quote
-from shared.spec.objects import UNSUPPORTED, SpecObject
+from shared.spec.objects import SpecObject
 from shared.spec.query import Semantics
 from shared.spec.source import CsvOptions, SourceSpec
 
@@ -51,7 +51,7 @@ class OutputSpec(SpecObject):
     name: v.ResultName | None = None
     indexes: Annotated[tuple[Index, ...], v.at_most(16)] = ()
     versions: Annotated[v.Integer, Field(ge=1, le=100)] = 3
-    expires: Annotated[v.Duration | None, UNSUPPORTED] = None
+    expires: v.Duration | None = None
     on_schema_change: Literal["fail", "replace"] = "fail"
 
 
@@ -60,7 +60,7 @@ class Options(SpecObject):
     on_bad_row: Literal["fail", "skip", "quarantine"] = "fail"
     max_bad_rows: v.Count | None = None
     chunk_bytes: v.Size | None = None
-    max_parallel_chunks: Annotated[v.Size | None, UNSUPPORTED] = None
+    max_parallel_chunks: v.Slots | None = None
     deadline: v.Duration | None = None
 
     @property

@@ -1,6 +1,7 @@
 """Names: valid ones of a result column, names in messages, and the guess at a misspelt one."""
 
 import json
+import keyword
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
@@ -22,6 +23,12 @@ RESERVED = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "_id"}
 def quote(text: str, limit: int = 40) -> str:
     """*text* as a JSON string for use in a message, cut so that a message never carries a whole input."""
     return json.dumps(text if len(text) <= limit else text[:limit] + "…", ensure_ascii=False)
+
+
+def in_expression(name: str) -> str:
+    """The column *name* as an expression has it."""
+    plain = name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
+    return name if plain else "`" + name.replace("`", "``") + "`"
 
 
 def result_name_fault(name: str) -> str | None:

@@ -52,9 +52,6 @@ def supports_only(*values: object) -> Supported:
     )
 
 
-UNSUPPORTED = supports_only(None)
-
-
 def unsupported_fields(checked: BaseModel, *at: str | int) -> Iterator[Detail]:
     """Every value below *checked*, whose location is *at*, that its mark does not allow."""
     for name, info in type(checked).model_fields.items():

@@ -42,7 +42,7 @@ def checked(check: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(validate)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     if "\0" in text:
         raise ValueError("a NUL character is not allowed here")
     return text
@@ -88,7 +88,8 @@ def parse_duration(text: str) -> timedelta:
     length = timedelta(seconds=int(found[1]) * _SECONDS[found[2]]) if found else _LONGEST * 2
     if length > _LONGEST:
         raise ValueError(
-            "a duration is a whole number and one of s, m, h, d, such as 90s, 15m, 1h or 30d, up to 3650d"
+            f"{quote(text)} is no duration: write a whole number and one of s, m, h, d, such as 90s, 15m, 1h "
+            "or 30d, up to 3650d"
         )
     return length
 
@@ -153,7 +154,7 @@ def _not_empty(items: tuple[object, ...]) -> tuple[object, ...]:
     return items
 
 
-ColumnName = Annotated[str, Field(min_length=1, max_length=1000), checked(_plain)]
+ColumnName = Annotated[str, Field(min_length=1, max_length=1000), checked(plain)]
 """A column of the dataset: any name that its header has."""
 ResultColumn = Annotated[str, checked(_result_column)]
 ResultName = Annotated[str, checked(_result_name)]
@@ -165,11 +166,11 @@ TimeZone = Annotated[str, Field(max_length=100), checked(_timezone)]
 Encoding = Annotated[str, Field(max_length=40), checked(normal_encoding)]
 Character = Annotated[str, checked(_character)]
 Delimiter = Annotated[str, checked(_delimiter)]
-Spelling = Annotated[str, Field(min_length=1, max_length=200), checked(_plain)]
+Spelling = Annotated[str, Field(min_length=1, max_length=200), checked(plain)]
 Uri = Annotated[str, checked(check_uri)]
 NullValue = Annotated[str, Field(max_length=1000)]
 LabelKey = Annotated[str, checked(_label)]
-LabelValue = Annotated[str, Field(max_length=256), checked(_plain)]
+LabelValue = Annotated[str, Field(max_length=256), checked(plain)]
 
 # Strict: neither "5" nor 5.0 nor true is an integer. Strings need no such care: pydantic never makes a string
 # of anything else.
@@ -177,6 +178,7 @@ Flag = Annotated[bool, Strict()]
 Integer = Annotated[int, Strict()]
 Count = Annotated[Integer, Field(ge=0, le=2**63 - 1)]
 Size = Annotated[Integer, Field(ge=1, le=2**63 - 1)]
+Slots = Annotated[Integer, Field(ge=1, le=2**31 - 1)]
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1), AfterValidator(_fraction)]
 
 NOT_EMPTY = AfterValidator(_not_empty)

@@ -4,4 +4,4 @@ A worker claims only units of its own version. Raise it with any change of these
 changes none of them.
 """
 
-STATE_VERSION = 5
+STATE_VERSION = 6

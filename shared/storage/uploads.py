@@ -51,7 +51,7 @@ class UploadFiles:
         return stored
 
     async def delete(self, tenant: str, upload_id: str) -> None:
-        with _translated():
+        with translated():
             await asyncio.to_thread(self.path(tenant, upload_id).unlink, missing_ok=True)
 
     def older_than(self, age: timedelta) -> list[tuple[str, str]]:
@@ -60,13 +60,13 @@ class UploadFiles:
 
     def remove_abandoned(self) -> None:
         """Remove unfinished files of killed gateways: without a write for an hour a file has no writer."""
-        with _translated():
+        with translated():
             for part in self._older("*/.upl_*.part", _ABANDONED):
                 part.unlink(missing_ok=True)
 
     def _older(self, pattern: str, age: timedelta) -> list[Path]:
         found, before = [], time.time() - age.total_seconds()
-        with _translated():
+        with translated():
             for path in self.root.glob(pattern):
                 with suppress(FileNotFoundError):  # renamed or deleted since
                     if path.stat().st_mtime < before:
@@ -95,13 +95,22 @@ def _check(stored: Stored, promised: str | None) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Raise StorageUnavailable for an OSError."""
     try:
         yield
     except OSError as error:
         raise StorageUnavailable(
             f"The storage folder cannot be written: {(error.strerror or str(error)).lower()}"
         ) from error
+
+
+def sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class _Part:
@@ -112,12 +121,12 @@ class _Part:
         self._path = target.with_name(f".{target.name}.part")
         self._sha256 = hashlib.sha256()
         self._bytes = 0
-        with _translated():
+        with translated():
             target.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("xb")
 
     def write(self, block: bytes) -> None:
-        with _translated():
+        with translated():
             self._file.write(block)
         self._sha256.update(block)
         self._bytes += len(block)
@@ -127,19 +136,15 @@ class _Part:
 
     def commit(self) -> None:
         """Sync the bytes, rename, sync the folder: in this order a crash never shows half a file."""
-        with _translated():
+        with translated():
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
             self._path.rename(self._target)
-            folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._target.parent)
 
     def discard(self) -> None:
-        with _translated():
+        with translated():
             try:
                 self._file.close()
             finally:

@@ -222,7 +222,7 @@ def check_containers(compose: Compose) -> None:
     """The promises of docker-compose.yml about the containers themselves."""
     unkeyed = httpx2.get(f"http://127.0.0.1:{compose.port}/v1/jobs", trust_env=False)
     assert unkeyed.status_code == 401, unkeyed.text
-    made = compose("exec", "-T", "api", "python3", "-m", "api_service", "keys", "add", "second").strip()
+    made = compose("exec", "-T", "api", "gristmill", "server", "keys", "add", "second").strip()
     keyed = httpx2.get(
         f"http://127.0.0.1:{compose.port}/v1/jobs",
         headers={"Authorization": f"Bearer {made}"},

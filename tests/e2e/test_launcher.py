@@ -17,7 +17,7 @@ import httpx2
 import psycopg
 import pytest
 
-from gristmill.cli import _print_next_steps
+from gristmill.cli.local import _print_next_steps
 from gristmill.launcher import binaries, servers, standalone, tether
 from gristmill.launcher.datafolder import record_running, stop_leftovers
 from gristmill.launcher.processes import Child, Command

@@ -43,12 +43,8 @@ def services(postgres, redis_server, tmp_path_factory):
 @pytest.fixture
 def stack(services):
     """A gateway; each test starts the workers that it needs."""
-    gateway = services.processes[0]
     yield services
-    for process in services.processes:
-        if process is not gateway:
-            process.kill()
-    services.sql("DELETE FROM gristmill.workers")
+    services.without_workers()
 
 
 def submit(stack: Stack, numbers: Path) -> str:

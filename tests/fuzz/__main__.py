@@ -5,6 +5,7 @@ The variants of the processor are compiled in turn.
 """
 
 import argparse
+import json
 import random
 import shutil
 import subprocess
@@ -37,6 +38,10 @@ def write_corpus(folder: Path, count: int = 600) -> None:
         )
         delimiter, end = "," if flags & 4 else "\t", chance.choice(ENDS)
         rows = [delimiter.join(chance.choices(cells, k=width)) for _ in range(chance.randint(0, 40))]
+        if number % 4 == 0:
+            values = [json.dumps(cell) for cell in cells] + cells + ["null", "[1, {}]", '{"a": [[], "x"]}']
+            keys = chance.choices(["a", "b", "", "c"], k=width)
+            rows = ["{" + ", ".join(f'"{key}": {chance.choice(values)}' for key in keys) + "}" for _ in rows]
         (folder / f"{number}").write_bytes(bytes([flags]) + end.join(rows).encode()[:8000])
 
 

@@ -11,14 +11,16 @@
 int32_t gm_scan(const uint8_t *, int64_t, int32_t, int32_t, int32_t *, int32_t *, int64_t, int64_t, int64_t *);
 int32_t gm_prove(const uint8_t *, int64_t, int32_t, int32_t, int32_t, int32_t, int64_t *);
 int64_t gm_count(const uint8_t *, int64_t, int32_t);
-int64_t gm_int64(const gm_fields *, int64_t *);
-int64_t gm_decimal(const gm_fields *, int32_t, int32_t, uint64_t *);
-int64_t gm_bool(const gm_fields *, uint8_t *);
-int64_t gm_float64(const gm_fields *, double *);
-int64_t gm_date(const gm_fields *, int32_t *);
-int64_t gm_timestamp(const gm_fields *, int32_t, int64_t *);
+int32_t gm_lines(gm_fields *, int64_t, const uint8_t *, const uint8_t *, int64_t, int64_t, gm_column *, int64_t, int64_t,
+                 int64_t, const int32_t *, int64_t, int32_t *, uint8_t *, int64_t *);
 int64_t gm_string_bytes(const gm_fields *);
 int64_t gm_strings(const gm_fields *, int32_t *, uint8_t *, int64_t);
+
+int32_t gm_windows(gm_fields *, void *, int64_t, int32_t, int32_t, int64_t, gm_column *, int64_t, int64_t, int64_t,
+                   const int32_t *, int32_t *, int32_t *, uint8_t *, void *, void *, int64_t, int64_t *);
+void *gm_keys_new(int64_t);
+void gm_keys_free(void *);
+int64_t gm_keys_texts(const void *, int32_t *, uint8_t *);
 
 static void *exactly(size_t size) {
     void *made = malloc(size ? size : 1);
@@ -49,6 +51,109 @@ static void convert(gm_fields *f) {
     free(text);
 }
 
+/* Each line as a JSON object, in windows of 64 octets: all kinds of columns. Few rows, texts and codes may have room.
+   Octets may follow the lines. */
+static void read_lines(const uint8_t *data, int64_t length, int few) {
+    enum { KINDS = K_CODES + 1, WINDOW = 64, LINES = 3 };
+    static const uint8_t keys[] = {1, 'a', 1, 'b', 0, 255}, kinds[] = {15, 2, 7}, none[] = {255};
+    const int64_t count = sizeof kinds, rows = few ? length / 16 : length + 1, room = few ? length / 2 : 2 * length + WINDOW;
+    int64_t size = length;
+    while (few && size && data[size - 1] != '\n')
+        size--;
+    void *const table = gm_keys_new(2);
+    if (!table)
+        abort();
+    gm_column columns[KINDS];
+    int32_t *found = exactly(8 * (size_t)(count * LINES)), *base = exactly(4 * LINES);
+    int32_t *ends = exactly(4 * (WINDOW + 72));
+    uint8_t *refused = exactly((size_t)rows);
+    for (int32_t i = 0; i < LINES; i++)
+        base[i] = (int32_t)(2 * count) * i;
+    for (int32_t i = 0; i < KINDS; i++)
+        columns[i] = (gm_column){.spelled = none, .owned = none, .out = exactly(16 * (size_t)(rows + 1)),
+                                 .null = exactly((size_t)rows), .refused = refused, .texts = exactly((size_t)room),
+                                 .table = table, .room = room, .known = none, .kind = i, .column = 2 * (i % 3),
+                                 .point = '.', .first = 18, .second = 2, .unquoted = i % 3 == 1};
+    gm_fields f = {.data = data, .masked = data, .limit = length, .found = found};
+    int64_t told[7];
+    const int32_t outcome = gm_lines(&f, size, keys, kinds, count, WINDOW, columns, KINDS, rows, few ? 2 : 4096, base,
+                                     LINES, ends, refused, told);
+    if (!outcome && (told[0] > rows || columns[K_STRING].total > room))
+        abort();
+    for (int64_t row = 0; !outcome && row < told[0]; row++)
+        if (refused[row] > 1)
+            abort();
+    for (int32_t i = 0; i < KINDS; i++) {
+        free(columns[i].out);
+        free(columns[i].null);
+        free(columns[i].texts);
+    }
+    free(found);
+    free(base);
+    free(ends);
+    free(refused);
+    gm_keys_free(table);
+}
+
+/* Each kind of column of a block, in windows of 64 octets; few rows, texts and codes may have room. Of the rows that
+   are asked about every second one is bad. */
+static void read_windows(gm_fields f, int32_t delimiter, int32_t width, int few) {
+    enum { KINDS = K_CODES + 1, WINDOW = 64 };
+    static const uint8_t known[] = {1, 'x', 3, 'N', '/', 'A', 255}, none[] = {255};
+    gm_column columns[KINDS];
+    const int64_t rows = few ? f.limit / 8 : f.limit + 1, room = few ? f.limit / 2 : f.limit + WINDOW;
+    void *const table = gm_keys_new(2);
+    if (!table)
+        abort();
+    const size_t most = (size_t)(WINDOW / width + 2), odd_room = few ? 3 : 9 * (size_t)rows + 9;
+    int32_t *found = exactly(4 * (size_t)(WINDOW + width + 72)), *base = exactly(4 * most);
+    int32_t *loose = exactly(4 * most), *numbers = exactly(4 * most);
+    int32_t *odd = exactly(36 * odd_room), *asked = exactly(36 * odd_room);
+    uint8_t *bad = exactly(most), *state = exactly(256);
+    memset(state, 0, 256);
+    for (size_t i = 0; i < most; i++)
+        base[i] = (int32_t)i * width;
+    for (int32_t i = 0; i < KINDS; i++) {
+        columns[i] = (gm_column){.spelled = f.spelled, .owned = f.owned, .out = exactly(16 * (size_t)(rows + 1)),
+                                 .null = exactly((size_t)rows), .refused = exactly((size_t)rows),
+                                 .texts = exactly((size_t)room), .table = table, .room = room, .kind = i,
+                                 .known = f.strict & 1 ? known : none,
+                                 .column = i % width, .last = i % width == width - 1, .point = '.',
+                                 .strict = f.strict, .first = 18, .second = 2};
+        memset(columns[i].refused, 0, (size_t)rows);
+    }
+    f.found = found;
+    int64_t told[7];
+    int32_t outcome;
+    while ((outcome = gm_windows(&f, state, f.limit, delimiter, width, WINDOW, columns, KINDS, rows, few ? 2 : 4096,
+                                 base, loose, numbers, bad, odd, asked, (int64_t)odd_room, told)) == 1)
+        for (int64_t i = 0; i < told[5]; i++)
+            bad[asked[9 * i + 4]] = asked[9 * i + 4] & 1;
+    if (!outcome && (told[0] > rows || columns[K_STRING].total > room))
+        abort();
+    const int64_t octets = gm_keys_texts(table, NULL, NULL);
+    int32_t *offsets = exactly(4 * 4097);
+    uint8_t *texts = exactly((size_t)octets);
+    gm_keys_texts(table, offsets, texts);
+    free(offsets);
+    free(texts);
+    for (int32_t i = 0; i < KINDS; i++) {
+        free(columns[i].out);
+        free(columns[i].null);
+        free(columns[i].refused);
+        free(columns[i].texts);
+    }
+    free(found);
+    free(base);
+    free(loose);
+    free(numbers);
+    free(odd);
+    free(asked);
+    free(bad);
+    free(state);
+    gm_keys_free(table);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     if (!size || size > 1 << 20)
         return 0;
@@ -57,8 +162,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     const int32_t width = 1 + (choice & 3), delimiter = choice & 4 ? ',' : '\t', quote = choice & 8 ? '"' : -1;
     uint8_t *data = exactly((size_t)length);
     memcpy(data, input, (size_t)length);
+    read_lines(data, length, choice & 16);
     const int64_t room = length + 128;
     int32_t *found = exactly(4 * (size_t)room), *lines = exactly(4 * (size_t)room);
+    static const uint8_t spelled[] = {2, 'N', 'A', 0, 255}, none[] = {255};
+    read_windows((gm_fields){.data = data, .masked = data, .limit = length, .quote = quote, .strict = choice >> 5,
+                             .spelled = choice & 32 ? spelled : none, .owned = choice & 64 ? spelled : none},
+                 delimiter, width, choice & 16);
     int64_t told[3];
     gm_prove(data, length, delimiter, quote < 0 ? '"' : quote, choice >> 7, '\n', told);
     gm_count(data, length, delimiter);
@@ -71,7 +181,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
                 base[rows++] = lines[i];
         uint8_t *null = exactly((size_t)rows), *refused = exactly((size_t)rows);
         memset(refused, 0, (size_t)rows);
-        static const uint8_t spelled[] = {2, 'N', 'A', 0, 255}, none[] = {255};
         gm_fields f = {.data = data, .masked = data, .limit = length, .found = found, .base = base, .rows = rows,
                        .spelled = choice & 32 ? spelled : none, .owned = choice & 64 ? spelled : none, .null = null,
                        .refused = refused, .quote = quote, .point = '.', .strict = choice >> 5, .flags = flags};
@@ -129,7 +238,7 @@ int main(int count, char **arguments) {
         memcpy(text, files[one], size);
         for (uint64_t left = 1 + (state >> 32) % 8; left && size; left--) {
             const uint64_t chance = state = mix64(state);
-            static const uint8_t special[] = "\",\n\r\t\0.-+eE09NATZ: \xff\xc3";
+            static const uint8_t special[] = "\",\n\r\t\0.-+eE09NATZ: {}[]\\u\xff\xc3";
             const size_t at = (chance >> 8) % size;
             if (chance & 3)
                 text[at] = chance & 4 ? special[(chance >> 40) % (sizeof special - 1)] : (uint8_t)(chance >> 40);

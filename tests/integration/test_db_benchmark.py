@@ -5,8 +5,8 @@ import pandas as pd
 import psycopg
 import pytest
 
+from benchmarks.answers import check
 from benchmarks.data import make
-from benchmarks.groupby import check
 from benchmarks.questions import QUESTIONS
 
 ROWS = 1_000_000

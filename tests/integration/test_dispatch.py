@@ -385,6 +385,7 @@ CLAIM = {
     "unit_deadline": SECONDS,
     "plan_deadline": SECONDS,
     "byte_deadline": SECONDS,
+    "fold": "NULL",
 }
 NEXT = {name: value for name, value in CLAIM.items() if name != "plan_deadline"}
 LEASE = {"unit": "20000", "attempt": "1", "worker": "'w1'"}
@@ -422,7 +423,18 @@ SELECT i, '{}', '', 'succeeded', now() FROM generate_series(1, 20) i;
 INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state)
 SELECT id, 'plan', 0, 1, 1, 'done' FROM gristmill.jobs;
 """
-PREPARED = {"empty": "SELECT 1", "few": FEW + "ANALYZE", "many": LOAD, "known": LOAD + "ANALYZE"}
+AT_ITS_LIMIT = """
+UPDATE gristmill.jobs SET phase = 'scanning', max_parallel = 1 WHERE id = 'big';
+UPDATE gristmill.units SET state = 'leased', worker = 'w2', deadline_at = now() + interval '1 hour'
+WHERE job_id = 'big' AND no = 15001;
+"""
+PREPARED = {
+    "empty": "SELECT 1",
+    "few": FEW + "ANALYZE",
+    "many": LOAD,
+    "known": LOAD + "ANALYZE",
+    "limited": LOAD + AT_ITS_LIMIT,
+}
 
 
 @pytest.mark.parametrize("when", PREPARED)

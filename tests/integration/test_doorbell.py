@@ -192,6 +192,30 @@ async def test_a_worker_without_a_free_slot_leaves_the_messages_to_others(doorbe
         assert busy.taken == 0
 
 
+async def blocked(doorbell, clients):
+    """Wait until so many *clients* wait inside Redis."""
+    async with asyncio.timeout(SOON):
+        while (await doorbell.redis.info("clients"))["blocked_clients"] < clients:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_message_for_a_slot_that_a_request_took_meanwhile_wakes_another_worker(doorbell, redis_url):
+    """Redis gives it to the worker that has waited longest, which may have begun to work long ago."""
+    other = Doorbell(redis_pool(redis_url))
+    was_free, idle = Slots(), Slots()
+    async with pulling(doorbell, was_free):
+        await blocked(doorbell, 1)
+        async with pulling(other, idle):
+            await blocked(doorbell, 2)
+            was_free.free = 0
+            await doorbell.ring([(1, 7)])
+            await until(lambda: idle.taken == 1)
+    await other.close()
+
+    assert was_free.taken == 0
+    assert await doorbell.redis.keys("*") == []
+
+
 async def test_many_nudges_before_one_looks_are_one_look(doorbell):
     for _ in range(100):
         await doorbell.request_dispatch()

@@ -261,6 +261,18 @@ async def test_what_a_child_writes_to_its_standard_error_is_logged_and_forgotten
     await child.stop()
 
 
+async def test_a_package_of_the_current_folder_is_not_taken_for_one_of_ours(tmp_path, monkeypatch):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "__init__.py").write_text("raise SystemExit('this is the package of the user')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    template = Template(GENEROUS)
+    try:
+        await (await ChildProcess.start(template)).stop()
+    finally:
+        template.close()
+
+
 def exhausted(*_, **__):
     raise OSError(errno.EMFILE, "Too many open files")
 

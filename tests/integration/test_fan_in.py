@@ -21,7 +21,7 @@ SPEC = {"source": {"uris": ["upload:u"]}, "group_by": ["k"], "aggregates": [{"fn
 
 
 def context(world):
-    others = dict.fromkeys(("settings", "pool", "partials", "publishing", "doorbell", "executor"))
+    others = dict.fromkeys(("settings", "pool", "partials", "publishing", "plans", "doorbell", "executor"))
     stores = {"jobs": world.jobs, "units": world.units, "fan_in": world.fan_in}
     return Context(timings=world.timings, **stores, **others)
 

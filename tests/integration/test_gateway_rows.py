@@ -253,7 +253,15 @@ BAD_QUERIES = [
     ("select=colour", "select"),
     ("format=xml", "format"),
     ("version=1", "version"),
-    ("total=exact", "total"),
+    ("total=all", "total"),
+    ("total=exact&format=csv", "total"),
+    ("numbers=text", "numbers"),
+    ("bom=true", "bom"),
+    ("bom=1&format=csv", "bom"),
+    ("formula_guard=true&format=ndjson", "formula_guard"),
+    ("n__contains=1", "n__contains"),
+    ("day__icontains=1", "day__icontains"),
+    (f"name__icontains={'x' * 201}", "name__icontains"),
 ]
 
 

@@ -80,7 +80,7 @@ async def test_a_content_digest_that_cannot_be_read_is_a_bad_request(settings, v
     [
         {"Content-Encoding": "gzip"},
         {"Content-Encoding": "identity"},
-        {"Content-Type": "multipart/form-data; boundary=x"},
+        {"Content-Type": "multipart/mixed; boundary=x"},
     ],
 )
 async def test_an_encoded_or_multipart_body_is_refused(settings, headers):

@@ -101,3 +101,21 @@ async def test_an_abort_between_two_steps_of_a_statement_finds_the_database_away
     async with pool.connection() as connection:
         assert await connection.fetchval("SELECT 3") == 3
     await pool.close()
+
+
+async def test_a_table_that_a_migration_has_changed_since_is_a_reason_to_try_again(database_url):
+    """Postgres refuses the statement that was prepared before, once, in a transaction."""
+    pool = connect(database_url, name="test", size=1)
+    other = await asyncpg.connect(database_url)
+    try:
+        async with pool.transaction() as connection:
+            await connection.fetch("SELECT * FROM gristmill.workers")
+        await other.execute("ALTER TABLE gristmill.workers ADD COLUMN b integer")
+        with pytest.raises(DatabaseUnavailable, match="try again"):
+            async with pool.transaction() as connection:
+                await connection.fetch("SELECT * FROM gristmill.workers")
+        async with pool.transaction() as connection:
+            assert await connection.fetch("SELECT * FROM gristmill.workers") == []
+    finally:
+        await other.close()
+        await pool.close()

@@ -237,7 +237,7 @@ async def test_a_fan_in_that_postgres_takes_back_is_made_by_the_sweeper(world):
 
 # fault matrix: 44
 async def test_no_statement_takes_a_point_in_time_so_a_workers_clock_decides_nothing(database_url):
-    """The processes send periods; each moment is Postgres' own now()."""
+    """The processes send periods; each moment is Postgres' own now(). A list may be asked for by time."""
     connection = await asyncpg.connect(database_url)
     kinds = {}
     for table in ("jobs", "units", "workers", "partials"):
@@ -251,6 +251,7 @@ async def test_no_statement_takes_a_point_in_time_so_a_workers_clock_decides_not
         name
         for name, types in kinds.items()
         if types & {"timestamptz", "timestamp", "date", "time", "timetz"}
+        and name not in {("jobs", "newest"), ("jobs", "matching")}
     ] == []
 
 

@@ -10,8 +10,10 @@ import psycopg
 import pytest
 
 from shared.core.retention import Retention
+from shared.db.api_keys import ApiKeyStore
 from shared.db.pool import connect
 from shared.db.pruning import BATCH, PruneStore
+from shared.db.unfinished_uploads import UnfinishedUploadStore
 from shared.db.uploads import UploadStore
 from shared.ids import new_id
 from shared.storage.uploads import UploadFiles
@@ -27,6 +29,7 @@ SHORT = Retention(
     uploads=3 * HOUR,
     unknown_files=HOUR,
     workers=HOUR,
+    keys=3 * HOUR,
 )
 SHAPE = {"k": "string"}
 
@@ -287,6 +290,19 @@ async def test_a_file_that_no_upload_knows_goes_after_its_time(world):
     assert world.files() == {known, "upl_fresh", ".upl_growing.part", "not ours"}
 
 
+async def test_an_unfinished_upload_goes_when_it_expires_and_its_file_is_no_stray_until_then(world):
+    store = UnfinishedUploadStore(world.pool, HOUR)
+    for name in ("upl_kept", "upl_expired"):
+        world.file(name, 9)
+        await store.insert("default", name, filename=None, metadata=None, size=9, most=9)
+    expire = "UPDATE gristmill.unfinished_uploads SET expires_at = now() WHERE id = $1"
+    await world.sql(expire, "upl_expired")
+    assert await world.prune() == Pruned(unfinished_uploads=1)
+
+    assert await world.sql("SELECT id FROM gristmill.unfinished_uploads") == [("upl_kept",)]
+    assert world.files() == {"upl_kept"}
+
+
 async def test_files_that_vanish_while_the_pruner_looks_keep_it_from_nothing(world):
     """A broken link is like a file that another pruner deletes between the listing and the look at it."""
     world.file("upl_stray", 2)
@@ -347,3 +363,25 @@ async def test_a_batch_skips_what_another_pruner_has_locked(world):
         other.execute("SELECT FROM gristmill.jobs WHERE id = %s FOR UPDATE", [first])
         assert await PruneStore(world.pool).jobs(HOUR) == 1
     assert await PruneStore(world.pool).jobs(HOUR) == 1
+
+
+async def test_keys_that_ended_long_ago_go_but_the_first_of_all_keeps_the_gateway_closed(world):
+    store = ApiKeyStore(world.pool)
+    ids = [
+        (await store.insert("default", name, name.encode() * 32, scopes=["read"], lasts=HOUR)).id
+        for name in "abcd"
+    ]
+    lasting = (await store.insert("default", "e", b"e" * 32, scopes=["admin"])).id
+    for key_id, hours in zip(ids, (9, 9, 4, 2), strict=True):
+        await world.sql(
+            "UPDATE gristmill.api_keys SET expires_at = now() - make_interval(hours => $2) WHERE id = $1",
+            key_id,
+            hours,
+        )
+
+    assert await world.prune() == Pruned(keys=2)
+    assert {key.id for key in await store.all()} == {ids[0], ids[3], lasting}
+    assert await world.prune() == Pruned()
+    await world.sql("DELETE FROM gristmill.api_keys WHERE id <> $1", ids[0])
+    assert await world.prune() == Pruned()
+    assert await store.any()

@@ -20,22 +20,41 @@ async def rival(world):
     await rival.close()
 
 
+INDEXES = """
+SELECT array_agg(relname::text ORDER BY relname), count(*) FILTER (WHERE indisprimary), bool_and(indisvalid)
+FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = 'gristmill_results.job_indexed'::regclass
+"""
+MADE = [[f"{TABLE}_0", f"{TABLE}_key", f"{TABLE}_pkey"], 1, True]
+
+
 async def test_an_index_that_another_attempt_makes_at_the_same_time_is_waited_for_and_then_found(
-    world, rival, monkeypatch
+    world, rival
 ):
-    monkeypatch.setattr(
-        ddl, "primary_key", lambda _: "SELECT 1"
-    )  # past that step, whose lock keeps the two apart
     await rival.execute("BEGIN")
     await rival.execute(ddl.key_index(TABLE, ["k"]))
-    building = asyncio.create_task(world.publishing.build_indexes(TABLE, ["k"], []))
+    building = asyncio.create_task(world.publishing.build_indexes(TABLE, ["k"], [["k"]]))
+    other = "SELECT count(*) FROM pg_class WHERE relname = $1"
+    while not building.done() and not await world.value(other, f"{TABLE}_0"):
+        await asyncio.sleep(0)
+    assert not building.done(), "the other indexes do not wait for that of the keys"
     while not building.done() and not await world.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
         await asyncio.sleep(0)
     await rival.execute("COMMIT")
 
     with pytest.raises(DatabaseUnavailable):
         await building
-    await world.publishing.build_indexes(TABLE, ["k"], [])
+    await world.publishing.build_indexes(TABLE, ["k"], [["k"]])
+    assert list(await rival.fetchrow(INDEXES)) == MADE
+
+
+@pytest.mark.parametrize(
+    "key", [ddl.row_index, lambda name: ddl.row_index(name) + ";" + ddl.primary_key(name)]
+)
+async def test_indexes_of_an_attempt_that_died_are_kept(world, rival, key):
+    await rival.execute(key(TABLE))
+    for _ in range(2):
+        await world.publishing.build_indexes(TABLE, ["k"], [["k"]])
+        assert list(await rival.fetchrow(INDEXES)) == MADE
 
 
 async def test_two_rows_of_one_group_are_refused_by_the_index(world, rival):

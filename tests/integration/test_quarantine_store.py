@@ -41,7 +41,9 @@ async def commit(world, lease, rows, lines=(100,), most=None):
 async def kept(world, job_id):
     store = QuarantineStore(world.pool, world.pool)
     epoch, _ = await store.job("default", job_id)
-    return [(row.chunk, row.no, row.line) for row in await store.page(job_id, epoch, (-1, -1), 100)]
+    rows, further = await store.page(job_id, epoch, (-1, -1), 100)
+    assert not further
+    return [(row.chunk, row.no, row.line) for row in rows]
 
 
 async def test_the_lines_of_bad_rows_are_those_of_their_extents_and_of_the_extents_before(world):

@@ -240,7 +240,7 @@ async def test_an_expired_lease_of_a_dead_worker_is_found(world):
     assert await world.units.expired() == []
     await world.value("UPDATE gristmill.workers SET seen_at = now() - interval '11 seconds' RETURNING 1")
 
-    [(found, died)] = await world.units.expired()
+    [(found, died, _)] = await world.units.expired()
     assert (found.id, found.attempt, died) == (lease.id, lease.attempt, True)
 
 
@@ -250,7 +250,7 @@ async def test_an_expired_lease_is_given_back_whatever_another_version_wrote_int
         "UPDATE gristmill.units SET payload = '[1]', deadline_at = now() - interval '1 second' RETURNING 1"
     )
 
-    [(found, _)] = await world.units.expired()
+    [(found, _, _)] = await world.units.expired()
     await world.units.give_back(found, Charge.CRASH)
 
     assert await world.states(lease.job_id, "plan") == ["pending"]
@@ -273,7 +273,7 @@ async def test_an_expired_deadline_is_not_the_workers_death(world):
     lease = await world.leased()
     await world.value("UPDATE gristmill.units SET deadline_at = now() - interval '1 second' RETURNING 1")
 
-    assert [(found.id, died) for found, died in await world.units.expired()] == [(lease.id, False)]
+    assert [(found.id, died) for found, died, _ in await world.units.expired()] == [(lease.id, False)]
 
 
 @pytest.mark.parametrize("rival", ["give_back", "widen", "plan_again"])

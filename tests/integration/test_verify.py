@@ -18,6 +18,7 @@ UPDATE gristmill.jobs SET state = 'running', phase = 'scanning', finished_at = N
 WHERE id = 'JOB';
 DELETE FROM gristmill.units WHERE job_id = 'JOB' AND kind IN ('merge', 'publish');
 DELETE FROM gristmill.versions WHERE job_id = 'JOB';
+DELETE FROM gristmill.job_events WHERE job_id = 'JOB' AND event IN ('published', 'succeeded');
 INSERT INTO gristmill.partials
 SELECT job_id, no, piece, 0, 1023, CASE piece WHEN 0 THEN rows_out ELSE 0 END, ''
 FROM gristmill.units, generate_series(0, 1) AS piece WHERE job_id = 'JOB' AND kind = 'chunk';
@@ -121,6 +122,15 @@ PLANTS = {
         f"UPDATE gristmill.units SET {charge} = attempt WHERE job_id = 'JOB' AND kind = 'plan'"
         for charge in ("deaths", "crashes", "errors", "ooms", "preemptions")
     ],
+    "history_misses_attempts": [
+        "UPDATE gristmill.units SET attempt = 2, errors = 1 WHERE job_id = 'JOB' AND kind = 'plan'"
+    ],
+    "history_without_end": [
+        "DELETE FROM gristmill.job_events WHERE job_id = 'JOB' AND event = 'succeeded'",
+        "DELETE FROM gristmill.job_events WHERE job_id = 'JOB' AND event = 'published'",
+        "UPDATE gristmill.jobs SET state = 'cancelled' WHERE id = 'JOB'",
+        "UPDATE gristmill.job_events SET event = 'failed' WHERE job_id = 'JOB' AND event = 'succeeded'",
+    ],
     "preempted_merge_or_publish": [
         "UPDATE gristmill.units SET attempt = 2, preemptions = 1 WHERE job_id = 'JOB' AND kind = 'merge'",
         "UPDATE gristmill.units SET attempt = 2, preemptions = 1 WHERE job_id = 'JOB' AND kind = 'publish'",
@@ -131,6 +141,10 @@ PLANTS = {
     ],
     "chunks_not_numbered": ["DELETE FROM gristmill.units WHERE job_id = 'JOB' AND kind = 'chunk' AND no = 0"],
     "plan_missing": ["UPDATE gristmill.jobs SET plan = NULL WHERE id = 'JOB'"],
+    "dry_run_without_findings": ["UPDATE gristmill.jobs SET kind = 'plan' WHERE id = 'JOB'"],
+    "stored_plan_left": [
+        "INSERT INTO gristmill.plans (job_id, state_version, plan) VALUES ('JOB', 1, '{}')",
+    ],
     "phase_ahead": [
         ALIVE + "UPDATE gristmill.jobs SET phase = 'planning' WHERE id = 'JOB'",
         ALIVE + "UPDATE gristmill.jobs SET phase = 'merging' WHERE id = 'JOB';"
@@ -151,7 +165,7 @@ PLANTS = {
 def jobs(stack):
     """The ids of two versions of a result, and of a job without a name.
 
-    The database also has jobs that ended otherwise.
+    The database also has dry runs, and jobs that ended otherwise.
     """
     uri = stack.write(
         "verified.csv", "k,v\n" + "".join(f"{'abc'[i % 3] if i % 7 else ''},{i}\n" for i in range(300))
@@ -167,6 +181,8 @@ def jobs(stack):
     assert [job["state"] for job in ended] == ["succeeded"] * 3
     assert stack.run(spec | {"group_by": ["nope"]})["state"] == "failed"
     stack.http.post(f"/v1/jobs/{stack.submit(spec)['id']}/cancel")
+    for asked in (spec, {"source": spec["source"]}, spec | {"group_by": ["nope"]}):
+        assert stack.http.post("/v1/plans", json=asked).json()["done"]
     return [job["id"] for job in ended]
 
 

@@ -2,7 +2,7 @@
 
 from tests.support.matrix import ONLY_SOAK, PAGE, WITHOUT, carried, notes, rendered, rows
 
-ROWS = list(range(1, 61))
+ROWS = list(range(1, 62))
 TEXT = PAGE.read_text()
 
 

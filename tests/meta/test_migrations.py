@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import asyncpg
 import psycopg
@@ -14,10 +15,14 @@ from alembic.script import ScriptDirectory
 from psycopg.types.json import Json
 from sqlalchemy.ext.asyncio import create_async_engine
 
+import shared.migrations
 from shared.db.head import head
 from shared.db.migrate import config, upgrade_blocking
 from shared.spec.values import parse_duration
+from shared.spec.version import STATE_VERSION
 from tests.support.databases import with_database
+
+VERSIONS = Path(shared.migrations.__file__).with_name("versions")
 
 
 def test_the_head_is_alembics():
@@ -103,8 +108,14 @@ def test_postgres_reads_the_deadlines_of_stored_specs_as_python_does(unmigrated,
         assert found == length
 
 
+def test_the_state_version_has_a_migration():
+    names = [path.stem for path in VERSIONS.glob("*_state_*.py")]
+    assert max(int(name.rsplit("_", 1)[1]) for name in names) == STATE_VERSION
+
+
 @pytest.mark.parametrize(
-    ("before", "migration", "old", "new"), [("0007", "0008", 3, 4), ("0008", "0009", 4, 5)]
+    ("before", "migration", "old", "new"),
+    [("0007", "0008", 3, 4), ("0008", "0009", 4, 5), ("0009", "0010", 5, 6)],
 )
 def test_a_job_that_an_older_state_version_began_is_planned_again_and_others_are_left_alone(
     unmigrated, before, migration, old, new
@@ -158,3 +169,21 @@ def test_a_job_that_an_older_state_version_began_is_planned_again_and_others_are
         }
         [table] = connection.execute("SELECT to_regclass('gristmill_results.merging')").fetchone()
         assert table is None
+
+
+def test_keys_from_before_there_were_scopes_have_all_rights_and_no_end(unmigrated):
+    """So has a key that a gateway of the version before makes after the migration."""
+    insert = "INSERT INTO gristmill.api_keys (id, tenant, name, sha256) VALUES (%s, 'team', 'laptop', %s)"
+    migrate_to(unmigrated, "0010")
+    with psycopg.connect(unmigrated, autocommit=True) as connection:
+        connection.execute(insert, ["before", b"a" * 32])
+        upgrade_blocking(unmigrated)
+        connection.execute(insert, ["after", b"b" * 32])
+
+        found = connection.execute("SELECT id, scopes, job, parents, expires_at FROM gristmill.api_keys")
+        assert {row[0]: row[1:] for row in found} == dict.fromkeys(
+            ("before", "after"), (["admin"], None, [], None)
+        )
+        for scopes in ("{}", "{write}", "{read,write}"):
+            with pytest.raises(psycopg.errors.CheckViolation):
+                connection.execute("UPDATE gristmill.api_keys SET scopes = %s", [scopes])

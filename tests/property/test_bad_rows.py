@@ -12,7 +12,7 @@ from shared.spec.types import Field, Schema, parse_type
 from tests.property.test_csv_chunking import opened
 from tests.support.datasets import source
 from worker_service.child.bad_rows import BadRows
-from worker_service.readers import batches, lines_before, plan
+from worker_service.readers import batches, plan
 
 HEADER = "k,n\n"
 SCHEMA = Schema((Field("k", parse_type("string")), Field("n", parse_type("int64"), declared=True)))
@@ -64,7 +64,7 @@ def found(file, chunk_bytes, batch_bytes):
     for extents in plan([file], SPEC, chunk_bytes).extents:
         rows, folded = BadRows(Options(on_bad_row="quarantine")), 0
         for extent in extents:
-            rows.begin(extent.rows, lines_before(file, extent, SPEC))
+            rows.begin(extent.rows)
             for table in map(rows.take, batches(file, extent, SPEC, SCHEMA, ["k", "n"], batch_bytes)):
                 good += list(zip(*(table.column(name).to_pylist() for name in "kn"), strict=True))
                 folded += table.num_rows

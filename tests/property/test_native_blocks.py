@@ -70,11 +70,22 @@ def test_both_paths_tell_the_same_of_small_files(rows, end):
 
 
 @given(st.lists(st.sampled_from(CELLS), max_size=30), st.sampled_from(["\n", "\r\n"]))
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_both_paths_tell_the_same_of_one_column(cells, end):
     lines = b"".join(raw(cell) + end.encode() for cell in cells)
     for kind in ("string", "int64"):
         same(b"a\n" + b"7\n" * 300 + lines, [Field("a", parse_type(kind), declared=True)], SPEC)
+
+
+@pytest.mark.parametrize(("length", "count"), [(1, 1100), (300, 200)])
+def test_more_distinct_misfits_than_are_remembered(length, count):
+    good = b"7,text,0.25\n" * 12
+    lines = b"".join(
+        good + b"%d%b,t,0.5\n" % (i, b"x" * length) + good + b"1,t,%d%b\n" % (i % 7, b"y" * length)
+        for i in range(count)
+    )
+    told = same(b"a,b,c\n" + lines, FIELDS, SPEC, batch_bytes=50_000)
+    assert sum(len(batch["bad"]) for batch in told) == 2 * count
 
 
 def test_a_wider_value_widens_the_schema_in_both():

@@ -1,9 +1,10 @@
-"""However a dataset is cut, and in whatever order its chunks run, a job ends in the same way.
+"""However a dataset is cut, and in whatever order and folds its chunks run, a job ends in the same way.
 
 Expressions have errors in columns that a value in another chunk may widen. The plan has not seen that value.
 """
 
 import asyncio
+from unittest.mock import patch
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.databases import own_database
 from tests.support.inline import run_job
+from worker_service.child import tasks
 
 LARGE = 2**62
 """Its square needs more than 64 bits, and is no error of a double."""
@@ -84,7 +86,7 @@ OPTIONS = st.one_of(
 )
 
 
-@settings(max_examples=25, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=12, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(datasets(), OPTIONS, st.integers(1, 60), st.integers(1, 60), st.randoms(use_true_random=False))
 def test_a_job_ends_in_the_same_way_for_any_chunks_and_any_order(
     database, tmp_path_factory, files, options, chunk_bytes, batch_bytes, chance
@@ -100,6 +102,8 @@ def test_a_job_ends_in_the_same_way_for_any_chunks_and_any_order(
         run(database, asked, paths, chunk_bytes=chunk_bytes, batch_bytes=batch_bytes, order=order)
         for order in orders
     ]
+    with patch.object(tasks, "HELD_GROUPS", 1):
+        cuts.append(run(database, asked, paths, chunk_bytes=chunk_bytes, batch_bytes=batch_bytes, fold=True))
     squared, unfit = bad_rows(files, paths)
     bad = sorted(squared + unfit)  # the names of the files are in their order
     mode = options.get("on_bad_row", "fail")

@@ -19,7 +19,8 @@ from tests.soak.stage import Fault, NoTarget, Stage, until_dead, until_postgres_
 LEASE = 10.0
 POINTS_OF_WORKERS = (
     "claim.after_commit", "commit.fenced", "commit.written", "commit.after",
-    "plan.mid_insert", "plan.after_commit", "chunk.computed", "fan_in.inside", "fan_in.after",
+    "plan.mid_insert", "plan.after_commit", "chunk.computed", "fold.held", "fold.joined",
+    "fan_in.inside", "fan_in.after",
     "merge.mid_copy", "merge.before_commit", "merge.after_commit",
     "publish.indexed", "publish.swapped", "publish.after_commit",
     "dispatch.marked", "ring.between", "sweep.found",
@@ -45,7 +46,7 @@ def kill_worker(stage: Stage) -> Fault:
         yield stage.lasting(0, 5)
 
 
-# fault matrix: 3, 4, 5, 17, 19, 20, 39
+# fault matrix: 3, 4, 5, 17, 19, 20, 39, 61
 def kill_worker_at_a_point(stage: Stage) -> Fault:
     with stage.worker() as worker:
         yield from _dies_at_a_point(stage, worker, POINTS_OF_WORKERS, 4)

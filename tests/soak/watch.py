@@ -176,7 +176,7 @@ class Watch(threading.Thread):
 
 
 async def broken(url: str, *, deep: bool) -> list[str]:
-    """The violations that `python -m api_service verify` finds."""
+    """The violations that `gristmill server verify` finds."""
     pool = connect(url, name="soak")
     try:
         return await violations(pool, deep=deep)

@@ -23,7 +23,7 @@ class RecordCount:
 def read(file, extent, spec, schema, columns, batch_bytes, count=None):
     """The tables of an extent that have rows; *count* gets the records. The first bad row is raised."""
     bad = BadRows(Options())
-    bad.begin(extent.rows, 0)
+    bad.begin(extent.rows)
     for table in map(bad.take, batches(file, extent, spec, schema, columns, batch_bytes)):
         if table.num_rows:
             yield table

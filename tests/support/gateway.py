@@ -14,7 +14,7 @@ from shared.core.timings import Timings
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
 from shared.db.publishing import PublishingStore
-from shared.db.result_tables import create_table, primary_key
+from shared.db.result_tables import create_table, primary_key, row_index
 from shared.db.units import UnitStore
 from shared.spec.version import STATE_VERSION
 from tests.support.transitions import UNCHECKED
@@ -134,6 +134,7 @@ async def publish(
         async with pool.transaction() as tx:
             number = await tx.fetchval("SELECT version FROM gristmill.jobs WHERE id = $1", job_id)
             await tx.execute(create_table(job_id, shape))
+            await tx.execute(row_index(job_id))
             await tx.execute(primary_key(job_id))
             numbered = [(number, *row) for number, row in enumerate(rows, 1)]
             await tx.copy_records_to_table(job_id, schema_name="gristmill_results", records=numbered)

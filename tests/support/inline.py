@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from shared.core.lifecycle import UnitKind
 from shared.core.plan import PlannedColumn
+from shared.db.plans import PlanStore
 from shared.db.quarantine import QuarantineStore
 from shared.db.units import Lease, NewUnit
 from shared.errors import SchemaWidened, from_problem
@@ -27,6 +28,7 @@ from worker_service.executors.processes.channel import MemoryFile
 from worker_service.executors.protocol import Answer
 from worker_service.messages import Failed, Widened, decode_outcome, encode
 from worker_service.units.fan_in import advance
+from worker_service.units.fold import Claim
 from worker_service.units.run import run_unit
 
 
@@ -80,6 +82,7 @@ def context(world: World, settings: Settings) -> Context:
         partials=world.partials,
         fan_in=world.fan_in,
         publishing=world.publishing,
+        plans=PlanStore(world.pool),
         doorbell=None,  # type: ignore[arg-type]  # all units run in this process
         executor=None,  # type: ignore[arg-type]  # the child is given
         worker_id="w1",
@@ -95,25 +98,50 @@ async def run_job(
     chunk_bytes: int = 1 << 20,
     batch_bytes: int = 1 << 20,
     order: Callable[[list[Lease]], list[Lease]] = list,
+    fold: bool = False,
 ) -> Outcome:
     """Run a job over CSV files to its end.
 
     Undeclared columns have the *types* that its plan saw in samples. *order* takes the chunks that are
-    pending together, and gives them in the order in which they run.
+    pending together, and gives them in the order in which they run. With *fold*, chunks join folds instead.
     """
     world = World(url)
     try:
-        await world.beat(slots=1000)
-        ctx = context(world, Settings(database_url=url, redis_url="redis://nowhere", batch_bytes=batch_bytes))
-        job, _ = await world.jobs.submit(
-            "default", spec, "d", idempotency_key=None, priority=5, labels={}, result_name=None,
-            kept_versions=1, uploads=[], deadline=None, state_version=STATE_VERSION,
-        )  # fmt: skip
-        await _plan(world, await world.claimed(job_id=job.id), spec, paths, types, chunk_bytes)
-        await _finish(world, ctx, job.id, order)
-        return await _outcome(world, job.id)
+        ctx, job_id = await planned_job(world, spec, paths, types, chunk_bytes, batch_bytes)
+        await _finish(world, ctx, job_id, None if fold else order)
+        return await _outcome(world, job_id)
     finally:
         await world.pool.close()
+
+
+async def planned_job(
+    world: World,
+    spec: dict[str, Any],
+    paths: list[Path],
+    types: dict[str, str],
+    chunk_bytes: int,
+    batch_bytes: int = 1 << 20,
+) -> tuple[Context, str]:
+    """A job whose chunks are pending, and the context of the worker w1."""
+    await world.beat(slots=1000)
+    ctx = context(
+        world, Settings(database_url=world.url, redis_url="redis://nowhere", batch_bytes=batch_bytes)
+    )
+    job, _ = await world.jobs.submit(
+        "default", spec, "d", idempotency_key=None, priority=5, labels={}, result_name=None,
+        kept_versions=1, uploads=[], deadline=None, state_version=STATE_VERSION,
+    )  # fmt: skip
+    await _plan(world, await world.claimed(job_id=job.id), spec, paths, types, chunk_bytes)
+    return ctx, job.id
+
+
+def joining(world: World) -> Claim:
+    """A claim of further chunks of w1 for its fold."""
+
+    async def claim(first: Lease) -> Lease | None:
+        return await world.units.claim_of_job("w1", first.job_id, fold=first.id)
+
+    return claim
 
 
 async def _plan(
@@ -134,9 +162,10 @@ async def _plan(
 
 
 async def _finish(
-    world: World, ctx: Context, job_id: str, order: Callable[[list[Lease]], list[Lease]]
+    world: World, ctx: Context, job_id: str, order: Callable[[list[Lease]], list[Lease]] | None
 ) -> None:
-    child = InlineChild()
+    """Run units to the end of the job; without *order* chunks join folds."""
+    child, claim = InlineChild(), joining(world)
     turns = 0
     while (await world.state(job_id)) in {"queued", "running", "cancelling"}:
         turns += 1
@@ -144,8 +173,11 @@ async def _finish(
         await world.beat(slots=1000)
         leases = []
         while (lease := await world.units.claim_of_job("w1", job_id)) is not None:
-            leases.append(lease)
-        for lease in order(leases) if leases and leases[0].kind is UnitKind.CHUNK else leases:
+            if order is None:
+                await run_unit(ctx, lease, child, claim)
+            else:
+                leases.append(lease)
+        for lease in order(leases) if order and leases and leases[0].kind is UnitKind.CHUNK else leases:
             await run_unit(ctx, lease, child)
         await advance(ctx, job_id)
         await world.jobs.finish_ending(job_id)  # as a sweeper does
@@ -155,7 +187,7 @@ async def _outcome(world: World, job_id: str) -> Outcome:
     job = await world.jobs.get("default", job_id)
     assert job is not None
     kept = QuarantineStore(world.pool, world.pool)
-    rows = await kept.page(job_id, await world.value(_EPOCH, job_id), (-1, -1), 1000)
+    rows, _ = await kept.page(job_id, await world.value(_EPOCH, job_id), (-1, -1), 1000)
     return Outcome(
         state=job.state,
         error=job.error,

@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
-from tests.support.protocol import Snapshot, ranges
+from tests.support.protocol import Snapshot, buckets
 
 LEASE = timedelta(seconds=10)
 HEARTBEAT = timedelta(seconds=3)
@@ -67,7 +67,7 @@ def in_need(now: Snapshot, state_version: int) -> int:
         if ready(now, u) and u.state_version == state_version and u.not_before <= now.now - HEARTBEAT
     }
     live = live_slots(now)
-    busy = sum(u.state == "leased" and u.worker in live for u in now.units.values())
+    busy = sum(at_work(u) and u.worker in live for u in now.units.values())
     return sum(leases_of(now, tenant) == 0 for tenant in patient) - (sum(live.values()) - busy)
 
 
@@ -78,9 +78,7 @@ def may_make_room(now: Snapshot, state_version: int) -> set[int]:
     """
     live = live_slots(now)
     leased = [
-        u
-        for u in now.units.values()
-        if u.state == "leased" and u.worker in live and u.state_version == state_version
+        u for u in now.units.values() if at_work(u) and u.worker in live and u.state_version == state_version
     ]
     held: dict[str, list[Any]] = {}
     for unit in leased:
@@ -97,8 +95,22 @@ def may_make_room(now: Snapshot, state_version: int) -> set[int]:
     }
 
 
+def at_work(unit: Any) -> bool:
+    """The leases of a fold are one slot at work: its first."""
+    return unit.state == "leased" and unit.fold is None
+
+
+def held(now: Snapshot, unit: Any) -> bool:
+    """Whether the slot has leased a later unit of the same fold."""
+    return any(
+        (u.state, u.job_id, u.worker, u.fold) == ("leased", unit.job_id, unit.worker, unit.fold or unit.id)
+        and u.leased_at > unit.leased_at
+        for u in now.units.values()
+    )
+
+
 def leases_of(now: Snapshot, tenant: str) -> int:
-    return sum(u.state == "leased" and now.jobs[u.job_id].tenant == tenant for u in now.units.values())
+    return sum(at_work(u) and now.jobs[u.job_id].tenant == tenant for u in now.units.values())
 
 
 def holds(now: Snapshot, lease: Any) -> bool:
@@ -188,18 +200,24 @@ def _epochs(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
 
 
 def _chunks(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
-    """Ledger and partials agree: a done chunk has its partials, all by its last attempt; no other has any."""
+    """Ledger and partials agree.
+
+    The states of a done chunk are there once, all by its last attempt. No other chunk has any.
+    """
+    states = [
+        state
+        for (owner, *_), row in now.partials.items()
+        if owner == job.id
+        for state in json.loads(row.data)
+    ]
     for unit in units:
-        found = [
-            json.loads(row.data)
-            for (owner, no, _), row in now.partials.items()
-            if (owner, no) == (job.id, unit.no)
-        ]
+        found = [state for state in states if state["chunk"] == unit.no]
         if unit.kind != "chunk" or (not found and (unit.state != "done" or job.finished_at)):
             continue
-        writers = [(p["unit"], p["attempt"]) for p in found]
-        if unit.state != "done" or writers != [(unit.id, unit.attempt)] * len(ranges(unit.no)):
-            yield f"chunk {unit.no} is {unit.state} at attempt {unit.attempt}; its partials are by {writers}"
+        writers = {(state["unit"], state["attempt"]) for state in found}
+        inside = sorted(bucket for state in found for bucket in state["buckets"])
+        if unit.state != "done" or writers != {(unit.id, unit.attempt)} or inside != buckets(unit.no):
+            yield f"chunk {unit.no} is {unit.state} at attempt {unit.attempt}; its states are {found}"
 
 
 def _result(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:

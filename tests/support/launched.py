@@ -20,7 +20,8 @@ END_SECONDS = 100  # a whole run of the demo, on a machine that does other thing
 class Launched:
     """`gristmill <words>` in the folder `cwd`.
 
-    `path` comes first on the children's PYTHONPATH: packages there stand in for the services.
+    `path` comes first on the children's PYTHONPATH: packages there stand in for the services. `program` is
+    the command of `gristmill`, where it is not that of the tree.
     """
 
     def __init__(
@@ -30,12 +31,13 @@ class Launched:
         path: Path | None = None,
         env: dict[str, str] | None = None,
         terminal: bool = False,
+        program: tuple[str, ...] = (sys.executable, "-m", "gristmill.cli"),
     ):
         self.mark = new_mark()
         python_path = os.pathsep.join(
             str(entry) for entry in (path, ROOT, os.environ.get("PYTHONPATH")) if entry
         )
-        command = [sys.executable, "-m", "gristmill.cli", *words]
+        command = [*program, *words]
         if terminal:
             command = [
                 sys.executable,

@@ -56,9 +56,10 @@ class Worker:
         self.idle: set[tuple[int, int]] = set()
 
     async def beat(self) -> dict[tuple[int, int], bool]:
-        return await self.stores.workers.beat(
+        heard = await self.stores.workers.beat(
             self.id, host="h", pid=1, version="0", slots=self.slots, able=self.slots, draining=False
         )
+        return heard.held
 
 
 class ProtocolSteps(RuleBasedStateMachine):
@@ -74,6 +75,7 @@ class ProtocolSteps(RuleBasedStateMachine):
         self.born = len(self.workers)
         self.leases: list[tuple[Lease, Stores]] = []
         self.open: list[OpenCommit] = []
+        self.folds: list[tuple[list[Lease], Stores]] = []
         self.steady_since = self.world.clock.now
         self.last_sweep = self.world.clock.now - timedelta(days=1)
         self.sound = True
@@ -178,6 +180,23 @@ class ProtocolSteps(RuleBasedStateMachine):
             self.check_result(lease.job_id)
         return True
 
+    def commit_fold(self, leases: list[Lease], stores: Stores) -> bool:
+        """All leases are good, or nothing happens; a fold that was committed counts as such."""
+        before = self.now
+        due = all(invariants.holds(before, lease) for lease in leases)
+        again = invariants.done_by(before, leases[-1])
+        answer, _, changes = self.step(stores.commit_fold(leases))
+        note(f"  commit of units {[lease.id for lease in leases]}: {answer or 'done'}")
+        if due:
+            done = all(invariants.done_by(self.now, lease) for lease in leases)
+            self.check(answer is None and done, f"a fold was refused: {answer!r} {leases}")
+        else:
+            self.check(
+                not changes and (answer is None if again else isinstance(answer, LeaseLost)),
+                f"a fold with a lost lease: {answer!r}, changes {changes}, {leases}",
+            )
+        return due
+
     def may_commit(self, lease: Lease) -> bool:
         job = self.now.jobs.get(lease.job_id)
         wanted = lease.kind in {"chunk", "merge"} or (
@@ -194,7 +213,13 @@ class ProtocolSteps(RuleBasedStateMachine):
     def check_rung(self, before: Snapshot, rung: set[int]) -> None:
         """The dispatcher rings for what is ready, and at most until a window of messages is out."""
         slots = sum(
-            max(0, w.slots - sum((u.state, u.worker) == ("leased", w.id) for u in before.units.values()))
+            max(
+                0,
+                w.slots
+                - sum(
+                    (u.state, u.worker) == ("leased", w.id) and u.fold is None for u in before.units.values()
+                ),
+            )
             for w in before.workers.values()
             if invariants.alive(before, w.id) and not w.draining
         )
@@ -242,8 +267,9 @@ class ProtocolSteps(RuleBasedStateMachine):
             after, died = self.now.units[unit.id], not invariants.alive(before, unit.worker)
             self.check(after.state != "leased", f"{unit} was not taken back")
             charged = (after.deaths - unit.deaths, after.crashes - unit.crashes, after.errors - unit.errors)
+            due = (0, 0, 0) if invariants.held(before, unit) else (1, 0, 0) if died else (0, 1, 0)
             self.check(
-                charged == ((1, 0, 0) if died else (0, 1, 0)) or after.state == "failed",
+                charged == due or after.state == "failed",
                 f"{unit} was charged {charged}",
             )
         self.check(not invariants.stuck(self.now), f"left stuck: {invariants.stuck(self.now)}")
@@ -306,13 +332,15 @@ class ProtocolSteps(RuleBasedStateMachine):
             self.settle()
 
 
-def _asked(unit: Any, job_id: str | None = None) -> bool:
+def _asked(unit: Any, job_id: str | None = None, fold: int | None = None) -> bool:
     return job_id in {None, unit.job_id}
 
 
-async def _claim(worker: Worker, job_id: str | None = None) -> Lease | None:
+async def _claim(worker: Worker, job_id: str | None = None, fold: int | None = None) -> Lease | None:
     units = worker.stores.units
-    return await (units.claim_of_job(worker.id, job_id) if job_id else units.claim_fairest(worker.id))
+    if job_id is None:
+        return await units.claim_fairest(worker.id)
+    return await units.claim_of_job(worker.id, job_id, fold=fold)
 
 
 async def _together(*operations: Coroutine[Any, Any, Any]) -> None:

@@ -14,8 +14,8 @@ from worker_service.native import library
 from worker_service.readers import batches
 from worker_service.readers.csv.blocks import stream_blocks
 from worker_service.readers.csv.file import csv_file
-from worker_service.readers.csv.native.columns import column, values
-from worker_service.readers.csv.native.separators import Fields, Scratch, separated
+from worker_service.readers.csv.native.separators import separated
+from worker_service.readers.fields import Fields, column, values
 
 
 def taken(cells, field, spec=None):
@@ -25,7 +25,7 @@ def taken(cells, field, spec=None):
     with opened(data) as [file]:
         found = replace(csv_file(file, spec), names=("i", field.column))
         [block] = stream_blocks(found, 0, len(data))
-    lines = separated(block, found.dialect, 2, library(), Scratch())
+    lines = separated(block, found.dialect, 2, library())
     assert not lines.odd.size
     assert lines.first.size == len(cells)
     refused, octets = np.zeros(len(cells), np.uint8), np.frombuffer(block.data, np.uint8)

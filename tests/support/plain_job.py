@@ -41,6 +41,11 @@ def large_spec(stack: Stack, **more: Any) -> dict[str, Any]:
     return job | long | {"aggregates": [*job["aggregates"], {"fn": "min", "column": "long"}]}
 
 
+def folded_spec(stack: Stack, **more: Any) -> dict[str, Any]:
+    """Five chunks with enough groups that their states stay in the child for the next chunk."""
+    return spec(stack, group_by=["m"], derive=[{"as": "m", "expr": "n % 600"}], **more)
+
+
 def check_rows(stack: Stack, job_id: str, key: str = "k") -> None:
     """Integers exactly; the mean within a few bits, since pandas' own is not the nearest."""
     expected = table().groupby(key).agg(n=("n", "sum"), x=("x", "mean"), rows=("n", "size"))
@@ -62,7 +67,7 @@ def check(stack: Stack, job_id: str, key: str = "k") -> None:
 
 
 def violations(stack: Stack) -> list[str]:
-    """What `python -m api_service verify` would say of the stack's database."""
+    """What `gristmill server verify` would say of the stack's database."""
 
     async def look() -> list[str]:
         pool = connect(stack.database_url, name="verify", size=1)

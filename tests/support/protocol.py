@@ -28,6 +28,7 @@ from shared.core.timings import Timings
 from shared.db.fan_in import FanInStore
 from shared.db.jobs import JobStore
 from shared.db.partials import Partial, PartialStore
+from shared.db.plans import PlanStore
 from shared.db.pool import Connection, Pool
 from shared.db.pruning import PruneStore
 from shared.db.publishing import PublishingStore
@@ -79,14 +80,23 @@ def ranges(chunk: int) -> list[tuple[int, int]]:
     return [(0, 511), (512, 1023)] if chunk % 2 else [(0, 1023)]
 
 
-def partials(lease: Lease) -> list[Partial]:
-    """The partials of a chunk: which lease made them, and where its rows lie."""
+def partials(*leases: Lease) -> list[Partial]:
+    """The partials of a chunk, or of a fold: which leases made them, and where their rows lie."""
     found = []
-    for first, last in ranges(lease.no):
-        inside = [bucket for bucket in buckets(lease.no) if first <= bucket <= last]
-        state = {"unit": lease.id, "attempt": lease.attempt, "chunk": lease.no, "buckets": inside}
-        found.append(Partial(first, last, len(inside), json.dumps(state).encode()))
+    for first, last in ranges(leases[-1].no):
+        states = [
+            {"unit": lease.id, "attempt": lease.attempt, "chunk": lease.no, "buckets": inside}
+            for lease in leases
+            if (inside := [bucket for bucket in buckets(lease.no) if first <= bucket <= last])
+        ]
+        groups = sum(len(state["buckets"]) for state in states)
+        found.append(Partial(first, last, groups, json.dumps(states).encode()))
     return found
+
+
+def report(lease: Lease, rows_out: int) -> Done:
+    rows = len(buckets(lease.no))
+    return Done(counts=RowCounts(read=rows, aggregated=rows), rows_out=rows_out)
 
 
 class Messages(list[tuple[int, int]]):
@@ -121,6 +131,7 @@ class Stores:
             partials=self.partials,
             fan_in=FanInStore(pool),
             publishing=self.publishing,
+            plans=PlanStore(pool),
             doorbell=messages,
             executor=None,
         )
@@ -155,8 +166,7 @@ class Stores:
             case "publish":
                 await publish.run(self.context, lease, await self.context.planned(lease))
             case "chunk":
-                rows = len(buckets(lease.no))
-                done = Done(counts=RowCounts(read=rows, aggregated=rows), rows_out=rows)
+                done = report(lease, len(buckets(lease.no)))
                 if before_end is None:
                     await self.partials.commit(lease, done, iter(partials(lease)))
                 else:
@@ -171,6 +181,17 @@ class Stores:
                 done = Done(counts=RowCounts(aggregated=len(found)), rows_out=len(found), stats=MergeStats())
                 await self._commit(lease, done, self._rows(lease, found), before_end)
 
+    async def commit_fold(self, leases: list[Lease]) -> None:
+        """The commit of chunks together: the last one has the partials."""
+        *earlier, last = leases
+        states = partials(*leases)
+        await self.partials.commit(
+            last,
+            report(last, sum(partial.groups for partial in states)),
+            iter(states),
+            earlier=[(lease, report(lease, 0)) for lease in earlier],
+        )
+
     async def _commit(
         self, lease: Lease, done: Done, write: Callable[[Connection], Awaitable[None]], before_end
     ) -> None:
@@ -183,9 +204,10 @@ class Stores:
 
     async def _merged(self, lease: Lease) -> list[str]:
         first, end = lease.payload.first, lease.payload.end
-        states = [json.loads(data) async for data, _ in self.partials.of_buckets(lease.job_id, first, end)]
+        found = [json.loads(data) async for data, _ in self.partials.of_buckets(lease.job_id, first, end)]
         return [
             f"{state['chunk']}@{bucket}"
+            for states in found
             for state in states
             for bucket in state["buckets"]
             if first <= bucket < end

@@ -71,6 +71,42 @@ class ProtocolMachine(UserRules):
     def commit_lease(self, worker, pick, chunks):
         self.commit(*self.lease(pick, worker), chunks)
 
+    @step_rule(
+        worker=WORKER,
+        pick=PICK,
+        more=st.integers(1, 3),
+        how=st.sampled_from(["commit", "twice", "stay", "lose", "widen", "plan again"]),
+    )
+    def fold(self, worker, pick, more, how):
+        """A slot leases chunks of a job one after the other, and commits them together."""
+        # fault matrix: 61
+        worker, job = self.workers[worker], self.job(pick)
+        first = self.claim(worker, job_id=job.id)
+        if first is None or first.kind != "chunk":
+            return
+        leases = [first]
+        for _ in range(more):
+            self.world.clock.advance(timedelta(milliseconds=1))
+            lease = self.claim(worker, job_id=job.id, fold=first.id)
+            leases += [lease] if lease is not None else []
+        self.folds.append((leases, worker.stores))
+        if how == "lose":
+            self.give_back_lease(leases[pick % len(leases)], worker.stores, "nothing")
+        elif how in {"widen", "plan again"}:
+            self.settle_lease(leases[pick % len(leases)], worker.stores, how)
+        for _ in range({"twice": 2, "stay": 0}.get(how, 1)):
+            self.commit_fold(leases, worker.stores)
+        if how in {"lose", "widen", "plan again"}:
+            for lease in leases:
+                self.give_back_lease(lease, worker.stores, "nothing")
+
+    @precondition(lambda self: self.folds)
+    @step_rule(pick=PICK)
+    def late_fold(self, pick):
+        """Any fold there ever was: its worker comes back, or an answer was lost."""
+        # fault matrix: 21, 61
+        self.commit_fold(*self.folds[-1 - pick % len(self.folds)])
+
     @precondition(has_leases)
     @step_rule(pick=PICK, how=st.sampled_from(["commit", "nothing", "widen", "plan again", "fail"]))
     def zombie(self, pick, how):
@@ -323,6 +359,7 @@ class ProtocolMachine(UserRules):
                 table == "workers" or before.jobs[owner].finished_at is not None, f"pruned {table} {key}"
             )
         self.leases = [one for one in self.leases if one[0].job_id in self.now.jobs]
+        self.folds = [one for one in self.folds if one[0][0].job_id in self.now.jobs]
 
     @rule(worker=WORKER, what=st.sampled_from(["worker dies", "postgres restarts"]))
     def break_down(self, worker, what):

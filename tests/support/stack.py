@@ -193,6 +193,12 @@ class Stack:
             path.write_bytes(octets)
         return f"file://{path}"
 
+    def without_workers(self) -> None:
+        """Kill all processes but the first, the gateway, and forget the workers."""
+        for process in self.processes[1:]:
+            process.kill()
+        self.sql("DELETE FROM gristmill.workers")
+
     def close(self) -> None:
         self.http.close()
         for process in self.processes:

@@ -48,6 +48,7 @@ class World:
         priority: int = 5,
         deadline: str | None = None,
         state_version: int = STATE_VERSION,
+        max_parallel: int | None = None,
     ) -> tuple[Job, bool]:
         return await self.jobs.submit(
             tenant,
@@ -61,12 +62,14 @@ class World:
             uploads=[],
             deadline=parse_duration(deadline) if deadline else None,
             state_version=state_version,
+            max_parallel=max_parallel,
         )
 
     async def beat(self, worker: str = "w1", slots: int = 2) -> dict[tuple[int, int], bool]:
-        return await self.workers.beat(
+        heard = await self.workers.beat(
             worker, host="h", pid=1, version="0", slots=slots, able=slots, draining=False
         )
+        return heard.held
 
     async def leased(self, worker: str = "w1", **options: Any) -> Lease:
         """The plan unit of a new job."""

@@ -42,6 +42,8 @@ class Work:
         limits = {
             "RESIDENT_BYTES": self.any_of(1 << 26, 0, 256, 20_000),
             "MERGED_GROUPS": self.any_of(1 << 21, 0, 3),
+            "HELD_GROUPS": self.any_of(1 << 9, 0, 0),
+            "HELD_BYTES": self.any_of(1 << 25, 20_000),
         }
         with patch.multiple(tasks, **limits):
             message, body = tasks.answer(encode(task), attachment)
@@ -58,11 +60,11 @@ class Work:
                 plan_task(self.spec, Path(file.name), chunk_bytes=self.size(len(data)), max_chunks=10**6)
             )
             numbers = [*range(len(planned.chunk_texts))]
-            chunks = {no: self.chunk(planned, no, len(data)) for no in self.shuffled(numbers)}
+            chunks = [*self.chunks(planned, self.shuffled(numbers), len(data))]
         schema = planned.plan.schema
         partials = [
             (header.first_bucket, header.last_bucket, data)
-            for _, (result, body) in self.shuffled([*chunks.items()])
+            for result, body in self.shuffled(chunks)
             for header, data in zip(result.partials, body, strict=True)
         ]
         borders = sorted(
@@ -76,11 +78,23 @@ class Work:
             first: self.merge(schema, first, end, partials)
             for first, end in self.shuffled([*pairwise(borders)])
         }
-        return self.checked(schema, [*chunks.values()], [merges[first] for first in borders[:-1]])
+        return self.checked(schema, chunks, [merges[first] for first in borders[:-1]])
 
-    def chunk(self, planned, no, size):
+    def chunks(self, planned, numbers, size):
+        """The answers about chunks, in any folds, and the answers that end those folds."""
+        held = False
+        for no in numbers:
+            held = yield from self.chunk(planned, no, size, joined=held, hold=self.any_of(False, True, True))
+            if held and (no == numbers[-1] or self.any_of(False, False, True)):
+                held = yield from self.chunk(planned, no, size, joined=True, files=(), extents=())
+
+    def chunk(self, planned, no, size, **changes):
+        """Yields the answer. Returns whether the child holds the states."""
         sizes = {"batch_bytes": self.size(size), "partial_bytes": self.size(1 << 20)}
-        return self.ask(chunk_task(self.spec, planned, no, **sizes))
+        answer = self.ask(chunk_task(self.spec, planned, no, **sizes, **changes))
+        assert not (answer[0].held and answer[1])
+        yield answer
+        return answer[0].held
 
     def merge(self, schema, first, end, partials):
         touching = [

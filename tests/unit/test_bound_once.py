@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from shared.core.lifecycle import JobState, Phase
-from shared.core.plan import ChunkPayload, Plan, PlannedColumn
+from shared.core.plan import ChunkPayload, Plan, PlannedColumn, schema_of
 from shared.db.units import Lease
 from shared.errors import LeaseLost
+from shared.spec.bind import bind
 from tests.support.child_tasks import chunk_task, plan_task
 from worker_service import context
 from worker_service.child import tasks
@@ -42,6 +43,7 @@ def worker(plan=PLAN, epoch=1):
         "partials",
         "fan_in",
         "publishing",
+        "plans",
         "doorbell",
         "executor",
     )
@@ -80,11 +82,22 @@ async def test_a_unit_whose_job_has_moved_on_or_is_planned_anew_has_lost_its_lea
         await worker(**changed).planned(lease())
 
 
-def test_a_child_binds_the_spec_of_a_job_once_for_all_of_its_chunks(bound, tmp_path):
+async def test_a_parent_that_has_planned_a_job_reads_and_binds_it_no_more(bound):
+    ctx = worker()
+    job = await ctx.unplanned(lease())
+    kept = ctx.keep(job, PLAN, bind(job.spec, schema_of(PLAN.schema)))
+
+    assert await ctx.planned(lease()) is kept
+    assert (kept.plan, kept.schema["k"].column) == (PLAN, "k")
+    assert bound == []
+    with pytest.raises(LeaseLost):
+        await ctx.planned(lease(epoch=2))
+
+
+def test_a_child_binds_the_spec_of_a_job_once_for_its_plan_and_all_of_its_chunks(bound, tmp_path):
     path = tmp_path / "data.csv"
     path.write_text("k\n" + "a\n" * 2000)
     planned, _ = tasks.run(plan_task(SPEC, path))
-    bound.clear()
     numbers = range(len(planned.chunk_texts))
     found = [tasks.run(chunk_task(SPEC, planned, no))[0].rows.aggregated for no in numbers]
 

@@ -18,8 +18,12 @@ def test_merge_ranges_cover_every_bucket_once(state_bytes):
     assert len(ranges) == BUCKETS or state_bytes <= len(ranges) * MERGE_BYTES
 
 
-def test_a_small_job_has_one_merge():
-    assert merge_ranges(0) == [(0, 1024)]
+@pytest.mark.parametrize(
+    ("mebibytes", "merges"),
+    [(0, 1), (1.99, 1), (2, 2), (3.99, 2), (4, 4), (32, 4), (33, 8), (10_000, 1024)],
+)
+def test_a_job_has_one_merge_if_it_is_small_and_some_for_several_slots_otherwise(mebibytes, merges):
+    assert len(merge_ranges(int(mebibytes * 1024**2))) == merges
 
 
 def test_periods_shrink_together():

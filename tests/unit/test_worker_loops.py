@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from datetime import timedelta
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -148,6 +149,36 @@ async def test_a_slot_whose_claim_got_no_answer_looks_again_though_nobody_rings(
     assert asked == ["w1", "w1"]
 
 
+async def test_a_free_slot_that_hears_of_new_units_claims_one_before_the_dispatcher_looks():
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def claim(*_, **__):
+        asked.set()
+        await answer.wait()
+
+    slots = slots_of(claim)
+    slots.look()
+    await asyncio.wait_for(asked.wait(), 5)
+    assert not slots.new_units.is_set()
+    slots.look()  # with no free slot the dispatcher looks at once
+    assert slots.new_units.is_set()
+    slots.new_units.clear()
+    answer.set()
+
+    await asyncio.wait_for(slots.new_units.wait(), 5)
+
+
+async def test_the_dispatcher_looks_though_the_claim_of_the_free_slot_failed():
+    async def claim(*_, **__):
+        raise DatabaseUnavailable("gone")
+
+    slots = slots_of(claim)
+    slots.look()
+
+    await asyncio.wait_for(slots.new_units.wait(), 5)
+    slots.draining = True
+
+
 async def test_a_slot_that_is_stopped_has_others_told_of_what_waits():
     running = asyncio.Event()
 
@@ -231,7 +262,7 @@ async def test_a_slot_begins_with_the_tenant_after_the_one_that_was_served_last(
 def lease(key):
     """Of a slot that is at work; what is cancelled is noted."""
     cancelled = []
-    task = SimpleNamespace(cancel=lambda: cancelled.append(key))
+    task = Mock(cancel=lambda: cancelled.append(key))
     return (task, SimpleNamespace(preempt=lambda: True)), cancelled
 
 
@@ -243,6 +274,16 @@ async def test_a_unit_is_stopped_once_and_only_if_it_was_at_work_before_and_is_n
     assert slots.stop_unwanted({(1, 1), (2, 1), (9, 9)}, {(2, 1)}) == 1
     assert slots.stop_unwanted({(1, 1), (2, 1)}, {(2, 1)}) == 0
     assert [cancelled for _, cancelled in running.values()] == [[(1, 1)], [], []]
+
+
+async def test_a_fold_is_stopped_once_and_whole_if_one_of_its_leases_is_lost():
+    slots = slots_of()
+    pair, cancelled = lease((1, 1))
+    slots._running = dict.fromkeys([(1, 1), (2, 1), (3, 1)], pair)
+
+    assert slots.stop_unwanted({(1, 1), (2, 1)}, {(1, 1)}) == 3
+    assert slots.stop_unwanted({(1, 1), (2, 1), (3, 1)}, set()) == 0
+    assert (cancelled, slots.leases) == ([(1, 1)], set())
 
 
 async def test_a_lease_that_no_slot_works_on_is_unheard_of_at_the_second_heartbeat():

@@ -20,10 +20,10 @@ _PAGE_ROWS = 100
 class BadRows:
     """Takes the batches of a chunk one by one, in file order.
 
-    `quarantined` are the rows to keep. `lines` counts the line feeds of each extent begun, if rows are kept.
-    `error` is that of a provisional bad row, which fails the job if no chunk widens a column. With *tells*,
-    rows may be provisional: then the first of those to be counted are told too. *places*: with their lines,
-    if they are told or fail the job.
+    `quarantined` are the rows to keep. `lines` counts the line feeds of each extent begun, and those before
+    the first one of a file, if rows are kept. `error` is that of a provisional bad row, which fails the job
+    if no chunk widens a column. With *tells*, rows may be provisional: then the first of those to be counted
+    are told too. *places*: with their lines, if they are told or fail the job.
     """
 
     def __init__(self, options: Options, *, tells: bool = False, places: bool = True) -> None:
@@ -43,6 +43,10 @@ class BadRows:
         return self._mode == "quarantine"
 
     @property
+    def none(self) -> bool:
+        return not self._count and self.error is None
+
+    @property
     def counts(self) -> RowCounts:
         kept = len(self.quarantined)
         return RowCounts(read=self._read, quarantined=kept, skipped=self._count - kept)
@@ -52,14 +56,11 @@ class BadRows:
         lines = tuple(self.lines) if self.kept else ()
         return ChunkStats(lines, self._provisional, tuple(self._told), self.error)
 
-    def begin(self, rows: int | None, lines: int) -> None:
-        """Begin the next extent, which claims to have *rows*, if its file says so.
-
-        *lines* of its file lie before it, if it is the first of the file, else 0.
-        """
+    def begin(self, rows: int | None) -> None:
+        """Begin the next extent, which claims to have *rows*, if its file says so."""
         self._read += rows or 0
         self._counted = rows is None
-        self.lines.append(lines)
+        self.lines.append(0)
 
     def take(self, batch: Batch) -> pa.Table:
         """The good rows; none behind a provisional bad row that fails the chunk.
@@ -79,6 +80,7 @@ class BadRows:
             told = islice(batch.bad_rows(), TOLD - len(self._told))
             self._told += (self._placed(bad).detail() for bad in told)
         if self.kept:
+            self.lines[-1] += batch.lines_before()
             self.quarantined += map(self._quarantined, islice(batch.bad_rows(), self._room))
             self.lines[-1] += batch.lines()
         return batch.table

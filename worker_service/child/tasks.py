@@ -1,4 +1,4 @@
-"""The three tasks of a child: plan a dataset, fold a chunk into states, merge states into rows."""
+"""The tasks of a child: find files, plan a dataset, fold a chunk into states, merge states into rows."""
 
 import os
 import resource
@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -48,6 +48,7 @@ from shared.spec.types import Schema
 from shared.spec.uses import uses
 from worker_service import kernels, readers
 from worker_service.child.bad_rows import BadRows
+from worker_service.child.look import look
 from worker_service.child.rows import PreparedRows
 from worker_service.child.texts import text_parser
 from worker_service.executors.processes.channel import MemoryFile
@@ -60,6 +61,8 @@ from worker_service.messages import (
     ChunkResult,
     ChunkTask,
     Failed,
+    FindTask,
+    FoundFiles,
     MergeResult,
     MergeTask,
     Outcome,
@@ -78,12 +81,23 @@ RESIDENT_BYTES = 1 << 26
 Bounds a slot's memory, whatever the data.
 """
 
+PASS_BYTES = 256 << 20
+"""A dry run reads all of a dataset of so many bytes if it needs to; of a larger one it reads samples only."""
+
+HELD_BYTES = RESIDENT_BYTES // 2
+"""Of states that stay for the next chunk of a fold, which needs room of its own."""
+HELD_GROUPS = 1 << 9
+"""States of fewer groups are cheap to write and to merge: they do not stay for the next chunk."""
+
 MERGED_GROUPS = 1 << 21
 """Groups, or values kept of them, that a merge holds before it combines its states so far."""
 MAX_PARTIALS = 256
 
 Answer = tuple[Outcome, list[bytes]]
 """How the task ended, and the parts of the body."""
+
+_held: list["_Held"] = []
+"""The states that the last task has left for the next one; one at most."""
 
 pa.set_cpu_count(1)
 pa.set_io_thread_count(1)
@@ -97,6 +111,8 @@ def answer(message: bytes, attachment: MemoryFile | None = None) -> tuple[bytes,
 
 def run(task: AnyTask, attachment: MemoryFile | None = None) -> Answer:
     """Every error becomes an outcome, so that only a crash is silent."""
+    if not (isinstance(task, ChunkTask) and task.joined):
+        _held.clear()
     try:
         return TASKS[type(task)](task, attachment)
     except SchemaWidened as widened:
@@ -129,7 +145,7 @@ def _local_files(access: Access) -> LocalFiles:
 def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
     """The files, the schema, and the extents of every chunk.
 
-    These are guessed where the task allows it and nothing speaks against it.
+    These are guessed where the task allows it and nothing speaks against it. A dry run looks at the data.
     """
     spec = _spec(task.spec)
     with _local_files(task.access) as local:
@@ -143,17 +159,34 @@ def plan(task: PlanTask, _: MemoryFile | None) -> Answer:
             PlannedFiles(local, found, task.access.max_expansion) as files,
             readers.damage_first(files.sources, spec.source),
         ):
-            planned = _guessed_or_proven(task, spec, files.sources)
+            sources = files.sources
+            if task.look and size > PASS_BYTES:
+                sources = [replace(file, passes=False) for file in sources]
+            planned = _guessed_or_proven(task, spec, sources)
+            warned = sorted_warnings((*warnings, *planned.warnings))
+            target = task.chunk_bytes or chunk_bytes(size)
+            looked = look(spec, planned, found, sources, warned, target) if task.look else None
     settled = Plan(
         files=found,
         format=planned.format,
         schema=columns_of(planned.schema),
         bytes=size,
         delimiter=planned.source.csv.delimiter if planned.format in {"csv", "tsv"} else None,
-        warnings=sorted_warnings((*warnings, *planned.warnings)),
+        warnings=warned,
         self_describing=planned.self_describing,
     )
-    return PlanResult(settled, tuple(msgspec.Raw(encode(cut)) for cut in _chunks(planned, found))), []
+    cuts = tuple(msgspec.Raw(encode(cut)) for cut in _chunks(planned, found))
+    return PlanResult(settled, cuts, looked), []
+
+
+def find(task: FindTask, _: MemoryFile | None) -> Answer:
+    """The files that a plan would have."""
+    with _local_files(task.access) as local:
+        expansion = task.access.max_expansion
+        found, _warnings = find_files(
+            local, task.locations, _spec(task.spec).source, task.max_names, expansion
+        )
+    return FoundFiles(found), []
 
 
 def _guessed_or_proven(
@@ -161,13 +194,19 @@ def _guessed_or_proven(
 ) -> readers.PlannedDataset:
     size = task.chunk_bytes or chunk_bytes(sum(file.size for file in files))
     asked, used = (files, spec.source, size, task.max_chunks), uses(spec)
+    tapered = task.chunk_bytes is None
+    if not all(file.passes for file in files):
+        planned = readers.plan(*asked, uses=used, guess=True, tapered=tapered)
+        kernels.check_patterns(bind(spec, planned.schema, planned.culprits), text_parser(spec.source))
+        return planned
     if not task.prove:
         # an error that follows from a guess counts for nothing
         with suppress(GristmillError, MemoryError, pa.ArrowMemoryError):
-            planned = readers.plan(*asked, uses=used, guess=True)
-            kernels.check_patterns(bind(spec, planned.schema), text_parser(spec.source))
+            planned = readers.plan(*asked, uses=used, guess=True, tapered=tapered)
+            _, _, query = _bound(bytes(task.spec), columns_of(planned.schema))
+            kernels.check_patterns(query, text_parser(spec.source))
             return planned
-    planned = readers.plan(*asked, uses=used, guess=False)
+    planned = readers.plan(*asked, uses=used, guess=False, tapered=tapered)
     _check_types(spec, planned, files)
     return planned
 
@@ -200,8 +239,26 @@ def _check_types(spec: JobSpec, planned: readers.PlannedDataset, files: list[rea
         raise
 
 
+class _Held(NamedTuple):
+    """The states of chunks that were read, and how many *rows* of them were reported as aggregated."""
+
+    fold: kernels.Fold
+    rows: int
+
+
+def _begun(task: ChunkTask, query: Query) -> _Held:
+    """The states to go on with."""
+    if not task.joined:
+        return _Held(kernels.Fold(query, task.no), 0)
+    held = _held.pop()
+    held.fold.begin(task.no)
+    return held
+
+
 def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     """Fold the extents into partials, which are the body, followed by the bad rows to keep.
+
+    Or leave the states for the next chunk. The task must allow it, the states be large, and no row bad.
 
     A chunk with a provisional error is read to its end all the same: a value may widen a column. Its rows are
     read, and no more, so no receipt could be made of them.
@@ -209,9 +266,16 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     spec, schema, query = _bound(bytes(task.spec), task.schema)
     source = with_delimiter(spec.source, task.delimiter)
     open_ = provisional(query, schema, self_describing=task.self_describing)
-    fold, bad = kernels.Fold(query, task.no), BadRows(spec.options, tells=bool(open_), places=task.places)
+    (fold, reported), bad = _begun(task, query), BadRows(spec.options, tells=bool(open_), places=task.places)
+    dropped, before = fold.rows_dropped_null_key, fold.rows
     partials: list[kernels.Partial] = []
-    aggregated, picked = 0, PreparedRows(query, spec.source, open_)
+    aggregated, picked, held = -reported, PreparedRows(query, spec.source, open_), False
+
+    def write(states: pa.Table) -> None:
+        nonlocal aggregated
+        partials.extend(_encoded(states, _within_slot(query), task.partial_bytes))
+        aggregated += kernels.rows_in(states)
+
     with (
         _local_files(task.access) as local,
         PlannedFiles(local, task.files, task.access.max_expansion) as files,
@@ -222,23 +286,30 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
             for file, extent in zip(files.sources, task.extents, strict=True)
         )
         try:
-            for states in _flushed(fold, frames):
-                partials += _encoded(states, query, task.partial_bytes)
-                aggregated += kernels.rows_in(states)
+            for states in _overflows(fold, frames):
+                write(states)
                 del states
+            held = task.hold and not partials and bad.none and _may_stay(fold)
+            if not held:
+                write(fold.flush())
         except (GroupLimitExceeded, GroupKeyTooLong, StateTooLarge) as error:
             if not _is_provisional(error, open_):
                 raise
             deque(frames, maxlen=0)
             bad.error = bad.error or error.problem()
+    if held:
+        aggregated = fold.rows - before
+        _held.append(_Held(fold, reported + aggregated))
     rows = RowCounts(
-        aggregated=aggregated, filtered=picked.filtered, dropped_null_key=fold.rows_dropped_null_key
+        aggregated=aggregated,
+        filtered=picked.filtered,
+        dropped_null_key=fold.rows_dropped_null_key - dropped,
     )
     if bad.error is not None:
         partials, rows = [], RowCounts()
     headers = tuple(PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
     pages = bad.pages()
-    result = ChunkResult(bad.counts + rows, headers, bad.stats, tuple(map(len, pages)))
+    result = ChunkResult(bad.counts + rows, headers, bad.stats, tuple(map(len, pages)), held)
     return result, [*(partial.data for partial in partials), *pages]
 
 
@@ -261,19 +332,22 @@ def _tables(
 
     No frame holds one while it is folded or while the next one is read, as that of a generator would.
     """
-    bad.begin(extent.rows, readers.lines_before(file, extent, source) if bad.kept else 0)
+    bad.begin(extent.rows)
     batches = readers.batches(file, extent, source, schema, columns, task.batch_bytes)
     return filter(lambda table: table.num_rows, map(bad.take, map(picked.of, batches)))
 
 
-def _flushed(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The states of *frames*: all that *fold* holds, whenever that is more than it may, and at the end."""
+def _may_stay(fold: kernels.Fold) -> bool:
+    return fold.resumable and fold.groups >= HELD_GROUPS and fold.nbytes <= HELD_BYTES
+
+
+def _overflows(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Fold the *frames*. Yields all states that *fold* holds whenever they are more than it may hold."""
     for frame in frames:
         fold.add(frame)
         del frame  # or it would stay in memory while the next one is read
         if fold.groups and (fold.futile or fold.nbytes > RESIDENT_BYTES):
             yield fold.flush()
-    yield fold.flush()
 
 
 def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[kernels.Partial]:
@@ -312,6 +386,7 @@ def _within_slot(query: Query) -> Query:
 
 TASKS: dict[type, Callable[[Any, MemoryFile | None], Answer]] = {
     PlanTask: plan,
+    FindTask: find,
     ChunkTask: chunk,
     MergeTask: merge,
 }

@@ -54,10 +54,10 @@ class Dispatcher:
         return Rung(units=len(due))
 
     async def listen(self) -> None:
-        """Wake this worker's dispatcher for each request that no other worker has taken.
+        """Have this worker look for each request that no other worker has taken.
 
         Without this the turns still go on.
         """
         while True:
             if await self._doorbell.dispatch_requested():
-                self._slots.new_units.set()
+                self._slots.look()

@@ -24,6 +24,7 @@ from worker_service.arrow import (
     without_dictionary,
 )
 from worker_service.native import library
+from worker_service.native.columns import native_columns
 
 Hashes: TypeAlias = NDArray[np.uint64]
 
@@ -36,6 +37,11 @@ _KEPT = np.array([(1 << 8 * size) - 1 for size in range(_WORD + 1)], np.uint64)
 
 def hash_keys(keys: Sequence[Array], rows: int) -> Hashes:
     """From the seed, for each key: hash = mix(hash * 0x9E37... + hash of the key)."""
+    native = library() if rows and not any(map(is_wide, keys)) else None
+    if native is not None and (columns := native_columns([without_dictionary(key) for key in keys])):
+        found = np.empty(rows, np.uint64)
+        native.gm_hash_rows(columns.address, len(columns), rows, found.ctypes.data)
+        return found
     hashes = np.full(rows, _SEED)
     for key in keys:
         hashes = _mix(hashes * _STEP + _hash(key))
@@ -75,10 +81,6 @@ def hash_strings(strings: Array) -> Hashes:
     all strings that are long enough. Arbitrary below a null.
     """
     bounds, data = string_bytes(strings)
-    if (native := library()) is not None:
-        found = np.empty(len(strings), np.uint64)
-        native.gm_hash_strings(bounds.ctypes.data, data.ctypes.data, len(found), found.ctypes.data)
-        return found
     offsets = bounds.astype(np.int64)
     first, last = int(offsets[0]), int(offsets[-1])
     padded = np.append(data[first:last], np.zeros(_WORD, np.uint8))

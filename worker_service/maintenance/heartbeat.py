@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +17,7 @@ from shared.db.workers import WorkerStore
 from shared.errors import DatabaseUnavailable
 from shared.loops import Report
 from shared.spec.version import STATE_VERSION
+from worker_service.maintenance.usage import Meter
 from worker_service.slots import LeaseKey, Slots
 
 
@@ -31,14 +32,24 @@ class Beat(Report):
 
 class Heartbeat:
     def __init__(
-        self, worker: str, workers: WorkerStore, units: UnitStore, pool: Pool, slots: Slots, timings: Timings
+        self,
+        worker: str,
+        workers: WorkerStore,
+        units: UnitStore,
+        pool: Pool,
+        slots: Slots,
+        timings: Timings,
+        *,
+        drain: Callable[[], None] = lambda: None,
     ) -> None:
         """*workers* has a connection of its own, so that no heartbeat waits behind the work.
 
-        *pool* is the one of the work, which *units* uses too.
+        *pool* is the one of the work, which *units* uses too. *drain* is called when the worker is asked to
+        drain, perhaps at several heartbeats.
         """
         self._worker, self._workers, self._units = worker, workers, units
         self._pool, self._slots, self._timings = pool, slots, timings
+        self._drain, self._meter = drain, Meter()
 
     async def run_once(self) -> Beat:
         before = self._slots.leases
@@ -67,7 +78,7 @@ class Heartbeat:
 
     async def _beat(self, *, able: int) -> dict[LeaseKey, bool]:
         async with self._answering():
-            return await self._workers.beat(
+            heard = await self._workers.beat(
                 self._worker,
                 host=socket.gethostname(),
                 pid=os.getpid(),
@@ -75,7 +86,12 @@ class Heartbeat:
                 slots=self._slots.count,
                 able=able,
                 draining=self._slots.draining,
+                state_version=STATE_VERSION,
+                usage=self._meter.read(),
             )
+        if heard.drain:
+            self._drain()
+        return heard.held
 
     async def _make_room(self) -> int:
         """Preempt the own leases among those that make room.

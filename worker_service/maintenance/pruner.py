@@ -17,11 +17,14 @@ LOOK_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Pruned(Report):
-    """Jobs whose partials were deleted; jobs; uploads; files among the uploads that had no row."""
+    """How much was deleted; `partials` counts jobs, `files` those of no upload."""
 
     partials: int = 0
     jobs: int = 0
+    plans: int = 0
     uploads: int = 0
+    unfinished_uploads: int = 0
+    keys: int = 0
     files: int = 0
 
 
@@ -36,17 +39,30 @@ class Pruner:
         reached("prune.between")
         await store.versions(keep.superseded, keep.unnamed)
         jobs = await _repeated(lambda: store.jobs(keep.jobs))
-        uploads = await _repeated(self._uploads)
+        plans = await _repeated(lambda: store.plans(keep.plans))
+        uploads = await _repeated(
+            lambda: self._delete_files(store.uploads(keep.uploads, keep.partials)),
+        )
+        unfinished = await _repeated(lambda: self._delete_files(store.unfinished_uploads()))
+        keys = await _repeated(lambda: store.keys(keep.keys))
         await store.workers(keep.workers)
         files = 0
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_SECONDS
             files = await self._unknown_files()
-        return Pruned(partials=partials, jobs=jobs, uploads=uploads, files=files)
+        return Pruned(
+            partials=partials,
+            jobs=jobs,
+            plans=plans,
+            uploads=uploads,
+            unfinished_uploads=unfinished,
+            keys=keys,
+            files=files,
+        )
 
-    async def _uploads(self) -> int:
+    async def _delete_files(self, deleted: Awaitable[list[tuple[str, str]]]) -> int:
         """The row first: a file without a row is found again, a row without a file would fail a job."""
-        gone = await self._store.uploads(self._keep.uploads, self._keep.partials)
+        gone = await deleted
         for tenant, upload_id in gone:
             await self._files.delete(tenant, upload_id)
         return len(gone)

@@ -11,8 +11,8 @@ import structlog
 from shared.core.retry import GiveBack, cause_of, decide
 from shared.core.timings import Timings
 from shared.db.jobs import JobStore
-from shared.db.units import LeasedUnit, UnitStore
-from shared.errors import DeadlineExceeded, GristmillError, TransientError, WorkerLost
+from shared.db.units import Expired, LeasedUnit, UnitStore
+from shared.errors import DeadlineExceeded, GristmillError, LeaseLost, TransientError, WorkerLost
 from shared.fault_points import reached
 from shared.loops import Report
 
@@ -47,11 +47,11 @@ class Sweeper:
         found: Counter[str] = Counter()
         expired = await self._units.expired()
         if self._steady():
-            for lease, worker_died in expired:
+            for one in expired:
                 reached("sweep.found")
                 # While another transaction holds its job's row, a lease waits for the next sweep.
                 with suppress(TransientError):
-                    found[await self._take_back(lease, worker_died=worker_died)] += 1
+                    found[await self._take_back(one)] += 1
         with suppress(TransientError):
             await self._jobs.fail_overdue()
         for job_id in await self._jobs.stalled():
@@ -70,11 +70,12 @@ class Sweeper:
         self._last = now
         return now - self._steady_since >= self._timings.grace.total_seconds()
 
-    async def _take_back(self, lease: LeasedUnit, *, worker_died: bool) -> str:
+    async def _take_back(self, expired: Expired) -> str:
+        lease, worker_died, held = expired
         log.warning(
             "lease.expired", unit=lease.id, job=lease.job_id, worker=lease.worker, worker_died=worker_died
         )
-        error = _died(lease) if worker_died else _late(lease)
+        error = LeaseLost("Its fold has ended") if held else _died(lease) if worker_died else _late(lease)
         decision = decide(lease.kind, lease.counts, cause_of(error), self._timings)
         if isinstance(decision, GiveBack):
             await self._units.give_back(lease, decision.charge, delay=decision.delay)

@@ -10,7 +10,7 @@ from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.damage import damage_first
 from worker_service.readers.misfits import misfits
 from worker_service.readers.plan import PlannedDataset, plan
-from worker_service.readers.read import batches, lines_before
+from worker_service.readers.read import batches
 
 __all__ = [
     "BadRow",
@@ -20,7 +20,6 @@ __all__ = [
     "SourceFile",
     "batches",
     "damage_first",
-    "lines_before",
     "misfits",
     "plan",
 ]

@@ -137,8 +137,9 @@ class Batch:
 
     `table` holds the used columns of the good records, typed; without used columns, one column of bools named
     "", so that rows can be counted. `records` counts the records, bad ones too. `numbers` takes rows of
-    `table`, ascending, and gives the numbers of their records. `lines` counts line feeds. `provisional` are
-    the numbers of those bad records that a wider type of a column may make good, ascending.
+    `table`, ascending, and gives the numbers of their records. `lines` counts line feeds, `lines_before`
+    those between the beginning of the file and its first batch. `provisional` are the numbers of those bad
+    records that a wider type of a column may make good, ascending.
     """
 
     table: pa.Table
@@ -147,6 +148,7 @@ class Batch:
     bad: Faults = NO_FAULTS
     numbers: Callable[[Ints], Ints] = np.asarray
     lines: Callable[[], int] = int
+    lines_before: Callable[[], int] = int
     provisional: Ints = field(default_factory=lambda: NO_FAULTS.rows)
 
     def without(self, wrong: Mask, fault: Callable[[int], Fault]) -> "Batch":

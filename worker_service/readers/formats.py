@@ -26,7 +26,6 @@ from worker_service.readers.csv.misplaced import settled_source as settled_csv
 from worker_service.readers.csv.plan import names as csv_names
 from worker_service.readers.csv.plan import plan as plan_csv
 from worker_service.readers.csv.plan import sampled_texts as sampled_csv_texts
-from worker_service.readers.csv.read import lines_before as csv_lines_before
 from worker_service.readers.csv.read import read as read_csv
 from worker_service.readers.literals import Column
 from worker_service.readers.ndjson.content import begins_ndjson
@@ -69,8 +68,6 @@ class Reader(Protocol):
     ) -> Iterator[Batch]: ...
 
 
-LinesBefore = Callable[[SourceFile, Extent, SourceSpec], int]
-"""The lines of the file before an extent, if it is the first of the file; else 0."""
 Samples = Callable[[list[SourceFile], SourceSpec, Collection[str]], Iterator[dict[str, Column]]]
 
 
@@ -84,8 +81,8 @@ class Format:
     `names` are those that some records have. *self_describing* files declare the types of their columns.
     With *typed_values* text is no number, whatever it reads as.
     *native*: a crash of the child in the format's package is the fault of the file, which native code was
-    decoding. `lines_before` is for files that have lines. `sampled_texts` yields the texts that types were
-    inferred from, by column; None where files declare types.
+    decoding. `sampled_texts` yields the texts that types were inferred from, by column; None where files
+    declare types.
     """
 
     name: str
@@ -99,7 +96,6 @@ class Format:
     self_describing: bool = False
     typed_values: bool = False
     native: bool = False
-    lines_before: LinesBefore | None = None
     sampled_texts: Samples | None = None
 
 
@@ -146,7 +142,6 @@ FORMATS = {
             read=read_ndjson,
             sparse=True,
             typed_values=True,
-            lines_before=lambda *_: 0,
             sampled_texts=sampled_ndjson_texts,
         ),
         Format(
@@ -155,7 +150,6 @@ FORMATS = {
             names=csv_names,
             plan=plan_csv,
             read=read_csv,
-            lines_before=csv_lines_before,
             sampled_texts=sampled_csv_texts,
         ),
         Format(
@@ -164,7 +158,6 @@ FORMATS = {
             names=csv_names,
             plan=plan_csv,
             read=read_csv,
-            lines_before=csv_lines_before,
             sampled_texts=sampled_csv_texts,
         ),
     )

@@ -33,9 +33,3 @@ def batches(
     held = [field.name for field in fields if field.column in names]
     read_ones = found.read(file, extent, source, schema, held, batch_bytes)
     return map(partial(with_fixed, fixed=fixed, columns=columns, uri=file.uri), read_ones)
-
-
-def lines_before(file: SourceFile, extent: Extent, source: SourceSpec) -> int:
-    """The lines of *file* before *extent*, if that is its first extent and the file has lines; else 0."""
-    of_format = format_of(file, source).lines_before
-    return of_format(file, extent, source) if of_format else 0

@@ -1,10 +1,13 @@
-"""The chunk unit: read its extents, fold them into partials, commit partials and ledger together."""
+"""The chunk unit: read its extents, fold them into partials, commit partials and ledger together.
+
+A slot that has read a chunk may go on with other chunks of the job before it commits (`fold`).
+"""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import replace as changed
 from itertools import product
 
-import msgspec
+from msgspec.structs import replace
 
 from shared.core.bad_rows import QuarantineRow
 from shared.core.plan import ChunkPayload, ChunkStats, columns_of
@@ -20,6 +23,7 @@ from shared.spec.width import check_width
 from worker_service.context import Context, Planned
 from worker_service.executors.protocol import Answer, Child
 from worker_service.messages import Access, ChunkResult, ChunkTask, decode_bad_rows
+from worker_service.units.fold import Fold
 from worker_service.units.persist import persist
 
 PARTIAL_BYTES = 512 * 1024
@@ -29,10 +33,20 @@ Large against the fixed cost of a partial: with an eighth of it, encoding takes 
 """
 
 
-async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
+async def run(ctx: Context, fold: Fold, job: Planned, child: Child) -> None:
+    task = await _task(ctx, fold, job)
+    while await _read(ctx, fold, job, task, child):
+        if await fold.join():
+            task = await _task(ctx, fold, job)
+        else:
+            task = replace(task, files=(), extents=(), joined=True, hold=False)
+
+
+async def _task(ctx: Context, fold: Fold, job: Planned) -> ChunkTask:
+    lease = fold.lease
     assert isinstance(lease.payload, ChunkPayload)
     extents = lease.payload.extents
-    task = ChunkTask(
+    return ChunkTask(
         spec=job.spec_json,
         no=lease.no,
         schema=job.plan.schema,
@@ -44,21 +58,40 @@ async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
         access=Access.of(ctx.settings),
         batch_bytes=batch_bytes(ctx, lease),
         partial_bytes=PARTIAL_BYTES,
+        joined=bool(fold.earlier),
+        hold=fold.open,
     )
+
+
+async def _read(ctx: Context, fold: Fold, job: Planned, task: ChunkTask, child: Child) -> bool:
+    """Run the task, and commit the fold unless the child holds its states; returns whether it does."""
+    lease, most = fold.lease, job.spec.options.most_bad_rows
     try:
-        async with child.run(task, lease.allowed) as answer:
+        async with child.run(task, fold.allowed) as answer:
             reached("chunk.computed")
-            groups = sum(partial.groups for partial in answer.result.partials)
-            stats = answer.result.stats
-            done = Done(
-                counts=answer.result.rows, rows_out=groups, stats=None if stats == ChunkStats() else stats
-            )
-            most = job.spec.options.most_bad_rows
+            done = _report(answer.result, fold.done)
+            if answer.result.held:
+                fold.done = done
+                return True
             await persist(
-                ctx, lambda: ctx.partials.commit(lease, done, _partials(answer), _bad_rows(answer), most)
+                ctx,
+                lambda: ctx.partials.commit(
+                    lease, done, _partials(answer), _bad_rows(answer), most, fold.earlier
+                ),
             )
     except SchemaWidened as widened:
         await _widen(ctx, lease, job, widened)
+    return False
+
+
+def _report(result: ChunkResult, before: Done | None) -> Done:
+    """The report of a chunk; *before* is that which it had when its states were held."""
+    known = before or Done()
+    return Done(
+        counts=known.counts + result.rows,
+        rows_out=sum(partial.groups for partial in result.partials),
+        stats=known.stats if result.stats == ChunkStats() else result.stats,
+    )
 
 
 async def _places(ctx: Context, lease: Lease, job: Planned) -> bool:
@@ -66,7 +99,7 @@ async def _places(ctx: Context, lease: Lease, job: Planned) -> bool:
 
     A chunk before it that is done stays done, or this lease is lost.
     """
-    if not provisional(job.query, job.schema, self_describing=job.plan.self_describing):
+    if lease.no == 0 or not provisional(job.query, job.schema, self_describing=job.plan.self_describing):
         return True
     return not await ctx.units.told_before(lease)
 
@@ -99,7 +132,7 @@ async def _widen(ctx: Context, lease: Lease, job: Planned, widened: SchemaWidene
     needed = widened.widen
     wider = Schema(
         tuple(
-            replace(f, type=parse_type(needed[f.name])) if f.name in needed else f for f in job.schema.fields
+            changed(f, type=parse_type(needed[f.name])) if f.name in needed else f for f in job.schema.fields
         )
     )
     if wider == job.schema:
@@ -112,7 +145,7 @@ async def _widen(ctx: Context, lease: Lease, job: Planned, widened: SchemaWidene
     ]
     query = bind(job.spec, wider, causes)
     check_width(list(query.result.values()))
-    plan = msgspec.structs.replace(
+    plan = replace(
         job.plan,
         schema=columns_of(wider),
         warnings=sorted_warnings((*job.plan.warnings, *warnings)),

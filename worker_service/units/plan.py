@@ -1,6 +1,7 @@
 """The plan unit: from URIs to files, one schema, type-checked aggregates and chunk boundaries.
 
-The boundaries are proven if the unit's payload says so.
+The boundaries are proven if the unit's payload says so. The unit of a dry run looks at the data, too. That
+of a job with a stored plan only checks that the files are unchanged.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,8 +10,10 @@ from dataclasses import replace
 import msgspec
 
 from shared.core.columns import misfits
-from shared.core.plan import Plan, PlanPayload, columns_of, schema_of
+from shared.core.look import estimated_seconds
+from shared.core.plan import DatasetFile, Plan, PlanPayload, columns_of, schema_of
 from shared.db.units import Lease, NewUnit
+from shared.errors import SourceChanged
 from shared.fault_points import reached
 from shared.settings import Settings
 from shared.spec.bind import bind
@@ -32,10 +35,11 @@ from shared.spec.width import check_width
 from shared.storage.sources import locate, source_rules
 from worker_service.context import Context, Unplanned
 from worker_service.executors.protocol import Child
-from worker_service.messages import Access, ByteLimit, PlanTask
+from worker_service.messages import Access, ByteLimit, FindTask, PlanResult, PlanTask
 from worker_service.units.publish import result_columns
 
 _TWO = {INT64, FLOAT64}
+_ANY_VERSION = 2**31 - 1
 
 
 async def run(ctx: Context, lease: Lease, job: Unplanned, child: Child) -> None:
@@ -53,22 +57,67 @@ async def run(ctx: Context, lease: Lease, job: Unplanned, child: Child) -> None:
         chunk_bytes=spec.options.chunk_bytes or ctx.settings.chunk_bytes,
         max_chunks=spec.limits.max_chunks,
         prove=lease.payload.prove,
+        look=lease.payload.look,
     )
-    async with child.run(task, lease.allowed) as answer:
-        result = answer.result
+    stored = await ctx.plans.stored(lease.job_id) if lease.payload.stored else None
+    if stored is not None and stored[1] is not None:
+        found = FindTask(
+            spec=task.spec, locations=task.locations, access=task.access, max_names=task.max_names
+        )
+        async with child.run(found, lease.allowed) as files:
+            check_unchanged(stored[0].files, files.result.files)
+        result = PlanResult(stored[0], stored[1])
+    else:
+        async with child.run(task, lease.allowed) as answer:
+            result = answer.result
+        if stored is not None:
+            check_unchanged(stored[0].files, result.plan.files)
     plan = await _following(ctx, job, result.plan)
-    await _check_result(ctx, job, plan)
+    query = await _checked(ctx, job, plan)
     chunks = (
         NewUnit(no=no, payload=chunk.payload, bytes=chunk.bytes) for no, chunk in enumerate(result.chunks())
     )
+    seconds = estimated_seconds(plan.bytes, await ctx.plans.recent(plan.format)) if result.look else None
     reached("plan.before_insert")
+    if result.look is not None:
+        look = msgspec.structs.replace(result.look, seconds=seconds)
+        texts = result.chunk_texts if look.chunks.accuracy == "exact" else None
+        await ctx.units.complete_look(lease, result.plan, texts, look)
+        return
     await ctx.units.complete_plan(lease, plan, chunks)
     reached("plan.after_commit")
+    ctx.keep(job, plan, query)
+
+
+def check_unchanged(planned: Sequence[DatasetFile], found: Sequence[DatasetFile]) -> None:
+    """Raise SourceChanged unless the files of a stored plan are those that are *found* now."""
+    if tuple(planned) == tuple(found):
+        return
+    before, now = ({file.uri: file for file in files} for files in (planned, found))
+    gone, new = before.keys() - now.keys(), now.keys() - before.keys()
+    changed = {uri for uri in before.keys() & now.keys() if before[uri] != now[uri]}
+    causes = ((gone, "is gone"), (new, "is new"), (changed, "changed"))
+    told = [
+        f"{min(uris)}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''} {cause}"
+        for uris, cause in causes
+        if uris
+    ] or ["the files have another order"]
+    raise SourceChanged(f"{', '.join(told)} since the plan was made; make a new plan, or submit the spec")
+
+
+def _target(job: Unplanned) -> tuple[str | None, int | None]:
+    """The named result that the job is to replace, and its version.
+
+    A dry run has none of its own. It is checked against the version that is published now.
+    """
+    if job.row.result_name is None and job.spec.output.name is not None:
+        return job.spec.output.name, _ANY_VERSION
+    return job.row.result_name, job.row.version
 
 
 async def _following(ctx: Context, job: Unplanned, plan: Plan) -> Plan:
     """*plan* with the types of the published version, where the data may get them anyway."""
-    name, version = job.row.result_name, job.row.version
+    name, version = _target(job)
     if (
         name is None
         or version is None
@@ -113,13 +162,16 @@ def _own_fields(query: Query) -> Iterator[tuple[str, str]]:
     yield from ((each.name, each.columns[0]) for each in query.aggregates if each.fn in own)
 
 
-async def _check_result(ctx: Context, job: Unplanned, plan: Plan) -> None:
-    """Raises before the scan any error that would keep the result from being stored or published."""
+async def _checked(ctx: Context, job: Unplanned, plan: Plan) -> Query:
+    """The spec, bound to the plan's schema.
+
+    Raises before the scan any error that would keep the result from being stored or published.
+    """
     schema = schema_of(plan.schema)
     query = bind(job.spec, schema)
     columns = result_columns(query)
     check_width([parse_result_type(column["type"]) for column in columns])
-    name, version = job.row.result_name, job.row.version
+    name, version = _target(job)
     replaces = job.spec.output.on_schema_change == "replace"
     if name is not None and version is not None and not replaces:
         fields = () if plan.self_describing else schema.fields
@@ -127,6 +179,7 @@ async def _check_result(ctx: Context, job: Unplanned, plan: Plan) -> None:
         await ctx.publishing.check_columns(
             job.row.tenant, name, version, columns, undecided=undecided, origins=_origins(query, schema)
         )
+    return query
 
 
 def _undecided(query: Query, wider: Mapping[str, list[Kind]]) -> dict[str, Collection[str]]:

@@ -18,6 +18,7 @@ from worker_service.context import Context, Planned
 from worker_service.units.persist import persist
 
 _LARGE = "decimal(38,0)"
+_SOFTWARE = {"gristmill": metadata.version("gristmill"), "state_version": STATE_VERSION}
 
 
 async def run(ctx: Context, lease: Lease, job: Planned) -> None:
@@ -48,9 +49,8 @@ async def run(ctx: Context, lease: Lease, job: Planned) -> None:
         columns=columns,
         key_columns=len(query.keys),
     )
-    software = {"gristmill": metadata.version("gristmill"), "state_version": STATE_VERSION}
     write_receipt = partial(
-        receipt, plan=job.plan, version=version, semantics=query.semantics, software=software
+        receipt, plan=job.plan, version=version, semantics=query.semantics, software=_SOFTWARE
     )
     await persist(
         ctx,

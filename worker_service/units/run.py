@@ -1,8 +1,9 @@
-"""Runs one leased unit of any kind, and settles its end."""
+"""Runs one leased unit of any kind, or a fold of chunks, and settles its end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -18,6 +19,7 @@ from shared.errors import (
     InternalError,
     LeaseLost,
     OutOfMemory,
+    Preempted,
     RetriesExhausted,
     StorageUnavailable,
     TransientError,
@@ -25,32 +27,51 @@ from shared.errors import (
 from worker_service.context import Context
 from worker_service.executors.protocol import Child, ChildDied
 from worker_service.units import chunk, merge, plan, publish
+from worker_service.units.fold import Claim, Fold, no_more
 from worker_service.units.persist import persist
 
 log = structlog.get_logger()
 
 
-async def run_unit(ctx: Context, lease: Lease, child: Child) -> timedelta | None:
-    """Run the unit to its commit, or settle the error that ended it.
+async def run_unit(ctx: Context, lease: Lease, child: Child, claim: Claim = no_more) -> timedelta | None:
+    """Run the unit to its commit, or settle the error that ended it. A chunk takes others along by *claim*.
 
     Returns the time after which the unit may be claimed again; None if it was not given back.
     """
+    fold = Fold(lease, claim, ctx.timings)
     try:
-        await _do(ctx, lease, child)
+        await _do(ctx, fold, child)
     except asyncio.CancelledError:
-        await _commit(ctx, lambda: ctx.units.give_back(lease, Charge.NOTHING))
+        await asyncio.shield(_give_back(ctx, fold.leases))
         raise
     except Exception as error:  # noqa: BLE001  # after any error the unit must not stay leased
-        return await settle(ctx, lease, _named(lease, error))
+        return await _void(ctx, fold, _named(fold.lease, error))
     return None
 
 
-async def _do(ctx: Context, lease: Lease, child: Child) -> None:
+async def _give_back(ctx: Context, leases: list[Lease]) -> None:
+    for lease in leases:
+        await persist(ctx, partial(ctx.units.give_back, lease, Charge.NOTHING))
+
+
+async def _void(ctx: Context, fold: Fold, error: GristmillError) -> timedelta | None:
+    """The error is that of the unit at work. Chunks that were read before go back uncharged.
+
+    A preemption counts for all: each of them has made room.
+    """
+    again = await settle(ctx, fold.lease, error)
+    for lease, _ in fold.earlier:
+        await settle(ctx, lease, error if isinstance(error, Preempted) else LeaseLost("Its fold has ended"))
+    return again
+
+
+async def _do(ctx: Context, fold: Fold, child: Child) -> None:
+    lease = fold.lease
     match lease.kind:
         case UnitKind.PLAN:
             await plan.run(ctx, lease, await ctx.unplanned(lease), child)
         case UnitKind.CHUNK:
-            await chunk.run(ctx, lease, await ctx.planned(lease), child)
+            await chunk.run(ctx, fold, await ctx.planned(lease), child)
         case UnitKind.MERGE:
             await merge.run(ctx, lease, await ctx.planned(lease), child)
         case UnitKind.PUBLISH:

@@ -1,44 +1,74 @@
 -- insert --
 -- Store a new job, unless its tenant has used the idempotency key before.
-INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest, idempotency_key, priority, labels, result_name,
-                            version, kept_versions, uploads, deadline, deadline_at)
-VALUES (@id, @tenant, @spec, @spec_digest, @idempotency_key, @priority, @labels, @result_name,
-        @version, @kept_versions, @uploads, @deadline::interval, now() + @deadline::interval)
-ON CONFLICT (tenant, idempotency_key) DO NOTHING
-RETURNING *
-
--- next_version --
--- Give a name's next version its number.
-INSERT INTO gristmill.results AS r (tenant, name, last_version) VALUES (@tenant, @name, 1)
-ON CONFLICT (tenant, name) DO UPDATE SET last_version = r.last_version + 1
-RETURNING last_version
+-- With it come the next version number of its name, its first unit and the first entry of its history. Each
+-- statement costs a round trip.
+WITH numbered AS (
+    INSERT INTO gristmill.results AS r (tenant, name, last_version)
+    SELECT @tenant::text, @result_name::text, 1 WHERE @result_name IS NOT NULL
+    ON CONFLICT (tenant, name) DO UPDATE SET last_version = r.last_version + 1
+    RETURNING last_version
+), job AS (
+    INSERT INTO gristmill.jobs (id, tenant, kind, spec, spec_digest, idempotency_key, priority, labels, result_name,
+                                version, kept_versions, uploads, sources, expires, max_parallel,
+                                deadline, deadline_at, from_plan)
+    VALUES (@id, @tenant, @kind, @spec, @spec_digest, @idempotency_key, @priority, @labels, @result_name,
+            (SELECT last_version FROM numbered), @kept_versions, @uploads, @sources, @expires::interval,
+            @max_parallel, @deadline::interval, now() + @deadline::interval, @from_plan)
+    ON CONFLICT (tenant, idempotency_key) DO NOTHING
+    RETURNING *
+), unit AS (
+    INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, payload)
+    SELECT id, 'plan', 0, 1, @state_version::smallint, @payload::json FROM job
+), noted AS (
+    SELECT id AS job_id, 1 AS nth, 'submitted' AS event, @said::json AS said FROM job
+), told AS (
+{_note}
+)
+SELECT * FROM job
 
 -- by_idempotency_key --
 -- The job that a key of a tenant made.
 SELECT * FROM gristmill.jobs WHERE tenant = @tenant AND idempotency_key = @idempotency_key
 
 -- get --
--- One job of a tenant.
-SELECT * FROM gristmill.jobs WHERE tenant = @tenant AND id = @id
+-- One job of a tenant; no dry run.
+SELECT * FROM gristmill.jobs WHERE tenant = @tenant AND id = @id AND kind = 'job'
+
+-- exists --
+-- Whether a tenant has a job.
+SELECT EXISTS (SELECT FROM gristmill.jobs WHERE tenant = @tenant AND id = @id AND kind = 'job')
 
 -- standing --
 -- The state and the phase of some jobs.
 SELECT id, state, phase FROM gristmill.jobs WHERE id = ANY (@ids::text[])
 
+-- _fits --
+-- Whether a job is of a tenant and fits each field of a filter that is not null. Dry runs do not.
+tenant = @tenant AND kind = 'job'
+          AND (@state::text IS NULL OR state = @state)
+          AND (@labels::jsonb IS NULL OR labels @> @labels)
+          AND (@name::text IS NULL OR result_name = @name)
+          AND (@created_after::timestamptz IS NULL OR created_at >= @created_after)
+          AND (@created_before::timestamptz IS NULL OR created_at < @created_before)
+          AND (@error_code::text IS NULL OR error ->> 'code' = @error_code)
+          AND (@source::text IS NULL OR strpos(sources, @source) > 0)
+
+-- matching --
+-- The jobs that fit a filter, oldest first.
+SELECT id FROM gristmill.jobs WHERE {_fits} ORDER BY id LIMIT @most
+
 -- newest --
--- The newest jobs of a tenant, older than @after, with a state and labels if they are given.
+-- The newest jobs of a tenant that fit a filter, older than @after.
 -- The list ends early when the fields that may have any size take more than @bytes octets; `further` says
 -- whether others follow.
 SELECT * FROM (
     SELECT *, sum(size) OVER sofar AS total, lead(id) OVER sofar IS NOT NULL AS further FROM (
         SELECT id, tenant, state, phase, epoch, revision, NULL::json AS spec, spec_digest, labels,
-               result_name, version, NULL::json AS plan, error, result, created_at, deadline_at, started_at,
-               planned_at, scanned_at, merged_at, finished_at,
+               result_name, version, NULL::json AS plan, error, result, created_at, priority, expires,
+               deadline_at, started_at, planned_at, scanned_at, merged_at, finished_at, from_plan,
                octet_length(concat(labels, error, result)) AS size
         FROM gristmill.jobs
-        WHERE tenant = @tenant
-          AND (@state::text IS NULL OR state = @state)
-          AND (@labels::jsonb IS NULL OR labels @> @labels)
+        WHERE {_fits}
           AND (@after::text IS NULL OR id < @after)
         ORDER BY id DESC
         LIMIT @most::bigint + 1) AS page
@@ -58,9 +88,24 @@ SELECT id, tenant, state, phase, epoch, spec, plan, result_name, version FROM gr
 SELECT id, tenant, state, phase, epoch FROM gristmill.jobs WHERE id = @id FOR NO KEY UPDATE
 
 -- lock_of_tenant --
--- Lock a job of a tenant.
-SELECT id, state, phase, epoch, error FROM gristmill.jobs WHERE tenant = @tenant AND id = @id
+-- Lock a job of a tenant; no dry run.
+SELECT id, state, phase, epoch, error FROM gristmill.jobs WHERE tenant = @tenant AND id = @id AND kind = 'job'
 FOR NO KEY UPDATE
+
+-- lock_to_change --
+-- Lock a job of a tenant, with the columns that a change of it may touch.
+SELECT state, finished_at IS NOT NULL AS done, revision, priority, labels, deadline_at
+FROM gristmill.jobs WHERE tenant = @tenant AND id = @id AND kind = 'job'
+FOR NO KEY UPDATE
+
+-- change --
+-- Give a job another priority, other labels and, if so asked, another deadline from now on.
+UPDATE gristmill.jobs
+SET priority = @priority, labels = @labels, revision = revision + 1,
+    deadline = CASE WHEN @move::boolean THEN @deadline::interval ELSE deadline END,
+    deadline_at = CASE WHEN @move THEN now() + @deadline::interval ELSE deadline_at END
+WHERE id = @id
+RETURNING deadline_at
 
 -- lock_of_unit --
 -- Lock the job of a unit.
@@ -69,9 +114,15 @@ FOR NO KEY UPDATE
 
 -- set_planned --
 -- Store the plan; scanning begins.
-UPDATE gristmill.jobs
-SET plan = @plan, phase = 'scanning', planned_at = now(), revision = revision + 1
-WHERE id = @id
+WITH planned AS (
+    UPDATE gristmill.jobs
+    SET plan = @plan, phase = 'scanning', planned_at = now(), revision = revision + 1
+    WHERE id = @id
+    RETURNING id
+), noted AS (
+    SELECT id AS job_id, 1 AS nth, 'planned' AS event, @said::json AS said FROM planned
+)
+{_note}
 
 -- set_widened --
 -- Store a plan with wider types; a new epoch begins.
@@ -99,9 +150,16 @@ RETURNING fan_in_errors
 
 -- set_succeeded --
 -- End a job with its result.
-UPDATE gristmill.jobs
-SET state = 'succeeded', result = @result, receipt = @receipt, finished_at = now(), revision = revision + 1
-WHERE id = @id
+WITH ended AS (
+    UPDATE gristmill.jobs
+    SET state = 'succeeded', result = @result, receipt = @receipt, finished_at = now(), revision = revision + 1
+    WHERE id = @id
+    RETURNING id
+), noted AS (
+    SELECT id AS job_id, 1 AS nth, 'published' AS event, @said::json AS said FROM ended
+    UNION ALL SELECT id, 2, 'succeeded', json_build_object() FROM ended
+)
+{_note}
 
 -- pause --
 -- Hand out no more units of a job.
@@ -133,7 +191,7 @@ ORDER BY deadline_at LIMIT 100
 
 -- lock_overdue --
 -- Lock a job if it is still past its deadline, and no other session holds it.
-SELECT spec, deadline_at FROM gristmill.jobs
+SELECT spec, deadline, deadline_at, kind FROM gristmill.jobs
 WHERE id = @id AND deadline_at <= now() AND state IN ('queued', 'running', 'paused')
 FOR NO KEY UPDATE SKIP LOCKED
 
@@ -144,13 +202,20 @@ WHERE id = @id AND state IN ('queued', 'running', 'paused')
 
 -- finish_ending --
 -- End a job once none of its units is pending or leased.
-UPDATE gristmill.jobs
-SET state = CASE WHEN error IS NULL THEN 'cancelled' ELSE 'failed' END, finished_at = now(),
-    revision = revision + 1
-WHERE id = @id AND state = 'cancelling'
-  AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = @id AND state = 'pending')
-  AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = @id AND state = 'leased')
-RETURNING state
+WITH ended AS (
+    UPDATE gristmill.jobs
+    SET state = CASE WHEN error IS NULL THEN 'cancelled' ELSE 'failed' END, finished_at = now(),
+        revision = revision + 1
+    WHERE id = @id AND state = 'cancelling'
+      AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = @id AND state = 'pending')
+      AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = @id AND state = 'leased')
+    RETURNING id, state, error
+), noted AS (
+    SELECT id AS job_id, 1 AS nth, state AS event, json_strip_nulls(json_build_object('error', error)) AS said
+    FROM ended
+)
+{_note}
+RETURNING e.event
 
 -- stalled --
 -- Find jobs without work whose fan-in or end was lost between two transactions.

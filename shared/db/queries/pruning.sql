@@ -17,12 +17,13 @@ SELECT count(*) FROM spent
 -- Of a name: those beyond the number that the current job keeps, replaced at least @superseded ago. A version
 -- may be published after the one that replaces it; then it counts from its own time. Null, of a job that a
 -- gateway without this column has submitted, keeps all. Versions without a name go @unnamed after they were
--- made.
-SELECT job_id FROM (
-    SELECT v.job_id, v.name, v.published_at, r.current IS NOT DISTINCT FROM v.version AS shown,
+-- made. Each goes when it expires. With the current version of a name, all of them go.
+SELECT job_id, tenant, CASE WHEN shown THEN name END AS name FROM (
+    SELECT v.job_id, v.tenant, v.name, v.published_at, r.current IS NOT DISTINCT FROM v.version AS shown,
            row_number() OVER newest AS age, lag(v.published_at) OVER newest AS replaced_at,
            (SELECT j.kept_versions FROM gristmill.versions c JOIN gristmill.jobs j ON j.id = c.job_id
-            WHERE c.tenant = v.tenant AND c.name = v.name AND c.version = r.current) AS kept
+            WHERE c.tenant = v.tenant AND c.name = v.name AND c.version = r.current) AS kept,
+           (SELECT v.published_at + j.expires FROM gristmill.jobs j WHERE j.id = v.job_id) AS expires_at
     FROM gristmill.versions v
     LEFT JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name
     WINDOW newest AS (PARTITION BY v.tenant, v.name ORDER BY v.version DESC)
@@ -30,6 +31,7 @@ SELECT job_id FROM (
 WHERE (name IS NOT NULL AND NOT shown AND age > kept
        AND greatest(published_at, replaced_at) < now() - @superseded::interval)
    OR (name IS NULL AND published_at < now() - @unnamed::interval)
+   OR expires_at <= now()
 ORDER BY published_at
 
 -- version --
@@ -44,6 +46,18 @@ WITH old AS (
     SELECT id FROM gristmill.jobs j
     WHERE finished_at < now() - @kept::interval
       AND NOT EXISTS (SELECT FROM gristmill.versions WHERE job_id = j.id)
+    ORDER BY finished_at LIMIT @most
+    FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM gristmill.jobs j USING old WHERE j.id = old.id
+)
+SELECT count(*) FROM old
+
+-- plans --
+-- Delete dry runs that ended @kept ago; their findings go with them.
+WITH old AS (
+    SELECT id FROM gristmill.jobs
+    WHERE finished_at < now() - @kept::interval AND kind <> 'job'
     ORDER BY finished_at LIMIT @most
     FOR UPDATE SKIP LOCKED
 ), gone AS (
@@ -67,13 +81,37 @@ WITH unneeded AS (
 )
 DELETE FROM gristmill.uploads u USING unneeded WHERE u.id = unneeded.id RETURNING u.tenant, u.id
 
+-- unfinished_uploads --
+-- Delete unfinished uploads that have expired.
+WITH expired AS (
+    SELECT id FROM gristmill.unfinished_uploads
+    WHERE expires_at < now()
+    ORDER BY expires_at LIMIT @most
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM gristmill.unfinished_uploads u USING expired WHERE u.id = expired.id RETURNING u.tenant, u.id
+
 -- strays --
--- Those of the ids that are no upload.
+-- Those of the ids that are no upload, finished or not.
 SELECT found.id FROM unnest(@ids::text[]) AS found (id)
 WHERE NOT EXISTS (SELECT FROM gristmill.uploads u WHERE u.id = found.id)
+  AND NOT EXISTS (SELECT FROM gristmill.unfinished_uploads u WHERE u.id = found.id)
 
 -- workers --
 -- Forget workers that are silent, unless a lease still names them.
 DELETE FROM gristmill.workers w
 WHERE w.seen_at < now() - @silent::interval
   AND NOT EXISTS (SELECT FROM gristmill.units u WHERE u.worker = w.id AND u.state = 'leased')
+
+-- keys --
+-- Forget API keys that ended by themselves @ended ago. The keys that they made have ended before.
+-- The first key of all stays: while there is one, a gateway answers no request without a key.
+WITH old AS (
+    SELECT id FROM gristmill.api_keys
+    WHERE expires_at < now() - @ended::interval AND id <> (SELECT min(id) FROM gristmill.api_keys)
+    ORDER BY id LIMIT @most
+    FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM gristmill.api_keys k USING old WHERE k.id = old.id
+)
+SELECT count(*) FROM old

@@ -29,13 +29,30 @@ WHERE begun.needed AND q.job_id = @job_id AND q.chunk = begun.chunk AND q.extent
 SELECT uri, byte, line, row, name AS column, value, reason AS detail FROM gristmill.quarantine
 WHERE job_id = @job_id ORDER BY chunk, no LIMIT @most
 
--- rows --
--- The bad rows of a job in its present epoch, in file order, behind row @no of chunk @chunk.
+-- _rows --
+-- The bad rows of a job in its present epoch, behind row @no of chunk @chunk.
 SELECT chunk, no, uri, byte, line, row, name, reason, value, record, truncated
 FROM gristmill.quarantine
 WHERE job_id = @job_id AND epoch = @epoch AND (chunk, no) > (@chunk::integer, @no::integer)
-ORDER BY chunk, no LIMIT @most::bigint
+ORDER BY chunk, no
+
+-- rows --
+-- All bad rows of a job in its present epoch, in file order, behind row @no of chunk @chunk.
+{_rows}
+
+-- page --
+-- The first of these rows.
+-- The list ends early when the texts take more than @bytes octets; `further` says whether others follow.
+SELECT * FROM (
+    SELECT *, sum(size) OVER sofar AS total, lead(no) OVER sofar IS NOT NULL AS further FROM (
+        SELECT *, octet_length(concat(uri, name, reason, value, record)) AS size
+        FROM ({_rows} LIMIT @most::bigint + 1) AS found) AS page
+    WINDOW sofar AS (ORDER BY chunk, no ROWS UNBOUNDED PRECEDING)) AS measured
+WHERE total - size < @bytes::bigint
+ORDER BY chunk, no
+LIMIT @most::bigint
 
 -- job --
 -- The epoch of a job, and whether its bad rows are final.
-SELECT epoch, finished_at IS NOT NULL AS final FROM gristmill.jobs WHERE tenant = @tenant AND id = @job_id
+SELECT epoch, finished_at IS NOT NULL AS final FROM gristmill.jobs
+WHERE tenant = @tenant AND id = @job_id AND kind = 'job'

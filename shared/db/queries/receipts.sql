@@ -20,4 +20,4 @@ WHERE j.id = @job_id
 
 -- get --
 -- The receipt of a job, and the job's state.
-SELECT state, receipt FROM gristmill.jobs WHERE tenant = @tenant AND id = @job_id
+SELECT state, receipt FROM gristmill.jobs WHERE tenant = @tenant AND id = @job_id AND kind = 'job'

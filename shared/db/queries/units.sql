@@ -26,22 +26,32 @@ tenants AS (
 )
 
 -- _leased --
--- Every lease, with its tenant. A long unit is a merge or a publish that a neighbour should not wait for.
+-- Every slot at work, by the first of its leases, with its tenant. A long unit is a merge or a publish that a
+-- neighbour should not wait for.
 leased AS MATERIALIZED (
     SELECT u.job_id, (SELECT j.tenant FROM gristmill.jobs j WHERE j.id = u.job_id) AS tenant,
            CASE WHEN u.kind IN ('merge', 'publish') THEN u.payload ->> 'long' IS NOT NULL
-           ELSE false END AS long
-    FROM gristmill.units u WHERE u.state = 'leased'
+           ELSE false END AS long, u.kind = 'chunk' AS chunk
+    FROM gristmill.units u WHERE u.state = 'leased' AND u.fold IS NULL
 )
 
 -- _next_unit --
--- The next unit of `job` (id, epoch, tenant) that this worker may lease, locked.
+-- The next unit of `job` (id, epoch, tenant, most, claims) that this worker may lease, locked.
 -- `claim_next` repeats these conditions in its own words: change both.
 -- A plan needs its job's lock too. Long units are never given back, so those of one tenant leave a slot to
 -- the others, if there are two.
+-- While a job is scanned, `most` is the number of its chunks that may be leased at once; null: any number.
+-- Its chunks join no fold. Each claim of such a job locks it and raises `claims`. One that finds another number than in its snapshot
+-- has counted leases too early, and takes nothing.
 SELECT u.id, u.kind FROM gristmill.units u
 WHERE u.job_id = job.id AND u.state = 'pending' AND u.not_before <= now() AND u.epoch = job.epoch
   AND u.state_version = @state_version::smallint
+  AND CASE WHEN job.most IS NULL THEN true
+      WHEN @fold::bigint IS NOT NULL THEN false
+      WHEN (SELECT count(*) FROM leased WHERE job_id = job.id AND chunk) >= job.most THEN false
+      ELSE (SELECT true FROM gristmill.jobs o
+            WHERE o.id = job.id AND o.claims = job.claims AND o.state IN ('queued', 'running')
+            FOR NO KEY UPDATE SKIP LOCKED) END
   AND (u.kind <> 'plan'
        OR (SELECT true FROM gristmill.jobs WHERE id = job.id FOR NO KEY UPDATE SKIP LOCKED))
   AND CASE WHEN u.kind IN ('merge', 'publish') AND u.payload ->> 'long' IS NOT NULL
@@ -54,13 +64,14 @@ FOR UPDATE SKIP LOCKED
 
 -- _lease_picked --
 -- Lease the unit in `picked` to @worker, if that lives. With a plan, its job begins to run in the same step.
+-- A claim of a job with `most` is counted in the job.
 begun AS (
     SELECT id, state FROM gristmill.jobs WHERE id = (SELECT job_id FROM picked WHERE kind = 'plan')
     FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE gristmill.units u
     SET state = 'leased', attempt = u.attempt + 1, worker = @worker, leased_at = now(), rung_at = NULL,
-        deadline_at = now() + u.bytes * @byte_deadline::interval
+        fold = @fold::bigint, deadline_at = now() + u.bytes * @byte_deadline::interval
                       + CASE u.kind WHEN 'plan' THEN @plan_deadline::interval
                         ELSE @unit_deadline::interval END
     WHERE u.id = (SELECT id FROM picked
@@ -69,8 +80,11 @@ begun AS (
     RETURNING u.*, u.deadline_at - now() AS allowed
 ), started AS (
     UPDATE gristmill.jobs
-    SET state = 'running', started_at = coalesce(started_at, now()), revision = revision + 1
-    WHERE id = (SELECT id FROM begun WHERE state = 'queued') AND EXISTS (SELECT FROM claimed)
+    SET state = 'running', started_at = coalesce(started_at, now()), claims = claims + 1,
+        revision = revision + (state = 'queued')::integer
+    WHERE id = coalesce((SELECT job_id FROM picked WHERE most IS NOT NULL),
+                        (SELECT id FROM begun WHERE state = 'queued'))
+      AND EXISTS (SELECT FROM claimed)
 )
 SELECT * FROM claimed
 
@@ -89,9 +103,9 @@ WITH RECURSIVE {_tenants}, {_leased}, last AS MATERIALIZED (
     WHERE t.tenant IS NOT NULL
     ORDER BY held.leases, t.tenant <= (SELECT tenant FROM last), t.tenant
 ), picked AS MATERIALIZED (
-    SELECT unit.id, job.id AS job_id, unit.kind
+    SELECT unit.id, job.id AS job_id, unit.kind, job.most
     FROM (
-        SELECT j.id, j.epoch, t.tenant
+        SELECT j.id, j.epoch, t.tenant, CASE j.phase WHEN 'scanning' THEN j.max_parallel END AS most, j.claims
         FROM turns t
         CROSS JOIN LATERAL (
             SELECT o.priority FROM gristmill.jobs o
@@ -100,12 +114,12 @@ WITH RECURSIVE {_tenants}, {_leased}, last AS MATERIALIZED (
                    WHERE u.job_id = o.id AND u.state = 'pending' AND u.not_before <= now() LIMIT 1)
             ORDER BY o.priority DESC, o.id LIMIT 1) top
         CROSS JOIN LATERAL (
-            (SELECT o.id, o.epoch FROM gristmill.jobs o
+            (SELECT o.id, o.epoch, o.phase, o.max_parallel, o.claims FROM gristmill.jobs o
              WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running') AND o.priority = top.priority
                AND o.id <> ALL (ARRAY(SELECT job_id FROM leased) || @after::text)
              ORDER BY o.id)
             UNION ALL
-            (SELECT o.id, o.epoch FROM gristmill.jobs o
+            (SELECT o.id, o.epoch, o.phase, o.max_parallel, o.claims FROM gristmill.jobs o
              WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running')
              ORDER BY o.priority DESC, o.id)) j
     ) job
@@ -118,7 +132,8 @@ WITH RECURSIVE {_tenants}, {_leased}, last AS MATERIALIZED (
 -- A job of at most @small units goes on unless a tenant without any lease waits. A bigger one gives way to
 -- any other job that has work.
 WITH RECURSIVE {_tenants}, {_leased}, mine AS MATERIALIZED (
-    SELECT id, epoch, tenant FROM gristmill.jobs WHERE id = @job_id AND state IN ('queued', 'running')
+    SELECT id, epoch, tenant, CASE j.phase WHEN 'scanning' THEN j.max_parallel END AS most, j.claims
+    FROM gristmill.jobs j WHERE id = @job_id AND state IN ('queued', 'running')
 ), waiting AS (
     SELECT FROM tenants t
     WHERE (t.tenant <> (SELECT tenant FROM mine)
@@ -131,19 +146,20 @@ WITH RECURSIVE {_tenants}, {_leased}, mine AS MATERIALIZED (
                   WHERE u.job_id = j.id AND u.state = 'pending' AND u.not_before <= now() LIMIT 1)
            ORDER BY j.priority DESC, j.id LIMIT 1)
 ), picked AS MATERIALIZED (
-    SELECT unit.id, job.id AS job_id, unit.kind
-    FROM (SELECT id, epoch, tenant FROM mine WHERE NOT EXISTS (SELECT FROM waiting)) job
+    SELECT unit.id, job.id AS job_id, unit.kind, job.most
+    FROM (SELECT * FROM mine WHERE NOT EXISTS (SELECT FROM waiting)) job
     CROSS JOIN LATERAL ({_next_unit}) unit
     LIMIT 1
 ), {_lease_picked}
 
 -- claim_next --
 -- Lease as `claim_of_job` does in the commonest case, at a third of its price. In that case the job runs,
--- there is no other open job, and its next unit is not long. In any other case, lease nothing.
+-- there is no other open job, its chunks are not limited, and its next unit is not long. In any other case,
+-- lease nothing.
 -- It is tried first. Its conditions are those of `_next_unit`: change both.
 UPDATE gristmill.units u
 SET state = 'leased', attempt = u.attempt + 1, worker = @worker, leased_at = now(), rung_at = NULL,
-    deadline_at = now() + @unit_deadline::interval + u.bytes * @byte_deadline::interval
+    fold = @fold::bigint, deadline_at = now() + @unit_deadline::interval + u.bytes * @byte_deadline::interval
 WHERE u.id = (
     SELECT n.id FROM gristmill.jobs j CROSS JOIN LATERAL (
         SELECT c.id FROM gristmill.units c
@@ -152,22 +168,22 @@ WHERE u.id = (
           AND CASE c.kind WHEN 'plan' THEN false WHEN 'chunk' THEN true ELSE c.payload ->> 'long' IS NULL END
         ORDER BY c.id LIMIT 1
         FOR UPDATE SKIP LOCKED) n
-    WHERE j.id = @job_id AND j.state = 'running'
+    WHERE j.id = @job_id AND j.state = 'running' AND j.max_parallel IS NULL
       AND (SELECT true FROM gristmill.jobs o
            WHERE o.state IN ('queued', 'running') AND o.id <> @job_id LIMIT 1) IS NULL)
   AND (SELECT w.seen_at > now() - @lease::interval FROM gristmill.workers w WHERE w.id = @worker)
 RETURNING u.*, u.deadline_at - now() AS allowed
 
 -- rivals --
--- Every lease of a live worker and of a state version. `free`: how many slots are free. `waiting`: how many
--- tenants have waited for a while without any lease.
+-- Every slot at work, by the first of its leases, of a live worker and of a state version. `free`: how many
+-- slots are free. `waiting`: how many tenants have waited for a while without any lease.
 WITH RECURSIVE {_tenants}, live AS MATERIALIZED (
     SELECT id, coalesce(able, slots) AS slots FROM gristmill.workers
     WHERE NOT draining AND seen_at > now() - @lease::interval
 ), leased AS MATERIALIZED (
     SELECT u.id, u.attempt, u.worker, u.kind, u.preemptions, u.state_version, now() - u.leased_at AS ran,
            (SELECT j.tenant FROM gristmill.jobs j WHERE j.id = u.job_id) AS tenant
-    FROM gristmill.units u WHERE u.state = 'leased'
+    FROM gristmill.units u WHERE u.state = 'leased' AND u.fold IS NULL
 )
 SELECT l.id AS unit, l.attempt, l.worker, l.kind, l.preemptions, l.ran, l.tenant,
        (SELECT sum(slots) FROM live)
@@ -214,35 +230,58 @@ SELECT EXISTS (SELECT FROM gristmill.units
 
 -- give_back --
 -- Return a leased unit to pending, charged to the cause that ended the lease; under the lock of its job.
+-- The job's history tells of it, but not of an attempt that only ends because its job does.
 -- A unit of a job that is ending is cancelled instead. A unit that is just being committed is left alone. A
 -- worker that froze in the middle of its commit must not hold up a sweeper.
-UPDATE gristmill.units u
-SET state = CASE WHEN j.state IN ('queued', 'running', 'paused') THEN 'pending' ELSE 'cancelled' END,
-    finished_at = CASE WHEN j.state IN ('queued', 'running', 'paused') THEN NULL ELSE now() END,
-    deadline_at = NULL, rung_at = NULL, not_before = now() + @delay::interval, error = @error,
-    deaths = deaths + (@charge = 'death')::int, crashes = crashes + (@charge = 'crash')::int,
-    errors = errors + (@charge = 'error')::int, ooms = ooms + (@charge = 'memory')::int,
-    preemptions = preemptions + (@charge = 'preemption')::int
-FROM gristmill.jobs j
-WHERE u.id = (SELECT id FROM gristmill.units
-              WHERE id = @unit AND state = 'leased' AND attempt = @attempt AND worker = @worker
-              FOR UPDATE SKIP LOCKED)
-  AND j.id = u.job_id
-RETURNING u.state
+WITH given AS (
+    UPDATE gristmill.units u
+    SET state = CASE WHEN j.state IN ('queued', 'running', 'paused') THEN 'pending' ELSE 'cancelled' END,
+        finished_at = CASE WHEN j.state IN ('queued', 'running', 'paused') THEN NULL ELSE now() END,
+        deadline_at = NULL, rung_at = NULL, not_before = now() + @delay::interval, error = @error,
+        deaths = deaths + (@charge = 'death')::int, crashes = crashes + (@charge = 'crash')::int,
+        errors = errors + (@charge = 'error')::int, ooms = ooms + (@charge = 'memory')::int,
+        preemptions = preemptions + (@charge = 'preemption')::int
+    FROM gristmill.jobs j
+    WHERE u.id = (SELECT id FROM gristmill.units
+                  WHERE id = @unit AND state = 'leased' AND attempt = @attempt AND worker = @worker
+                  FOR UPDATE SKIP LOCKED)
+      AND j.id = u.job_id
+    RETURNING u.*
+), noted AS (
+    SELECT job_id, 1 AS nth, 'attempt_failed' AS event,
+           json_strip_nulls(json_build_object('kind', kind, 'no', no, 'attempt', attempt, 'worker', worker,
+                                              'charge', @charge::text, 'error', error)) AS said
+    FROM given WHERE state = 'pending' OR @charge <> 'nothing'
+)
+{_note}
 
 -- fail --
 -- A leased unit has failed, if the lease is still good; under the lock of its job.
-UPDATE gristmill.units
-SET state = 'failed', finished_at = now(), deadline_at = NULL, error = @error
-WHERE id = (SELECT id FROM gristmill.units
-            WHERE id = @unit AND state = 'leased' AND attempt = @attempt AND worker = @worker
-            FOR UPDATE SKIP LOCKED)
-RETURNING job_id
+WITH failed AS (
+    UPDATE gristmill.units
+    SET state = 'failed', finished_at = now(), deadline_at = NULL, error = @error
+    WHERE id = (SELECT id FROM gristmill.units
+                WHERE id = @unit AND state = 'leased' AND attempt = @attempt AND worker = @worker
+                FOR UPDATE SKIP LOCKED)
+    RETURNING *
+), noted AS (
+    SELECT job_id, 1 AS nth, 'attempt_failed' AS event,
+           json_strip_nulls(json_build_object('kind', kind, 'no', no, 'attempt', attempt, 'worker', worker,
+                                              'final', true, 'error', error)) AS said
+    FROM failed
+)
+{_note}
+RETURNING e.job_id
 
 -- cancel_pending --
 -- Cancel the pending units of a job that is ending.
 UPDATE gristmill.units SET state = 'cancelled', finished_at = now(), rung_at = NULL
 WHERE job_id = @job_id AND state = 'pending'
+
+-- lock_chunks --
+-- Lock the chunks of a job, by their ids: the commit of a fold has several of them locked, in this order.
+SELECT count(*) FROM (SELECT FROM gristmill.units WHERE job_id = @job_id AND kind = 'chunk'
+                      ORDER BY id FOR UPDATE) AS locked
 
 -- reset_chunks --
 -- Return every chunk of a job to pending, in a new epoch.
@@ -285,11 +324,6 @@ SELECT EXISTS (
     SELECT FROM gristmill.units u
     WHERE job_id = @job_id AND kind = 'chunk' AND state = 'done' AND rows_out > 0
       AND NOT EXISTS (SELECT FROM gristmill.partials p WHERE p.job_id = u.job_id AND p.chunk = u.no))
-
--- insert_plan --
--- Make the first unit of a new job.
-INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version)
-VALUES (@job_id, 'plan', 0, 1, @state_version)
 
 -- insert --
 -- Make units that continue a job's plan, of the version of states that the plan has, whichever worker plans.
@@ -349,12 +383,11 @@ FROM gristmill.units WHERE job_id = @job_id AND kind = 'merge'
 SELECT rows_out, stats FROM gristmill.units
 WHERE job_id = @job_id AND kind = 'merge' AND state = 'done' ORDER BY no
 
--- progress --
--- Counts over the units of some jobs.
+-- _counts --
+-- Counts over the units of a job.
 -- bytes_weighed: of the bytes that are done, the share that scanning has of the whole cost of a chunk. A
 -- state costs as much as @scan_bytes while it is scanned, and as @merge_bytes more while it is merged,
 -- written and indexed.
-SELECT job_id,
        count(*) FILTER (WHERE kind = 'chunk') AS chunks_total,
        count(*) FILTER (WHERE kind = 'chunk' AND state = 'done') AS chunks_done,
        count(*) FILTER (WHERE kind = 'chunk' AND state = 'leased') AS chunks_leased,
@@ -371,29 +404,87 @@ SELECT job_id,
        coalesce(sum(bytes) FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS bytes_done,
        coalesce(sum((bytes * (bytes + @scan_bytes::bigint * rows_out)::float8
                      / nullif(bytes + (@scan_bytes + @merge_bytes::bigint) * rows_out, 0))::bigint)
-                FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS bytes_weighed
+                FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS bytes_weighed,
+       coalesce(min(bytes) FILTER (WHERE kind = 'chunk' AND state <> 'done'), 0)::bigint AS bytes_least_left,
+       max(finished_at) FILTER (WHERE state = 'done') AS stepped_at
+
+-- progress --
+-- Counts over the units of some jobs.
+SELECT job_id,
+       {_counts}
 FROM gristmill.units
 WHERE job_id = ANY (@job_ids::text[])
 GROUP BY job_id
+
+-- _has_room --
+-- Whether job `j` may have one more lease.
+CASE WHEN j.max_parallel IS NULL OR j.phase <> 'scanning' THEN true
+ELSE (SELECT count(*) FROM gristmill.units l WHERE l.job_id = j.id AND l.state = 'leased') < j.max_parallel END
+-- look --
+-- The revision of some jobs, and the counts over their units.
+SELECT j.id AS job_id, j.revision, counted.*
+FROM gristmill.jobs j CROSS JOIN LATERAL (
+    SELECT {_counts}
+    FROM gristmill.units WHERE job_id = j.id) counted
+WHERE j.id = ANY (@job_ids::text[])
+
+-- page --
+-- Units of a job, by @kinds in their order, then by number: of the first kind those behind @after.
+-- One range of an index for each kind. Each has its failed attempts, as far as the job's history has them; those
+-- of the units of an earlier plan are no more.
+-- The list ends early when errors and failures take more than @bytes octets; `further` says whether others follow.
+WITH failed AS MATERIALIZED (
+    SELECT said ->> 'kind' AS kind, (said ->> 'no')::integer AS no,
+           json_agg(json_build_object(
+               'attempt', said -> 'attempt', 'worker', said -> 'worker', 'at', at, 'charge', said -> 'charge',
+               'final', coalesce((said ->> 'final')::boolean, false), 'error', said -> 'error') ORDER BY e.no) AS failures
+    FROM gristmill.job_events e
+    WHERE job_id = @job_id AND event = 'attempt_failed' AND e.no <= 1000
+      AND (said ->> 'kind' = 'plan'
+           OR e.no > (SELECT coalesce(max(no), 0) FROM gristmill.job_events
+                      WHERE job_id = @job_id AND event = 'planned_again'))
+    GROUP BY 1, 2
+)
+SELECT * FROM (
+    SELECT *, sum(size) OVER sofar AS total, lead(no) OVER sofar IS NOT NULL AS further FROM (
+        SELECT k.rank, u.*, coalesce(f.failures, '[]') AS failures,
+               octet_length(concat(u.error, f.failures)) AS size
+        FROM unnest(@kinds::text[]) WITH ORDINALITY AS k (kind, rank)
+        CROSS JOIN LATERAL (
+            SELECT u.kind, u.no, u.state, u.attempt, u.deaths, u.crashes, u.errors, u.ooms, u.preemptions,
+                   u.worker, u.leased_at, u.finished_at, u.bytes, u.rows_read, u.rows_aggregated,
+                   u.rows_filtered, u.rows_dropped, u.rows_quarantined, u.rows_skipped, u.rows_out, u.error,
+                   CASE WHEN u.state IN ('leased', 'done', 'failed')
+                        THEN greatest(coalesce(u.finished_at, now()) - u.leased_at, '0') END AS ran
+            FROM gristmill.units u
+            WHERE u.job_id = @job_id AND u.kind = k.kind AND (@state::text IS NULL OR u.state = @state)
+              AND u.no > CASE k.rank WHEN 1 THEN @after::integer ELSE -1 END
+            ORDER BY u.no LIMIT @most::bigint + 1) u
+        LEFT JOIN failed f ON f.kind = u.kind AND f.no = u.no
+        ORDER BY k.rank, u.no LIMIT @most::bigint + 1) AS page
+    WINDOW sofar AS (ORDER BY rank, no ROWS UNBOUNDED PRECEDING)) AS measured
+WHERE total - size < @bytes::bigint
+ORDER BY rank, no
+LIMIT @most::bigint
 
 -- due --
 -- Mark the units to ring for, and number their rings.
 -- Units rung for the first time and the @queued messages in Redis are together at most as many as live slots
 -- without a lease. That is because a busy slot looks for more work by itself. Which units are rung for
 -- matters little: a slot that takes a message claims the fairest unit. A message that no claim has answered
--- is sent again, under another number.
+-- is sent again, under another number. No unit of a job with as many leases as it may have is rung for.
 WITH rung AS MATERIALIZED (
     SELECT u.id FROM gristmill.units u
     WHERE u.state = 'pending' AND u.rung_at IS NOT NULL AND u.not_before <= now()
       AND u.state_version = @state_version::smallint
-      AND (SELECT j.state FROM gristmill.jobs j WHERE j.id = u.job_id) IN ('queued', 'running')
+      AND (SELECT j.state IN ('queued', 'running') AND {_has_room} FROM gristmill.jobs j WHERE j.id = u.job_id)
     ORDER BY u.rung_at
 ), room AS MATERIALIZED (
     SELECT greatest(0, coalesce(sum(greatest(0, w.slots - coalesce(busy, 0))), 0)
                        - greatest(@queued, (SELECT count(*) FROM rung))) AS free
     FROM gristmill.workers w
-    LEFT JOIN (SELECT worker, count(*) AS busy FROM gristmill.units WHERE state = 'leased' GROUP BY worker) l
-           ON l.worker = w.id
+    LEFT JOIN (SELECT worker, count(*) AS busy FROM gristmill.units
+               WHERE state = 'leased' AND fold IS NULL GROUP BY worker) l ON l.worker = w.id
     WHERE NOT w.draining AND w.seen_at > now() - @lease::interval
 ), fresh AS (
     SELECT u.id
@@ -401,7 +492,7 @@ WITH rung AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT c.id FROM gristmill.units c
         WHERE c.job_id = j.id AND c.state = 'pending' AND c.rung_at IS NULL AND c.not_before <= now()
-          AND c.state_version = @state_version::smallint
+          AND c.state_version = @state_version::smallint AND {_has_room}
         ORDER BY c.id LIMIT (SELECT free FROM room)) u
     WHERE j.state IN ('queued', 'running')
     LIMIT (SELECT free FROM room)
@@ -422,10 +513,15 @@ RETURNING u.id, u.rings
 -- expired --
 -- Find leases that ended without their worker: it died, or the deadline of the unit passed.
 -- Never soon after Postgres' own start: an outage charges no unit.
+-- `held`: the slot has leased a later unit of the same fold. Such a lease comes before that of the later one.
+-- So a sweeper that looks while another one takes them back finds the same.
 SELECT u.id, u.job_id, u.kind, u.no, u.epoch, u.attempt, u.worker, u.deaths, u.crashes, u.errors, u.ooms,
-       coalesce(w.seen_at <= now() - @lease::interval, true) AS worker_died
+       coalesce(w.seen_at <= now() - @lease::interval, true) AS worker_died,
+       EXISTS (SELECT FROM gristmill.units o
+               WHERE o.state = 'leased' AND o.job_id = u.job_id AND o.worker = u.worker
+                 AND o.fold = coalesce(u.fold, u.id) AND o.leased_at > u.leased_at) AS held
 FROM gristmill.units u LEFT JOIN gristmill.workers w ON w.id = u.worker
 WHERE u.state = 'leased'
   AND (u.deadline_at <= now() OR coalesce(w.seen_at <= now() - @lease::interval, true))
   AND pg_postmaster_start_time() < now() - @grace::interval
-ORDER BY u.id LIMIT 100
+ORDER BY held DESC, u.id LIMIT 100

@@ -188,6 +188,39 @@ FROM gristmill.units
 WHERE attempt < deaths + crashes + errors + ooms + preemptions
                 + (state IN ('leased', 'done', 'failed'))::integer
 
+-- history_misses_attempts --
+-- Each charge of a unit is an entry in its job's history, if that began with the submit and has room.
+-- A retry, and a new plan, forget charges; the history does not.
+SELECT format('%s: %s %s was charged or preempted %s times, and the history has %s failed attempts of it',
+              u.job_id, u.kind, u.no, charged.times, told.times)
+FROM gristmill.units u
+CROSS JOIN LATERAL (SELECT u.deaths + u.crashes + u.errors + u.ooms + u.preemptions
+                           + (u.state = 'failed')::integer AS times) AS charged
+CROSS JOIN LATERAL (
+    SELECT count(*) AS times FROM gristmill.job_events e
+    WHERE e.job_id = u.job_id AND e.event = 'attempt_failed'
+      AND e.said ->> 'kind' = u.kind AND (e.said ->> 'no')::integer = u.no) AS told
+WHERE charged.times > told.times
+  AND EXISTS (SELECT FROM gristmill.job_events e WHERE e.job_id = u.job_id AND e.no = 1 AND e.event = 'submitted')
+  AND NOT EXISTS (SELECT FROM gristmill.job_events e WHERE e.job_id = u.job_id AND e.no > 1000)
+
+-- history_without_end --
+-- A history tells each end of its job or dry run, the last one last. It must begin with the submit and have room.
+SELECT format('%s is %s, and its history tells: %s', j.id, j.state, told.events)
+FROM gristmill.jobs j
+CROSS JOIN LATERAL (
+    SELECT array_agg(event ORDER BY no) AS events,
+           array_agg(event ORDER BY no DESC) FILTER (WHERE event <> 'changed') AS backwards,
+           count(*) FILTER (WHERE event IN ('succeeded', 'failed', 'cancelled')) AS ends,
+           count(*) FILTER (WHERE event = 'retried') AS retries,
+           count(*) FILTER (WHERE event = 'published') AS published
+    FROM gristmill.job_events WHERE job_id = j.id) AS told
+WHERE told.events[1] = 'submitted'
+  AND NOT EXISTS (SELECT FROM gristmill.job_events e WHERE e.job_id = j.id AND e.no > 1000)
+  AND (told.ends <> told.retries + (j.finished_at IS NOT NULL)::integer
+       OR (j.finished_at IS NOT NULL AND told.backwards[1] <> j.state)
+       OR told.published <> (j.state = 'succeeded' AND j.kind = 'job')::integer)
+
 -- preempted_merge_or_publish --
 -- Only plans and chunks are preempted.
 SELECT format('%s: its %s %s was preempted %s times; only plans and chunks are',
@@ -209,6 +242,20 @@ FROM gristmill.units WHERE kind = 'chunk' GROUP BY job_id HAVING count(*) <> max
 -- A job beyond planning has a plan.
 SELECT format('%s is %s without a plan', id, phase) FROM gristmill.jobs
 WHERE phase <> 'planning' AND plan IS NULL
+
+-- dry_run_without_findings --
+-- A dry run that has succeeded has findings, and no unit but its plan.
+SELECT format('%s has succeeded with %s units, and %s', j.id, u.units,
+              CASE WHEN p.look IS NULL THEN 'has no findings' ELSE 'has findings' END)
+FROM gristmill.jobs j LEFT JOIN gristmill.plans p ON p.job_id = j.id
+CROSS JOIN LATERAL (SELECT count(*) AS units FROM gristmill.units WHERE job_id = j.id) AS u
+WHERE j.kind <> 'job' AND j.state = 'succeeded' AND (p.look IS NULL OR u.units <> 1)
+
+-- stored_plan_left --
+-- A job that has begun with a stored plan has it no more.
+SELECT format('%s is %s, and its stored plan is still there', j.id, j.phase)
+FROM gristmill.jobs j JOIN gristmill.plans p ON p.job_id = j.id
+WHERE j.kind = 'job' AND j.phase <> 'planning'
 
 -- phase_ahead --
 -- A phase begins when every unit of the one before it is done.

@@ -1,3 +1,6 @@
+-- _expires --
+(SELECT v.published_at + j.expires FROM gristmill.jobs j WHERE j.id = v.job_id) AS expires_at
+
 -- insert --
 -- Make the table of a job a version.
 INSERT INTO gristmill.versions (job_id, tenant, name, version, relation, rows, digest, columns, key_columns)
@@ -13,13 +16,13 @@ UPDATE gristmill.results SET current = @version WHERE tenant = @tenant AND name 
 
 -- get --
 -- The version that a job has published.
-SELECT v.*, r.current IS NOT DISTINCT FROM v.version AS current
+SELECT v.*, r.current IS NOT DISTINCT FROM v.version AS current, {_expires}
 FROM gristmill.versions v LEFT JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name
 WHERE v.tenant = @tenant AND v.job_id = @job_id
 
 -- current --
 -- The version that a name shows.
-SELECT v.*, true AS current
+SELECT v.*, true AS current, {_expires}
 FROM gristmill.results r
 JOIN gristmill.versions v ON v.tenant = r.tenant AND v.name = r.name AND v.version = r.current
 WHERE r.tenant = @tenant AND r.name = @name
@@ -34,7 +37,7 @@ WHERE n.nspname = @schema AND c.relname = @name AND a.grantee <> c.relowner
 
 -- by_number --
 -- One version of a name.
-SELECT v.*, r.current IS NOT DISTINCT FROM v.version AS current
+SELECT v.*, r.current IS NOT DISTINCT FROM v.version AS current, {_expires}
 FROM gristmill.versions v JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name
 WHERE v.tenant = @tenant AND v.name = @name AND v.version = @version
 
@@ -43,7 +46,7 @@ WHERE v.tenant = @tenant AND v.name = @name AND v.version = @version
 -- The list ends early when the columns take more than @bytes octets; `further` says whether others follow.
 SELECT * FROM (
     SELECT *, sum(size) OVER sofar AS total, lead(name) OVER sofar IS NOT NULL AS further FROM (
-        SELECT v.*, true AS current, octet_length(v.columns::text) AS size
+        SELECT v.*, true AS current, {_expires}, octet_length(v.columns::text) AS size
         FROM gristmill.results r
         JOIN gristmill.versions v ON v.tenant = r.tenant AND v.name = r.name AND v.version = r.current
         WHERE r.tenant = @tenant AND (@after::text IS NULL OR r.name > @after)
@@ -54,11 +57,26 @@ WHERE total - size < @bytes::bigint
 ORDER BY name
 LIMIT @most::bigint
 
--- shown --
--- Of some jobs, those whose version is the one that its name shows.
-SELECT v.job_id
-FROM gristmill.versions v
-JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name AND r.current = v.version
+-- of_name --
+-- The versions of a name, newest first, with lower numbers than @after.
+-- The list ends early when the columns take more than @bytes octets; `further` says whether others follow.
+SELECT * FROM (
+    SELECT *, sum(size) OVER sofar AS total, lead(version) OVER sofar IS NOT NULL AS further FROM (
+        SELECT v.*, r.current IS NOT DISTINCT FROM v.version AS current, {_expires},
+               octet_length(v.columns::text) AS size
+        FROM gristmill.versions v JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name
+        WHERE v.tenant = @tenant AND v.name = @name AND (@after::integer IS NULL OR v.version < @after)
+        ORDER BY v.version DESC
+        LIMIT @most::bigint + 1) AS page
+    WINDOW sofar AS (ORDER BY version DESC ROWS UNBOUNDED PRECEDING)) AS measured
+WHERE total - size < @bytes::bigint
+ORDER BY version DESC
+LIMIT @most::bigint
+
+-- kept --
+-- Of some jobs, those whose version is there, and whether it is the one that its name shows.
+SELECT v.job_id, r.current IS NOT DISTINCT FROM v.version AS current
+FROM gristmill.versions v LEFT JOIN gristmill.results r ON r.tenant = v.tenant AND r.name = v.name
 WHERE v.job_id = ANY (@job_ids::text[])
 
 -- shape --
@@ -69,3 +87,9 @@ SELECT (SELECT json_agg(json_build_object('name', attname, 'type', format_type(a
         WHERE attrelid = to_regclass(format('gristmill_results.%I', relation)) AND attnum > 0) AS columns
 FROM gristmill.versions
 WHERE job_id = @job_id
+
+-- has_large_values --
+-- Whether a table has values that are too large to be stored in its rows.
+SELECT pg_relation_size(reltoastrelid) > 0
+FROM pg_class
+WHERE oid = to_regclass(format('gristmill_results.%I', @relation::text)) AND reltoastrelid <> 0

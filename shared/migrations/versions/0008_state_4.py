@@ -1,10 +1,10 @@
 """Jobs that a worker of the state versions before 4 has begun are planned again, by one of version 4."""
 
-from shared.migrations.run import run_sql
+from shared.migrations.run import begin_jobs_anew
 
 revision = "0008"
 down_revision = "0007"
 
 
 def upgrade() -> None:
-    run_sql(__file__)
+    begin_jobs_anew(4)

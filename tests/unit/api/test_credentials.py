@@ -1,12 +1,14 @@
 """API keys as text, where a request comes from, and how long an answer about a key is believed."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
 
 from api_service.auth.authenticator import CACHE_SECONDS, Authenticator
 from api_service.auth.credentials import bearer, check_own_site, digest, new_key
+from shared.core.entities import ApiKey
 from shared.errors import CrossSiteRequest, Unauthorized
 
 
@@ -106,41 +108,63 @@ class Clock:
         return self.now
 
 
+def a_key(tenant: str, **fields) -> ApiKey:
+    values = {
+        "id": "key_1",
+        "tenant": tenant,
+        "name": "",
+        "scopes": ("admin",),
+        "job": None,
+        "parents": (),
+        "created_at": datetime.now(UTC),
+        "expires_at": None,
+        "last_used_at": None,
+        "revoked_at": None,
+    }
+    return ApiKey(**values | fields)
+
+
 class Keys:
-    """Stands in for the table: digest -> tenant; counts its questions."""
+    """Stands in for the table: digest -> key and the time it has left; counts its questions."""
 
     def __init__(self, **tenants: str) -> None:
-        self.tenants = {hashlib.sha256(key.encode()).digest(): tenant for key, tenant in tenants.items()}
+        self.rows = {
+            hashlib.sha256(text.encode()).digest(): (a_key(of), None) for text, of in tenants.items()
+        }
         self.asked = 0
 
     async def any(self) -> bool:
         self.asked += 1
-        return bool(self.tenants)
+        return bool(self.rows)
 
-    async def use(self, sha256: bytes) -> str | None:
+    async def use(self, sha256: bytes) -> tuple[ApiKey, timedelta | None] | None:
         self.asked += 1
-        return self.tenants.get(sha256)
+        return self.rows.get(sha256)
+
+
+async def tenant_of(authenticator: Authenticator, key: str) -> str:
+    return (await authenticator.caller(key)).tenant
 
 
 async def test_a_key_is_looked_up_once_in_thirty_seconds_and_a_revoked_one_ends_then():
     keys, clock = Keys(gm_a="team"), Clock()
     authenticator = Authenticator(keys, None, demand=False, clock=clock)
 
-    assert [await authenticator.tenant("gm_a") for _ in range(5)] == ["team"] * 5
+    assert [await tenant_of(authenticator, "gm_a") for _ in range(5)] == ["team"] * 5
     assert keys.asked == 1
-    keys.tenants.clear()
+    keys.rows.clear()
     clock.now += CACHE_SECONDS - 0.1
-    assert await authenticator.tenant("gm_a") == "team"
+    assert await tenant_of(authenticator, "gm_a") == "team"
     clock.now += 0.1
     with pytest.raises(Unauthorized):
-        await authenticator.tenant("gm_a")
+        await tenant_of(authenticator, "gm_a")
 
 
 async def test_guesses_are_not_remembered():
     authenticator = Authenticator(Keys(gm_a="team"), None, demand=False)
     for guess in range(100):
         with pytest.raises(Unauthorized):
-            await authenticator.tenant(f"gm_{guess}")
+            await tenant_of(authenticator, f"gm_{guess}")
 
     assert authenticator._known == {}
 
@@ -151,10 +175,10 @@ async def test_an_open_gateway_notices_the_first_key_within_thirty_seconds_and_s
 
     assert [await authenticator.needs_key() for _ in range(5)] == [False] * 5
     assert keys.asked == 1
-    keys.tenants[b"x"] = "team"
+    keys.rows[b"x"] = a_key("team"), None
     clock.now += CACHE_SECONDS
     assert await authenticator.needs_key()
-    keys.tenants.clear()
+    keys.rows.clear()
     clock.now += 10 * CACHE_SECONDS
     assert await authenticator.needs_key()
 
@@ -168,8 +192,92 @@ async def test_the_key_of_the_settings_opens_the_default_tenant_without_the_data
     authenticator = Authenticator(keys, SecretStr("s" * 32), demand=False)
 
     assert await authenticator.needs_key()
-    assert await authenticator.tenant("s" * 32) == "default"
+    assert await tenant_of(authenticator, "s" * 32) == "default"
     assert keys.asked == 0
-    assert await authenticator.tenant("gm_other") == "team"
+    assert await tenant_of(authenticator, "gm_other") == "team"
     with pytest.raises(Unauthorized):
-        await authenticator.tenant("s" * 31)
+        await tenant_of(authenticator, "s" * 31)
+
+
+async def test_a_key_that_ends_by_itself_is_believed_no_longer_than_it_lasts():
+    keys, clock = Keys(gm_a="team"), Clock()
+    [digest_of_it] = keys.rows
+    keys.rows[digest_of_it] = a_key("team"), timedelta(seconds=7)
+    authenticator = Authenticator(keys, None, demand=True, clock=clock)
+
+    assert await tenant_of(authenticator, "gm_a") == "team"
+    keys.rows.clear()
+    clock.now += 6.9
+    assert await tenant_of(authenticator, "gm_a") == "team"
+    clock.now += 0.1
+    with pytest.raises(Unauthorized):
+        await authenticator.caller("gm_a")
+
+
+async def test_a_key_that_is_forgotten_takes_those_that_it_made_along():
+    keys = Keys(gm_a="team", gm_b="team", gm_c="team")
+    for digest_of_it, (name, parents) in zip(
+        keys.rows, {"key_a": (), "key_b": ("key_a",), "key_c": ()}.items(), strict=True
+    ):
+        keys.rows[digest_of_it] = a_key("team", id=name, parents=parents), None
+    authenticator = Authenticator(keys, None, demand=True)
+    for key in ("gm_a", "gm_b", "gm_c"):
+        await authenticator.caller(key)
+    keys.rows.clear()
+    authenticator.forget("key_a")
+
+    for key in ("gm_a", "gm_b"):
+        with pytest.raises(Unauthorized):
+            await authenticator.caller(key)
+    assert await tenant_of(authenticator, "gm_c") == "team"
+
+
+async def test_an_answer_about_a_key_that_is_revoked_meanwhile_is_not_remembered(monkeypatch):
+    keys = Keys(gm_a="team")
+    authenticator = Authenticator(keys, None, demand=True)
+    ask = keys.use
+
+    async def use(sha256):
+        found = await ask(sha256)
+        keys.rows.clear()
+        authenticator.forget("key_1")
+        return found
+
+    monkeypatch.setattr(keys, "use", use)
+    await authenticator.caller("gm_a")
+
+    with pytest.raises(Unauthorized):
+        await authenticator.caller("gm_a")
+
+
+async def test_many_keys_take_bounded_memory(monkeypatch):
+    monkeypatch.setattr("api_service.auth.authenticator.MAX_KNOWN", 10)
+    authenticator = Authenticator(Keys(**{f"gm_{no}": "team" for no in range(25)}), None, demand=True)
+    for no in range(25):
+        await authenticator.caller(f"gm_{no}")
+        assert len(authenticator._known) <= 10
+
+
+async def test_keys_are_compared_as_digests_of_one_length_in_constant_time(monkeypatch):
+    """So neither the time nor the database tells how much of a guess is right."""
+    compared, looked_up = [], []
+    keys = Keys()
+
+    async def use(sha256):
+        looked_up.append(sha256)
+
+    def compare(one, other):
+        compared.append((one, other))
+        return one == other
+
+    monkeypatch.setattr(keys, "use", use)
+    monkeypatch.setattr("api_service.auth.authenticator.hmac.compare_digest", compare)
+    authenticator = Authenticator(keys, SecretStr("s" * 32), demand=False)
+    for guess in ("s", "s" * 31, "s" * 33, "x" * 32):
+        with pytest.raises(Unauthorized):
+            await authenticator.caller(guess)
+    await authenticator.caller("s" * 32)
+
+    assert len(compared) == 5
+    assert {len(each) for pair in compared for each in pair} == {32}
+    assert {len(each) for each in looked_up} == {32}

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api_service.wire import progress as progress_of
 from api_service.wire.documents import etag, job_document, job_summary, result_document
-from shared.core.entities import Job, Progress, Version
+from api_service.wire.links import Links
+from shared.core.entities import Job, Kept, Progress, Version
 from shared.core.plan import Plan, PlannedColumn
 from shared.core.row_counts import RowCounts
 
@@ -35,6 +38,8 @@ QUEUED = Job(
     error=None,
     result=None,
     created_at=START,
+    priority=5,
+    expires=None,
     deadline_at=None,
     started_at=None,
     planned_at=None,
@@ -65,7 +70,7 @@ HALF = Progress(
 
 
 def shown(job: Job, progress: Progress, seconds: float) -> dict:
-    return sent(job_document(job, progress, at(seconds), current=True))
+    return sent(job_document(job, progress, at(seconds), Links(), Kept.CURRENT))
 
 
 def sent(document: msgspec.Struct) -> dict:
@@ -76,12 +81,13 @@ def test_a_scanning_job_tells_its_rate_and_when_it_may_end():
     progress = shown(SCANNING, HALF, 8)["progress"]
 
     assert progress == {
-        "fraction": 0.49,
+        "fraction": 0.495,
         "chunks": {"total": 4, "done": 2, "leased": 1, "failed": 0},
         "rows": {"read": 1000, "filtered": 0, "dropped_null_key": 7, "quarantined": 0, "skipped": 0},
         "bytes": {"total": 400, "done": 200},
         "rows_per_second": 200,
         "eta_seconds": 6,
+        "eta_range": [2, 13],
     }
 
 
@@ -104,68 +110,94 @@ FEW = Progress(
 MANY = replace(FEW, bytes_weighed=100)
 
 STAGES = [
-    # job, progress, seconds since submit; fraction, seconds left
-    (QUEUED, Progress(), 0.5, 0.0, None),
-    (replace(QUEUED, state="running", started_at=at(1)), Progress(), 2, 0.0, None),
-    (SCANNING, Progress(bytes_total=400), 4, 0.0, None),
-    (SCANNING, replace(FEW, bytes_weighed=200), 8, 0.49, 6),  # 5 s for 0.49
-    (SCANNING, replace(FEW, bytes_weighed=50), 8, 0.1225, 36),
-    (SCANNING, FEW, 13, 0.98, 1),
-    (MERGING, FEW, 13, 0.98, 1),
-    (MERGING, MANY, 13, 0.245, 31),  # 10 s for 0.245, so 30.8 for the rest
-    (MERGING, MANY, 20, 0.245, 24),  # and counting
-    (MERGING, MANY, 99, 0.245, 43),  # longer than thought
-    (MERGING, replace(MANY, merges_done=1), 19, 0.4904, 13),  # 6 s for 0.245375, so 12.5 for 0.509625
-    (MERGING, replace(MANY, merges_done=2), 25, 0.7358, 7),
-    (PUBLISHING, replace(MANY, merges_done=2), 25, 0.7358, 8),  # 22 s for 0.73575
-    (PUBLISHING, replace(MANY, merges_done=2), 30, 0.7358, 3),
-    (replace(PUBLISHING, state="paused"), replace(MANY, merges_done=2), 30, 0.7358, None),
-    (replace(PUBLISHING, state="failed", finished_at=at(31)), replace(MANY, merges_done=2), 30, 0.7358, None),
-    (SUCCEEDED, replace(MANY, merges_done=2), 40, 1.0, None),
-    (MERGING, Progress(merges_total=1), 14, 0.0, None),  # of files without a byte
+    # job, progress, seconds since submit; fraction, seconds left, their range
+    (QUEUED, Progress(), 0.5, 0.0, None, None),
+    (replace(QUEUED, state="running", started_at=at(1)), Progress(), 1, 0.0, None, None),
+    (replace(QUEUED, state="running", started_at=at(1)), Progress(), 1.05, 0.004, None, None),
+    (SCANNING, Progress(bytes_total=10**9), 4, 0.01, 49, (4, 490)),  # by the bytes
+    (SCANNING, replace(FEW, chunks_done=2, bytes_weighed=200), 8, 0.495, 6, (2, 13)),  # 5 s for 0.485
+    (SCANNING, replace(FEW, chunks_done=1, bytes_weighed=50), 8, 0.1313, 36, (11, 108)),
+    (SCANNING, FEW, 13, 0.98, 1, (0, 1)),
+    (MERGING, FEW, 13, 0.98, 1, (0, 1)),
+    (MERGING, MANY, 13, 0.2525, 30, (9, 89)),  # 10 s for 0.2525, so 29.6 for the rest
+    (MERGING, MANY, 20, 0.3939, 23, (7, 68)),  # 9.6 s are expected for a merge; 7 of them are 0.58 of it
+    (MERGING, MANY, 99, 0.494, 43, (14, 129)),  # longer than thought
+    (MERGING, replace(MANY, merges_done=1, stepped_at=at(19)), 19, 0.4954, 13, (4, 38)),  # 6 s for 0.243
+    (MERGING, replace(MANY, merges_done=2, stepped_at=at(25)), 25, 0.7384, 7, (2, 16)),
+    (PUBLISHING, replace(MANY, merges_done=2), 25, 0.7384, 8, (2, 24)),  # 22 s for 0.7384
+    (PUBLISHING, replace(MANY, merges_done=2), 30, 0.8726, 3, (0, 9)),
+    (replace(PUBLISHING, state="paused"), replace(MANY, merges_done=2), 30, 0.8726, None, None),
     (
-        replace(MERGING, phase="publishing", merged_at=at(14)),
-        Progress(merges_total=1, merges_done=1),
-        15,
-        0.65,
-        5,
+        replace(PUBLISHING, state="failed", finished_at=at(30)),
+        replace(MANY, merges_done=2),
+        99,
+        0.8726,
+        None,
+        None,
     ),
+    (SUCCEEDED, replace(MANY, merges_done=2), 40, 1.0, None, None),
+    (MERGING, Progress(merges_total=1), 13, 0.01, 990, (330, 2970)),  # of files without a byte
 ]
 
 
-@pytest.mark.parametrize(("job", "progress", "seconds", "fraction", "left"), STAGES)
+@pytest.mark.parametrize(("job", "progress", "seconds", "fraction", "left", "between"), STAGES)
 def test_each_phase_has_its_share_by_its_cost_and_an_estimate_of_its_end(
-    job, progress, seconds, fraction, left
+    job, progress, seconds, fraction, left, between
 ):
     found = shown(job, progress, seconds)["progress"]
 
-    assert (found["fraction"], found["eta_seconds"]) == (fraction, left)
+    assert (found["fraction"], found["eta_seconds"]) == (pytest.approx(fraction, abs=6e-5), left)
+    assert found["eta_range"] == (list(between) if between else None)
+
+
+SECONDS = st.floats(0.001, 1000)
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 10**9), st.floats(0.26, 1)), min_size=1, max_size=20), st.integers(1, 8)
+    st.lists(st.tuples(st.integers(1, 10**9), st.floats(0.32, 1), SECONDS), min_size=1, max_size=20),
+    st.lists(SECONDS, min_size=1, max_size=8),
+    SECONDS,
+    SECONDS,
 )
-def test_the_fraction_never_falls_and_is_one_only_at_success(chunks, merges):
-    """Chunks of any size and cost, in any order."""
-    progress = Progress(bytes_total=sum(size for size, _ in chunks), merges_total=0)
-    steps = [(SCANNING, progress)]
-    for size, share in chunks:
+def test_the_fraction_always_rises_and_is_one_only_at_success(chunks, merges, planned, published):
+    """Chunks of any size and cost, in any order, with any time for each unit."""
+    moments: list[tuple[Job, Progress, float]] = []
+    now = 1.0
+
+    def work(job: Job, progress: Progress, seconds: float) -> None:
+        nonlocal now
+        moments.extend((job, progress, now + seconds * part / 4) for part in range(4))
+        now += seconds
+
+    running = replace(QUEUED, state="running", started_at=at(now))
+    work(running, Progress(), planned)
+    scanning = replace(SCANNING, planned_at=at(now))
+    left = [size for size, *_ in chunks]
+    progress = Progress(bytes_total=sum(left), chunks_total=len(left), bytes_least_left=min(left))
+    for size, share, seconds in chunks:
+        work(scanning, progress, seconds)
+        left = left[1:]
         progress = replace(
             progress,
-            bytes_done=progress.bytes_done + size,
-            bytes_weighed=progress.bytes_weighed + int(size * share),
+            chunks_done=progress.chunks_done + 1,
+            bytes_weighed=progress.bytes_weighed + size * share,
+            bytes_least_left=min(left, default=0),
+            stepped_at=at(now),
         )
-        steps.append((SCANNING, progress))
-    steps += [
-        (MERGING, replace(progress, merges_total=merges, merges_done=done)) for done in range(merges + 1)
-    ]
-    steps.append((PUBLISHING, replace(progress, merges_total=merges, merges_done=merges)))
-    fractions = [shown(job, progress, 30)["progress"]["fraction"] for job, progress in steps]
+    merging = replace(scanning, phase="merging", scanned_at=at(now))
+    for done, seconds in enumerate(merges):
+        work(merging, replace(progress, merges_total=len(merges), merges_done=done), seconds)
+        progress = replace(progress, stepped_at=at(now))
+    progress = replace(progress, merges_total=len(merges), merges_done=len(merges))
+    work(replace(merging, phase="publishing", merged_at=at(now)), progress, published)
+    fractions = [progress_of.fraction(job, counts, at(seconds)) for job, counts, seconds in moments]
 
-    assert fractions == sorted(fractions)
+    assert all(later > earlier - 1e-9 for earlier, later in pairwise(fractions))
     assert fractions[0] == 0
     assert fractions[-1] < 1
-    assert shown(SUCCEEDED, progress, 30)["progress"]["fraction"] == 1
+    for start in range(0, len(fractions), 4):  # within a unit, a quarter of its time makes a difference
+        assert fractions[start + 3] > fractions[start]
+    assert shown(SUCCEEDED, progress, now)["progress"]["fraction"] == 1
 
 
 def test_a_job_that_succeeded_is_in_phase_done_and_another_in_the_one_in_which_it_ended():
@@ -177,7 +209,7 @@ def test_a_job_that_succeeded_is_in_phase_done_and_another_in_the_one_in_which_i
         "publishing",
         "publishing",
     ]
-    assert job_summary(SUCCEEDED, HALF, at(20), current=True).phase == "done"
+    assert job_summary(SUCCEEDED, HALF, at(20), Links(), Kept.CURRENT).phase == "done"
 
 
 def test_a_clock_behind_postgres_makes_no_negative_figures():
@@ -203,10 +235,10 @@ def test_a_job_is_sent_with_its_fields_in_this_order():
             "delimiter",
             "warnings",
         ),
-        *("result", "error", "labels", "spec", "links"),
+        *("result", "error", "priority", "labels", "spec", "links"),
     ]
     assert list(document["progress"]) == [
-        *("fraction", "chunks", "rows", "bytes", "rows_per_second", "eta_seconds"),
+        *("fraction", "chunks", "rows", "bytes", "rows_per_second", "eta_seconds", "eta_range"),
     ]
     assert list(document["timing"]) == [
         *("created_at", "started_at", "finished_at", "deadline_at"),
@@ -216,23 +248,24 @@ def test_a_job_is_sent_with_its_fields_in_this_order():
 
 def test_a_list_shows_jobs_without_spec_and_schema():
     whole = shown(SUCCEEDED, HALF, 20)
-    listed = sent(job_summary(SUCCEEDED, HALF, at(20), current=True))
+    listed = sent(job_summary(SUCCEEDED, HALF, at(20), Links(), Kept.CURRENT))
 
     assert set(whole) - set(listed) == {"spec", "schema", "delimiter", "warnings"}
     assert whole["schema"] == [{"name": "k", "type": "string"}]
-    assert whole["result"] == {"rows": 3, "current": True}
+    assert whole["result"] == {"rows": 3, "current": True, "deleted": False, "expires_at": None}
 
 
 def test_the_tag_changes_with_what_happens_and_not_with_time():
     tags = {
-        etag(SCANNING, HALF, current=False),
-        etag(replace(SCANNING, revision=2), HALF, current=False),
-        etag(SCANNING, replace(HALF, rows=RowCounts(read=1001)), current=False),
-        etag(SCANNING, HALF, current=True),
+        etag(SCANNING, HALF, None),
+        etag(replace(SCANNING, revision=2), HALF, None),
+        etag(SCANNING, replace(HALF, rows=RowCounts(read=1001)), None),
+        etag(SCANNING, HALF, Kept.CURRENT),
+        etag(SCANNING, HALF, Kept.DELETED),
     }
 
-    assert len(tags) == 4
-    assert etag(SCANNING, HALF, current=False) in tags
+    assert len(tags) == 5
+    assert etag(SCANNING, HALF, None) in tags
     assert all(tag.startswith('W/"') and tag.endswith('"') for tag in tags)
 
 
@@ -248,8 +281,9 @@ def test_a_superseded_version_is_named_by_its_own_table():
         columns=[{"name": "k", "type": "string"}],
         key_columns=1,
         published_at=START,
+        expires_at=None,
         current=True,
     )
 
-    assert result_document(version).relation == "results.sales"
-    assert result_document(replace(version, current=False)).relation == "gristmill_results.job_1"
+    assert result_document(version, Links()).relation == "results.sales"
+    assert result_document(replace(version, current=False), Links()).relation == "gristmill_results.job_1"

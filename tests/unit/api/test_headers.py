@@ -6,7 +6,8 @@ import hashlib
 import pytest
 
 from api_service.wire.headers import (
-    PAGE_OR_CSV,
+    PAGE_OR_LINES,
+    accepted_coding,
     etag_matches,
     idempotency_key,
     negotiated,
@@ -65,13 +66,13 @@ def test_the_sha256_is_found_among_other_digests():
     ],
 )
 def test_the_best_liked_type_is_sent(accept, chosen):
-    assert negotiated(accept, PAGE_OR_CSV) == chosen
+    assert negotiated(accept, PAGE_OR_LINES) == chosen
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/csv;q=0", "text/csv;q=x"])
 def test_types_that_rows_have_not_are_refused(accept):
     with pytest.raises(NotAcceptable):
-        negotiated([accept], PAGE_OR_CSV)
+        negotiated([accept], PAGE_OR_LINES)
 
 
 @pytest.mark.parametrize(
@@ -87,3 +88,25 @@ def test_types_that_rows_have_not_are_refused(accept):
 )
 def test_tags_are_compared_weakly(sent, known):
     assert etag_matches(sent, 'W/"1"') is known
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        ([], None),
+        (["identity"], None),
+        (["*"], None),
+        (["br, deflate"], None),
+        (["gzip"], "gzip"),
+        (["gzip, deflate, br, zstd"], "zstd"),
+        (["gzip", "zstd"], "zstd"),
+        (["gzip;q=0.8, zstd;q=0.5"], "gzip"),
+        (["zstd;q=0, gzip;q=0.1"], "gzip"),
+        (["zstd;q=0, gzip;q=0"], None),
+        (["identity;q=1, gzip;q=0.5"], None),
+        (["identity;q=0.5, GZIP;q=0.5"], "gzip"),
+        (["gzip;q=x"], None),
+    ],
+)
+def test_the_best_liked_coding_is_used(accept, chosen):
+    assert accepted_coding(accept) == chosen

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from aiohttp import web
 
 from api_service import server
-from api_service.app_keys import SETTINGS
+from api_service.app_keys import SETTINGS, SHARES
+from api_service.shares import Shares
 
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -26,7 +27,8 @@ async def test_a_runner_serves_with_the_bounded_server_and_a_connection_tells_wh
         return web.Response(text="done")
 
     app = web.Application()
-    app[SETTINGS] = SimpleNamespace(max_connections_per_address=None)
+    app[SETTINGS] = SimpleNamespace(max_connections_per_address=None, trusted_proxies=[])
+    app[SHARES] = Shares()
     app.router.add_get("/", handle)
     runner = server.BoundedRunner(app)
     await runner.setup()

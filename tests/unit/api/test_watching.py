@@ -1,17 +1,35 @@
 """The cache, the job watcher and the limiter: pure asyncio, without a server."""
 
 import asyncio
+import time
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
 
-from api_service.services.cache import TtlCache
+from api_service.services.cache import Together, TtlCache
 from api_service.services.limiter import ConcurrencyLimiter
-from api_service.services.watching import JobWatcher
+from api_service.services.watching import Feed, JobWatcher
 from shared.errors import DatabaseUnavailable, TooManyExports
 from shared.loops import end
 
 JOB = ("default", "job_1")
+
+
+def watcher_of(look, on_change=lambda _: None, read=None) -> JobWatcher:
+    """A view is the standing itself."""
+
+    async def looking(job):
+        return (await look([job[1]]))[job[1]]
+
+    return JobWatcher(look, on_change, read or looking, lambda view: view)
+
+
+async def news(feed: Feed) -> None:
+    """Wait until the feed tells something."""
+    told = asyncio.Event()
+    with feed.telling(told.set):
+        await told.wait()
 
 
 class Question:
@@ -93,7 +111,7 @@ async def test_the_watcher_asks_once_for_all_jobs_and_wakes_those_whose_job_has_
         looks.append(ids)
         return {job_id: standing[job_id] for job_id in ids}
 
-    watcher = JobWatcher(look, moved.append)
+    watcher = watcher_of(look, moved.append)
     running = asyncio.create_task(watcher.run())
     seen = ("running", "scanning")
     ones = [asyncio.create_task(watcher.changed(("t", "job_1"), seen, 30)) for _ in range(100)]
@@ -102,8 +120,8 @@ async def test_the_watcher_asks_once_for_all_jobs_and_wakes_those_whose_job_has_
         await asyncio.sleep(0)
     standing["job_1"] = ("running", "merging")
     async with asyncio.timeout(5):
-        assert await asyncio.gather(*ones) == [True] * 100
-        assert await two is False
+        assert await asyncio.gather(*ones) == [(True, ("running", "merging"))] * 100
+        assert await two == (False, None)
     await end([running], 5)
 
     assert moved == [("t", "job_1")]
@@ -114,16 +132,16 @@ async def test_waiting_requests_are_woken_when_postgres_is_away_and_when_the_gat
     async def away(_: list[str]) -> dict[str, tuple[str, str]]:
         raise DatabaseUnavailable("away")
 
-    watcher = JobWatcher(away, lambda _: None)
+    watcher = watcher_of(away)
     running = asyncio.create_task(watcher.run())
     async with asyncio.timeout(5):
-        assert await watcher.changed(JOB, ("running", "scanning"), 30)
+        assert await watcher.changed(JOB, ("running", "scanning"), 30) == (True, None)
         await end([running], 5)
         waiting = asyncio.create_task(watcher.changed(JOB, ("running", "scanning"), 30))
         await asyncio.sleep(0)
         watcher.stop()
         await waiting
-        assert await watcher.changed(JOB, ("running", "scanning"), 30) is False
+        assert await watcher.changed(JOB, ("running", "scanning"), 30) == (False, None)
 
 
 async def test_a_tenant_of_slow_readers_leaves_permits_for_the_others():
@@ -148,3 +166,97 @@ async def test_a_permit_that_is_given_back_goes_to_a_request_that_waits():
         assert not waiting.done()
     async with asyncio.timeout(2):
         await waiting
+
+
+async def test_keys_that_are_asked_for_in_one_turn_are_loaded_together_and_later_ones_anew():
+    loads = []
+
+    async def load(keys: list[str]) -> dict[str, int]:
+        loads.append(keys)
+        return {key: len(loads) for key in keys if key != "none"}
+
+    together = Together[int](load)
+    asked = [together.get(key) for key in ("b", "a", "b", "none")]
+    assert await asyncio.gather(*asked) == [1, 1, 1, None]
+    assert await together.get("a") == 2
+    assert loads == [["a", "b", "none"], ["a"]]
+
+
+async def test_a_feed_is_shared_refreshed_four_times_a_second_and_tells_its_waiting_requests():
+    standing, looks, reads = {"job_1": ("running", "scanning")}, [], []
+
+    async def look(ids: list[str]) -> dict[str, tuple[str, str]]:
+        looks.append(time.monotonic())
+        return {job_id: standing[job_id] for job_id in ids}
+
+    async def read(job: tuple[str, str]) -> tuple[str, str]:
+        reads.append(time.monotonic())
+        return standing[job[1]]
+
+    watcher = watcher_of(look, read=read)
+    running = asyncio.create_task(watcher.run())
+    job, view = ("t", "job_1"), standing["job_1"]
+    async with asyncio.timeout(20):
+        with watcher.following(job, view) as feed, watcher.following(job, view) as other:
+            assert feed is other
+            await asyncio.sleep(1.5)
+            before = len(looks) + len(reads)
+            await asyncio.sleep(1)
+            assert 2 <= len(looks) + len(reads) - before <= 5
+            waiting = asyncio.create_task(watcher.changed(job, view, 30))
+            await asyncio.sleep(0)
+            standing["job_1"] = ("running", "merging")
+            await news(feed)
+            assert await waiting == (True, ("running", "merging"))
+            while feed.view != ("running", "merging"):
+                await news(feed)
+            watcher.stop()
+            assert feed.ended
+        while watcher._watches:
+            await asyncio.sleep(0)
+    await end([running], 5)
+
+
+async def test_a_change_during_a_refresh_is_read_after_it():
+    standing, gate, reads = {"job_1": ("running", "scanning")}, asyncio.Event(), []
+
+    async def look(ids: list[str]) -> dict[str, tuple[str, str]]:
+        return {job_id: standing[job_id] for job_id in ids}
+
+    async def read(job: tuple[str, str]) -> tuple[str, str]:
+        found = standing[job[1]]
+        reads.append(found)
+        await gate.wait()
+        return found
+
+    watcher = watcher_of(look, read=read)
+    running = asyncio.create_task(watcher.run())
+    async with asyncio.timeout(20):
+        with watcher.following(("t", "job_1"), ("queued", "planning")) as feed:
+            while len(reads) < 1:
+                await asyncio.sleep(0.001)
+            standing["job_1"] = ("succeeded", "publishing")
+            await asyncio.sleep(0.05)
+            began = time.monotonic()
+            gate.set()
+            while feed.view[0] != "succeeded":
+                await news(feed)
+            assert time.monotonic() - began < 0.2
+    await end([running], 5)
+
+
+async def test_a_feed_tells_each_stream_once_and_none_that_has_left():
+    feed, told, others = Feed("a"), [], []
+    with ExitStack() as streams:
+        for no in range(120):
+            leaving = streams.enter_context(ExitStack())
+            leaving.enter_context(feed.telling(lambda no=no: told.append((no, feed.view))))
+        publishing = asyncio.create_task(feed.publish("b"))
+        while len(told) < 50:
+            await asyncio.sleep(0)
+        leaving.close()
+        others.append(len(told))
+        await publishing
+    await feed.publish("c")
+    assert told == [(no, "b") for no in range(119)]
+    assert others == [50], "other tasks have their turn meanwhile"

@@ -18,9 +18,11 @@ import pytest
 
 from shared.errors import InternalError
 from shared.spec.digests import result_digest
+from tests.support.native import PATHS, path
 from tests.unit.kernels.queries import query
 from worker_service.kernels import GLOBAL_BUCKET, combine, decode, encode, finalize, partial, to_copy_csv
 from worker_service.kernels.hashing import buckets, hash_keys
+from worker_service.native import library
 
 MASK = 2**64 - 1
 
@@ -51,6 +53,15 @@ def slow_hash(*keys):
     return state
 
 
+@pytest.fixture(params=PATHS)
+def either_path(request):
+    if request.param == "require" and library() is None:
+        pytest.skip("the native library is not in use here")
+    with path(request.param):
+        yield
+
+
+@pytest.mark.usefixtures("either_path")
 def test_the_hash_never_changes():
     texts = pa.array(["", "a", "KR", "né", None, "twelve bytes", "8 octets"])
     assert [f"{h:016x}" for h in hash_keys([texts], 7).tolist()] == [
@@ -64,6 +75,7 @@ def test_the_hash_never_changes():
     assert GLOBAL_BUCKET == 413
 
 
+@pytest.mark.usefixtures("either_path")
 def test_the_hash_is_the_documented_one_for_every_chunk_dictionary_and_offset():
     texts = [*(f"key{i % 50}" for i in range(200)), "", "x" * 3000, "é\U0001f600", None]
     numbers = list(range(-100, 104))
@@ -80,6 +92,28 @@ def test_the_hash_is_the_documented_one_for_every_chunk_dictionary_and_offset():
         shuffled,
     ):
         assert hash_keys([strings, pa.array(numbers), halves], 204).tolist() == expected
+
+
+@pytest.mark.usefixtures("either_path")
+def test_the_hash_of_every_type_is_that_of_its_number():
+    numbers = {
+        pa.bool_(): [True, None, False],
+        pa.date32(): [-719_162, None, 2_932_896],
+        pa.timestamp("us", tz="UTC"): [-1, None, 2**52],
+        pa.decimal128(18, 2): [-(10**18) + 1, None, 7],
+    }
+    columns = [
+        pa.array([n if n is None or scale is None else Decimal(n).scaleb(-scale) for n in values], of)
+        for of, values in numbers.items()
+        for scale in [of.scale if pa.types.is_decimal(of) else None]
+    ]
+    texts = [f"{'€' * (size // 3)}{'a' * (size % 3)}" for size in range(40)]
+    keys = [
+        *(column.take(pa.array([no % 3 for no in range(40)])).slice(1) for column in columns),
+        pa.array(texts[1:]),
+    ]
+    expected = [slow_hash(*(values[no % 3] for values in numbers.values()), texts[no]) for no in range(1, 40)]
+    assert hash_keys(keys, 39).tolist() == expected
 
 
 def test_strings_with_equal_hashes_stay_different_groups():
@@ -145,7 +179,14 @@ def test_partials_are_disjoint_ascending_and_hold_every_state_once(frame, partia
         assert (found.min() >= encoded.first_bucket) & (found.max() <= encoded.last_bucket)
         assert encoded.groups == table.num_rows
         assert encoded.first_bucket == encoded.last_bucket or table.nbytes <= 1.2 * partial_bytes
+        width = encoded.last_bucket + 1 - encoded.first_bucket
+        assert width & (width - 1) == 0
+        assert encoded.first_bucket % width == 0
     assert {1: 90, 2000: 3}.get(partial_bytes, 1) <= len(partials)
+    for one in partials:
+        width = one.last_bucket + 1 - one.first_bucket
+        assert width & (width - 1) == 0
+        assert one.first_bucket % width == 0
     whole, again = finalize(states, asked), finalize(combine(tables[::-1], asked), asked)
     assert (whole.table, whole.buckets, whole.ids.tolist()) == (
         again.table,
@@ -156,6 +197,24 @@ def test_partials_are_disjoint_ascending_and_hold_every_state_once(frame, partia
     assert {bucket: sha for part in apart for bucket, sha in part.buckets.items()} == whole.buckets
     assert pa.concat_tables([part.table for part in apart]).combine_chunks() == whole.table.combine_chunks()
     assert [i for part in apart for i in part.ids.tolist()] == whole.ids.tolist()
+
+
+def test_states_are_compressed_where_that_saves_a_quarter():
+    numbers = np.arange(100_000)
+    frame = pa.table(
+        {
+            "k": numbers // 1000,
+            "s": [f"{'a long key ' * 5}{n // 10}" for n in numbers.tolist()],
+            "x": np.random.default_rng(3).random(100_000),
+        }
+    )
+    for keys, aggregate, least, most in ((["k"], "median x", 0.99, 1.2), (["s"], "count", 0, 0.6)):
+        asked = query(frame, keys, [aggregate])
+        states = combine([partial(frame, asked)], asked)
+        partials = list(encode(states, asked, 1 << 16))
+        assert least < sum(len(one.data) for one in partials) / states.nbytes < most
+        decoded = combine([decode(one.data) for one in partials], asked)
+        assert finalize(decoded, asked).buckets == finalize(states, asked).buckets
 
 
 def test_no_states_make_no_partial_and_states_of_another_version_are_refused(frame):

@@ -11,10 +11,12 @@ import pyarrow as pa
 import pytest
 
 from shared.errors import StateTooLarge
+from tests.support.native import needs_library, path
 from tests.unit.kernels.queries import nearest, only, query, rows
 from tests.unit.kernels.test_exact_numbers import HOSTILE, random
 from tests.unit.kernels.test_picks import asked_as_text, random_frame
-from worker_service.kernels import Fold, combine, partial
+from worker_service.kernels import Fold, combine, finalize, partial
+from worker_service.native import library
 
 QS = [0, 0.1, 0.25, 0.5, 0.95, 0.999, 1, 0.3333333333333333]
 
@@ -171,9 +173,32 @@ def test_values_past_the_limit_are_refused_with_advice():
         fold.finish()
 
 
-def test_a_fold_of_values_that_differ_is_flushed_by_the_number_of_values():
+def test_a_fold_of_values_that_differ_is_flushed_by_the_memory_that_they_take():
     frame = pa.table({"x": np.arange(1000) / 7})
-    fold = Fold(query(frame, [], ["median x"]))
-    fold.add(frame)
-    assert fold.futile
-    assert fold.groups == 1000
+    with path("off"):
+        fold = Fold(query(frame, [], ["median x"]))
+        fold.add(frame)
+        assert fold.futile
+        assert fold.groups == 1000
+    if library() is not None:
+        fold = Fold(query(frame, [], ["median x"]))
+        for _ in range(10):
+            fold.add(frame)
+        assert fold.nbytes >= 10 * frame.nbytes
+        assert not fold.futile
+        fold.flush()
+        assert fold.nbytes < 1000
+
+
+@needs_library
+@pytest.mark.parametrize("asked", ["nunique x", "top x 20"])
+def test_values_that_need_not_be_kept_do_not_fill_the_memory_of_a_fold(asked):
+    """Of 2,000,000 values 700 differ, or are among the largest."""
+    frame = pa.table({"g": np.arange(100_000) % 10, "x": np.arange(100_000) % 70 / 7})
+    fold = Fold(query(frame, ["g"], [asked]))
+    for _ in range(20):
+        fold.add(frame)
+        assert fold.nbytes < 20_000_000
+    found = finalize(fold.finish(), query(frame, ["g"], [asked])).table
+    for row in found.to_pylist():
+        assert row[asked] == (7 if asked == "nunique x" else [(60 + row["g"]) / 7] * 20)

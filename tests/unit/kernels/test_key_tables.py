@@ -8,8 +8,10 @@ import pyarrow as pa
 import pytest
 
 from tests.support.native import path
+from worker_service.kernels.group_tables import GroupTable
 from worker_service.kernels.grouping import group
-from worker_service.kernels.key_tables import GroupTable, KeyTable
+from worker_service.kernels.key_tables import KeyTable
+from worker_service.kernels.number_tables import MOST_PLACES
 from worker_service.native import library
 
 
@@ -78,6 +80,19 @@ def test_the_last_string_may_end_where_the_buffer_ends():
     check([[column]])
 
 
+@pytest.mark.parametrize("rows", [1, 127, 128, 129, 384, 1000])
+@pytest.mark.parametrize("rare", ["", "long" * 5, "of 16 octets. ok", None])
+def test_runs_of_short_strings_and_others(rows, rare):
+    """The library has a quicker way for 128 short strings in a row; the buffers end with the last string."""
+    choice, pool = random.Random(rows), [f"id{no:010}"[-no % 13 :] for no in range(700)]
+    values = [choice.choice(pool) for _ in range(rows)]
+    values[choice.randrange(rows)] = rare
+    column = pa.array(values, pa.utf8())
+    tight = [buffer and pa.py_buffer(buffer.to_pybytes()) for buffer in column.buffers()]
+    tight[2] = tight[2].slice(0, sum(len(value or "") for value in values))
+    check([[pa.Array.from_buffers(pa.utf8(), rows, tight)], [column.slice(rows // 3)]])
+
+
 def test_dictionaries_that_change_from_frame_to_frame():
     frames = [
         [pa.DictionaryArray.from_arrays(pa.array(indices, kind), pa.array(values))]
@@ -102,6 +117,31 @@ def test_many_keys_grow_the_table():
         codes, firsts = table.add(pa.array(numbers))
         assert not len(firsts)
         assert (codes == np.arange(len(numbers))).all()
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        [(0, 100), (50, 200), (-300, 0)],
+        [(7, 7), (8, 8), (6, 6)],
+        [(0, 900), (MOST_PLACES - 900, MOST_PLACES - 1), (0, MOST_PLACES)],
+        [(5, MOST_PLACES + 4), (5, 700), (4, 4)],
+        [(-(2**63), -(2**63) + 500), (-(2**63) + 400, -(2**63) + 9000), (2**63 - 500, 2**63 - 1)],
+        [(2**63 - 500, 2**63 - 1), (2**63 - 9000, 2**63 - 1), (-(2**63), 2**63 - 1)],
+        [(-(2**63), 2**63 - 1), (0, 5)],
+    ],
+)
+@pytest.mark.parametrize("null", [0, 1, 2, 9])
+def test_numbers_close_together_and_others_are_one_numbering(ranges, null):
+    """Frames of numbers from one range each, then all of them; some of frame *null* are missing."""
+    choice, frames = random.Random(str(ranges)), []
+    for no, (least, most) in enumerate([*ranges, *ranges]):
+        numbers = [least, *(choice.randint(least, most) for _ in range(300)), most]
+        if no == null:
+            numbers[choice.randrange(300)] = None
+        frames += [[pa.array(numbers, pa.int64())], [pa.array([], pa.int64())]]
+    table, _ = check(frames)
+    assert table.nbytes <= 9 * MOST_PLACES
 
 
 def fold64(a, b):

@@ -2,8 +2,10 @@
 
 import math
 import random
+from collections import Counter
 from decimal import Context, Decimal
 from fractions import Fraction
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -143,3 +145,22 @@ def test_more_than_a_million_groups():
 
 def sorted_by(states, values):
     return values[np.argsort(states["k0"].to_numpy())].tolist()
+
+
+@pytest.mark.parametrize("nulls", [(0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 0, 0)])
+def test_counts_are_those_of_the_rows_until_a_value_is_missing(nulls):
+    keys, xs = [[0, 1], [0, 2], [2, 3, 0]], []
+    for frame, null in zip(keys, nulls, strict=True):
+        xs.append([None if null and i == 0 else 1.5 for i in range(len(frame))])
+    frames = [
+        pa.table({"k": pa.array(k, pa.int64()), "x": pa.array(x, pa.float64()), "y": pa.array(x[::-1])})
+        for k, x in zip(keys, xs, strict=True)
+    ]
+    asked = query(frames[0], ["k"], ["count x", "mean y", "count"])
+
+    states = by_key(folded(frames, asked, "require"))
+
+    for name, values in (("a0.n", xs), ("a1.n", [x[::-1] for x in xs]), ("rows", keys)):
+        pairs = zip(chain(*keys), chain(*values), strict=True)
+        counted = Counter(key for key, value in pairs if value is not None)
+        assert states[name] == [counted[key] for key in range(4)]

@@ -12,10 +12,20 @@ import pytest
 from tests.support.native import PATHS, path
 from tests.unit.kernels.queries import nearest, query, rows
 from worker_service.kernels import combine, finalize, partial
+from worker_service.kernels.aggregates.kept import (
+    Kept,
+    Runs,
+    Sorted,
+    distinct,
+    in_order,
+    repeated,
+    selected,
+    shortest,
+    shortest_of,
+    sort,
+)
 from worker_service.kernels.aggregates.order import doubles_of, ordered, sort_keys
 from worker_service.kernels.aggregates.ranked import cut
-from worker_service.kernels.aggregates.values import Sorted, distinct, repeated, shortest, sort
-from worker_service.kernels.grouping import Groups
 
 SHAPES = ["random", "few", "ascending", "descending", "runs", "saw", "extreme"]
 
@@ -58,8 +68,8 @@ def test_keys_are_sorted_within_their_groups(setting, shape, size, groups):
     expected = [sorted(keys[codes == g].tolist()) for g in range(groups)]
     weighed = [sorted(np.repeat(keys, counts)[np.repeat(codes, counts) == g].tolist()) for g in range(groups)]
     with path(setting):
-        assert listed(sort(keys, Groups(codes, groups))) == expected
-        found = sort(keys, Groups(codes, groups), counts=counts)
+        assert listed(sort(Runs(codes, None, keys), groups)) == expected
+        found = sort(Runs(codes, None, keys, counts), groups)
         assert listed(found) == weighed
         assert listed(distinct(found)) == listed(repeated(found)) == listed(shortest(found)) == weighed
         assert [len(set(group)) for group in weighed] == np.diff(distinct(found).bounds).tolist()
@@ -79,8 +89,59 @@ def test_sorted_runs_of_groups_are_merged(setting, shape):
         keys[first:end].sort()
     owners = np.repeat(codes, lengths)
     with path(setting):
-        found = sort(keys, Groups(codes, 20), starts)
+        found = sort(Runs(codes, starts, keys), 20)
     assert listed(found) == [sorted(keys[owners == g].tolist()) for g in range(20)]
+
+
+@pytest.mark.parametrize("setting", PATHS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("size", "groups"), [(1, 1), (1, 3), (25, 1), (60, 1), (5000, 1), (20_000, 3), (5000, 40)]
+)
+def test_keys_are_selected_as_from_sorted_ones(setting, shape, size, groups):
+    keys, r = shaped(shape, size), np.random.default_rng(6)
+    keys.flags.writeable = False
+    codes = np.sort(r.integers(0, groups, size))
+    bounds = np.searchsorted(codes, np.arange(groups + 1))
+    ranked = [sorted(keys[a:b].tolist()) for a, b in pairwise(bounds)]
+    for part in (0, 0.25, 0.5, 0.9, 1):
+        at = np.array([int(max(len(group) - 1, 0) * part) for group in ranked])
+        following = np.array([place + 1 < len(group) for place, group in zip(at, ranked, strict=True)])
+        with path(setting):
+            low, high = selected(Kept(keys, None, bounds), at, following)
+            assert listed(in_order(Kept(keys, None, bounds))) == ranked
+        for g, group in enumerate(ranked):
+            if group:
+                assert low[g] == group[at[g]]
+                assert high[g] == group[at[g] + following[g]]
+
+
+def test_poor_pivots_do_not_make_selection_slow():
+    """Keys of which the middle and both ends are always the largest ones that are left."""
+    size = 3000
+    places, keys, key = list(range(size)), np.empty(size, np.int64), size
+    while places:
+        for at in sorted({0, len(places) // 2, len(places) - 1}, reverse=True):
+            keys[places.pop(at)] = key
+            key -= 1
+    bounds, none = np.array([0, size]), np.array([False])
+    for at in (0, 1, size // 2, size - 1):
+        with path("require"):
+            low, _ = selected(Kept(keys, None, bounds), np.array([at]), none)
+        assert low.tolist() == [np.sort(keys)[at]]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("groups", [1, 40, 3000])
+def test_both_paths_count_the_same_values(shape, groups):
+    keys = np.concatenate([shaped(shape, 4000), shaped(shape, 4000, 8)])
+    runs = Runs(np.random.default_rng(1).integers(0, groups, len(keys)), None, keys)
+    found = []
+    for setting in PATHS:
+        with path(setting):
+            kept = shortest_of(runs, groups)
+            found.append((kept.counts is None, listed(in_order(kept))))
+    assert found[0] == found[1]
 
 
 def test_repeats_are_counted_where_that_takes_less_memory():

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import sysconfig
 import types
-import zipfile
 from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
@@ -17,6 +16,7 @@ import pytest
 
 from shared.errors import InternalError
 from tests.support.native import needs_library, path
+from tests.support.wheels import contents, copy_tree, wheel_of
 from worker_service.native import absence, library, variant
 
 ROOT = Path(__file__).parents[3]
@@ -47,6 +47,7 @@ def hook(tree):
     return module
 
 
+@pytest.mark.full
 @pytest.mark.skipif(
     not (shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")),
     reason="there is no compiler here",
@@ -152,17 +153,10 @@ NO_COMPILER = {"PATH": sysconfig.get_path("scripts")}
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("changed", [{}, NO_COMPILER, {"CC": "/nonexistent"}])
 def test_a_real_wheel(tmp_path, changed):
-    tree = tmp_path / "tree"
-    tree.mkdir()
-    for name in ("hatch_build.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tree)
-    for name in ("api_service", "worker_service", "shared", "gristmill"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path), str(tree)]
-    subprocess.run(command, check=True, env={**os.environ, **changed})
-    [wheel] = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
+    wheel = wheel_of(copy_tree(tmp_path / "tree"), tmp_path, **changed)
+    names = contents(wheel)
     libraries = [name for name in names if name.endswith(".so")]
     assert bool(libraries) == ("CC" not in changed)
+    assert {Path(name).parent.as_posix() for name in libraries} <= {"gristmill/_server/worker_service/native"}
     assert wheel.name.endswith("-any.whl") == ("CC" in changed)
     assert not any("ziglang" in name for name in names)

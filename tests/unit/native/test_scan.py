@@ -23,7 +23,7 @@ def scanned(pieces, mode):
             masked = [scanner.feed(piece) for piece in pieces]
         except MalformedCsv as error:
             return error.at, str(error)
-        state = scanner.inside, scanner.quoted, scanner.doubled, scanner.irregular, scanner.delimiters
+        state = scanner.inside, scanner.quoted, scanner.doubled, scanner.irregular
         return masked, state
 
 

@@ -15,7 +15,7 @@ from shared.core.plan import Extent
 from shared.spec.types import Field, Schema, parse_type
 from tests.support import datasets
 from tests.support.datasets import RecordCount, opened, read
-from worker_service.readers import batches, lines_before, plan
+from worker_service.readers import batches, plan
 from worker_service.readers.batch import RECORD_BYTES, Batch, Fault, numbered
 
 source = partial(datasets.source, delimiter=",")
@@ -166,19 +166,19 @@ def test_long_records_are_kept_in_part_and_whole_characters():
 def test_a_bad_row_of_a_stream_is_located_in_its_data():
     with opened(gzip.compress(HEAD + b"a,1\nb,x\n")) as [file]:
         extent = Extent(0, 0, file.size)
-        read_back = batches(file, extent, source(delimiter=","), SCHEMA, ["a", "b"], 1000)
-        [error] = [row.error() for batch in read_back for row in batch.bad_rows()]
+        [batch] = batches(file, extent, source(delimiter=","), SCHEMA, ["a", "b"], 1000)
+        [error] = [row.error() for row in batch.bad_rows()]
         assert error.detail.startswith("file:///data/t0: byte 8 of the decompressed data, line 3: column 'b'")
-        assert lines_before(file, extent, source(delimiter=",")) == 1
+        assert batch.lines_before() == 1
 
 
 def test_the_lines_before_an_extent_are_those_of_the_header_if_it_is_the_first_of_its_file():
     data = b'"a\n",b\n1,2\n3,4\n'
     with opened(data) as [file]:
-        assert [lines_before(file, Extent(0, start, 15), source(delimiter=",")) for start in (7, 11)] == [
-            2,
-            0,
+        read_back = [
+            batches(file, Extent(0, start, 15), source(delimiter=","), SCHEMA, ["b"], 4) for start in (7, 11)
         ]
+        assert [[batch.lines_before() for batch in found] for found in read_back] == [[2, 0], [0]]
 
 
 def test_bytes_without_a_provable_record_end_are_an_error_and_no_bad_row():

@@ -32,7 +32,7 @@ OPTIONS = [{}, {"trim": True, "null_values": ["NA"]}, {"decimal": ",", "thousand
 @pytest.mark.parametrize("key", [True, False])
 def test_the_kind_of_many_files_is_that_of_each_joined_in_any_order(csv, key):
     draw, spec, use = random.Random(5), source(**csv), Use("x", key)
-    for _ in range(150):
+    for _ in range(60):
         files = [
             pa.array(draw.choices([*draw.choice(POOLS), None], k=draw.randrange(1, 4)), pa.string())
             for _ in range(draw.randrange(1, 5))

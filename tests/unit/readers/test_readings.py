@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from shared.spec.source import SourceSpec
-from shared.spec.types import TIMESTAMPTZ, Field, parse_type
+from shared.spec.types import STRING, TIMESTAMPTZ, Field, parse_type
+from tests.support.expressions import evaluated
 from worker_service.readers.literals import converted, cure, reading, refusal
 
 MINUS = "\N{MINUS SIGN}"
@@ -57,6 +58,15 @@ OTHERS = [
     (["11.03.2011 10:00", "2024-02-29", "12.03.2011 11:00"], {"type": "timestamp"}),
     (["5 Mar 2024", "12-Apr-2024", "6 Mar 2024"], {"format": ["%d %b %Y", "%d-%b-%Y"]}),
     (["13/12/2024 10:00:00+0100", "14/12/2024 10:00:00Z"], {"type": "timestamptz"}),
+    (["10/Oct/2000:13:55:36 -0700", "11/Oct/2000:00:00:01 +0000"], {"format": "%d/%b/%Y:%H:%M:%S %z"}),
+    (["2023-12-31 23:05:00,123", "2024-01-01 00:00:00,5"], {"format": "%Y-%m-%d %H:%M:%S,%f"}),
+    (["2024-06-05 00:00:00 UTC", "2024-06-05 01:30:00 UTC"], {"type": "timestamp"}),
+    (["Sun, 31 Dec 2023 23:05:00 GMT", "Tue, 02 Jan 2024 01:00:00 GMT"], {"type": "timestamp"}),
+    (["Wed Aug 27 13:08:45 2008", "Thu Aug 28 13:08:45 2008"], {"format": "%a %b %d %H:%M:%S %Y"}),
+    (["Wed Aug 27 13:08:45 +0000 2008", "Thu Aug 28 13:08:45 +0200 2008"], {"type": "timestamptz"}),
+    (["20240102T030405Z", "20241231T235959Z"], {"format": "%Y%m%dT%H%M%S%z"}),
+    (["2024. 1. 5.", "2024. 12. 31."], {"type": "date", "format": "%Y. %m. %d."}),
+    (["2024年1月5日", "2024年12月31日"], {"type": "date", "format": "%Y年%m月%d日"}),
 ]
 
 
@@ -67,6 +77,55 @@ def test_texts_in_another_spelling_are_read_and_the_advice_fits_all_of_them(text
     assert entry | told == entry
     assert repr(next(text for text in texts if text not in {"9", "100", "2024-02-29", "1"})) in found.culprits
     assert fits(texts, entry)
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind", "entry"),
+    [
+        (["20231231", "20240102"], "timestamp", {"type": "date", "format": "%Y%m%d"}),
+        (["20231231235959", "20240102000000"], "timestamp", {"type": "timestamp", "format": "%Y%m%d%H%M%S"}),
+        (["1", "0"], "bool", {"type": "bool", "true": ["1"], "false": ["0"]}),
+        (["1"], "bool", {"type": "bool", "true": ["1"], "false": ["0"]}),
+        (["Yes"], "bool", {"type": "bool", "true": ["yes"], "false": ["no"]}),
+    ],
+)
+def test_what_has_to_be_of_a_family_needs_less_to_be_read_so(texts, kind, entry):
+    """Numbers too; and one word of a pair is enough."""
+    for field in (Field("x", parse_type(kind)), Field("x", parse_type(entry["type"]), declared=True)):
+        types = {"x": str(field.type)} if field.declared else {}
+        [found] = entries(cure(pa.array(texts), field, spec(types)))
+        assert found == entry
+        assert fits(texts, found)
+
+
+@pytest.mark.parametrize("texts", [["2024112", "2024113"], ["1700000000", "1700003600"], ["123456", "7"]])
+def test_numbers_that_are_no_compact_dates_are_not_read_as_times(texts):
+    assert cure(pa.array(texts), Field("x", parse_type("timestamp")), spec()) == ""
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind", "right"),
+    [
+        (["2024-01-02T03:04:05.1234567Z", "2024-01-02 03:04:05.999999999Z"], "timestamptz",
+         ["2024-01-02 03:04:05.123456+00:00", "2024-01-02 03:04:05.999999+00:00"]),
+        (["2024-01-02T03:04:05.1234567+05:30"], "timestamptz", ["2024-01-01 21:34:05.123456+00:00"]),
+        (["2024-01-02 03:04:05.123456000"], "timestamp", ["2024-01-02 03:04:05.123456"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["x", "At the `time`", "class"])
+def test_times_finer_than_a_microsecond_are_derived(texts, kind, right, name):
+    """For a column that is declared as a time, and for one that has to be one."""
+    for declared in (True, False):
+        types = {name: kind} if declared else {}
+        advice = cure(pa.array(texts), Field(name, parse_type(kind), declared=declared), spec(types))
+        as_text, derived = (json.loads(found) for found in re.findall(r"\{.*?\}(?= into)", advice))
+        assert as_text == {name: "string"}
+        assert advice.endswith(f'use "{derived["as"]}" instead')
+        found, errors = evaluated(derived["expr"], pa.table({name: texts}), types={name: STRING})
+        assert [str(value) for value in found.to_pylist()] == right
+        assert not errors
+    mixed = pa.array([*texts, "x"])
+    assert "derive" not in cure(mixed, Field(name, parse_type(kind)), spec())
 
 
 def test_what_reads_in_two_ways_gets_both():

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from shared.errors import TypeMismatch
-from shared.spec.bind import bind
+from shared.spec.bind import bind, needed_kinds
 from shared.spec.models import JobSpec
 from shared.spec.query import Aggregate, Input, Key, Query
 from shared.spec.types import FLOAT64, INT64, STRING, DataType, Field, Schema, parse_type
@@ -187,4 +187,22 @@ def test_a_number_in_a_time_bucket_is_told_that_epochs_are_no_times(body):
         'a bucket needs a date or a timestamp, and "month" is int64: numbers, such as seconds since 1970, '
         "are not read as times; write times into the data"
     )
-    assert "an int64 can be given to count" in found["#/aggregates/0/column"]
+    assert found["#/aggregates/0/column"].startswith(
+        'any needs a bool, and "month" is int64: derive a bool from it, by an expression such as month != 0; '
+        "an int64 can be given to count"
+    )
+
+
+def test_numbers_that_may_be_times_or_bools_are_asked_for_and_told_with_their_cure(body):
+    spec = spec_of(
+        body,
+        group_by=[{"time_bucket": "1d", "column": "month"}],
+        aggregates=[{"fn": "any", "column": "month"}],
+    )
+    wanted = {("month", "timestamp"), ("month", "bool")}
+    assert needed_kinds(spec, SCHEMA) == wanted
+    with pytest.raises(TypeMismatch) as caught:
+        bind(spec, SCHEMA, {one: f"'7'; write {one[1]} into source.types" for one in wanted})
+    bucket, aggregate = (error["detail"] for error in caught.value.errors)
+    assert bucket.endswith("is int64: '7'; write timestamp into source.types")
+    assert "is int64: '7'; write bool into source.types; an int64 can be given to count" in aggregate

@@ -8,9 +8,9 @@ alone.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +47,8 @@ class Rows:
     groups: Groups
     indices: Ints | None
     first_ordinal: int
+    ranges: dict[int, Any] = field(default_factory=dict, compare=False)
+    """Facts that running forms found out about the values of an input, for others that need the same."""
 
     @cached_property
     def ordinals(self) -> Ints:
@@ -65,7 +67,10 @@ class Running(Protocol):
         """Rows of some of the `rows.groups`, whose number only grows and whose codes stay as they are."""
 
     def columns(self, groups: int) -> Columns:
-        """The columns that `partial` makes of all rows so far, one row for each of *groups*."""
+        """The columns that `partial` makes of all rows so far, one row for each of *groups*.
+
+        The values of a list may have another order, unless they have counts.
+        """
 
 
 Types: TypeAlias = tuple["pa.DataType", ...]

@@ -7,10 +7,21 @@ import numpy as np
 import pyarrow as pa
 
 from worker_service.arrow import Array, Floats, Ints, arrow_type, from_numbers, numbers_of
-from worker_service.kernels.aggregates.declaration import Combined, Kernel, keeps
+from worker_service.kernels.aggregates.declaration import Columns, Combined, Kernel, Rows, State, keeps
+from worker_service.kernels.aggregates.kept import (
+    Kept,
+    Runs,
+    Sorted,
+    distinct,
+    in_order,
+    selected,
+    shortest_natively,
+    shortest_of,
+)
 from worker_service.kernels.aggregates.order import Restore, least_row, ordered
+from worker_service.kernels.aggregates.running_values import start_waiting
 from worker_service.kernels.aggregates.sums import parts_of
-from worker_service.kernels.aggregates.values import VALUES, Sorted, distinct, stored
+from worker_service.kernels.aggregates.values import COLUMNS, as_columns, collected, stored
 from worker_service.kernels.exact.decimals import decimal_quotient
 from worker_service.kernels.exact.limbs import Limbs, add, carry, multiply
 from worker_service.kernels.exact.rounding import denominator, quotient
@@ -19,6 +30,27 @@ from worker_service.kernels.grouping import Groups
 
 _EXACT = 2.0**53
 """Integers below it are doubles."""
+
+
+def _partial(rows: Rows) -> Columns:
+    keys, restore = ordered(rows.values[0])
+    return as_columns(shortest_of(Runs(rows.groups.codes, None, keys), rows.groups.size), restore)
+
+
+def _combine(columns: Columns, groups: Groups) -> Columns:
+    runs, restore = collected(columns, groups)
+    return as_columns(shortest_of(runs, groups.size), restore)
+
+
+VALUES = State(
+    name="v",
+    columns=COLUMNS,
+    identity=None,
+    partial=_partial,
+    combine=_combine,
+    growing=True,
+    running=start_waiting(shortest_natively),
+)
 
 
 def _finalize_nunique(combined: Combined) -> Array:
@@ -37,7 +69,7 @@ def _finalize_mode(combined: Combined) -> Array:
 def _distinct(combined: Combined) -> tuple[Sorted, Restore]:
     values, counts, bounds = stored(combined.states[VALUES])
     keys, restore = ordered(values)
-    return distinct(Sorted(keys, counts, bounds)), restore
+    return distinct(in_order(Kept(keys, counts, bounds))), restore
 
 
 def _finalize_quantile(combined: Combined) -> Array:
@@ -50,19 +82,31 @@ def _finalize_quantile(combined: Combined) -> Array:
     values, counts, bounds = stored(combined.states[VALUES])
     if not len(values):
         return pa.nulls(len(bounds) - 1, arrow_type(result))
-    ends = None if counts is None else np.cumsum(counts)
-    first = bounds if ends is None else np.concatenate([[0], ends])[bounds]
-    n = np.diff(first)
-    at, rest = _position(n, q)
-    found = [_overall(first, n, position) for position in (at, at + (rest > 0))]
-    if ends is not None:
-        found = [np.searchsorted(ends, positions, "right") for positions in found]
-    below, above = (values.take(pa.array(positions)) for positions in found)
+    below, above, rest, n = _neighbours(values, counts, bounds, q)
     if result.kind == "decimal":
         digits = result.scale - combined.aggregate.inputs[0].type.scale
         total = _line(below, above, rest, q)
         return decimal_quotient(total, np.full(len(n), q.denominator), digits, result, n > 0)
     return from_numbers(pa.float64(), _doubles(below, above, rest, q), n > 0)
+
+
+def _neighbours(
+    values: Array, counts: Ints | None, bounds: Ints, q: Fraction
+) -> tuple[Array, Array, Ints, Ints]:
+    """The values on both sides of each group's point, see `_position` for the rest, and the group's size."""
+    if counts is None:
+        n, (keys, restore) = np.diff(bounds), ordered(values)
+        at, rest = _position(n, q)
+        low, high = selected(Kept(keys, None, bounds), at, rest > 0)
+        return restore(low), restore(high), rest, n
+    ends = np.cumsum(counts)
+    first = np.concatenate([[0], ends])[bounds]
+    n = np.diff(first)
+    at, rest = _position(n, q)
+    # arbitrary for a group without values
+    places = (np.where(n > 0, first[:-1] + position, 0) for position in (at, at + (rest > 0)))
+    below, above = (values.take(pa.array(np.searchsorted(ends, place, "right"))) for place in places)
+    return below, above, rest, n
 
 
 def _position(n: Ints, q: Fraction) -> tuple[Ints, Ints]:
@@ -71,11 +115,6 @@ def _position(n: Ints, q: Fraction) -> tuple[Ints, Ints]:
     found = [divmod(max(size - 1, 0) * q.numerator, q.denominator) for size in sizes.tolist()]
     whole, rest = np.array(found, np.int64).T
     return whole[which], rest[which]
-
-
-def _overall(first: Ints, n: Ints, at: Ints) -> Ints:
-    """The position among the sorted values of all groups; arbitrary for a group without values."""
-    return np.where(n > 0, first[:-1] + at, 0)
 
 
 def _line(below: Array, above: Array, rest: Ints, q: Fraction) -> Limbs:

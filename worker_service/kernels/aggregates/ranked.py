@@ -3,6 +3,7 @@
 The state is that of `values`, cut to these k after every step.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -11,20 +12,24 @@ import pyarrow as pa
 from shared.spec.query import Aggregate
 from worker_service.arrow import Array
 from worker_service.kernels.aggregates.declaration import Columns, Combined, Kernel, Rows, State
-from worker_service.kernels.aggregates.order import ordered
-from worker_service.kernels.aggregates.values import (
-    COLUMNS,
+from worker_service.kernels.aggregates.kept import (
+    Kept,
+    Runs,
     Sorted,
-    as_columns,
-    collected,
     distinct,
     repeated,
     shortest,
     sort,
-    stored,
+    sort_natively,
 )
+from worker_service.kernels.aggregates.order import ordered
+from worker_service.kernels.aggregates.running_values import start_first, start_waiting
+from worker_service.kernels.aggregates.values import COLUMNS, as_columns, collected, stored
 from worker_service.kernels.grouping import Groups
-from worker_service.native import library
+from worker_service.native import Library, library
+
+_FEW = 16
+"""Up to so many values of a group are held in place."""
 
 
 def cut(values: Sorted, k: int) -> Sorted:
@@ -55,11 +60,15 @@ def _cut_keys(values: Sorted, k: int) -> Sorted:
 def _state(k: int, *, largest: bool) -> State:
     def partial(rows: Rows) -> Columns:
         keys, restore = ordered(rows.values[0], descending=largest)
-        return as_columns(shortest(cut(sort(keys, rows.groups), k)), restore)
+        values = sort(Runs(rows.groups.codes, None, keys), rows.groups.size)
+        return as_columns(shortest(cut(values, k)), restore)
 
     def combine(columns: Columns, groups: Groups) -> Columns:
-        values, restore = collected(columns, groups, largest=largest)
-        return as_columns(shortest(cut(values, k)), restore)
+        runs, restore = collected(columns, groups, largest=largest)
+        return as_columns(shortest(cut(sort(runs, groups.size), k)), restore)
+
+    def first_of(native: Library, parts: Sequence[Runs], size: int) -> Kept:
+        return shortest(cut(sort_natively(native, parts, size), k))
 
     return State(
         name=f"{'top' if largest else 'bottom'}{k}",
@@ -67,6 +76,7 @@ def _state(k: int, *, largest: bool) -> State:
         identity=None,
         partial=partial,
         combine=combine,
+        running=start_first(k, largest=largest) if k <= _FEW else start_waiting(first_of, largest=largest),
     )
 
 

@@ -46,6 +46,11 @@ class Counts:
         self._counts = enlarged(self._counts, groups, 0)
         self._native.gm_add_counts(codes.ctypes.data, len(codes), self._counts.ctypes.data)
 
+    def copied(self) -> "Counts":
+        found = Counts(self._native)
+        found._counts = self._counts.copy()
+        return found
+
     def of(self, groups: int) -> Ints:
         return enlarged(self._counts, groups, 0)[:groups].copy()
 
@@ -58,6 +63,18 @@ def enlarged(numbers: Ints, size: int, start: int) -> Ints:
     if size <= len(numbers):
         return numbers
     return np.concatenate([numbers, np.full(size + size // 2 - len(numbers), start)])
+
+
+def _range(native: Library, rows: Rows, at: int) -> tuple[Range | None, bool]:
+    """The range of an input's values, doubles or int64, and whether all of them are finite."""
+    if at not in rows.ranges:
+        rows.ranges[at] = _range_of(native, numbers_of(rows.values[at]))
+    found: tuple[Range | None, bool] = rows.ranges[at]
+    return found
+
+
+def _range_of(native: Library, numbers: NDArray[Any]) -> tuple[Range | None, bool]:
+    return range_of_doubles(native, numbers) if numbers.dtype.kind == "f" else (range_of_ints(numbers), True)
 
 
 class Sums:
@@ -80,28 +97,31 @@ class Sums:
             if (found := range_of_words(words[1])) is not None:
                 self._totals.prepare(groups, found, len(codes))
                 self._add(self._native.gm_add_words, codes, pairs)
-        elif pa.types.is_floating(values.type):
-            self._add_doubles(numbers_of(values), codes, groups)
-        elif (found := range_of_ints(numbers := numbers_of(values))) is not None:
-            self._totals.prepare(groups, found, len(codes))
+            return
+        numbers, (found, finite) = numbers_of(values), _range(self._native, rows, self._at)
+        if not finite:
+            kept = self._add_special(numbers, codes, groups)
+            numbers, codes = numbers[kept], codes[kept]
+            found, _ = _range_of(self._native, numbers)
+        if found is None:
+            return
+        self._totals.prepare(groups, found, len(codes))
+        if numbers.dtype.kind == "f":
+            self._add(self._native.gm_add_doubles, codes, numbers, self._totals.unit)
+        else:
             self._add(self._native.gm_add_ints, codes, numbers)
 
     def _add(self, function: Callable[..., None], codes: Ints, numbers: Ints | Floats, *unit: int) -> None:
         totals = self._totals
         function(codes.ctypes.data, numbers.ctypes.data, len(codes), *unit, totals.address, totals.width)
 
-    def _add_doubles(self, numbers: Floats, codes: Ints, groups: int) -> None:
-        found, finite = range_of_doubles(self._native, numbers)
-        if not finite:
-            for name, test in SPECIAL.items():
-                if (special := test(numbers)).any():
-                    counts = self._special.setdefault(name, Counts(self._native))
-                    counts.add_codes(codes[special], groups)
-            kept = np.isfinite(numbers)
-            self._add_doubles(numbers[kept], codes[kept], groups)
-        elif found is not None:
-            self._totals.prepare(groups, found, len(codes))
-            self._add(self._native.gm_add_doubles, codes, numbers, self._totals.unit)
+    def _add_special(self, numbers: Floats, codes: Ints, groups: int) -> Mask:
+        """Where the values are finite; the others are counted."""
+        for name, test in SPECIAL.items():
+            if (special := test(numbers)).any():
+                counts = self._special.setdefault(name, Counts(self._native))
+                counts.add_codes(codes[special], groups)
+        return np.isfinite(numbers)
 
     def columns(self, groups: int) -> Columns:
         special = {name: pa.array(counts.of(groups)) for name, counts in self._special.items()}
@@ -126,35 +146,25 @@ class Products:
         return self._totals.nbytes
 
     def add(self, rows: Rows) -> None:
-        left, right = (numbers_of(rows.values[at]) for at in self._at)
-        self._add(left, left if self._at[0] == self._at[1] else right, rows.groups.codes, rows.groups.size)
-
-    def _add(self, left: NDArray[Any], right: NDArray[Any], codes: Ints, groups: int) -> None:
-        ranges = [self._range(numbers) for numbers in (left, right)]
-        if not all(finite for _, finite in ranges):
-            kept = np.isfinite(left) & np.isfinite(right)
-            self._add(left[kept], right[kept], codes[kept], groups)
-            return
-        (a, _), (b, _) = ranges
+        codes, totals = rows.groups.codes, self._totals
+        pair = [numbers_of(rows.values[at]) for at in self._at]
+        (a, finite), (b, also) = (_range(self._native, rows, at) for at in self._at)
+        if not (finite and also):
+            kept = np.isfinite(pair[0]) & np.isfinite(pair[1])
+            pair, codes = [numbers[kept] for numbers in pair], codes[kept]
+            (a, _), (b, _) = (_range_of(self._native, numbers) for numbers in pair)
         if a is None or b is None:
             return
-        totals = self._totals
-        totals.prepare(groups, Range(a.low + b.low, a.high + b.high), len(codes))
+        totals.prepare(rows.groups.size, Range(a.low + b.low, a.high + b.high), len(codes))
         self._native.gm_add_products(
             codes.ctypes.data,
-            left.ctypes.data,
-            right.ctypes.data,
+            *(numbers.ctypes.data for numbers in pair),
             *self._floating,
             len(codes),
             totals.unit,
             totals.address,
             totals.width,
         )
-
-    def _range(self, numbers: NDArray[Any]) -> tuple[Range | None, bool]:
-        if numbers.dtype.kind == "f":
-            return range_of_doubles(self._native, numbers)
-        return range_of_ints(numbers), True
 
     def columns(self, groups: int) -> Columns:
         return limb_columns(self._totals, groups)

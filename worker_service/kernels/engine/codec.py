@@ -7,16 +7,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.core.fan_in import BUCKETS
+from shared.core.fan_in import BUCKETS, MERGE_BYTES
 from shared.errors import InternalError
 from shared.spec.query import Query
 from shared.spec.version import STATE_VERSION
 from worker_service.arrow import Array, Ints, as_array, is_string, string_bytes
+from worker_service.kernels.engine.narrow import narrowed, widened
 from worker_service.kernels.engine.states import keys_of
 from worker_service.kernels.engine.take import take_rows
 from worker_service.kernels.hashing import buckets
 
 _VERSION = b"gristmill.state"
+_SAMPLE_BYTES, _SHRUNK = 1 << 16, 0.75
+"""Values that differ, which growing states keep, hardly shrink; then not to try saves time."""
+_ROOMY = 4
+"""A merge reads MERGE_BYTES. Narrow lists are twice as large once read, which must be far from its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +35,27 @@ class Partial:
 
 
 def encode(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[Partial]:
-    """Cut *states* where a bucket ends.
+    """Cut *states* into ranges of 2^n buckets that begin at a multiple of 2^n, as those of merges do.
 
-    A partial takes more than *partial_bytes*, before compression, only where one bucket does.
+    Buckets are halved, and the halves again, until a part takes at most *partial_bytes* before compression,
+    or is one bucket. Merges have such ranges too. So a partial is inside of one, or spans some of them.
     """
     found = buckets(keys_of(states, query), states.num_rows)
     order, rows = bucket_order(found)
-    ordered = take_rows(states, order).replace_schema_metadata({_VERSION: str(STATE_VERSION)})
+    ordered = take_rows(states, order)
+    if query.max_state_bytes >= _ROOMY * MERGE_BYTES:
+        ordered = narrowed(ordered)
+    ordered = ordered.replace_schema_metadata({_VERSION: str(STATE_VERSION)})
     sizes = np.concatenate([[0], np.cumsum(_row_bytes(ordered))])[rows]
-    first = 0
-    while first < BUCKETS and rows[first] < len(order):
-        last = max(int(np.searchsorted(sizes, sizes[first] + partial_bytes, "right")) - 2, first)
-        if rows[last + 1] > rows[first]:
-            chosen = ordered.slice(rows[first], rows[last + 1] - rows[first])
-            yield Partial(first, last, chosen.num_rows, _serialized(chosen))
-        first = last + 1
+    ranges, codec = [(0, BUCKETS)], _codec(ordered)
+    while ranges:
+        first, end = ranges.pop()
+        if end - first > 1 and sizes[end] - sizes[first] > partial_bytes:
+            middle = (first + end) // 2
+            ranges += (middle, end), (first, middle)
+        elif rows[end] > rows[first]:
+            chosen = ordered.slice(rows[first], rows[end] - rows[first])
+            yield Partial(first, end - 1, chosen.num_rows, _serialized(chosen, codec))
 
 
 def bucket_order(found: Ints) -> tuple[Ints, Ints]:
@@ -60,7 +71,7 @@ def decode(data: bytes) -> pa.Table:
     table = pa.ipc.open_stream(data).read_all()
     if (version := (table.schema.metadata or {}).get(_VERSION)) != str(STATE_VERSION).encode():
         raise InternalError(f"states of version {version!r} cannot be read; this is version {STATE_VERSION}")
-    return table
+    return widened(table)
 
 
 def in_buckets(states: pa.Table, query: Query, first: int, end: int) -> pa.Table:
@@ -92,8 +103,15 @@ def _bytes(array: Array) -> Ints:
     return np.full(len(array), (array.type.bit_width + 7) // 8 + 1)
 
 
-def _serialized(table: pa.Table) -> bytes:
+def _codec(table: pa.Table) -> str | None:
+    """That of `_serialized`: lz4 if some of the rows, those in the middle, shrink by enough."""
+    rows = min(table.num_rows, _SAMPLE_BYTES * table.num_rows // max(table.nbytes, 1) + 1)
+    sample = table.slice((table.num_rows - rows) // 2, rows)
+    return "lz4" if len(_serialized(sample, "lz4")) < _SHRUNK * len(_serialized(sample, None)) else None
+
+
+def _serialized(table: pa.Table, codec: str | None) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=codec)) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())

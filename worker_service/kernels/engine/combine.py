@@ -44,11 +44,12 @@ def combine(states: Sequence[pa.Table], query: Query) -> pa.Table:
             combined = state.combine(state_columns(table, shared, state), groups)
             columns |= named_columns(shared, state, combined)
     result = pa.table(columns)
-    _check_size(result, query.max_state_bytes)
+    check_size(result, query.max_state_bytes)
     return result
 
 
-def _check_size(states: pa.Table, most: int) -> None:
+def check_size(states: pa.Table, most: int) -> None:
+    """Raises StateTooLarge, see `combine`."""
     kept: int = sum(column.nbytes for column in states.columns if pa.types.is_list(column.type))
     if kept > most:
         raise StateTooLarge(

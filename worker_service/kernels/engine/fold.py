@@ -11,18 +11,37 @@ from worker_service.native import library
 
 
 class Fold:
-    """The states of one chunk so far; its frames come in the order of the file."""
+    """The states of one chunk or of several so far; the frames of each come in the order of the file."""
 
     def __init__(self, query: Query, chunk: int = 0) -> None:
+        self.begin(chunk)
+        self._added = 0
+        native = library()
+        self._states = ResidentStates(query, native) if native is not None else FrameStates(query)
+
+    def begin(self, chunk: int) -> None:
+        """Go on with the frames of another chunk."""
         if chunk >= MAX_CHUNKS:
             raise LimitExceeded(f"a dataset has at most {MAX_CHUNKS:,} chunks; raise options.chunk_bytes")
         self._next_ordinal = row_ordinal(chunk, 0)
-        native = library()
-        self._states = ResidentStates(query, native) if native is not None else FrameStates(query)
 
     def add(self, frame: pa.Table) -> None:
         self._states.add(frame, self._next_ordinal)
         self._next_ordinal += frame.num_rows
+        self._added += frame.num_rows
+
+    @property
+    def resumable(self) -> bool:
+        """Whether frames of another chunk may follow.
+
+        Not if frames wait to be grouped, or if states keep values of their rows.
+        """
+        return self._states.resumable
+
+    @property
+    def rows(self) -> int:
+        """Rows that were added, without those dropped; where it is resumable."""
+        return self._added - self._states.dropped
 
     @property
     def rows_dropped_null_key(self) -> int:

@@ -23,6 +23,8 @@ class FrameStates:
     frames would repeat most keys.
     """
 
+    resumable = False
+
     def __init__(self, query: Query) -> None:
         self.dropped = 0
         self.futile = False

@@ -15,13 +15,14 @@ from shared.spec.types import INT64
 from worker_service.arrow import Array, Ints, arrow_type, as_array, numbers_of, without_dictionary
 from worker_service.kernels.aggregates.declaration import Columns, Running, State
 from worker_service.kernels.aggregates.running import Counts
+from worker_service.kernels.aggregates.sums import COUNT
 from worker_service.kernels.aggregates.table import KERNELS, Source, shared_states
-from worker_service.kernels.engine.combine import PendingStates, combine
+from worker_service.kernels.engine.combine import PendingStates, check_size, combine
 from worker_service.kernels.engine.frames import FUTILE, GROUP_BYTES
 from worker_service.kernels.engine.partial import check_length, keyed, no_states, rows_of_states
 from worker_service.kernels.engine.states import named_columns, state_columns
+from worker_service.kernels.group_tables import GroupTable
 from worker_service.kernels.grouping import Groups, group
-from worker_service.kernels.key_tables import GroupTable
 from worker_service.native import Library
 
 _CODE = Key(column="", name="", type=INT64)
@@ -52,7 +53,13 @@ class ResidentStates:
         self._running: dict[tuple[Source, State], Running] = {}
         for aggregate in self._direct.aggregates:
             self._running = (_running_forms(aggregate, self._native) or {}) | self._running
+        self._whole = {key for key in self._running if key[1] is COUNT}
+        """The counts that are those of all rows so far: they are not kept."""
         self._pending = PendingStates(self._others)
+
+    @property
+    def resumable(self) -> bool:
+        return not self._others.aggregates
 
     @property
     def groups(self) -> int:
@@ -78,9 +85,15 @@ class ResidentStates:
 
     def _add(self, frame: pa.Table, codes: Ints, indices: Ints | None, first_ordinal: int) -> None:
         groups = Groups(codes, self._size)
-        self._rows.add_codes(codes, self._size)
         for shared, state, rows in rows_of_states(frame, self._direct, groups, indices, first_ordinal):
-            self._running[(shared.columns, shared.where), state].add(rows)
+            key = (shared.columns, shared.where), state
+            if key in self._whole:
+                if rows.groups is groups:
+                    continue
+                self._whole.remove(key)
+                self._running[key] = self._rows.copied()
+            self._running[key].add(rows)
+        self._rows.add_codes(codes, self._size)
         if self._others.aggregates:
             groups = group([pa.array(codes)], len(codes))
             columns = {"k0": pa.array(codes[groups.members]), "rows": pa.array(groups.counts)}
@@ -109,16 +122,21 @@ class ResidentStates:
         if not rows.any():
             return combine([no_states(query)], query)
         self._keys = [[pa.concat_arrays(columns)] for columns in self._keys]
-        columns = {f"k{i}": column for i, [column] in enumerate(self._keys)} | {"rows": pa.array(rows)}
+        counted = pa.array(rows)
+        columns = {f"k{i}": column for i, [column] in enumerate(self._keys)} | {"rows": counted}
         if self._size > query.max_groups:
             combine([pa.table(columns)], replace(query, aggregates=()))
         others = self._other_states()
         for source, shared in shared_states(query).items():
             for state in shared.states:
                 running = self._running.get((source, state))
-                found = running.columns(self._size) if running else others[source, state]
+                found: Columns = {"": counted}
+                if (source, state) not in self._whole:
+                    found = running.columns(self._size) if running else others[source, state]
                 columns |= named_columns(shared, state, found)
-        return pa.table(columns)
+        states = pa.table(columns)
+        check_size(states, query.max_state_bytes)
+        return states
 
     def _other_states(self) -> dict[tuple[Source, State], Columns]:
         if not self._others.aggregates:

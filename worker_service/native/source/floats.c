@@ -173,20 +173,38 @@ static inline int literal(const uint8_t *at, int64_t size, int point, int undecl
     return 1;
 }
 
-/* out[i] is the double of row i; returns the number of rows that are null or refused. */
-GM_EXPORT int64_t gm_float64(const gm_fields *f, double *out) {
+/* The literals of at most seven digits, the mark and at most eight digits: all else is left to `literal`. */
+static inline int common(const uint8_t *at, int64_t size, int point, double *out) {
+    const int negative = *at == '-';
+    at += negative;
+    const int64_t whole = digits_before(load64(at)), places = size - negative - whole - 1;
+    if (UNLIKELY((uint64_t)(whole - 1) > 6 || (uint64_t)(places - 1) > 7))
+        return 0;
+    const uint64_t word = leading(at + whole + 1, places);
+    if (UNLIKELY(!are_digits(word) || at[whole] != point || (*at == '0' && whole > 1)))
+        return 0;
+    const uint64_t w = digits8(leading(at, whole)) * WHOLE_TEN[places] + digits8(word);
+    const double value = (double)w / TEN[places];
+    *out = negative ? -value : value;
+    return 1;
+}
+
+SPECIALIZED int64_t doubles(const gm_fields *f, double *out, int bare) {
     int64_t missing = 0;
     uint8_t room[PADDED + SPARE];
-    const int spelled = *f->spelled != 255 || *f->owned != 255, undeclared = f->strict & S_UNDECLARED;
+    const uint8_t *const safe = f->data + f->limit - SPARE;
+    const int undeclared = f->strict & S_UNDECLARED;
+    memset(f->null, 0, (size_t)f->rows);
     for (int64_t row = 0; row < f->rows; row++) {
-        gm_text text = field_text(f, row);
+        gm_text text = text_of(f, row, bare);
         out[row] = 0;
-        f->null[row] = 0;
-        if (UNLIKELY(text.size == 0 || (spelled && is_null(f, text)))) {
+        if (UNLIKELY(text.size == 0 || (!bare && is_null(f, text)))) {
             f->null[row] = 1;
             missing++;
             continue;
         }
+        if (LIKELY(text.at <= safe) && LIKELY(common(text.at, text.size, f->point, out + row)))
+            continue;
         int fine = 0;
         if (LIKELY(text.size <= PADDED)) {
             text = readable(f, text, room);
@@ -199,4 +217,10 @@ GM_EXPORT int64_t gm_float64(const gm_fields *f, double *out) {
         }
     }
     return missing;
+}
+
+/* out[i] is the double of row i; returns the number of rows that are null or refused. */
+GM_EXPORT int64_t gm_float64(const gm_fields *fields, double *out) {
+    const gm_fields here = *fields; /* no store may change it */
+    return is_bare(&here) ? doubles(&here, out, 1) : doubles(&here, out, 0);
 }

@@ -12,6 +12,8 @@
 #define GM_EXPORT __attribute__((visibility("default")))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
+/* Of a function that is called with constants, each of which gives it a loop of its own. */
+#define SPECIALIZED static inline __attribute__((always_inline))
 
 static inline uint64_t load64(const uint8_t *at) {
     uint64_t word;

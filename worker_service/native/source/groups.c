@@ -1,62 +1,7 @@
-/* Tables of distinct keys: each key gets a dense code, 0, 1, 2, … in the order of first occurrence.
-
-   Theory of operation. A key is a record of a fixed number of 64-bit words. A string of up to 15 bytes is two
-   words: its bytes, and its length in the last byte. A longer string lies in an arena; its record holds the
-   place and the length. Records lie in the order of their codes. Slots of 8 bytes hold the upper half of a key's
-   hash and its code + 1; 0 is an empty slot. The home of a key is given by the top bits of that half, so a table
-   grows by its slots alone. Collisions go to the next slot. A table is at most half full: a probe ends at an
-   empty slot.
-
-   Rows are handled in runs of RUN. All hashes of a run come first and prefetch their slots, then the records
-   behind these slots are prefetched, and then the keys are compared. So the cache misses of a run overlap.
-   A table grows between runs only. */
-#include "gristmill.h"
+/* Groups of rows by their keys: columns of keys to dense codes. See keys.h for the tables. */
+#include "keys.h"
 
 #include <stdlib.h>
-
-#define RUN 128
-#define FIRST_BITS 9
-#define SHORT 15
-#define LONG_MARK UINT64_C(0xFF00000000000000)
-#define MOST_KEYS (INT64_C(1) << 31)
-
-typedef struct {
-    uint64_t *slots;
-    uint64_t *records;
-    uint8_t *arena;
-    int64_t bits;           /* 2**bits slots */
-    int64_t width;          /* words of a record */
-    int64_t size;           /* keys */
-    int64_t capacity;       /* records that there is room for */
-    int64_t arena_size, arena_capacity;
-    int64_t null_code;      /* -1 before the first null */
-} Keys;
-
-static inline uint64_t fold(uint64_t a, uint64_t b) {
-    unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-#define K0 UINT64_C(0xA0761D6478BD642F)
-#define K1 UINT64_C(0xE7037ED1A0B428DB)
-
-/* Each word is multiplied by a constant: a product of two words would be 0 for all keys with a certain first
-   word. */
-static inline uint64_t hash_record(const uint64_t *record, int64_t width) {
-    uint64_t hash = K1;
-    for (int64_t i = 0; i < width; i++)
-        hash = fold(record[i] ^ K0 ^ hash, GM_STEP);
-    return hash;
-}
-
-static uint64_t hash_bytes(const uint8_t *bytes, int64_t size) {
-    uint64_t hash = fold((uint64_t)size ^ K0, GM_STEP);
-    for (; size >= 16; bytes += 16, size -= 16)
-        hash = fold(load64(bytes) ^ K0 ^ hash, load64(bytes + 8) ^ K1);
-    uint64_t last[2] = {0, 0};
-    memcpy(last, bytes, (size_t)size);
-    return fold(fold(last[0] ^ K0 ^ hash, last[1] ^ K1), GM_STEP);
-}
 
 static inline int present_at(const uint8_t *bitmap, int64_t bit) {
     return !bitmap || (bitmap[bit >> 3] >> (bit & 7) & 1);
@@ -118,12 +63,11 @@ static int grow_slots(Keys *keys) {
     return 1;
 }
 
-/* Room for a run of new keys. */
-static int reserve(Keys *keys) {
+static int reserve(Keys *keys, int64_t slots) {
     int64_t most = keys->size + RUN;
     if (most >= MOST_KEYS)
         return 0;
-    while (2 * most > INT64_C(1) << keys->bits)
+    while (slots * most > INT64_C(1) << keys->bits)
         if (!grow_slots(keys))
             return 0;
     if (most > keys->capacity) {
@@ -150,9 +94,8 @@ static int reserve_arena(Keys *keys, int64_t more) {
     return 1;
 }
 
-static inline int64_t add_key(Keys *keys, const uint64_t *record, int64_t width) {
-    memcpy(keys->records + keys->size * width, record, (size_t)width * 8);
-    return keys->size++;
+int reserve_keys(Keys *keys, int64_t slots, int64_t arena) {
+    return reserve(keys, slots) && (!arena || reserve_arena(keys, arena));
 }
 
 static inline int64_t null_code(Keys *keys, int64_t row, int64_t **firsts) {
@@ -173,33 +116,6 @@ static inline void prefetch_record(const Keys *keys, uint64_t hash, int64_t widt
     __builtin_prefetch(keys->records + (code ? code - 1 : 0) * width);
 }
 
-static inline int same_record(const uint64_t *a, const uint64_t *b, int64_t width) {
-    uint64_t different = 0;
-    for (int64_t i = 0; i < width; i++)
-        different |= a[i] ^ b[i];
-    return !different;
-}
-
-/* The code of *record*, or -1 - (the empty slot where it belongs). *width* is a constant at each call. */
-static inline int64_t find(const Keys *keys, const uint64_t *record, uint64_t hash, int64_t width) {
-    int64_t mask = (INT64_C(1) << keys->bits) - 1, at = (int64_t)(hash >> (64 - keys->bits));
-    uint64_t tag = hash >> 32;
-    for (;; at = (at + 1) & mask) {
-        uint64_t slot = keys->slots[at];
-        if (!slot)
-            return -1 - at;
-        if (slot >> 32 == tag) {
-            int64_t code = (int64_t)(uint32_t)slot - 1;
-            if (LIKELY(same_record(keys->records + code * width, record, width)))
-                return code;
-        }
-    }
-}
-
-static inline void fill_slot(Keys *keys, int64_t at, uint64_t hash, int64_t code) {
-    keys->slots[at] = (hash >> 32) << 32 | (uint64_t)(code + 1);
-}
-
 static inline int64_t words_codes(Keys *keys, const uint64_t *words, const uint8_t *bitmap, int64_t bit,
                                   int64_t rows, int64_t *codes, int64_t *firsts, int64_t width) {
     int64_t *next = firsts;
@@ -207,7 +123,7 @@ static inline int64_t words_codes(Keys *keys, const uint64_t *words, const uint8
     for (int64_t start = 0; start < rows; start += RUN) {
         int64_t count = rows - start < RUN ? rows - start : RUN;
         const uint64_t *run = words + start * width;
-        if (!reserve(keys))
+        if (!reserve(keys, 2))
             return -1;
         for (int64_t i = 0; i < count; i++) {
             hashes[i] = hash_record(run + i * width, width);
@@ -248,37 +164,62 @@ GM_EXPORT int64_t gm_keys_words(void *table, const uint64_t *words, const uint8_
     return words_codes(keys, words, bitmap, bit, rows, codes, firsts, keys->width);
 }
 
-static const uint64_t LOW[SHORT + 1] = {
-    0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF, ~UINT64_C(0),
-    ~UINT64_C(0), ~UINT64_C(0), ~UINT64_C(0), ~UINT64_C(0), ~UINT64_C(0), ~UINT64_C(0), ~UINT64_C(0)};
-static const uint64_t HIGH[SHORT + 1] = {
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF};
+typedef struct {
+    const int32_t *offsets; /* of the first row of the run */
+    const uint8_t *data, *end, *bitmap;
+    int64_t bit, row, count;
+} StringRun;
 
-/* The record of a short string; *room* is how many bytes may be read from *bytes* on. */
-static inline void short_record(const uint8_t *bytes, int64_t size, int64_t room, uint64_t *record) {
-    uint64_t words[2] = {0, 0};
-    if (LIKELY(room >= 16))
-        memcpy(words, bytes, 16);
-    else
-        memcpy(words, bytes, (size_t)size);
-    record[0] = words[0] & LOW[size];
-    record[1] = (words[1] & HIGH[size]) | (uint64_t)size << 56;
-}
-
-/* As `find`, for a string of more than SHORT bytes. */
-static int64_t find_long(const Keys *keys, const uint8_t *bytes, int64_t size, uint64_t hash) {
-    int64_t mask = (INT64_C(1) << keys->bits) - 1, at = (int64_t)(hash >> (64 - keys->bits));
-    for (;; at = (at + 1) & mask) {
-        uint64_t slot = keys->slots[at];
-        if (!slot)
-            return -1 - at;
-        if (slot >> 32 != hash >> 32)
+/* The codes of a run of strings; the new *firsts* end where the result points to, NULL without memory. *plain*, a
+   constant: none is null or long, and 16 octets may be read at each. */
+static inline int64_t *string_codes(Keys *keys, const StringRun run, int64_t *codes, int64_t *firsts, int plain) {
+    uint64_t hashes[RUN], records[RUN][2];
+    int64_t arena = 0;
+    for (int64_t i = 0; i < run.count; i++) {
+        const int64_t size = run.offsets[i + 1] - run.offsets[i];
+        const uint8_t *at = run.data + run.offsets[i];
+        if (!plain && UNLIKELY(!present_at(run.bitmap, run.bit + i))) {
+            hashes[i] = 0;
             continue;
-        int64_t code = (int64_t)(uint32_t)slot - 1;
-        const uint64_t *record = keys->records + 2 * code;
-        if (record[1] == (LONG_MARK | (uint64_t)size) && !memcmp(keys->arena + record[0], bytes, (size_t)size))
-            return code;
+        }
+        if (plain || LIKELY(size <= SHORT)) {
+            short_record(at, size, plain ? 16 : run.end - at, records[i]);
+            hashes[i] = hash_record(records[i], 2);
+        } else {
+            records[i][1] = LONG_MARK | (uint64_t)size;
+            hashes[i] = hash_bytes(at, size);
+            arena += size;
+        }
+        prefetch_slot(keys, hashes[i]);
     }
+    if (UNLIKELY(arena) && !reserve_arena(keys, arena))
+        return NULL;
+    for (int64_t i = 0; i < run.count; i++)
+        prefetch_record(keys, hashes[i], 2);
+    for (int64_t i = 0; i < run.count; i++) {
+        if (!plain && UNLIKELY(!present_at(run.bitmap, run.bit + i))) {
+            codes[i] = null_code(keys, run.row + i, &firsts);
+            continue;
+        }
+        const int is_long = !plain && records[i][1] >= LONG_MARK;
+        const uint8_t *at = run.data + run.offsets[i];
+        const int64_t size = (int64_t)(records[i][1] & ~LONG_MARK);
+        int64_t code = UNLIKELY(is_long) ? find_long(keys, at, size, hashes[i])
+                                         : find(keys, records[i], hashes[i], 2);
+        if (UNLIKELY(code < 0)) {
+            const int64_t slot = -1 - code;
+            if (is_long) {
+                records[i][0] = (uint64_t)keys->arena_size;
+                memcpy(keys->arena + keys->arena_size, at, (size_t)size);
+                keys->arena_size += size;
+            }
+            code = add_key(keys, records[i], 2);
+            fill_slot(keys, slot, hashes[i], code);
+            *firsts++ = run.row + i;
+        }
+        codes[i] = code;
+    }
+    return firsts;
 }
 
 /* As gm_keys_words, for the strings data[offsets[i] .. offsets[i + 1]); *bytes* is the size of *data*. A null
@@ -288,56 +229,21 @@ GM_EXPORT int64_t gm_keys_strings(void *table, const int32_t *offsets, const uin
                                   int64_t *firsts) {
     Keys *keys = table;
     int64_t *next = firsts;
-    uint64_t hashes[RUN], records[RUN][2];
-    for (int64_t start = 0; start < rows; start += RUN) {
-        int64_t count = rows - start < RUN ? rows - start : RUN, arena = 0;
-        if (!reserve(keys))
+    for (int64_t row = 0; next && row < rows; row += RUN) {
+        const int64_t count = rows - row < RUN ? rows - row : RUN;
+        const StringRun run = {offsets + row, data, data + bytes, bitmap, bit + row, row, count};
+        if (!reserve(keys, 2))
             return -1;
+        int32_t longest = 0;
         for (int64_t i = 0; i < count; i++) {
-            int64_t from = offsets[start + i], size = offsets[start + i + 1] - from;
-            if (UNLIKELY(!present_at(bitmap, bit + start + i))) {
-                hashes[i] = 0;
-                continue;
-            }
-            if (LIKELY(size <= SHORT)) {
-                short_record(data + from, size, bytes - from, records[i]);
-                hashes[i] = hash_record(records[i], 2);
-            } else {
-                records[i][1] = LONG_MARK | (uint64_t)size;
-                hashes[i] = hash_bytes(data + from, size);
-                arena += size;
-            }
-            prefetch_slot(keys, hashes[i]);
+            const int32_t size = run.offsets[i + 1] - run.offsets[i];
+            longest = size > longest ? size : longest;
         }
-        if (UNLIKELY(arena) && !reserve_arena(keys, arena))
-            return -1;
-        for (int64_t i = 0; i < count; i++)
-            prefetch_record(keys, hashes[i], 2);
-        for (int64_t i = 0; i < count; i++) {
-            if (UNLIKELY(!present_at(bitmap, bit + start + i))) {
-                codes[start + i] = null_code(keys, start + i, &next);
-                continue;
-            }
-            int is_long = records[i][1] >= LONG_MARK;
-            const uint8_t *at = data + offsets[start + i];
-            int64_t size = (int64_t)(records[i][1] & ~LONG_MARK);
-            int64_t code = UNLIKELY(is_long) ? find_long(keys, at, size, hashes[i])
-                                             : find(keys, records[i], hashes[i], 2);
-            if (UNLIKELY(code < 0)) {
-                int64_t slot = -1 - code;
-                if (is_long) {
-                    records[i][0] = (uint64_t)keys->arena_size;
-                    memcpy(keys->arena + keys->arena_size, at, (size_t)size);
-                    keys->arena_size += size;
-                }
-                code = add_key(keys, records[i], 2);
-                fill_slot(keys, slot, hashes[i], code);
-                *next++ = start + i;
-            }
-            codes[start + i] = code;
-        }
+        const int plain = !bitmap && longest <= SHORT && bytes - run.offsets[count - 1] >= 16;
+        next = LIKELY(plain) ? string_codes(keys, run, codes + row, next, 1)
+                             : string_codes(keys, run, codes + row, next, 0);
     }
-    return next - firsts;
+    return next ? next - firsts : -1;
 }
 
 static inline int64_t index_at(const void *indexes, int64_t width, int64_t row) {
@@ -377,6 +283,22 @@ GM_EXPORT int64_t gm_tuple_codes(const int64_t *const *columns, const int64_t *s
             }
             codes[start + i] = code;
         }
+    }
+    return next - firsts;
+}
+
+/* Codes of numbers by a table of all that there can be: known[number - first] is the code of a number, -1 before
+   its first row. *size* numbers have codes. Returns how many are new; *firsts* has room for *rows* of them. */
+GM_EXPORT int64_t gm_number_codes(const int64_t *numbers, int64_t rows, int64_t first, int32_t *known, int64_t size,
+                                  int64_t *codes, int64_t *firsts) {
+    int64_t *next = firsts;
+    for (int64_t row = 0; row < rows; row++) {
+        int32_t code = known[numbers[row] - first];
+        if (UNLIKELY(code < 0)) {
+            code = known[numbers[row] - first] = (int32_t)(size + (next - firsts));
+            *next++ = row;
+        }
+        codes[row] = code;
     }
     return next - firsts;
 }

@@ -22,21 +22,27 @@ static inline int integer(const uint8_t *at, int64_t size, int64_t *out, int key
     return 1;
 }
 
-/* out[i] is the int64 of row i; returns the number of rows that are null or refused. */
-GM_EXPORT int64_t gm_int64(const gm_fields *f, int64_t *out) {
+SPECIALIZED int64_t integers(const gm_fields *f, int64_t *out, int bare) {
     int64_t missing = 0;
     uint8_t room[PADDED + SPARE];
-    const int spelled = *f->spelled != 255 || *f->owned != 255, key = f->strict & S_KEY;
+    const uint8_t *const safe = f->data + f->limit - 8; /* eight octets may be read up to there */
+    const int key = f->strict & S_KEY;
+    memset(f->null, 0, (size_t)f->rows);
     for (int64_t row = 0; row < f->rows; row++) {
-        gm_text text = field_text(f, row);
+        gm_text text = text_of(f, row, bare);
+        if (LIKELY((uint64_t)(text.size - 1) < 8 && text.at <= safe)) {
+            const uint64_t word = leading(text.at, text.size);
+            out[row] = (int64_t)digits8(word);
+            if (LIKELY(are_digits(word) & ((*text.at != '0') | (text.size == 1))) && (bare || !is_null(f, text)))
+                continue;
+        }
         out[row] = 0;
-        f->null[row] = 0;
-        if (UNLIKELY(text.size == 0 || (spelled && is_null(f, text)))) {
+        int fine = 0;
+        if (text.size == 0 || (!bare && is_null(f, text))) {
             f->null[row] = 1;
             missing++;
             continue;
         }
-        int fine = 0;
         if (LIKELY(text.size <= 20)) {
             text = readable(f, text, room);
             fine = integer(text.at, text.size, out + row, key);
@@ -48,6 +54,12 @@ GM_EXPORT int64_t gm_int64(const gm_fields *f, int64_t *out) {
         }
     }
     return missing;
+}
+
+/* out[i] is the int64 of row i; returns the number of rows that are null or refused. */
+GM_EXPORT int64_t gm_int64(const gm_fields *fields, int64_t *out) {
+    const gm_fields here = *fields; /* no store may change it */
+    return is_bare(&here) ? integers(&here, out, 1) : integers(&here, out, 0);
 }
 
 /* A decimal as a scaled integer of at most 18 digits before scaling. */

@@ -1,23 +1,5 @@
-/* Finds the fields of a block of CSV records.
-
-   Theory of operation. 64 bytes are compared at a time: a mask of bits for each special octet. A byte is inside
-   quotes if an odd number of quotes lies before it, which is a prefix sum of bits (exclusive or), with a carry
-   from the 64 bytes before. The scanner of the reader has proven that for every quote, and has masked all
-   others: see worker_service/readers/csv/scan.py. Delimiters and line feeds outside quotes are the separators.
-   Their positions are written in runs of eight, whether there are as many or not, so that the loop seldom
-   branches. What else a block holds is told by flags. */
-#include "wide.h"
-
-enum { CARRIAGE_RETURN = 1, LONE_RETURN = 2, NUL = 4, HIGH = 8, QUOTE = 16 };
-
-static inline uint64_t prefix_xor(uint64_t bits) {
-    bits ^= bits << 1;
-    bits ^= bits << 2;
-    bits ^= bits << 4;
-    bits ^= bits << 8;
-    bits ^= bits << 16;
-    return bits ^ bits << 32;
-}
+/* Finds the fields of a block of CSV records, and proves its quotes. */
+#include "scan.h"
 
 /* The separators outside quotes of data[0 .. size), which begins and ends with a whole record.
 
@@ -29,79 +11,32 @@ static inline uint64_t prefix_xor(uint64_t bits) {
    for a quote. *size* is below 2**31 - 64. */
 GM_EXPORT int32_t gm_scan(const uint8_t *data, int64_t size, int32_t delimiter, int32_t quote, int32_t *found,
                           int32_t *lines, int64_t found_room, int64_t lines_room, int64_t *told) {
-    const octets d = wide_octet((uint8_t)delimiter), f = wide_octet('\n'), c = wide_octet('\r');
-    const octets q = wide_octet((uint8_t)quote), control = wide_octet('\r'), zero = wide_octet(0);
-    int64_t count = 1, ended = 1, feeds = 0;
-    uint64_t inside = 0, high = 0, returned = 0;
-    int32_t flags = 0;
-    uint8_t rest[64];
+    const Special special = special_octets(delimiter, quote);
+    Scan scan = {0};
+    int64_t count = 1, ended = 1;
     if (found_room < 66 || lines_room < 66)
         return -1;
     found[0] = -1;
     lines[0] = 0;
     for (int64_t at = 0; at < size; at += 64) {
-        const uint8_t *here = data + at;
-        if (UNLIKELY(size - at < 64)) {
-            memset(rest, ' ', 64); /* may be the delimiter: see *keep* */
-            memcpy(rest, here, (size_t)(size - at));
-            here = rest;
-        }
-        const uint64_t keep = LIKELY(size - at >= 64) ? ~UINT64_C(0) : (UINT64_C(1) << (size - at)) - 1;
-        const wide w = wide_load(here);
-        uint64_t feed = wide_equal(w, f);
-        uint64_t separator = (wide_equal(w, d) & keep) | feed;
-        const uint64_t odd = wide_at_most(w, control) & ~separator & keep;
-        const uint64_t quotes = quote < 0 ? 0 : wide_equal(w, q) & keep;
-        feeds += __builtin_popcountll(feed);
-        high |= wide_high(w);
-        const uint64_t all_feeds = feed;
-        uint64_t within = inside;
-        if (quotes) {
-            flags |= QUOTE;
-            within ^= prefix_xor(quotes);
-            inside = (uint64_t)((int64_t)within >> 63);
-        }
-        separator &= ~within;
-        feed &= ~within;
-        if (UNLIKELY(returned && !(all_feeds & 1)))
-            flags |= LONE_RETURN;
-        returned = 0;
-        if (UNLIKELY(odd)) {
-            const uint64_t returns = wide_equal(w, c) & odd & ~within;
-            if (wide_equal(w, zero) & odd)
-                flags |= NUL;
-            if (returns) {
-                flags |= CARRIAGE_RETURN;
-                returned = returns >> 63;
-                if (returns & ~(all_feeds >> 1) & (UINT64_MAX >> 1))
-                    flags |= LONE_RETURN;
-            }
-        }
+        uint64_t feed;
+        const uint64_t separator = scan64(data + at, size - at, &special, &scan, &feed);
         if (UNLIKELY(count + 72 > found_room || ended + 72 > lines_room))
             return -1;
         for (uint64_t left = feed; left; left &= left - 1) {
             const uint64_t before = (left & (0 - left)) - 1;
             lines[ended++] = (int32_t)(count + __builtin_popcountll(separator & before));
         }
-        const int64_t more = __builtin_popcountll(separator);
-        int32_t *out = found + count;
-        count += more;
-        for (int64_t done = 0; done < more; done += 8)
-            for (int i = 0; i < 8; i++) {
-                *out++ = (int32_t)at + (separator ? __builtin_ctzll(separator) : 0);
-                separator &= separator - 1;
-            }
+        count += write_positions((int32_t)at, separator, found + count);
     }
-    if (returned)
-        flags |= LONE_RETURN;
     if (size && (found[count - 1] != size - 1 || data[size - 1] != '\n')) {
         lines[ended++] = (int32_t)count;
         found[count++] = (int32_t)size;
     }
     told[0] = count - 1;
     told[1] = ended - 1;
-    told[2] = feeds;
-    return flags | (high ? HIGH : 0);
+    told[2] = scan.feeds;
+    return scan_flags(&scan, 1);
 }
 
 /* How many of data[0 .. size) are *octet*. */
@@ -116,9 +51,9 @@ GM_EXPORT int64_t gm_count(const uint8_t *data, int64_t size, int32_t octet) {
 }
 
 /* Whether each quote of data[0 .. size) is where one may open or close: no octet outside quotes that is next to
-   one is text. *inside* and *last* are the state and the octet before the first. told[0 .. 3): the state behind
-   the last octet, whether two quotes are neighbours, and the number of delimiters outside quotes; they mean
-   nothing where the result is 0. The last octet is not compared with what follows. */
+   one is text. *inside* and *last* are the state and the octet before the first. told[0 .. 2): the state behind
+   the last octet, and whether two quotes are neighbours; they mean nothing where the result is 0. The last octet
+   is not compared with the one that follows. */
 GM_EXPORT int32_t gm_prove(const uint8_t *data, int64_t size, int32_t delimiter, int32_t quote, int32_t inside,
                            int32_t last, int64_t *told) {
     const octets d = wide_octet((uint8_t)delimiter), q = wide_octet((uint8_t)quote);
@@ -126,7 +61,6 @@ GM_EXPORT int32_t gm_prove(const uint8_t *data, int64_t size, int32_t delimiter,
     uint64_t within = inside ? ~UINT64_C(0) : 0, after_quote = last == quote, doubled = 0;
     /* Whether the octet before is text outside quotes. */
     uint64_t text = !inside && last != delimiter && last != quote && last != '\n' && last != '\r';
-    int64_t count = 0;
     uint8_t rest[64];
     for (int64_t at = 0; at < size; at += 64) {
         const uint8_t *here = data + at;
@@ -148,12 +82,10 @@ GM_EXPORT int32_t gm_prove(const uint8_t *data, int64_t size, int32_t delimiter,
         if (near && (near & ~wide_equal(w, f) & ~wide_equal(w, c)))
             return 0;
         text = (outside & ~quotes & ~delimiters & ~wide_equal(w, f) & ~wide_equal(w, c)) >> 63;
-        count += __builtin_popcountll(delimiters & outside);
         within = (uint64_t)((int64_t)state >> 63);
         after_quote = quotes >> 63;
     }
     told[0] = within != 0;
     told[1] = doubled != 0;
-    told[2] = count;
     return 1;
 }

@@ -1,5 +1,8 @@
 /* 64 bytes at a time as bits: bit i of a mask tells about byte i.
 
+   wide_is and wide_upto set all bits of each byte that is the octet, or at most it, and none of the others.
+   wide_high gives the highest bit of each byte, wide_any_high whether one is set.
+
    AVX2, SSE2 and NEON where the compiler targets them, else, or with GM_PORTABLE, plain C. */
 #ifndef GRISTMILL_WIDE_H
 #define GRISTMILL_WIDE_H
@@ -18,15 +21,23 @@ static inline octets wide_octet(uint8_t octet) { return _mm256_set1_epi8((char)o
 static inline uint64_t wide_joined(__m256i low, __m256i high) {
     return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
 }
-static inline uint64_t wide_equal(wide w, octets o) {
-    return wide_joined(_mm256_cmpeq_epi8(w.part[0], o), _mm256_cmpeq_epi8(w.part[1], o));
+static inline wide wide_is(wide w, octets o) {
+    return (wide){{_mm256_cmpeq_epi8(w.part[0], o), _mm256_cmpeq_epi8(w.part[1], o)}};
 }
-/* The bytes that are at most the octet. */
-static inline uint64_t wide_at_most(wide w, octets o) {
-    return wide_joined(_mm256_cmpeq_epi8(_mm256_min_epu8(w.part[0], o), w.part[0]),
-                       _mm256_cmpeq_epi8(_mm256_min_epu8(w.part[1], o), w.part[1]));
+static inline wide wide_upto(wide w, octets o) {
+    return (wide){{_mm256_cmpeq_epi8(_mm256_min_epu8(w.part[0], o), w.part[0]),
+                   _mm256_cmpeq_epi8(_mm256_min_epu8(w.part[1], o), w.part[1])}};
+}
+static inline wide wide_or(wide a, wide b) {
+    return (wide){{_mm256_or_si256(a.part[0], b.part[0]), _mm256_or_si256(a.part[1], b.part[1])}};
+}
+static inline wide wide_without(wide a, wide b) {
+    return (wide){{_mm256_andnot_si256(b.part[0], a.part[0]), _mm256_andnot_si256(b.part[1], a.part[1])}};
 }
 static inline uint64_t wide_high(wide w) { return wide_joined(w.part[0], w.part[1]); }
+static inline int wide_any_high(wide w) {
+    return _mm256_movemask_epi8(_mm256_or_si256(w.part[0], w.part[1])) != 0;
+}
 
 #elif defined(__SSE2__) && !defined(GM_PORTABLE)
 #include <emmintrin.h>
@@ -46,17 +57,31 @@ static inline uint64_t wide_joined(const __m128i *p) {
         bits |= (uint64_t)(uint32_t)_mm_movemask_epi8(p[i]) << (16 * i);
     return bits;
 }
-static inline uint64_t wide_equal(wide w, octets o) {
+static inline wide wide_is(wide w, octets o) {
     for (int i = 0; i < 4; i++)
         w.part[i] = _mm_cmpeq_epi8(w.part[i], o);
-    return wide_joined(w.part);
+    return w;
 }
-static inline uint64_t wide_at_most(wide w, octets o) {
+static inline wide wide_upto(wide w, octets o) {
     for (int i = 0; i < 4; i++)
         w.part[i] = _mm_cmpeq_epi8(_mm_min_epu8(w.part[i], o), w.part[i]);
-    return wide_joined(w.part);
+    return w;
+}
+static inline wide wide_or(wide a, wide b) {
+    for (int i = 0; i < 4; i++)
+        a.part[i] = _mm_or_si128(a.part[i], b.part[i]);
+    return a;
+}
+static inline wide wide_without(wide a, wide b) {
+    for (int i = 0; i < 4; i++)
+        a.part[i] = _mm_andnot_si128(b.part[i], a.part[i]);
+    return a;
 }
 static inline uint64_t wide_high(wide w) { return wide_joined(w.part); }
+static inline int wide_any_high(wide w) {
+    return _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(w.part[0], w.part[1]),
+                                          _mm_or_si128(w.part[2], w.part[3]))) != 0;
+}
 
 #elif defined(__ARM_NEON) && defined(__aarch64__) && !defined(GM_PORTABLE)
 #include <arm_neon.h>
@@ -75,17 +100,34 @@ static inline uint64_t wide_joined(const uint8x16_t *p) {
     low = vpaddq_u8(low, high);
     return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(low, low)), 0);
 }
-static inline uint64_t wide_equal(wide w, octets o) {
+static inline wide wide_is(wide w, octets o) {
     for (int i = 0; i < 4; i++)
         w.part[i] = vceqq_u8(w.part[i], o);
-    return wide_joined(w.part);
+    return w;
 }
-static inline uint64_t wide_at_most(wide w, octets o) {
+static inline wide wide_upto(wide w, octets o) {
     for (int i = 0; i < 4; i++)
         w.part[i] = vcleq_u8(w.part[i], o);
+    return w;
+}
+static inline wide wide_or(wide a, wide b) {
+    for (int i = 0; i < 4; i++)
+        a.part[i] = vorrq_u8(a.part[i], b.part[i]);
+    return a;
+}
+static inline wide wide_without(wide a, wide b) {
+    for (int i = 0; i < 4; i++)
+        a.part[i] = vbicq_u8(a.part[i], b.part[i]);
+    return a;
+}
+static inline uint64_t wide_high(wide w) {
+    for (int i = 0; i < 4; i++)
+        w.part[i] = vcgeq_u8(w.part[i], vdupq_n_u8(128));
     return wide_joined(w.part);
 }
-static inline uint64_t wide_high(wide w) { return wide_at_most(w, wide_octet(127)) ^ ~UINT64_C(0); }
+static inline int wide_any_high(wide w) {
+    return vmaxvq_u8(vorrq_u8(vorrq_u8(w.part[0], w.part[1]), vorrq_u8(w.part[2], w.part[3]))) > 127;
+}
 
 #else
 typedef struct { uint8_t part[64]; } wide;
@@ -97,19 +139,37 @@ static inline wide wide_load(const uint8_t *at) {
     return w;
 }
 static inline octets wide_octet(uint8_t octet) { return octet; }
-static inline uint64_t wide_equal(wide w, octets o) {
+static inline wide wide_is(wide w, octets o) {
+    for (int i = 0; i < 64; i++)
+        w.part[i] = (uint8_t)-(w.part[i] == o);
+    return w;
+}
+static inline wide wide_upto(wide w, octets o) {
+    for (int i = 0; i < 64; i++)
+        w.part[i] = (uint8_t)-(w.part[i] <= o);
+    return w;
+}
+static inline wide wide_or(wide a, wide b) {
+    for (int i = 0; i < 64; i++)
+        a.part[i] |= b.part[i];
+    return a;
+}
+static inline wide wide_without(wide a, wide b) {
+    for (int i = 0; i < 64; i++)
+        a.part[i] &= (uint8_t)~b.part[i];
+    return a;
+}
+static inline uint64_t wide_high(wide w) {
     uint64_t bits = 0;
     for (int i = 0; i < 64; i++)
-        bits |= (uint64_t)(w.part[i] == o) << i;
+        bits |= (uint64_t)(w.part[i] >> 7) << i;
     return bits;
 }
-static inline uint64_t wide_at_most(wide w, octets o) {
-    uint64_t bits = 0;
-    for (int i = 0; i < 64; i++)
-        bits |= (uint64_t)(w.part[i] <= o) << i;
-    return bits;
-}
-static inline uint64_t wide_high(wide w) { return wide_at_most(w, 127) ^ ~UINT64_C(0); }
+static inline int wide_any_high(wide w) { return wide_high(w) != 0; }
 #endif
+
+/* Bits: of the bytes that are the octet, and of those that are at most it. */
+static inline uint64_t wide_equal(wide w, octets o) { return wide_high(wide_is(w, o)); }
+static inline uint64_t wide_at_most(wide w, octets o) { return wide_high(wide_upto(w, o)); }
 
 #endif

@@ -5,9 +5,10 @@ All that the file claims is checked before it is believed.
 
 import re
 import struct
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+
+from isal import isal_zlib
 
 from shared.core.plan import Member
 from shared.errors import CorruptFile, LimitExceeded, NotSupported
@@ -118,7 +119,7 @@ def checked(data: Iterator[bytes], file: SourceFile, member: Member) -> Iterator
         size += len(buffer)
         if size > member.size:
             break
-        crc = zlib.crc32(buffer, crc)
+        crc = isal_zlib.crc32(buffer, crc)
         yield buffer
     name = f"{file.uri}: {member.name[:_SHOWN]!r} in the zip file"
     if size != member.size:

@@ -3,12 +3,14 @@
 import bz2
 import lzma
 import sys
-import zlib
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 import lz4.frame
+from isal.igzip_lib import DECOMP_DEFLATE, DECOMP_GZIP_NO_HDR_VER, IgzipDecompressor, IsalError
+
+from worker_service.readers.bytes.gzip_header import header_size
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -20,7 +22,8 @@ MAX_WINDOW_LOG = 27
 MAX_DICTIONARY = 192 * 1024 * 1024
 """Bytes that an xz or lzma decompressor may take: `xz -9` needs 65 MB."""
 
-ERRORS = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError, RuntimeError)
+_ISAL_ERROR = cast("type[Exception]", IsalError)  # its stub tells an instance
+ERRORS = (_ISAL_ERROR, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError, RuntimeError)
 """Decompressors raise these for data that are damaged."""
 TOO_LARGE = ("Memory usage limit", "too much memory")
 """Parts of the messages about a window that is too large."""
@@ -38,27 +41,40 @@ class Decompressor(Protocol):
     def needs_input(self) -> bool: ...
     @property
     def unused_data(self) -> bytes | None: ...
-    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-class _Inflater:
-    def __init__(self, wbits: int) -> None:
-        self._stream, self._held = zlib.decompressobj(wbits), b""
-        self.needs_input = True
+class _Gzip:
+    """Inflates by ISA-L, which checks the data's checksum and length.
+
+    The header is read here. ISA-L passes over unknown flags, and it refuses a header with a checksum if a
+    buffer ends inside it.
+    """
+
+    def __init__(self) -> None:
+        self._head: bytes | None = b""
+        self._stream = IgzipDecompressor(flag=DECOMP_GZIP_NO_HDR_VER)
 
     @property
     def eof(self) -> bool:
         return self._stream.eof
 
     @property
+    def needs_input(self) -> bool:
+        return self._stream.needs_input
+
+    @property
     def unused_data(self) -> bytes:
         return self._stream.unused_data
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        found = self._stream.decompress(self._held + data if self._held else data, max_length)
-        self._held = self._stream.unconsumed_tail
-        self.needs_input = not self._held and len(found) < max_length
-        return found
+        if self._head is not None:
+            self._head += data
+            size = header_size(self._head)
+            if not size:
+                return b""
+            data, self._head = self._head[size:], None
+        return self._stream.decompress(data, max_length)
 
 
 class _Stored:
@@ -103,7 +119,7 @@ _ZSTD = partial(zstd.ZstdDecompressor, options={zstd.DecompressionParameter.wind
 _XZ = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, MAX_DICTIONARY)
 
 CODECS: dict[str, Callable[[], Decompressor]] = {
-    "gzip": partial(_Inflater, 31),
+    "gzip": _Gzip,
     "zstd": _ZSTD,
     "bzip2": bz2.BZ2Decompressor,
     "xz": _XZ,
@@ -113,7 +129,7 @@ CODECS: dict[str, Callable[[], Decompressor]] = {
 
 METHODS: dict[int, Callable[[], Decompressor]] = {
     0: _Stored,
-    8: partial(_Inflater, -15),
+    8: partial(IgzipDecompressor, flag=DECOMP_DEFLATE),
     12: bz2.BZ2Decompressor,
     14: _ZipLzma,
     93: _ZSTD,

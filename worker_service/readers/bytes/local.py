@@ -18,7 +18,8 @@ class SourceFile:
     """A regular file, or a member of a zip file. Its packed data are `size` bytes from byte `start` on.
 
     `opened` gives a descriptor that is good for one read. `size` is that of the time of the plan.
-    `max_expansion` bounds the ratio of the decompressed bytes to `size`.
+    `max_expansion` bounds the ratio of the decompressed bytes to `size`. Without `passes`, a plan does not
+    read all of it to find where records begin.
     """
 
     opened: Callable[[], int]
@@ -27,6 +28,7 @@ class SourceFile:
     start: int = 0
     member: Member | None = None
     max_expansion: int = sys.maxsize
+    passes: bool = True
 
     @property
     def fd(self) -> int:

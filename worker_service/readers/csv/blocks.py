@@ -11,8 +11,9 @@ import numpy as np
 from shared.core.plan import Guess
 from shared.errors import CutsRefuted
 from worker_service.readers.csv import bits, scan
+from worker_service.readers.csv.dialect import Dialect
 from worker_service.readers.csv.file import CsvFile
-from worker_service.readers.csv.masked import first_end, is_odd, last_end
+from worker_service.readers.csv.masked import count_delimiters, first_end, is_odd, last_end
 from worker_service.readers.csv.scan import Scanner
 
 _BUFFER = 1024 * 1024
@@ -27,15 +28,15 @@ class Block:
     """Whole records: the first `size` bytes of `data`.
 
     `masked` are the masked bytes of `data`: the same object where none is masked. `offset` is that of the
-    first byte. `delimiters` counts those of the records outside quotes. `quoted` and `doubled` say whether
-    the records may hold quotes, and two quotes in a row, as an empty field has.
+    first byte. `quoted` and `doubled` say whether the records may hold quotes, and two quotes in a row, as an
+    empty field has.
     """
 
     offset: int
     data: bytes
     masked: bytes
     size: int
-    delimiters: int
+    dialect: Dialect
     quoted: bool
     doubled: bool
 
@@ -43,10 +44,14 @@ class Block:
         return self.masked.find(octet, 0, self.size) >= 0
 
     def first(self, size: int) -> "Block":
-        """Its first *size* bytes, with nothing behind them; the counts stay those of the whole."""
+        """Its first *size* bytes, with nothing behind them."""
         data = self.data[:size]
         masked = data if self.masked is self.data else self.masked[:size]
         return replace(self, data=data, masked=masked, size=size)
+
+    def delimiters(self) -> int:
+        """How many the records have outside quotes."""
+        return count_delimiters(np.frombuffer(self.masked, np.uint8, self.size), self.dialect)
 
     def exact(self) -> "Block":
         """The same without the bytes behind the records: a copy, for errors only."""
@@ -77,8 +82,7 @@ def file_blocks(
                 told = f"the record at or after byte {guess.target} does not start at byte {guess.start}"
                 raise CutsRefuted(f"{file.uri}: {told}, as it was guessed")
         if cut:
-            delimiters = scanner.delimiters - _delimiters(masked[cut:], file)
-            yield Block(start, data, masked, cut, delimiters, scanner.quoted, scanner.doubled)
+            yield Block(start, data, masked, cut, file.dialect, scanner.quoted, scanner.doubled)
             start, want = start + cut, size
         elif want == scan.MAX_RECORD:
             raise scan.too_long(start)
@@ -113,7 +117,7 @@ def _joined_blocks(buffers: Iterable[bytes], file: CsvFile, offset: int, size: i
     """*buffers*, the first of which is at *offset*, joined into blocks."""
     scanner = file.record_scanner(offset)
     held: list[tuple[bytes, bytes]] = []
-    length = counted = 0
+    length = 0
     for buffer in buffers:
         at = offset + length
         masked = scanner.feed(buffer)
@@ -123,25 +127,14 @@ def _joined_blocks(buffers: Iterable[bytes], file: CsvFile, offset: int, size: i
         if length < size or cut <= 0:
             continue
         held[-1] = _slice(buffer, masked, 0, cut)
-        delimiters = scanner.delimiters - _delimiters(masked[cut:], file) - counted
-        block = _joined(offset, held, delimiters, scanner)
+        block = _joined(offset, held, file.dialect, scanner)
         held, length = [_slice(buffer, masked, cut, len(buffer))], len(buffer) - cut
         yield block
         offset += block.size
-        counted += delimiters
         del block
     scanner.finish()
     if length:
-        yield _joined(offset, held, scanner.delimiters - counted, scanner)
-
-
-def _delimiters(masked: bytes, file: CsvFile) -> int:
-    """The delimiters outside quotes; *masked* begins with a record."""
-    dialect = file.dialect
-    scanner = Scanner(dialect.masked(), 0)
-    if masked:
-        scanner.feed(masked)
-    return scanner.delimiters // len(dialect.delimiter)
+        yield _joined(offset, held, file.dialect, scanner)
 
 
 def _slice(data: bytes, masked: bytes, start: int, stop: int) -> tuple[bytes, bytes]:
@@ -149,11 +142,11 @@ def _slice(data: bytes, masked: bytes, start: int, stop: int) -> tuple[bytes, by
     return part, part if masked is data else masked[start:stop]
 
 
-def _joined(offset: int, held: list[tuple[bytes, bytes]], delimiters: int, scanner: Scanner) -> Block:
+def _joined(offset: int, held: list[tuple[bytes, bytes]], dialect: Dialect, scanner: Scanner) -> Block:
     data = b"".join(part for part, _ in held)
     regular = all(part is masked for part, masked in held)
     masked = data if regular else b"".join(masked for _, masked in held)
-    return Block(offset, data, masked, len(data), delimiters, scanner.quoted, scanner.doubled)
+    return Block(offset, data, masked, len(data), dialect, scanner.quoted, scanner.doubled)
 
 
 class LineFeeds:
@@ -197,7 +190,7 @@ def count_records(block: Block, file: CsvFile, ragged: Collection[int] = ()) -> 
     """
     fields = len(file.names)
     if fields > 1:
-        delimiters = block.delimiters - sum(ragged) + len(ragged)
+        delimiters = block.delimiters() - sum(ragged) + len(ragged)
         return delimiters // (fields - 1) + len(ragged)
     if block.quoted or file.dialect.comment or b"\r" in block:
         return len(file.records(block.exact().masked).starts)

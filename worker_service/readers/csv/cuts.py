@@ -65,16 +65,35 @@ def cut(file: CsvFile, start: int, chunk_bytes: int, samples: int, *, guess: boo
     if start == file.content.end:
         return Cuts([], [])
     stride = max(file.content.end // max(samples, 1), SAMPLE_BYTES)
+    if stride == SAMPLE_BYTES:
+        return _sampled_whole(file, start, chunk_bytes)
     if guess and min(chunk_bytes, stride) >= GUESS_BYTES:
         guesses = guessed_starts(file, start, (chunk_bytes, stride))
         if guesses is not None:
             with suppress(MalformedCsv):
                 return _cut_at([found.start for found in guesses], file, start, chunk_bytes, stride, guesses)
+    if not source.passes:
+        return _uncut(file, start)
     try:
         starts = record_starts(file, start, (chunk_bytes, stride))
     except MalformedCsv as error:
         raise malformed(file, error, start) from error
     return _cut_at(starts, file, start, chunk_bytes, stride)
+
+
+def _uncut(file: CsvFile, start: int) -> Cuts:
+    """One range, and its first records as the sample, for a file that no pass may be made over."""
+    end = file.content.end
+    sample = next(explained(file_blocks(file, start, end, SAMPLE_BYTES), file, start))
+    return Cuts([(start, end)], [sample], ())
+
+
+def _sampled_whole(file: CsvFile, start: int, chunk_bytes: int) -> Cuts:
+    """All of a small file is its sample, and one look at it will do for one chunk."""
+    end = file.content.end
+    samples = list(explained(file_blocks(file, start, end, end), file, start))
+    starts = record_starts(file, start, (chunk_bytes,)) if chunk_bytes < end else []
+    return Cuts(list(pairwise([start, *(at for at in starts if at < end), end])), samples)
 
 
 def _cut_at(

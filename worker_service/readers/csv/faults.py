@@ -4,7 +4,7 @@ A record that does not fit becomes a `BadRow` value. Bytes in which no record en
 the file.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -89,9 +89,11 @@ def _unended(file: CsvFile, offset: int, data: bytes, before: bytes, error: Malf
     start, number = int(found.starts[-1]), int(found.fields[-1])
     name = file.names[number - 1] if number <= len(file.names) else number
     ended = LINE_END.search(data, len(before))
+    escaped = data[: error.at - offset].endswith(b"\\") and not file.dialect.escape
+    reason = _escaped(error.reason) if escaped else error.reason
     return BadRow(
         uri=file.uri,
-        fault=Fault(error.reason, name if error.in_column else None),
+        fault=Fault(reason, name if error.in_column else None),
         byte=offset + start,
         record=readable(
             data[start : ended.start() if ended else len(data)][:RECORD_BYTES], file.dialect.encoding
@@ -101,7 +103,13 @@ def _unended(file: CsvFile, offset: int, data: bytes, before: bytes, error: Malf
     )
 
 
-def explained(blocks: Iterator[Block], file: CsvFile, start: int) -> Iterator[Block]:
+def _escaped(reason: str) -> str:
+    """*reason*, where a backslash stands before the fault. Other cures would leave it in the text."""
+    finding, _, _ = reason.partition("; ")
+    return f'{finding}; the backslash before it looks like an escape: set csv.escape to "\\\\"'
+
+
+def explained(blocks: Iterator[Block], file: CsvFile, start: int) -> Generator[Block, None, None]:
     """*blocks*, whose first begins at the record start *start*; MalformedCsv becomes the error of the job."""
     try:
         yield from blocks

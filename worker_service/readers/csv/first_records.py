@@ -10,8 +10,8 @@ from worker_service.readers.csv.scan import Scanner
 
 RECORDS = 100
 """So many records are looked at."""
-LOOKED = 4 * 1024 * 1024
-"""Bytes among which they are looked for; with the last buffer they may be a few more."""
+GLANCE, LOOKED = 8 * 1024, 4 * 1024 * 1024
+"""Bytes among which they are looked for, at first and at most; the last buffer may bring a few more."""
 _GROWTH = 4
 """Times the bytes so far to have after the next step."""
 
@@ -22,6 +22,7 @@ class FirstRecords:
 
     data: bytes
     masked: bytes
+    dialect: Dialect
     offset: int
     spans: list[tuple[int, int]]
     fields: list[int]
@@ -29,8 +30,7 @@ class FirstRecords:
     def block(self, number: int) -> Block:
         start, stop = self.spans[number]
         data, masked = self.data[start:stop], self.masked[start:stop]
-        count = self.fields[number] - 1
-        return Block(self.offset + start, data, masked, len(data), count, quoted=True, doubled=True)
+        return Block(self.offset + start, data, masked, len(data), self.dialect, quoted=True, doubled=True)
 
 
 class Beginning:
@@ -42,11 +42,15 @@ class Beginning:
 
     def records(self, dialect: Dialect, most: int = RECORDS) -> FirstRecords:
         """At most so many records, or fewer where the file has no more or is malformed behind them."""
+        known = self._data[:GLANCE]
         while True:
-            found, sound = self._found(dialect, most)
-            if len(found.fields) == most or not sound or self._whole or len(self._data) >= LOOKED:
+            whole = self._whole and len(known) == len(self._data)
+            found, sound = self._found(known, dialect, most, whole=whole)
+            if len(found.fields) == most or not sound or whole or len(known) >= LOOKED:
                 return found
-            self._read_on()
+            if len(known) == len(self._data):
+                self._read_on()
+            known = self._data
 
     def _read_on(self) -> None:
         """As many bytes more as there are."""
@@ -58,9 +62,9 @@ class Beginning:
         self._whole = size < wanted
         self._data = b"".join(parts)
 
-    def _found(self, dialect: Dialect, most: int) -> tuple[FirstRecords, bool]:
-        """The records in the bytes so far, and whether these are well-formed."""
-        known, sound = self._data, True
+    def _found(self, known: bytes, dialect: Dialect, most: int, *, whole: bool) -> tuple[FirstRecords, bool]:
+        """The records in the bytes *known*, and whether these are well-formed; *whole*: no byte follows."""
+        sound = True
         scanner = Scanner(dialect, 0)
         try:
             masked = scanner.feed(known)
@@ -68,7 +72,8 @@ class Beginning:
             known, sound = known[: error.at], False
             masked = Scanner(dialect, 0).feed(known) if known else b""
         found = records(masked, dialect, keep_empty=False)
-        whole = sound and self._whole and not scanner.inside
-        count = min(most, len(found.starts) - (not whole))
+        ended = sound and whole and not scanner.inside
+        count = min(most, len(found.starts) - (not ended))
         spans = [found.span(row) for row in range(max(count, 0))]
-        return FirstRecords(known, masked, self._offset, spans, found.fields[: len(spans)].tolist()), sound
+        fields = found.fields[: len(spans)].tolist()
+        return FirstRecords(known, masked, dialect, self._offset, spans, fields), sound

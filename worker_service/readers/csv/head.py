@@ -17,7 +17,7 @@ from worker_service.readers.csv.blocks import Block
 from worker_service.readers.csv.dialect import MalformedCsv
 from worker_service.readers.csv.faults import malformed, set_encoding
 from worker_service.readers.csv.file import CsvFile
-from worker_service.readers.csv.masked import MASK, first_break
+from worker_service.readers.csv.masked import MASK, delimiters, first_break
 from worker_service.readers.csv.opening import Opening, opening
 from worker_service.readers.csv.plain import plain
 
@@ -45,12 +45,12 @@ def head(file: CsvFile) -> Head:
         raise malformed(file, error, found.start) from error
     scanner = file.scanner(found.start)
     masked = scanner.feed(record)
-    count = scanner.delimiters + 1
+    count = len(delimiters(masked, file.dialect)) + 1
     if count > MAX_COLUMNS:
         told = f"the first record has {count:,} fields; the most is {MAX_COLUMNS:,}; check csv.delimiter"
         raise LimitExceeded(f"{file.located(found.start)}: {told}")
     if file.options.header:
-        block = Block(found.start, record, masked, len(record), count - 1, quoted=True, doubled=True)
+        block = Block(found.start, record, masked, len(record), file.dialect, quoted=True, doubled=True)
         return Head(_named(fields_of(block, file), file), following)
     return Head(_given(count, file), found.start)
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker_service.readers.csv import bits
+from worker_service.readers.csv.bits import Octets
 from worker_service.readers.csv.dialect import LINE_END, Dialect
 
 Positions = npt.NDArray[np.int64]
@@ -159,6 +160,20 @@ def delimiters(masked: bytes, dialect: Dialect) -> Positions:
     quotes = positions(masked, dialect.quote)
     outside: Flags = np.searchsorted(quotes, found) % 2 == 0
     return found[outside][:: len(dialect.delimiter)]
+
+
+def count_delimiters(masked: Octets, dialect: Dialect) -> int:
+    """How many `delimiters` finds, without their positions."""
+    separator, quote = dialect.separator[0], dialect.quote
+    if not quote or not bits.occurrences(masked, quote[0]):
+        return bits.occurrences(masked, separator) // len(dialect.delimiter)
+    found, inside = 0, False
+    for at in range(0, masked.size, bits.RUN):
+        run = masked[at : at + bits.RUN]
+        outside = bits.parity(bits.matches(run, quote[0]), not inside)
+        inside = not bits.bit(outside, run.size - 1)
+        found += int(np.bitwise_count(bits.matches(run, separator) & outside).sum())
+    return found // len(dialect.delimiter)
 
 
 def comments(masked: bytes, dialect: Dialect) -> Iterator[tuple[int, int]]:

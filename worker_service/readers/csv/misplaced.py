@@ -24,6 +24,8 @@ _ROWS = 2
 """Fewest rows that agree with a header."""
 _LINES = 20
 """Most records before the header, and rows that are compared with it."""
+_COMMENTS = b"#%!*"
+"""Characters that begin a comment in many files."""
 _TAIL, _SHOWN = 4096, 3
 """Bytes at the end of the file, and lines of them that a message shows."""
 
@@ -85,7 +87,8 @@ def named_below(file: CsvFile, name: str) -> str:
         for number in range(1, min(len(found.fields), _LINES)):
             if name in _fields(found, number, replace(file, dialect=dialect)):
                 above, text = _lines_above(found, number, file), _text(found, number, dialect)
-                return f"; line {above + 1}, {text}, has it: if that is the header, {_cure(above, file)}"
+                cure = _commented(found, number) or _cure(above, file)
+                return f"; line {above + 1}, {text}, has it: if that is the header, {cure}"
     return ""
 
 
@@ -131,8 +134,16 @@ def _told(found: FirstRecords, header: int, file: CsvFile, dialect: Dialect) -> 
     above = _lines_above(found, header, file)
     return BadRow(
         f"{file.uri}: the first record, {first}, has {few} field{'s' * (few > 1)}, and the records from line "
-        f"{above + 1} on have {many}. Line {above + 1}, {line}, looks like the header: {_cure(above, file)}"
+        f"{above + 1} on have {many}. Line {above + 1}, {line}, looks like the header: "
+        + (_commented(found, header) or _cure(above, file))
     )
+
+
+def _commented(found: FirstRecords, number: int) -> str:
+    """The cure where all records before the header are comments, as others may be; else empty."""
+    first = {found.data[start : start + 1] for start, _ in found.spans[:number]}
+    mark = first.pop() if len(first) == 1 else b""
+    return f'set csv.comment to "{mark.decode()}"' if mark and mark in _COMMENTS else ""
 
 
 def _lines_above(found: FirstRecords, number: int, file: CsvFile) -> int:

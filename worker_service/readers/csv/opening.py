@@ -96,7 +96,11 @@ def _first_start(offset: int, buffers: Iterator[bytes], file: CsvFile) -> tuple[
             return offset + at, buffer[at:]
         offset += at
         commented = buffer[-1:] not in (b"", b"\r", b"\n")
-    skipped = " behind csv.skip_rows and before csv.skip_footer" if file.options.skip_rows else ""
+    skips = {
+        "behind csv.skip_rows": file.options.skip_rows,
+        "before csv.skip_footer": file.options.skip_footer,
+    }
+    skipped = " and".join(f" {place}" for place, lines in skips.items() if lines)
     raise SourceEmpty(f"{file.uri}: the file is empty{skipped}: it has not even a header")
 
 

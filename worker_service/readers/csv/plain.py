@@ -97,7 +97,6 @@ def padded(block: Block, file: CsvFile, missing: Mapping[int, int]) -> Block:
         data=data,
         masked=joined(masked, width * file.dialect.separator) if masked != block.data[: block.size] else data,
         size=len(data),
-        delimiters=block.delimiters + sum(counts),
     )
 
 

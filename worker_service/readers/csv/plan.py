@@ -6,10 +6,9 @@ bytes and on nothing else. A value that they miss widens its column later, when 
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shared.core.plan import Extent, Warned
 from shared.errors import SourceEmpty
@@ -21,10 +20,10 @@ from worker_service.readers.csv.cuts import cut
 from worker_service.readers.csv.file import CsvFile, csv_file
 from worker_service.readers.csv.head import check_names, head
 from worker_service.readers.csv.misplaced import delimited_otherwise, named_below
+from worker_service.readers.csv.native.samples import samples as native_samples
 from worker_service.readers.csv.tokenizer import TEXT, column, nulled, tokenize
-from worker_service.readers.csv.unreadable import not_utf8
 from worker_service.readers.inference import Samples, undeclared
-from worker_service.readers.literals import Column
+from worker_service.readers.literals import Column, Fits
 from worker_service.readers.schema import Findings, columns_in_files, settled
 
 _SAMPLES = 16
@@ -57,10 +56,8 @@ def plan(
     for (i, (file, start)), samples in zip(files.items(), _sample_counts(files), strict=True):
         cuts = cut(file, start, chunk_bytes, samples, guess=guess)
         if samples:
-            raw = _texts(cuts.samples, file, sampled.columns.intersection(file.names))
-            sampled.add(
-                {name: nulled(text, file.options) for name, text in raw.items()}, quoted=_present(raw)
-            )
+            texts = _texts(cuts.samples, file, sampled.columns.intersection(file.names), source)
+            sampled.add(texts.nulled, quoted=texts.present, holds=texts.holds)
         extents += [
             (Extent(i, first, end, guesses=cuts.guesses_in(first, end)), end - first)
             for first, end in cuts.ranges
@@ -110,29 +107,31 @@ def sampled_texts(
         if samples:
             whole = file.content.end + 1
             found = cut(file, start, whole, samples, guess=False).samples
-            raw = _texts(found, file, set(columns).intersection(file.names))
-            yield {name: nulled(text, file.options) for name, text in raw.items()}
+            yield _texts(found, file, set(columns).intersection(file.names), source).nulled
 
 
-def _present(texts: Mapping[str, Column]) -> set[str]:
-    return {name for name, text in texts.items() if text.null_count < len(text)}
+class _Texts(NamedTuple):
+    """The texts of columns, `nulled`. `present`: the columns with texts, or with quoted nulls.
 
-
-def _texts(samples: list[Block], file: CsvFile, columns: Collection[str]) -> dict[str, Column]:
-    """The texts of *columns* over all *samples*, without those of bad rows; nothing without a sample.
-
-    Quoted empty fields and spellings of null are texts.
+    `holds` is as `Samples.add` takes it.
     """
-    types = dict.fromkeys(columns or file.names[:1], TEXT)
-    tables = [tokenize(sample, file, types).table for sample in samples]
-    return {
-        name: _decoded(pa.concat_arrays([column(table, name) for table in tables]))
-        for name in columns
-        if tables
-    }
+
+    nulled: dict[str, Column]
+    present: set[str]
+    holds: dict[str, Fits]
 
 
-def _decoded(text: Column) -> Column:
-    """*text* with the replacement character for each value that is not UTF-8: it is text all the same."""
-    wrong = np.isin(np.arange(len(text)), not_utf8(text))
-    return pc.if_else(pa.array(wrong), pa.scalar("\N{REPLACEMENT CHARACTER}"), text) if wrong.any() else text
+def _texts(samples: list[Block], file: CsvFile, columns: Collection[str], source: SourceSpec) -> _Texts:
+    """The texts of *columns* over all *samples*, without those of bad rows; nothing without a sample."""
+    if not samples or not columns:
+        return _Texts({}, set(), {})
+    native = native_samples(samples, file, source)
+    raw = native.texts(columns) if native else None
+    holds = {name: native.holds(name) for name in columns} if native and raw is not None else {}
+    if raw is None:
+        tables = [tokenize(sample, file, dict.fromkeys(columns, TEXT)).table for sample in samples]
+        raw = {name: pa.concat_arrays([column(table, name) for table in tables]) for name in columns}
+    present = {name for name, text in raw.items() if text.null_count < len(text)}
+    if any(sample.quoted for sample in samples):
+        raw = {name: nulled(text, file.options) for name, text in raw.items()}
+    return _Texts(raw, present, holds)

@@ -2,7 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +14,7 @@ from shared.core.plan import Extent
 from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema
 from worker_service.readers.batch import Batch
+from worker_service.readers.bytes.ahead import ahead
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block, file_blocks, stream_blocks
 from worker_service.readers.csv.faults import explained
@@ -22,6 +26,8 @@ from worker_service.readers.csv.sift import sifted
 from worker_service.readers.csv.tokenizer import BINARY, ENCODED, TEXT, tokenize
 from worker_service.readers.csv.trailing import with_footer_told
 
+_STREAMED = 2 * 1024 * 1024
+"""Bytes of a block of a stream at most: two blocks are in memory, and they are joined in the cache."""
 _SAMPLE = 1024 * 1024
 _REPEATS = 4
 """A string column is dictionary-encoded if a value occurs so often on average in the first megabyte.
@@ -44,11 +50,11 @@ def read(
     found = head(file)
     start = found.start if file.content.streamed else extent.start
     file = replace(file, names=found.names)
-    blocks = (
-        stream_blocks(file, start, batch_bytes)
-        if file.content.streamed
-        else file_blocks(file, start, extent.end, batch_bytes, extent.guesses or ())
-    )
+    if file.content.streamed:
+        blocks = ahead(explained(stream_blocks(file, start, min(batch_bytes, _STREAMED)), file, start))
+    else:
+        found_blocks = file_blocks(file, start, extent.end, batch_bytes, extent.guesses or ())
+        blocks = explained(found_blocks, file, start)
     fields = [schema[name] for name in columns]
     types: dict[str, pa.DataType] = {}
 
@@ -56,14 +62,12 @@ def read(
         types.update(types or _types(block, file, fields))
         return with_footer_told(sifted(block, file, fields, types, source), block, file, found.start)
 
-    yield from batches(explained(blocks, file, start), file, fields, source, plain)
-
-
-def lines_before(source_file: SourceFile, extent: Extent, source: SourceSpec) -> int:
-    """The lines before *extent*, if it is the first of its file: the header and those around it; else 0."""
-    file = csv_file(source_file, source)
-    start = head(file).start
-    return file.content.lines_before(start) if file.content.streamed or extent.start == start else 0
+    with closing(blocks):
+        read_ones = batches(blocks, file, fields, source, plain)
+        if start == found.start:
+            lines = partial(file.content.lines_before, start)
+            yield from (replace(batch, lines_before=lines) for batch in islice(read_ones, 1))
+        yield from read_ones
 
 
 def _types(block: Block, file: CsvFile, fields: list[Field]) -> dict[str, pa.DataType]:

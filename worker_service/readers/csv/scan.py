@@ -42,8 +42,8 @@ class Scanner:
     """Masks a file from the byte *offset* on, buffer after buffer, none of them empty.
 
     The attributes are of all buffers so far. `inside`: they end inside quotes. `quoted`: there is a quote.
-    `doubled`: there are two in a row. `irregular`: there is a stray one. `delimiters`: how many are outside
-    quotes. *offset* is a record start, unless *inside* and the *last* byte before it say otherwise.
+    `doubled`: there are two in a row. `irregular`: there is a stray one. *offset* is a record start, unless
+    *inside* and the *last* byte before it say otherwise.
     """
 
     def __init__(self, dialect: Dialect, offset: int, *, inside: bool = False, last: int = _LF) -> None:
@@ -60,11 +60,6 @@ class Scanner:
         self.quoted = False
         self.doubled = False
         self.irregular = False
-        self._separators = 0
-
-    @property
-    def delimiters(self) -> int:
-        return self._separators // len(self._dialect.delimiter)
 
     def feed(self, buffer: bytes) -> bytes:
         """The masked bytes of *buffer*, as many; raises MalformedCsv."""
@@ -129,8 +124,6 @@ class Scanner:
                 assert proven
             if self.inside:
                 self._opened = self._offset + masked.rfind(self.quote)
-        elif not self.inside:
-            self._separators += bits.occurrences(np.frombuffer(masked, np.uint8), self._edge[0])
         self._last = masked[-1]
         self._offset += len(masked)
         return masked
@@ -161,7 +154,7 @@ class Scanner:
         if (native := library()) is not None:
             return self._proven_natively(masked, native)
         octets, (delimiter, quote, *line_ends) = np.frombuffer(masked, np.uint8), self._edge
-        inside, doubled, found, before = self.inside, self.doubled, self._separators, self._last
+        inside, doubled, before = self.inside, self.doubled, self._last
         if octets[0] == quote and not inside and before not in self._edge:
             return False
         for at in range(0, octets.size, bits.RUN):
@@ -182,19 +175,16 @@ class Scanner:
             if stray.any():
                 return False
             inside, before = not bits.bit(outside, run.size - 1), int(run[-1])
-            separators &= outside
-            found += int(np.bitwise_count(separators).sum())
-        self.inside, self.doubled, self._separators = inside, doubled, found
+        self.inside, self.doubled = inside, doubled
         return True
 
     def _proven_natively(self, masked: bytes, native: Library) -> bool:
-        octets, told = np.frombuffer(masked, np.uint8), np.empty(3, np.int64)
+        octets, told = np.frombuffer(masked, np.uint8), np.empty(2, np.int64)
         address, state = octets.ctypes.data, (self._edge[0], self._quote, self.inside, self._last)
         if not native.gm_prove(address, octets.size, *state, told.ctypes.data):
             return False
-        inside, doubled, separators = told.tolist()
+        inside, doubled = told.tolist()
         self.inside, self.doubled = bool(inside), self.doubled or bool(doubled)
-        self._separators += separators
         return True
 
     def _may_open(self, octets: Octets, quotes: Positions) -> Flags:

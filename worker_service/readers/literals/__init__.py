@@ -24,6 +24,7 @@ exactly, do not fit float64.
 from worker_service.readers.literals.conversion import (
     Column,
     Converted,
+    Fits,
     converted,
     converted_with_numbers,
     first_misfit,
@@ -45,6 +46,7 @@ from worker_service.readers.literals.strict import OutOfYears, in_years
 __all__ = [
     "Column",
     "Converted",
+    "Fits",
     "OutOfYears",
     "Reading",
     "Refusal",

@@ -191,10 +191,16 @@ def fits(text: Array, field: Field, source: SourceSpec) -> bool:
     return converted(text, field, source).misfits is None
 
 
-def narrowest(text: Array, kinds: Sequence[Kind], source: SourceSpec, *, key: bool = False) -> Kind:
+Fits: TypeAlias = Callable[[Array, Field, SourceSpec], bool]
+
+
+def narrowest(
+    text: Array, kinds: Sequence[Kind], source: SourceSpec, *, key: bool = False, holds: Fits = fits
+) -> Kind:
     """The first of *kinds* that holds every value of an undeclared column; `string` holds them all.
 
-    For a *key* it holds them as they are spelled. `null` where trimming leaves no value.
+    For a *key* it holds them as they are spelled. `null` where trimming leaves no value. *holds* answers as
+    `fits` does.
     """
     if source.csv.trim and cleared(
         text, source.written("", STRING), source.csv.null_values
@@ -204,8 +210,11 @@ def narrowest(text: Array, kinds: Sequence[Kind], source: SourceSpec, *, key: bo
     return next(
         kind
         for kind in kinds
-        if (first is None or kind == "string" or re.fullmatch(grammar(DataType(kind)), first))
-        and fits(text, Field("", DataType(kind), key=key), source)
+        if kind == "string"
+        or (
+            (first is None or re.fullmatch(grammar(DataType(kind)), first))
+            and holds(text, Field("", DataType(kind), key=key), source)
+        )
     )
 
 

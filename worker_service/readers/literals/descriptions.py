@@ -37,12 +37,25 @@ _WORDS = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off"
 _DATES = (
     "%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d",
     "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y",
-    "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%a, %d %b %Y",
+    "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%a, %d %b %Y", "%d/%b/%Y", "%d-%m-%y", "%m-%d-%y", "%d %b %y",
+    "%b-%d-%Y", "%d. %m. %Y", "%Y. %m. %d.", "%Y年%m月%d日",
 )  # fmt: skip
-_TIMES = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")
+_TIMES = (
+    "", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S,%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p",
+)  # fmt: skip
 _LONGEST_DATE = 20
-_OFFSETS = ("", "%z", " %z")
-_MOMENT = re.compile(r"(?P<date>.+?)(?P<gap>,? |T)(?P<time>[0-9]{1,2}:.*)")
+_OFFSETS = ("", "%z", " %z", " UTC", " GMT")
+_MOMENT = re.compile(r"(?P<date>.+?)(?P<gap>,? |T|:)(?P<time>[0-9]{1,2}:.*)")
+_WHOLE = (
+    "%Y%m%d%H%M%S",
+    "%Y%m%dT%H%M%S",
+    "%Y%m%dT%H%M%S%z",
+    "%a %b %d %H:%M:%S %Y",
+    "%a %b %d %H:%M:%S %z %Y",
+)
+"""Patterns whose parts have other places."""
+_COMPACT = re.compile(r"(?a)\d{8}(T?\d{6}(\D.*)?)?")
+"""A time without marks between its numbers has all their digits: `2024112` may be two days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +193,19 @@ def _number_type(values: list[str], amounts: list[_Amount], options: Entry, give
     return f"decimal({max(whole + places, 18)},{places})" if rounded and whole + places <= 38 else "float64"
 
 
-def bools(counted: Counted, _csv: CsvOptions, _given: str | None) -> list[Entry]:
-    """Words that come in pairs; both words of one pair have to occur, but of our own one is enough."""
+def bools(counted: Counted, _csv: CsvOptions, given: str | None) -> list[Entry]:
+    """Words that come in pairs; both words of one pair have to occur, unless a bool is *given*.
+
+    Of our own one is enough.
+    """
     seen = {text.lower() for text in counted}
     if seen and seen <= {"true", "false"}:
         return [{"type": "bool"}]
-    if not any(true in seen and false in seen for true, false in _WORDS):
+    if not given and not any(true in seen and false in seen for true, false in _WORDS):
         return []
     pairs = [pair for pair in _WORDS if seen & set(pair)]
+    if not pairs:
+        return []
     return [{"type": "bool", "true": [true for true, _ in pairs], "false": [false for _, false in pairs]}]
 
 
@@ -217,18 +235,24 @@ def times(counted: Counted, _csv: CsvOptions, _given: str | None) -> list[Entry]
 
 
 def _patterns(text: str) -> frozenset[str]:
-    """All patterns of the table that fit *text*."""
+    """All patterns of the tables that fit *text*."""
     moment = _MOMENT.fullmatch(text)
     date, gap, time = moment.groups() if moment else (text, "", "")
     days = [pattern for pattern in _DATES if _fits(date, pattern)] if len(date) <= _LONGEST_DATE else []
     clocks = [t + z for t in _TIMES for z in (_OFFSETS if t else ("",)) if _fits(time, t + z)] if days else []
-    return frozenset(day + gap + clock for day in days for clock in clocks)
+    found = {day + gap + clock for day in days for clock in clocks}
+    found.update(pattern for pattern in _WHOLE if _fits(text, pattern))
+    return frozenset(found if _COMPACT.fullmatch(text) else found - _unmarked(found))
+
+
+def _unmarked(patterns: Iterable[str]) -> set[str]:
+    return {pattern for pattern in patterns if pattern.startswith("%Y%m%d")}
 
 
 def _fits(text: str, pattern: str) -> bool:
     if not pattern:
         return not text
-    if not text.isascii() or not re.match(expression(pattern), text):
+    if not re.match(expression(pattern), text):
         return False
     try:
         datetime.strptime(text, pattern)  # noqa: DTZ007  # asks only whether it fits

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from shared.spec.column_text import ColumnText
+from shared.spec.names import in_expression
 from shared.spec.source import SourceSpec, own_mark_faults
 from shared.spec.types import BOOL, FLOAT64, TIMESTAMP, DataType, Field, parse_type
 from worker_service.arrow import Array
@@ -31,6 +32,8 @@ _LITTLE = 4
 _OWN = {"number": FLOAT64, "bool": BOOL}
 _PLAIN = {"number": "float64", "bool": "bool", "time": "date"}
 _TOLD = 3
+_FINE = re.compile(r"(?a)\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d{7,}(Z|[-+]\d\d(?::?\d\d)?)?")
+"""A time that is finer than a microsecond."""
 _LONGEST = 60
 """Characters of a culprit in a message."""
 
@@ -100,10 +103,11 @@ def cure(text: Array, field: Field, source: SourceSpec) -> str:
         return ""
     given = source.types.get(field.column)
     base: Entry = given.model_dump(exclude_defaults=True) if isinstance(given, ColumnText) else {}
-    if field.declared:
+    if field.declared or family == "bool":
         base["type"] = str(field.type)
     counted = _counted(text)
-    return _advised(field.column, _proposals(counted, family, base, source), counted, source)
+    advice = _advised(field.column, _proposals(counted, family, base, source), counted, source)
+    return advice or _cut(field.column, counted)
 
 
 def refusal(literal: str, field: Field, source: SourceSpec, text: Callable[[], Array]) -> Refusal:
@@ -247,6 +251,24 @@ def _advised(name: str, proposals: Sequence[_Proposal], counted: Counted, source
         told += f"; {', '.join(map(_shown, rest[:_TOLD]))} and others do not fit"
         told += ', so set options.on_bad_row to "quarantine" as well'
     return told
+
+
+def _cut(name: str, counted: Counted) -> str:
+    """The cure where all texts are times finer than a microsecond: no entry reads them."""
+    found = [_FINE.fullmatch(text) for text in counted]
+    zoned = {bool(fine and fine[1]) for fine in found}
+    if not found or None in found or len(zoned) > 1:
+        return ""
+    column = in_expression(name)
+    cut, kind = f"substr({column}, 1, 26)", "timestamp"
+    if True in zoned:
+        cut, kind = f"concat({cut}, extract({column}, '(Z|[-+][0-9:]*|)$'))", "timestamptz"
+    derived = {"as": f"{name}_cut", "expr": f"cast({cut}, '{kind}')"}
+    as_text, told = (json.dumps(entry, ensure_ascii=False) for entry in ({name: "string"}, derived))
+    return (
+        f"times have six digits of a fraction at most; to cut the others off, write {as_text} into "
+        f'source.types and {told} into derive, and use "{derived["as"]}" instead'
+    )
 
 
 def _with_nulls(entry: Entry, nulls: Collection[str]) -> Entry:

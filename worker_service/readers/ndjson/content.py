@@ -100,15 +100,16 @@ class Content:
 
 @dataclass(frozen=True)
 class Block:
-    """Whole lines; `offset` is that of the first byte."""
+    """Whole lines: the first `size` bytes of `data`; `offset` is that of the first byte."""
 
     offset: int
     data: bytes
+    size: int
 
     @cached_property
     def bounds(self) -> tuple[Ints, Ints]:
         """Start and end of every line that is not empty, without its line feed and the carriage return."""
-        octets = np.frombuffer(self.data, np.uint8)
+        octets = np.frombuffer(self.data, np.uint8, self.size)
         ends = np.flatnonzero(octets == ord("\n"))
         if octets.size and octets[-1] != ord("\n"):
             ends = np.append(ends, octets.size)
@@ -118,6 +119,9 @@ class Block:
         ends = ends - (octets[ends - 1] == ord("\r"))
         full = ends > starts
         return starts[full], ends[full]
+
+    def line_feeds(self) -> int:
+        return self.data.count(b"\n", 0, self.size)
 
     def lines(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
         """Those of the lines [first, end) of `bounds` that hold more than space, with their numbers."""
@@ -151,6 +155,7 @@ def start_of(content: Content) -> int:
 def blocks(content: Content, start: int, end: int, size: int) -> Iterator[Block]:
     """The lines in the bytes [start, end), in blocks of about *size* bytes; of a stream, all from *start* on.
 
+    The end of each read of a file, a part of a line, is read again: that is cheaper than to move the rest.
     Raises errors.BadRow for a line that is too long.
     """
     if content.streamed:
@@ -161,7 +166,7 @@ def blocks(content: Content, start: int, end: int, size: int) -> Iterator[Block]
         data = pread(content.file, start, min(want, end - start))
         cut = len(data) if start + len(data) == end else data.rfind(b"\n") + 1
         if cut:
-            yield Block(start, data[:cut])
+            yield Block(start, data, cut)
             start, want = start + cut, size
         elif len(data) == MAX_LINE:
             raise _too_long(content, start)
@@ -181,11 +186,11 @@ def _stream_blocks(content: Content, start: int, size: int) -> Iterator[Block]:
             if not cut and length > MAX_LINE:
                 raise _too_long(content, offset)
             continue
-        block = Block(offset, b"".join((*held, data[:cut])))
-        held, length, offset = [data[cut:]], len(data) - cut, offset + len(block.data)
-        yield block
+        joined = b"".join((*held, data[:cut]))
+        yield Block(offset, joined, len(joined))
+        held, length, offset = [data[cut:]], len(data) - cut, offset + len(joined)
     if length:
-        yield Block(offset, b"".join(held))
+        yield Block(offset, b"".join(held), length)
 
 
 def _too_long(content: Content, start: int) -> BadRow:

@@ -7,9 +7,7 @@ it before it is called unknown.
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from itertools import pairwise
-
-import pyarrow as pa
+from itertools import islice, pairwise
 
 from shared.core.plan import Extent
 from shared.errors import NotSupported
@@ -21,20 +19,13 @@ from worker_service.readers.bytes.json_shapes import items_of
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.inference import Samples, Use
 from worker_service.readers.literals import Column
-from worker_service.readers.ndjson.content import (
-    Block,
-    Content,
-    blocks,
-    content_of,
-    line_start,
-    line_starts,
-    start_of,
-)
+from worker_service.readers.ndjson.content import Content, blocks, content_of, line_starts, start_of
 from worker_service.readers.ndjson.exact import BadLine, Values, Wanted, values_of
+from worker_service.readers.ndjson.samples import records_of, sample_of, samples
 from worker_service.readers.ndjson.values import kind_of
 from worker_service.readers.schema import Findings, columns_in_files, settled
 
-_SAMPLES, _SAMPLE_BYTES = 16, 64 * 1024
+_SAMPLES = 16
 """Samples of one file, or of many together, but one of each at least."""
 _SEARCHED = 1024 * 1024
 _MANY = 2
@@ -43,7 +34,7 @@ _MANY = 2
 
 def names(file: SourceFile, source: SourceSpec) -> Collection[str]:
     """The columns that sampled records have."""
-    return _names(_records(_samples(content_of(file, source), 1), Wanted()))
+    return sample_of(content_of(file, source), 1, ()).names
 
 
 def plan(
@@ -59,12 +50,12 @@ def plan(
     known: dict[str, None] = {}
     sampled_records: list[Values] = []
     for content in contents:
-        records = list(_records(_samples(content, _SAMPLES // len(files)), Wanted()))
-        sampled_records += records[:_MANY]
-        known |= dict.fromkeys(_names(records))
+        sampled_records += islice(records_of(samples(content, 1), Wanted()), _MANY)
+        sample = sample_of(content, _SAMPLES // len(files), sampled.columns)
+        known |= sample.names
         sampled.add(
-            _texts(records, sampled.columns.intersection(uses.values)),
-            {name: kind_of(records, name, plain) for name in sampled.columns},
+            {name: sample.texts[name].text for name in sampled.columns.intersection(uses.values)},
+            {name: kind_of(texts, plain) for name, texts in sample.texts.items()},
         )
     if not guess:
         known |= dict.fromkeys(_searched(contents, set(uses.columns) - known.keys()))
@@ -89,38 +80,10 @@ def _extents(index: int, content: Content, chunk_bytes: int) -> Iterator[tuple[E
             yield Extent(index, first, end), end - first
 
 
-def _samples(content: Content, count: int) -> Iterator[Block]:
-    """About *count* blocks of lines, one at least, spread over the file; of a stream, its beginning."""
-    start, size, count = start_of(content), content.file.size, max(count, 1)
-    if content.streamed:
-        yield from _first(blocks(content, start, size, _SAMPLE_BYTES * count))
-        return
-    stride = max(size // count, _SAMPLE_BYTES)
-    for at in range(0, size, stride):
-        first = start if at <= start else line_start(content, at)
-        yield from _first(blocks(content, first, size, _SAMPLE_BYTES))
-
-
-def _first(found: Iterator[Block]) -> Iterator[Block]:
-    block = next(found, None)
-    if block is not None:
-        yield block
-
-
-def _records(samples: Iterator[Block], wanted: Wanted) -> Iterator[Values]:
-    """The records of *samples*; bad lines are left for the reader to find."""
-    for block in samples:
-        for _, line in block.lines(0, block.bounds[0].size):
-            try:
-                yield values_of(line, wanted)
-            except BadLine:
-                continue
-
-
 def _check_is_json(contents: Sequence[Content]) -> None:
     """Raise NotSupported with the first line that is no record, if the samples of *contents* have one."""
     for content in contents:
-        for block in _samples(content, _SAMPLES // len(contents)):
+        for block in samples(content, _SAMPLES // len(contents)):
             for number, line in block.lines(0, block.bounds[0].size):
                 try:
                     values_of(line, Wanted())
@@ -142,10 +105,6 @@ def _only_record(records: Sequence[Values]) -> str:
         return ""
     told = f"; the data is one record, and {quote(name)} is an array in it"
     return f"{told}: {items_of(*name.split('.'))} writes one object of it a line"
-
-
-def _names(records: Iterator[Values] | Sequence[Values]) -> dict[str, None]:
-    return {name: None for record in records for name in record if "\0" not in name}
 
 
 def _searched(contents: Sequence[Content], missing: Collection[str]) -> Iterator[str]:
@@ -183,12 +142,5 @@ def sampled_texts(
 ) -> Iterator[dict[str, Column]]:
     """For each file, the texts of *columns* in its samples."""
     for file in files:
-        records = list(_records(_samples(content_of(file, source), _SAMPLES // len(files)), Wanted(columns)))
-        yield _texts(records, columns)
-
-
-def _texts(records: Sequence[Values], columns: Collection[str]) -> dict[str, Column]:
-    return {
-        name: pa.array([pair and pair[1] for record in records for pair in (record.get(name),)], pa.string())
-        for name in columns
-    }
+        sample = sample_of(content_of(file, source), _SAMPLES // len(files), columns)
+        yield {name: texts.text for name, texts in sample.texts.items()}

@@ -1,12 +1,14 @@
 """Reads an extent of an NDJSON file as batches, one for each block of lines.
 
-Arrow reads many lines at once, and msgspec those that have other values than Arrow wants. Lines that neither
-reads are halved until few are left, and these are read one by one.
+The native library reads the lines of a block, and those that it refuses are read one by one. Where it cannot
+be used, Arrow reads many lines at once, and msgspec those that have other values than Arrow wants. Lines that
+neither reads are halved until few are left, and these are read one by one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +18,14 @@ from shared.core.plan import Extent
 from shared.errors import SchemaWidened
 from shared.spec.source import CsvOptions, SourceSpec
 from shared.spec.types import Field, Schema
-from worker_service.arrow import Ints
+from worker_service.arrow import Array, Ints, arrow_type
 from worker_service.readers import literals
 from worker_service.readers.batch import RECORD_BYTES, BadRow, Batch, Fault, Faults, readable, shown
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.literals import Column, Converted
 from worker_service.readers.ndjson.content import Block, Content, blocks, content_of, start_of
 from worker_service.readers.ndjson.exact import BadLine, Tag, Values, Wanted, values_of
+from worker_service.readers.ndjson.native import LineReader, line_reader
 from worker_service.readers.ndjson.quick import Layout, columns_of, layout_of
 from worker_service.readers.ndjson.raws import Picker, picker_of, texts_of
 from worker_service.readers.ndjson.values import converted, converted_texts, wider
@@ -33,6 +36,8 @@ _LOOKED = 1000
 """Lines that a cure is found from."""
 _FEW = 32
 """Lines that are not worth another try with Arrow."""
+_ONE_OF = 8
+"""A block of which the library refuses more than one line of so many is read without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +93,13 @@ def read(
     plain = source.model_copy(update={"csv": CsvOptions()})
     reading = Reading(content, fields, plain, Wanted({field.column for field in fields}))
     start = start_of(content) if content.streamed else extent.start
-    ways = Ways(None, None)
-    for no, block in enumerate(blocks(content, start, extent.end, batch_bytes)):
-        ways = ways if no else _ways(block, reading)
-        yield _batch(block, reading, ways)
-        del block  # or it would stay in memory while the next one is read
+    native, ways = line_reader(fields, plain), Ways(None, None)
+    for block in blocks(content, start, extent.end, batch_bytes):
+        batch = _natively(block, reading, native) if native else None
+        if batch is None and ways == Ways(None, None):
+            ways = _ways(block, reading)
+        yield batch or _batch(block, reading, _all_lines(block, reading, ways))
+        del block, batch  # or they would stay in memory while the next ones are read
 
 
 def _ways(block: Block, reading: Reading) -> Ways:
@@ -108,38 +115,66 @@ def _ways(block: Block, reading: Reading) -> Ways:
     return Ways(layout, picker_of({field.column for field in reading.fields}, flat, seen))
 
 
-def _batch(block: Block, reading: Reading, ways: Ways) -> Batch:
+def _batch(block: Block, reading: Reading, found: Iterable[Lines]) -> Batch:
     tables: list[pa.Table] = []
     kept: list[Ints] = []
     bad: dict[int, Fault] = {}
     misfits: dict[int, Field] = {}
-    for lines in _all_lines(block, reading, ways):
+    for lines in found:
         good = np.ones(lines.numbers.size, bool)
         bad |= lines.bad
         for field, (_, wrong) in zip(reading.fields, lines.columns, strict=True):
             for at in np.flatnonzero(wrong) if wrong is not None else ():
                 good[at] = False
                 misfits.setdefault(int(lines.numbers[at]), field)
-        values = {
-            field.name: found.values for field, found in zip(reading.fields, lines.columns, strict=True)
-        }
-        table = pa.table(values or {"": pa.array(np.ones(good.size, bool))})
+        table = _table([column.values for column in lines.columns], good.size, reading)
         tables.append(table if good.all() else table.filter(pa.array(good)))
         kept.append(lines.numbers[good])
 
     def fault(number: int) -> Fault:
         return bad[number] if number in bad else _misfit(block, number, misfits[number], reading)
 
+    nothing = [pa.array([], arrow_type(field.type)) for field in reading.fields]
     numbers = np.concatenate([np.empty(0, np.int64), *kept])
     wrong_ones = np.array(sorted(bad | misfits), np.int64)
     return Batch(
-        table=pa.concat_tables(tables) if tables else pa.table({}),
+        table=pa.concat_tables(tables) if tables else _table(nothing, 0, reading),
         records=numbers.size + wrong_ones.size,
         located=partial(reading.located, block),
         bad=Faults(wrong_ones, fault),
         numbers=numbers.take,
-        lines=partial(block.data.count, b"\n"),
+        lines=block.line_feeds,
     )
+
+
+def _table(columns: list[Array], rows: int, reading: Reading) -> pa.Table:
+    values = {field.name: column for field, column in zip(reading.fields, columns, strict=True)}
+    return pa.table(values or {"": pa.array(np.ones(rows, bool))})
+
+
+def _natively(block: Block, reading: Reading, native: LineReader) -> Batch | None:
+    """None where the library cannot be used, and where some type has to hold the values of all lines."""
+    read = native.read(block)
+    if read is None or read.refused.size * _ONE_OF > read.rows:
+        return None
+    if not read.refused.size:
+        table = _table(read.columns, read.rows, reading)
+        return Batch(table, read.rows, partial(reading.located, block), lines=block.line_feeds)
+    found, columns = list[Lines](), [_decoded(column) for column in read.columns]
+    try:
+        for before, end in pairwise([-1, *read.refused.tolist(), read.rows]):
+            first = before + 1
+            sliced = [Converted(column.slice(first, end - first)) for column in columns]
+            found.append(Lines(np.arange(first, end), sliced, {}))
+            if end < read.rows:
+                found.append(_one_by_one(block, end, end + 1, reading))
+    except SchemaWidened:
+        return None
+    return _batch(block, reading, found)
+
+
+def _decoded(column: Array) -> Array:
+    return column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
 
 
 def _all_lines(block: Block, reading: Reading, ways: Ways) -> Iterator[Lines]:

@@ -33,11 +33,15 @@ class Texts(NamedTuple):
     tagged: Mapping[Tag, Mask]
 
 
-def converted(records: Sequence[Values], field: Field, source: SourceSpec) -> Converted:
-    found = [record.get(field.column) for record in records]
+def texts_in(records: Sequence[Values], column: str) -> Texts:
+    found = [record.get(column) for record in records]
     tags = np.array([pair[0] if pair else "" for pair in found], "U6")
     text = pa.array([pair and pair[1] for pair in found], pa.string())
-    return converted_texts(Texts(text, {tag: tags == tag for tag in TAGS}), field, source)
+    return Texts(text, {tag: tags == tag for tag in TAGS})
+
+
+def converted(records: Sequence[Values], field: Field, source: SourceSpec) -> Converted:
+    return converted_texts(texts_in(records, field.column), field, source)
 
 
 def converted_texts(found: Texts, field: Field, source: SourceSpec) -> Converted:
@@ -72,12 +76,12 @@ def _plain(number: str) -> str:
     return f"{value:f}" if abs(value.adjusted()) < _MAX_EXPONENT else number
 
 
-def kind_of(records: Sequence[Values], name: str, source: SourceSpec) -> Kind:
+def kind_of(texts: Texts, source: SourceSpec) -> Kind:
     """The narrowest kind that holds every value; `null` where there is none."""
-    if not any(record.get(name) for record in records):
+    if texts.text.null_count == len(texts.text):
         return "null"
-    fields = (Field(name, DataType(kind)) for kind in _KINDS)
-    return next(f.type.kind for f in fields if converted(records, f, source).misfits is None)
+    fields = (Field("", DataType(kind)) for kind in _KINDS)
+    return next(f.type.kind for f in fields if converted_texts(texts, f, source).misfits is None)
 
 
 def wider(records: Sequence[Values], field: Field, source: SourceSpec) -> Kind:

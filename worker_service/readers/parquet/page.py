@@ -1,28 +1,38 @@
 """The header of the first page of a Parquet column chunk: Arrow reads more of it than it gives out."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
 from worker_service.readers.bytes.local import SourceFile, pread
 
 _DICTIONARY = 2
-_TYPE, _VALUES = (1,), (7, 1)
-"""Paths of fields in the header: the page's type, and the number of values in its dictionary header."""
+_TYPE, _SIZE, _VALUES = (1,), (2,), (7, 1)
+"""Paths of fields in the header: the page's type, its size, and the number of values of its dictionary."""
 _INTEGERS, _STRUCT = {4, 5, 6}, 12
 _HEADER = 64
 """Bytes that hold these fields: those before them are four numbers."""
 
 
-def dictionary_values(file: SourceFile, chunk: pq.ColumnChunkMetaData) -> int:
-    """The number of values of the chunk's dictionary, equal ones too; 0 if it does not begin with one."""
+class Dictionary(NamedTuple):
+    """The number of `words` of a dictionary, equal ones too, and its bytes before compression."""
+
+    words: int = 0
+    size: int = 0
+
+
+def dictionary(file: SourceFile, chunk: pq.ColumnChunkMetaData) -> Dictionary:
+    """Of no words if the chunk does not begin with one."""
     start, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset or 0
     if 0 < dictionary < start:
         start = dictionary
     if not 0 <= start < file.size:  # Arrow names the fault
-        return 0
+        return Dictionary()
     header = dict(numbers(pread(file, start, _HEADER)))
-    return header.get(_VALUES, 0) if header.get(_TYPE) == _DICTIONARY else 0
+    if header.get(_TYPE) != _DICTIONARY:
+        return Dictionary()
+    return Dictionary(header.get(_VALUES, 0), header.get(_SIZE, 0))
 
 
 def numbers(data: bytes) -> Iterator[tuple[tuple[int, ...], int]]:

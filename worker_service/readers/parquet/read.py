@@ -25,6 +25,8 @@ from worker_service.readers.typed import column_at, typed
 
 Chunks = dict[str, pq.ColumnChunkMetaData]
 """The claims about a row group's column chunks, by path."""
+_PAGE_HEADERS = 64 * 1024
+"""Bytes that the headers of a column chunk's pages may take."""
 
 
 def read(
@@ -37,7 +39,7 @@ def read(
     fields = [schema[name] for name in columns]
     used = list(dict.fromkeys(field.column for field in fields))
     texts = [field.column for field in fields if field.type.kind == "string"]
-    opened, types = _open(file, texts)
+    opened, types = _open(file, texts, extent.start)
     with library_errors(file, KIND):
         leaves = {opened.schema.column(i).path: i for i in range(opened.metadata.num_columns)}
         flat = {path: i for path, i in leaves.items() if not opened.schema.column(i).max_repetition_level}
@@ -64,14 +66,29 @@ def read(
         first += found
 
 
-def _open(file: SourceFile, texts: Sequence[str]) -> tuple[pq.ParquetFile, dict[str, pa.DataType]]:
-    """The file, those of the columns *texts* that hold text there read dictionary-encoded; all types."""
+def _open(
+    file: SourceFile, texts: Sequence[str], group: int
+) -> tuple[pq.ParquetFile, dict[str, pa.DataType]]:
+    """The file, and all types. Those of the columns *texts* that the row *group* has as indexes stay so."""
     opened = open_file(file)
     with library_errors(file, KIND):
         found = {".".join(path): arrow for path, arrow in paths_in(opened.schema_arrow)}
-    encoded = [name for name in texts if is_text(found[name])]
+        claims = opened.metadata.row_group(group)
+        chunks = {chunk.path_in_schema: chunk for chunk in map(claims.column, range(claims.num_columns))}
+    encoded = [name for name in texts if is_text(found[name]) and _has_indexes(file, chunks.get(name))]
     found |= {name: pa.dictionary(pa.int32(), pa.string()) for name in encoded}
     return open_file(file, encoded, opened.metadata), found
+
+
+def _has_indexes(file: SourceFile, chunk: pq.ColumnChunkMetaData | None) -> bool:
+    """Whether all values are indexes into a dictionary, of at most four bytes each.
+
+    A writer whose dictionary gets too large goes on with texts. Arrow reads these faster as texts.
+    """
+    if chunk is None:
+        return True
+    most = page.dictionary(file, chunk).size + 4 * chunk.num_values + _PAGE_HEADERS
+    return bool(chunk.total_uncompressed_size <= most)
 
 
 def _batch_rows(chunks: Chunks, claims: pq.RowGroupMetaData, batch_bytes: int) -> int:
@@ -98,7 +115,7 @@ def _check_dictionaries(file: SourceFile, opened: pq.ParquetFile, group: int, ch
     All of *chunks* are read dictionary-encoded.
     """
     for path, chunk in chunks.items():
-        words = page.dictionary_values(file, chunk)
+        words = page.dictionary(file, chunk).words
         first = next(decode(file, opened, group, [path], 1), None) if words else None
         if first is not None and len(column_at(first, path).dictionary) < words:
             told = f"row group {group} has a dictionary of column {listed([path])} of {words:,} words"

@@ -1,8 +1,10 @@
 """Damaged compressed files: the error is the damage, and no error of the data that it made."""
 
 import gzip
+import io
 import random
 
+import openpyxl
 import pytest
 
 from shared.errors import CorruptFile
@@ -23,11 +25,11 @@ SUMMED = {"group_by": [], "aggregates": [{"fn": "sum", "column": "amount"}]}
 of_each = pytest.mark.parametrize("name", PACKED)
 
 
-def outcome(folder, data):
+def outcome(folder, data, types=None):
     """How planning ends or, if it succeeds, the first chunk."""
     path = folder / "data"
     path.write_bytes(data)
-    spec = {"source": {"uris": [f"file://{path}"]}, **SUMMED}
+    spec = {"source": {"uris": [f"file://{path}"], "types": types or {}}, **SUMMED}
     planned, _ = tasks.run(decode_task(encode(plan_task(spec, path, prove=True))), None)
     if isinstance(planned, Failed):
         return planned.problem
@@ -68,8 +70,28 @@ def test_a_header_whose_damage_only_the_checksum_shows_is_no_unknown_column(tmp_
     packed[stored] ^= 1
     found = outcome(tmp_path, bytes(packed))
     assert found["code"] == "corrupt_file"
-    assert "incorrect data check" in found["detail"]
+    assert "Incorrect checksum" in found["detail"]
 
 
 def test_text_that_begins_as_bzip2_does_is_text():
     assert rows(b"BZh9,n\n1,2\n") == [(1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("head", "types", "code"),
+    [
+        ("amount", {}, "type_mismatch"),
+        ("other", {}, "unknown_column"),
+        ("amount", {"amount": "int64"}, "bad_row"),
+    ],
+)
+def test_an_error_of_the_data_of_a_workbook_is_told_as_it_is(tmp_path, head, types, code):
+    """A workbook is a zip file of many members, and none of them is a file of the dataset."""
+    book = openpyxl.Workbook()
+    for row in (("key", head), ("a", "x"), ("b", 2)):
+        book.active.append(row)
+    made = io.BytesIO()
+    book.save(made)
+    found = outcome(tmp_path, made.getvalue(), types)
+    assert found["code"] == code
+    assert "zip" not in found["detail"]

@@ -145,7 +145,7 @@ def test_the_first_record_is_looked_at_once_and_its_limit_begins_with_its_first_
             rf"the record at byte {at} is longer than the limit",
         ):
             plan_dataset(files_, source(comment="#"), 1 << 25)
-        assert meter.scanned <= 3 * MIB
+        assert meter.scanned <= 3 * MIB + 8 * first_records.GLANCE
 
 
 @pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])

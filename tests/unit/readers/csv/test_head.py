@@ -45,6 +45,18 @@ def delimiter_of(*contents, **options):
         return settled(files, source(**options)).csv.delimiter
 
 
+def test_comments_above_the_header_are_told_as_comments_since_more_may_follow():
+    data = b"# made by x\n#units: kWh\nk,v\nx,1\n#y,2\nz,3\n"
+    with pytest.raises(BadRow, match=r'Line 3, \'k,v\', looks like the header: set csv\.comment to "#"$'):
+        planned(data, "k", "v")
+    assert rows(data, spec=source(comment="#")) == [("x", 1), ("z", 3)]
+
+
+def test_a_footer_longer_than_the_file_is_told():
+    with pytest.raises(SourceEmpty, match=r"the file is empty before csv\.skip_footer: it has not even"):
+        rows(b"x\n1\n", spec=source(skip_footer=3))
+
+
 @pytest.mark.parametrize(
     ("data", "delimiter"),
     [

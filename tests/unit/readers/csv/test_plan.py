@@ -171,6 +171,15 @@ def test_a_quote_that_is_no_csv_is_refused_with_record_column_reason_and_text(bo
     assert detail.endswith(f"the record is {raw!r}")
 
 
+def test_a_quote_behind_a_backslash_is_told_as_escaped():
+    data, types = b'x,y\na,1\n"b\\"c",2\n', {"x": "string", "y": "int64"}
+    with pytest.raises(
+        BadRow, match=r'closing quote at byte 11; the backslash .* csv\.escape to "\\\\"; the'
+    ):
+        rows(data, spec=source(types))
+    assert rows(data, spec=source(types, escape="\\")) == [("a", 1), ('b"c', 2)]
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 9, 10, 11])
 def test_text_after_a_quote_is_found_at_the_same_byte_in_buffers_of_any_size(size, monkeypatch):
     monkeypatch.setattr(cuts, "_BUFFER", size)

@@ -40,7 +40,7 @@ def line_of(draw, odd):
 
 def picked(lines, names=NAMES):
     data = "".join(f"{line}\n" for line in lines).encode()
-    block = Block(0, data)
+    block = Block(0, data, len(data))
     picker = picker_of(names, [], {"b.a", "z.a", "c"})
     return texts_of(block, slice(0, len(lines)), picker)
 

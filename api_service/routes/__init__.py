@@ -1,0 +1,50 @@
+"""The whole URL table, by family."""
+
+from aiohttp import web
+
+from api_service.handlers.bodies import defer_continue
+from api_service.operations import Operation
+from api_service.routes import (
+    bulk,
+    changes,
+    deleting,
+    documents,
+    health,
+    history,
+    jobs,
+    keys,
+    live,
+    plans,
+    results,
+    tus,
+    uploads,
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    *health.OPERATIONS,
+    *uploads.OPERATIONS,
+    *tus.OPERATIONS,
+    *jobs.OPERATIONS,
+    *bulk.OPERATIONS,
+    *changes.OPERATIONS,
+    *history.OPERATIONS,
+    *plans.OPERATIONS,
+    *live.OPERATIONS,
+    *results.OPERATIONS,
+    *documents.OPERATIONS,
+    *keys.OPERATIONS,
+    *deleting.OPERATIONS,
+)
+
+
+BY_HANDLER = {operation.handler: operation for operation in OPERATIONS}
+
+
+def _route(operation: Operation) -> web.RouteDef:
+    if operation.method == "GET":  # and HEAD
+        return web.get(operation.path, operation.handler)
+    expected = {"expect_handler": defer_continue} if operation.defer_continue else {}
+    return web.route(operation.method, operation.path, operation.handler, **expected)
+
+
+ROUTES = list(map(_route, OPERATIONS))

@@ -1,0 +1,144 @@
+"""The service that a command speaks to: one that is named, or an embedded one."""
+
+import logging
+import os
+import shlex
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gristmill.cli.embedded import embedded
+from gristmill.cli.mistakes import Mistake
+from gristmill.cli.options import Service
+from gristmill.cli.talk import is_terminal, say
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from gristmill import Client
+    from gristmill.launcher.embedded import Ready
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+PROBE_SECONDS = 5.0
+
+
+class Unreached(Exception):
+    """Nothing answers at the service's address."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"No Gristmill answers at {url} ({reason}). Start one with `gristmill standalone`, "
+            "or name another with --url or GRISTMILL_URL."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """An open client.
+
+    `ends` says that the service ends with this command, `named` that a later command may need its --url.
+    """
+
+    client: "Client"
+    http: "httpx2.Client"
+    where: Service
+    ends: bool = False
+    named: bool = True
+
+    def stream(self, path: str, query: Sequence[tuple[str, str]]) -> Iterator[bytes]:
+        """The blocks of an answer as they come. Raises ProblemError."""
+        from gristmill.client.asking import problem_of
+
+        with self.http.stream("GET", path, params=list(query)) as answer:
+            if answer.is_error:
+                answer.read()
+                raise problem_of(answer)
+            yield from answer.iter_bytes()
+
+    def command(self, *words: str) -> str:
+        """A command line that speaks to the same service."""
+        named = self.named and self.where.url and self.where.url != os.environ.get("GRISTMILL_URL")
+        return shlex.join(["gristmill", *words, *(["--url", str(self.where.url)] if named else [])])
+
+
+@contextmanager
+def connected(
+    where: Service, *, quiet: bool = False, ends: bool = False, named: bool = True
+) -> Iterator[Reached]:
+    """The service at `--url`, else at the default address. Raises Unreached, or Mistake for a wrong URL."""
+    import httpx2
+
+    from gristmill import Client
+    from gristmill.client import transport
+
+    url = where.url or transport.DEFAULT_URL
+    _probe(url)
+    if not quiet and not is_terminal():
+        _log_to_stderr()
+    try:
+        http = httpx2.Client(**transport.settings(url, where.api_key))
+    except (ValueError, httpx2.InvalidURL) as error:
+        raise Mistake(f"--url {url}: {error}") from error
+    with http:
+        yield Reached(Client(http=http, progress=False if quiet else "auto"), http, where, ends, named)
+
+
+def _probe(url: str) -> None:
+    """Say at once that nothing listens on this machine: the client would try for some seconds."""
+    parts = urlsplit(url)
+    if parts.hostname not in LOOPBACK:
+        return
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=PROBE_SECONDS).close()
+    except ValueError:
+        return  # the client names the fault of the URL
+    except OSError as error:
+        raise Unreached(url, error.strerror or str(error)) from error
+
+
+def _log_to_stderr() -> None:
+    """The client's progress as lines."""
+    logger = logging.getLogger("gristmill")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+
+
+@contextmanager
+def own(folders: Sequence[str], *, keep: bool, quiet: bool) -> Iterator[Reached]:
+    """An embedded service whose jobs may read *folders*. Raises NotStarted."""
+    with ExitStack() as ends:
+        with _waiting("Starting Gristmill", quiet=quiet):
+            ready = ends.enter_context(embedded(folders, keep=keep))
+        if keep:
+            ends.callback(_tell_kept, ready)
+        where = Service(url=ready["url"], api_key=ready["api_key"])
+        yield ends.enter_context(connected(where, quiet=quiet, ends=not keep, named=False))
+
+
+@contextmanager
+def _waiting(text: str, *, quiet: bool) -> Iterator[None]:
+    """Show that something is under way, on a terminal."""
+    if quiet or not is_terminal():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{text}…"):
+        yield
+
+
+def _tell_kept(ready: "Ready") -> None:
+    """Say how to reach and stop a service that goes on."""
+    named = f"GRISTMILL_URL={ready['url']}", f"GRISTMILL_API_KEY={ready['api_key']}"
+    say(
+        f"Gristmill goes on running at {ready['url']}; its data is in {ready['folder']}.",
+        f"  Use it:   {shlex.join(['export', *named])}",
+        f"  In SQL:   psql {shlex.quote(ready['dsn'])}",
+        f"  Stop it:  kill {ready['pid']}",
+    )

@@ -1,0 +1,101 @@
+"""All rows of a result in one stream: into a file, into memory, or through the digest."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from gristmill.client.asking import RETRIES, opened, pause, unreachable
+from gristmill.client.csv_cells import Records
+from gristmill.client.digest import Digest
+from gristmill.client.documents import Column
+from gristmill.client.steps import NextBytes, Query, Request, Sleep, Steps
+
+FORMATS = {
+    ".csv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+}
+"""The format of a file by the end of its name."""
+Sink = Callable[[bytes], Any]
+
+
+def _exported(path: str, query: Query, kind: str, begin: Callable[[], Sink]) -> Steps[None]:
+    """Give all bytes to the sink of *begin*; after a broken stream begin anew, for it has no middle."""
+    request = Request(method="GET", path=path, query=[*query, ("format", kind)])
+    failures = 0
+    while True:
+        yield from opened(request)
+        take = begin()
+        try:
+            while (block := (yield NextBytes())) is not None:
+                take(block)
+        except httpx2.TransportError as error:
+            failures += 1
+            if failures > RETRIES:
+                raise unreachable(request, error) from error
+            yield Sleep(pause(failures))
+        else:
+            return
+
+
+def in_memory(path: str, query: Query, kind: str) -> Steps[bytearray]:
+    data = bytearray()
+
+    def begin() -> Sink:
+        data.clear()
+        return data.extend
+
+    yield from _exported(path, query, kind, begin)
+    return data
+
+
+def into_file(path: str, query: Query, target: str | Path, kind: str | None) -> Steps[Path]:
+    """The file, once all rows are in it. Until then its name ends with `.part`; a failure removes that."""
+    file = Path(target)
+    kind = kind or FORMATS.get(file.suffix.lower())
+    if kind is None:
+        raise ValueError(
+            f"{file.name}: a name that ends with {', '.join(FORMATS)} tells the format; or give format="
+        )
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as output:
+
+            def begin() -> Sink:
+                output.seek(0)
+                output.truncate()
+                return output.write
+
+            yield from _exported(path, query, kind, begin)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    return file
+
+
+def digested(path: str, query: Query, columns: Sequence[Column]) -> Steps[str]:
+    """The digest of the rows as they are sent."""
+    names = [("select", name) for name in ("_id", *(column["name"] for column in columns))]
+    digest = Digest(columns)
+
+    def begin() -> Sink:
+        nonlocal digest
+        digest, records = Digest(columns), Records()
+        head = True
+
+        def take(data: bytes) -> None:
+            nonlocal head
+            for record in records.fed(data):
+                if not head:
+                    digest.add(record)
+                head = False
+
+        return take
+
+    yield from _exported(path, [*query, *names], "csv", begin)
+    return digest.text()

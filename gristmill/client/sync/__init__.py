@@ -1,0 +1,3 @@
+"""The blocking client."""
+
+from gristmill.client.sync.client import Client as Client

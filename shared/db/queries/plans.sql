@@ -1,0 +1,49 @@
+-- get --
+-- A dry run of a tenant, and its findings once there are any. @kept ago it has expired.
+SELECT j.*, p.look, j.finished_at < now() - @kept::interval AS expired
+FROM gristmill.jobs j LEFT JOIN gristmill.plans p ON p.job_id = j.id
+WHERE j.tenant = @tenant AND j.id = @id AND j.kind <> 'job'
+
+-- insert --
+-- Store the plan of a dry run, and its findings.
+INSERT INTO gristmill.plans (job_id, state_version, plan, chunks, look)
+VALUES (@job_id, @state_version, @plan, @chunks, @look)
+
+-- copy --
+-- Give a new job the plan of a dry run that a worker of this state version has made.
+INSERT INTO gristmill.plans (job_id, state_version, plan, chunks)
+SELECT @job_id, p.state_version, p.plan, p.chunks
+FROM gristmill.plans p JOIN gristmill.jobs j ON j.id = p.job_id
+WHERE p.job_id = @plan AND p.state_version = @state_version AND j.tenant = @tenant AND j.kind = 'plan'
+RETURNING job_id
+
+-- stored --
+-- The plan that a job begins with. Texts: objects of 100,000 chunks would delay the heartbeat.
+SELECT plan::text AS plan, chunks::text AS chunks FROM gristmill.plans WHERE job_id = @job_id
+
+-- delete --
+-- Forget the plan that a job has begun with.
+DELETE FROM gristmill.plans WHERE job_id = @job_id
+
+-- set_looked --
+-- End a dry run, whose job has only planned.
+WITH ended AS (
+    UPDATE gristmill.jobs
+    SET state = 'succeeded', planned_at = now(), finished_at = now(), revision = revision + 1
+    WHERE id = @id
+    RETURNING id
+), noted AS (
+    SELECT id AS job_id, 1 AS nth, 'succeeded' AS event, json_build_object() AS said FROM ended
+)
+{_note}
+
+-- recent --
+-- Bytes and seconds of the newest jobs of a format that have succeeded lately.
+SELECT bytes, seconds FROM (
+    SELECT (plan ->> 'bytes')::bigint AS bytes, plan ->> 'format' AS format,
+           extract(epoch FROM finished_at - planned_at)::float8 AS seconds
+    FROM gristmill.jobs
+    WHERE finished_at > now() - interval '7 days' AND state = 'succeeded' AND kind = 'job'
+    ORDER BY finished_at DESC LIMIT 50) AS newest
+WHERE format = @format AND seconds IS NOT NULL
+LIMIT 20

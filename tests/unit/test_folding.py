@@ -1,0 +1,64 @@
+"""Which chunks join a fold, and the time that they get."""
+
+from datetime import timedelta
+from unittest.mock import patch
+
+import pytest
+
+from shared.core.timings import Timings
+from shared.db.units import Done
+from shared.errors import LeaseLost
+from tests.unit.test_settling import lease
+from worker_service.units.fold import Fold, no_more
+
+FIRST = lease(kind="chunk", allowed=timedelta(seconds=900))
+
+
+def fold_of(*leases, first=FIRST):
+    left = iter(leases)
+
+    async def claim(_):
+        return next(left, None)
+
+    fold = Fold(first, claim, Timings())
+    fold.done = Done()
+    return fold
+
+
+def at(seconds):
+    return patch("time.monotonic", return_value=seconds)
+
+
+async def test_chunks_join_until_there_is_none_or_the_time_of_the_fold_is_over():
+    second = lease(kind="chunk", id=2)
+    with at(100.0):
+        fold = fold_of(second, second)
+        assert await fold.join()
+        fold.done = Done()
+    assert fold.leases == [FIRST, second]
+    with at(103.0):
+        assert not fold.open
+        assert not await fold.join(), "and nothing was claimed"
+    assert fold.leases == [FIRST, second]
+    assert not await fold_of().join()
+    assert not await Fold(FIRST, no_more, Timings()).join()
+
+
+async def test_the_first_deadline_of_a_lease_holds_for_the_fold():
+    with at(100.0):
+        fold = fold_of(lease(kind="chunk", id=2, allowed=timedelta(seconds=1000)))
+        assert Fold(FIRST, no_more, Timings()).allowed == timedelta(seconds=900)
+    with at(102.0):
+        await fold.join()
+        assert fold.allowed == timedelta(seconds=898)
+    with at(2000.0):
+        assert fold.allowed == timedelta()
+
+
+async def test_a_chunk_of_another_epoch_is_the_one_at_work_so_that_it_is_given_back():
+    other = lease(kind="chunk", id=2, epoch=7)
+    fold = fold_of(other)
+    with pytest.raises(LeaseLost):
+        await fold.join()
+
+    assert (fold.lease, fold.leases) == (other, [FIRST, other])

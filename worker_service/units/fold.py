@@ -1,0 +1,69 @@
+"""A fold: chunks of a job that one slot reads one after the other, and commits together.
+
+Their states stay in the child until the last of them is read. So groups that they have in common are written
+and merged once.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from shared.core.timings import Timings
+from shared.db.units import Done, Lease
+from shared.errors import LeaseLost
+from shared.fault_points import reached
+
+Claim = Callable[[Lease], Awaitable[Lease | None]]
+"""Lease another chunk for the fold that begins with a lease; None if the slot is to end the fold."""
+
+
+async def no_more(_: Lease) -> None:
+    """The claim of a slot that folds nothing."""
+
+
+class Fold:
+    """The leases that one slot holds, in the order of the claims.
+
+    `lease` is the unit at work, or the one that was read last. `done` is its report, if its states are held.
+    The `earlier` ones are read. Any error voids the fold, and only `lease` is charged.
+    """
+
+    def __init__(self, lease: Lease, claim: Claim, timings: Timings) -> None:
+        self.lease = self._first = lease
+        self.earlier: list[tuple[Lease, Done]] = []
+        self.done: Done | None = None
+        self._claim = claim
+        self._claimed = time.monotonic()
+        self._closes = self._claimed + timings.fold.total_seconds()
+        self._deadline = self._claimed + lease.allowed.total_seconds()
+
+    @property
+    def leases(self) -> list[Lease]:
+        return [*(lease for lease, _ in self.earlier), self.lease]
+
+    @property
+    def open(self) -> bool:
+        """Whether another chunk may join."""
+        return time.monotonic() < self._closes
+
+    @property
+    def allowed(self) -> timedelta:
+        """The time for the next task, which ends by the first deadline of a lease."""
+        if not self.earlier and self.done is None:
+            return self.lease.allowed
+        return timedelta(seconds=max(self._deadline - time.monotonic(), 0.0))
+
+    async def join(self) -> bool:
+        """Go on with another chunk, while it is the job's turn. Raises LeaseLost if the epoch has risen."""
+        reached("fold.held")
+        lease = await self._claim(self._first) if self.open else None
+        if lease is None:
+            return False
+        assert self.done is not None
+        self.earlier.append((self.lease, self.done))
+        self.lease, self.done = lease, None
+        self._deadline = min(self._deadline, time.monotonic() + lease.allowed.total_seconds())
+        reached("fold.joined")
+        if lease.epoch != self._first.epoch:
+            raise LeaseLost(f"Job {lease.job_id} is in another epoch now")
+        return True
