@@ -1,0 +1,37 @@
+"""The URLs of the dashboard on one page. They are no part of the API, and of its description."""
+
+from api_service.auth.rights import Scope
+from api_service.dashboard import assets, jobs, overview, signing
+from api_service.operations import Handler, Operation, Parameter, text
+from api_service.routes.rows import AFTER
+
+_FILTERS = tuple(
+    text(name, "As GET /v1/jobs takes it")
+    for name in ("state", "name", "source", "label", "created_after", "created_before", "error_code")
+)
+
+
+def _page(
+    method: str, path: str, handler: Handler, scope: Scope | None, *parameters: Parameter, open_: bool = False
+) -> Operation:
+    summary = (handler.__doc__ or path).partition("\n")[0]
+    return Operation(
+        method=method,
+        path=path,
+        handler=handler,
+        summary=summary,
+        scope=scope,
+        parameters=parameters,
+        open=open_,
+        answers={200: "text/html"},
+    )
+
+
+PAGES = (
+    _page("GET", "/", overview.show, "read"),
+    _page("GET", "/jobs", jobs.show, "read", *_FILTERS, AFTER),
+    _page("GET", "/sign-in", signing.ask, None, text("next", "The path to go on with")),
+    _page("POST", "/sign-in", signing.sign_in, None),
+    _page("POST", "/sign-out", signing.sign_out, "read"),
+    _page("GET", "/assets/{file:[a-z.]{1,64}}", assets.read, None, text("v", "The digest of the file")),
+)
