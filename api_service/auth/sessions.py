@@ -96,5 +96,5 @@ def check_origin(request: web.Request, own: str | None) -> None:
     )
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin" or not scheme or not same:
         raise CrossSiteRequest(
-            f"This change comes from {origin[:200] or 'no page'!r}; only the dashboard's own pages may make it"
+            f"This change comes from {origin[:200] or 'no page'!r}; only pages of the dashboard may make it"
         )

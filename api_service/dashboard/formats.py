@@ -59,7 +59,7 @@ def iso(at: datetime) -> str:
 
 
 def percent(fraction: float) -> str:
-    """`37 %`; 100 only for what is complete."""
+    """`37 %`, rounded down: 100 % is complete."""
     return f"{int(fraction * 100)} %"
 
 

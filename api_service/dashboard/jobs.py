@@ -15,6 +15,7 @@ from api_service.wire.filters import job_filter
 from shared.core.lifecycle import JobState
 
 LIMIT = 50
+FILTERS = ("state", "name", "source", "label", "created_after", "created_before", "error_code")
 
 
 async def show(request: web.Request) -> web.Response:
@@ -28,7 +29,8 @@ async def show(request: web.Request) -> web.Response:
         request,
         "jobs.html",
         jobs=rows_of(request, found),
-        filters=dict(query),
+        filters={name: query.get(name, "") for name in FILTERS},
+        filtered=bool(query),
         states=list(JobState),
         older=older,
         first="after" not in request.query,

@@ -1,4 +1,4 @@
-"""The first page: what the service does now, and what needs a person."""
+"""The first page: the work under way, and the failures to look at."""
 
 from aiohttp import web
 

@@ -5,10 +5,7 @@ from api_service.dashboard import assets, jobs, overview, signing
 from api_service.operations import Handler, Operation, Parameter, text
 from api_service.routes.rows import AFTER
 
-_FILTERS = tuple(
-    text(name, "As GET /v1/jobs takes it")
-    for name in ("state", "name", "source", "label", "created_after", "created_before", "error_code")
-)
+_FILTERS = tuple(text(name, "As GET /v1/jobs takes it") for name in jobs.FILTERS)
 
 
 def _page(

@@ -50,8 +50,8 @@ def page(request: web.Request, template: str, *, status: int = 200, **values: An
 def fragment(request: web.Request, template: str, **values: Any) -> str:
     """The HTML of a template.
 
-    Beside *values* it has `link`, which makes URLs; `asset`, which makes those of files; `may`, the scopes
-    of the reader; `csrf`, the token of its forms; `here`, the path of the page, and `request_id`.
+    Beside *values* a template has these names. `link` makes URLs, and `asset` those of files. `may` are the
+    scopes of the reader. `csrf` is the token of its forms. `here` is the path of the page.
     """
     caller, session, link = request.get(CALLER), request.get(SESSION), request.app[LINKS]
     return (

@@ -1,4 +1,4 @@
-"""Sessions of people who signed in to the dashboard."""
+"""Sessions of browsers that signed in to the dashboard."""
 
 from shared.migrations.run import run_sql
 
