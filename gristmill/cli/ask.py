@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
@@ -34,13 +35,21 @@ if TYPE_CHECKING:
     from gristmill import Job
 
 Keep = Annotated[
-    bool,
+    bool, Option("--keep", help="Let the service that was started here go on, and say how to reach it.")
+]
+DataDir = Annotated[
+    Path | None,
     Option(
-        "--keep", help="Let the service that was started here go on, in .gristmill, and say how to reach it."
+        "--data-dir",
+        metavar="DIR",
+        file_okay=False,
+        help="Folder of the service that --keep keeps; .gristmill unless given.",
+        show_default=False,
     ),
 ]
 ShowSpec = Annotated[bool, Option("--show-spec", help="Print the spec in JSON, and do nothing else.")]
 Wait = Annotated[bool, Option("--wait", help="Wait for the end of the job.")]
+KEPT_FOLDER = Path(".gristmill")
 SHOWN_BAD_ROWS = 5
 
 
@@ -53,6 +62,7 @@ def aggregate(
     shape: RowOutput = RowFormat.table,
     timeout: Timeout = None,
     keep: Keep = False,
+    data_dir: DataDir = None,
     show_spec: ShowSpec = False,
     quiet: Quiet = False,
     where: Service,
@@ -69,11 +79,11 @@ def aggregate(
     if show_spec:
         _print_spec(files, spec)
         return
-    patience = seconds(timeout)
+    patience, kept = seconds(timeout), _kept(where, data_dir, keep=keep)
     names: sources.Names = {}
     with (
         told(question, names),
-        _service(files, names, spec, where, keep=keep, quiet=quiet) as (reached, given),
+        _service(files, names, spec, where, kept, quiet=quiet) as (reached, given),
     ):
         job = reached.client.submit(given, spec=spec)
         end_of(reached, job, patience, quiet=quiet)
@@ -138,7 +148,7 @@ def plan(
     names: sources.Names = {}
     with (
         told(question, names),
-        _service(files, names, spec, where, keep=False, quiet=quiet) as (reached, given),
+        _service(files, names, spec, where, None, quiet=quiet) as (reached, given),
     ):
         show_plan(reached.client.plan(given, spec=spec or {"source": {}}), shape, names)
 
@@ -149,20 +159,27 @@ def _service(
     names: sources.Names,
     spec: Mapping[str, Any],
     where: Service,
+    kept: Path | None,
     *,
-    keep: bool,
     quiet: bool,
 ) -> Iterator[tuple[Reached, Any]]:
     """The service and the sources for it: the named one, or an embedded one. Fills *names*."""
     if where.url:
-        if keep:
-            raise Mistake(f"--keep is for a service that is started here, and {where.url} is named")
         with connected(where, quiet=quiet) as reached:
             yield reached, sources.upload_all(_needed(files, spec), names, reached.client)
         return
     given, folders = sources.read_here(_needed(files, spec), names)
-    with own(folders, keep=keep, quiet=quiet) as reached:
+    with own(folders, kept, quiet=quiet) as reached:
         yield reached, given
+
+
+def _kept(where: Service, data_dir: Path | None, *, keep: bool) -> Path | None:
+    """The folder of an embedded service that goes on; None for one that does not."""
+    if data_dir and not keep:
+        raise Mistake(f"--data-dir {data_dir} is for a service that goes on: give --keep too")
+    if keep and where.url:
+        raise Mistake(f"--keep is for a service that is started here, and {where.url} is named")
+    return (data_dir or KEPT_FOLDER) if keep else None
 
 
 def _needed(files: Files | None, spec: Mapping[str, Any]) -> Sequence[str]:

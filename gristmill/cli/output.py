@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gristmill.cli.mistakes import Mistake
 from gristmill.cli.options import DocumentFormat, RowFormat
 from gristmill.cli.talk import say, visible
 
@@ -32,10 +31,6 @@ def show_rows(
     if shape is RowFormat.json:
         _as_array(streamed([*query, *bounds, ("format", "ndjson")]))
         return
-    if shape is RowFormat.parquet and sys.stdout.isatty():
-        raise Mistake(
-            "Parquet is no text: write it to a file with > FILE.parquet, or use `gristmill download`"
-        )
     for block in streamed([*query, *bounds, ("format", str(shape))]):
         sys.stdout.buffer.write(block)
     sys.stdout.buffer.flush()
@@ -99,10 +94,10 @@ def show_documents(documents: Iterable[Mapping[str, Any]], shape: DocumentFormat
         show_table([*columns], [[cell(value) for value in row] for row in rows], numbers)
         return
     if shape is DocumentFormat.json:
-        print_line(json.dumps([*documents], ensure_ascii=False, indent=2))
+        print_line(as_json([*documents], indent=2))
         return
     for document in documents:
-        print_line(json.dumps(document, ensure_ascii=False))
+        print_line(as_json(document))
 
 
 def show_document(document: Mapping[str, Any], shape: DocumentFormat, lines: Mapping[str, Any]) -> None:
@@ -113,7 +108,13 @@ def show_document(document: Mapping[str, Any], shape: DocumentFormat, lines: Map
         for name, value in told.items():
             print_line(f"{name:<{width}}  {visible(cell(value))}")
         return
-    print_line(json.dumps(document, ensure_ascii=False, indent=2 if shape is DocumentFormat.json else None))
+    print_line(as_json(document, indent=2 if shape is DocumentFormat.json else None))
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """JSON in the signs that standard output has."""
+    is_unicode = sys.stdout.encoding.lower().startswith("utf")
+    return json.dumps(value, ensure_ascii=not is_unicode, indent=indent)
 
 
 def print_line(text: str) -> None:
