@@ -156,7 +156,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         )
         app[WORKERS] = WorkerService(WorkerStore(pool), lease)
         app[JOBS] = JobService(jobs, versions, uploads, nudger.nudge)
-        app[BULK] = BulkService(jobs)
+        app[BULK] = BulkService(app[JOBS], jobs)
         app[CHANGES] = ChangeService(ChangeStore(pool), app[JOBS].forget)
         app[DELETING] = DeletingService(DeleteStore(pool), versions, app[JOBS].forget)
         app[HISTORY] = HistoryService(HistoryStore(pool))

@@ -68,22 +68,25 @@ class UserRules(ProtocolSteps):
             leased = any(u.state == "leased" for u in before.of_job(job.id))
             ending = job.state == "cancelling" and job.error is not None
             expected = "cancelling" if leased else "failed" if ending else "cancelled"
-            self.check(answer.state == self.now.jobs[job.id].state == expected, f"{job} became {answer}")
+            now = self.now.jobs[job.id]
+            self.check(now.state == expected, f"{job} became {now}")
+            self.check(answer == (job.state not in {"cancelling", "cancelled"}), f"{job} changed: {answer}")
 
     def pause(self, job):
         answer, _, changes = self.step(self.workers[0].stores.jobs.pause(job.tenant, job.id))
         if job.state in {"queued", "running", "paused"}:
-            self.check(answer.state == self.now.jobs[job.id].state == "paused", f"{job} became {answer}")
+            now = self.now.jobs[job.id]
+            self.check(now.state == "paused", f"{job} became {now}")
+            self.check(answer == (job.state != "paused") == bool(changes), f"{job} changed: {answer}")
         else:
             self.check(isinstance(answer, InvalidState | AlreadyDone) and not changes, answer)
 
     def resume(self, job):
         answer, _, changes = self.step(self.workers[0].stores.jobs.resume(job.tenant, job.id))
         if job.state in {"queued", "running", "paused"}:
-            self.check(
-                answer.state in {"queued", "running"} and (job.state == "paused") == bool(changes),
-                f"{job} became {answer}",
-            )
+            now = self.now.jobs[job.id]
+            self.check(now.state in {"queued", "running"}, f"{job} became {now}")
+            self.check(answer == (job.state == "paused") == bool(changes), f"{job} changed: {answer}")
         else:
             self.check(isinstance(answer, InvalidState | AlreadyDone) and not changes, answer)
 
@@ -96,10 +99,9 @@ class UserRules(ProtocolSteps):
             )
             self.check(not changes and (expired or refused), f"{job}: {answer!r}")
             return
-        self.check(
-            job.state in {"failed", "cancelled"} and answer.state in {"queued", "running"},
-            f"{job} became {answer}",
-        )
+        now = self.now.jobs[job.id]
+        self.check(answer is True and job.state in {"failed", "cancelled"}, f"{job} changed: {answer}")
+        self.check(now.state in {"queued", "running"}, f"{job} became {now}")
         for old in before.of_job(job.id):
             new = self.now.units.get(old.id)
             if old.kind in {"plan", "chunk"}:
