@@ -20,11 +20,13 @@ from api_service.app_keys import (
     LINKS,
     OPENAPI,
     OPERATIONS,
+    PAGE_HANDLERS,
     PLANS,
     QUARANTINE,
     READINESS,
     RESULTS,
     RESUMABLE_UPLOADS,
+    SESSIONS,
     SETTINGS,
     SHARES,
     SPEC_CHECKER,
@@ -34,13 +36,15 @@ from api_service.app_keys import (
 from api_service.auth.authenticator import Authenticator
 from api_service.auth.credentials import is_loopback
 from api_service.auth.middleware import admit
+from api_service.auth.sessions import Sessions
 from api_service.cors import put_cors_headers
+from api_service.dashboard.pages import PAGES as PAGE_LIST
 from api_service.handlers import tus
 from api_service.handlers.bodies import STALLED_SECONDS
 from api_service.middleware import answer_errors, logging_requests, put_headers
 from api_service.openapi import Description
-from api_service.routes import BY_HANDLER, ROUTES
 from api_service.routes import OPERATIONS as OPERATION_LIST
+from api_service.routes import by_handler, routes
 from api_service.services.bulk import BulkService
 from api_service.services.changes import ChangeService
 from api_service.services.deleting import DeletingService
@@ -71,6 +75,7 @@ from shared.db.pool import connect
 from shared.db.quarantine import QuarantineStore
 from shared.db.receipts import ReceiptStore
 from shared.db.rows import FETCH_SECONDS, RowStore
+from shared.db.sessions import SessionStore
 from shared.db.unfinished_uploads import UnfinishedUploadStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
@@ -99,10 +104,11 @@ def build_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[logging_requests(settings), answer_errors, admit])
     app[SETTINGS] = settings
     app[SHARES] = Shares()
-    app[OPERATIONS] = BY_HANDLER
+    app[OPERATIONS] = by_handler((*OPERATION_LIST, *PAGE_LIST))
+    app[PAGE_HANDLERS] = frozenset(operation.handler for operation in PAGE_LIST)
     app[OPENAPI] = Description(OPERATION_LIST, version("gristmill"), settings.public_url or "/")
     app[LINKS] = Links(settings.public_url or "")
-    app.add_routes(ROUTES)
+    app.add_routes(routes((*OPERATION_LIST, *PAGE_LIST)))
     app.on_response_prepare.extend((put_headers, tus.put_headers))
     if settings.cors_origins:
         app.on_response_prepare.append(put_cors_headers)
@@ -137,6 +143,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         )
         keys = ApiKeyStore(pool)
         app[AUTHENTICATOR] = Authenticator(keys, settings.api_key, demand=not is_loopback(settings.host))
+        app[SESSIONS] = Sessions(SessionStore(pool), app[AUTHENTICATOR])
         app[KEYS] = KeyService(keys, jobs, app[AUTHENTICATOR])
         app[READINESS] = readiness
         app[SPEC_CHECKER] = checker

@@ -5,6 +5,7 @@ from aiohttp import web
 from api_service.auth.authenticator import Authenticator
 from api_service.auth.forwarded import Client
 from api_service.auth.rights import Caller
+from api_service.auth.sessions import Sessions
 from api_service.openapi import Description
 from api_service.operations import Handler, Operation
 from api_service.services.bulk import BulkService
@@ -28,6 +29,9 @@ from shared.settings import Settings
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 OPENAPI = web.AppKey("openapi", Description)
 OPERATIONS = web.AppKey("operations", dict[Handler, Operation])
+PAGE_HANDLERS = web.AppKey("page_handlers", frozenset[Handler])
+"""The handlers of the dashboard: their errors are pages too."""
+SESSIONS = web.AppKey("sessions", Sessions)
 SETTINGS = web.AppKey("settings", Settings)
 SHARES = web.AppKey("shares", Shares)
 SPEC_CHECKER = web.AppKey("spec_checker", SpecChecker)
@@ -49,6 +53,8 @@ READINESS = web.AppKey("readiness", Readiness)
 REQUEST_ID = web.RequestKey("request_id", str)
 CLIENT = web.RequestKey("client", Client)
 CALLER = web.RequestKey("caller", Caller)
+SESSION = web.RequestKey("session", str)
+"""The id in the cookie, of a request that was admitted by its session."""
 TENANT = web.RequestKey("tenant", str)
 """The tenant of the request's API key: the request reads and changes only its data."""
 

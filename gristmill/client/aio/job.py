@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any, Self, Unpack
 
-from gristmill.client import operations, rows
+from gristmill.client import exports, operations, rows
 from gristmill.client.aio.driver import AsyncDriver
 from gristmill.client.aio.result import AsyncResult
 from gristmill.client.documents import BadRow, Event, JobDocument, PlanDocument, Receipt
@@ -74,6 +75,13 @@ class AsyncJob(JobBase):
 
     def bad_rows(self, limit: int | None = None) -> AsyncIterator[BadRow]:
         return self._driver.items(rows.listing(f"{self._path}/quarantine", [], limit=limit))
+
+    def stream_bad_rows(self, format: str = "csv") -> AsyncIterator[bytes]:  # noqa: A002
+        return self._driver.items(exports.streamed(f"{self._path}/quarantine", [], format))
+
+    async def download_bad_rows(self, path: str | Path, *, format: str | None = None) -> Path:  # noqa: A002
+        place = f"{self._path}/quarantine"
+        return await self._driver.run(exports.into_file(place, [], path, format, exports.TEXT_FORMATS))
 
     def units(self, limit: int | None = None, **filters: Any) -> AsyncIterator[Mapping[str, Any]]:
         query = operations.filter_query(filters)
