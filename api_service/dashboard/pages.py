@@ -1,10 +1,13 @@
 """The URLs of the dashboard on one page. They are no part of the API, and of its description."""
 
 from api_service.auth.rights import Scope
-from api_service.dashboard import assets, jobs, overview, signing
+from api_service.dashboard import assets, job, jobs, live, overview, signing
+from api_service.dashboard.job_view import CHANGES
 from api_service.operations import Handler, Operation, Parameter, text
+from api_service.routes.paths import ID
 from api_service.routes.rows import AFTER
 
+_CHUNKS = text("chunks", "The number of the first chunk to show, each in a cell of its own")
 _FILTERS = tuple(text(name, "As GET /v1/jobs takes it") for name in jobs.FILTERS)
 
 
@@ -27,6 +30,12 @@ def _page(
 PAGES = (
     _page("GET", "/", overview.show, "read"),
     _page("GET", "/jobs", jobs.show, "read", *_FILTERS, AFTER),
+    _page("GET", f"/jobs/{ID}", job.show, "read", _CHUNKS),
+    _page("GET", f"/jobs/{ID}/live", live.of_job, "read", text("revision", "The revision of the page")),
+    _page(
+        "GET", f"/jobs/{ID}/strip", job.show_strip, "read", _CHUNKS, text("seen", "The digest of the strip")
+    ),
+    *(_page("POST", f"/jobs/{ID}/{name}", job.change(name), "submit") for name in CHANGES),
     _page("GET", "/sign-in", signing.ask, None, text("next", "The path to go on with")),
     _page("POST", "/sign-in", signing.sign_in, None),
     _page("POST", "/sign-out", signing.sign_out, "read"),
