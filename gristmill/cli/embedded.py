@@ -13,22 +13,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gristmill.launcher.embedded import Ready
 
-KEPT_FOLDER = Path(".gristmill")
-
 
 class NotStarted(Exception):
     """The embedded Gristmill did not start, or ended before its time; the text says why."""
 
 
 @contextmanager
-def embedded(sources: Sequence[str], *, keep: bool) -> "Iterator[Ready]":
+def embedded(sources: Sequence[str], kept: Path | None) -> "Iterator[Ready]":
     """The `Ready` of a stack (gristmill/launcher/embedded.py).
 
-    A kept one stays in `.gristmill` of the current folder and goes on running. Any other one is gone at the
-    end, with its folder. Raises NotStarted.
+    One with the folder *kept* stays in it and goes on running. Any other one is gone at the end, with its
+    folder. Raises NotStarted.
     """
     wanted = {
-        "folder": str(KEPT_FOLDER.absolute()) if keep else None,
+        "folder": str(kept.absolute()) if kept else None,
         "sources": list(sources),
         "parent": os.getpid(),
     }
@@ -56,7 +54,7 @@ def embedded(sources: Sequence[str], *, keep: bool) -> "Iterator[Ready]":
         if not answer:
             head = "No service is named by --url or GRISTMILL_URL, and none could be started here."
             raise NotStarted(f"{head}\n{_last_words(process)}")
-        stays = keep
+        stays = kept is not None
         signal.signal(signal.SIGCHLD, ended)  # else the client would wait for it to come back
         yield json.loads(answer)
     finally:

@@ -88,7 +88,7 @@ def _of_client(error: Exception, question: Question | None) -> tuple[int, Sequen
             request = f" (request {error.request_id})" if error.status >= OURS and error.request_id else ""
             lines = [f"{error.detail or error.title} [{error.status} {error.code}]{request}"]
         case errors.Unreachable():
-            code, lines = codes.UNREACHABLE, [str(error.__cause__ or error)]
+            code, lines = codes.UNREACHABLE, [str(Unreached(error.url, error.reason))]
         case _:
             pass
     return code, lines

@@ -1,6 +1,8 @@
 """The command `gristmill`: its commands, and their common beginning and end."""
 
+import io
 import os
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -17,6 +19,13 @@ from gristmill.signals import raise_once
 
 class Commands(TyperGroup):
     """Runs a command with signals and failures as messages and exit codes."""
+
+    def main(self, *words: Any, **named: Any) -> Any:
+        """Signs that the outputs do not have are written as escapes, such as those of odd file names."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*words, **named)
 
     def invoke(self, ctx: Any) -> Any:
         raise_once(Stopped)

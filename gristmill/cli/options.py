@@ -1,5 +1,6 @@
 """The options that several commands have."""
 
+import sys
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
@@ -67,7 +68,18 @@ class DocumentFormat(StrEnum):
     ndjson = "ndjson"
 
 
-RowOutput = Annotated[RowFormat, Option("--output", "-o", help="The format of standard output.")]
+def _readable(shape: RowFormat) -> RowFormat:
+    """Refuse bytes on a terminal, before any work is done."""
+    if shape is RowFormat.parquet and sys.stdout.isatty():
+        raise Mistake(
+            "Parquet is no text: write it to a file with > FILE.parquet, or use `gristmill download`"
+        )
+    return shape
+
+
+RowOutput = Annotated[
+    RowFormat, Option("--output", "-o", callback=_readable, help="The format of standard output.")
+]
 TextOutput = Annotated[TextFormat, Option("--output", "-o", help="The format of standard output.")]
 Output = Annotated[DocumentFormat, Option("--output", "-o", help="The format of standard output.")]
 

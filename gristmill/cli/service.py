@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,8 +17,6 @@ from gristmill.cli.options import Service
 from gristmill.cli.talk import is_terminal, say
 
 if TYPE_CHECKING:
-    import httpx2
-
     from gristmill import Client
     from gristmill.launcher.embedded import Ready
 
@@ -43,20 +42,9 @@ class Reached:
     """
 
     client: "Client"
-    http: "httpx2.Client"
     where: Service
     ends: bool = False
     named: bool = True
-
-    def stream(self, path: str, query: Sequence[tuple[str, str]]) -> Iterator[bytes]:
-        """The blocks of an answer as they come. Raises ProblemError."""
-        from gristmill.client.asking import problem_of
-
-        with self.http.stream("GET", path, params=list(query)) as answer:
-            if answer.is_error:
-                answer.read()
-                raise problem_of(answer)
-            yield from answer.iter_bytes()
 
     def command(self, *words: str) -> str:
         """A command line that speaks to the same service."""
@@ -79,21 +67,26 @@ def connected(
     if not quiet and not is_terminal():
         _log_to_stderr()
     try:
-        http = httpx2.Client(**transport.settings(url, where.api_key))
+        client = Client(url, where.api_key, progress=False if quiet else "auto")
     except (ValueError, httpx2.InvalidURL) as error:
         raise Mistake(f"--url {url}: {error}") from error
-    with http:
-        yield Reached(Client(http=http, progress=False if quiet else "auto"), http, where, ends, named)
+    with client:
+        yield Reached(client, where, ends, named)
 
 
 def _probe(url: str) -> None:
-    """Say at once that nothing listens on this machine: the client would try for some seconds."""
+    """Say at once that nothing listens there: the client would try for up to a minute.
+
+    Behind a proxy only the client can tell.
+    """
+    from urllib.request import getproxies
+
     parts = urlsplit(url)
-    if parts.hostname not in LOOPBACK:
+    if not parts.hostname or (parts.hostname not in LOOPBACK and getproxies()):
         return
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), timeout=PROBE_SECONDS).close()
+        socket.create_connection((parts.hostname, port), timeout=PROBE_SECONDS).close()
     except ValueError:
         return  # the client names the fault of the URL
     except OSError as error:
@@ -110,15 +103,18 @@ def _log_to_stderr() -> None:
 
 
 @contextmanager
-def own(folders: Sequence[str], *, keep: bool, quiet: bool) -> Iterator[Reached]:
-    """An embedded service whose jobs may read *folders*. Raises NotStarted."""
+def own(folders: Sequence[str], kept: Path | None, *, quiet: bool) -> Iterator[Reached]:
+    """An embedded service whose jobs may read *folders*; one with the folder *kept* goes on there.
+
+    Raises NotStarted.
+    """
     with ExitStack() as ends:
         with _waiting("Starting Gristmill", quiet=quiet):
-            ready = ends.enter_context(embedded(folders, keep=keep))
-        if keep:
+            ready = ends.enter_context(embedded(folders, kept))
+        if kept:
             ends.callback(_tell_kept, ready)
         where = Service(url=ready["url"], api_key=ready["api_key"])
-        yield ends.enter_context(connected(where, quiet=quiet, ends=not keep, named=False))
+        yield ends.enter_context(connected(where, quiet=quiet, ends=kept is None, named=False))
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def _trying(step: Send | Open, request: Request) -> Steps[httpx2.Response]:
             answer: httpx2.Response = yield step
         except httpx2.TransportError as error:
             if last or not (request.safe or isinstance(error, UNSENT)):
-                raise unreachable(request, error) from error
+                raise unreachable(request, error) from None
             is_lost = True
             yield Sleep(pause(attempt))
         else:
@@ -81,11 +81,7 @@ def problem_of(answer: httpx2.Response) -> ProblemError:
 
 def unreachable(request: Request, error: httpx2.TransportError) -> Unreachable:
     try:
-        url = str(error.request.url.copy_with(query=None))
+        url = str(error.request.url.copy_with(query=None, username=None, password=None))
     except RuntimeError:  # it was raised without a request
         url = request.path
-    reason = str(error) or type(error).__name__
-    return Unreachable(
-        f"{request.method} {url}: {reason}. Is the service there? `gristmill standalone` starts one; "
-        "GRISTMILL_URL, or Client(url), names another"
-    )
+    return Unreachable(request.method, url, str(error) or type(error).__name__)

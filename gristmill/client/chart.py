@@ -65,28 +65,42 @@ def series(rows: Sequence[Row], chart: Chart) -> dict[str, dict[Any, float]]:
     return found
 
 
-def drawn(rows: Sequence[Row], columns: Mapping[str, str], key_count: int, y: str | None) -> Any:
-    """The matplotlib Axes of a new figure."""
+def places(rows: Sequence[Row], chart: Chart, *, ordered: bool) -> list[Any]:
+    """The values of `x` that have a `y`: in the order of the rows if these are *ordered*, else ascending."""
+    found = dict.fromkeys(row[chart.x] for row in rows if row[chart.y] is not None)
+    found.pop(None, None)
+    return [*found] if ordered else sorted(found)
+
+
+def drawn(
+    rows: Sequence[Row],
+    columns: Mapping[str, str],
+    key_count: int,
+    y: str | None,
+    *,
+    ordered: bool = False,
+) -> Any:
+    """The matplotlib Axes of a new figure. Bars of *ordered* rows stand in their order."""
     chart = chosen(columns, key_count, y)
     try:
         import matplotlib.pyplot as plt  # noqa: PLC0415
     except ImportError:
         raise MissingPackage.of("matplotlib", "plot()") from None
     lines = series(rows, chart)
-    places = sorted({place for line in lines.values() for place in line})
-    if chart.kind == "bar" and len(places) > MOST_BARS:
-        raise ValueError(f"{len(places):,} bars: take fewer rows with filters, or order_by= and limit=")
+    xs = places(rows, chart, ordered=ordered)
+    if chart.kind == "bar" and len(xs) > MOST_BARS:
+        raise ValueError(f"{len(xs):,} bars: take fewer rows with filters, or order_by= and limit=")
     _, axes = plt.subplots()
     for index, (name, line) in enumerate(sorted(lines.items())):
         if chart.kind == "line":
             axes.plot(sorted(line), [line[place] for place in sorted(line)], label=name)
         else:
             width = 0.8 / len(lines)
-            at = [places.index(place) + index * width for place in line]
+            at = [xs.index(place) + index * width for place in line]
             axes.bar(at, list(line.values()), width, label=name)
     if chart.kind == "bar":
         middle = 0.4 - 0.4 / max(1, len(lines))
-        axes.set_xticks([at + middle for at in range(len(places))], [str(place) for place in places])
+        axes.set_xticks([at + middle for at in range(len(xs))], [str(place) for place in xs])
     axes.set_xlabel(chart.x)
     axes.set_ylabel(chart.y)
     if chart.by:

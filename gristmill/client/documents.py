@@ -130,6 +130,21 @@ class JobDocument(TypedDict):
     links: dict[str, str]
 
 
+class OutcomeDocument(TypedDict):
+    """A job of a change of many: its state after the change, or the `error` why it was not changed."""
+
+    id: str
+    state: JobState | None
+    error: Problem | None
+
+
+class BulkDocument(TypedDict):
+    """A change of many jobs, oldest first; `changed` is the number of those that were changed."""
+
+    changed: int
+    items: list[OutcomeDocument]
+
+
 class Estimate(TypedDict):
     """A number with its `accuracy`: exact, estimate, lower_bound or unknown."""
 

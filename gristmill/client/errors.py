@@ -21,7 +21,14 @@ def _restored(kind: type[GristmillError], args: tuple[Any, ...], state: dict[str
 
 
 class Unreachable(GristmillError):
-    """No answer came: nothing listens at the URL, or the connection broke again and again."""
+    """No answer came from `url`, for this `reason`: nothing listens, or the connection broke each time."""
+
+    def __init__(self, method: str, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(
+            f"{method} {url}: {reason}. Is the service there? `gristmill standalone` starts one; "
+            "GRISTMILL_URL, or Client(url), names another"
+        )
 
 
 class ProblemError(GristmillError):

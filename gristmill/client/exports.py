@@ -1,6 +1,6 @@
 """All rows of a result in one stream: into a file, into memory, or through the digest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from gristmill.client.asking import RETRIES, opened, pause, unreachable
 from gristmill.client.csv_cells import Records
 from gristmill.client.digest import Digest
 from gristmill.client.documents import Column
-from gristmill.client.steps import NextBytes, Query, Request, Sleep, Steps
+from gristmill.client.steps import Emit, NextBytes, Query, Request, Sleep, Steps, overheard
 
 FORMATS = {
     ".csv": "csv",
@@ -21,26 +21,43 @@ FORMATS = {
     ".arrows": "arrow",
 }
 """The format of a file by the end of its name."""
+TEXT_FORMATS = {end: kind for end, kind in FORMATS.items() if kind in {"csv", "ndjson"}}
+"""Those of bad rows."""
 Sink = Callable[[bytes], Any]
+
+
+def _request(path: str, query: Query, kind: str) -> Request:
+    return Request(method="GET", path=path, query=[*query, ("format", kind)])
+
+
+def _blocks(request: Request) -> Steps[None]:
+    """Emit the bytes as they come."""
+    yield from opened(request)
+    while (block := (yield NextBytes())) is not None:
+        yield Emit(block)
+
+
+def streamed(path: str, query: Query, kind: str) -> Steps[None]:
+    """Emit the bytes as they come. Raises Unreachable if they break off."""
+    request = _request(path, query, kind)
+    try:
+        yield from _blocks(request)
+    except httpx2.TransportError as error:
+        raise unreachable(request, error) from None
 
 
 def _exported(path: str, query: Query, kind: str, begin: Callable[[], Sink]) -> Steps[None]:
     """Give all bytes to the sink of *begin*; after a broken stream begin anew, for it has no middle."""
-    request = Request(method="GET", path=path, query=[*query, ("format", kind)])
+    request = _request(path, query, kind)
     failures = 0
     while True:
-        yield from opened(request)
-        take = begin()
         try:
-            while (block := (yield NextBytes())) is not None:
-                take(block)
+            return (yield from overheard(_blocks(request), begin()))
         except httpx2.TransportError as error:
             failures += 1
             if failures > RETRIES:
-                raise unreachable(request, error) from error
+                raise unreachable(request, error) from None
             yield Sleep(pause(failures))
-        else:
-            return
 
 
 def in_memory(path: str, query: Query, kind: str) -> Steps[bytearray]:
@@ -54,13 +71,15 @@ def in_memory(path: str, query: Query, kind: str) -> Steps[bytearray]:
     return data
 
 
-def into_file(path: str, query: Query, target: str | Path, kind: str | None) -> Steps[Path]:
+def into_file(
+    path: str, query: Query, target: str | Path, kind: str | None, formats: Mapping[str, str] = FORMATS
+) -> Steps[Path]:
     """The file, once all rows are in it. Until then its name ends with `.part`; a failure removes that."""
     file = Path(target)
-    kind = kind or FORMATS.get(file.suffix.lower())
+    kind = kind or formats.get(file.suffix.lower())
     if kind is None:
         raise ValueError(
-            f"{file.name}: a name that ends with {', '.join(FORMATS)} tells the format; or give format="
+            f"{file.name}: a name that ends with {', '.join(formats)} tells the format; or give format="
         )
     part = file.with_name(f"{file.name}.part")
     try:

@@ -8,17 +8,18 @@ from typing import Any, TypedDict
 import httpx2
 
 from gristmill.client.asking import ask, pause
-from gristmill.client.documents import JobDocument, PlanDocument, ResultDocument, UploadDocument
+from gristmill.client.documents import BulkDocument, JobDocument, PlanDocument, ResultDocument, UploadDocument
 from gristmill.client.errors import JobFailed
 from gristmill.client.job import JobBase
 from gristmill.client.moments import Show
-from gristmill.client.rows import text
+from gristmill.client.rows import listing, text
 from gristmill.client.sources import Content
 from gristmill.client.spec import Words, job_spec
-from gristmill.client.steps import READ_SECONDS, Query, Request, Sleep, Steps
+from gristmill.client.steps import READ_SECONDS, Query, Request, Sleep, Steps, overheard
 from gristmill.client.uploads import upload
 
 PLAN_SECONDS = 30
+REPEATABLE = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
 SHORT_SECONDS = 2
 """A submit that is waited for is answered within this time, if the job is done by then."""
 
@@ -48,6 +49,31 @@ def filter_query(filters: Mapping[str, Any]) -> Query:
     given = {name: value for name, value in filters.items() if value is not None}
     listed = {name: value if isinstance(value, list | tuple) else [value] for name, value in given.items()}
     return [(name, text(value)) for name, values in listed.items() for value in values]
+
+
+def body_filter(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters of a list of jobs as a body has them: `labels` is an object there. Raises ValueError."""
+    query = filter_query({name: value for name, value in filters.items() if name != "label"})
+    labels = dict(_label(text) for _, text in filter_query({"label": filters.get("label")}))
+    return dict(query) | ({"labels": labels} if labels else {})
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, colon, value = text.partition(":")
+    if not colon:
+        raise ValueError(f"label={text!r}: write KEY:VALUE, such as 'team:growth'")
+    return key, value
+
+
+def request(
+    method: str, path: str, params: Mapping[str, Any] | None, json: object, headers: Mapping[str, str] | None
+) -> Steps[httpx2.Response]:
+    """Any request. It is sent again only where HTTP says that twice is as once."""
+    headers = headers or {}
+    safe = method.upper() in REPEATABLE or any(name.lower() == "idempotency-key" for name in headers)
+    query = filter_query(params or {})
+    made = Request(method=method.upper(), path=path, query=query, headers=headers, json=json, safe=safe)
+    return (yield from ask(made))
 
 
 def get(path: str) -> Steps[Any]:
@@ -153,6 +179,13 @@ def change(job_id: str, name: str) -> Steps[JobDocument]:
     return document
 
 
+def change_many(name: str, expected: int, filters: Mapping[str, Any]) -> Steps[BulkDocument]:
+    """Cancel or retry all jobs that fit. It is sent once: a second one would find other jobs."""
+    body = {"filter": body_filter(filters), "expected": expected}
+    document: BulkDocument = yield from post(f"/v1/jobs/{name}", body, safe=False)
+    return document
+
+
 def edit(job_id: str, changes: Mapping[str, Any]) -> Steps[JobDocument]:
     """Another priority, deadline, or labels."""
     document: JobDocument = (
@@ -167,16 +200,11 @@ def version(name: str, number: int | None) -> Steps[ResultDocument]:
     if number is None:
         document = yield from get(f"/v1/results/{name}")
         return document
-    after: str | None = ""
-    while after is not None:
-        query = [("after", after)] if after else []
-        page = (
-            yield from ask(Request(method="GET", path=f"/v1/results/{name}/versions", query=query))
-        ).json()
-        for document in page["items"]:
-            if document["version"] == number:
-                return document
-        after = page["next"]
+    found: list[ResultDocument] = []
+    yield from overheard(listing(f"/v1/results/{name}/versions", []), found.append)
+    for document in found:
+        if document["version"] == number:
+            return document
     raise LookupError(f"the result {name} has no version {number}; client.versions({name!r}) lists them")
 
 

@@ -158,7 +158,8 @@ def test_a_kept_service_goes_on_and_ends_as_it_says(tmp_path):
     (tmp_path / "a.csv").write_text(DATA)
     gristmill = Command(tmp_path)
 
-    ran = gristmill.run("aggregate", "a.csv", *QUESTION, "--keep", "--name", "kept", "-o", "json")
+    kept = ("--keep", "--data-dir", "kept here")
+    ran = gristmill.run("aggregate", "a.csv", *QUESTION, *kept, "--name", "kept", "-o", "json")
 
     assert ran.returncode == 0, ran.stderr
     assert {row["country"]: row["n"] for row in json.loads(ran.stdout)} == {"KR": 2, "DE": 1, None: 1}
@@ -166,8 +167,19 @@ def test_a_kept_service_goes_on_and_ends_as_it_says(tmp_path):
     pid = int(re.search(r"kill (\d+)", ran.stderr)[1])
     try:
         assert gristmill.run("rows", "kept", "-o", "csv", **use).stdout.startswith("country,n,spent\n")
+        again = gristmill.run("aggregate", "a.csv", *QUESTION, *kept)
+        assert (again.returncode, again.stdout) == (1, "")
+        assert "give --data-dir another folder" in again.stderr
         assert httpx2.get(f"{use['GRISTMILL_URL']}/v1/jobs", trust_env=False).status_code == 401
     finally:
         psutil.Process(pid).terminate()
     eventually(lambda: gristmill.left() == [], "the end of all", 60)
-    assert (tmp_path / ".gristmill" / "postgres" / "data").is_dir()
+    assert (tmp_path / "kept here" / "postgres" / "data").is_dir()
+    assert not (tmp_path / ".gristmill").exists()
+
+
+def test_a_folder_is_only_for_a_service_that_goes_on(tmp_path):
+    ran = Command(tmp_path).run("aggregate", "a.csv", *QUESTION, "--data-dir", "here")
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "--data-dir here is for a service that goes on: give --keep too\n"

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import typer
 
+from gristmill.cli.faults import told
 from tests.support.command import Command, Within
 from tests.support.databases import own_database
 from tests.support.launched import any_port
@@ -239,6 +241,102 @@ def test_nothing_that_answers_ends_with_3(tmp_path):
     assert (ran.returncode, ran.stdout) == (3, "")
     assert url in ran.stderr
     assert "gristmill standalone" in ran.stderr
+
+
+def test_a_host_without_a_name_ends_with_3_and_its_url(tmp_path):
+    url = "http://gristmill.invalid:8080"
+    no_proxy = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), "")
+
+    ran = Command(tmp_path).run("jobs", "--url", url, **no_proxy)
+
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert f"No Gristmill answers at {url} (" in ran.stderr
+    assert "--url or GRISTMILL_URL" in ran.stderr
+
+
+def test_a_connection_that_breaks_ends_with_3_and_its_url(capsys):
+    from gristmill import Unreachable
+
+    with pytest.raises(typer.Exit) as ended, told():
+        raise Unreachable("GET", "http://far.example:8080/v1/jobs", "connection reset")
+
+    assert ended.value.exit_code == 3
+    said = capsys.readouterr().err
+    assert "No Gristmill answers at http://far.example:8080/v1/jobs (connection reset)." in said
+
+
+@pytest.mark.parametrize("words", [("aggregate", "sales.csv", *QUESTION), ("rows", "cli_sales")])
+def test_parquet_on_a_terminal_is_refused_before_any_work(tmp_path, words):
+    command = Command(tmp_path)
+    ours, theirs = pty.openpty()
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "gristmill.cli",
+            *words,
+            "-o",
+            "parquet",
+            "--url",
+            f"http://127.0.0.1:{any_port()}",
+        ],
+        cwd=tmp_path,
+        env=command.env,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(theirs)
+    os.close(ours)
+
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("Parquet is no text: write it to a file")
+
+
+def test_signs_that_the_terminal_does_not_have_are_escapes(gristmill, tmp_path):
+    (tmp_path / "서울.csv").write_text("도시,n\n부산,1\n부산,2\n")
+    command = Command(tmp_path, **gristmill.env | {"PYTHONIOENCODING": "ascii"})
+    question = ("--by", "도시", "--agg", "total=sum:n")
+
+    ran = command.run("aggregate", "서울.csv", *question)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == [r"\ub3c4\uc2dc", "total", r"\ubd80\uc0b0", "3"]
+    missing = command.run("aggregate", "부산.csv", *question)
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert r"\ubd80\uc0b0.csv" in missing.stderr
+    plan = command.run("plan", "서울.csv", "-o", "json")
+    assert json.loads(plan.stdout)["plan"]["columns"][0]["name"] == "도시"
+
+
+@pytest.mark.parametrize(
+    "words", [("--help",), ("jobs", "--help"), ("aggregate", "x.csv", *QUESTION, "--show-spec")]
+)
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path, words):
+    shown = shlex.join([sys.executable, "-m", "gristmill.cli", *words])
+
+    ran = subprocess.run(
+        ["sh", "-c", f"{shown} | true"],
+        cwd=tmp_path,
+        env=Command(tmp_path).env,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    assert ran.stderr == ""
+
+
+def test_rows_after_which_the_reader_goes_away_are_no_traceback(gristmill, tmp_path):
+    (tmp_path / "many.csv").write_text("k\n" + "".join(f"{n:060}\n" for n in range(40_000)))
+    question = ("--by", "k", "--agg", "n=count", "-q", "-o", "csv")
+    with gristmill.started("aggregate", "many.csv", *question) as process:
+        assert process.stdout.readline() == "k,n\n"
+        process.stdout.close()
+        talk = process.stderr.read()
+
+    assert process.returncode == 141
+    assert talk == ""
 
 
 def test_a_closed_pipe_is_no_traceback(gristmill):

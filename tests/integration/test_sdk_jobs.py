@@ -1,7 +1,10 @@
 """Jobs by the SDK: both clients run each test, over a gateway and a worker."""
 
 import asyncio
+import csv
 import io
+import json
+import traceback
 from concurrent.futures import as_completed
 
 import httpx2
@@ -150,6 +153,10 @@ async def test_a_dry_run_shows_the_data_and_runs_later(client, orders):
     assert len(await got(client.aggregate(plan=planned))) == 2
     with pytest.raises(TypeError, match="leave the other arguments out"):
         await got(client.submit(orders, plan=planned))
+    await got(planned.delete())
+    for gone in (planned.delete, planned.submit):
+        with pytest.raises(NotFound):
+            await got(gone())
 
 
 async def test_a_bad_row_fails_a_job_with_its_place_and_value(client, orders):
@@ -167,6 +174,48 @@ async def test_a_bad_row_fails_a_job_with_its_place_and_value(client, orders):
     assert str(error).startswith(f"{error.job_id} failed: bad_row: ")
     assert "'n/a'" in str(error)
     assert str(error).endswith(error.cure)
+
+
+async def test_the_rows_kept_aside_come_as_bytes_and_as_a_file(client, orders, tmp_path):
+    job = await got(client.submit(orders, **WORDS))
+    await got(job.wait())
+
+    text = b"".join(await listed(job.stream_bad_rows())).decode()
+    assert [row["value"] for row in csv.DictReader(io.StringIO(text, newline=""))] == ["n/a"]
+    path = await got(job.download_bad_rows(tmp_path / "bad.ndjson"))
+    [kept] = map(json.loads, path.read_text().splitlines())
+    assert kept == (await listed(job.bad_rows()))[0]
+    with pytest.raises(ValueError, match=r"a name that ends with .csv, .ndjson, .jsonl tells the format"):
+        await got(job.download_bad_rows(tmp_path / "bad.parquet"))
+
+
+async def test_many_jobs_are_changed_at_once_if_they_are_as_many_as_expected(client, orders):
+    label = f"sdk_many:{type(client).__name__}"
+    failing = WORDS | {"on_bad_row": "fail", "labels": dict([label.split(":")])}
+    jobs = [await got(client.submit(orders, **failing)) for _ in range(2)]
+    for job in jobs:
+        await got(job.wait())
+
+    with pytest.raises(Conflict) as raised:
+        await got(client.retry_jobs(expected=3, state="failed", label=label))
+    assert raised.value.code == "unexpected_count"
+    done = await got(client.cancel_jobs(expected=2, label=label))
+    assert (done["changed"], {item["error"]["code"] for item in done["items"]}) == (0, {"already_done"})
+    retried = await got(client.retry_jobs(expected=2, state="failed", label=label))
+    assert (retried["changed"], [item["id"] for item in retried["items"]]) == (2, [job.id for job in jobs])
+
+
+async def test_any_request_has_the_key_and_the_exceptions_of_the_methods(client, orders):
+    job = await got(client.submit(orders, **COUNTS))
+    await got(job.wait())
+
+    answer = await got(client.request("GET", f"/v1/jobs/{job.id}/units", params={"kind": "chunk"}))
+    assert [unit["kind"] for unit in answer.json()["items"]] == ["chunk"]
+    labels = {"sdk_request": "yes"}
+    changed = await got(client.request("patch", f"/v1/jobs/{job.id}", json={"labels": labels}))
+    assert changed.json()["labels"] == labels
+    with pytest.raises(NotFound):
+        await got(client.request("GET", "/v1/jobs/job_00000000000000000000000000"))
 
 
 async def test_a_fault_that_the_plan_finds_fails_a_dry_run(client, orders):
@@ -219,10 +268,13 @@ async def test_a_service_that_is_not_there_is_unreachable(monkeypatch):
     port = free_port()
     for kind in KINDS:
         async with client_of(kind, f"http://127.0.0.1:{port}") as client:
-            with pytest.raises(
-                Unreachable, match=rf"GET http://127.0.0.1:{port}/v1/jobs/job_1: .*GRISTMILL_URL"
-            ):
+            message = rf"GET http://127.0.0.1:{port}/v1/jobs/job_1: .*GRISTMILL_URL"
+            with pytest.raises(Unreachable, match=message) as raised:
                 await got(client.job("job_1"))
+        assert raised.value.url == f"http://127.0.0.1:{port}/v1/jobs/job_1"
+        shown = traceback.format_exception(raised.value)
+        assert len(shown) < 8
+        assert "httpcore" not in "".join(shown)
 
 
 def test_futures_complete_as_their_jobs_do(stack, orders):

@@ -156,6 +156,23 @@ async def test_a_download_is_a_file_of_all_rows(result, ending, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == [f"rows.{ending}"]
 
 
+@pytest.mark.parametrize("ending", READERS)
+async def test_a_stream_has_the_bytes_of_a_download(result, ending, tmp_path):
+    path = tmp_path / "rows"
+    words = {"order_by": "-rows", "select": ["k", "rows"], "limit": 2}
+    path.write_bytes(b"".join(await listed(result.stream(ending, **words))))
+    stored = await got(result.download(tmp_path / f"rows.{ending}", **words))
+
+    assert READERS[ending](path) == READERS[ending](stored)
+    assert READERS[ending](path)["rows"].to_pylist() == [2, 1]
+
+
+async def test_a_stream_of_another_format_is_refused_when_it_is_read(result):
+    blocks = result.stream("docx")
+    with pytest.raises(InvalidRequest, match="format: expected json, csv"):
+        await listed(blocks)
+
+
 async def test_a_download_that_fails_leaves_the_old_file(result, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("old")
@@ -195,6 +212,8 @@ async def test_a_plot_draws_the_keys_of_the_job(result):
 
     assert sorted(bar.get_height() for bar in axes.patches) == [1, 1, 1, 2]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("k", "rows")
+    axes = await got(result.plot("rows", {"k__isnull": False}, order_by="-rows"))
+    assert axes.patches[0].get_height() == 2
     plt.close("all")
 
 

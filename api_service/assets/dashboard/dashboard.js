@@ -1,8 +1,12 @@
-// Without this file every page can be read and every form works. It adds: copying, and the token of changes.
+// Without this file every page can be read and every form works. It adds: copying, the token of changes, and rest for a hidden page.
 "use strict";
 
 document.addEventListener("htmx:config:request", (event) => {
   event.detail.ctx.request.headers["X-CSRF-Token"] = document.querySelector("meta[name=csrf]").content;
+});
+
+document.addEventListener("htmx:before:request", (event) => {
+  if (document.hidden && event.detail.ctx.sourceEvent?.type === "every") event.preventDefault();
 });
 
 document.addEventListener("click", async (event) => {

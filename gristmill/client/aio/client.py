@@ -1,6 +1,6 @@
 """The client for asyncio: the names of the blocking one."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self, Unpack
 
 import httpx2
@@ -9,7 +9,13 @@ from gristmill.client import operations, rows, transport
 from gristmill.client.aio.driver import AsyncDriver
 from gristmill.client.aio.job import AsyncJob, AsyncPlan
 from gristmill.client.aio.result import AsyncResult
-from gristmill.client.documents import KeyDocument, ResultDocument, UploadDocument, WorkerDocument
+from gristmill.client.documents import (
+    BulkDocument,
+    KeyDocument,
+    ResultDocument,
+    UploadDocument,
+    WorkerDocument,
+)
 from gristmill.client.operations import JobFilters
 from gristmill.client.progress import Progress
 from gristmill.client.sources import One, Sources, contents
@@ -95,6 +101,14 @@ class AsyncClient(transport.Addressed):
         steps = rows.listing("/v1/jobs", query, lambda item: AsyncJob(self._driver, item), limit)
         return self._driver.items(steps)
 
+    @spelled(JobFilters)
+    async def cancel_jobs(self, *, expected: int, **filters: Unpack[JobFilters]) -> BulkDocument:
+        return await self._driver.run(operations.change_many("cancel", expected, filters))
+
+    @spelled(JobFilters)
+    async def retry_jobs(self, *, expected: int, **filters: Unpack[JobFilters]) -> BulkDocument:
+        return await self._driver.run(operations.change_many("retry", expected, filters))
+
     async def result(self, name: str, version: int | None = None) -> AsyncResult:
         return AsyncResult(self._driver, await self._driver.run(operations.version(name, version)))
 
@@ -151,3 +165,14 @@ class AsyncClient(transport.Addressed):
     async def ready(self) -> dict[str, Any]:
         found: dict[str, Any] = await self._driver.run(operations.get("/readyz"))
         return found
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
+        return await self._driver.run(operations.request(method, path, params, json, headers))

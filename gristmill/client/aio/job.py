@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any, Self, Unpack
 
-from gristmill.client import operations, rows
+from gristmill.client import exports, operations, rows
 from gristmill.client.aio.driver import AsyncDriver
 from gristmill.client.aio.result import AsyncResult
 from gristmill.client.documents import BadRow, Event, JobDocument, PlanDocument, Receipt
@@ -75,6 +76,13 @@ class AsyncJob(JobBase):
     def bad_rows(self, limit: int | None = None) -> AsyncIterator[BadRow]:
         return self._driver.items(rows.listing(f"{self._path}/quarantine", [], limit=limit))
 
+    def stream_bad_rows(self, format: str = "csv") -> AsyncIterator[bytes]:  # noqa: A002
+        return self._driver.items(exports.streamed(f"{self._path}/quarantine", [], format))
+
+    async def download_bad_rows(self, path: str | Path, *, format: str | None = None) -> Path:  # noqa: A002
+        place = f"{self._path}/quarantine"
+        return await self._driver.run(exports.into_file(place, [], path, format, exports.TEXT_FORMATS))
+
     def units(self, limit: int | None = None, **filters: Any) -> AsyncIterator[Mapping[str, Any]]:
         query = operations.filter_query(filters)
         return self._driver.items(rows.listing(f"{self._path}/units", query, limit=limit))
@@ -99,3 +107,6 @@ class AsyncPlan(PlanBase):
         with self._driver.show(False) as show:
             steps = operations.submit([], {}, self.id, idempotency_key, show)
             return AsyncJob(self._driver, await self._driver.run(steps))
+
+    async def delete(self) -> None:
+        await self._driver.run(operations.delete(f"/v1/plans/{self.id}"))

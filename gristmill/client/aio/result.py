@@ -47,6 +47,15 @@ class AsyncResult(ResultBase):
         return frames.to_polars(await self.to_arrow(filters, **words))
 
     @spelled(RowWords)
+    def stream(
+        self,
+        format: str,  # noqa: A002
+        filters: Filters | None = None,
+        **words: Unpack[RowWords],
+    ) -> AsyncIterator[bytes]:
+        return self._driver.items(exports.streamed(self._path, self._export_query(filters, words), format))
+
+    @spelled(RowWords)
     async def download(
         self,
         path: str | Path,
@@ -67,4 +76,5 @@ class AsyncResult(ResultBase):
         self, y: str | None = None, filters: Filters | None = None, **words: Unpack[RowWords]
     ) -> Any:
         keys = await self._driver.run(chart.keys(self._job_id))
-        return chart.drawn(await self.to_dicts(filters, **words), self.columns, keys, y)
+        rows = await self.to_dicts(filters, **words)
+        return chart.drawn(rows, self.columns, keys, y, ordered=bool(words.get("order_by")))

@@ -1,12 +1,18 @@
 """The blocking client."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, Unpack
 
 import httpx2
 
 from gristmill.client import operations, rows, transport
-from gristmill.client.documents import KeyDocument, ResultDocument, UploadDocument, WorkerDocument
+from gristmill.client.documents import (
+    BulkDocument,
+    KeyDocument,
+    ResultDocument,
+    UploadDocument,
+    WorkerDocument,
+)
 from gristmill.client.operations import JobFilters
 from gristmill.client.progress import Progress
 from gristmill.client.sources import One, Sources, contents
@@ -114,6 +120,22 @@ class Client(transport.Addressed):
         steps = rows.listing("/v1/jobs", query, lambda item: Job(self._driver, item), limit)
         return self._driver.items(steps)
 
+    @spelled(JobFilters)
+    def cancel_jobs(self, *, expected: int, **filters: Unpack[JobFilters]) -> BulkDocument:
+        """End all jobs that fit the filters of `jobs()`, at most 1,000.
+
+        Raises Conflict, and changes none, unless *expected* jobs fit.
+        """
+        return self._driver.run(operations.change_many("cancel", expected, filters))
+
+    @spelled(JobFilters)
+    def retry_jobs(self, *, expected: int, **filters: Unpack[JobFilters]) -> BulkDocument:
+        """Bring all failed or cancelled jobs back that fit the filters of `jobs()`, at most 1,000.
+
+        Raises Conflict, and changes none, unless *expected* jobs fit.
+        """
+        return self._driver.run(operations.change_many("retry", expected, filters))
+
     def result(self, name: str, version: int | None = None) -> Result:
         """A named result, in its current version unless one is given. Raises NotFound, LookupError."""
         return Result(self._driver, self._driver.run(operations.version(name, version)))
@@ -192,3 +214,18 @@ class Client(transport.Addressed):
         """
         found: dict[str, Any] = self._driver.run(operations.get("/readyz"))
         return found
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
+        """Any request of docs/http.md, with the key, the retries and the exceptions of the other methods.
+
+        *path* begins with `/v1/`. A list in *params* is a parameter for each of its values.
+        """
+        return self._driver.run(operations.request(method, path, params, json, headers))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from gristmill.client import progress, transport
+from gristmill.client.errors import GristmillError
 from gristmill.client.moments import Show
 from gristmill.client.progress import Progress
 from gristmill.client.steps import Emit, NextBytes, NextEvent, Open, Request, Send, Sleep, Step, Steps, Walk
@@ -53,6 +54,9 @@ class Driver:
                     step = walk.failed(error)
                 else:
                     step = walk.next(outcome)
+        except GristmillError as error:
+            # Its message says all. The steps below would fill a page of a notebook.
+            raise error.with_traceback(None) from error.__cause__
         finally:
             stream.close()
             walk.close()

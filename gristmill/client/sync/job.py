@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Self, Unpack
 
-from gristmill.client import operations, rows
+from gristmill.client import exports, operations, rows
 from gristmill.client.documents import BadRow, Event, JobDocument, PlanDocument, Receipt
 from gristmill.client.job import JobBase, PlanBase
 from gristmill.client.operations import JobChanges
@@ -98,6 +99,18 @@ class Job(JobBase):
         """The rows in quarantine, in the order of the files."""
         return self._driver.items(rows.listing(f"{self._path}/quarantine", [], limit=limit))
 
+    def stream_bad_rows(self, format: str = "csv") -> Iterator[bytes]:  # noqa: A002  # the name of HTTP
+        """The rows in quarantine as the bytes of a file in CSV or NDJSON, as they come."""
+        return self._driver.items(exports.streamed(f"{self._path}/quarantine", [], format))
+
+    def download_bad_rows(self, path: str | Path, *, format: str | None = None) -> Path:  # noqa: A002
+        """Store the rows in quarantine as a file, which appears once it is complete.
+
+        The name's end tells the format: `.csv` or `.ndjson`.
+        """
+        place = f"{self._path}/quarantine"
+        return self._driver.run(exports.into_file(place, [], path, format, exports.TEXT_FORMATS))
+
     def units(self, limit: int | None = None, **filters: Any) -> Iterator[Mapping[str, Any]]:
         """Its units; *filters* are `kind` and `state`."""
         query = operations.filter_query(filters)
@@ -127,3 +140,7 @@ class Plan(PlanBase):
         with self._driver.show(False) as show:
             steps = operations.submit([], {}, self.id, idempotency_key, show)
             return Job(self._driver, self._driver.run(steps))
+
+    def delete(self) -> None:
+        """Delete it now; without that the service does so after an hour. Jobs that began with it go on."""
+        self._driver.run(operations.delete(f"/v1/plans/{self.id}"))

@@ -58,6 +58,19 @@ class Result(ResultBase):
         return frames.to_polars(self.to_arrow(filters, **words))
 
     @spelled(RowWords)
+    def stream(
+        self,
+        format: str,  # noqa: A002  # the name of HTTP
+        filters: Filters | None = None,
+        **words: Unpack[RowWords],
+    ) -> Iterator[bytes]:
+        """The rows as the bytes of a file, as they come; further arguments as for `rows()`.
+
+        *format* is `csv`, `ndjson`, `parquet` or `arrow`. Raises Unreachable if the bytes break off.
+        """
+        return self._driver.items(exports.streamed(self._path, self._export_query(filters, words), format))
+
+    @spelled(RowWords)
     def download(
         self,
         path: str | Path,
@@ -86,6 +99,8 @@ class Result(ResultBase):
         """A chart of the column *y*, of the first number unless given: matplotlib's Axes.
 
         A line if the first key is a time, bars otherwise. A second key makes one of each for its values.
+        Bars stand in the order of *order_by*, and ascending without it.
         """
         keys = self._driver.run(chart.keys(self._job_id))
-        return chart.drawn(self.to_dicts(filters, **words), self.columns, keys, y)
+        rows = self.to_dicts(filters, **words)
+        return chart.drawn(rows, self.columns, keys, y, ordered=bool(words.get("order_by")))

@@ -47,6 +47,21 @@ def test_other_keys_make_bars():
     assert [text.get_text() for text in axes.get_xticklabels()] == ["FR", "KR"]
 
 
+def test_bars_of_ordered_rows_stand_in_their_order():
+    columns = {"country": "string", "year": "int64", "n": "int64"}
+    rows = [
+        {"country": "KR", "year": 1, "n": 9},
+        {"country": "FR", "year": 2, "n": 5},
+        {"country": "FR", "year": 1, "n": 4},
+        {"country": "KR", "year": 2, "n": 3},
+    ]
+    axes = drawn(rows, columns, 2, None, ordered=True)
+
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["KR", "FR"]
+    bars = sorted((bar.get_x(), bar.get_height()) for bar in axes.patches)
+    assert [height for _, height in bars] == [9, 3, 4, 5]
+
+
 def test_nulls_are_left_out():
     rows = [{"k": None, "n": 1}, {"k": "a", "n": None}, {"k": "b", "n": 2}]
     assert series(rows, Chart("bar", "k", "n", ())) == {"n": {"b": 2.0}}

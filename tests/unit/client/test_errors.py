@@ -32,7 +32,7 @@ RAISED = [
     DigestMismatch("results.a", "sha256:0", "sha256:1"),
     MissingPackage.of("pyarrow", "to_arrow()"),
     SourceChanged("a.csv"),
-    Unreachable("GET /"),
+    Unreachable("GET", "http://127.0.0.1:1/", "refused"),
 ]
 
 

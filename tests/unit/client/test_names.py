@@ -10,8 +10,8 @@ from typing import get_args, get_type_hints
 import pytest
 
 import gristmill
+from api_service.wire import bulk, keys, plans, quarantine, workers
 from api_service.wire import documents as wire
-from api_service.wire import keys, plans, quarantine, workers
 from gristmill.client import documents
 from shared.core import look
 from shared.core.lifecycle import JobState
@@ -62,6 +62,8 @@ def test_words_are_spelled_out_for_help_and_completion():
         (documents.Findings, look.Look),
         (documents.PlanColumn, look.LookedColumn),
         (documents.Estimate, look.SecondsEstimate),
+        (documents.OutcomeDocument, bulk.OutcomeDocument),
+        (documents.BulkDocument, bulk.BulkDocument),
         (documents.BadRow, quarantine.KeptRowDocument),
         (documents.WorkerDocument, workers.WorkerDocument),
         (documents.KeyDocument, keys.MadeKeyDocument),
