@@ -12,7 +12,13 @@ document.addEventListener("htmx:before:request", (event) => {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
-  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  const text = document.getElementById(button.dataset.copy);
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text.textContent);
+  } else { // without HTTPS
+    getSelection().selectAllChildren(text);
+    document.execCommand("copy");
+  }
   const before = button.textContent;
   button.textContent = "Copied";
   setTimeout(() => { button.textContent = before; }, 1500);
