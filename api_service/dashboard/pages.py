@@ -1,16 +1,20 @@
 """The URLs of the dashboard on one page. They are no part of the API, and of its description."""
 
 from api_service.auth.rights import Scope
-from api_service.dashboard import assets, jobs, new_job, overview, signing
+from api_service.dashboard import assets, bulk, job, jobs, live, new_job, overview, signing
+from api_service.dashboard.job_filters import FILTERS
+from api_service.dashboard.job_view import CHANGES
 from api_service.operations import Handler, Operation, Parameter, text
+from api_service.routes.paths import ID
 from api_service.routes.rows import AFTER
 
+_CHUNKS = text("chunks", "The number of the first chunk to show, each in a cell of its own")
 _NEW = (
     text("plan", "The dry run to go on with"),
     text("from", "The job whose spec is the beginning"),
     Parameter(name="upload", about="An upload that is chosen", kind={"type": "string"}, repeated=True),
 )
-_FILTERS = tuple(text(name, "As GET /v1/jobs takes it") for name in jobs.FILTERS)
+_FILTERS = tuple(text(name, "As GET /v1/jobs takes it") for name in FILTERS)
 
 
 def _page(
@@ -32,6 +36,14 @@ def _page(
 PAGES = (
     _page("GET", "/", overview.show, "read"),
     _page("GET", "/jobs", jobs.show, "read", *_FILTERS, AFTER),
+    *(_page("GET", f"/jobs/{name}", bulk.ask(name), "submit", *_FILTERS) for name in bulk.CHANGES),
+    *(_page("POST", f"/jobs/{name}", bulk.act(name), "submit") for name in bulk.CHANGES),
+    _page("GET", f"/jobs/{ID}", job.show, "read", _CHUNKS),
+    _page("GET", f"/jobs/{ID}/live", live.of_job, "read", text("revision", "The revision of the page")),
+    _page(
+        "GET", f"/jobs/{ID}/strip", job.show_strip, "read", _CHUNKS, text("seen", "The digest of the strip")
+    ),
+    *(_page("POST", f"/jobs/{ID}/{name}", job.change(name), "submit") for name in CHANGES),
     _page("GET", "/new", new_job.show, "read", *_NEW),
     _page("POST", "/new", new_job.act, "submit"),
     _page("POST", "/new/preview", new_job.preview, "submit"),
