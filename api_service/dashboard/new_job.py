@@ -1,4 +1,4 @@
-"""A new job: choose the data, look at it, say what to ask, and submit."""
+"""A new job: choose the data, look at it, ask, and submit."""
 
 import hashlib
 
@@ -151,7 +151,7 @@ def _check_decided(draft: Draft) -> None:
 
 
 async def _planned(request: web.Request, plan_id: str) -> web.Response:
-    """The page of a dry run: what it found, and the form of its spec."""
+    """The page of a dry run: its findings, and the form of its spec."""
     found = await request.app[PLANS].wait(
         request[TENANT], plan_id, WAIT_SECONDS, gone=lambda: request.transport is None
     )
@@ -170,7 +170,7 @@ def _spec_of(request: web.Request, found: DryRun) -> dict[str, object]:
 
 
 async def _seen(request: web.Request, draft: Draft) -> Look | None:
-    """What the dry run found that the form was made with, if it is still kept."""
+    """The findings of the dry run that the form was made with, if they are still kept."""
     if draft.plan is None:
         return None
     try:
