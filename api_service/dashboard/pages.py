@@ -1,11 +1,17 @@
 """The URLs of the dashboard on one page. They are no part of the API, and of its description."""
 
 from api_service.auth.rights import Scope
-from api_service.dashboard import assets, jobs, overview, signing
+from api_service.dashboard import assets, jobs, overview, results, signing, versions
 from api_service.operations import Handler, Operation, Parameter, text
+from api_service.routes.paths import ID, NAME
 from api_service.routes.rows import AFTER
 
 _FILTERS = tuple(text(name, "As GET /v1/jobs takes it") for name in jobs.FILTERS)
+_VERSION = text("version", "The number of a version")
+_FORM = tuple(
+    text(name, "A field of the filter form")
+    for name in ("column", "operator", "value", "order_by", "select", "limit", "version", "chart")
+)
 
 
 def _page(
@@ -27,6 +33,14 @@ def _page(
 PAGES = (
     _page("GET", "/", overview.show, "read"),
     _page("GET", "/jobs", jobs.show, "read", *_FILTERS, AFTER),
+    _page("GET", f"/jobs/{ID}/rows", results.show_job, "read", open_=True),
+    _page("GET", f"/jobs/{ID}/rows/filter", results.filter_rows_of_job, "read", *_FORM),
+    _page("GET", "/results", results.search, "read", AFTER),
+    _page("GET", f"/results/{NAME}", results.show, "read", open_=True),
+    _page("GET", f"/results/{NAME}/filter", results.filter_rows, "read", *_FORM),
+    _page("GET", f"/results/{NAME}/versions", versions.show, "read", AFTER),
+    _page("GET", f"/results/{NAME}/delete", versions.ask, "submit", _VERSION),
+    _page("POST", f"/results/{NAME}/delete", versions.delete, "submit"),
     _page("GET", "/sign-in", signing.ask, None, text("next", "The path to go on with")),
     _page("POST", "/sign-in", signing.sign_in, None),
     _page("POST", "/sign-out", signing.sign_out, "read"),
