@@ -13,6 +13,7 @@ _SCRIPT, _STYLE = "text/javascript", "text/css"
 ASSETS = {
     "dashboard.css": ("dashboard/dashboard.css", _STYLE),
     "dashboard.js": ("dashboard/dashboard.js", _SCRIPT),
+    "new.js": ("dashboard/new.js", _SCRIPT),
     "htmx.js": ("htmx/htmx.min.js", _SCRIPT),
     "sse.js": ("htmx/hx-sse.min.js", _SCRIPT),
     "lines.js": ("dashboard/lines.js", _SCRIPT),
