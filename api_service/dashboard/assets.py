@@ -16,6 +16,7 @@ ASSETS = {
     "new.js": ("dashboard/new.js", _SCRIPT),
     "htmx.js": ("htmx/htmx.min.js", _SCRIPT),
     "sse.js": ("htmx/hx-sse.min.js", _SCRIPT),
+    "lines.js": ("dashboard/lines.js", _SCRIPT),
     "uplot.js": ("uplot/uPlot.iife.min.js", _SCRIPT),
     "uplot.css": ("uplot/uPlot.min.css", _STYLE),
     "icon.svg": ("dashboard/icon.svg", "image/svg+xml"),
