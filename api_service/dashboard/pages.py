@@ -1,8 +1,9 @@
 """The URLs of the dashboard on one page. They are no part of the API, and of its description."""
 
 from api_service.auth.rights import Scope
-from api_service.dashboard import assets, jobs, overview, signing
+from api_service.dashboard import assets, jobs, overview, signing, workers
 from api_service.operations import Handler, Operation, Parameter, text
+from api_service.routes.paths import ID
 from api_service.routes.rows import AFTER
 
 _FILTERS = tuple(text(name, "As GET /v1/jobs takes it") for name in jobs.FILTERS)
@@ -27,6 +28,8 @@ def _page(
 PAGES = (
     _page("GET", "/", overview.show, "read"),
     _page("GET", "/jobs", jobs.show, "read", *_FILTERS, AFTER),
+    _page("GET", "/workers", workers.show, "admin", AFTER),
+    _page("POST", f"/workers/{ID}/drain", workers.drain, "admin"),
     _page("GET", "/sign-in", signing.ask, None, text("next", "The path to go on with")),
     _page("POST", "/sign-in", signing.sign_in, None),
     _page("POST", "/sign-out", signing.sign_out, "read"),
