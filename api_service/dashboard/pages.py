@@ -1,7 +1,19 @@
 """The URLs of the dashboard on one page. They are no part of the API, and of its description."""
 
 from api_service.auth.rights import Scope
-from api_service.dashboard import assets, bulk, job, jobs, live, new_job, overview, results, signing, versions
+from api_service.dashboard import (
+    assets,
+    bulk,
+    job,
+    jobs,
+    live,
+    new_job,
+    overview,
+    results,
+    signing,
+    versions,
+    workers,
+)
 from api_service.dashboard.job_filters import FILTERS
 from api_service.dashboard.job_view import CHANGES
 from api_service.operations import Handler, Operation, Parameter, text
@@ -61,6 +73,8 @@ PAGES = (
     _page("POST", "/new", new_job.act, "submit"),
     _page("POST", "/new/preview", new_job.preview, "submit"),
     _page("POST", "/new/upload", new_job.upload, "upload"),
+    _page("GET", "/workers", workers.show, "admin", AFTER),
+    _page("POST", f"/workers/{ID}/drain", workers.drain, "admin"),
     _page("GET", "/sign-in", signing.ask, None, text("next", "The path to go on with")),
     _page("POST", "/sign-in", signing.sign_in, None),
     _page("POST", "/sign-out", signing.sign_out, "read"),
