@@ -15,16 +15,20 @@ from api_service.app_keys import (
     CHANGES,
     DELETING,
     HISTORY,
+    JOB_PAGES,
     JOBS,
     KEYS,
     LINKS,
     OPENAPI,
     OPERATIONS,
+    OVERVIEW,
+    PAGE_HANDLERS,
     PLANS,
     QUARANTINE,
     READINESS,
     RESULTS,
     RESUMABLE_UPLOADS,
+    SESSIONS,
     SETTINGS,
     SHARES,
     SPEC_CHECKER,
@@ -34,21 +38,25 @@ from api_service.app_keys import (
 from api_service.auth.authenticator import Authenticator
 from api_service.auth.credentials import is_loopback
 from api_service.auth.middleware import admit
+from api_service.auth.sessions import Sessions
 from api_service.cors import put_cors_headers
+from api_service.dashboard.pages import PAGES as PAGE_LIST
 from api_service.handlers import tus
 from api_service.handlers.bodies import STALLED_SECONDS
 from api_service.middleware import answer_errors, logging_requests, put_headers
 from api_service.openapi import Description
-from api_service.routes import BY_HANDLER, ROUTES
 from api_service.routes import OPERATIONS as OPERATION_LIST
+from api_service.routes import by_handler, routes
 from api_service.services.bulk import BulkService
 from api_service.services.changes import ChangeService
 from api_service.services.deleting import DeletingService
 from api_service.services.encoder import Encoder
 from api_service.services.history import HistoryService
+from api_service.services.job_pages import JobPages
 from api_service.services.jobs import JobService
 from api_service.services.keys import KeyService
 from api_service.services.limiter import ConcurrencyLimiter
+from api_service.services.overview import OverviewService
 from api_service.services.plans import PlanService
 from api_service.services.quarantine import QuarantineService
 from api_service.services.readiness import Nudger, Readiness
@@ -66,11 +74,14 @@ from shared.db.changes import ChangeStore
 from shared.db.deleting import DeleteStore
 from shared.db.history import HistoryStore
 from shared.db.jobs import JobStore
+from shared.db.overview import OverviewStore
 from shared.db.plans import PlanStore
 from shared.db.pool import connect
 from shared.db.quarantine import QuarantineStore
 from shared.db.receipts import ReceiptStore
 from shared.db.rows import FETCH_SECONDS, RowStore
+from shared.db.sessions import SessionStore
+from shared.db.strips import StripStore
 from shared.db.unfinished_uploads import UnfinishedUploadStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
@@ -99,10 +110,11 @@ def build_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[logging_requests(settings), answer_errors, admit])
     app[SETTINGS] = settings
     app[SHARES] = Shares()
-    app[OPERATIONS] = BY_HANDLER
+    app[OPERATIONS] = by_handler((*OPERATION_LIST, *PAGE_LIST))
+    app[PAGE_HANDLERS] = frozenset(operation.handler for operation in PAGE_LIST)
     app[OPENAPI] = Description(OPERATION_LIST, version("gristmill"), settings.public_url or "/")
     app[LINKS] = Links(settings.public_url or "")
-    app.add_routes(ROUTES)
+    app.add_routes(routes((*OPERATION_LIST, *PAGE_LIST)))
     app.on_response_prepare.extend((put_headers, tus.put_headers))
     if settings.cors_origins:
         app.on_response_prepare.append(put_cors_headers)
@@ -137,6 +149,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         )
         keys = ApiKeyStore(pool)
         app[AUTHENTICATOR] = Authenticator(keys, settings.api_key, demand=not is_loopback(settings.host))
+        app[SESSIONS] = Sessions(SessionStore(pool), app[AUTHENTICATOR])
         app[KEYS] = KeyService(keys, jobs, app[AUTHENTICATOR])
         app[READINESS] = readiness
         app[SPEC_CHECKER] = checker
@@ -149,7 +162,8 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         )
         app[WORKERS] = WorkerService(WorkerStore(pool), lease)
         app[JOBS] = JobService(jobs, versions, uploads, nudger.nudge)
-        app[BULK] = BulkService(jobs)
+        app[OVERVIEW] = OverviewService(OverviewStore(pool), app[JOBS], readiness, lease)
+        app[BULK] = BulkService(app[JOBS], jobs)
         app[CHANGES] = ChangeService(ChangeStore(pool), app[JOBS].forget)
         app[DELETING] = DeletingService(DeleteStore(pool), versions, app[JOBS].forget)
         app[HISTORY] = HistoryService(HistoryStore(pool))
@@ -164,6 +178,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
             exports=exports,
         )
         app[QUARANTINE] = QuarantineService(QuarantineStore(pool, streams), pages=pages, exports=exports)
+        app[JOB_PAGES] = JobPages(StripStore(pool), app[HISTORY], app[RESULTS], app[QUARANTINE])
         loops = (
             forever(Service("nudger", nudger.run)),
             forever(Service("job_watcher", app[JOBS].watcher.run)),

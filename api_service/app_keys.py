@@ -5,14 +5,17 @@ from aiohttp import web
 from api_service.auth.authenticator import Authenticator
 from api_service.auth.forwarded import Client
 from api_service.auth.rights import Caller
+from api_service.auth.sessions import Sessions
 from api_service.openapi import Description
 from api_service.operations import Handler, Operation
 from api_service.services.bulk import BulkService
 from api_service.services.changes import ChangeService
 from api_service.services.deleting import DeletingService
 from api_service.services.history import HistoryService
+from api_service.services.job_pages import JobPages
 from api_service.services.jobs import JobService
 from api_service.services.keys import KeyService
+from api_service.services.overview import OverviewService
 from api_service.services.plans import PlanService
 from api_service.services.quarantine import QuarantineService
 from api_service.services.readiness import Readiness
@@ -28,6 +31,9 @@ from shared.settings import Settings
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 OPENAPI = web.AppKey("openapi", Description)
 OPERATIONS = web.AppKey("operations", dict[Handler, Operation])
+PAGE_HANDLERS = web.AppKey("page_handlers", frozenset[Handler])
+"""The handlers of the dashboard: their errors are pages too."""
+SESSIONS = web.AppKey("sessions", Sessions)
 SETTINGS = web.AppKey("settings", Settings)
 SHARES = web.AppKey("shares", Shares)
 SPEC_CHECKER = web.AppKey("spec_checker", SpecChecker)
@@ -37,7 +43,9 @@ CHANGES = web.AppKey("changes", ChangeService)
 DELETING = web.AppKey("deleting", DeletingService)
 HISTORY = web.AppKey("history", HistoryService)
 JOBS = web.AppKey("jobs", JobService)
+JOB_PAGES = web.AppKey("job_pages", JobPages)
 KEYS = web.AppKey("keys", KeyService)
+OVERVIEW = web.AppKey("overview", OverviewService)
 PLANS = web.AppKey("plans", PlanService)
 QUARANTINE = web.AppKey("quarantine", QuarantineService)
 RESULTS = web.AppKey("results", ResultService)
@@ -49,6 +57,8 @@ READINESS = web.AppKey("readiness", Readiness)
 REQUEST_ID = web.RequestKey("request_id", str)
 CLIENT = web.RequestKey("client", Client)
 CALLER = web.RequestKey("caller", Caller)
+SESSION = web.RequestKey("session", str)
+"""The id in the cookie, of a request that was admitted by its session."""
 TENANT = web.RequestKey("tenant", str)
 """The tenant of the request's API key: the request reads and changes only its data."""
 

@@ -14,6 +14,7 @@ from multidict import istr
 
 from api_service.app_keys import CLIENT, LINKS, REQUEST_ID
 from api_service.auth.forwarded import client_of
+from api_service.dashboard.problem import is_page, problem_page
 from api_service.operations import Handler
 from api_service.problems import from_http_exception, problem_response, status_and_title
 from shared.errors import BadRequest, GristmillError, InternalError
@@ -99,6 +100,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         raise ConnectionResetError("the answer had begun") from problem
     if status_and_title(problem)[0] >= 500:
         log.warning("request.failed", path=request.path, code=problem.code, detail=problem.detail)
+    if is_page(request, problem):
+        return problem_page(request, problem)
     return problem_response(
         problem, instance=request.app[LINKS](request.path), request_id=request[REQUEST_ID], headers=headers
     )

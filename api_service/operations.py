@@ -54,7 +54,7 @@ class Operation:
     @property
     def of_job(self) -> bool:
         """Whether it is about the one job that `id` in its path names."""
-        return self.path.startswith("/v1/jobs/{id:")
+        return self.path.startswith(("/v1/jobs/{id:", "/jobs/{id:"))
 
 
 def text(name: str, about: str, **kind: Any) -> Parameter:

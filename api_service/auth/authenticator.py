@@ -49,11 +49,14 @@ class Authenticator:
         return self._demand
 
     async def caller(self, key: str) -> Caller:
-        """The caller with this key; raises Unauthorized.
+        """The caller with this key; raises Unauthorized."""
+        return await self.caller_of(digest(key))
+
+    async def caller_of(self, sha256: bytes) -> Caller:
+        """The caller with the key of this digest; raises Unauthorized.
 
         A key that ends by itself ends on time: its answer is not used longer than the key lasts.
         """
-        sha256 = digest(key)
         if self._configured is not None and hmac.compare_digest(sha256, self._configured):
             return OWNER
         known = self._known.get(sha256)

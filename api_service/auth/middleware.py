@@ -2,10 +2,22 @@
 
 from aiohttp import web
 
-from api_service.app_keys import AUTHENTICATOR, CALLER, CLIENT, OPERATIONS, SETTINGS, SHARES, TENANT
-from api_service.auth.authenticator import OWNER
-from api_service.auth.credentials import bearer, check_own_machine, check_own_site
+from api_service.app_keys import (
+    AUTHENTICATOR,
+    CALLER,
+    CLIENT,
+    OPERATIONS,
+    PAGE_HANDLERS,
+    SESSION,
+    SESSIONS,
+    SETTINGS,
+    SHARES,
+    TENANT,
+)
+from api_service.auth.authenticator import OWNER, Authenticator
+from api_service.auth.credentials import SAFE_METHODS, bearer, check_own_machine, check_own_site
 from api_service.auth.rights import Caller, check_job, check_scope
+from api_service.auth.sessions import COOKIE, TOKEN_HEADER, check_origin, check_token
 from api_service.cors import answer_preflight, is_preflight
 from api_service.middleware import is_reserved
 from api_service.operations import Handler
@@ -52,10 +64,26 @@ async def authenticate(request: web.Request) -> Caller:
         )
     authenticator = request.app[AUTHENTICATOR]
     if await authenticator.needs_key():
-        caller = await authenticator.caller(bearer(request.headers.getall("Authorization", [])))
+        caller = await _with_key(request, authenticator)
     else:
         check_own_machine(request[CLIENT])
         check_own_site(request.method, request.headers, request.app[SETTINGS].host)
         caller = OWNER
     request[CALLER], request[TENANT] = caller, caller.tenant
     return caller
+
+
+async def _with_key(request: web.Request, authenticator: Authenticator) -> Caller:
+    """By the `Authorization` header, else by the cookie of a session.
+
+    With a cookie, a change has to come from a page of the dashboard. A form sends its token in its body, so
+    the handler of a page checks it there.
+    """
+    session = request.cookies.get(COOKIE)
+    if session is None or "Authorization" in request.headers:
+        return await authenticator.caller(bearer(request.headers.getall("Authorization", [])))
+    check_origin(request, request.app[SETTINGS].public_url)
+    if request.method not in SAFE_METHODS and request.match_info.handler not in request.app[PAGE_HANDLERS]:
+        check_token(session, request.headers.get(TOKEN_HEADER))
+    request[SESSION] = session
+    return await authenticator.caller_of(await request.app[SESSIONS].key(session))

@@ -1,4 +1,4 @@
-"""Dry runs: ask for one, and read it."""
+"""Dry runs: ask for one, read it, and delete it."""
 
 from aiohttp import web
 
@@ -39,6 +39,11 @@ async def read(request: web.Request) -> web.Response:
         tenant, request.match_info["id"], seconds, gone=lambda: request.transport is None
     )
     return _answer(request, found, 200, _applied(asked))
+
+
+async def delete(request: web.Request) -> web.Response:
+    await request.app[PLANS].delete(request[TENANT], request.match_info["id"], actor_of(request))
+    return web.Response(status=204)
 
 
 def _applied(asked: int | None) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """The whole URL table, by family."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from api_service.handlers.bodies import defer_continue
-from api_service.operations import Operation
+from api_service.operations import Handler, Operation
 from api_service.routes import (
     bulk,
     changes,
@@ -37,7 +39,12 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 
-BY_HANDLER = {operation.handler: operation for operation in OPERATIONS}
+def by_handler(operations: Sequence[Operation]) -> dict[Handler, Operation]:
+    return {operation.handler: operation for operation in operations}
+
+
+def routes(operations: Sequence[Operation]) -> list[web.RouteDef]:
+    return [_route(operation) for operation in operations]
 
 
 def _route(operation: Operation) -> web.RouteDef:
@@ -45,6 +52,3 @@ def _route(operation: Operation) -> web.RouteDef:
         return web.get(operation.path, operation.handler)
     expected = {"expect_handler": defer_continue} if operation.defer_continue else {}
     return web.route(operation.method, operation.path, operation.handler, **expected)
-
-
-ROUTES = list(map(_route, OPERATIONS))

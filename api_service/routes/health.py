@@ -1,18 +1,10 @@
-"""Health checks and the page for people."""
+"""Health checks."""
 
-from api_service.handlers import health, index
+from api_service.handlers import health
 from api_service.operations import Operation
 from api_service.wire.health import LifeDocument, ReadinessDocument
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/",
-        handler=index.page,
-        summary="A page with the newest jobs",
-        scope="read",
-        answers={200: "text/html"},
-    ),
     Operation(
         method="GET",
         path="/livez",

@@ -30,4 +30,12 @@ OPERATIONS = (
         headers=(PREFER,),
         answers={200: PlanDocument},
     ),
+    Operation(
+        method="DELETE",
+        path=f"/v1/plans/{ID}",
+        handler=plans.delete,
+        summary="Delete a dry run, also one that is under way",
+        scope="submit",
+        answers={204: None},
+    ),
 )

@@ -32,6 +32,8 @@ _LAST_VIEWS = 64
 _LOOKS = 3
 PRESENT_SECONDS = 5.0
 """How often a request that waits looks whether its client is still there."""
+Change = Callable[[str, str, str], Awaitable[bool]]
+"""Of JobStore: changes the job of a tenant for an actor, and says whether it was changed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -227,15 +229,18 @@ class JobService:
     async def retry(self, tenant: str, job_id: str, actor: str) -> JobView:
         return await self._change(self._jobs.retry, tenant, job_id, actor)
 
-    async def _change(
-        self, change: Callable[[str, str, str], Awaitable[Job | None]], tenant: str, job_id: str, actor: str
-    ) -> JobView:
-        try:
-            _found(await change(tenant, job_id, actor), job_id)
-        finally:
-            self.forget(tenant, job_id)  # its next reader must not see the job from before
-        self._nudge()  # a resumed or retried job has due units; for the others a nudge costs nothing
+    async def _change(self, change: Change, tenant: str, job_id: str, actor: str) -> JobView:
+        await self.apply(change, tenant, job_id, actor)
         return await self.read(tenant, job_id)
+
+    async def apply(self, change: Change, tenant: str, job_id: str, actor: str) -> bool:
+        """Whether *change* has changed the job; its next reader sees it. Raises as the store does."""
+        try:
+            changed = await change(tenant, job_id, actor)
+        finally:
+            self.forget(tenant, job_id)
+        self._nudge()  # a resumed or retried job has due units; for the others a nudge costs nothing
+        return changed
 
     async def wait(
         self,

@@ -24,10 +24,14 @@ class JobFilter:
     error_code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One of many jobs: its state after its change, or the problem for which it was not changed."""
+    """One of many jobs after a change: its state, or the problem for which it was not changed.
+
+    *changed* is false, without a problem, for a job that was as asked before.
+    """
 
     job_id: str
-    state: JobState | None
-    error: Problem | None
+    changed: bool
+    state: JobState | None = None
+    error: Problem | None = None

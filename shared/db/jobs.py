@@ -30,6 +30,7 @@ from shared.errors import (
     DeadlineExceeded,
     IdempotencyKeyReused,
     InvalidState,
+    NotFound,
     Problem,
     RetryExpired,
 )
@@ -227,8 +228,8 @@ class JobStore:
         assert row is not None
         return read_row(JobRow, row, **_standing(row), plan=_plan(row))
 
-    async def cancel(self, tenant: str, job_id: str, actor: str | None = None) -> Job | None:
-        """Want a job no more.
+    async def cancel(self, tenant: str, job_id: str, actor: str | None = None) -> bool:
+        """Want a job no more; see `_changing`.
 
         Its pending units end now, the leased ones as soon as their workers hear of it.
         """
@@ -241,33 +242,29 @@ class JobStore:
                 reached("cancel.ending")
         with contextlib.suppress(DatabaseUnavailable):  # a big job's end takes its time; the sweeper makes it
             await self.finish_ending(job_id)
-        return await self.get(tenant, job_id)
+        return job is not None
 
-    async def pause(self, tenant: str, job_id: str, actor: str | None = None) -> Job | None:
-        """Hand out none of a job's units; those that are leased finish and commit."""
+    async def pause(self, tenant: str, job_id: str, actor: str | None = None) -> bool:
+        """Hand out none of a job's units; those that are leased finish and commit. See `_changing`."""
         async with self._changing(tenant, job_id, "pause", "paused", since={JobState.PAUSED}) as (tx, job):
             if job is not None:
                 await JOBS.pause.execute(tx, id=job_id)
                 await note(tx, job_id, Event.PAUSED, actor=actor)
-        return await self.get(tenant, job_id)
+        return job is not None
 
-    async def resume(self, tenant: str, job_id: str, actor: str | None = None) -> Job | None:
-        """Hand out the units of a paused job again."""
-        async with self._changing(
-            tenant, job_id, "resume", "resumed", since={JobState.QUEUED, JobState.RUNNING}
-        ) as (
-            tx,
-            job,
-        ):
+    async def resume(self, tenant: str, job_id: str, actor: str | None = None) -> bool:
+        """Hand out the units of a paused job again; see `_changing`."""
+        going = {JobState.QUEUED, JobState.RUNNING}
+        async with self._changing(tenant, job_id, "resume", "resumed", since=going) as (tx, job):
             if job is not None:
                 await JOBS.resume.execute(tx, id=job_id)
                 await note(tx, job_id, Event.RESUMED, actor=actor)
-        return await self.get(tenant, job_id)
+        return job is not None
 
-    async def retry(self, tenant: str, job_id: str, actor: str | None = None) -> Job | None:
+    async def retry(self, tenant: str, job_id: str, actor: str | None = None) -> bool:
         """Try the failed and cancelled units again with fresh counts, and the merge from its start.
 
-        Finished chunks stay finished: no row is written twice.
+        Finished chunks stay finished: no row is written twice. See `_changing`; raises RetryExpired.
         """
         async with self._changing(tenant, job_id, "retry", "tried again", since=set()) as (tx, job):
             if job is not None:
@@ -279,19 +276,22 @@ class JobStore:
                 await QUARANTINE.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 await note(tx, job_id, Event.RETRIED, actor=actor)
                 reached("retry.before_commit")
-        return await self.get(tenant, job_id)
+        return job is not None
 
     @asynccontextmanager
     async def _changing(
-        self, tenant: str, job_id: str, event: str, asked: str, *, since: set[str]
+        self, tenant: str, job_id: str, event: str, asked: str, *, since: Collection[str]
     ) -> AsyncIterator[tuple[Connection, Record | None]]:
         """Lend the locked row of a job to which *event* can happen.
 
-        None if there is no such job, or its state is among *since* already.
+        None if its state is among *since* already: then the change is not made, and says so. Raises NotFound,
+        AlreadyDone and InvalidState.
         """
         async with self._pool.transaction() as tx:
             job = await JOBS.lock_of_tenant.fetchrow(tx, tenant=tenant, id=job_id)
-            if job is None or job["state"] in since:
+            if job is None:
+                raise NotFound(f"There is no job {job_id}")
+            if job["state"] in since:
                 yield tx, None
             elif job["state"] in sources(LIFECYCLE, event):
                 await self._pool.extend(tx, CHANGE_SECONDS)

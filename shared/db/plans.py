@@ -48,6 +48,11 @@ class PlanStore:
             expired=bool(row["expired"]),
         )
 
+    async def delete(self, tenant: str, plan_id: str) -> bool:
+        """Delete a dry run, also one under way; False if the tenant has none of this id."""
+        async with self._pool.connection() as connection:
+            return await PLANS.delete_run.fetchval(connection, tenant=tenant, id=plan_id) is not None
+
     async def stored(self, job_id: str) -> tuple[Plan, tuple[msgspec.Raw, ...] | None] | None:
         """The plan that a job begins with, and the texts of its chunks; None: it has to cut the files."""
         async with self._pool.connection() as connection:

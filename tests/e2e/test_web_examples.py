@@ -21,6 +21,7 @@ import pytest
 
 from gristmill.launcher.servers import free_port
 from gristmill.models.django import model
+from tests.support.browser import chromium
 from tests.support.databases import own_database
 from tests.support.shown import blocks
 from tests.support.stack import Stack, eventually, running
@@ -33,9 +34,6 @@ COMMANDS = {
     "fastapi": lambda port: ["-m", "uvicorn", "app:app", "--port", str(port)],
     "flask": lambda port: ["-m", "flask", "run", "--port", str(port)],
 }
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
 ADMIN = "k" * 32
 
 
@@ -164,17 +162,13 @@ def test_a_django_view_leads_to_the_form_before_the_first_job(stack, backends):
         assert http.post(f"{url}/uploads").status_code == 403  # without the CSRF token
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 @pytest.mark.parametrize("kind", ["django", "fastapi"])
 def test_the_page_uploads_shows_progress_and_rows(backends, tmp_path, kind):
-    from playwright.sync_api import sync_playwright  # where there is a browser
-
     orders, broken = tmp_path / "orders.csv", tmp_path / "broken.csv"
     orders.write_text(ORDERS)
     broken.write_text("a,b\n1,2\n")
     url = backends(kind)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         page = browser.new_page()
         page.goto(url)
         page.set_input_files("input[type=file]", broken)
@@ -199,7 +193,6 @@ def test_the_page_uploads_shows_progress_and_rows(backends, tmp_path, kind):
         if kind == "django":
             widths = page.eval_on_selector_all("rect", "bars => bars.map(b => b.getBBox().width)")
             assert widths == [300, 141, 0]
-        browser.close()
 
 
 def bearer(key: str) -> dict[str, str]:

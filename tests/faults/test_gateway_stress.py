@@ -21,6 +21,8 @@ from structlog.testing import capture_logs
 from api_service import app, server
 from api_service.handlers import bodies
 from shared.addresses import network
+from shared.db.jobs import JobStore
+from shared.db.pool import connect
 from tests.support.crowd import CROWDS, Crowd, submits
 from tests.support.gateway import database, gateway, problem_of, publish, spec_for
 from tests.support.stack import running
@@ -253,7 +255,7 @@ async def test_without_descriptors_the_oldest_idle_connection_makes_room(setting
 async def test_when_no_connection_is_idle_only_health_checks_are_answered(settings, monkeypatch):
     monkeypatch.setattr(server, "MAX_DESCRIPTORS", server.SPARE_DESCRIPTORS + 2 * 2)
     settings.max_connections_per_address = 2
-    async with gateway(settings) as http, asyncio.timeout(20):
+    async with gateway(settings) as http, asyncio.timeout(60):
         async with http.post("/v1/jobs", json=spec_for(settings)) as response:
             path = response.headers["Location"]
         waiting = [asyncio.create_task(wait(http, path)) for _ in range(2)]
@@ -266,6 +268,7 @@ async def test_when_no_connection_is_idle_only_health_checks_are_answered(settin
         async with http.get(path) as response:
             assert (response.status, (await problem_of(response))["code"]) == (503, "too_many_connections")
         assert connections(http) <= 2 * (2 + server.RESERVED)
+        await cancel(settings, path)
         assert [await each for each in waiting] == [200, 200]
         async with http.get(path) as response:
             assert response.status == 200
@@ -275,11 +278,14 @@ async def test_when_no_connection_is_idle_only_health_checks_are_answered(settin
 
 async def test_one_address_cannot_take_all_connections(settings, monkeypatch):
     monkeypatch.setattr(server, "MAX_DESCRIPTORS", server.SPARE_DESCRIPTORS + 2 * 20)
-    async with gateway(settings) as http, asyncio.timeout(20):
+    async with gateway(settings) as http, asyncio.timeout(60):
         async with http.post("/v1/jobs", json=spec_for(settings)) as response:
             path = response.headers["Location"]
         other = await raw_connection(http, source="127.0.0.2")
         many = [asyncio.create_task(wait(http, path, force=True)) for _ in range(20)]
+        while sum(each.done() for each in many) < 5:
+            await asyncio.sleep(0.02)
+        await cancel(settings, path)
         said = sorted([await each for each in many])
         assert said == [200] * 15 + [503] * 5
         other[1].write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -329,7 +335,16 @@ async def _status(http, path: str, headers: dict[str, str]) -> int:
 
 
 async def wait(http, path: str, *, force: bool = False) -> int:
-    return await _status(http, path, {"Prefer": "wait=2"} | ({"Connection": "close"} if force else {}))
+    """Wait until the job changes, which it does only when the test cancels it."""
+    return await _status(http, path, {"Prefer": "wait=60"} | ({"Connection": "close"} if force else {}))
+
+
+async def cancel(settings, path: str) -> None:
+    pool = connect(settings.database_url, name="test", size=1)
+    try:
+        await JobStore(pool).cancel("default", path.rpartition("/")[2])
+    finally:
+        await pool.close()
 
 
 async def test_readers_that_are_cut_off_leave_no_stack_trace(settings, monkeypatch, caplog):

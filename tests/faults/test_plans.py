@@ -114,6 +114,28 @@ def test_a_frozen_workers_plan_is_done_by_another_and_its_late_commit_counts_for
     assert not any(alive(pid) for pid in children)
 
 
+def test_a_dry_run_that_is_deleted_while_it_is_planned_leaves_nothing_and_frees_its_slot(stack):
+    plan_id = ask(stack)
+    worker = stack.start(
+        "worker_service", GRISTMILL_FAULT_POINTS="plan.before_insert:1:stop", GRISTMILL_SLOTS="1"
+    )
+    eventually(lambda: b"plan.before_insert" in worker.log.read_bytes(), "the freeze")
+    assert stack.http.delete(f"/v1/plans/{plan_id}").status_code == 204
+    worker.popen.send_signal(signal.SIGCONT)
+
+    job = stack.run(
+        {
+            "source": {"uris": [stack.write("b.csv", "k\na\n")]},
+            "group_by": ["k"],
+            "aggregates": [{"fn": "count"}],
+        }
+    )
+    assert job["state"] == "succeeded", job["error"]
+    for table in ("jobs WHERE id", "units WHERE job_id", "plans WHERE job_id"):
+        assert stack.sql(f"SELECT count(*) FROM gristmill.{table} = %s", plan_id) == [(0,)]
+    assert b"unit.bug" not in worker.log.read_bytes()
+
+
 def test_a_dry_run_that_no_worker_takes_fails_at_its_deadline(stack):
     plan_id = ask(stack)
     stack.sql("UPDATE gristmill.jobs SET deadline_at = now() WHERE id = %s", plan_id)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.db.jobs import JobStore
 from tests.support.gateway import database, finish_job, gateway, insert_job, problem_of, spec_for
 from tests.support.store import PROBLEM
 
@@ -106,6 +107,46 @@ async def test_many_jobs_are_cancelled_and_retried_if_they_are_as_many_as_expect
             "cancelled",
             "retried",
         ]
+
+
+async def test_a_job_that_was_cancelled_before_is_neither_changed_nor_an_error(settings):
+    async with gateway(settings) as http:
+        jobs = [await submitted(http, settings, f"{no}.csv") for no in range(3)]
+        async with http.post(f"/v1/jobs/{jobs[1]}/cancel") as response:
+            assert response.status == 202
+        asked = {"filter": {}, "expected": 3}
+        status, first = await bulk(http, "cancel", asked)
+        _, again = await bulk(http, "cancel", asked)
+    assert (status, first["changed"], again["changed"]) == (200, 2, 0)
+    assert [item["changed"] for item in first["items"]] == [True, False, True]
+    assert {(item["state"], item["error"]) for item in first["items"] + again["items"]} == {
+        ("cancelled", None)
+    }
+
+
+async def test_a_changed_job_is_read_once_and_many_of_them_not_at_all(settings, monkeypatch):
+    read = []
+    get = JobStore.get
+    monkeypatch.setattr(JobStore, "get", lambda store, *key: read.append(key[1]) or get(store, *key))
+    async with gateway(settings) as http:
+        jobs = [await submitted(http, settings, f"{no}.csv") for no in range(2)]
+        for change, state in (
+            ("pause", "paused"),
+            ("resume", "queued"),
+            ("cancel", "cancelled"),
+            ("retry", "queued"),
+        ):
+            read.clear()
+            async with http.post(f"/v1/jobs/{jobs[0]}/{change}") as response:
+                assert (await response.json())["state"] == state
+            assert read == [jobs[0]], change
+        read.clear()
+        async with http.patch(f"/v1/jobs/{jobs[0]}", json={"priority": 9}) as response:
+            assert (await response.json())["priority"] == 9
+        assert read == [jobs[0]]
+        read.clear()
+        assert (await bulk(http, "cancel", {"filter": {}, "expected": 2}))[1]["changed"] == 2
+        assert read == []
 
 
 async def test_more_than_a_thousand_are_refused_and_another_tenants_jobs_are_not_touched(settings):

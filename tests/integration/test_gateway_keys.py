@@ -61,7 +61,6 @@ async def test_a_key_is_printed_once_and_only_its_digest_is_stored(settings):
 async def test_every_request_but_the_health_checks_needs_a_key_once_there_is_one(settings):
     key = await added(settings, "laptop")
     paths = [
-        ("GET", "/"),
         ("GET", "/v1/jobs"),
         ("POST", "/v1/jobs"),
         ("POST", "/v1/uploads"),

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from shared.core.lifecycle import BEFORE, JOB, UNIT
-from shared.errors import AlreadyDone, InvalidState, LeaseLost, RetryExpired
+from shared.errors import AlreadyDone, InvalidState, LeaseLost, NotFound, RetryExpired
 from tests.support.store import PLAN, PROBLEM, WIDER, chunks
 
 RECORD = """
@@ -35,17 +35,22 @@ CREATE TRIGGER count AFTER UPDATE ON gristmill.units FOR EACH ROW EXECUTE FUNCTI
 
 async def pause_and_resume(world, job_id):
     before = await world.state(job_id)
-    assert (await world.jobs.pause("default", job_id)).state == "paused"
-    assert (await world.jobs.resume("default", job_id)).state == before
+    await world.jobs.pause("default", job_id)
+    assert await world.state(job_id) == "paused"
+    await world.jobs.resume("default", job_id)
+    assert await world.state(job_id) == before
 
 
 async def queued_jobs_end(world):
     job, _ = await world.submit()
     await pause_and_resume(world, job.id)
-    assert (await world.jobs.cancel("default", job.id)).state == "cancelled"
-    assert (await world.jobs.retry("default", job.id)).state == "queued"
+    await world.jobs.cancel("default", job.id)
+    assert await world.state(job.id) == "cancelled"
+    await world.jobs.retry("default", job.id)
+    assert await world.state(job.id) == "queued"
     await world.jobs.fail(job.id, PROBLEM)
-    assert (await world.jobs.retry("default", job.id)).state == "queued"
+    await world.jobs.retry("default", job.id)
+    assert await world.state(job.id) == "queued"
 
 
 async def running_jobs_end(world):
@@ -59,9 +64,11 @@ async def running_jobs_end(world):
     first, second = await world.claimed(job_id=job_id), await world.claimed(job_id=job_id)
     await world.units.fail(first, PROBLEM)
     await world.units.give_back(second, "nothing")
-    assert (await world.jobs.retry("default", job_id)).state == "running"
+    await world.jobs.retry("default", job_id)
+    assert await world.state(job_id) == "running"
     await world.jobs.cancel("default", job_id)
-    assert (await world.jobs.retry("default", job_id)).state == "running"
+    await world.jobs.retry("default", job_id)
+    assert await world.state(job_id) == "running"
     await world.finish(job_id)
 
 
@@ -151,17 +158,19 @@ async def test_a_unit_that_is_given_back_to_a_paused_job_waits(world):
 
 async def test_pausing_twice_and_resuming_twice_changes_nothing_more(world):
     job, _ = await world.submit()
-    first = await world.jobs.pause("default", job.id)
-    assert await world.jobs.pause("default", job.id) == first
-    again = await world.jobs.resume("default", job.id)
-    assert await world.jobs.resume("default", job.id) == again
+    for change in (world.jobs.pause, world.jobs.resume):
+        assert await change("default", job.id) is True
+        first = await world.jobs.get("default", job.id)
+        assert await change("default", job.id) is False
+        assert await world.jobs.get("default", job.id) == first
 
 
 @pytest.mark.parametrize("change", ["pause", "resume", "cancel", "retry"])
 async def test_no_tenant_changes_a_job_of_another(world, change):
     job, _ = await world.submit()
 
-    assert await getattr(world.jobs, change)("other", job.id) is None
+    with pytest.raises(NotFound):
+        await getattr(world.jobs, change)("other", job.id)
     assert await world.jobs.get("default", job.id) == job
 
 
@@ -211,7 +220,8 @@ async def failed_chunk(world):
 async def test_a_retry_keeps_what_is_finished_and_begins_the_rest_with_fresh_counts(world):
     job_id = await failed_chunk(world)
     before = await world.jobs.get("default", job_id)
-    after = await world.jobs.retry("default", job_id)
+    await world.jobs.retry("default", job_id)
+    after = await world.jobs.get("default", job_id)
 
     assert await world.states(job_id) == ["done", "pending", "pending"]
     assert {u["crashes"] for u in await world.units_of(job_id)} == {0}
@@ -253,8 +263,9 @@ async def test_a_job_that_failed_after_its_scan_merges_again_from_the_start(worl
     await world.units.fail(await world.claimed(job_id=job_id), PROBLEM)
     assert (await world.jobs.get("default", job_id)).phase == phase
 
-    job = await world.jobs.retry("default", job_id)
+    await world.jobs.retry("default", job_id)
 
+    job = await world.jobs.get("default", job_id)
     assert (job.phase, job.scanned_at, job.merged_at) == ("scanning", None, None)
     assert await world.states(job_id) == ["done"]
     assert await world.states(job_id, "merge") == await world.states(job_id, "publish") == []

@@ -236,6 +236,40 @@ def test_another_tenant_sees_no_plan(stack, uri):
     assert stack.http.post("/v1/jobs", json={"plan": plan}).status_code == 404
 
 
+def test_a_plan_is_deleted_with_all_that_it_left_and_its_upload_and_its_jobs_stay(stack, sales):
+    content = sales.to_csv(index=False).encode()
+    upload = stack.http.post("/v1/uploads", content=content).json()
+    key = {"Idempotency-Key": new_id("key")}
+    plan = ask(stack, spec_of(upload["uri"]), **key).json()["id"]
+    job = stack.run({"plan": plan})["id"]
+
+    answer = stack.http.delete(f"/v1/plans/{plan}")
+    assert (answer.status_code, answer.content) == (204, b"")
+    for again in (stack.http.delete, stack.http.get):
+        assert (again(f"/v1/plans/{plan}").status_code, again(f"/v1/plans/{plan}").json()["code"]) == (
+            404,
+            "not_found",
+        )
+    assert leavings(stack, plan) == [0, 0, 0, 0]
+    assert stack.http.get(f"/v1/uploads/{upload['id']}").status_code == 200
+    assert len(stack.rows(job)) == 11
+    assert ask(stack, spec_of(upload["uri"]), **key).json()["id"] != plan, "its key is forgotten"
+
+
+def leavings(stack, plan):
+    tables = ("jobs WHERE id", "units WHERE job_id", "plans WHERE job_id", "job_events WHERE job_id")
+    return [stack.sql(f"SELECT count(*) FROM gristmill.{table} = %s", plan)[0][0] for table in tables]
+
+
+def test_another_tenants_plan_and_a_job_are_not_deleted_as_a_plan(stack, uri):
+    plan, job = planned(stack, spec_of(uri))["id"], stack.run(spec_of(uri))["id"]
+    stack.sql("UPDATE gristmill.jobs SET tenant = 'other' WHERE id = %s", plan)
+    for one in (plan, job, new_id("plan")):
+        assert stack.http.delete(f"/v1/plans/{one}").status_code == 404
+    assert leavings(stack, plan) == [1, 1, 1, 2]
+    assert stack.job(job)["state"] == "succeeded"
+
+
 @contextmanager
 def frozen(processes):
     for process in processes:

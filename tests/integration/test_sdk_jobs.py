@@ -153,6 +153,10 @@ async def test_a_dry_run_shows_the_data_and_runs_later(client, orders):
     assert len(await got(client.aggregate(plan=planned))) == 2
     with pytest.raises(TypeError, match="leave the other arguments out"):
         await got(client.submit(orders, plan=planned))
+    await got(planned.delete())
+    for gone in (planned.delete, planned.submit):
+        with pytest.raises(NotFound):
+            await got(gone())
 
 
 async def test_a_bad_row_fails_a_job_with_its_place_and_value(client, orders):

@@ -107,3 +107,6 @@ class AsyncPlan(PlanBase):
         with self._driver.show(False) as show:
             steps = operations.submit([], {}, self.id, idempotency_key, show)
             return AsyncJob(self._driver, await self._driver.run(steps))
+
+    async def delete(self) -> None:
+        await self._driver.run(operations.delete(f"/v1/plans/{self.id}"))

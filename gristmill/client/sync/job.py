@@ -140,3 +140,7 @@ class Plan(PlanBase):
         with self._driver.show(False) as show:
             steps = operations.submit([], {}, self.id, idempotency_key, show)
             return Job(self._driver, self._driver.run(steps))
+
+    def delete(self) -> None:
+        """Delete it now; without that the service does so after an hour. Jobs that began with it go on."""
+        self._driver.run(operations.delete(f"/v1/plans/{self.id}"))

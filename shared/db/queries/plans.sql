@@ -25,6 +25,12 @@ SELECT plan::text AS plan, chunks::text AS chunks FROM gristmill.plans WHERE job
 -- Forget the plan that a job has begun with.
 DELETE FROM gristmill.plans WHERE job_id = @job_id
 
+-- delete_run --
+-- Delete a dry run of a tenant, with its unit, its findings and its history.
+-- One under way loses its lease with the unit, so the fence refuses its commit.
+DELETE FROM gristmill.jobs WHERE tenant = @tenant AND id = @id AND kind <> 'job'
+RETURNING id
+
 -- set_looked --
 -- End a dry run, whose job has only planned.
 WITH ended AS (

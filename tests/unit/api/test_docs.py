@@ -4,13 +4,13 @@ import re
 from pathlib import Path
 
 from api_service.problems import STATUSES
-from api_service.routes import ROUTES
+from api_service.routes import OPERATIONS
 
 PAGE = Path(__file__).parents[3].joinpath("docs/http.md").read_text()
 
 
 def test_every_url_is_documented():
-    paths = {re.sub(r"\{(\w+):.*?\}\}?", r"{\1}", route.path) for route in ROUTES}
+    paths = {re.sub(r"\{(\w+):.*?\}\}?", r"{\1}", operation.path) for operation in OPERATIONS}
 
     assert [path for path in sorted(paths) if f"{path}`" not in PAGE and f"{path}?" not in PAGE] == []
 
