@@ -44,7 +44,7 @@ async def rows_of_result(request: web.Request) -> web.StreamResponse:
 
 
 async def version_of_job(request: web.Request) -> tuple[Version, Cursor | None]:
-    """The version that the URL of a job's rows means; raises NotReady, NoResult or ResultExpired by the job's state."""
+    """The version that the URL of a job's rows means; raises NotReady, NoResult or ResultExpired."""
     if "version" in request.query:
         raise parameters.invalid(
             "version", "a job has one version; ask for another at /v1/results/{name}/rows"
