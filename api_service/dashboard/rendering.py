@@ -78,11 +78,14 @@ def asked(request: web.Request) -> MultiDict[str]:
     return MultiDict((name, value) for name, value in request.query.items() if value)
 
 
-async def form(request: web.Request) -> MultiDict[str]:
-    """The fields of a form that one of the pages has sent; raises CrossSiteRequest without its token."""
+async def form(request: web.Request, limit: int = BODY_BYTES) -> MultiDict[str]:
+    """The fields of a form that one of the pages has sent; raises CrossSiteRequest without its token.
+
+    Raises PayloadTooLarge beyond *limit* bytes.
+    """
     if request.content_type != _FORM:
         raise UnsupportedMediaType(f"Send the form as {_FORM}")
-    body = b"".join([block async for block in blocks(request, BODY_BYTES, seconds=JSON_SECONDS)])
+    body = b"".join([block async for block in blocks(request, limit, seconds=JSON_SECONDS)])
     fields = MultiDict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
     if (session := request.get(SESSION)) is not None:
         check_token(session, fields.get(TOKEN_FIELD))
