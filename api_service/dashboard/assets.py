@@ -13,12 +13,9 @@ _SCRIPT, _STYLE = "text/javascript", "text/css"
 ASSETS = {
     "dashboard.css": ("dashboard/dashboard.css", _STYLE),
     "dashboard.js": ("dashboard/dashboard.js", _SCRIPT),
-<<<<<<< HEAD
     "refresh.js": ("dashboard/refresh.js", _SCRIPT),
     "overview.js": ("dashboard/overview.js", _SCRIPT),
-=======
     "new.js": ("dashboard/new.js", _SCRIPT),
->>>>>>> main
     "htmx.js": ("htmx/htmx.min.js", _SCRIPT),
     "sse.js": ("htmx/hx-sse.min.js", _SCRIPT),
     "uplot.js": ("uplot/uPlot.iife.min.js", _SCRIPT),
