@@ -31,7 +31,7 @@ class Slots:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minute:
-    """The minute that ended `ago` minutes before now: the rows and bytes that chunks read, and how jobs ended."""
+    """The minute that ended `ago` minutes before now: the input of chunks, and how jobs ended."""
 
     ago: int
     rows: int = 0
