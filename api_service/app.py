@@ -15,6 +15,7 @@ from api_service.app_keys import (
     CHANGES,
     DELETING,
     HISTORY,
+    JOB_PAGES,
     JOBS,
     KEYS,
     LINKS,
@@ -51,6 +52,7 @@ from api_service.services.changes import ChangeService
 from api_service.services.deleting import DeletingService
 from api_service.services.encoder import Encoder
 from api_service.services.history import HistoryService
+from api_service.services.job_pages import JobPages
 from api_service.services.jobs import JobService
 from api_service.services.keys import KeyService
 from api_service.services.limiter import ConcurrencyLimiter
@@ -79,6 +81,7 @@ from shared.db.quarantine import QuarantineStore
 from shared.db.receipts import ReceiptStore
 from shared.db.rows import FETCH_SECONDS, RowStore
 from shared.db.sessions import SessionStore
+from shared.db.strips import StripStore
 from shared.db.unfinished_uploads import UnfinishedUploadStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
@@ -175,6 +178,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
             exports=exports,
         )
         app[QUARANTINE] = QuarantineService(QuarantineStore(pool, streams), pages=pages, exports=exports)
+        app[JOB_PAGES] = JobPages(StripStore(pool), app[HISTORY], app[RESULTS], app[QUARANTINE])
         loops = (
             forever(Service("nudger", nudger.run)),
             forever(Service("job_watcher", app[JOBS].watcher.run)),

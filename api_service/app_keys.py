@@ -12,6 +12,7 @@ from api_service.services.bulk import BulkService
 from api_service.services.changes import ChangeService
 from api_service.services.deleting import DeletingService
 from api_service.services.history import HistoryService
+from api_service.services.job_pages import JobPages
 from api_service.services.jobs import JobService
 from api_service.services.keys import KeyService
 from api_service.services.overview import OverviewService
@@ -42,6 +43,7 @@ CHANGES = web.AppKey("changes", ChangeService)
 DELETING = web.AppKey("deleting", DeletingService)
 HISTORY = web.AppKey("history", HistoryService)
 JOBS = web.AppKey("jobs", JobService)
+JOB_PAGES = web.AppKey("job_pages", JobPages)
 KEYS = web.AppKey("keys", KeyService)
 OVERVIEW = web.AppKey("overview", OverviewService)
 PLANS = web.AppKey("plans", PlanService)

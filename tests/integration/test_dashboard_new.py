@@ -136,6 +136,20 @@ def test_a_dry_run_that_fails_is_told_with_the_fields_that_cure_it(stack):
     assert fields_of(cured, "ask")["/source/csv/delimiter"] == ";"
 
 
+def test_texts_that_look_like_numbers_or_days_are_told_with_the_cure(stack):
+    text = "price;day;city;code;cost\n1.234,5;31.1.2024;Köln;0123;$5\n2,75;1.12.2024;1,5;0042;$1,200.50\n"
+    page = looked_at(stack, **{"/source/uris": stack.write("new/texts.csv", text)})
+    assert "price looks like numbers with a decimal comma" in page
+    assert "day looks like days" in page
+    assert "cost looks like numbers with a sign" in page
+    assert "city looks" not in page
+    assert "code looks" not in page
+    changes = {"/source/csv/decimal": ",", "/source/csv/thousands": "."}
+    cured = opened(stack, sent(stack, page, "look", **changes).headers["Location"])
+    assert "price looks" not in cured
+    assert "1234.5" in cured
+
+
 def test_rows_and_types_are_added_and_removed(stack, page):
     more = sent(stack, page, "add:aggregates").text
     assert {"/aggregates/0/fn", "/aggregates/1/fn"} <= fields_of(more, "ask").keys()
