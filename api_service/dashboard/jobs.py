@@ -21,7 +21,7 @@ FILTERS = ("state", "name", "source", "label", "created_after", "created_before"
 async def show(request: web.Request) -> web.Response:
     query = asked(request)
     found, further = await request.app[JOBS].newest(
-        request[TENANT], job_filter(query), after=parameters.after_job(query), limit=LIMIT
+        request[TENANT], job_filter(query), after=parameters.after(query, parameters.JOB), limit=LIMIT
     )
     query.pop("after", None)
     older = f"/jobs?{urlencode([*query.items(), ('after', found[-1].job.id)])}" if further else None
