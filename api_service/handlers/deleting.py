@@ -25,11 +25,10 @@ async def version(request: web.Request) -> web.Response:
 
 
 async def versions(request: web.Request) -> web.Response:
-    after = parameters.after(request.query, parameters.VERSION)
     found, further = await request.app[DELETING].versions(
         request[TENANT],
         request.match_info["name"],
-        after=None if after is None else int(after),
+        after=parameters.after_version(request.query),
         limit=parameters.list_limit(request.query),
     )
     items = [result_document(each, request.app[LINKS]) for each in found]

@@ -24,7 +24,7 @@ def invalid(parameter: str, detail: str) -> InvalidParameter:
 
 
 def expected(parameter: str, what: str, text: str) -> InvalidParameter:
-    """For a parameter whose value *text* is none of *what*."""
+    """For a parameter with the value *text*, where another one is expected."""
     return invalid(parameter, f"expected {what}, not {quote(text)}")
 
 
@@ -99,11 +99,16 @@ def list_limit(query: MultiMapping[str]) -> int:
 
 
 def after(query: MultiMapping[str], form: re.Pattern[str]) -> str | None:
-    """The `next` of the page before, which has the *form* of what is listed: one of JOB, UPLOAD and so on."""
+    """The `next` of the page before; its *form* is that of the things in the list: JOB, UPLOAD and so on."""
     text = single(query, "after")
     if text is not None and not form.fullmatch(text):
         raise InvalidCursor(f"after is the `next` of the page before, and not {quote(text)}")
     return text
+
+
+def after_version(query: MultiMapping[str]) -> int | None:
+    text = after(query, VERSION)
+    return None if text is None else int(text)
 
 
 def filename(query: MultiMapping[str]) -> str | None:

@@ -54,7 +54,7 @@ def check_json(body: bytes) -> None:
 
 
 def _odd_body(body: bytes) -> str:
-    """What is wrong with a body as a whole; empty if that is something else."""
+    """The fault of a body as a whole; empty if it has none."""
     if not body.strip():
         return "the body is empty; send a JSON object"
     if body.startswith(_MARKS):

@@ -136,6 +136,20 @@ def test_a_dry_run_that_fails_is_told_with_the_fields_that_cure_it(stack):
     assert fields_of(cured, "ask")["/source/csv/delimiter"] == ";"
 
 
+def test_texts_that_look_like_numbers_or_days_are_told_with_the_cure(stack):
+    text = "price;day;city;code;cost\n1.234,5;31.1.2024;Köln;0123;$5\n2,75;1.12.2024;1,5;0042;$1,200.50\n"
+    page = looked_at(stack, **{"/source/uris": stack.write("new/texts.csv", text)})
+    assert "price looks like numbers with a decimal comma" in page
+    assert "day looks like days" in page
+    assert "cost looks like numbers with a sign" in page
+    assert "city looks" not in page
+    assert "code looks" not in page
+    changes = {"/source/csv/decimal": ",", "/source/csv/thousands": "."}
+    cured = opened(stack, sent(stack, page, "look", **changes).headers["Location"])
+    assert "price looks" not in cured
+    assert "1234.5" in cured
+
+
 def test_rows_and_types_are_added_and_removed(stack, page):
     more = sent(stack, page, "add:aggregates").text
     assert {"/aggregates/0/fn", "/aggregates/1/fn"} <= fields_of(more, "ask").keys()
@@ -217,6 +231,10 @@ def test_the_preview_follows_the_form(stack, page):
     shown = fields_of(f'<form id="ask">{answer.text}</form>', "ask")
     assert json.loads(shown["json"])["where"] == "price > 3"
     assert "1 to 48 of a-z" in answer.text
+    assert "from gristmill import Client" not in answer.text
+    whole = stack.http.post("/new/preview", data=changed | {"/output/name": "new_preview"}).text
+    assert "client.submit(" in whole
+    assert "new_preview" in whole
 
 
 def test_an_expired_or_unknown_dry_run_is_told(stack):

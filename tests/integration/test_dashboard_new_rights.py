@@ -5,6 +5,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.integration.test_dashboard_signing import OWNER, as_session, make_key, origin, sign_in
+from tests.integration.test_gateway_keys import added
 from tests.support.gateway import gateway, insert_job
 from tests.support.html_forms import fields_of
 
@@ -36,12 +37,7 @@ async def test_jobs_dry_runs_and_uploads_of_another_tenant_are_not_there(closed)
         headers = {"Authorization": f"Bearer {OWNER}"}
         async with http.post("/v1/uploads?filename=mine.csv", data=b"a\n1\n", headers=headers) as response:
             upload = await response.json()
-        async with http.post(
-            "/v1/keys", json={"tenant": "other", "scopes": ["submit"]}, headers=headers
-        ) as response:
-            assert response.status == 201, await response.text()
-            other = await response.json()
-        session = as_session(await sign_in(http, other["key"]))
+        session = as_session(await sign_in(http, await added(closed, "theirs", "--tenant", "other")))
         mine = as_session(await sign_in(http))
         async with http.get("/new", headers=mine) as response:
             assert "mine.csv" in await response.text()
