@@ -15,11 +15,13 @@ from api_service.app_keys import (
     CHANGES,
     DELETING,
     HISTORY,
+    JOB_PAGES,
     JOBS,
     KEYS,
     LINKS,
     OPENAPI,
     OPERATIONS,
+    OVERVIEW,
     PAGE_HANDLERS,
     PLANS,
     QUARANTINE,
@@ -50,9 +52,11 @@ from api_service.services.changes import ChangeService
 from api_service.services.deleting import DeletingService
 from api_service.services.encoder import Encoder
 from api_service.services.history import HistoryService
+from api_service.services.job_pages import JobPages
 from api_service.services.jobs import JobService
 from api_service.services.keys import KeyService
 from api_service.services.limiter import ConcurrencyLimiter
+from api_service.services.overview import OverviewService
 from api_service.services.plans import PlanService
 from api_service.services.quarantine import QuarantineService
 from api_service.services.readiness import Nudger, Readiness
@@ -70,12 +74,14 @@ from shared.db.changes import ChangeStore
 from shared.db.deleting import DeleteStore
 from shared.db.history import HistoryStore
 from shared.db.jobs import JobStore
+from shared.db.overview import OverviewStore
 from shared.db.plans import PlanStore
 from shared.db.pool import connect
 from shared.db.quarantine import QuarantineStore
 from shared.db.receipts import ReceiptStore
 from shared.db.rows import FETCH_SECONDS, RowStore
 from shared.db.sessions import SessionStore
+from shared.db.strips import StripStore
 from shared.db.unfinished_uploads import UnfinishedUploadStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
@@ -156,6 +162,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         )
         app[WORKERS] = WorkerService(WorkerStore(pool), lease)
         app[JOBS] = JobService(jobs, versions, uploads, nudger.nudge)
+        app[OVERVIEW] = OverviewService(OverviewStore(pool), app[JOBS], readiness, lease)
         app[BULK] = BulkService(app[JOBS], jobs)
         app[CHANGES] = ChangeService(ChangeStore(pool), app[JOBS].forget)
         app[DELETING] = DeletingService(DeleteStore(pool), versions, app[JOBS].forget)
@@ -171,6 +178,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
             exports=exports,
         )
         app[QUARANTINE] = QuarantineService(QuarantineStore(pool, streams), pages=pages, exports=exports)
+        app[JOB_PAGES] = JobPages(StripStore(pool), app[HISTORY], app[RESULTS], app[QUARANTINE])
         loops = (
             forever(Service("nudger", nudger.run)),
             forever(Service("job_watcher", app[JOBS].watcher.run)),

@@ -13,8 +13,12 @@ _SCRIPT, _STYLE = "text/javascript", "text/css"
 ASSETS = {
     "dashboard.css": ("dashboard/dashboard.css", _STYLE),
     "dashboard.js": ("dashboard/dashboard.js", _SCRIPT),
+    "new.js": ("dashboard/new.js", _SCRIPT),
+    "refresh.js": ("dashboard/refresh.js", _SCRIPT),
+    "overview.js": ("dashboard/overview.js", _SCRIPT),
     "htmx.js": ("htmx/htmx.min.js", _SCRIPT),
     "sse.js": ("htmx/hx-sse.min.js", _SCRIPT),
+    "lines.js": ("dashboard/lines.js", _SCRIPT),
     "uplot.js": ("uplot/uPlot.iife.min.js", _SCRIPT),
     "uplot.css": ("uplot/uPlot.min.css", _STYLE),
     "icon.svg": ("dashboard/icon.svg", "image/svg+xml"),

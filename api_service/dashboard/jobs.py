@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from urllib.parse import urlencode
 
 from aiohttp import web
+from msgspec.structs import asdict
 
 from api_service.app_keys import JOBS, LINKS, TENANT
-from api_service.dashboard.rendering import asked, page
+from api_service.dashboard.bulk import allowed
+from api_service.dashboard.job_filters import fields_of, filters_of, path_of
+from api_service.dashboard.rendering import page
 from api_service.services.jobs import JobView
 from api_service.wire import parameters
 from api_service.wire.documents import JobDocument, job_summary
@@ -15,29 +17,41 @@ from api_service.wire.filters import job_filter
 from shared.core.lifecycle import JobState
 
 LIMIT = 50
-FILTERS = ("state", "name", "source", "label", "created_after", "created_before", "error_code")
+
+
+class JobRow(JobDocument, frozen=True, kw_only=True):
+    """A job in a list; `name` is that of its result, which may not be there yet."""
+
+    name: str | None
 
 
 async def show(request: web.Request) -> web.Response:
-    query = asked(request)
+    """List the jobs, newest first."""
+    filters, after = filters_of(request.query.items()), parameters.after_job(request.query)
     found, further = await request.app[JOBS].newest(
-        request[TENANT], job_filter(query), after=parameters.after_job(query), limit=LIMIT
+        request[TENANT], job_filter(filters), after=after, limit=LIMIT
     )
-    query.pop("after", None)
-    older = f"/jobs?{urlencode([*query.items(), ('after', found[-1].job.id)])}" if further else None
+    rows, older = rows_of(request, found), [*filters.items(), ("after", found[-1].job.id if found else "")]
     return page(
         request,
         "jobs.html",
-        jobs=rows_of(request, found),
-        filters={name: query.get(name, "") for name in FILTERS},
-        filtered=bool(query),
+        jobs=rows,
+        filters=fields_of(filters),
+        filtered=bool(filters),
         states=list(JobState),
-        older=older,
-        first="after" not in request.query,
+        here_with_query=path_of("/jobs", filters.items()),
+        live=after is None and not all(row.done for row in rows),
+        older=path_of("/jobs", older) if further else None,
+        first=after is None,
+        bulk={name: path_of(f"/jobs/{name}", filters.items()) for name in allowed(filters.get("state", ""))},
     )
 
 
-def rows_of(request: web.Request, views: Sequence[JobView]) -> list[JobDocument]:
+def rows_of(request: web.Request, views: Sequence[JobView]) -> list[JobRow]:
     """The documents of jobs, as `GET /v1/jobs` has them."""
     now, link = datetime.now(UTC), request.app[LINKS]
-    return [job_summary(view.job, view.progress, now, link, view.rows) for view in views]
+    documents = [job_summary(view.job, view.progress, now, link, view.rows) for view in views]
+    return [
+        JobRow(**asdict(document), name=view.job.result_name)
+        for document, view in zip(documents, views, strict=True)
+    ]

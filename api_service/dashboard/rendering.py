@@ -7,14 +7,16 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from multidict import MultiDict
 
-from api_service.app_keys import CALLER, LINKS, REQUEST_ID, SESSION
+from api_service.app_keys import CALLER, CLIENT, LINKS, REQUEST_ID, SESSION
 from api_service.auth.rights import covered
 from api_service.auth.sessions import TOKEN_FIELD, check_token, token
 from api_service.dashboard import formats
 from api_service.dashboard.assets import asset_path
 from api_service.handlers.bodies import BODY_BYTES, JSON_SECONDS, blocks
+from api_service.wire.links import Links
 from shared.errors import UnsupportedMediaType
 
 POLICY = (
@@ -54,23 +56,26 @@ def fragment(request: web.Request, template: str, **values: Any) -> str:
     scopes of the reader. `csrf` is the token of its forms. `here` is the path of the page.
     """
     caller, session, link = request.get(CALLER), request.get(SESSION), request.app[LINKS]
-    return (
-        _templates()
-        .get_template(template)
-        .render(
-            link=link,
-            asset=lambda name: link(asset_path(name)),
-            may=covered(caller.scopes) if caller else frozenset(),
-            only_job=caller.job if caller else None,
-            tenant=caller.tenant if caller else None,
-            signed_in=session is not None,
-            csrf=token(session) if session else "",
-            csrf_field=TOKEN_FIELD,
-            here=request.path,
-            request_id=request.get(REQUEST_ID, ""),
-            **values,
-        )
+    return shared(
+        template,
+        link,
+        asset=lambda name: link(asset_path(name)),
+        may=covered(caller.scopes) if caller else frozenset(),
+        only_job=caller.job if caller else None,
+        tenant=caller.tenant if caller else None,
+        signed_in=session is not None,
+        csrf=token(session) if session else "",
+        csrf_field=TOKEN_FIELD,
+        here=request.path,
+        request_id=request.get(REQUEST_ID, ""),
+        **values,
     )
+
+
+def shared(template: str, link: Links, **values: Any) -> Markup:
+    """The HTML of a template that is the same for all readers."""
+    html = _templates().get_template(template).render(link=link, **values)
+    return Markup(html)  # noqa: S704  # the template has escaped each value
 
 
 def asked(request: web.Request) -> MultiDict[str]:
@@ -78,15 +83,23 @@ def asked(request: web.Request) -> MultiDict[str]:
     return MultiDict((name, value) for name, value in request.query.items() if value)
 
 
-async def form(request: web.Request) -> MultiDict[str]:
-    """The fields of a form that one of the pages has sent; raises CrossSiteRequest without its token."""
+async def form(request: web.Request, limit: int = BODY_BYTES) -> MultiDict[str]:
+    """The fields of a form that one of the pages has sent; raises CrossSiteRequest without its token.
+
+    Raises PayloadTooLarge beyond *limit* bytes.
+    """
     if request.content_type != _FORM:
         raise UnsupportedMediaType(f"Send the form as {_FORM}")
-    body = b"".join([block async for block in blocks(request, BODY_BYTES, seconds=JSON_SECONDS)])
+    body = b"".join([block async for block in blocks(request, limit, seconds=JSON_SECONDS)])
     fields = MultiDict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
     if (session := request.get(SESSION)) is not None:
         check_token(session, fields.get(TOKEN_FIELD))
     return fields
+
+
+def own_url(request: web.Request) -> str:
+    """The URL of this gateway, as the reader's browser knows it."""
+    return request.app[LINKS].base or f"{request[CLIENT].scheme}://{request.host}"
 
 
 def see_other(request: web.Request, path: str) -> web.Response:

@@ -1,6 +1,6 @@
 """The one file of an HTML form (multipart/form-data), read in bounded memory."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,16 +21,18 @@ READ_BYTES = 256 * 1024
 class FormFile:
     """The file of a form: its name, the SHA-256 in hex that its part promises, and its bytes.
 
-    The bytes end with an error if the form does not end well or has another file.
+    The bytes end with an error if the form does not end well or has another file. `fields` are the text
+    fields that stand before the file.
     """
 
     filename: str | None
     sha256: str | None
     blocks: AsyncIterator[bytes]
+    fields: Mapping[str, str]
 
 
 async def file_of(request: web.Request, body: AsyncIterator[bytes], limit: int) -> FormFile:
-    """The file in the form that *body* is; other fields are read over.
+    """The file in the form that *body* is; text fields behind it are read over.
 
     The bytes of the file raise PayloadTooLarge beyond *limit*.
     """
@@ -50,6 +52,7 @@ async def file_of(request: web.Request, body: AsyncIterator[bytes], limit: int) 
         sane_filename(part.filename),
         promised_sha256(part.headers.getall("Content-Digest", [])),
         _whole_form(form, part, first, limit),
+        dict(form.fields),
     )
 
 
@@ -75,6 +78,7 @@ async def _whole_form(form: "_Form", part: BodyPartReader, first: bytes, limit: 
 class _Form:
     def __init__(self, headers: Any, body: AsyncIterator[bytes]) -> None:
         self._left = FIELD_BYTES
+        self.fields: dict[str, str] = {}
         with _readable():
             self._reader = MultipartReader(
                 headers,
@@ -93,7 +97,7 @@ class _Form:
             if not isinstance(part, BodyPartReader):
                 raise BadRequest("The form has a multipart part; send each file in a request of its own")
             if part.filename is None:
-                await self._read_over(part)
+                await self._read_text(part)
                 continue
             for name in ("Content-Encoding", "Content-Transfer-Encoding"):
                 if part.headers.get(name, "binary").lower() not in {"binary", "8bit", "7bit"}:
@@ -108,14 +112,18 @@ class _Form:
         with _readable():
             return await part.read_chunk(READ_BYTES)
 
-    async def _read_over(self, field: BodyPartReader) -> None:
+    async def _read_text(self, field: BodyPartReader) -> None:
+        read = bytearray()
         while not field.at_eof():
-            self._left -= len(await self.read(field))
+            block = await self.read(field)
+            read += block
+            self._left -= len(block)
             if self._left < 0:
                 raise PayloadTooLarge(
                     f"The text fields of the form have more than {FIELD_BYTES} bytes; they are not used, so "
                     "leave them out"
                 )
+        self.fields[field.name or ""] = read.decode(errors="replace")
 
 
 class _Stream:

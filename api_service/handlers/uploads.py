@@ -1,5 +1,7 @@
 """Storing, listing, reading and deleting uploads."""
 
+from dataclasses import replace
+
 from aiohttp import web
 
 from api_service.app_keys import LINKS, SETTINGS, TENANT, UPLOADS
@@ -14,6 +16,16 @@ from shared.errors import UnsupportedMediaType
 async def create(request: web.Request) -> web.Response:
     """Store the body, or the file of the form that it is."""
     check_uncompressed(request)
+    file = await file_sent(request)
+    upload = await request.app[UPLOADS].put(
+        request[TENANT], file.blocks, filename=file.filename, sha256=file.sha256
+    )
+    headers = {"Location": request.app[LINKS](f"/v1/uploads/{upload.id}")}
+    return json_response(upload_document(upload), status=201, headers=headers)
+
+
+async def file_sent(request: web.Request) -> FormFile:
+    """The body as a file, or the file of the form that it is; `filename` of the query names it."""
     settings = request.app[SETTINGS]
     is_form = request.content_type == "multipart/form-data"
     if request.content_type.startswith("multipart/") and not is_form:
@@ -30,13 +42,9 @@ async def create(request: web.Request) -> web.Response:
     )
     if is_form:
         file = await file_of(request, body, settings.max_upload_bytes)
-    else:
-        file = FormFile(None, promised_sha256(request.headers.getall("Content-Digest", [])), body)
-    upload = await request.app[UPLOADS].put(
-        request[TENANT], file.blocks, filename=filename or file.filename, sha256=file.sha256
-    )
-    headers = {"Location": request.app[LINKS](f"/v1/uploads/{upload.id}")}
-    return json_response(upload_document(upload), status=201, headers=headers)
+        return replace(file, filename=filename or file.filename)
+    sha256 = promised_sha256(request.headers.getall("Content-Digest", []))
+    return FormFile(filename, sha256, body, {})
 
 
 async def search(request: web.Request) -> web.Response:

@@ -24,6 +24,10 @@ class BulkService:
     def __init__(self, service: JobService, jobs: JobStore) -> None:
         self._service, self._jobs = service, jobs
 
+    async def count(self, tenant: str, wanted: JobFilter) -> int:
+        """How many jobs fit; MOST_JOBS + 1 stands for any number above MOST_JOBS."""
+        return len(await self._jobs.matching(tenant, wanted, MOST_JOBS + 1))
+
     async def cancel(self, tenant: str, request: BulkRequest, actor: str) -> Sequence[Outcome]:
         return await self._apply(self._jobs.cancel, tenant, request, actor)
 

@@ -1,12 +1,12 @@
 """`gristmill aggregate`, `submit` and `plan`: a question about files."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Option
+from typer import Exit, Option
 
 from gristmill.cli import output, sources
 from gristmill.cli.faults import told
@@ -26,7 +26,7 @@ from gristmill.cli.options import (
     seconds,
 )
 from gristmill.cli.question import job_spec, spec_of
-from gristmill.cli.rows import OrderBy, of_job, order, query_of, show_found
+from gristmill.cli.rows import OrderBy, order, show_result
 from gristmill.cli.service import Reached, connected, own
 from gristmill.cli.talk import named, say
 from gristmill.cli.waiting import end_of
@@ -75,23 +75,16 @@ def aggregate(
     gristmill aggregate orders.csv --by country --by month=ordered:1mo \
         --agg revenue=sum:price --agg n=count --where "status == 'paid'"
     """  # noqa: D301  # \b keeps the lines apart
-    spec = job_spec(question)
-    if show_spec:
-        _print_spec(files, spec)
-        return
+    spec = _or_shown(job_spec(question), files, show_spec=show_spec)
     patience, kept = seconds(timeout), _kept(where, data_dir, keep=keep)
-    names: sources.Names = {}
-    with (
-        told(question, names),
-        _service(files, names, spec, where, kept, quiet=quiet) as (reached, given),
-    ):
-        job = reached.client.submit(given, spec=spec)
-        end_of(reached, job, patience, quiet=quiet)
-        found = of_job(job)
+    with _asked(files, question, spec, where, kept=kept, quiet=quiet) as asked:
+        job = asked.reached.client.submit(asked.given, spec=spec)
+        end_of(asked.reached, job, patience, quiet=quiet)
+        result = job.result(progress=False)
         if not quiet:
-            _remark(reached, job, names)
+            _remark(asked, job)
         keys = order([_name(key) for key in (job.status().get("spec") or spec).get("group_by", [])])
-        show_found(reached, found, query_of((), order_by or keys, None), shape, limit)
+        show_result(result, shape, limit, order_by=order_by or keys, quiet=quiet)
 
 
 def submit(
@@ -106,22 +99,17 @@ def submit(
     where: Service,
 ) -> None:
     """Store a job at a service and print its id."""
-    spec = job_spec(question)
-    if show_spec:
-        _print_spec(files, spec)
-        return
+    spec = _or_shown(job_spec(question), files, show_spec=show_spec)
     patience = seconds(timeout)
-    names: sources.Names = {}
-    with told(question, names), connected(where, quiet=quiet) as reached:
-        given: Any = sources.upload_all(_needed(files, spec), names, reached.client)
-        job = reached.client.submit(given, spec=spec)
+    with _asked(files, question, spec, where, embeds=False, quiet=quiet) as asked:
+        job = asked.reached.client.submit(asked.given, spec=spec)
         if shape is DocumentFormat.table:
             output.print_line(job.id)
         if wait:
-            end_of(reached, job, patience, quiet=quiet)
+            end_of(asked.reached, job, patience, quiet=quiet)
             job.result()
         elif not quiet:
-            say(f"Follow it with: {reached.command('jobs', 'watch', job.id)}")
+            say(f"Follow it with: {asked.reached.command('jobs', 'watch', job.id)}")
         if shape is not DocumentFormat.table:
             output.show_document(job.document, shape, {})
 
@@ -141,36 +129,56 @@ def plan(
     """
     from gristmill.cli.planned import show_plan
 
-    spec = spec_of(question)
-    if show_spec:
-        _print_spec(files, spec)
-        return
-    names: sources.Names = {}
-    with (
-        told(question, names),
-        _service(files, names, spec, where, None, quiet=quiet) as (reached, given),
-    ):
-        show_plan(reached.client.plan(given, spec=spec or {"source": {}}), shape, names)
+    spec = _or_shown(spec_of(question), files, show_spec=show_spec)
+    with _asked(files, question, spec, where, quiet=quiet) as asked:
+        show_plan(asked.reached.client.plan(asked.given, spec=spec or {"source": {}}), shape, asked.names)
+
+
+def _or_shown(spec: dict[str, Any], files: Files | None, *, show_spec: bool) -> dict[str, Any]:
+    """The spec; with --show-spec it is printed with its files, and the command ends."""
+    if not show_spec:
+        return spec
+    given = spec.get("source") or {}
+    uris = {"uris": list(files or given.get("uris") or [])}
+    source = {"source": uris | given | uris}  # the files come first
+    output.print_line(output.as_json(source | spec | source, indent=2))
+    raise Exit
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An open service, and the sources of a question there; `names` are those that the user gave."""
+
+    reached: Reached
+    given: Any
+    names: sources.Names
 
 
 @contextmanager
-def _service(
+def _asked(
     files: Files | None,
-    names: sources.Names,
+    question: Question,
     spec: Mapping[str, Any],
     where: Service,
-    kept: Path | None,
     *,
+    kept: Path | None = None,
+    embeds: bool = True,
     quiet: bool,
-) -> Iterator[tuple[Reached, Any]]:
-    """The service and the sources for it: the named one, or an embedded one. Fills *names*."""
-    if where.url:
-        with connected(where, quiet=quiet) as reached:
-            yield reached, sources.upload_all(_needed(files, spec), names, reached.client)
-        return
-    given, folders = sources.read_here(_needed(files, spec), names)
-    with own(folders, kept, quiet=quiet) as reached:
-        yield reached, given
+) -> Iterator[Asked]:
+    """The named service; else an embedded one, or the one at the default address.
+
+    Failures are told in the words of *question*.
+    """
+    names: sources.Names = {}
+    with told(question, names), ExitStack() as ends:
+        needed = _needed(files, spec)
+        if where.url or not embeds:
+            reached = ends.enter_context(connected(where, quiet=quiet))
+            given = sources.upload_all(needed, names, reached.client)
+        else:
+            given, folders = sources.read_here(needed, names)
+            reached = ends.enter_context(own(folders, kept, quiet=quiet))
+        yield Asked(reached, given, names)
 
 
 def _kept(where: Service, data_dir: Path | None, *, keep: bool) -> Path | None:
@@ -192,23 +200,14 @@ def _needed(files: Files | None, spec: Mapping[str, Any]) -> Sequence[str]:
     return files or given
 
 
-def _print_spec(files: Files | None, spec: dict[str, Any]) -> None:
-    shown = {"source": {"uris": list(files or [])}} | spec
-    if files:
-        shown["source"] = {"uris": list(files)} | {
-            key: value for key, value in shown["source"].items() if key != "uris"
-        }
-    output.print_line(json.dumps(shown, ensure_ascii=False, indent=2))
-
-
 def _name(key: Any) -> str:
     return key if isinstance(key, str) else key.get("as") or key["column"]
 
 
-def _remark(reached: Reached, job: "Job", names: sources.Names) -> None:
+def _remark(asked: Asked, job: "Job") -> None:
     """The warnings, the account of the rows, and the first bad rows."""
     for warning in job.warnings:
-        say(named(f"Warning: {warning['detail']}", names))
+        say(named(f"Warning: {warning['detail']}", asked.names))
     counts = job.document["progress"]["rows"]
     left_out = {
         "filtered": counts["filtered"],
@@ -223,8 +222,8 @@ def _remark(reached: Reached, job: "Job", names: sources.Names) -> None:
     if counts["quarantined"]:
         for bad in job.bad_rows(limit=SHOWN_BAD_ROWS):
             place = f"line {bad['line']}" if bad["line"] is not None else f"byte {bad['byte']}"
-            file = named(bad["uri"], names)
+            file = named(bad["uri"], asked.names)
             say(f"  {file}: {place}: {bad['reason']}: {(bad['text'] or '').rstrip()[:200]}")
-        if counts["quarantined"] > SHOWN_BAD_ROWS or not reached.ends:
-            cure = "--keep keeps them" if reached.ends else reached.command("bad-rows", job.id)
+        if counts["quarantined"] > SHOWN_BAD_ROWS or not asked.reached.ends:
+            cure = "--keep keeps them" if asked.reached.ends else asked.reached.command("bad-rows", job.id)
             say(f"  All of them: {cure}")

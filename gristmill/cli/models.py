@@ -16,7 +16,6 @@ Sqlalchemy = Annotated[bool, Option("--sqlalchemy", help="Print a declarative cl
 
 def models(name: Name, *, django: Django = False, sqlalchemy: Sqlalchemy = False, where: Service) -> None:
     """Print the Python class that reads a result, for Django or SQLAlchemy."""
-    from gristmill.models.columns import ResultDocument
     from gristmill.models.django import model
     from gristmill.models.sqlalchemy import declarative
 
@@ -24,8 +23,7 @@ def models(name: Name, *, django: Django = False, sqlalchemy: Sqlalchemy = False
         raise Mistake("Say --django or --sqlalchemy, and not both.")
     with connected(where) as reached:
         found = reached.client.result(name).document
-    result = ResultDocument(name=name, relation=found["relation"], columns=found["columns"])
     try:
-        print_line((model(result) if django else declarative(result)).removesuffix("\n"))
+        print_line((model(found) if django else declarative(found)).removesuffix("\n"))
     except ValueError as error:
         raise Refused(str(error)) from error

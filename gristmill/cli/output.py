@@ -13,37 +13,39 @@ from gristmill.cli.talk import say, visible
 
 TABLE_ROWS = 50
 """Rows of a table, unless --limit says otherwise."""
-Query = list[tuple[str, str]]
 Columns = Mapping[str, Callable[[Any], Any]]
 """The heads of a table, and functions that make the cells from a document."""
-Streamed = Callable[[Query], Iterator[bytes]]
-"""The blocks of an answer for a query."""
+Streamed = Callable[[str, int | None], Iterator[bytes]]
+"""The bytes of at most so many rows in a format; None means all."""
 
 
 def show_rows(
-    streamed: Streamed, query: Query, shape: RowFormat, limit: int | None, kinds: Mapping[str, str]
+    streamed: Streamed,
+    shape: RowFormat,
+    limit: int | None,
+    kinds: Mapping[str, str],
+    *,
+    quiet: bool = False,
 ) -> None:
     """Rows in one of the formats. *kinds* are the types of the columns, for a table."""
     if shape is RowFormat.table:
-        _show_row_table(streamed, query, TABLE_ROWS if limit is None else limit, kinds)
+        _show_row_table(streamed, TABLE_ROWS if limit is None else limit, kinds, quiet=quiet)
         return
-    bounds = [("limit", str(limit))] if limit else []
     if shape is RowFormat.json:
-        _as_array(streamed([*query, *bounds, ("format", "ndjson")]))
+        _as_array(streamed("ndjson", limit or None))
         return
-    for block in streamed([*query, *bounds, ("format", str(shape))]):
+    for block in streamed(str(shape), limit or None):
         sys.stdout.buffer.write(block)
     sys.stdout.buffer.flush()
 
 
-def _show_row_table(streamed: Streamed, query: Query, limit: int, kinds: Mapping[str, str]) -> None:
+def _show_row_table(streamed: Streamed, limit: int, kinds: Mapping[str, str], *, quiet: bool) -> None:
     """A row more than the limit is asked for: it tells that there are more."""
-    more = [("limit", str(limit + 1))] if limit else []
-    text = b"".join(streamed([*query, *more, ("format", "csv")])).decode()
+    text = b"".join(streamed("csv", limit + 1 if limit else None)).decode()
     head, *rows = csv.reader(io.StringIO(text, newline=""))
     shown = rows[:limit] if limit else rows
     show_table(head, shown, {name for name in head if not kinds.get(name, "string").startswith("string")})
-    if len(rows) > len(shown):
+    if len(rows) > len(shown) and not quiet:
         say(f"The first {limit} rows; --limit 0 shows all, and --output csv writes them for programs.")
 
 

@@ -1,7 +1,6 @@
 """`gristmill rows` and `download`: the rows of a job or of a named result."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,12 +9,11 @@ from typer import Argument, Option
 from gristmill.cli import output
 from gristmill.cli.mistakes import Mistake, Refused
 from gristmill.cli.options import Limit, RowFormat, RowOutput, Service, Target
-from gristmill.cli.output import Query
 from gristmill.cli.service import Reached, connected
 from gristmill.cli.talk import say
 
 if TYPE_CHECKING:
-    from gristmill import Job, Result
+    from gristmill import Result
 
 OrderBy = Annotated[
     str | None,
@@ -57,7 +55,7 @@ def rows(
 ) -> None:
     """Print the rows of a result, or of a job."""
     with connected(where) as reached:
-        show_found(reached, find(reached, target, version), query_of(keep, order_by, select), shape, limit)
+        show_result(find(reached, target, version), shape, limit, keep, order_by, select)
 
 
 def download(
@@ -75,7 +73,7 @@ def download(
     It appears once it is complete.
     """
     with connected(where) as reached:
-        result = find(reached, target, version).result
+        result = find(reached, target, version)
         try:
             result.download(file, filters_of(keep), order_by=order_by, select=select)
         except ValueError as error:  # the end of the name
@@ -83,49 +81,39 @@ def download(
         say(f"{file}: {file.stat().st_size:,} bytes")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A result, and the path of its rows with the query that keeps to its version."""
-
-    result: "Result"
-    path: str
-    version: Query
-
-
-def find(reached: Reached, target: str, version: int | None = None) -> Found:
-    """The rows of a job, if it is an id, else a named result. Raises NotFound, JobFailed, Refused."""
+def find(reached: Reached, target: str, version: int | None = None) -> "Result":
+    """The result of a job, if it is an id, else a named result. Raises NotFound, JobFailed, Refused."""
     if not target.startswith("job_"):
         try:
-            result = reached.client.result(target, version)
+            return reached.client.result(target, version)
         except LookupError as error:
             raise Refused(str(error)) from error
-        return Found(result, f"/v1/results/{target}/rows", [("version", str(result.version))])
     if version is not None:
         raise Mistake("--version is for a named result, and this is a job")
     job = reached.client.job(target)
     if not job.document["done"]:
         cure = reached.command("jobs", "watch", target)
         raise Refused(f"{target} is {job.state} and has no rows yet: {cure}")
-    return of_job(job)
+    return job.result(progress=False)
 
 
-def of_job(job: "Job") -> Found:
-    """The rows that a job made. Raises JobFailed, JobCancelled."""
-    return Found(job.result(progress=False), f"/v1/jobs/{job.id}/rows", [])
+def show_result(
+    result: "Result",
+    shape: RowFormat,
+    limit: int | None,
+    keep: Sequence[str] = (),
+    order_by: str | None = None,
+    select: str | None = None,
+    *,
+    quiet: bool = False,
+) -> None:
+    """Its rows on standard output. `--filter`, `--order-by` and `--select` are as they were given."""
+    filters = filters_of(keep)
 
+    def streamed(kind: str, most: int | None) -> Iterator[bytes]:
+        return result.stream(kind, filters, order_by=order_by or None, select=select or None, limit=most)
 
-def show_found(reached: Reached, found: Found, query: Query, shape: RowFormat, limit: int | None) -> None:
-    def streamed(bounded: Query) -> Iterator[bytes]:
-        return reached.stream(found.path, [*found.version, *bounded])
-
-    output.show_rows(streamed, query, shape, limit, found.result.columns)
-
-
-def query_of(keep: Sequence[str], order_by: str | None, select: str | None) -> Query:
-    """The parameters of a request for rows."""
-    from gristmill.client.rows import row_query
-
-    return row_query(filters_of(keep), {"order_by": order_by or None, "select": select or None})
+    output.show_rows(streamed, shape, limit, result.columns, quiet=quiet)
 
 
 def order(keys: Sequence[str]) -> str | None:

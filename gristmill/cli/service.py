@@ -17,8 +17,6 @@ from gristmill.cli.options import Service
 from gristmill.cli.talk import is_terminal, say
 
 if TYPE_CHECKING:
-    import httpx2
-
     from gristmill import Client
     from gristmill.launcher.embedded import Ready
 
@@ -44,20 +42,9 @@ class Reached:
     """
 
     client: "Client"
-    http: "httpx2.Client"
     where: Service
     ends: bool = False
     named: bool = True
-
-    def stream(self, path: str, query: Sequence[tuple[str, str]]) -> Iterator[bytes]:
-        """The blocks of an answer as they come. Raises ProblemError."""
-        from gristmill.client.asking import problem_of
-
-        with self.http.stream("GET", path, params=list(query)) as answer:
-            if answer.is_error:
-                answer.read()
-                raise problem_of(answer)
-            yield from answer.iter_bytes()
 
     def command(self, *words: str) -> str:
         """A command line that speaks to the same service."""
@@ -80,11 +67,11 @@ def connected(
     if not quiet and not is_terminal():
         _log_to_stderr()
     try:
-        http = httpx2.Client(**transport.settings(url, where.api_key))
+        client = Client(url, where.api_key, progress=False if quiet else "auto")
     except (ValueError, httpx2.InvalidURL) as error:
         raise Mistake(f"--url {url}: {error}") from error
-    with http:
-        yield Reached(Client(http=http, progress=False if quiet else "auto"), http, where, ends, named)
+    with client:
+        yield Reached(client, where, ends, named)
 
 
 def _probe(url: str) -> None:

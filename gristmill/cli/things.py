@@ -136,8 +136,7 @@ def bad_rows(
     with connected(where) as reached:
         found = reached.client.job(job)
         if shape in {TextFormat.csv, TextFormat.ndjson} and limit is None:
-            path = f"/v1/jobs/{job}/quarantine"
-            output.show_rows(lambda query: reached.stream(path, query), [], RowFormat(shape), None, {})
+            output.show_rows(lambda kind, _: found.stream_bad_rows(kind), RowFormat(shape), None, {})
             return
         most = output.TABLE_ROWS if limit is None and shape is TextFormat.table else limit or None
         rows: list[Any] = list(found.bad_rows(limit=most))

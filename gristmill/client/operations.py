@@ -12,10 +12,10 @@ from gristmill.client.documents import BulkDocument, JobDocument, PlanDocument, 
 from gristmill.client.errors import JobFailed
 from gristmill.client.job import JobBase
 from gristmill.client.moments import Show
-from gristmill.client.rows import text
+from gristmill.client.rows import listing, text
 from gristmill.client.sources import Content
 from gristmill.client.spec import Words, job_spec
-from gristmill.client.steps import READ_SECONDS, Query, Request, Sleep, Steps
+from gristmill.client.steps import READ_SECONDS, Query, Request, Sleep, Steps, overheard
 from gristmill.client.uploads import upload
 
 PLAN_SECONDS = 30
@@ -200,16 +200,11 @@ def version(name: str, number: int | None) -> Steps[ResultDocument]:
     if number is None:
         document = yield from get(f"/v1/results/{name}")
         return document
-    after: str | None = ""
-    while after is not None:
-        query = [("after", after)] if after else []
-        page = (
-            yield from ask(Request(method="GET", path=f"/v1/results/{name}/versions", query=query))
-        ).json()
-        for document in page["items"]:
-            if document["version"] == number:
-                return document
-        after = page["next"]
+    found: list[ResultDocument] = []
+    yield from overheard(listing(f"/v1/results/{name}/versions", []), found.append)
+    for document in found:
+        if document["version"] == number:
+            return document
     raise LookupError(f"the result {name} has no version {number}; client.versions({name!r}) lists them")
 
 

@@ -1,9 +1,10 @@
 """Rows of a result: filters as HTTP has them, and pages of rows with Python's types."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import chain, repeat
 from typing import Any, TypedDict
 
 from gristmill.client.asking import ask
@@ -12,6 +13,8 @@ from gristmill.client.documents import Column
 from gristmill.client.steps import Emit, Query, Request, Steps
 
 FIRST_PAGE_ROWS, PAGE_ROWS = 1_000, 10_000
+LISTED = 1_000
+"""The most items of a page of a list."""
 PARAMETERS = {
     "order_by", "select", "limit", "after", "version", "format", "total", "bom", "formula_guard", "numbers",
 }  # fmt: skip
@@ -95,17 +98,49 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 
 def pages(path: str, query: Query, limit: int | None) -> Steps[None]:
     """Emit the rows one by one, page after page."""
-    left, after, size = limit, "", FIRST_PAGE_ROWS
-    while left is None or left > 0:
-        most = size if left is None else min(size, left)
-        here = [*query, *_cursor(after)]
-        page = (yield from ask(_get(path, [*here, ("limit", str(most))]))).json()
+
+    def rows(page: Any, here: Query) -> Steps[None]:
         items = typed(page["items"], page["columns"])
         yield from _restored(path, here, items, page["columns"])
         for row in items:
             yield Emit(row)
-        left = None if left is None else left - len(items)
-        after, size = page["next"], PAGE_ROWS
+
+    return _paged(path, query, limit, chain([FIRST_PAGE_ROWS], repeat(PAGE_ROWS)), rows)
+
+
+def listing(
+    path: str, query: Query, make: Callable[[Any], Any] = lambda item: item, limit: int | None = None
+) -> Steps[None]:
+    """Emit the items of a list, page after page, each as *make* makes it."""
+
+    def items(page: Any, _: Query) -> Steps[None]:
+        for item in page["items"]:
+            yield Emit(make(item))
+
+    return _paged(path, query, limit, repeat(None if limit is None else LISTED), items)
+
+
+def _paged(
+    path: str,
+    query: Query,
+    limit: int | None,
+    sizes: Iterator[int | None],
+    emitted: Callable[[Any, Query], Steps[None]],
+) -> Steps[None]:
+    """Ask for pages of *sizes* until there is no next one, or *limit* items have come.
+
+    A size of None is that of the service. *emitted* takes each page, and the query that led to it.
+    """
+    left, after = limit, ""
+    while left is None or left > 0:
+        here = [*query, *_cursor(after)]
+        size = next(sizes)
+        most = size if left is None else min(size or left, left)
+        bound = [] if most is None else [("limit", str(most))]
+        page = (yield from ask(_get(path, [*here, *bound]))).json()
+        yield from emitted(page, here)
+        left = None if left is None else left - len(page["items"])
+        after = page["next"]
         if after is None:
             return
 
@@ -134,22 +169,6 @@ def _has_null(value: Any) -> bool:
 
 def _floats(cell: str) -> list[float]:
     return [float(element) for element in json.loads(cell)]
-
-
-def listing(
-    path: str, query: Query, make: Callable[[Any], Any] = lambda item: item, limit: int | None = None
-) -> Steps[None]:
-    """Emit the items of a list, page after page, each as *make* makes it."""
-    left, after = limit, ""
-    while left is None or left > 0:
-        size = [] if left is None else [("limit", str(min(1000, left)))]
-        page = (yield from ask(_get(path, [*query, *size, *_cursor(after)]))).json()
-        for item in page["items"]:
-            yield Emit(make(item))
-        left = None if left is None else left - len(page["items"])
-        after = page["next"]
-        if after is None:
-            return
 
 
 def _get(path: str, query: Query) -> Request:

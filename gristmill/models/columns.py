@@ -6,20 +6,9 @@ import re
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TypedDict
 
-
-class ColumnDocument(TypedDict):
-    name: str
-    type: str
-
-
-class ResultDocument(TypedDict):
-    """The part of a result's document (docs/http.md) that is used here."""
-
-    name: str
-    relation: str
-    columns: list[ColumnDocument]
+from gristmill.client import documents
+from gristmill.client.documents import ResultDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +35,7 @@ def columns(result: ResultDocument, taken: frozenset[str]) -> list[Column]:
     return [_column(one, name) for one, name in zip(result["columns"], names, strict=True)]
 
 
-def _column(column: ColumnDocument, attribute: str) -> Column:
+def _column(column: documents.Column, attribute: str) -> Column:
     found = _TYPE.fullmatch(column["type"])
     if found is None:
         raise ValueError(
@@ -81,6 +70,7 @@ def attributes(names: Collection[str], taken: frozenset[str]) -> list[str]:
 
 def class_name(result: ResultDocument, taken: frozenset[str]) -> str:
     """`OrdersByMonth` of `orders_by_month`."""
+    assert result["name"] is not None  # it was found by its name
     name = "".join(part.capitalize() for part in result["name"].split("_"))
     return f"{name}Result" if keyword.iskeyword(name) or name in taken else name
 

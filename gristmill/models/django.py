@@ -1,13 +1,7 @@
 """An unmanaged Django model."""
 
-from gristmill.models.columns import (
-    Column,
-    ResultDocument,
-    class_name,
-    columns,
-    literal,
-    schema_and_view,
-)
+from gristmill.client.documents import ResultDocument
+from gristmill.models.columns import Column, class_name, columns, literal, schema_and_view
 
 _FIELDS = {
     "bool": "models.BooleanField",

@@ -1,13 +1,7 @@
 """A declarative class of SQLAlchemy."""
 
-from gristmill.models.columns import (
-    Column,
-    ResultDocument,
-    class_name,
-    columns,
-    literal,
-    schema_and_view,
-)
+from gristmill.client.documents import ResultDocument
+from gristmill.models.columns import Column, class_name, columns, literal, schema_and_view
 
 _TYPES = {
     "bool": ("bool", "sa.Boolean"),

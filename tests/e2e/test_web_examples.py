@@ -3,6 +3,8 @@
 The page runs in Chromium, where that is installed.
 """
 
+import csv
+import io
 import json
 import os
 import re
@@ -19,6 +21,7 @@ import pytest
 
 from gristmill.launcher.servers import free_port
 from gristmill.models.django import model
+from tests.support.browser import chromium
 from tests.support.databases import own_database
 from tests.support.shown import blocks
 from tests.support.stack import Stack, eventually, running
@@ -31,9 +34,6 @@ COMMANDS = {
     "fastapi": lambda port: ["-m", "uvicorn", "app:app", "--port", str(port)],
     "flask": lambda port: ["-m", "flask", "run", "--port", str(port)],
 }
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
 ADMIN = "k" * 32
 
 
@@ -126,11 +126,31 @@ def test_a_backend_lends_keys_that_can_do_no_more_than_the_page_needs(backends, 
         rows = http.get(f"{job}/rows", headers=read, params={"order_by": "-revenue"}).json()["items"]
         assert [(row["country"], row["orders"], row["revenue"]) for row in rows] == COUNTED
         assert shown(kind, http.get(f"{url}/orders")) == COUNTED
+        if kind == "django":
+            file = http.get(f"{url}/orders.csv")
+            assert file.headers["Content-Disposition"] == 'attachment; filename="orders.csv"'
+            cells = [*csv.reader(io.StringIO(file.text))]
+            assert cells == [["country", "orders", "revenue"], *([k, str(n), r] for k, n, r in COUNTED)]
         assert http.get(f"{lent['gateway']}/v1/jobs", headers=read).status_code == 403
         refused = http.post(**reports, params={"upload": "upload:upl_" + "0" * 26})
         assert refused.status_code == 422
         assert "upload" in json.dumps(refused.json())
         assert (ROOT / "examples/django/reports/models.py").read_text() == model(done["result"])
+
+
+def test_a_variable_that_is_not_set_is_named():
+    said = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT / "examples" / "django",
+        env={name: value for name, value in os.environ.items() if not name.startswith("GRISTMILL_")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert said.stderr.splitlines()[-1].endswith(
+        "GRISTMILL_URL is not set: docs/web.md says where its value comes from"
+    )
 
 
 def test_a_django_view_leads_to_the_form_before_the_first_job(stack, backends):
@@ -142,17 +162,13 @@ def test_a_django_view_leads_to_the_form_before_the_first_job(stack, backends):
         assert http.post(f"{url}/uploads").status_code == 403  # without the CSRF token
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 @pytest.mark.parametrize("kind", ["django", "fastapi"])
 def test_the_page_uploads_shows_progress_and_rows(backends, tmp_path, kind):
-    from playwright.sync_api import sync_playwright  # where there is a browser
-
     orders, broken = tmp_path / "orders.csv", tmp_path / "broken.csv"
     orders.write_text(ORDERS)
     broken.write_text("a,b\n1,2\n")
     url = backends(kind)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         page = browser.new_page()
         page.goto(url)
         page.set_input_files("input[type=file]", broken)
@@ -177,7 +193,6 @@ def test_the_page_uploads_shows_progress_and_rows(backends, tmp_path, kind):
         if kind == "django":
             widths = page.eval_on_selector_all("rect", "bars => bars.map(b => b.getBBox().width)")
             assert widths == [300, 141, 0]
-        browser.close()
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ SERVER = {"aiohttp", "arq", "asyncpg", "numpy", "pandas", "redis", "sqlalchemy"}
 """Some of the packages of the server."""
 OWN = ("shared", "api_service", "worker_service")
 PROGRAM = """
-import json, sys
+import json, re, sys
 import httpx2, gristmill
 import shared, api_service, worker_service
 assert {shared.OWNER, api_service.OWNER, worker_service.OWNER} == {"the shop"}
@@ -39,7 +39,10 @@ spec = {
 }
 job = client.post("/v1/jobs", json=spec, headers={"Prefer": "wait=60"}).json()
 rows = client.get(f"/v1/jobs/{job['id']}/rows", params={"order_by": "city"}).json()
-print(json.dumps([job["state"], [[row["city"], row["sum_amount"]] for row in rows["items"]]]))
+page = client.get("/jobs")
+script = re.search('src="(/assets/htmx[^"]*)"', page.text)[1]
+print(json.dumps([job["state"], [[row["city"], row["sum_amount"]] for row in rows["items"]],
+                  page.text.count("succeeded</span>"), client.get(script).status_code]))
 """
 
 
@@ -149,7 +152,7 @@ def test_with_standalone_it_runs_a_job_beside_packages_of_the_same_names(wheel, 
         launcher.ready()
         answer = ran(programs / "python", "program.py", launcher.url, cwd=shop, env=known)
         assert answer.returncode == 0, answer.stderr
-        assert json.loads(answer.stdout) == ["succeeded", [["Busan", 5.0], ["Seoul", 12.5]]]
+        assert json.loads(answer.stdout) == ["succeeded", [["Busan", 5.0], ["Seoul", 12.5]], 1, 200]
         words = {name: (shop / ".gristmill/postgres" / name).read_text() for name in ("password", "port")}
         url = f"postgresql://gristmill:{words['password']}@127.0.0.1:{words['port']}/gristmill"
         operator = known | {"GRISTMILL_DATABASE_URL": url}

@@ -15,7 +15,7 @@ import pytest
 from api_service.auth.authenticator import OWNER
 from api_service.auth.rights import Caller
 from api_service.handlers import bodies
-from api_service.handlers import events as handler
+from api_service.handlers import following as handler
 from api_service.server import serving
 from shared.db.jobs import JobStore
 from shared.errors import DatabaseUnavailable, Unauthorized

@@ -1,10 +1,8 @@
 """The OpenAPI document: valid, in step with the routes, and kept by the running gateway."""
 
 import asyncio
-import hashlib
 import json
 import sys
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -72,12 +70,6 @@ async def test_the_page_loads_its_own_files_only(settings):
                 assert response.status == 200
         async with http.get("/docs/other.js") as response:
             assert response.status == 404
-
-
-def test_the_vendored_files_are_those_of_the_manifest():
-    folder = files("api_service").joinpath("assets", "swagger_ui")
-    for name, told in json.loads(folder.joinpath("manifest.json").read_text())["files"].items():
-        assert f"sha256:{hashlib.sha256(folder.joinpath(name).read_bytes()).hexdigest()}" == told
 
 
 @pytest.mark.timeout(600)

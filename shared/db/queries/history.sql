@@ -32,3 +32,16 @@ SELECT * FROM (
 WHERE total - size < @bytes::bigint
 ORDER BY no
 LIMIT @most::bigint
+
+-- causes --
+-- The failed attempts of a job's units by their cause, the most frequent first: how many, and the last of them.
+SELECT said ->> 'kind' AS kind, said ->> 'charge' AS charge, said -> 'error' ->> 'code' AS code,
+       sum(count)::bigint AS attempts, max(at) AS last_at,
+       (array_agg(said -> 'error' ->> 'detail' ORDER BY no DESC))[1] AS detail,
+       (array_agg((said ->> 'no')::integer ORDER BY no DESC))[1] AS no,
+       (array_agg(said ->> 'worker' ORDER BY no DESC))[1] AS worker
+FROM gristmill.job_events
+WHERE job_id = @job_id AND event = 'attempt_failed'
+GROUP BY 1, 2, 3
+ORDER BY attempts DESC, last_at DESC
+LIMIT @most

@@ -384,16 +384,17 @@ SELECT rows_out, stats FROM gristmill.units
 WHERE job_id = @job_id AND kind = 'merge' AND state = 'done' ORDER BY no
 
 -- _counts --
--- Counts over the units of a job.
+-- Counts over the units of job `j`, added up by kind and state first: that is much faster than to test each
+-- unit for each count.
 -- bytes_weighed: of the bytes that are done, the share that scanning has of the whole cost of a chunk. A
 -- state costs as much as @scan_bytes while it is scanned, and as @merge_bytes more while it is merged,
 -- written and indexed.
-       count(*) FILTER (WHERE kind = 'chunk') AS chunks_total,
-       count(*) FILTER (WHERE kind = 'chunk' AND state = 'done') AS chunks_done,
-       count(*) FILTER (WHERE kind = 'chunk' AND state = 'leased') AS chunks_leased,
-       count(*) FILTER (WHERE kind = 'chunk' AND state = 'failed') AS chunks_failed,
-       count(*) FILTER (WHERE kind = 'merge') AS merges_total,
-       count(*) FILTER (WHERE kind = 'merge' AND state = 'done') AS merges_done,
+SELECT coalesce(sum(units) FILTER (WHERE kind = 'chunk'), 0)::bigint AS chunks_total,
+       coalesce(sum(units) FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS chunks_done,
+       coalesce(sum(units) FILTER (WHERE kind = 'chunk' AND state = 'leased'), 0)::bigint AS chunks_leased,
+       coalesce(sum(units) FILTER (WHERE kind = 'chunk' AND state = 'failed'), 0)::bigint AS chunks_failed,
+       coalesce(sum(units) FILTER (WHERE kind = 'merge'), 0)::bigint AS merges_total,
+       coalesce(sum(units) FILTER (WHERE kind = 'merge' AND state = 'done'), 0)::bigint AS merges_done,
        coalesce(sum(rows_read) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_read,
        coalesce(sum(rows_aggregated) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_aggregated,
        coalesce(sum(rows_filtered) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_filtered,
@@ -402,19 +403,23 @@ WHERE job_id = @job_id AND kind = 'merge' AND state = 'done' ORDER BY no
        coalesce(sum(rows_skipped) FILTER (WHERE kind = 'chunk'), 0)::bigint AS rows_skipped,
        coalesce(sum(bytes) FILTER (WHERE kind = 'chunk'), 0)::bigint AS bytes_total,
        coalesce(sum(bytes) FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS bytes_done,
-       coalesce(sum((bytes * (bytes + @scan_bytes::bigint * rows_out)::float8
-                     / nullif(bytes + (@scan_bytes + @merge_bytes::bigint) * rows_out, 0))::bigint)
-                FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS bytes_weighed,
-       coalesce(min(bytes) FILTER (WHERE kind = 'chunk' AND state <> 'done'), 0)::bigint AS bytes_least_left,
+       coalesce(sum(bytes_weighed) FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS bytes_weighed,
+       coalesce(min(bytes_least) FILTER (WHERE kind = 'chunk' AND state <> 'done'), 0)::bigint AS bytes_least_left,
        max(finished_at) FILTER (WHERE state = 'done') AS stepped_at
+FROM (
+    SELECT kind, state, count(*) AS units, sum(rows_read) AS rows_read, sum(rows_aggregated) AS rows_aggregated,
+           sum(rows_filtered) AS rows_filtered, sum(rows_dropped) AS rows_dropped,
+           sum(rows_quarantined) AS rows_quarantined, sum(rows_skipped) AS rows_skipped,
+           sum(bytes) AS bytes, min(bytes) AS bytes_least, max(finished_at) AS finished_at,
+           sum((bytes * (bytes + @scan_bytes::bigint * rows_out)::float8
+                / nullif(bytes + (@scan_bytes + @merge_bytes::bigint) * rows_out, 0))::bigint) AS bytes_weighed
+    FROM gristmill.units WHERE job_id = j.id
+    GROUP BY kind, state) AS added
 
 -- progress --
 -- Counts over the units of some jobs.
-SELECT job_id,
-       {_counts}
-FROM gristmill.units
-WHERE job_id = ANY (@job_ids::text[])
-GROUP BY job_id
+SELECT j.id AS job_id, counted.*
+FROM unnest(@job_ids::text[]) AS j (id) CROSS JOIN LATERAL ({_counts}) counted
 
 -- _has_room --
 -- Whether job `j` may have one more lease.
@@ -423,9 +428,7 @@ ELSE (SELECT count(*) FROM gristmill.units l WHERE l.job_id = j.id AND l.state =
 -- look --
 -- The revision of some jobs, and the counts over their units.
 SELECT j.id AS job_id, j.revision, counted.*
-FROM gristmill.jobs j CROSS JOIN LATERAL (
-    SELECT {_counts}
-    FROM gristmill.units WHERE job_id = j.id) counted
+FROM gristmill.jobs j CROSS JOIN LATERAL ({_counts}) counted
 WHERE j.id = ANY (@job_ids::text[])
 
 -- page --
@@ -466,6 +469,28 @@ SELECT * FROM (
 WHERE total - size < @bytes::bigint
 ORDER BY rank, no
 LIMIT @most::bigint
+
+-- strip --
+-- The chunks of a job from number @first on, in cells of @per neighbours each, at most @cells of them.
+-- `attempt` is the highest of a cell, `ran` the longest time of a last lease, and `worker` that of one chunk.
+-- Chunks are added up by their states first, as in `_counts`.
+SELECT min(first) AS first, max(last) AS last,
+       coalesce(sum(units) FILTER (WHERE state = 'done'), 0)::bigint AS done,
+       coalesce(sum(units) FILTER (WHERE state = 'leased'), 0)::bigint AS leased,
+       coalesce(sum(units) FILTER (WHERE state = 'failed'), 0)::bigint AS failed,
+       coalesce(sum(units) FILTER (WHERE state = 'cancelled'), 0)::bigint AS cancelled,
+       max(attempt) AS attempt, max(ran) AS ran, CASE sum(units) WHEN 1 THEN max(worker) END AS worker
+FROM (
+    SELECT no / @per::integer AS cell, state, min(no) AS first, max(no) AS last, count(*) AS units,
+           max(attempt) AS attempt, CASE @per WHEN 1 THEN max(worker) END AS worker,
+           CASE WHEN state IN ('leased', 'done', 'failed')
+                THEN max(greatest(coalesce(finished_at, now()) - leased_at, '0')) END AS ran
+    FROM gristmill.units
+    WHERE job_id = @job_id AND kind = 'chunk' AND no >= @first::integer
+      AND no < @first + @per * @cells::integer
+    GROUP BY cell, state) AS added
+GROUP BY cell
+ORDER BY cell
 
 -- due --
 -- Mark the units to ring for, and number their rings.

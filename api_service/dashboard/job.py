@@ -1,0 +1,125 @@
+"""The page of a job, its strip of chunks, and its buttons."""
+
+import asyncio
+import hashlib
+import json
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from aiohttp import web
+from markupsafe import Markup
+
+from api_service.app_keys import AUTHENTICATOR, JOB_PAGES, JOBS, LINKS, TENANT, actor_of
+from api_service.dashboard import equivalents, job_view
+from api_service.dashboard.rendering import form, fragment, own_url, page, see_other, shared
+from api_service.dashboard.short_spec import short
+from api_service.handlers.sent import sent
+from api_service.operations import Handler
+from api_service.services.job_pages import Details, Strip
+from api_service.services.jobs import JobView
+from api_service.wire import parameters
+from api_service.wire.documents import JobDocument
+from api_service.wire.history import entry_document
+from api_service.wire.links import Links
+from shared.core.strip import MOST_CELLS, chunks_per_cell
+
+MOST_PLACES = 50
+MOST_SPEC = 16_384
+"""Characters of a spec that is shown: the page has it three times."""
+MOST_CHUNK = 10**9
+_CELLS: WeakKeyDictionary[Strip, Markup] = WeakKeyDictionary()
+
+
+async def show(request: web.Request) -> web.Response:
+    """Show a job: its progress, chunks, failures, receipt, spec and history."""
+    view = await request.app[JOBS].read(request[TENANT], request.match_info["id"])
+    job, pages = sent(view, request.app[LINKS]).document, request.app[JOB_PAGES]
+    details, strip, key = await asyncio.gather(
+        pages.details(view), _strip(request, view, job), request.app[AUTHENTICATOR].needs_key()
+    )
+    values = _values(job, details) | _spec(job, own_url(request), key=key) | strip
+    name = view.job.result_name or view.job.labels.get("name")
+    return page(request, "job.html", name=name, here_with_query=request.path_qs, **values)
+
+
+def _values(job: JobDocument, details: Details) -> dict[str, Any]:
+    return {
+        "job": job,
+        "phases": job_view.phases(job),
+        "changes": job_view.changes(job),
+        "details": details,
+        "history": [entry_document(entry) for entry in details.history],
+        "said": job_view.said,
+        "places": job.error["errors"][:MOST_PLACES] if job.error else [],
+        "cure": job_view.cure(job.error) if job.error else None,
+    }
+
+
+def _spec(job: JobDocument, url: str, *, key: bool) -> dict[str, str | None]:
+    spec = job.spec
+    assert isinstance(spec, dict), "a job that is read by itself has its spec"
+    text = json.dumps(short(spec), indent=2, ensure_ascii=False)
+    if len(text) > MOST_SPEC:
+        return {"spec": None}
+    return {
+        "spec": text,
+        "curl": equivalents.curl(spec, url, key=key),
+        "python": equivalents.python(spec, url),
+    }
+
+
+async def show_strip(request: web.Request) -> web.Response:
+    """Show the strip of chunks again, if it has changed since the page has `seen` it."""
+    view = await request.app[JOBS].read(request[TENANT], request.match_info["id"])
+    strip = await _strip(request, view, sent(view, request.app[LINKS]).document)
+    if strip["seen"] == request.query.get("seen"):
+        return web.Response(status=204)
+    return web.Response(text=fragment(request, "strip.html", **strip), content_type="text/html")
+
+
+async def _strip(request: web.Request, view: JobView, job: JobDocument) -> dict[str, Any]:
+    """The values of strip.html: all chunks, or those from the number `chunks` of the query on."""
+    total, start = view.progress.chunks_total, _start(request)
+    first, per = (0, chunks_per_cell(total)) if start is None else (start, 1)
+    strip = await request.app[JOB_PAGES].strip(view, first, per)
+    html = _cells(strip, request.app[LINKS])
+    seen = hashlib.sha256(html.encode()).hexdigest()[:12]
+    asked = f"chunks={start}&" if start is not None else ""
+    return {
+        "job": job,
+        "cells": html,
+        "states": job_view.counted(strip.cells),
+        "total": total,
+        "per": per,
+        "start": start,
+        "most": MOST_CELLS,
+        "seen": seen,
+        "poll": None if job.done else f"/jobs/{job.id}/strip?{asked}seen={seen}",
+    }
+
+
+def _start(request: web.Request) -> int | None:
+    if request.query.get("chunks") in {None, "0"}:
+        return 0 if "chunks" in request.query else None
+    return parameters.whole_number(request.query, "chunks", default=None, most=MOST_CHUNK)
+
+
+def _cells(strip: Strip, link: Links) -> Markup:
+    """Rendered once for all pages."""
+    if (html := _CELLS.get(strip)) is None:
+        cells = [(job_view.cell_state(c), job_view.cell_text(c), c.first) for c in strip.cells]
+        html = _CELLS[strip] = shared("strip_cells.html", link, cells=cells, per=strip.per)
+    return html
+
+
+def change(name: str) -> Handler:
+    """The handler of a button: *name* is the change of JobService."""
+
+    async def act(request: web.Request) -> web.Response:
+        await form(request)
+        job_id = request.match_info["id"]
+        await getattr(request.app[JOBS], name)(request[TENANT], job_id, actor_of(request))
+        return see_other(request, f"/jobs/{job_id}")
+
+    act.__doc__ = f"{name.capitalize()} the job, and show it"
+    return act

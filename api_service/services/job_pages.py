@@ -1,0 +1,91 @@
+"""The parts of a job that a page shows beside its document. All pages of the job share one answer."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from api_service.services.cache import TtlCache
+from api_service.services.history import HistoryService
+from api_service.services.jobs import JobView
+from api_service.services.quarantine import QuarantineService
+from api_service.services.results import ResultService
+from shared.core.entities import KeptRow
+from shared.core.history import Entry
+from shared.core.lifecycle import JobState
+from shared.core.strip import Cause, Cell
+from shared.db.strips import StripStore
+
+STRIP_SECONDS, DETAIL_SECONDS = 2.0, 1.0
+_TIMES = 20
+"""At most a twentieth of the time one gateway has Postgres read a strip."""
+MOST_ENTRIES, MOST_BAD_ROWS = 100, 20
+_BEGINNING = (-1, -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Strip:
+    """Cells of *per* chunks each; all of them were read at one time."""
+
+    cells: list[Cell]
+    per: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """`receipt` is None until the job has succeeded; `further` says whether the history has other entries."""
+
+    history: list[Entry]
+    further: bool
+    causes: list[Cause]
+    receipt: Mapping[str, Any] | None
+    bad_rows: list[KeptRow] = field(default_factory=list)
+
+
+class JobPages:
+    """The caller has read the job, so it is one of its tenant."""
+
+    def __init__(
+        self, strips: StripStore, history: HistoryService, results: ResultService, bad_rows: QuarantineService
+    ) -> None:
+        self._strips, self._history, self._results, self._bad_rows = strips, history, results, bad_rows
+        self._cells = TtlCache[Strip](STRIP_SECONDS, _TIMES)
+        self._details = TtlCache[Details](DETAIL_SECONDS, _TIMES)
+
+    async def strip(self, view: JobView, first: int, per: int) -> Strip:
+        """*per* chunks in each cell, from number *first* on; never from an earlier revision of the job."""
+        key = view.job.id, f"{view.job.revision} {first} {per}"
+        return await self._cells.get(key, partial(self._strip, view.job.id, first, per))
+
+    async def _strip(self, job_id: str, first: int, per: int) -> Strip:
+        return Strip(await self._strips.cells(job_id, first, per), per)
+
+    async def details(self, view: JobView) -> Details:
+        """Never from an earlier revision of the job. Raises the errors of the services."""
+        return await self._details.get(
+            (view.job.id, str(view.job.revision)), partial(self._read_details, view)
+        )
+
+    async def _read_details(self, view: JobView) -> Details:
+        tenant, job_id = view.job.tenant, view.job.id
+        (history, further), causes, receipt, bad_rows = await asyncio.gather(
+            self._history.page(tenant, job_id, after=0, limit=MOST_ENTRIES),
+            self._strips.causes(job_id),
+            self._receipt(view),
+            self._first_bad_rows(view),
+        )
+        return Details(history=history, further=further, causes=causes, receipt=receipt, bad_rows=bad_rows)
+
+    async def _receipt(self, view: JobView) -> Mapping[str, Any] | None:
+        if view.job.state != JobState.SUCCEEDED:
+            return None
+        return await self._results.receipt(view.job.tenant, view.job.id)
+
+    async def _first_bad_rows(self, view: JobView) -> list[KeptRow]:
+        if not view.progress.rows.quarantined:
+            return []
+        tenant, job_id = view.job.tenant, view.job.id
+        epoch, _ = await self._bad_rows.job(tenant, job_id, None)
+        async with self._bad_rows.page(tenant, job_id, epoch, _BEGINNING, MOST_BAD_ROWS) as (rows, _):
+            return rows
