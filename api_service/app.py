@@ -21,6 +21,7 @@ from api_service.app_keys import (
     LINKS,
     OPENAPI,
     OPERATIONS,
+    OVERVIEW,
     PAGE_HANDLERS,
     PLANS,
     QUARANTINE,
@@ -55,6 +56,7 @@ from api_service.services.job_pages import JobPages
 from api_service.services.jobs import JobService
 from api_service.services.keys import KeyService
 from api_service.services.limiter import ConcurrencyLimiter
+from api_service.services.overview import OverviewService
 from api_service.services.plans import PlanService
 from api_service.services.quarantine import QuarantineService
 from api_service.services.readiness import Nudger, Readiness
@@ -72,6 +74,7 @@ from shared.db.changes import ChangeStore
 from shared.db.deleting import DeleteStore
 from shared.db.history import HistoryStore
 from shared.db.jobs import JobStore
+from shared.db.overview import OverviewStore
 from shared.db.plans import PlanStore
 from shared.db.pool import connect
 from shared.db.quarantine import QuarantineStore
@@ -159,6 +162,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         )
         app[WORKERS] = WorkerService(WorkerStore(pool), lease)
         app[JOBS] = JobService(jobs, versions, uploads, nudger.nudge)
+        app[OVERVIEW] = OverviewService(OverviewStore(pool), app[JOBS], readiness, lease)
         app[BULK] = BulkService(app[JOBS], jobs)
         app[CHANGES] = ChangeService(ChangeStore(pool), app[JOBS].forget)
         app[DELETING] = DeletingService(DeleteStore(pool), versions, app[JOBS].forget)

@@ -15,6 +15,7 @@ from api_service.services.history import HistoryService
 from api_service.services.job_pages import JobPages
 from api_service.services.jobs import JobService
 from api_service.services.keys import KeyService
+from api_service.services.overview import OverviewService
 from api_service.services.plans import PlanService
 from api_service.services.quarantine import QuarantineService
 from api_service.services.readiness import Readiness
@@ -44,6 +45,7 @@ HISTORY = web.AppKey("history", HistoryService)
 JOBS = web.AppKey("jobs", JobService)
 JOB_PAGES = web.AppKey("job_pages", JobPages)
 KEYS = web.AppKey("keys", KeyService)
+OVERVIEW = web.AppKey("overview", OverviewService)
 PLANS = web.AppKey("plans", PlanService)
 QUARANTINE = web.AppKey("quarantine", QuarantineService)
 RESULTS = web.AppKey("results", ResultService)

@@ -46,7 +46,10 @@ def milliseconds(number: float | None) -> str:
 
 
 def ago(at: datetime | None) -> str:
-    return "–" if at is None else f"{duration(max(0.0, round((datetime.now(UTC) - at).total_seconds())))} ago"
+    if at is None:
+        return "–"
+    seconds = max(0, round((datetime.now(UTC) - at).total_seconds()))
+    return f"{seconds} s ago" if seconds < 60 else f"{duration(seconds)} ago"
 
 
 def stamp(at: datetime | None) -> str:

@@ -1,6 +1,7 @@
-"""What the page of a new job shows: its columns, functions, and each error beside its field. Pure."""
+"""The values on the page of a new job: columns, functions, and each error beside its field. Pure."""
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,6 @@ WIDTHS = (*CALENDAR, "1h", "15m")
 ENCODINGS = (*SHARED, *WIDE)
 TYPE_NAMES = (*SIMPLE, "decimal(18,2)")
 SECTIONS = ("/group_by", "/aggregates", "/source/types", "/labels")
-_TIMES = ("date", "timestamp", "timestamptz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,6 @@ class Choice:
 
     name: str
     kind: str
-
-    @property
-    def is_time(self) -> bool:
-        return self.kind in _TIMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +96,8 @@ def placed(details: Sequence[Detail], known: Collection[str]) -> dict[str, list[
     for detail in details:
         at = detail.get("pointer", "").removeprefix("#")
         field = next((name for name in _nearest(at) if name in known), "")
-        found.setdefault(field, []).append(detail["detail"] if field == at else told(detail))
+        is_own = at and field in (at, f"{at}/column", f"{at}/type")
+        found.setdefault(field, []).append(detail["detail"] if is_own else told(detail))
     return found
 
 
@@ -123,11 +120,43 @@ def details_of(problem: Problem | GristmillError) -> list[Detail]:
     return list(problem["errors"]) or [{"detail": problem["detail"]}]
 
 
+_LIKE = (
+    (
+        re.compile(r"-?[0-9]{1,3}(\.?[0-9]{3})*,[0-9]+"),
+        "numbers with a decimal comma: set “Decimal mark” to ,",
+    ),
+    (re.compile(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}"), "days: declare the type date with the format %d.%m.%Y"),
+    (
+        re.compile(r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}"),
+        "days: declare the type date with the format %d/%m/%Y or %m/%d/%Y",
+    ),
+    (
+        re.compile(r"\W{0,2}-?[0-9][0-9,]*(\.[0-9]+)?( ?[A-Z]{3}| ?[€$£¥₩%])?"),
+        "numbers with a sign beside them: declare the type float64, and what to strip",
+    ),
+)
+"""Texts that are no text to a person, and the options that read them."""
+
+
+def hints(look: Look) -> list[str]:
+    """Advice for the columns of text that look like numbers or days in all rows of the sample."""
+    found = []
+    for column in look.columns[:SHOWN_COLUMNS]:
+        texts = [row.values.get(column.name) for row in look.sample if row.values is not None]
+        given = [text for text in texts if isinstance(text, str)]
+        if column.type != "string" or column.declared or not given:
+            continue
+        advice = next((told for like, told in _LIKE if all(map(like.fullmatch, given))), None)
+        if advice is not None and not all(map(str.isdecimal, given)):
+            found.append(f"{column.name} looks like {advice}.")
+    return found
+
+
 def _touched(draft: Draft, errors: Mapping[str, list[str]], *beginnings: str) -> bool:
     """Whether one of the fields has an error, or a value; files, types and the result's name apart."""
     apart = ("/source/uris", "/source/types", "/output/name")
-    filled = [name for name, text in draft.form.fields.items() if text and not name.startswith(apart)]
-    return any(name.startswith(beginnings) for name in (*filled, *errors))
+    filled = [name for name, text in draft.form.fields.items() if text]
+    return any(name.startswith(beginnings) and not name.startswith(apart) for name in (*filled, *errors))
 
 
 def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillError | None) -> dict[str, Any]:
@@ -147,6 +176,8 @@ def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillErr
         "widths": WIDTHS,
         "encodings": ENCODINGS,
         "type_names": TYPE_NAMES,
+        "hints": hints(look) if look else [],
+        "sections": SECTIONS,
         "kept_json": json.dumps(draft.form.kept, ensure_ascii=False),
         "reading_open": _touched(draft, errors, "/source/") or (look is None and problem is not None),
         "more_open": _touched(

@@ -1,11 +1,23 @@
 """The URLs of the dashboard on one page. They are no part of the API, and of its description."""
 
 from api_service.auth.rights import Scope
-from api_service.dashboard import assets, bulk, job, jobs, live, new_job, overview, signing
+from api_service.dashboard import (
+    assets,
+    bulk,
+    job,
+    jobs,
+    live,
+    new_job,
+    overview,
+    results,
+    signing,
+    versions,
+    workers,
+)
 from api_service.dashboard.job_filters import FILTERS
 from api_service.dashboard.job_view import CHANGES
 from api_service.operations import Handler, Operation, Parameter, text
-from api_service.routes.paths import ID
+from api_service.routes.paths import ID, NAME
 from api_service.routes.rows import AFTER
 
 _CHUNKS = text("chunks", "The number of the first chunk to show, each in a cell of its own")
@@ -15,6 +27,11 @@ _NEW = (
     Parameter(name="upload", about="An upload that is chosen", kind={"type": "string"}, repeated=True),
 )
 _FILTERS = tuple(text(name, "As GET /v1/jobs takes it") for name in FILTERS)
+_VERSION = text("version", "The number of a version")
+_FORM = tuple(
+    text(name, "A field of the filter form")
+    for name in ("column", "operator", "value", "order_by", "select", "limit", "version", "chart")
+)
 
 
 def _page(
@@ -44,10 +61,20 @@ PAGES = (
         "GET", f"/jobs/{ID}/strip", job.show_strip, "read", _CHUNKS, text("seen", "The digest of the strip")
     ),
     *(_page("POST", f"/jobs/{ID}/{name}", job.change(name), "submit") for name in CHANGES),
+    _page("GET", f"/jobs/{ID}/rows", results.show_job, "read", open_=True),
+    _page("GET", f"/jobs/{ID}/rows/filter", results.filter_rows_of_job, "read", *_FORM),
+    _page("GET", "/results", results.search, "read", AFTER),
+    _page("GET", f"/results/{NAME}", results.show, "read", open_=True),
+    _page("GET", f"/results/{NAME}/filter", results.filter_rows, "read", *_FORM),
+    _page("GET", f"/results/{NAME}/versions", versions.show, "read", AFTER),
+    _page("GET", f"/results/{NAME}/delete", versions.ask, "submit", _VERSION),
+    _page("POST", f"/results/{NAME}/delete", versions.delete, "submit"),
     _page("GET", "/new", new_job.show, "read", *_NEW),
     _page("POST", "/new", new_job.act, "submit"),
     _page("POST", "/new/preview", new_job.preview, "submit"),
     _page("POST", "/new/upload", new_job.upload, "upload"),
+    _page("GET", "/workers", workers.show, "admin", AFTER),
+    _page("POST", f"/workers/{ID}/drain", workers.drain, "admin"),
     _page("GET", "/sign-in", signing.ask, None, text("next", "The path to go on with")),
     _page("POST", "/sign-in", signing.sign_in, None),
     _page("POST", "/sign-out", signing.sign_out, "read"),

@@ -29,7 +29,7 @@ async def units_of_job(request: web.Request) -> web.Response:
     return json_response(Page([unit_document(unit) for unit in found], after))
 
 
-def _check_owner(request: web.Request) -> None:
+def check_owner(request: web.Request) -> None:
     """Workers serve all tenants, so no tenant but the first may see or stop them."""
     if request[TENANT] != DEFAULT_TENANT:
         raise Forbidden(
@@ -39,7 +39,7 @@ def _check_owner(request: web.Request) -> None:
 
 
 async def search_workers(request: web.Request) -> web.Response:
-    _check_owner(request)
+    check_owner(request)
     after, limit = parameters.after_worker(request.query), parameters.list_limit(request.query)
     found, further = await request.app[WORKERS].page(after, limit)
     items = [worker_document(each, request.app[LINKS]) for each in found]
@@ -47,6 +47,6 @@ async def search_workers(request: web.Request) -> web.Response:
 
 
 async def drain_worker(request: web.Request) -> web.Response:
-    _check_owner(request)
+    check_owner(request)
     worker = await request.app[WORKERS].drain(request.match_info["id"])
     return json_response(worker_document(worker, request.app[LINKS]), status=202)

@@ -36,22 +36,30 @@ async def receipt_of_job(request: web.Request) -> web.Response:
 
 
 async def rows_of_job(request: web.Request) -> web.StreamResponse:
+    return await _rows(request, *await version_of_job(request))
+
+
+async def rows_of_result(request: web.Request) -> web.StreamResponse:
+    return await _rows(request, *await version_of_result(request))
+
+
+async def version_of_job(request: web.Request) -> tuple[Version, Cursor | None]:
+    """The version that the URL of a job's rows means; raises NotReady, NoResult or ResultExpired."""
     if "version" in request.query:
         raise parameters.invalid(
             "version", "a job has one version; ask for another at /v1/results/{name}/rows"
         )
     cursor = _cursor(request)
     walked = cursor.job_id if cursor else None
-    version = await request.app[RESULTS].of_job(request[TENANT], request.match_info["id"], walked)
-    return await _rows(request, version, cursor)
+    return await request.app[RESULTS].of_job(request[TENANT], request.match_info["id"], walked), cursor
 
 
-async def rows_of_result(request: web.Request) -> web.StreamResponse:
+async def version_of_result(request: web.Request) -> tuple[Version, Cursor | None]:
+    """The version that the URL of a result's rows means; raises NotFound or CursorExpired."""
     cursor = _cursor(request)
-    walked = cursor.job_id if cursor else None
-    number = version_number(request.query)
-    version = await request.app[RESULTS].of_name(request[TENANT], request.match_info["name"], number, walked)
-    return await _rows(request, version, cursor)
+    walked, number = cursor.job_id if cursor else None, version_number(request.query)
+    name = request.match_info["name"]
+    return await request.app[RESULTS].of_name(request[TENANT], name, number, walked), cursor
 
 
 def _cursor(request: web.Request) -> Cursor | None:

@@ -110,7 +110,7 @@ def parse_order(names: list[str], columns: RowColumns) -> tuple[Term, ...]:
 
 
 def _filters(query: MultiMapping[str], parameter: str, columns: RowColumns) -> list[Filter]:
-    column, operator = _target(parameter, columns)
+    column, operator = target(parameter, columns)
     texts = query.getall(parameter)
     if operator == "in":
         return [Filter(column, operator, [_value(parameter, text, columns.types[column]) for text in texts])]
@@ -122,7 +122,8 @@ def _filters(query: MultiMapping[str], parameter: str, columns: RowColumns) -> l
     return [Filter(column, operator, _value(parameter, text, value_type)) for text in texts]
 
 
-def _target(parameter: str, columns: RowColumns) -> tuple[str, Operator]:
+def target(parameter: str, columns: RowColumns) -> tuple[str, Operator]:
+    """The column and the operator that the name of a parameter means; raises InvalidParameter."""
     if parameter in columns.types:
         return parameter, "exact"
     column, _, suffix = parameter.rpartition("__")

@@ -56,6 +56,7 @@ static void convert(gm_fields *f) {
 static void read_lines(const uint8_t *data, int64_t length, int few) {
     enum { KINDS = K_CODES + 1, WINDOW = 64, LINES = 3 };
     static const uint8_t keys[] = {1, 'a', 1, 'b', 0, 255}, kinds[] = {15, 2, 7}, none[] = {255};
+    static const uint8_t around[] = {1, ' ', 2, 0xc3, 0xa9, 255}, between[] = {1, ':', 255};
     const int64_t count = sizeof kinds, rows = few ? length / 16 : length + 1, room = few ? length / 2 : 2 * length + WINDOW;
     int64_t size = length;
     while (few && size && data[size - 1] != '\n')
@@ -73,7 +74,9 @@ static void read_lines(const uint8_t *data, int64_t length, int few) {
         columns[i] = (gm_column){.spelled = none, .owned = none, .out = exactly(16 * (size_t)(rows + 1)),
                                  .null = exactly((size_t)rows), .refused = refused, .texts = exactly((size_t)room),
                                  .table = table, .room = room, .known = none, .kind = i, .column = 2 * (i % 3),
-                                 .point = '.', .first = 18, .second = 2, .unquoted = i % 3 == 1};
+                                 .point = '.', .first = 18, .second = 2, .unquoted = i % 3 == 1,
+                                 .around = few ? around : none, .between = few ? between : none,
+                                 .marks = few && i < K_STRING ? M_SOME | M_AROUND | M_BEHIND : 0};
     gm_fields f = {.data = data, .masked = data, .limit = length, .found = found};
     int64_t told[7];
     const int32_t outcome = gm_lines(&f, size, keys, kinds, count, WINDOW, columns, KINDS, rows, few ? 2 : 4096, base,
@@ -100,6 +103,8 @@ static void read_lines(const uint8_t *data, int64_t length, int few) {
 static void read_windows(gm_fields f, int32_t delimiter, int32_t width, int few) {
     enum { KINDS = K_CODES + 1, WINDOW = 64 };
     static const uint8_t known[] = {1, 'x', 3, 'N', '/', 'A', 255}, none[] = {255};
+    static const uint8_t around[] = {1, ' ', 2, 0xc3, 0xa9, 255}, between[] = {1, '0', 255};
+    const int marked = f.strict & 2;
     gm_column columns[KINDS];
     const int64_t rows = few ? f.limit / 8 : f.limit + 1, room = few ? f.limit / 2 : f.limit + WINDOW;
     void *const table = gm_keys_new(2);
@@ -119,7 +124,9 @@ static void read_windows(gm_fields f, int32_t delimiter, int32_t width, int few)
                                  .texts = exactly((size_t)room), .table = table, .room = room, .kind = i,
                                  .known = f.strict & 1 ? known : none,
                                  .column = i % width, .last = i % width == width - 1, .point = '.',
-                                 .strict = f.strict, .first = 18, .second = 2};
+                                 .strict = f.strict, .first = 18, .second = 2,
+                                 .around = marked ? around : none, .between = marked ? between : none,
+                                 .marks = marked && i < K_STRING ? M_SOME | M_AROUND | M_BEHIND : 0};
         memset(columns[i].refused, 0, (size_t)rows);
     }
     f.found = found;

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
-from shared.db.statements import JOBS, PARTIALS, PRUNING, UNITS, Statement
+from shared.db.statements import DELETING, JOBS, PARTIALS, PRUNING, UNITS, Statement
 from tests.support.protocol import LONG_MERGE_BYTES, LONG_PUBLISH_ROWS, MERGE_BYTES, World
 from tests.support.rules import ProtocolMachine
 
@@ -223,8 +223,43 @@ MUTANTS = {
         "AND j.state IN ('queued', 'running', 'paused')\n",
     ),
     "a retry in the old epoch": (JOBS, "retry", "epoch = epoch + 1, ", ""),
+    "a lease beyond the limit of a job": (
+        UNITS,
+        "claim_fairest",
+        "AND chunk) >= job.most",
+        "AND chunk) > job.most",
+    ),
+    "a lease beyond the limit, of a job": (
+        UNITS,
+        "claim_of_job",
+        "AND chunk) >= job.most",
+        "AND chunk) > job.most",
+    ),
+    "a next claim in a limited job": (UNITS, "claim_next", " AND j.max_parallel IS NULL", ""),
+    "a fold in a limited job": (
+        UNITS,
+        "claim_of_job",
+        "WHEN @fold::bigint IS NOT NULL THEN false",
+        "",
+    ),
+    "a deletion of a job under way": (
+        DELETING,
+        "lock_job",
+        "finished_at IS NOT NULL AS done",
+        "true AS done",
+    ),
+    "a deletion of a job whose rows have a name": (
+        DELETING,
+        "version_of_job",
+        "WHERE v.job_id = @job_id",
+        "WHERE v.job_id = @job_id AND v.name IS NULL",
+    ),
 }
-QUICK = ["a fence without the attempt", "a give-back without the attempt"]
+QUICK = [
+    "a fence without the attempt",
+    "a fence without the attempt, in one statement",
+    "a give-back without the attempt",
+]
 ALL = bool(os.environ.get("GRISTMILL_ALL_MUTANTS"))
 """Some are found only after hundreds of runs."""
 

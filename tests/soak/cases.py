@@ -73,6 +73,7 @@ async def cases(folder: Path, upload: Callable[[Path], Awaitable[str]]) -> list[
         ),
         Case("gzip", _spec(packed, ["k", "city"]), by_both),
         Case("several files", _spec(parts, ["k"], chunk=60_000), of_parts),
+        Case("two chunks at a time", _spec(quoted, ["k"], chunk=160_000, parallel=2), by_k, weight=6),
         Case(
             "Parquet",
             _spec(parquet, ["city"], chunk=1),
@@ -124,7 +125,7 @@ def _spec(
         if uri.endswith(".parquet")
         else {"format": "csv", "types": rest.pop("types", {})}
     )
-    named = {"chunk": "chunk_bytes", "on_bad_row": "on_bad_row"}
+    named = {"chunk": "chunk_bytes", "on_bad_row": "on_bad_row", "parallel": "max_parallel_chunks"}
     options = {key: rest.pop(name) for name, key in named.items() if name in rest}
     return {
         "source": {"uris": [uri], **shape},

@@ -73,10 +73,12 @@ def of_keys(connection: psycopg.Connection, lives: list[Life]) -> Iterator[Findi
     yield from (
         ("lost", f"{life.job_id} was accepted and has no row")
         for life in lives
-        if life.job_id and not life.aged and life.job_id not in rows
+        if life.job_id and not (life.aged or life.deleted) and life.job_id not in rows
     )
     for job_id, key in rows.items():
-        if key not in sent:
+        if key in sent and sent[key].deleted:
+            yield "ledger", f"{job_id} was deleted and is there"
+        elif key not in sent:
             yield "twice", f"{job_id} has the key {key}, which no client sent"
         elif job_id != sent[key].job_id:
             yield "twice", f"{job_id} has the key {key} of {sent[key].job_id}"

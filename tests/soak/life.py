@@ -31,7 +31,22 @@ class Life:
     """Revision of the newest document seen: another gateway may still have an older one."""
     aged: bool = False
     """Whether it was made to look so old that it may be pruned."""
+    deleted: bool = False
     wrong: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def named(self) -> bool:
+        """Whether its rows have a name of their own, which is deleted before it."""
+        return self.way == "deleted"
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        own = {"output": {"name": self.key.replace("-", "_")}} if self.named else {}
+        return self.case.spec | own
+
+    def steady(self, receipt: dict[str, Any]) -> dict[str, Any]:
+        """The fields of a receipt that are the same for every run; with a name the spec is another one."""
+        return {name: receipt.get(name) for name in STEADY if not (self.named and name == "spec_digest")}
 
     def blame(self, kind: str, words: str) -> None:
         self.wrong.append((kind, f"{self.job_id or self.key} ({self.case.name}, {self.way}): {words}"))
@@ -61,7 +76,7 @@ class Living:
 
     async def submit(self, life: Life) -> None:
         headers = {"Idempotency-Key": life.key}
-        status, job, _ = await self._client.ask("POST", "/v1/jobs", json=life.case.spec, headers=headers)
+        status, job, _ = await self._client.ask("POST", "/v1/jobs", json=life.spec, headers=headers)
         if status not in {200, 202}:
             life.blame("state", f"the submit was answered with {status}: {job}")
             raise GaveUp("not submitted")
@@ -111,7 +126,7 @@ class Living:
         if status != 200 or sorted(map(repr, page["items"])) != sorted(map(repr, case.rows)):
             life.blame("wrong", f"other rows than without faults: {status}")
         status, receipt, _ = await self._client.ask("GET", f"/v1/jobs/{life.job_id}/receipt")
-        if status != 200 or steady(receipt) != case.receipt:
+        if status != 200 or life.steady(receipt) != life.steady(case.receipt):
             life.blame("twice", f"another receipt than without faults: {status} {receipt}")
 
     async def plain(self, life: Life) -> None:
@@ -165,6 +180,25 @@ class Living:
             life.blame("state", f"the pause was answered with {status}: {body}")
         await self.succeed(life)
 
+    async def deleted(self, life: Life) -> None:
+        """Delete its result, and then the job. While its rows have a name, it stays."""
+        await self.succeed(life)
+        if life.state != "succeeded":
+            return
+        job, name = f"/v1/jobs/{life.job_id}", life.spec["output"]["name"]
+        life.deleted = True
+        steps = (
+            ("DELETE", job, {409}),
+            ("DELETE", f"/v1/results/{name}", {204}),
+            ("GET", f"{job}/rows", {410}),
+            ("DELETE", job, {204}),
+            ("GET", job, {404}),
+        )
+        for method, path, expected in steps:
+            status, body, tries = await self._client.ask(method, path)
+            if status not in expected and not (method == "DELETE" and tries > 1 and status == 404):
+                life.blame("state", f"{method} {path} was answered with {status}: {body}")
+
 
 Way = Callable[[Living, Life], Awaitable[None]]
 WAYS: dict[str, Way] = {
@@ -173,8 +207,5 @@ WAYS: dict[str, Way] = {
     "cancelled": Living.cancelled,
     "retried": Living.retried,
     "paused": Living.paused,
+    "deleted": Living.deleted,
 }
-
-
-def steady(receipt: dict[str, Any]) -> dict[str, Any]:
-    return {name: receipt.get(name) for name in STEADY}

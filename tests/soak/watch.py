@@ -148,7 +148,9 @@ class Watch(threading.Thread):
 
     def _age(self, connection: psycopg.Connection[Any]) -> None:
         young = [
-            life for life in self._spent if not life.aged and not life.wrong and life.job_id in self.efforts
+            life
+            for life in self._spent
+            if not (life.aged or life.deleted or life.wrong) and life.job_id in self.efforts
         ]
         for life in young:
             life.aged = True

@@ -39,8 +39,23 @@ def ready(now: Snapshot, unit: Any) -> bool:
 
 
 def claimable(now: Snapshot, unit: Any, state_version: int) -> bool:
-    ours = unit.epoch == now.jobs[unit.job_id].epoch and unit.state_version == state_version
-    return ready(now, unit) and ours and (not long(unit) or room_for_long(now, now.jobs[unit.job_id].tenant))
+    job = now.jobs[unit.job_id]
+    ours = unit.epoch == job.epoch and unit.state_version == state_version
+    room = room_for_chunk(now, job) and (not long(unit) or room_for_long(now, job.tenant))
+    return ready(now, unit) and ours and room
+
+
+def limited(job: Any) -> bool:
+    """Whether the job may have only so many leases at once now. Then its chunks join no fold."""
+    return job.max_parallel is not None and job.phase == "scanning"
+
+
+def room_for_chunk(now: Snapshot, job: Any) -> bool:
+    return not limited(job) or leased_of(now, job) < job.max_parallel
+
+
+def leased_of(now: Snapshot, job: Any) -> int:
+    return sum(u.state == "leased" for u in now.of_job(job.id))
 
 
 def long(unit: Any) -> bool:
@@ -141,7 +156,7 @@ def broken(now: Snapshot) -> Iterator[str]:
     """Every violation that one look can show."""
     for job in now.jobs.values():
         units = now.of_job(job.id)
-        for rule in (_ended, _fan_in, _epochs, _chunks, _result):
+        for rule in (_ended, _limit, _fan_in, _epochs, _chunks, _result):
             yield from (f"{job.id}: {what}" for what in rule(now, job, units))
     for (tenant, name), result in now.results.items():
         versions = [v.version for v in now.versions.values() if (v.tenant, v.name) == (tenant, name)]
@@ -149,6 +164,8 @@ def broken(now: Snapshot) -> Iterator[str]:
             yield f"{tenant}.{name} shows version {result.current} of {versions}"
     if strangers := {key[0] for key in now.partials} - now.jobs.keys():
         yield f"partials of unknown jobs {strangers}"
+    if strangers := (now.tables | now.versions.keys()) - now.jobs.keys():
+        yield f"tables or versions of unknown jobs {strangers}"
 
 
 def _ended(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
@@ -160,6 +177,11 @@ def _ended(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
         yield f"is {job.state} with error {job.error}"
     if job.state != "succeeded" and job.finished_at and job.id in now.tables:
         yield f"is {job.state} and left its table"
+
+
+def _limit(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
+    if limited(job) and leased_of(now, job) > job.max_parallel:
+        yield f"has {leased_of(now, job)} chunks leased, and may have {job.max_parallel}"
 
 
 def _fan_in(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
@@ -225,6 +247,8 @@ def _result(now: Snapshot, job: Any, units: list[Any]) -> Iterator[str]:
         yield "succeeded with unfinished units"
     if job.id in now.versions and (job.state != "succeeded" or job.id not in now.tables):
         yield f"is {job.state} and has a version, the table is {'' if job.id in now.tables else 'not '}there"
+    if job.state == "succeeded" and job.id in now.tables and job.id not in now.versions:
+        yield "has lost its version and kept its table"
 
 
 def unlawful(old: Snapshot, new: Snapshot) -> Iterator[str]:
@@ -241,7 +265,8 @@ def unlawful(old: Snapshot, new: Snapshot) -> Iterator[str]:
         if key in new.units:
             yield from (f"unit {key} {what}" for what in _unit_unlawful(unit, new.units[key]))
     for key, result in old.results.items():
-        if (result.current or 0) > (new.results[key].current or 0):
+        later = new.results[key].current
+        if later is not None and (result.current or 0) > later:
             yield f"{key} shows an older version again"
 
 

@@ -114,7 +114,7 @@ class ProtocolSteps(RuleBasedStateMachine):
         fit = [
             u
             for u in before.units.values()
-            if able and invariants.claimable(before, u, worker.state_version) and _asked(u, **asked)
+            if able and invariants.claimable(before, u, worker.state_version) and _asked(before, u, **asked)
         ]
         if lease is None:
             others = [
@@ -128,7 +128,8 @@ class ProtocolSteps(RuleBasedStateMachine):
             )
             return None
         unit = before.units[lease.id]
-        started = {("jobs", lease.job_id)} if before.jobs[lease.job_id].state == "queued" else set()
+        job = before.jobs[lease.job_id]
+        started = {("jobs", job.id)} if job.state == "queued" or invariants.limited(job) else set()
         self.check(
             unit in fit and changes == {("units", lease.id)} | started, f"{lease} of {unit} changed {changes}"
         )
@@ -160,6 +161,8 @@ class ProtocolSteps(RuleBasedStateMachine):
     def commit(self, lease: Lease, stores: Stores, chunks: int) -> bool:
         before = self.now
         due, again = self.may_commit(lease), invariants.done_by(before, lease)
+        if lease.kind == "publish" and lease.job_id not in before.tables:
+            again = False  # its rows are deleted since, so its indexes cannot be made
         answer, _, changes = self.step(stores.commit(lease, chunks))
         note(
             f"  commit of {lease.kind} {lease.no} of {lease.job_id}, attempt {lease.attempt}:"
@@ -274,6 +277,11 @@ class ProtocolSteps(RuleBasedStateMachine):
             )
         self.check(not invariants.stuck(self.now), f"left stuck: {invariants.stuck(self.now)}")
 
+    def forget_gone(self) -> None:
+        """The leases of jobs that are deleted: a late commit of one meets no unit."""
+        self.leases = [one for one in self.leases if one[0].job_id in self.now.jobs]
+        self.folds = [one for one in self.folds if one[0][0].job_id in self.now.jobs]
+
     def settle(self) -> None:
         """From any state, with workers that live and nothing in their way, every job comes to its end."""
         self.messages.clear()
@@ -332,8 +340,9 @@ class ProtocolSteps(RuleBasedStateMachine):
             self.settle()
 
 
-def _asked(unit: Any, job_id: str | None = None, fold: int | None = None) -> bool:
-    return job_id in {None, unit.job_id}
+def _asked(now: Snapshot, unit: Any, job_id: str | None = None, fold: int | None = None) -> bool:
+    fits = fold is None or not invariants.limited(now.jobs[unit.job_id])
+    return job_id in {None, unit.job_id} and fits
 
 
 async def _claim(worker: Worker, job_id: str | None = None, fold: int | None = None) -> Lease | None:

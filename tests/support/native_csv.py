@@ -47,20 +47,24 @@ def taken(cells, field, spec=None):
     return array, refused.astype(bool)
 
 
-def read(data, fields, spec, *, mode, batch_bytes=1 << 20, columns=None):
-    """All that can be told of the records behind the header of *data*, or the error of reading them."""
+def read(data, fields, spec, *, mode, batch_bytes=1 << 20, columns=None, errors=3):
+    """All that can be told of the records behind the header of *data*, or the error of reading them.
+
+    Of each batch so many *errors* are made: each takes a look at the whole batch.
+    """
     schema = Schema(tuple(fields))
     start = 0 if not spec.csv.header else data.index(b"\n") + 1
     with path(mode), opened(data) as [file]:
         extent = Extent(0, start, len(data), None)
         used = [field.name for field in fields] if columns is None else columns
         try:
-            return [_told(batch) for batch in batches(file, extent, spec, schema, used, batch_bytes)]
+            found = batches(file, extent, spec, schema, used, batch_bytes)
+            return [_told(batch, errors) for batch in found]
         except GristmillError as error:
             return type(error), str(error), getattr(error, "kinds", None)
 
 
-def _told(batch):
+def _told(batch, errors):
     table, bad = batch.table, list(batch.bad_rows())
     return {
         "columns": {name: _plain(table.column(name)) for name in table.column_names},
@@ -69,7 +73,7 @@ def _told(batch):
         "lines": batch.lines(),
         "numbers": batch.numbers(np.arange(table.num_rows)).tolist(),
         "bad": [(row.byte, row.record, row.truncated, row.lines_before(), row.detail()) for row in bad],
-        "errors": [str(row.error()) for row in bad[:3]],  # each takes a look at the whole batch
+        "errors": [str(row.error()) for row in bad[:errors]],
     }
 
 

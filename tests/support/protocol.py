@@ -25,6 +25,7 @@ from shared.core.fairness import Held, preempted
 from shared.core.plan import ChunkPayload, MergeStats, Plan, PlannedColumn
 from shared.core.row_counts import RowCounts
 from shared.core.timings import Timings
+from shared.db.deleting import DeleteStore
 from shared.db.fan_in import FanInStore
 from shared.db.jobs import JobStore
 from shared.db.partials import Partial, PartialStore
@@ -122,6 +123,7 @@ class Stores:
         self.partials = PartialStore(pool, self.units)
         self.publishing = PublishingStore(pool, self.units)
         self.workers = WorkerStore(pool)
+        self.deleting = DeleteStore(pool)
         self.context = Context(
             settings=None,
             timings=TIMINGS,

@@ -20,6 +20,10 @@ SILENT = st.sampled_from([set(), {0}, set(), {1}, {2}, {0, 1, 2}])
 """Workers that miss their heartbeats."""
 
 
+LATE = st.sampled_from(["commit", "nothing", "commit", "widen", "commit", "plan again", "fail"])
+"""What the holder of an earlier lease does; its commit is what the fence is for."""
+
+
 def has_leases(machine):
     return machine.leases
 
@@ -108,7 +112,7 @@ class ProtocolMachine(UserRules):
         self.commit_fold(*self.folds[-1 - pick % len(self.folds)])
 
     @precondition(has_leases)
-    @step_rule(pick=PICK, how=st.sampled_from(["commit", "nothing", "widen", "plan again", "fail"]))
+    @step_rule(pick=PICK, how=LATE)
     def zombie(self, pick, how):
         """Any lease there ever was: by a worker that comes back, or because an answer was lost."""
         self.settle_lease(*self.leases[-1 - pick % len(self.leases)], how)
@@ -116,16 +120,17 @@ class ProtocolMachine(UserRules):
     @precondition(has_leases)
     @step_rule(
         worker=WORKER,
-        other=WORKER,
+        other=st.sampled_from(["itself", 0, "itself", 1, "itself", 2]),
         pick=PICK,
-        how=st.sampled_from(["commit", "nothing", "widen", "plan again", "fail"]),
+        how=LATE,
     )
     def twice(self, worker, other, pick, how):
         """A unit goes back and on to another worker, or to the same one; then the first holder acts."""
         # fault matrix: 21
         lease, stores = self.lease(pick, worker)
         self.give_back_lease(lease, stores, "nothing")
-        self.claim(self.workers[other], job_id=lease.job_id)
+        again = next((one for one in self.workers if one.id == lease.worker), self.workers[worker])
+        self.claim(again if other == "itself" else self.workers[other], job_id=lease.job_id)
         self.settle_lease(lease, stores, how)
 
     @precondition(lambda self: self.leases and len(self.open) < 2)
@@ -358,8 +363,7 @@ class ProtocolMachine(UserRules):
             self.check(
                 table == "workers" or before.jobs[owner].finished_at is not None, f"pruned {table} {key}"
             )
-        self.leases = [one for one in self.leases if one[0].job_id in self.now.jobs]
-        self.folds = [one for one in self.folds if one[0][0].job_id in self.now.jobs]
+        self.forget_gone()
 
     @rule(worker=WORKER, what=st.sampled_from(["worker dies", "postgres restarts"]))
     def break_down(self, worker, what):

@@ -8,8 +8,6 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from shared.core.plan import DatasetFile
 from shared.errors import SourceChanged
 from shared.storage.sources import Location
@@ -82,14 +80,14 @@ class PlannedFiles:
 
     def _check(self, no: int, descriptor: int) -> None:
         """A plan of an older version may lack a part of the fingerprint."""
-        planned = msgspec.structs.asdict(self._planned[no])
+        planned = self._planned[no]
         changed = [
-            f"{name} {now:,} instead of {planned[name]:,}"
+            f"{name} {now:,} instead of {before:,}"
             for name, now in fingerprint(os.fstat(descriptor)).items()
-            if planned[name] not in {None, now}
+            if (before := getattr(planned, name)) not in {None, now}
         ]
         if changed:
             found = ", ".join(changed)
             raise SourceChanged(
-                f"{planned['uri']} changed since the job was planned ({found}); submit the job again"
+                f"{planned.uri} changed since the job was planned ({found}); submit the job again"
             )

@@ -32,19 +32,22 @@ _TRANSIENT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
 class LocalFiles:
     """The local files and folders of one task.
 
-    Roots stay open until its end. Each other folder is closed as soon as the next step is taken.
+    Roots stay open until its end, and the folder of the last file until a file in another one is opened. Each
+    other folder is closed as soon as the next step is taken.
     """
 
     def __init__(self, own_folders: Sequence[str], *, hidden: bool) -> None:
         self.hidden = hidden
         self._own = {identity for path in own_folders for identity in _identities(path)}
         self._roots: dict[tuple[str, bool], int] = {}
+        self._last: tuple[tuple[object, ...], int] | None = None
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._leave()
         self._open.close()
 
     def file(self, at: Location) -> int:
@@ -56,15 +59,24 @@ class LocalFiles:
         if not self.hidden:
             refuse_hidden(at)
         *folders, name = at.steps
-        folder = self.folder(at, folders)
-        try:
-            descriptor = open_file(at.uri, name, FILE, folder)
-        finally:
-            os.close(folder)
+        descriptor = open_file(at.uri, name, FILE, self._folder_of(at, folders))
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise SourceUnreadable(f"{at.uri} is not a regular file")
         return descriptor
+
+    def _folder_of(self, at: Location, steps: Sequence[str]) -> int:
+        """See `folder`. It stays open for the next file: neighbours follow one another."""
+        key = at.root, at.is_upload, *steps
+        if self._last is None or self._last[0] != key:
+            self._leave()
+            self._last = key, self.folder(at, steps)
+        return self._last[1]
+
+    def _leave(self) -> None:
+        if self._last is not None:
+            os.close(self._last[1])
+        self._last = None
 
     def folder(self, at: Location, steps: Sequence[str]) -> int:
         """A descriptor of the folder that *steps* lead to from the location's root."""

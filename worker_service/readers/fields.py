@@ -15,13 +15,15 @@ from worker_service.native import Library
 _NUMBERS: tuple[Kind, ...] = ("int64", "float64", "decimal")
 _DESCRIBED: dict[Kind, tuple[str, ...]] = {
     "bool": ("true", "false"),
-    **dict.fromkeys(_NUMBERS, ("thousands", "percent", "lenient")),
+    **dict.fromkeys(_NUMBERS, ("percent", "lenient")),
     **dict.fromkeys(("date", "timestamp", "timestamptz"), ("format",)),
-    "string": (),
+    "string": ("strip",),
 }
-"""Options of a column that the library does not know, beside `strip` and `trim`."""
+"""Options of a column that the library does not know, beside `trim`."""
 _KEY, _UNDECLARED, _UTC = 1, 2, 4
 """Bits of `gm_fields.strict`."""
+_MARKED, _SIGNS = 1, {"(5)": 2, "5-": 4}
+"""Bits of `gm_marks`."""
 _SPELLINGS, _LONGEST, _END = 32, 254, b"\xff"
 
 
@@ -47,34 +49,41 @@ class Column:
     """How the field of each record at `number`, from 0, becomes a value of `field`.
 
     `spelled` and `owned` are spellings of null, of the file and of the column, as `gm_fields` takes them.
+    `around` are the characters that may stand around a value, and `between` is the one between groups of
+    digits. `marks` are bits of `gm_marks`.
     """
 
     field: Field
     number: int
     spelled: bytes
     owned: bytes
+    around: bytes
+    between: bytes
     point: int
     strict: int
+    marks: int
 
 
 def column(field: Field, number: int, source: SourceSpec) -> Column | None:
     """None: the library does not know how *source* says that the column is written."""
     how, kind = source.written(field.column, field.type), field.type.kind
-    if (
-        kind not in _DESCRIBED
-        or how.strip
-        or how.trim
-        or any(getattr(how, name) for name in _DESCRIBED[kind])
-    ):
+    if kind not in _DESCRIBED or how.trim or any(getattr(how, name) for name in _DESCRIBED[kind]):
         return None
     own = not (field.key and not field.declared)  # else marks of numbers mean nothing, see `literals`
-    point = how.decimal if own and kind in _NUMBERS and how.decimal else "."
+    numeric = own and kind in _NUMBERS
+    point = how.decimal if numeric and how.decimal else "."
     spelled, owned = _spellings(source.csv.null_values), _spellings(how.null_values)
-    if how.negative != ("-5",) or not point.isascii() or spelled is None or owned is None:
+    around, between = _spellings(how.strip or ""), _spellings(how.thousands or "" if numeric else "")
+    if spelled is None or owned is None or around is None or between is None:
         return None
+    if "-5" not in how.negative or not point.isascii():
+        return None
+    marks = sum(bit for spelling, bit in _SIGNS.items() if spelling in how.negative)
+    if marks or around != _END or between != _END:
+        marks |= _MARKED
     strict = _KEY * (not own) | _UNDECLARED * (not field.declared)
     strict |= _UTC * (field.declared and source.timezone == "UTC")
-    return Column(field, number, spelled, owned, ord(point), strict)
+    return Column(field, number, spelled, owned, around, between, ord(point), strict, marks)
 
 
 def _spellings(texts: Sequence[str]) -> bytes | None:
@@ -85,7 +94,7 @@ def _spellings(texts: Sequence[str]) -> bytes | None:
 
 
 def values(fields: Fields, column: Column, native: Library) -> Array:
-    """The column of the rows of *fields*; null also in the rows that it refuses.
+    """The column of the rows of *fields*; null also in the rows that it refuses. It has no marks of its own.
 
     *fields* has everything but the values that depend on the column. `refused` has one octet for each row.
     """

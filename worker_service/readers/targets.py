@@ -50,10 +50,10 @@ class ColumnStruct(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("spelled", "owned", "out", "null", "refused")),
         *((name, ctypes.c_void_p) for name in ("texts", "table")),
         ("room", ctypes.c_int64),
-        ("known", ctypes.c_void_p),
+        *((name, ctypes.c_void_p) for name in ("known", "around", "between")),
         *((name, ctypes.c_int64) for name in ("missing", "before", "total")),
         *((name, ctypes.c_int32) for name in ("kind", "column", "last", "point", "strict")),
-        *((name, ctypes.c_int32) for name in ("first", "second", "unquoted")),
+        *((name, ctypes.c_int32) for name in ("first", "second", "unquoted", "marks")),
     ]
 
 
@@ -84,9 +84,9 @@ class Target:
         self, column: Column, native: Library, *, last: bool = False, unquoted: bool = False
     ) -> None:
         kind = column.field.type
-        spelled, owned = (np.frombuffer(text, np.uint8) for text in (column.spelled, column.owned))
+        names = ("spelled", "owned", "around", "between")
+        self._kept = {name: np.frombuffer(getattr(column, name), np.uint8) for name in names}
         self.column, self.kind = column, kind.kind
-        self._kept = spelled, owned
         self._codes = _Texts(native) if self.kind == "string" else None
         self._share = 0.0
         """The most of a block's bytes that texts took."""
@@ -95,8 +95,7 @@ class Target:
         self._known = np.full(_MISFITS * (1 + _LONGEST) + 1, _END, np.uint8)
         self._learned = self._at = 0
         self._given = {
-            "spelled": spelled.ctypes.data,
-            "owned": owned.ctypes.data,
+            **{name: spellings.ctypes.data for name, spellings in self._kept.items()},
             "kind": _KINDS[self.kind] if self._codes is None else _CODES,
             "column": column.number,
             "last": last,
@@ -105,6 +104,7 @@ class Target:
             "first": int(self.kind == "timestamptz") if self.kind.startswith("time") else kind.precision,
             "second": kind.scale,
             "unquoted": unquoted,
+            "marks": column.marks,
         }
 
     def struct(self, rows: int, size: int) -> ColumnStruct:

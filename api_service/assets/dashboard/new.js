@@ -108,13 +108,22 @@ function fit(row) {
   }
 }
 
+// Only a time is cut into parts.
+function fitKey(row) {
+  const kind = row.querySelector("[data-column]").selectedOptions[0]?.dataset.kind;
+  for (const part of row.querySelectorAll("[data-time]")) {
+    const value = part.querySelector("select, input").value;
+    part.hidden = Boolean(kind) && !["date", "timestamp", "timestamptz"].includes(kind) && !value;
+  }
+}
+
 function fitAll() {
   document.querySelectorAll("[data-aggregate]").forEach(fit);
+  document.querySelectorAll("[data-key]").forEach(fitKey);
 }
 
 document.addEventListener("change", (event) => {
-  const row = event.target.closest("[data-aggregate]");
-  if (row) fit(row);
+  if (event.target.closest("[data-aggregate], [data-key]")) fitAll();
 });
 document.addEventListener("htmx:after:swap", fitAll);
 fitAll();

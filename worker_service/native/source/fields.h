@@ -38,13 +38,20 @@ typedef struct {
     void *table;                    /* of codes: the table of gm_keys_new of all texts so far */
     int64_t room;                   /* how many octets of texts there is room for */
     const uint8_t *known;           /* texts that are known to be misfits, written as *spelled* is */
+    /* Characters that may stand around a value, and the one between groups of digits, written as *spelled* is. Columns
+       of texts have neither. */
+    const uint8_t *around, *between;
     int64_t missing;                /* out: the rows that are null or refused */
     int64_t before;                 /* scratch: *missing* before the window */
     int64_t total;                  /* out: octets of the strings */
     int32_t kind, column, last, point, strict; /* *kind* is one of gm_kind, the rest as in gm_fields */
     int32_t first, second;          /* of decimals precision and scale; of times whether one has a zone */
     int32_t unquoted;               /* none of its texts is within quotes */
+    int32_t marks;                  /* bits of gm_marks */
 } gm_column;
+
+/* A value may have marks of its own: those of *around* and *between*, or a sign spelled as `(5)` or as `5-`. */
+enum gm_marks { M_SOME = 1, M_AROUND = 2, M_BEHIND = 4 };
 
 enum gm_kind { K_BOOL, K_INT64, K_DOUBLE, K_DECIMAL, K_DATE, K_TIME, K_STRING, K_CODES };
 
@@ -69,6 +76,11 @@ enum { LONGEST_CODED = 64, MANY_ROWS = -2, LONG_TEXTS = -3, TOO_MANY = -4, NO_ME
    LONG_TEXTS if a column of texts may have no room; or what append_codes returns. told[0] is the column that fails. */
 int convert_columns(gm_fields *f, gm_column *columns, int64_t count, int64_t row, int64_t octets, int64_t most,
                     int64_t *told);
+
+/* Converts one column of the rows of *f*, behind the first *row* ones, as convert_columns does. */
+typedef int convert_rows(const gm_fields *f, gm_column *c, int64_t row, int64_t most);
+/* The same for a column with marks of its own, by *convert*: see marks.c. */
+void convert_marked(const gm_fields *f, gm_column *c, int64_t row, convert_rows *convert);
 
 /* The text of a field, without its quotes. */
 typedef struct {

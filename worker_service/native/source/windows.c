@@ -89,7 +89,10 @@ int convert_columns(gm_fields *f, gm_column *columns, int64_t count, int64_t row
             c->total += octets;
             return LONG_TEXTS;
         }
-        outcome = convert(f, c, row, most);
+        if (UNLIKELY(c->marks))
+            convert_marked(f, c, row, convert);
+        else
+            outcome = convert(f, c, row, most);
     }
     f->flags = flags;
     return outcome;

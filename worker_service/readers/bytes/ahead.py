@@ -7,6 +7,8 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
+STREAMED = 2 * 1024 * 1024
+"""Bytes of a block of a stream at most: two blocks are in memory, and they are joined in the cache."""
 _STACK = 1024 * 1024
 """Bytes of the thread's stack: they count against the memory of a child process."""
 

@@ -33,10 +33,10 @@ def settled(files: list[SourceFile], source: SourceSpec) -> SourceSpec:
         return source
     if source.format == "tsv":
         return with_delimiter(source, "\t")
-    taken, of = "", ""
+    taken, of, so_far = "", "", with_delimiter(source, ",")
     for file in files:
         try:
-            found = _delimiter(csv_file(file, with_delimiter(source, taken or ",")), taken)
+            found = _delimiter(csv_file(file, so_far), taken)
         except SourceEmpty:
             continue
         if taken and found not in (taken, None):
@@ -44,12 +44,17 @@ def settled(files: list[SourceFile], source: SourceSpec) -> SourceSpec:
             raise SchemaConflict(
                 f"{told}; a dataset has one: give the files to two jobs, or set csv.delimiter if one is wrong"
             )
-        taken, of = taken or found or ",", of or file.uri
-    return with_delimiter(source, taken or ",")
+        if not taken:
+            taken, of = found or ",", file.uri
+            so_far = with_delimiter(source, taken)
+    return so_far
 
 
 def _delimiter(file: CsvFile, taken: str) -> str | None:
-    """The delimiter; None if no candidate fits nearly. That of the files before, *taken*, needs only fit."""
+    """The delimiter; None if no candidate fits nearly.
+
+    That of the files before, *taken*, needs only fit; then it is *file*'s.
+    """
     opened = opening(file)
     if opened.separator:
         return opened.separator.decode(file.dialect.encoding, "replace")
@@ -60,7 +65,7 @@ def _delimiter(file: CsvFile, taken: str) -> str | None:
         first = beginning.records(dialect, 1).fields
         return first if first == [1] else beginning.records(dialect).fields
 
-    if taken and _fits(widths(taken)):
+    if taken and _fits(beginning.records(file.dialect).fields):
         return taken
     return _decided({found: widths(found) for found in CANDIDATES if _free(found, file)}, file)
 

@@ -28,6 +28,8 @@ from worker_service.readers.schema import Findings, columns_in_files, settled
 
 _SAMPLES = 16
 """Samples of one file; of many files together as many, but one of each at least."""
+_TOGETHER = 256 * 1024
+"""Bytes of samples of small files that are read together: each step costs as much as some thousand values."""
 _SAMPLED_COLUMNS = 100_000
 """Columns to sample in all files together. Of many wide files some are sampled, spread over the dataset."""
 
@@ -52,19 +54,44 @@ def plan(
     for file, _ in {id(file.names): (file, start) for file, start in files.values()}.values():
         check_names(file, columns)
     sampled = Samples(undeclared(columns, source, uses), source)
+    together = _Together(sampled, source)
     extents: list[tuple[Extent, int]] = []
     for (i, (file, start)), samples in zip(files.items(), _sample_counts(files), strict=True):
         cuts = cut(file, start, chunk_bytes, samples, guess=guess)
         if samples:
-            texts = _texts(cuts.samples, file, sampled.columns.intersection(file.names), source)
-            sampled.add(texts.nulled, quoted=texts.present, holds=texts.holds)
+            together.add(file, cuts.samples)
         extents += [
             (Extent(i, first, end, guesses=cuts.guesses_in(first, end)), end - first)
             for first, end in cuts.ranges
         ]
+    together.end()
     found = sampled.readings(uses)
     schema = settled(columns, source.declared, sampled.types, found.reads)
     return Findings(schema, extents, (*warnings, *lacking, *found.warnings), found.culprits)
+
+
+class _Together:
+    """Adds the samples of files to *sampled*: those of small neighbours with one header together."""
+
+    def __init__(self, sampled: Samples, source: SourceSpec) -> None:
+        self._sampled, self._source = sampled, source
+        self._file: CsvFile | None = None
+        self._blocks: list[Block] = []
+        self._bytes = 0
+
+    def add(self, file: CsvFile, blocks: list[Block]) -> None:
+        if self._file is None or file.names is not self._file.names or self._bytes >= _TOGETHER:
+            self.end()
+            self._file = file
+        self._blocks += blocks
+        self._bytes += sum(block.size for block in blocks)
+
+    def end(self) -> None:
+        if self._file is not None:
+            columns = self._sampled.columns.intersection(self._file.names)
+            texts = _texts(self._blocks, self._file, columns, self._source)
+            self._sampled.add(texts.nulled, quoted=texts.present, holds=texts.holds)
+        self._file, self._blocks, self._bytes = None, [], 0
 
 
 def _with_heads(

@@ -14,7 +14,7 @@ from shared.core.plan import Extent
 from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema
 from worker_service.readers.batch import Batch
-from worker_service.readers.bytes.ahead import ahead
+from worker_service.readers.bytes.ahead import STREAMED, ahead
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block, file_blocks, stream_blocks
 from worker_service.readers.csv.faults import explained
@@ -26,8 +26,6 @@ from worker_service.readers.csv.sift import sifted
 from worker_service.readers.csv.tokenizer import BINARY, ENCODED, TEXT, tokenize
 from worker_service.readers.csv.trailing import with_footer_told
 
-_STREAMED = 2 * 1024 * 1024
-"""Bytes of a block of a stream at most: two blocks are in memory, and they are joined in the cache."""
 _SAMPLE = 1024 * 1024
 _REPEATS = 4
 """A string column is dictionary-encoded if a value occurs so often on average in the first megabyte.
@@ -51,7 +49,7 @@ def read(
     start = found.start if file.content.streamed else extent.start
     file = replace(file, names=found.names)
     if file.content.streamed:
-        blocks = ahead(explained(stream_blocks(file, start, min(batch_bytes, _STREAMED)), file, start))
+        blocks = ahead(explained(stream_blocks(file, start, min(batch_bytes, STREAMED)), file, start))
     else:
         found_blocks = file_blocks(file, start, extent.end, batch_bytes, extent.guesses or ())
         blocks = explained(found_blocks, file, start)

@@ -6,7 +6,7 @@ The text is the file's bytes or, if it is compressed, a stream. Offsets are then
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -152,7 +152,7 @@ def start_of(content: Content) -> int:
     return len(mark) if compressed.first_bytes(content.file, content.compression).startswith(mark) else 0
 
 
-def blocks(content: Content, start: int, end: int, size: int) -> Iterator[Block]:
+def blocks(content: Content, start: int, end: int, size: int) -> Generator[Block, None, None]:
     """The lines in the bytes [start, end), in blocks of about *size* bytes; of a stream, all from *start* on.
 
     The end of each read of a file, a part of a line, is read again: that is cheaper than to move the rest.

@@ -130,4 +130,5 @@ def _kinds(field: Field, source: SourceSpec) -> int:
     if not field.declared:
         return _BOOL if field.type.kind == "bool" else _NUMBER
     given = source.types.get(field.column)
-    return _STRING if isinstance(given, ColumnText) and given.decimal else _TEXT
+    marked = isinstance(given, ColumnText) and (given.decimal or given.thousands or given.negative != ("-5",))
+    return _STRING if marked else _TEXT

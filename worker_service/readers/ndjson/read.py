@@ -6,6 +6,7 @@ neither reads are halved until few are left, and these are read one by one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -21,6 +22,7 @@ from shared.spec.types import Field, Schema
 from worker_service.arrow import Array, Ints, arrow_type
 from worker_service.readers import literals
 from worker_service.readers.batch import RECORD_BYTES, BadRow, Batch, Fault, Faults, readable, shown
+from worker_service.readers.bytes.ahead import STREAMED, ahead
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.literals import Column, Converted
 from worker_service.readers.ndjson.content import Block, Content, blocks, content_of, start_of
@@ -92,14 +94,18 @@ def read(
     fields = [schema[name] for name in columns]
     plain = source.model_copy(update={"csv": CsvOptions()})
     reading = Reading(content, fields, plain, Wanted({field.column for field in fields}))
-    start = start_of(content) if content.streamed else extent.start
+    if content.streamed:
+        found = ahead(blocks(content, start_of(content), extent.end, min(batch_bytes, STREAMED)))
+    else:
+        found = blocks(content, extent.start, extent.end, batch_bytes)
     native, ways = line_reader(fields, plain), Ways(None, None)
-    for block in blocks(content, start, extent.end, batch_bytes):
-        batch = _natively(block, reading, native) if native else None
-        if batch is None and ways == Ways(None, None):
-            ways = _ways(block, reading)
-        yield batch or _batch(block, reading, _all_lines(block, reading, ways))
-        del block, batch  # or they would stay in memory while the next ones are read
+    with closing(found):
+        for block in found:
+            batch = _natively(block, reading, native) if native else None
+            if batch is None and ways == Ways(None, None):
+                ways = _ways(block, reading)
+            yield batch or _batch(block, reading, _all_lines(block, reading, ways))
+            del block, batch  # or they would stay in memory while the next ones are read
 
 
 def _ways(block: Block, reading: Reading) -> Ways:

@@ -1,9 +1,11 @@
 import gzip
+import random
 
 import pytest
 
 from shared.core.plan import Extent
 from shared.errors import BadRow, InvalidEncoding, SchemaConflict, SourceEmpty, UnknownColumn
+from shared.spec.uses import Mention, Uses
 from tests.support.datasets import opened, rows, schema_of, source
 from worker_service.readers import plan
 from worker_service.readers.csv import cuts, faults
@@ -208,3 +210,22 @@ def test_planning_is_a_function_of_the_bytes():
         first, second = plan(files, source(), 1000), plan(files, source(), 1000)
     assert first == second
     assert first.extents[0][0] == Extent(0, 4, 1005, None)
+
+
+VALUES = ("1", "2.5", "true", "2024-01-02", "2024-01-02 03:04", "x", "", '""', "007")
+
+
+def test_small_files_that_are_sampled_together_have_the_types_that_one_file_of_their_rows_has():
+    """The samples of neighbours are read together; those of another header, or with a NUL, are not."""
+    chance = random.Random(7)
+    for _ in range(60):
+        values = chance.sample(VALUES, chance.randint(1, 3))
+        cells = [chance.choice(values) for _ in range(chance.randint(2, 12))]
+        one = "".join(f"{cell},a\n" for cell in cells)
+        many = [f"v,k\n{cell},a\n" if chance.random() < 0.7 else f"k,v\na,{cell}\n" for cell in cells]
+        keyed = Uses((Mention(("group_by", 0), "v", key=True), Mention(("where",), "v", value=True)))
+        with opened(f"v,k\n{one}".encode()) as whole, opened(*map(str.encode, many)) as parts:
+            expected, found = (plan(files, source(), 1 << 20, uses=keyed) for files in (whole, parts))
+        assert [(f.name, f.type) for f in found.schema.fields] == [
+            (f.name, f.type) for f in expected.schema.fields
+        ], cells

@@ -53,7 +53,8 @@ class NativeSamples:
     def _read(self, field: Field) -> tuple[Array, Ints] | None:
         """The values of *field* and the rows that are refused; None where the library does not know it."""
         number = self.native.file.names.index(field.column)
-        if (known := column(field, number, self.native.source)) is None:
+        known = column(field, number, self.native.source)
+        if known is None or known.marks:
             return None
         arrays, refused, rows = list[Array](), [np.empty(0, np.int64)], 0
         for block in self.blocks:

@@ -1,0 +1,126 @@
+"""A new job in a browser: uploads with progress, a form that helps, the way to the job."""
+
+import json
+import re
+
+import pytest
+
+from tests.support.browser import axe_in_each_look
+
+pytestmark = pytest.mark.full
+
+SCRIPT = "<script>alert(1)</script>"
+ORDERS = f"""{SCRIPT},ordered,price,paid
+KR,2024-01-03,12.5,true
+{SCRIPT},2024-02-09,,false
+DE,2024-02-10,2,true
+"""
+
+
+@pytest.fixture
+def orders(tmp_path):
+    path = tmp_path / "browser_orders.csv"
+    path.write_text(ORDERS)
+    return path
+
+
+def looked_at(windows, path, **window):
+    page = windows.open("/new", **window)
+    page.get_by_label("Upload a file").set_input_files(path)
+    page.locator("#uploads input:checked").wait_for()
+    page.get_by_role("button", name="Look at the data").click()
+    page.wait_for_url("**/new?plan=plan_*")
+    return page
+
+
+def test_from_a_file_to_the_job(windows, stack, orders):
+    page = looked_at(windows, orders)
+    assert SCRIPT in page.get_by_role("region", name="The first rows").inner_text()
+    page.locator("[name='/group_by/0/column']").select_option("ordered")
+    page.locator("[name='/group_by/0/time_bucket']").select_option("1mo")
+    page.get_by_role("button", name="Add an aggregate").click()
+    column = page.locator("[name='/aggregates/1/column']")
+    column.select_option("paid")
+    function = page.locator("[name='/aggregates/1/fn']")
+    assert function.locator("option[disabled]").filter(has_text=re.compile("^sum$")).count() == 1
+    column.select_option("price")
+    function.select_option("sum")
+    page.locator("[name='/output/name']").fill("browser_new_orders")
+    page.locator("[name='/where']").fill("price > 1")
+    page.locator("[name='/where']").blur()
+    page.wait_for_function("document.querySelector('#json').value.includes('price > 1')")
+    spec = json.loads(page.locator("#json").input_value())
+    assert spec["group_by"] == [{"column": "ordered", "time_bucket": "1mo"}]
+    page.get_by_role("button", name="Submit the job").click()
+    page.wait_for_url("**/jobs/job_*")
+    job = stack.wait(page.url.rpartition("/")[2])
+    assert job["state"] == "succeeded", job["error"]
+    assert [row["sum_price"] for row in stack.rows(job["id"])] == [12.5, 2.0]
+
+
+def test_the_pages_are_accessible_with_errors_too(windows, orders):
+    axe_in_each_look(windows.open("/new"))
+    page = looked_at(windows, orders)
+    axe_in_each_look(page)
+    for details in page.locator("details").all():
+        details.evaluate("of => { of.open = true; }")
+    page.locator("[name='/where']").fill("price >")
+    page.locator("[name='/source/csv/skip_rows']").fill("many")
+    page.locator("#new_type").select_option("price")
+    page.get_by_role("button", name="Declare its type").click()
+    page.locator("[name='/source/types/price/type']").fill("odd")
+    page.get_by_role("button", name="Submit the job").click()
+    page.get_by_role("alert").wait_for()
+    windows.allow("422")
+    assert page.locator("[aria-invalid]").count() == 3
+    axe_in_each_look(page)
+    page.get_by_role("alert").get_by_role("link").first.click()
+    assert page.evaluate("document.activeElement.hasAttribute('aria-invalid')")
+
+
+def test_an_upload_is_shown_and_can_be_cancelled(windows, stack, tmp_path):
+    large = tmp_path / "browser_cancelled.csv"
+    large.write_bytes(b"a\n" + b"1\n" * 4_000_000)
+    page = windows.open("/new")
+    page.context.set_offline(True)
+    page.get_by_label("Upload a file").set_input_files(large)
+    page.get_by_text("The connection broke").wait_for()
+    windows.allow("ERR_INTERNET_DISCONNECTED")
+    page.get_by_role("button", name="Cancel the upload of browser_cancelled.csv").click()
+    assert page.locator("#uploading li").count() == 0
+    page.context.set_offline(False)
+    cdp = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
+    cdp.send("Network.emulateNetworkConditions", slow)
+    page.get_by_label("Upload a file").set_input_files(large)
+    page.wait_for_function("document.querySelector('#uploading progress').value > 0")
+    page.get_by_role("button", name="Cancel the upload of browser_cancelled.csv").click()
+    page.wait_for_function("document.querySelectorAll('#uploading li').length === 0")
+    stored = [upload["filename"] for upload in stack.http.get("/v1/uploads").json()["items"]]
+    assert "browser_cancelled.csv" not in stored
+
+
+def test_keyboard_and_no_javascript(windows, stack):
+    uri = stack.write("browser/plain.csv", ORDERS)
+    page = windows.open("/new", java_script_enabled=False)
+    page.get_by_label("Files where the workers are").fill(uri)
+    page.get_by_role("button", name="Look at the data").press("Enter")
+    page.wait_for_url("**/new?plan=plan_*")
+    page.locator("[name='/output/name']").press("Enter")  # looks again: the first button of the form
+    page.wait_for_url("**/new?plan=plan_*")
+    page.locator("[name='/aggregates/0/column']").select_option("price")
+    page.get_by_role("button", name="Submit the job").press("Enter")
+    page.wait_for_url("**/jobs/job_*")
+    assert stack.wait(page.url.rpartition("/")[2])["state"] == "succeeded"
+
+
+def test_a_json_that_is_changed_counts_and_can_be_taken(windows, stack):
+    page = windows.open("/new")
+    page.get_by_label("Files where the workers are").fill(stack.write("browser/plain.csv", ORDERS))
+    page.get_by_role("button", name="Look at the data").click()
+    page.locator("#json").wait_for()
+    spec = json.loads(page.locator("#json").input_value()) | {"where": "price > 3"}
+    page.locator("#json").fill(json.dumps(spec))
+    page.locator("#json").blur()
+    page.get_by_role("button", name="Take it into the form").click()
+    page.wait_for_function("document.querySelector(\"[name='/where']\").value === 'price > 3'")

@@ -1,0 +1,243 @@
+"""A new job from pages alone, without JavaScript: choose data, look at it, ask, submit."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from tests.support.html_forms import errors_of, fields_of
+
+ORDERS = (
+    "country,ordered,price\nKR,2024-01-03,12.5\nDE,2024-01-09,7.25\nKR,2024-02-01,\n<b>x</b>,2024-02-11,3\n"
+)
+
+
+def opened(stack, path: str) -> str:
+    answer = stack.http.get(path)
+    assert answer.status_code == 200, answer.text
+    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+    return answer.text
+
+
+def sent(stack, page: str, act: str, form: str = "ask", **changes: str):
+    return stack.http.post("/new", data=fields_of(page, form) | changes | {"act": act})
+
+
+def looked_at(stack, **fields: str) -> str:
+    """The page of a dry run."""
+    answer = sent(stack, opened(stack, "/new"), "look", "choose", **fields)
+    assert answer.status_code == 303, answer.text
+    return opened(stack, answer.headers["Location"])
+
+
+def job_of(stack, answer) -> dict:
+    assert answer.status_code == 303, answer.text
+    assert re.fullmatch("/jobs/job_[0-9a-z]{26}", answer.headers["Location"])
+    return stack.wait(answer.headers["Location"].removeprefix("/jobs/"))
+
+
+@pytest.fixture
+def page(stack) -> str:
+    return looked_at(stack, **{"/source/uris": stack.write("new/orders.csv", ORDERS)})
+
+
+def test_from_a_csv_to_its_rows(stack):
+    files = {"csrf": (None, ""), "file": ("my orders.csv", ORDERS, "text/csv")}
+    answer = stack.http.post("/new/upload", files=files)
+    assert answer.status_code == 303, answer.text
+    chosen = opened(stack, answer.headers["Location"])
+    assert "my orders.csv" in chosen
+    assert fields_of(chosen, "choose")["upload"].startswith("upload:upl_")
+
+    answer = sent(stack, chosen, "look", "choose")
+    page = opened(stack, answer.headers["Location"])
+    assert '<span class="null">null</span>' in page
+    assert "&lt;b&gt;x&lt;/b&gt;" in page
+    assert "<b>x</b>" not in page
+    for kind in ("string", "date", "float64"):
+        assert f'<span class="type">{kind}</span>' in page
+    assert "delimiter <code>,</code>" in page
+
+    asked = {
+        "/group_by/0/column": "ordered",
+        "/group_by/0/time_bucket": "1mo",
+        "/aggregates/1/fn": "sum",
+        "/aggregates/1/column": "price",
+        "/aggregates/1/as": "revenue",
+        "/output/name": "new_orders_by_month",
+    }
+    job = job_of(stack, sent(stack, page, "submit", **asked))
+    assert job["state"] == "succeeded", job["error"]
+    orders = pd.read_csv(pd.io.common.StringIO(ORDERS), parse_dates=["ordered"])
+    months = orders.groupby(orders.ordered.dt.strftime("%Y-%m-01")).price
+    expected = [
+        {"ordered": month, "count": int(months.size()[month]), "revenue": float(months.sum()[month])}
+        for month in months.groups
+    ]
+    found = [{k: row[k] for k in ("ordered", "count", "revenue")} for row in stack.rows(job["id"])]
+    assert sorted(found, key=lambda row: row["ordered"]) == expected
+
+
+def test_a_form_that_is_sent_twice_makes_one_job(stack, page):
+    first, second = (sent(stack, page, "submit") for _ in range(2))
+    assert job_of(stack, first)["id"] == job_of(stack, second)["id"]
+    changed = sent(stack, page, "submit", **{"/labels": "second:yes"})
+    assert job_of(stack, changed)["id"] != job_of(stack, first)["id"]
+
+
+def test_the_errors_of_a_spec_stand_beside_their_fields(stack, page):
+    changes = {
+        "/where": "price >",
+        "/output/name": "Not A Name",
+        "/options/priority": "high",
+        "/aggregates/0/fn": "sum",
+        "/group_by/0/column": "ordered",
+        "/group_by/0/time_bucket": "2fortnights",
+        "/source/csv/delimiter": "<script>",
+        "/labels": "a b:1",
+    }
+    answer = sent(stack, page, "submit", **changes)
+    assert answer.status_code == 422
+    found = errors_of(answer.text, "ask")
+    assert set(found) == {
+        "/where",
+        "/output/name",
+        "/options/priority",
+        "/aggregates/0/column",
+        "/group_by/0/time_bucket",
+        "/source/csv/delimiter",
+        "/labels",
+    }
+    assert "sum needs column" in found["/aggregates/0/column"]
+    assert "1 to 48 of a-z" in found["/output/name"]
+    again = fields_of(answer.text, "ask")
+    assert {name: again[name] for name in changes} == changes
+    assert "<script>" not in answer.text.replace('<script src="', "")
+    assert "The first rows" in answer.text
+
+
+def test_a_column_that_is_not_there_stands_beside_its_field(stack, page):
+    answer = sent(stack, page, "look", **{"/where": "pri > 3"})
+    found = errors_of(opened(stack, answer.headers["Location"]), "ask")
+    assert list(found) == ["/where"]
+    assert "price" in found["/where"]
+
+
+def test_a_dry_run_that_fails_is_told_with_the_fields_that_cure_it(stack):
+    page = looked_at(stack, **{"/source/uris": stack.write("new/marks.csv", "a,b;c\n1,2;3\n4,5;6\n")})
+    assert 'role="alert"' in page
+    assert "several delimiters" in page
+    assert re.search(r"<details[^>]* open>\s*<summary>How the files are read", page)
+    answer = sent(stack, page, "look", **{"/source/csv/delimiter": ";"})
+    cured = opened(stack, answer.headers["Location"])
+    assert "delimiter <code>;</code>" in cured
+    assert "2;3" not in cured
+    assert fields_of(cured, "ask")["/source/csv/delimiter"] == ";"
+
+
+def test_texts_that_look_like_numbers_or_days_are_told_with_the_cure(stack):
+    text = "price;day;city;code;cost\n1.234,5;31.1.2024;Köln;0123;$5\n2,75;1.12.2024;1,5;0042;$1,200.50\n"
+    page = looked_at(stack, **{"/source/uris": stack.write("new/texts.csv", text)})
+    assert "price looks like numbers with a decimal comma" in page
+    assert "day looks like days" in page
+    assert "cost looks like numbers with a sign" in page
+    assert "city looks" not in page
+    assert "code looks" not in page
+    changes = {"/source/csv/decimal": ",", "/source/csv/thousands": "."}
+    cured = opened(stack, sent(stack, page, "look", **changes).headers["Location"])
+    assert "price looks" not in cured
+    assert "1234.5" in cured
+
+
+def test_rows_and_types_are_added_and_removed(stack, page):
+    more = sent(stack, page, "add:aggregates").text
+    assert {"/aggregates/0/fn", "/aggregates/1/fn"} <= fields_of(more, "ask").keys()
+    filled = {"/aggregates/1/fn": "max", "/aggregates/1/column": "price"}
+    less = sent(stack, more, "remove:/aggregates/0", **filled).text
+    assert fields_of(less, "ask")["/aggregates/0/fn"] == "max"
+    assert "/aggregates/1/fn" not in fields_of(less, "ask")
+
+    typed = sent(stack, less, "type", new_type="price").text
+    assert fields_of(typed, "ask")["/source/types/price/type"] == ""
+    answer = sent(stack, typed, "look", **{"/source/types/price/type": "decimal(9,2)"})
+    assert "decimal(9,2) (declared)" in opened(stack, answer.headers["Location"])
+    gone = sent(stack, typed, "remove:/source/types/price").text
+    assert "/source/types/price/type" not in fields_of(gone, "ask")
+
+
+def test_a_clone_has_the_spec_of_its_job_with_all_that_has_no_field(stack):
+    spec = {
+        "source": {"uris": [stack.write("new/orders.csv", ORDERS)], "types": {"price": "decimal(9,2)"}},
+        "derive": [{"expr": "price * 2", "as": "double"}],
+        "group_by": ["country", {"time_bucket": "1q", "column": "ordered", "as": "quarter"}],
+        "aggregates": [{"fn": "quantile", "column": "double", "q": [0.25, 0.75]}, {"fn": "count"}],
+        "output": {"name": "new_clone", "indexes": [["-count"]]},
+        "labels": {"team": "sales"},
+    }
+    job = stack.run(spec)
+    assert job["state"] == "succeeded", job["error"]
+    page = opened(stack, f"/new?from={job['id']}")
+    assert "<code>#/derive</code>" in page
+    assert "<code>#/output/indexes</code>" in page
+    assert json.loads(fields_of(page, "ask")["json"]) == spec
+    clone = job_of(stack, sent(stack, page, "submit"))
+    assert clone["id"] != job["id"]
+    assert clone["spec"] == job["spec"]
+
+
+def test_a_json_that_was_changed_counts(stack, page):
+    spec = json.loads(fields_of(page, "ask")["json"]) | {"derive": [{"expr": "price * 2", "as": "d"}]}
+    text = json.dumps(spec | {"aggregates": [{"fn": "sum", "column": "d"}]})
+    taken = sent(stack, page, "json", json=text).text
+    assert fields_of(taken, "ask")["/aggregates/0/column"] == "d"
+    job = job_of(stack, sent(stack, page, "submit", json=text))
+    assert job["spec"]["derive"] == spec["derive"]
+
+
+def test_changes_of_both_the_form_and_the_json_are_never_lost(stack, page):
+    changes = {"json": fields_of(page, "ask")["json"].replace("count", "nunique"), "/labels": "a:b"}
+    answer = sent(stack, page, "submit", **changes)
+    assert answer.status_code == 422
+    assert "were both changed" in answer.text
+    again = fields_of(answer.text, "ask")
+    assert again["/labels"] == "a:b"
+    assert "nunique" in again["json"]
+    dropped = fields_of(sent(stack, answer.text, "form").text, "ask")
+    assert json.loads(dropped["json"])["labels"] == {"a": "b"}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"source": NaN}', '{"source": "\\ud800"}', "[" * 5000])
+def test_a_json_that_cannot_be_taken_is_told(stack, page, text):
+    answer = sent(stack, page, "json", json=text)
+    assert answer.status_code == 422
+    assert "the JSON of the spec" in answer.text
+    assert fields_of(answer.text, "ask")["json"] == text
+
+
+def test_no_file_is_told(stack):
+    answer = sent(stack, opened(stack, "/new"), "look", "choose")
+    assert answer.status_code == 422
+    assert "Choose a file, or name at least one URI." in answer.text
+    answer = stack.http.post("/new/upload", files={"csrf": (None, "")})
+    assert answer.status_code == 400
+    assert "none was chosen" in answer.text
+
+
+def test_the_preview_follows_the_form(stack, page):
+    changed = fields_of(page, "ask") | {"/where": "price > 3", "/output/name": "A"}
+    answer = stack.http.post("/new/preview", data=changed)
+    assert answer.status_code == 200
+    shown = fields_of(f'<form id="ask">{answer.text}</form>', "ask")
+    assert json.loads(shown["json"])["where"] == "price > 3"
+    assert "1 to 48 of a-z" in answer.text
+    assert "from gristmill import Client" not in answer.text
+    whole = stack.http.post("/new/preview", data=changed | {"/output/name": "new_preview"}).text
+    assert "client.submit(" in whole
+    assert "new_preview" in whole
+
+
+def test_an_expired_or_unknown_dry_run_is_told(stack):
+    assert stack.http.get("/new?plan=plan_01k0000000000000000000000a").status_code == 410
+    assert stack.http.get("/new?plan=job_x").status_code == 404
+    assert stack.http.get("/new?from=job_x").status_code == 404
