@@ -1,4 +1,4 @@
-"""What a tenant's work looks like as a whole."""
+"""The work of a tenant as a whole: its queue, its last hour and its failures."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ class Slots:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minute:
-    """The minute that ended `ago` minutes before now: what chunks read in it, and how its jobs ended."""
+    """The minute that ended `ago` minutes before now: the input of chunks, and how jobs ended."""
 
     ago: int
     rows: int = 0

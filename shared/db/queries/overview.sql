@@ -1,5 +1,5 @@
 -- queue --
--- What of a tenant waits and is at work, with the ages of the oldest job and unit that wait.
+-- The jobs and units of a tenant that wait and are at work, with the ages of the oldest that wait.
 -- A unit waits when it may be leased now. Of these @most are counted, in the order of their jobs.
 WITH open AS MATERIALIZED (
     SELECT id, state, kind, created_at FROM gristmill.jobs
@@ -31,7 +31,7 @@ SELECT count(*) AS live, count(*) FILTER (WHERE draining OR drain_asked_at IS NO
 FROM gristmill.workers WHERE seen_at > now() - @lease::interval
 
 -- read --
--- What chunks of a tenant read in each of the last 60 minutes, counted back from now.
+-- The rows and bytes that chunks of a tenant read in each of the last 60 minutes, counted back from now.
 SELECT floor(extract(epoch FROM now() - u.finished_at) / 60)::integer AS ago,
        sum(u.rows_read)::bigint AS rows, sum(u.bytes)::bigint AS bytes
 FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id

@@ -1,4 +1,4 @@
-"""The index by which the overview adds up what was read in the last hour."""
+"""The index by which the overview adds up the rows read in the last hour."""
 
 from shared.migrations.run import run_sql
 
