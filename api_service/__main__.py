@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from api_service.commands import keys, migrate, serve, verify
 from shared import log
 from shared.process import harden
+from shared.settings import wrong
 
 
 def main() -> None:
@@ -25,13 +26,9 @@ def main() -> None:
     try:
         settings = arguments.settings()
     except ValidationError as error:
-        parser.error("; ".join(f"{_variable(wrong['loc'][0])}: {wrong['msg']}" for wrong in error.errors()))
+        parser.error(wrong(error))
     log.configure(settings)
     arguments.run(settings, arguments, parser)
-
-
-def _variable(field: int | str) -> str:
-    return "GRISTMILL_" + str(field).upper().removeprefix("GRISTMILL_")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     SecretStr,
+    ValidationError,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -175,3 +176,9 @@ class Settings(DatabaseSettings):
     time_scale: Annotated[
         float, Field(gt=0, description="Multiplies every period of the protocol; tests use 0.1")
     ] = 1.0
+
+
+def wrong(error: ValidationError) -> str:
+    """Each wrong or missing variable with its fault, on one line."""
+    faults = [(str(fault["loc"][0]).upper(), fault["msg"]) for fault in error.errors()]
+    return "; ".join(f"GRISTMILL_{name.removeprefix('GRISTMILL_')}: {fault}" for name, fault in faults)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from shared import log
 from shared.errors import InternalError
 from shared.process import harden
-from shared.settings import Settings
+from shared.settings import Settings, wrong
 from worker_service.executors.processes.pool import ProcessExecutor
 from worker_service.native import variant
 
@@ -23,7 +23,8 @@ def main() -> int:
     try:
         settings = Settings()
     except ValidationError as error:
-        print(f"worker_service: {error}", file=sys.stderr)  # noqa: T201  # there is no logger yet
+        # There is no logger yet.
+        print(f"gristmill server worker: {wrong(error)}", file=sys.stderr)  # noqa: T201
         return 2
     try:
         variant()

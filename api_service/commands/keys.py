@@ -14,7 +14,7 @@ from api_service.auth.rights import SCOPES
 from shared.core.entities import ApiKey
 from shared.db.api_keys import ApiKeyStore
 from shared.db.jobs import JobStore
-from shared.db.pool import Pool, connect
+from shared.db.pool import Pool, connect, unavailable
 from shared.errors import TransientError
 from shared.settings import DatabaseSettings
 from shared.spec.values import parse_duration
@@ -65,7 +65,7 @@ def run(settings: DatabaseSettings, arguments: argparse.Namespace, *_: object) -
     try:
         asyncio.run(_run(settings, arguments))
     except TransientError as error:
-        sys.exit(error.detail)
+        sys.exit(unavailable(error))
 
 
 async def _run(settings: DatabaseSettings, arguments: argparse.Namespace) -> None:

@@ -1,11 +1,13 @@
 """`gristmill server migrate`: brings the database's schema to this version."""
 
 import argparse
+import logging
 import sys
 import time
 
 import structlog
 
+from shared.db.pool import is_refused, unavailable
 from shared.errors import DatabaseUnavailable
 from shared.settings import DatabaseSettings
 
@@ -20,6 +22,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(settings: DatabaseSettings, *_: object) -> None:
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # seven lines at its import
     from shared.db.migrate import upgrade_blocking  # noqa: PLC0415  # the other commands need no Alembic
 
     give_up = time.monotonic() + PATIENCE_SECONDS
@@ -27,9 +30,9 @@ def run(settings: DatabaseSettings, *_: object) -> None:
         try:
             upgrade_blocking(settings.database_url)
         except DatabaseUnavailable as error:
-            if time.monotonic() > give_up:
-                sys.exit(f"Not migrated: {error.detail}")
-            log.warning("migrate.waiting", detail=error.detail)
+            if is_refused(error) or time.monotonic() > give_up:
+                sys.exit(f"Not migrated: {unavailable(error)}")
+            log.warning("migrate.waiting", detail=unavailable(error))
             time.sleep(1)
         else:
             log.info("migrate.done")

@@ -11,7 +11,7 @@ import sys
 
 import structlog
 
-from shared.db.pool import connect
+from shared.db.pool import connect, unavailable
 from shared.db.verify import INVARIANTS, counts, violations
 from shared.errors import TransientError
 from shared.settings import DatabaseSettings
@@ -31,7 +31,7 @@ def run(settings: DatabaseSettings, arguments: argparse.Namespace, *_: object) -
     try:
         broken = asyncio.run(_run(settings, deep=arguments.deep))
     except TransientError as error:
-        print(error.detail, file=sys.stderr)
+        print(unavailable(error), file=sys.stderr)
         sys.exit(2)
     except Exception:  # 1 would say that an invariant is broken, which is not known
         log.exception("verify.bug")

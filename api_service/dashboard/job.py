@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 from markupsafe import Markup
 
-from api_service.app_keys import AUTHENTICATOR, CLIENT, JOB_PAGES, JOBS, LINKS, TENANT, actor_of
+from api_service.app_keys import AUTHENTICATOR, JOB_PAGES, JOBS, LINKS, TENANT, actor_of
 from api_service.dashboard import equivalents, job_view
-from api_service.dashboard.rendering import form, fragment, page, see_other, shared
+from api_service.dashboard.rendering import form, fragment, own_url, page, see_other, shared
 from api_service.dashboard.short_spec import short
 from api_service.handlers.sent import sent
 from api_service.operations import Handler
@@ -37,7 +37,7 @@ async def show(request: web.Request) -> web.Response:
     details, strip, key = await asyncio.gather(
         pages.details(view), _strip(request, view, job), request.app[AUTHENTICATOR].needs_key()
     )
-    values = _values(job, details) | _spec(job, _own_url(request), key=key) | strip
+    values = _values(job, details) | _spec(job, own_url(request), key=key) | strip
     name = view.job.result_name or view.job.labels.get("name")
     return page(request, "job.html", name=name, here_with_query=request.path_qs, **values)
 
@@ -66,11 +66,6 @@ def _spec(job: JobDocument, url: str, *, key: bool) -> dict[str, str | None]:
         "curl": equivalents.curl(spec, url, key=key),
         "python": equivalents.python(spec, url),
     }
-
-
-def _own_url(request: web.Request) -> str:
-    """The URL of this gateway, as the reader's browser knows it."""
-    return request.app[LINKS].base or f"{request[CLIENT].scheme}://{request.host}"
 
 
 async def show_strip(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""A job that is being described: the form as it was sent, its JSON, and what was changed since. Pure."""
+"""A job that is being described: the form as it was sent, its JSON, and the changes of both. Pure."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ _ORDER = [info.alias or name for name, info in JobSpec.model_fields.items()]
 class Draft:
     """A job before it is submitted.
 
-    `text` is the JSON of the spec as it stands in its field; `shown` is the digest of the JSON that the page
+    `text` is the JSON of the spec as it stands in its field. `shown` is the digest of the JSON that the page
     had there. `key` makes one job of a form that is sent twice. `plan` is the dry run that the page shows.
     `blank` is the list that gets an empty row, or `type` after a column was chosen for its type.
     """
@@ -99,16 +99,16 @@ def rows(draft: Draft, name: str) -> list[dict[str, str]]:
     return [dict.fromkeys(LISTS[name], "") | row for row in found + empty]
 
 
-def read_object(text: str, what: str) -> dict[str, Any]:
-    """The JSON object in *text*; raises MalformedJson, which names *what* it is."""
+def read_object(text: str, called: str) -> dict[str, Any]:
+    """The JSON object in *text*; raises MalformedJson, which names it *called*."""
     try:
         found = json.loads(text, parse_constant=_no_number)
         text.encode()
         json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise MalformedJson(f"{what} is not JSON: {error}") from None
+        raise MalformedJson(f"{called} is not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise MalformedJson(f"{what} is no JSON object; begin it with {{")
+        raise MalformedJson(f"{called} is no JSON object; begin it with {{")
     return found
 
 

@@ -1,6 +1,8 @@
-"""A new job: choose the data, look at it, say what to ask, and submit."""
+"""A new job: choose the data, look at it, ask, and submit."""
 
 import hashlib
+import json
+from typing import Any
 
 from aiohttp import web
 
@@ -18,10 +20,10 @@ from api_service.app_keys import (
 )
 from api_service.auth.rights import covered
 from api_service.auth.sessions import TOKEN_FIELD, check_token
-from api_service.dashboard import new_draft
+from api_service.dashboard import equivalents, new_draft
 from api_service.dashboard.new_draft import Draft
-from api_service.dashboard.new_view import page_values
-from api_service.dashboard.rendering import asked, form, fragment, page, see_other
+from api_service.dashboard.new_view import details_of, page_values, told
+from api_service.dashboard.rendering import asked, form, fragment, own_url, page, see_other
 from api_service.dashboard.short_spec import short
 from api_service.handlers.uploads import file_sent
 from api_service.services.plans import KEPT
@@ -44,6 +46,8 @@ WAIT_SECONDS = 20
 UPLOADS_SHOWN = 50
 FORM_BYTES = 4 * 1024**2
 """A form has a spec up to three times, with escapes."""
+MOST_SPEC = 64 * 1024
+"""A spec of more characters is shown without its Python."""
 _FIRST = {"group_by": [], "aggregates": [{"fn": "count"}]}
 """The first proposal for data without a spec."""
 
@@ -58,7 +62,7 @@ async def show(request: web.Request) -> web.Response:
         return await _planned(request, plan)
     if job_id := query.get("from"):
         view = await request.app[JOBS].read(request[TENANT], job_id)
-        return _page(request, new_draft.of_spec(short(dict(view.job.spec or {}))))
+        return await _page(request, new_draft.of_spec(short(dict(view.job.spec or {}))))
     return await _choose(request, chosen=query.getall("upload", []))
 
 
@@ -76,8 +80,8 @@ async def act(request: web.Request) -> web.Response:
             return await (_look if wish == "look" else _submit)(request, draft)
         draft = _changed(draft, wish, of or sent.get("new_type", ""))
     except GristmillError as error:
-        return _page(request, draft, await _seen(request, draft), error, status=422)
-    return _page(request, draft, await _seen(request, draft))
+        return await _page(request, draft, await _seen(request, draft), error, status=422)
+    return await _page(request, draft, await _seen(request, draft))
 
 
 async def upload(request: web.Request) -> web.Response:
@@ -102,13 +106,22 @@ async def preview(request: web.Request) -> web.Response:
     draft = new_draft.of_fields(await form(request, FORM_BYTES))
     if not draft.edited:
         draft = new_draft.from_form(draft)
-    problem = None
-    try:
-        await request.app[SPEC_CHECKER].check(request[TENANT], draft.body.encode(), partial=True)
-    except GristmillError as error:
-        problem = error
-    values = page_values(draft, None, problem)
+    values = {"draft": draft} | await _code(request, draft)
     return web.Response(text=fragment(request, "new_preview.html", **values), content_type="text/html")
+
+
+async def _code(request: web.Request, draft: Draft) -> dict[str, Any]:
+    """The Python of a draft, None as long as it is no whole spec; and its first errors."""
+    try:
+        checked = await request.app[SPEC_CHECKER].check(request[TENANT], draft.body.encode(), partial=True)
+    except GristmillError as error:
+        return {"python": None, "incomplete": [told(detail) for detail in details_of(error)]}
+    if checked.kind == "look":
+        return {"python": None, "incomplete": ["Choose at least one aggregate."]}
+    if len(checked.canonical) > MOST_SPEC:
+        return {"python": None, "incomplete": []}
+    python = equivalents.python(json.loads(checked.canonical), own_url(request))
+    return {"python": python, "incomplete": []}
 
 
 def _changed(draft: Draft, wish: str, of: str) -> Draft:
@@ -151,7 +164,7 @@ def _check_decided(draft: Draft) -> None:
 
 
 async def _planned(request: web.Request, plan_id: str) -> web.Response:
-    """The page of a dry run: what it found, and the form of its spec."""
+    """The page of a dry run: its findings, and the form of its spec."""
     found = await request.app[PLANS].wait(
         request[TENANT], plan_id, WAIT_SECONDS, gone=lambda: request.transport is None
     )
@@ -159,7 +172,7 @@ async def _planned(request: web.Request, plan_id: str) -> web.Response:
         return page(request, "new_waiting.html", plan=plan_id, state=found.job.state)
     spec = _spec_of(request, found)
     draft = new_draft.of_spec(spec if "aggregates" in spec else _FIRST | spec, plan=plan_id)
-    return _page(request, draft, found.look, found.job.error)
+    return await _page(request, draft, found.look, found.job.error)
 
 
 def _spec_of(request: web.Request, found: DryRun) -> dict[str, object]:
@@ -170,7 +183,7 @@ def _spec_of(request: web.Request, found: DryRun) -> dict[str, object]:
 
 
 async def _seen(request: web.Request, draft: Draft) -> Look | None:
-    """What the dry run found that the form was made with, if it is still kept."""
+    """The findings of the dry run that the form was made with, if they are still kept."""
     if draft.plan is None:
         return None
     try:
@@ -179,7 +192,7 @@ async def _seen(request: web.Request, draft: Draft) -> Look | None:
         return None
 
 
-def _page(
+async def _page(
     request: web.Request,
     draft: Draft,
     look: Look | None = None,
@@ -187,7 +200,8 @@ def _page(
     *,
     status: int = 200,
 ) -> web.Response:
-    return page(request, "new_ask.html", status=status, **page_values(draft, look, problem))
+    values = page_values(draft, look, problem) | await _code(request, draft)
+    return page(request, "new_ask.html", status=status, **values)
 
 
 async def _choose(

@@ -1,4 +1,4 @@
-"""What the page of a new job shows: its columns, functions, and each error beside its field. Pure."""
+"""The values on the page of a new job: columns, functions, and each error beside its field. Pure."""
 
 import json
 import re
@@ -135,11 +135,11 @@ _LIKE = (
         "numbers with a sign beside them: declare the type float64, and what to strip",
     ),
 )
-"""Texts that are no text to a person, and what reads them."""
+"""Texts that are no text to a person, and the options that read them."""
 
 
 def hints(look: Look) -> list[str]:
-    """What to set for the columns of text that look like numbers or days in all rows of the sample."""
+    """Advice for the columns of text that look like numbers or days in all rows of the sample."""
     found = []
     for column in look.columns[:SHOWN_COLUMNS]:
         texts = [row.values.get(column.name) for row in look.sample if row.values is not None]

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from multidict import MultiDict
 
-from api_service.app_keys import CALLER, LINKS, REQUEST_ID, SESSION
+from api_service.app_keys import CALLER, CLIENT, LINKS, REQUEST_ID, SESSION
 from api_service.auth.rights import covered
 from api_service.auth.sessions import TOKEN_FIELD, check_token, token
 from api_service.dashboard import formats
@@ -95,6 +95,11 @@ async def form(request: web.Request, limit: int = BODY_BYTES) -> MultiDict[str]:
     if (session := request.get(SESSION)) is not None:
         check_token(session, fields.get(TOKEN_FIELD))
     return fields
+
+
+def own_url(request: web.Request) -> str:
+    """The URL of this gateway, as the reader's browser knows it."""
+    return request.app[LINKS].base or f"{request[CLIENT].scheme}://{request.host}"
 
 
 def see_other(request: web.Request, path: str) -> web.Response:

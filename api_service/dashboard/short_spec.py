@@ -13,7 +13,7 @@ from shared.spec.models import JobSpec
 
 
 def short(spec: dict[str, Any]) -> dict[str, Any]:
-    """The same spec without its defaults. Another object than a spec keeps what is strange in it."""
+    """The same spec without its defaults. Another object than a spec keeps its strange parts."""
     found = _without_defaults(JobSpec, spec)
     for name, shorter in (("group_by", _short_key), ("aggregates", _short_aggregate)):
         if isinstance(rows := found.get(name), list):

@@ -1,7 +1,7 @@
 """A spec as the fields of a form, and the fields as a spec. Pure.
 
-The name of a field is the JSON Pointer of its value, so that an error of the spec names the field it belongs
-to. Whatever no field can express is kept beside the fields as JSON, and goes back into the spec.
+The name of a field is the JSON Pointer of its value. So an error of the spec names its field. Whatever no
+field can express is kept beside the fields as JSON, and goes back into the spec.
 """
 
 import json

@@ -1,7 +1,7 @@
 """How the values of a spec stand in the fields of a form. Pure.
 
 Each `Writing` has two functions. `shown` makes the text of a field, empty where no text stands for the value.
-`read` makes a value of what was typed. A text that is no number stays a text, so that the check of the spec
+`read` makes a value of a text. A text that is no number stays a text, so that the check of the spec
 tells it.
 """
 

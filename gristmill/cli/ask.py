@@ -84,7 +84,7 @@ def aggregate(
         if not quiet:
             _remark(asked, job)
         keys = order([_name(key) for key in (job.status().get("spec") or spec).get("group_by", [])])
-        show_result(result, shape, limit, order_by=order_by or keys)
+        show_result(result, shape, limit, order_by=order_by or keys, quiet=quiet)
 
 
 def submit(

@@ -23,9 +23,13 @@ _PLACES = {
 _OPTIONS = {"options.on_bad_row": "--on-bad-row ", "output.name": "--name "}
 _CURES = {
     "bad_row": "--on-bad-row quarantine keeps such rows aside, and --on-bad-row skip leaves them out",
+    "endless": "no --on-bad-row leaves such a record out, for its end cannot be found; "
+    "--set csv.quote=null reads quotes as text",
     "too_many_bad_rows": "--set options.max_bad_rows=N allows more of them",
 }
 """Code of a problem whose message tells no cure -> the option that cures it."""
+_ENDLESS = re.compile(r"quote at byte|nothing follows the escape character|no line feed outside quotes")
+"""Bad rows whose end is not known."""
 
 
 def lines(problem: Mapping[str, Any], question: Question | None = None) -> list[str]:
@@ -37,7 +41,8 @@ def lines(problem: Mapping[str, Any], question: Question | None = None) -> list[
     )
     told = places if summed_up else [detail, *(line for line in places if line not in detail)]
     details = [detail, *(str(error.get("detail", "")) for error in errors)]
-    known = _CURES.get(str(problem.get("code")), "")
+    code = str(problem.get("code"))
+    known = _CURES.get("endless" if code == "bad_row" and _ENDLESS.search(detail) else code, "")
     cures = [*_keys(details, known), *filter(None, [known])]
     return [*told, *_types(details), *(f"On the command line: {cure}" for cure in cures)]
 

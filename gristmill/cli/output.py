@@ -19,10 +19,17 @@ Streamed = Callable[[str, int | None], Iterator[bytes]]
 """The bytes of at most so many rows in a format; None means all."""
 
 
-def show_rows(streamed: Streamed, shape: RowFormat, limit: int | None, kinds: Mapping[str, str]) -> None:
+def show_rows(
+    streamed: Streamed,
+    shape: RowFormat,
+    limit: int | None,
+    kinds: Mapping[str, str],
+    *,
+    quiet: bool = False,
+) -> None:
     """Rows in one of the formats. *kinds* are the types of the columns, for a table."""
     if shape is RowFormat.table:
-        _show_row_table(streamed, TABLE_ROWS if limit is None else limit, kinds)
+        _show_row_table(streamed, TABLE_ROWS if limit is None else limit, kinds, quiet=quiet)
         return
     if shape is RowFormat.json:
         _as_array(streamed("ndjson", limit or None))
@@ -32,13 +39,13 @@ def show_rows(streamed: Streamed, shape: RowFormat, limit: int | None, kinds: Ma
     sys.stdout.buffer.flush()
 
 
-def _show_row_table(streamed: Streamed, limit: int, kinds: Mapping[str, str]) -> None:
+def _show_row_table(streamed: Streamed, limit: int, kinds: Mapping[str, str], *, quiet: bool) -> None:
     """A row more than the limit is asked for: it tells that there are more."""
     text = b"".join(streamed("csv", limit + 1 if limit else None)).decode()
     head, *rows = csv.reader(io.StringIO(text, newline=""))
     shown = rows[:limit] if limit else rows
     show_table(head, shown, {name for name in head if not kinds.get(name, "string").startswith("string")})
-    if len(rows) > len(shown):
+    if len(rows) > len(shown) and not quiet:
         say(f"The first {limit} rows; --limit 0 shows all, and --output csv writes them for programs.")
 
 

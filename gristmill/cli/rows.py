@@ -104,6 +104,8 @@ def show_result(
     keep: Sequence[str] = (),
     order_by: str | None = None,
     select: str | None = None,
+    *,
+    quiet: bool = False,
 ) -> None:
     """Its rows on standard output. `--filter`, `--order-by` and `--select` are as they were given."""
     filters = filters_of(keep)
@@ -111,7 +113,7 @@ def show_result(
     def streamed(kind: str, most: int | None) -> Iterator[bytes]:
         return result.stream(kind, filters, order_by=order_by or None, select=select or None, limit=most)
 
-    output.show_rows(streamed, shape, limit, result.columns)
+    output.show_rows(streamed, shape, limit, result.columns, quiet=quiet)
 
 
 def order(keys: Sequence[str]) -> str | None:

@@ -2,6 +2,7 @@
 
 import difflib
 import glob
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -112,7 +113,7 @@ def _missing(name: str, path: Path) -> str:
 
 def file_uri(path: Path) -> str:
     """The URI of exactly this file, whatever signs its name has."""
-    return "file://" + quote(str(path))
+    return "file://" + quote(os.fsencode(path))
 
 
 def _member(name: str) -> tuple[str, str] | None:
@@ -123,4 +124,4 @@ def _member(name: str) -> tuple[str, str] | None:
 
 def folder_uri(path: Path) -> str:
     """The folder of a file, as a setting of the service has it."""
-    return "file://" + quote(str(path.parent)).rstrip("/") + "/"
+    return file_uri(path.parent).rstrip("/") + "/"

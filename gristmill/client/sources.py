@@ -2,6 +2,7 @@
 
 import glob
 import io
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,14 +97,19 @@ def of_file(path: Path) -> Content:
             file.seek(offset)
             yield from _read(file)
 
-    return Content(name=path.name, size=path.stat().st_size, blocks=blocks)
+    return Content(name=_readable(path.name), size=path.stat().st_size, blocks=blocks)
+
+
+def _readable(name: str) -> str:
+    """A name as text: one may have bytes that are none."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def of_object(file: Any) -> Content:
     """An open file from its present position on."""
     if isinstance(file, io.TextIOBase):
         raise TypeError("the file is open as text: open it with mode 'rb', or wrap its bytes in io.BytesIO")
-    name = Path(str(getattr(file, "name", "data"))).name
+    name = _readable(Path(str(getattr(file, "name", "data"))).name)
     if not (hasattr(file, "seekable") and file.seekable()):
         return Content(name=name, size=None, blocks=lambda _: _read(file), repeatable=False)
     start = file.tell()

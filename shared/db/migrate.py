@@ -31,6 +31,8 @@ async def upgrade(url: str) -> None:
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
     try:
         with translated():
+            # SQLAlchemy would wrap the error of a login that is refused.
+            await (await asyncpg.connect(url)).close()
             with suppress(IntegrityError):  # another migrator has just made it
                 async with engine.begin() as connection:
                     await connection.execute(text("CREATE SCHEMA IF NOT EXISTS gristmill_migrations"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
-from shared.errors import DatabaseUnavailable, NotMigrated
+from shared.errors import DatabaseUnavailable, NotMigrated, TransientError
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -45,6 +45,11 @@ _BROKEN = (
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
 )
+_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ClientConfigurationError,
+)
 _UNMIGRATED = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedColumnError)
 _PASSING = (
     asyncpg.TransactionRollbackError,  # 40001 serialization failure, 40P01 deadlock
@@ -52,6 +57,18 @@ _PASSING = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidCachedStatementError,  # 0A000: a migration has changed the table since
 )
+
+
+def unavailable(error: TransientError) -> str:
+    """The error with its cause, which may name logins and hosts: for operators, not for clients."""
+    if not isinstance(error.__cause__, _AWAY):
+        return error.detail
+    return f"{error.detail.removesuffix('; try again')}: {error.__cause__}. GRISTMILL_DATABASE_URL names it"
+
+
+def is_refused(error: DatabaseUnavailable) -> bool:
+    """Whether the URL or its login is wrong, so that waiting does not help."""
+    return isinstance(error.__cause__, _REFUSED)
 
 
 @contextmanager

@@ -31,8 +31,25 @@ def test_its_help_names_every_program_and_each_has_its_own():
 def test_a_program_without_settings_says_which_are_missing_and_exits_2(name):
     said = server(name)
     assert said.returncode == 2
-    assert "database_url" in said.stderr.lower()
+    assert "GRISTMILL_DATABASE_URL: Field required" in said.stderr
     assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mysql://root@127.0.0.1/x", 'scheme is expected to be either "postgresql" or "postgres"'),
+        ("postgresql://nobody_here:wrong@{address}", 'password authentication failed for user "nobody_here"'),
+    ],
+)
+def test_a_migration_by_a_wrong_url_ends_at_once_with_one_line(database_url, url, reason):
+    address = database_url.rpartition("@")[2]
+    said = server("migrate", env={"GRISTMILL_DATABASE_URL": url.format(address=address)})
+
+    assert said.returncode == 1
+    [line] = said.stderr.splitlines()
+    assert line.startswith("Not migrated: Postgres cannot be reached: ")
+    assert reason in line
 
 
 def test_words_and_options_arrive_as_they_were_given(database_url):

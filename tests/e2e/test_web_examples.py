@@ -3,6 +3,8 @@
 The page runs in Chromium, where that is installed.
 """
 
+import csv
+import io
 import json
 import os
 import re
@@ -124,11 +126,31 @@ def test_a_backend_lends_keys_that_can_do_no_more_than_the_page_needs(backends, 
         rows = http.get(f"{job}/rows", headers=read, params={"order_by": "-revenue"}).json()["items"]
         assert [(row["country"], row["orders"], row["revenue"]) for row in rows] == COUNTED
         assert shown(kind, http.get(f"{url}/orders")) == COUNTED
+        if kind == "django":
+            file = http.get(f"{url}/orders.csv")
+            assert file.headers["Content-Disposition"] == 'attachment; filename="orders.csv"'
+            cells = [*csv.reader(io.StringIO(file.text))]
+            assert cells == [["country", "orders", "revenue"], *([k, str(n), r] for k, n, r in COUNTED)]
         assert http.get(f"{lent['gateway']}/v1/jobs", headers=read).status_code == 403
         refused = http.post(**reports, params={"upload": "upload:upl_" + "0" * 26})
         assert refused.status_code == 422
         assert "upload" in json.dumps(refused.json())
         assert (ROOT / "examples/django/reports/models.py").read_text() == model(done["result"])
+
+
+def test_a_variable_that_is_not_set_is_named():
+    said = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT / "examples" / "django",
+        env={name: value for name, value in os.environ.items() if not name.startswith("GRISTMILL_")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert said.stderr.splitlines()[-1].endswith(
+        "GRISTMILL_URL is not set: docs/web.md says where its value comes from"
+    )
 
 
 def test_a_django_view_leads_to_the_form_before_the_first_job(stack, backends):

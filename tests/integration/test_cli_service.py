@@ -85,6 +85,33 @@ def test_every_output_has_the_same_rows(gristmill, tmp_path):
     assert duckdb.sql(f"SELECT * FROM '{tmp_path}/rows.parquet'").fetchall() == expected
 
 
+def test_quiet_leaves_out_every_remark(gristmill):
+    ran = gristmill.run("aggregate", "sales.csv", *QUESTION, "--limit", 1, "-q")
+
+    assert (len(ran.stdout.splitlines()), ran.stderr) == (2, "")
+
+
+@pytest.mark.parametrize("data", ['a,b\n1,x\n2,"open\n3,y\n', 'a,b\n1,"x"y\n'])
+def test_a_record_without_an_end_is_told_a_cure_that_works(gristmill, tmp_path, data):
+    (tmp_path / "cut.csv").write_text(data)
+    question = ("aggregate", "cut.csv", "--agg", "n=count", "--by", "b")
+
+    ran = gristmill.run(*question)
+    assert ran.returncode == 1
+    assert "--on-bad-row quarantine" not in ran.stderr
+    cure = re.search(r"--set csv.quote=null", ran.stderr)[0]
+    assert gristmill.run(*question, *cure.split()).returncode == 0
+
+
+def test_a_file_name_that_is_no_text_is_read(gristmill, tmp_path):
+    name = os.fsdecode(b"odd\xff.csv")
+    (tmp_path / name).write_text(DATA)
+
+    ran = gristmill.run("aggregate", name, *QUESTION, "-q", "-o", "csv")
+    assert ran.returncode == 0, ran.stderr
+    assert len(ran.stdout.splitlines()) == 4
+
+
 def test_rows_are_filtered_ordered_selected_and_limited(gristmill):
     published(gristmill)
 

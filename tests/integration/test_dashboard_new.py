@@ -231,6 +231,10 @@ def test_the_preview_follows_the_form(stack, page):
     shown = fields_of(f'<form id="ask">{answer.text}</form>', "ask")
     assert json.loads(shown["json"])["where"] == "price > 3"
     assert "1 to 48 of a-z" in answer.text
+    assert "from gristmill import Client" not in answer.text
+    whole = stack.http.post("/new/preview", data=changed | {"/output/name": "new_preview"}).text
+    assert "client.submit(" in whole
+    assert "new_preview" in whole
 
 
 def test_an_expired_or_unknown_dry_run_is_told(stack):

@@ -6,7 +6,7 @@ const SHOWN = { rows: 1, bytes: 1 / 2 ** 20, succeeded: 1, failed: 1 };
 const charts = new Map();
 
 const colour = (name) => getComputedStyle(name).color;
-const keyed = (key) => document.querySelector(`.key.${key}`);
+const keyed = (key) => document.querySelector(`.series.${key}`);
 const short = (value) => new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 }).format(value);
 
 function numbers(chart) {

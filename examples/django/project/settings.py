@@ -4,11 +4,20 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from django.core.exceptions import ImproperlyConfigured
+
 BASE_DIR = Path(__file__).parents[1]
 
-GRISTMILL_URL = os.environ["GRISTMILL_URL"]
-GRISTMILL_API_KEY = os.environ["GRISTMILL_API_KEY"]
-_RESULTS = urlsplit(os.environ["GRISTMILL_DSN"])
+
+def variable(name):
+    if name not in os.environ:
+        raise ImproperlyConfigured(f"{name} is not set: docs/web.md says where its value comes from")
+    return os.environ[name]
+
+
+GRISTMILL_URL = variable("GRISTMILL_URL")
+GRISTMILL_API_KEY = variable("GRISTMILL_API_KEY")
+_RESULTS = urlsplit(variable("GRISTMILL_DSN"))
 
 DATABASES = {
     "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"},

@@ -6,4 +6,5 @@ urlpatterns = [
     path("uploads", views.uploads),
     path("reports", views.reports),
     path("orders", views.orders, name="orders"),
+    path("orders.csv", views.orders_csv, name="orders_csv"),
 ]

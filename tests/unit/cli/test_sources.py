@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gristmill.cli.mistakes import Mistake
-from gristmill.cli.sources import one_file, read_here, upload_all
+from gristmill.cli.sources import file_uri, one_file, read_here, upload_all
 from gristmill.cli.talk import named
 from shared.spec.uris import check_uri, file_path, file_pattern
 
@@ -35,6 +35,10 @@ def test_the_uri_of_a_file_names_exactly_it(folder):
 
     assert file_path(check_uri(uri)) == str(folder / name)
     assert not re.search(r"(?<!\[)[*?](?!\])", file_pattern(uri)), "a sign of the name would be a pattern"
+
+
+def test_a_name_that_is_no_text_has_a_uri():
+    assert file_uri(Path(os.fsdecode(b"/data/odd\xff.csv"))) == "file:///data/odd%FF.csv"
 
 
 def test_a_link_is_followed(folder):
