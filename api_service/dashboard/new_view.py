@@ -123,7 +123,7 @@ def details_of(problem: Problem | GristmillError) -> list[Detail]:
 _LIKE = (
     (
         re.compile(r"-?[0-9]{1,3}(\.?[0-9]{3})*,[0-9]+"),
-        "numbers with a decimal comma: set “Decimal mark” to ,",
+        "numbers with a decimal comma: set the decimal mark of the files to “,”",
     ),
     (re.compile(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}"), "days: declare the type date with the format %d.%m.%Y"),
     (
@@ -162,6 +162,7 @@ def _touched(draft: Draft, errors: Mapping[str, list[str]], *beginnings: str) ->
 def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillError | None) -> dict[str, Any]:
     """The values of the page's template."""
     errors = placed(details_of(problem), places(draft)) if problem is not None else {}
+    advice = hints(look) if look else []
     return {
         "draft": draft,
         "look": look,
@@ -176,10 +177,12 @@ def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillErr
         "widths": WIDTHS,
         "encodings": ENCODINGS,
         "type_names": TYPE_NAMES,
-        "hints": hints(look) if look else [],
+        "hints": advice,
         "sections": SECTIONS,
         "kept_json": json.dumps(draft.form.kept, ensure_ascii=False),
-        "reading_open": _touched(draft, errors, "/source/") or (look is None and problem is not None),
+        "reading_open": _touched(draft, errors, "/source/")
+        or bool(advice)
+        or (look is None and problem is not None),
         "more_open": _touched(
             draft, errors, "/output/", "/options/priority", "/options/deadline", "/semantics"
         ),

@@ -140,6 +140,7 @@ def test_texts_that_look_like_numbers_or_days_are_told_with_the_cure(stack):
     text = "price;day;city;code;cost\n1.234,5;31.1.2024;Köln;0123;$5\n2,75;1.12.2024;1,5;0042;$1,200.50\n"
     page = looked_at(stack, **{"/source/uris": stack.write("new/texts.csv", text)})
     assert "price looks like numbers with a decimal comma" in page
+    assert re.search(r"<details[^>]* open>\s*<summary>How the files are read", page)
     assert "day looks like days" in page
     assert "cost looks like numbers with a sign" in page
     assert "city looks" not in page
