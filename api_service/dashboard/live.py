@@ -19,7 +19,7 @@ async def of_job(request: web.Request) -> web.StreamResponse:
     """Follow a job: the parts of its page as Server-Sent Events.
 
     An unnamed event has parts of the page. The event `changed` says that the job has another revision than
-    the page: the page then reads itself anew, with the rights of its reader. The stream ends with the job.
+    the page. The page then reads itself anew, with the rights of its reader. The stream ends with the job.
     """
     view = await request.app[JOBS].read(request[TENANT], request.match_info["id"])
     known = request.headers.get("Last-Event-ID") or request.query.get("revision", "")
