@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from api_service.services.child_process import read_frame
 from api_service.services.encoder import MEMORY_BYTES, Encoding
-from api_service.services.helpers import read_frame
 from shared.process import isolate
 
 

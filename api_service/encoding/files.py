@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from api_service.encoding.columns import Columns
+from api_service.services.child_process import FRAME_BYTES, frame
 from api_service.services.encoder import Encoding
-from api_service.services.helpers import FRAME_BYTES, frame
 
 BATCH_BYTES = 4 * 1024**2
 """About so much CSV becomes one table: a record batch of Arrow, or a part of a row group."""

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 import structlog
 
-from api_service.services.helpers import FRAME_BYTES, end, gone, start
+from api_service.services.child_process import FRAME_BYTES, end, gone, start
 from api_service.services.limiter import ConcurrencyLimiter
 from shared.errors import EncodingFailed, TooManyExports
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 import msgspec
 import structlog
 
-from api_service.services.helpers import FRAME_BYTES, end, frame, start
+from api_service.services.child_process import FRAME_BYTES, end, frame, start
 from api_service.services.limiter import ConcurrencyLimiter
 from shared.core.look import JobKind
 from shared.errors import GristmillError, Problem, SpecCheckBusy, from_problem

@@ -10,7 +10,7 @@ import traceback
 
 import msgspec
 
-from api_service.services.helpers import frame, read_frame
+from api_service.services.child_process import frame, read_frame
 from api_service.services.spec_check import Checked, Failed, Rules, check
 from shared.errors import GristmillError, InternalError, InvalidSpec
 
