@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 .DEFAULT_GOAL := help
 # An environment that was not made to its end, for want of ensurepip or by Ctrl-C, is made again.
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-data test-all test-fast compose-test lint types format native fuzz bench bench-full soak clean
+.PHONY: help demo test test-data test-all test-fast compose-test lint types format native fuzz screenshots bench bench-full soak clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ lint: $(DEV_READY) ## ruff and the import rules
 
 native: $(DEV_READY) ## compile the native library anew
 	@$(BIN)/python hatch_build.py
+
+screenshots: $(DEV_READY) ## pictures of every page of the dashboard, into docs/images; needs Chromium
+	@$(BIN)/python -m tests.screenshots
 
 SECONDS := 60
 fuzz: $(DEV_READY) ## the C functions under AddressSanitizer and UBSan for SECONDS

@@ -98,7 +98,8 @@ def from_http_exception(error: web.HTTPException, request: web.BaseRequest) -> e
             f"{request.path} does not answer {request.method}; it answers {allowed}"
         )
     if isinstance(error, web.HTTPNotFound):
-        return errors.NotFound(f"There is nothing at {request.path}")
+        cure = "; a path does not end with /" if request.path.endswith("/") else ""
+        return errors.NotFound(f"There is nothing at {request.path}{cure}")
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return errors.PayloadTooLarge("The body is too large")
     return errors.BadRequest(error.reason)

@@ -19,7 +19,7 @@ from benchmarks.stack import warm_stack
 from gristmill import Client
 from tests.support.stack import Stack
 
-IMPORT_BAR_MS, RATIO_BAR, GROWTH_BAR_MB = 150, 1.3, 50
+IMPORT_BAR_MS, HELP_BAR_MS, RATIO_BAR, GROWTH_BAR_MB = 150, 300, 1.3, 50
 WORDS: dict[str, Any] = {"by": "id1", "aggs": {"v1": ("v1", "sum"), "v3": ("v3", "mean")}}
 SPEC = {
     "group_by": ["id1"],
@@ -47,12 +47,18 @@ print((kilobytes("VmHWM") - before) * 1024 / 1e6)
 
 def import_ms(code: str, runs: int) -> float:
     """The least of some runs, less the start of Python."""
-    return min(_started(code) for _ in range(runs)) - min(_started("pass") for _ in range(runs))
+    return min(_took("-c", code) for _ in range(runs)) - min(_took("-c", "pass") for _ in range(runs))
 
 
-def _started(code: str) -> float:
+def help_ms(runs: int) -> float:
+    """The least of some runs of `gristmill --help`, with the start of Python."""
+    return min(_took("-m", "gristmill.cli", "--help") for _ in range(runs))
+
+
+def _took(*words: str) -> float:
+    """The milliseconds of a Python with these words."""
     begun = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - begun) * 1000
 
 
@@ -116,7 +122,9 @@ def upload(stack: Stack, size: int) -> dict[str, float]:
 
 def measure(*, tiny: bool = False) -> dict[str, Any]:
     runs, size = (1, 20_000_000) if tiny else (40, 1_000_000_000)
-    imports = {name: import_ms(code, 1 if tiny else 10) for name, code in IMPORTS.items()}
+    starts = 1 if tiny else 10
+    imports = {name: import_ms(code, starts) for name, code in IMPORTS.items()}
+    imports[f"`gristmill --help` (bar {HELP_BAR_MS} ms)"] = help_ms(starts)
     with warm_stack() as stack:
         return {"imports": imports, "aggregates": aggregates(stack, runs), "upload": upload(stack, size)}
 

@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks import (
     bad_rows,
     control_plane,
+    dashboard,
     exports,
     expressions,
     groupby,
@@ -88,6 +89,7 @@ SECTIONS = {
     "small_jobs": usual("Small jobs", _small_jobs, small_jobs.shown),
     "idle": usual("Idle", lambda asked: idle.measure(tiny=asked.tiny), idle.shown),
     "live": usual("Live views", lambda asked: live.measure(tiny=asked.tiny), live.shown),
+    "dashboard": usual("The dashboard", lambda asked: dashboard.measure(tiny=asked.tiny), dashboard.shown),
     "memory": usual("Memory", lambda asked: memory.measure(tiny=asked.tiny), memory.shown),
     "sdk": usual("The Python SDK", lambda asked: sdk.measure(tiny=asked.tiny), sdk.shown),
     "exports": usual("A million rows in each format", _exports, exports.shown),

@@ -144,10 +144,14 @@ class Slots:
         return None
 
     async def _next(self, last: Lease, *, go_on: bool) -> Lease | None:
-        """The unit to go on with. Fan-in is only tried when none of the job is left to claim."""
+        """The unit to go on with. Fan-in is only tried when none of the job is left to claim.
+
+        Nothing follows a publish, and no unit of the same phase one that is alone.
+        """
         units, worker = self._ctx.units, self._ctx.worker_id
-        lease = await units.claim_of_job(worker, last.job_id) if go_on else None
-        if lease is None and await advance(self._ctx, last.job_id):
+        lease = await units.claim_of_job(worker, last.job_id) if go_on and not last.alone else None
+        ended = last.kind is UnitKind.PUBLISH
+        if lease is None and not ended and await advance(self._ctx, last.job_id):
             reached("fan_in.after")
             try:
                 lease = await units.claim_of_job(worker, last.job_id) if go_on else None

@@ -123,7 +123,12 @@ def bars(rows: Rows) -> Bars:
         start, end = (100 * (place / span - low / span) for place in sorted((0.0, number or 0.0)))
         keys = tuple(cell(key) for key in row[:-1])
         drawn.append(Bar(keys, cell(row[-1]), round(start, 2), round(end - start, 2)))
-    return Bars(tuple(drawn), f"{low:,.6g}", f"{high:,.6g}", rows.last is not None)
+    return Bars(tuple(drawn), _end(low), _end(high), rows.last is not None)
+
+
+def _end(number: float) -> str:
+    """An end of an axis, rounded: `0.125`, `4,033,465`, `1.5e+18`."""
+    return f"{number:,.0f}" if 1_000 <= abs(number) < 1e15 else f"{number:.6g}"
 
 
 def lines(rows: Rows, value: str) -> Lines:

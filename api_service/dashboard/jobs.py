@@ -27,7 +27,7 @@ class JobRow(JobDocument, frozen=True, kw_only=True):
 
 async def show(request: web.Request) -> web.Response:
     """List the jobs, newest first."""
-    filters, after = filters_of(request.query.items()), parameters.after_job(request.query)
+    filters, after = filters_of(request.query.items()), parameters.after(request.query, parameters.JOB)
     found, further = await request.app[JOBS].newest(
         request[TENANT], job_filter(filters), after=after, limit=LIMIT
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from aiohttp import web
@@ -27,6 +28,7 @@ from api_service.dashboard.rendering import asked, form, fragment, own_url, page
 from api_service.dashboard.short_spec import short
 from api_service.handlers.uploads import file_sent
 from api_service.services.plans import KEPT
+from api_service.wire.headers import idempotency_key
 from api_service.wire.plans import plan_document
 from shared.core.entities import Upload
 from shared.core.look import Look
@@ -48,6 +50,7 @@ FORM_BYTES = 4 * 1024**2
 """A form has a spec up to three times, with escapes."""
 MOST_SPEC = 64 * 1024
 """A spec of more characters is shown without its Python."""
+_ID = re.compile("[a-z0-9_]{1,64}")
 _FIRST = {"group_by": [], "aggregates": [{"fn": "count"}]}
 """The first proposal for data without a spec."""
 
@@ -59,9 +62,9 @@ async def show(request: web.Request) -> web.Response:
     if "submit" not in covered(caller.scopes) or caller.job is not None:
         return page(request, "new_refused.html")
     if plan := query.get("plan"):
-        return await _planned(request, plan)
+        return await _planned(request, _id(plan))
     if job_id := query.get("from"):
-        view = await request.app[JOBS].read(request[TENANT], job_id)
+        view = await request.app[JOBS].read(request[TENANT], _id(job_id))
         return await _page(request, new_draft.of_spec(short(dict(view.job.spec or {}))))
     return await _choose(request, chosen=query.getall("upload", []))
 
@@ -151,7 +154,7 @@ async def _submit(request: web.Request, draft: Draft) -> web.Response:
     _check_decided(draft)
     body = draft.body.encode()
     checked = await request.app[SPEC_CHECKER].check(request[TENANT], body)
-    key = f"{draft.key[:64]}-{hashlib.sha256(body).hexdigest()[:32]}"
+    key = idempotency_key(f"{draft.key[:64]}-{hashlib.sha256(body).hexdigest()[:32]}")
     job, _ = await request.app[JOBS].submit(request[TENANT], checked, key, actor_of(request))
     return see_other(request, f"/jobs/{job.id}")
 
@@ -187,9 +190,16 @@ async def _seen(request: web.Request, draft: Draft) -> Look | None:
     if draft.plan is None:
         return None
     try:
-        return (await request.app[PLANS].get(request[TENANT], draft.plan)).look
+        return (await request.app[PLANS].get(request[TENANT], _id(draft.plan))).look
     except (NotFound, PlanExpired):
         return None
+
+
+def _id(text: str) -> str:
+    """Raises NotFound for a text that no id of a job or a dry run can be."""
+    if not _ID.fullmatch(text):
+        raise NotFound(f"There is no {text[:64]!r}")
+    return text
 
 
 async def _page(

@@ -45,7 +45,7 @@ async def search(request: web.Request) -> web.Response:
     """The named results."""
     query = asked(request)
     versions, further = await request.app[RESULTS].all(
-        request[TENANT], after=parameters.after_result(query), limit=LIMIT
+        request[TENANT], after=parameters.after(query, parameters.RESULT), limit=LIMIT
     )
     return page(
         request,

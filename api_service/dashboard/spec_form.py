@@ -116,7 +116,11 @@ def to_form(spec: Mapping[str, Any]) -> SpecForm:
             _drop(form.kept, path)
     for name, members in LISTS.items():
         rows = spec.get(name)
-        if isinstance(rows, list) and (shown := _shown_rows(name, rows, members)) is not None:
+        if (
+            isinstance(rows, list)
+            and (rows or name == "group_by")
+            and (shown := _shown_rows(name, rows, members)) is not None
+        ):
             form.fields.update(shown)
             del form.kept[name]
     declared = _at(spec, TYPES)

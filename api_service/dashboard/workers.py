@@ -13,7 +13,9 @@ LIMIT = 100
 
 async def show(request: web.Request) -> web.Response:
     check_owner(request)
-    found, further = await request.app[WORKERS].page(parameters.after_worker(request.query), LIMIT)
+    found, further = await request.app[WORKERS].page(
+        parameters.after(request.query, parameters.WORKER), LIMIT
+    )
     return page(
         request,
         "workers.html",

@@ -84,7 +84,7 @@ async def search(request: web.Request) -> web.Response:
     found, further = await request.app[JOBS].newest(
         request[TENANT],
         job_filter(request.query),
-        after=parameters.after_job(request.query),
+        after=parameters.after(request.query, parameters.JOB),
         limit=parameters.list_limit(request.query),
     )
     now, link = datetime.now(UTC), request.app[LINKS]

@@ -22,7 +22,7 @@ async def create(request: web.Request) -> web.Response:
 async def search(request: web.Request) -> web.Response:
     keys, further = await request.app[KEYS].page(
         request[CALLER],
-        after=parameters.after_key(request.query),
+        after=parameters.after(request.query, parameters.KEY),
         limit=parameters.list_limit(request.query),
     )
     return json_response(Page([*map(key_document, keys)], keys[-1].id if further else None))

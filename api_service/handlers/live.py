@@ -40,7 +40,7 @@ def check_owner(request: web.Request) -> None:
 
 async def search_workers(request: web.Request) -> web.Response:
     check_owner(request)
-    after, limit = parameters.after_worker(request.query), parameters.list_limit(request.query)
+    after, limit = parameters.after(request.query, parameters.WORKER), parameters.list_limit(request.query)
     found, further = await request.app[WORKERS].page(after, limit)
     items = [worker_document(each, request.app[LINKS]) for each in found]
     return json_response(Page(items, found[-1].id if further else None))

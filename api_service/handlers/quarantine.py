@@ -49,8 +49,8 @@ async def of_job(request: web.Request) -> web.StreamResponse:
 
 def _format(request: web.Request) -> str:
     asked = parameters.single(request.query, "format")
-    if asked not in {None, "json", *_STREAMS}:
-        raise parameters.invalid("format", "expected json, csv or ndjson")
+    if asked is not None and asked not in {"json", *_STREAMS}:
+        raise parameters.expected("format", "json, csv or ndjson", asked)
     return asked or negotiated(request.headers.getall("Accept", []), PAGE_OR_LINES)
 
 

@@ -20,7 +20,7 @@ from shared.core.row_query import RowQuery
 
 
 async def search(request: web.Request) -> web.Response:
-    after, limit = parameters.after_result(request.query), parameters.list_limit(request.query)
+    after, limit = parameters.after(request.query, parameters.RESULT), parameters.list_limit(request.query)
     versions, further = await request.app[RESULTS].all(request[TENANT], after=after, limit=limit)
     items = [result_document(version, request.app[LINKS]) for version in versions]
     return json_response(Page(items, versions[-1].name if further else None))

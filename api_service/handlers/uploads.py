@@ -50,7 +50,7 @@ async def file_sent(request: web.Request) -> FormFile:
 async def search(request: web.Request) -> web.Response:
     found, further = await request.app[UPLOADS].newest(
         request[TENANT],
-        after=parameters.after_upload(request.query),
+        after=parameters.after(request.query, parameters.UPLOAD),
         limit=parameters.list_limit(request.query),
     )
     return json_response(Page(list(map(upload_document, found)), found[-1].id if further else None))

@@ -19,7 +19,7 @@ from shared.db.jobs import JobStore
 from shared.db.uploads import UploadStore
 from shared.db.versions import VersionStore
 from shared.errors import Detail, NotFound, SourceNotFound, from_problem
-from shared.spec.faults import MAX_FAULTS
+from shared.spec.faults import pointer, refuse
 from shared.spec.version import STATE_VERSION
 
 _FRESH_SECONDS = 0.05
@@ -131,11 +131,11 @@ class JobService:
         missing = {no: upload_id for no, upload_id in uploads.items() if upload_id not in known}
         if missing:
             lacking = await self._uploads.lacking(tenant, list(missing.values()))
-            faults: list[Detail] = [
-                {"pointer": f"#/source/uris/{no}", "detail": _absence(upload_id, lacking.get(upload_id))}
-                for no, upload_id in missing.items()
-            ]
-            raise SourceNotFound("The source names uploads that do not exist", errors=faults[:MAX_FAULTS])
+            faults = (
+                Detail(pointer=pointer("source", "uris", no), detail=_absence(found, lacking.get(found)))
+                for no, found in missing.items()
+            )
+            refuse(SourceNotFound, faults)
 
     async def read(self, tenant: str, job_id: str) -> JobView:
         """The present view of a job; raises NotFound.

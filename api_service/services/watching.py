@@ -9,22 +9,26 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 import structlog
 
 from api_service.services.cache import Key
 from shared.errors import NotFound, TransientError
+from shared.loops import wait
 
 Standing = tuple[str, str]
 """A job's state and phase."""
-TICK, _FIRST_LOOK, _LAST_LOOK, _OF_AGE = 0.005, 0.005, 0.25, 0.2
-"""Seconds between two looks at a job: a fifth of the time since it changed, within these bounds.
+TICK, _FIRST_LOOK, _LAST_LOOK, _OF_AGE = 0.005, 0.005, 0.25, 0.1
+"""Seconds between two looks at a job: a tenth of the time since it changed, within these bounds.
 
 A small job takes that long, so the looks are short at first.
 """
 _SLOW = _LAST_LOOK / 10
 _AT_ONCE = 50
+_UNWATCHED = 60.0
+"""Seconds of rest while no job is watched; a new watch ends it."""
 View = TypeVar("View")
 log = structlog.get_logger()
 
@@ -176,13 +180,19 @@ class JobWatcher(Generic[View]):
 
     async def run(self) -> None:
         while True:
-            await self._wanted.wait()
-            await asyncio.sleep(TICK)
+            await self._rest()
             now = time.monotonic()
             if due := {job: watch for job, watch in self._watches.items() if watch.due <= now}:
                 await self._look_at(due)
-            if not self._watches:
-                self._wanted.clear()
+
+    async def _rest(self) -> None:
+        """Until a look is due; for a TICK at least, so that looks at many jobs are one."""
+        now = time.monotonic()
+        due = min((watch.due for watch in self._watches.values()), default=now + _UNWATCHED)
+        if due - now > TICK:
+            await wait(self._wanted, timedelta(seconds=due - now - TICK))
+        self._wanted.clear()
+        await asyncio.sleep(TICK)
 
     async def _look_at(self, due: dict[Key, _Watch[View]]) -> None:
         """A feed that is due is read, which tells the standing too: so its job is asked for once."""
@@ -239,3 +249,4 @@ class JobWatcher(Generic[View]):
             watch.slow = now - began > _SLOW
             watch.refreshed, watch.refreshing = (0.0 if watch.again else now), None
             watch.due = min(watch.due, now + pause(now - watch.since))
+            self._wanted.set()

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from multidict import MultiMapping
 
-from api_service.wire.parameters import invalid, job_state, labels, single
+from api_service.wire.parameters import expected, job_state, labels, single
 from shared.core.job_filter import JobFilter
 from shared.spec.values import RESULT_NAME
 
@@ -27,14 +27,14 @@ def job_filter(query: MultiMapping[str]) -> JobFilter:
 def _fitting(query: MultiMapping[str], name: str, pattern: str, what: str) -> str | None:
     text = single(query, name)
     if text is not None and not re.fullmatch(pattern, text):
-        raise invalid(name, f"expected {what}")
+        raise expected(name, what, text)
     return text
 
 
 def _source(query: MultiMapping[str]) -> str | None:
     text = single(query, "source")
     if text is not None and (not 1 <= len(text) <= MAX_SOURCE or not text.isprintable()):
-        raise invalid("source", f"expected 1 to {MAX_SOURCE} printable characters of a URI")
+        raise expected("source", f"1 to {MAX_SOURCE} printable characters of a URI", text)
     return text
 
 
@@ -46,5 +46,5 @@ def _time(query: MultiMapping[str], name: str) -> datetime | None:
     except ValueError:
         time = None
     if text is not None and (time is None or time.tzinfo is None):
-        raise invalid(name, "expected a time with its zone, such as 2026-01-31T12:00:00Z")
+        raise expected(name, "a time with its zone, such as 2026-01-31T12:00:00Z", text)
     return time

@@ -9,18 +9,23 @@ from multidict import MultiMapping
 
 from shared.core.lifecycle import JobState
 from shared.errors import Detail, InvalidCursor, InvalidParameter
+from shared.spec.names import quote
 from shared.spec.values import RESULT_NAME
 
 LIST, MAX_LIST = 100, 1000
-_KEY_ID = re.compile(r"key_[0-9a-z]{26}")
-_JOB_ID, _UPLOAD_ID = re.compile(r"job_[0-9a-z]{26}"), re.compile(r"upl_[0-9a-z]{26}")
+JOB, UPLOAD, KEY = (re.compile(f"{kind}_[0-9a-z]{{26}}") for kind in ("job", "upl", "key"))
+WORKER, VERSION, RESULT = re.compile("[a-z0-9_]{1,64}"), re.compile("[1-9][0-9]{0,8}"), RESULT_NAME
 Value = TypeVar("Value", bound=StrEnum)
-_WORKER_ID = re.compile(r"[a-z0-9_]{1,64}")
 
 
 def invalid(parameter: str, detail: str) -> InvalidParameter:
     problem: Detail = {"parameter": parameter, "detail": detail}
     return InvalidParameter(f"{parameter}: {detail}", errors=[problem])
+
+
+def expected(parameter: str, what: str, text: str) -> InvalidParameter:
+    """For a parameter with the value *text*, where another one is expected."""
+    return invalid(parameter, f"expected {what}, not {quote(text)}")
 
 
 def only(query: Mapping[str, str], known: Sequence[str]) -> None:
@@ -42,14 +47,14 @@ def whole_number(query: MultiMapping[str], name: str, *, default: int | None, mo
     if text is None:
         return default
     if not re.fullmatch("[0-9]{1,10}", text) or not 1 <= int(text) <= most:
-        raise invalid(name, f"expected a whole number from 1 to {most}")
+        raise expected(name, f"a whole number from 1 to {most}", text)
     return int(text)
 
 
 def flag(query: MultiMapping[str], name: str) -> bool:
     text = single(query, name)
-    if text not in {None, "true", "false"}:
-        raise invalid(name, "expected true or false")
+    if text is not None and text not in {"true", "false"}:
+        raise expected(name, "true or false", text)
     return text == "true"
 
 
@@ -64,7 +69,7 @@ def choice(query: MultiMapping[str], name: str, options: Sequence[C]) -> C:
     for option in options:
         if text == option:
             return option
-    raise invalid(name, f"expected one of {', '.join(options)}")
+    raise expected(name, f"one of {', '.join(options)}", text)
 
 
 def one_of(query: MultiMapping[str], name: str, values: type[Value]) -> Value | None:
@@ -81,7 +86,7 @@ def labels(query: MultiMapping[str]) -> dict[str, str] | None:
     for text in query.getall("label", []):
         key, colon, value = text.partition(":")
         if not colon or not key or "\x00" in text:
-            raise invalid("label", "expected key:value")
+            raise expected("label", "key:value", text)
         if found.setdefault(key, value) != value:
             raise invalid("label", f"no job has two values of {key}")
     return found or None
@@ -93,51 +98,21 @@ def list_limit(query: MultiMapping[str]) -> int:
     return limit
 
 
-def after_result(query: MultiMapping[str]) -> str | None:
-    after = single(query, "after")
-    if after is not None and not RESULT_NAME.fullmatch(after):
-        raise InvalidCursor("after is the `next` of the page before")
-    return after
+def after(query: MultiMapping[str], form: re.Pattern[str]) -> str | None:
+    """The `next` of the page before; its *form* is that of the things in the list: JOB, UPLOAD and so on."""
+    text = single(query, "after")
+    if text is not None and not form.fullmatch(text):
+        raise InvalidCursor(f"after is the `next` of the page before, and not {quote(text)}")
+    return text
 
 
 def after_version(query: MultiMapping[str]) -> int | None:
-    after = single(query, "after")
-    if after is not None and not re.fullmatch("[1-9][0-9]{0,8}", after):
-        raise InvalidCursor("after is the `next` of the page before")
-    return None if after is None else int(after)
-
-
-def after_job(query: MultiMapping[str]) -> str | None:
-    return _after_id(query, _JOB_ID)
-
-
-def after_upload(query: MultiMapping[str]) -> str | None:
-    return _after_id(query, _UPLOAD_ID)
-
-
-def _after_id(query: MultiMapping[str], form: re.Pattern[str]) -> str | None:
-    after = single(query, "after")
-    if after is not None and not form.fullmatch(after):
-        raise InvalidCursor("after is the `next` of the page before")
-    return after
-
-
-def after_key(query: MultiMapping[str]) -> str | None:
-    after = single(query, "after")
-    if after is not None and not _KEY_ID.fullmatch(after):
-        raise InvalidCursor("after is the `next` of the page before")
-    return after
-
-
-def after_worker(query: MultiMapping[str]) -> str | None:
-    after = single(query, "after")
-    if after is not None and not _WORKER_ID.fullmatch(after):
-        raise InvalidCursor("after is the `next` of the page before")
-    return after
+    text = after(query, VERSION)
+    return None if text is None else int(text)
 
 
 def filename(query: MultiMapping[str]) -> str | None:
     name = single(query, "filename")
     if name is not None and (not 1 <= len(name) <= 255 or not name.isprintable()):
-        raise invalid("filename", "expected 1 to 255 printable characters")
+        raise expected("filename", "1 to 255 printable characters", name)
     return name

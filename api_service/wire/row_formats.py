@@ -6,7 +6,7 @@ from typing import Literal
 from multidict import MultiMapping
 
 from api_service.wire.headers import PAGE_OR_LINES, Format, negotiated
-from api_service.wire.parameters import choice, flag, invalid, single
+from api_service.wire.parameters import choice, expected, flag, invalid, single
 from shared.core.entities import Version
 from shared.core.row_query import Accuracy
 
@@ -47,7 +47,7 @@ def format_of(query: MultiMapping[str], accept: list[str]) -> Format:
         if asked == name:
             return name
     if asked is not None:
-        raise invalid("format", f"expected {', '.join(FORMATS)}")
+        raise expected("format", f"one of {', '.join(FORMATS)}", asked)
     return negotiated(accept, _ACCEPTED)
 
 

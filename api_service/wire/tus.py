@@ -16,7 +16,8 @@ EXTENSIONS = "creation,creation-with-upload,termination,expiration,checksum"
 ALGORITHMS = ("sha1", "sha256")
 OFFSET_MEDIA = "application/offset+octet-stream"
 EVERY_ANSWER = {"Tus-Resumable": VERSION, "Tus-Version": VERSION}
-_NUMBER = re.compile("[0-9]{1,18}")
+_DIGITS = 18
+"""So many digits are no trouble anywhere."""
 
 
 def check_version(headers: Mapping[str, str]) -> None:
@@ -32,7 +33,7 @@ def upload_length(headers: Mapping[str, str], most: int) -> int:
         raise BadRequest(
             "The header Upload-Length is missing; the size has to be known (no Upload-Defer-Length)"
         )
-    length = _whole(headers, "Upload-Length")
+    length = _whole(headers, "Upload-Length", digits=100)
     if length > most:
         raise PayloadTooLarge(
             f"Upload-Length is {length}, and an upload may have at most {most} bytes"
@@ -45,9 +46,9 @@ def upload_offset(headers: Mapping[str, str]) -> int:
     return _whole(headers, "Upload-Offset")
 
 
-def _whole(headers: Mapping[str, str], name: str) -> int:
+def _whole(headers: Mapping[str, str], name: str, digits: int = _DIGITS) -> int:
     sent = headers.get(name, "")
-    if not _NUMBER.fullmatch(sent):
+    if not re.fullmatch(f"[0-9]{{1,{digits}}}", sent):
         raise BadRequest(f"The header {name} has to be a whole number of bytes, and is {sent[:100]!r}")
     return int(sent)
 

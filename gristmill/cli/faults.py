@@ -72,8 +72,9 @@ def _of_client(error: Exception, question: Question | None) -> tuple[int, Sequen
             cure = f"`gristmill jobs retry {error.job_id}` brings it back within 24 hours"
             lines = [f"{error.job_id} was cancelled; {cure}"]
         case errors.UploadInterrupted():
+            because = f" ({error.reason})" if error.reason else ""
             lines = [
-                f"An upload broke off: {error.stored:,} bytes are stored for a day. Go on with:",
+                f"An upload broke off{because}: {error.stored:,} bytes are stored for a day. Go on with:",
                 f"  gristmill uploads add FILE --resume {error.upload_id}",
             ]
         case errors.InvalidRequest():

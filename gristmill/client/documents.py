@@ -131,9 +131,13 @@ class JobDocument(TypedDict):
 
 
 class OutcomeDocument(TypedDict):
-    """A job of a change of many: its state after the change, or the `error` why it was not changed."""
+    """A job of a change of many: its state after the change, or the `error` why it could not be changed.
+
+    `changed` is false, too, for a job that was as asked before.
+    """
 
     id: str
+    changed: bool
     state: JobState | None
     error: Problem | None
 

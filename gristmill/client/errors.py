@@ -186,12 +186,16 @@ class JobTimeout(JobError, TimeoutError):
 
 
 class UploadInterrupted(GristmillError):
-    """An upload broke off. Its stored bytes are kept for a day: `client.upload(path, resume=upload_id)`."""
+    """An upload broke off, for its `reason`.
 
-    def __init__(self, upload_id: str, name: str, stored: int, size: int) -> None:
-        self.upload_id, self.stored, self.size = upload_id, stored, size
+    Its stored bytes are kept for a day: `client.upload(path, resume=upload_id)`.
+    """
+
+    def __init__(self, upload_id: str, name: str, stored: int, size: int, reason: str = "") -> None:
+        self.upload_id, self.stored, self.size, self.reason = upload_id, stored, size, reason
+        because = f" ({reason})" if reason else ""
         super().__init__(
-            f"the upload of {name} broke off: {stored:,} of {size:,} bytes are stored. "
+            f"the upload of {name} broke off{because}: {stored:,} of {size:,} bytes are stored. "
             f"Go on within a day with client.upload({name!r}, resume={upload_id!r})"
         )
 

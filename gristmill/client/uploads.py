@@ -136,7 +136,8 @@ def _resumable(content: Content, hashed: _Hashed, show: Show, resume: str | None
                     raise
                 failures += 1
                 if failures > RETRIES:
-                    raise UploadInterrupted(upload_id, content.name, stored, size) from error
+                    reason = error.reason if isinstance(error, Unreachable) else error.detail
+                    raise UploadInterrupted(upload_id, content.name, stored, size, reason) from error
                 yield Sleep(pause(failures))
                 offset = None
     except KeyboardInterrupt as stopped:

@@ -1,5 +1,6 @@
 """From the body of a request to an object of a given class, or to all mistakes in it at once."""
 
+import codecs
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,8 @@ from shared.errors import Detail, InvalidBody, MalformedJson, UsageError
 from shared.spec.faults import MAX_FAULTS, pointer, summary, written
 from shared.spec.names import did_you_mean, quote
 from shared.spec.objects import SpecObject
+
+_MARKS = codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
 
 Body = TypeVar("Body", bound=SpecObject)
 Path = tuple[str, ...]
@@ -46,8 +49,17 @@ def check_json(body: bytes) -> None:
     try:
         from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise MalformedJson(f"the body is not JSON: {error}") from None
+        raise MalformedJson(_odd_body(body) or f"the body is not JSON: {error}") from None
     json.loads(body, object_pairs_hook=_without_repeats)
+
+
+def _odd_body(body: bytes) -> str:
+    """The fault of a body as a whole; empty if it has none."""
+    if not body.strip():
+        return "the body is empty; send a JSON object"
+    if body.startswith(_MARKS):
+        return "the body begins with a byte order mark; save it as UTF-8 without one, and send that"
+    return ""
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from itertools import islice
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from shared.errors import Detail, UsageError
+from shared.errors import Detail, GristmillError
 from shared.spec.names import quote
 
 MAX_FAULTS = 100
@@ -35,7 +35,7 @@ def summary(details: list[Detail]) -> str:
     return first if len(details) == 1 else f"{first} (and {len(details) - 1} more)"
 
 
-def refuse(error: type[UsageError], details: Iterable[Detail]) -> None:
+def refuse(error: type[GristmillError], details: Iterable[Detail]) -> None:
     """Raise *error* with all *details*, if there are any."""
     if found := list(islice(details, MAX_FAULTS)):
         raise error(summary(found), errors=found)

@@ -170,10 +170,11 @@ class SourceSpec(SpecObject):
         *inferred* is its type if none is declared.
         """
         given = self.types.get(column, str(inferred))
-        text = given if isinstance(given, ColumnText) else ColumnText.model_construct(type=given)
         defaults = {name: getattr(self.csv, name) for name in ("decimal", "thousands", "trim")}
-        missing = {name: value for name, value in defaults.items() if getattr(text, name) is None}
-        return text.model_copy(update=missing)
+        if not isinstance(given, ColumnText):
+            return ColumnText.model_construct(type=given, **defaults)
+        missing = {name: value for name, value in defaults.items() if getattr(given, name) is None}
+        return given.model_copy(update=missing)
 
     @property
     def declared(self) -> dict[str, DataType]:

@@ -56,6 +56,11 @@ def test_from_a_file_to_the_job(windows, stack, orders):
     job = stack.wait(page.url.rpartition("/")[2])
     assert job["state"] == "succeeded", job["error"]
     assert [row["sum_price"] for row in stack.rows(job["id"])] == [12.5, 2.0]
+    page.reload()
+    page.locator("main").get_by_role("link", name="browser_new_orders").first.click()
+    page.wait_for_url("**/results/browser_new_orders*")
+    assert page.locator("main canvas, main svg").count() >= 1
+    assert page.get_by_role("cell", name="12.5").count() >= 1
 
 
 def test_the_pages_are_accessible_with_errors_too(windows, orders):

@@ -241,3 +241,12 @@ def test_an_expired_or_unknown_dry_run_is_told(stack):
     assert stack.http.get("/new?plan=plan_01k0000000000000000000000a").status_code == 410
     assert stack.http.get("/new?plan=job_x").status_code == 404
     assert stack.http.get("/new?from=job_x").status_code == 404
+    assert stack.http.get("/new?from=%00").status_code == 404
+    assert stack.http.get("/new?plan=%00").status_code == 404
+
+
+def test_a_form_with_odd_hidden_fields_is_no_bug_of_the_service(stack, page):
+    assert sent(stack, page, "", plan="\0").status_code == 200
+    assert sent(stack, page, "submit", key="a b\0").status_code == 422
+    assert sent(stack, page, "", kept="[").status_code == 400
+    assert sent(stack, page, "remove:/nothing").status_code == 200

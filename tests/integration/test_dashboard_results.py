@@ -154,6 +154,38 @@ async def test_the_form_becomes_the_words_of_the_api(sales):
     assert [row[0] for row in page.rows] == ["DE", "KR"]
 
 
+@pytest.mark.parametrize(
+    ("sent", "status", "place"),
+    [
+        ("column=n&operator=isnull&value=", 303, "?n__isnull=true"),
+        ("column=n&operator=isnull&value=false", 303, "?n__isnull=false"),
+        ("column=country&operator=exact&value=", 303, "?country="),
+        ("", 303, ""),
+        ("column=n&operator=odd&value=1", 422, "expected one of exact"),
+        ("column=n&value=1", 422, "each filter has a column, an operator and a value"),
+        ("colour=red", 422, "unknown parameter"),
+    ],
+)
+async def test_forms_become_urls_and_odd_ones_are_refused(sales, sent, status, place):
+    async with sales.get(f"/results/sales/filter?{sent}", allow_redirects=False) as response:
+        assert response.status == status
+        found = response.headers.get("Location") or await response.text()
+        assert found == f"/results/sales{place}" if status == 303 else place in found
+
+
+async def test_a_key_of_one_job_reads_its_rows_and_no_result(settings):
+    closed = settings.model_copy(update={"api_key": SecretStr(OWNER)})
+    job, other = [await publish(settings, COUNTRIES, SALES, name=name) for name in ("its", "other")]
+    async with gateway(closed) as http:
+        async with http.post(
+            "/v1/keys", json={"scopes": ["read"], "job": job}, headers={"Authorization": f"Bearer {OWNER}"}
+        ) as response:
+            session = as_session(await sign_in(http, (await response.json())["key"]))
+        assert len(Page(await read(http, f"/jobs/{job}/rows", **session)).rows) == len(SALES)
+        await read(http, f"/jobs/{other}/rows", 404, **session)
+        await read(http, "/results/its", 403, **session)
+
+
 async def test_a_wrong_filter_is_told_beside_the_form_that_has_it(sales):
     text = await read(sales, "/results/sales?n__gte=many", 422)
     assert "is not a whole number of 64 bits" in html.unescape(text)

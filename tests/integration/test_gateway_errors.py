@@ -28,7 +28,9 @@ async def test_an_unknown_url_is_not_found(settings):
     async with gateway(settings) as http:
         for path in ("/nope", "/v1", "/v1/jobs/", "/v1/jobs/x/units/1", "/v1/%2e%2e/etc"):
             async with http.get(path) as response:
-                assert (response.status, (await problem_of(response))["code"]) == (404, "not_found"), path
+                problem = await problem_of(response)
+                assert (problem["status"], problem["code"]) == (404, "not_found"), path
+                assert problem["detail"].endswith("a path does not end with /") == path.endswith("/")
 
 
 async def test_a_wrong_method_says_which_are_right(settings):

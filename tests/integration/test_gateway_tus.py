@@ -431,6 +431,7 @@ async def test_a_job_of_an_unfinished_upload_is_told_how_many_bytes_are_there(se
 
     assert (problem["status"], problem["code"]) == (422, "source_not_found")
     assert problem["errors"][0]["detail"].endswith("is not finished: 3 of its 10 bytes are stored")
+    assert problem["detail"] == f"#/source/uris/0: {problem['errors'][0]['detail']}", "no other cause is told"
 
 
 async def test_uploads_are_listed_newest_first_page_by_page(settings):

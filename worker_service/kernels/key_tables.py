@@ -33,6 +33,8 @@ class KeyTable:
         if not self._table:
             raise MemoryError
         weakref.finalize(self, native.gm_keys_free, self._table)
+        self._whole: tuple[Array, Ints] | None = None
+        """The last dictionary whose values are all keys, and their codes: most frames share one."""
 
     def __len__(self) -> int:
         return int(self._native.gm_keys_size(self._table))
@@ -74,11 +76,11 @@ class KeyTable:
 
     def _add_dictionary(self, key: "pa.DictionaryArray[Any, Any]") -> tuple[Ints, Ints]:
         """Only the values that some row has become keys."""
-        indices, values, rows = key.indices, key.dictionary, len(key)
-        width = indices.type.bit_width // 8
-        where = _address(indices, width), width, *_bitmap(indices), rows
+        indices, values = key.indices, key.dictionary
+        if self._whole is not None and not indices.null_count and _are_same(values, self._whole[0]):
+            return self._mapped(indices, self._whole[1], 0), np.empty(0, np.int64)
         first_rows = np.empty(len(values), np.int64)
-        self._native.gm_first_rows(*where, len(values), first_rows.ctypes.data)
+        self._native.gm_first_rows(*_indexes(indices), len(values), first_rows.ctypes.data)
         used = np.flatnonzero(first_rows >= 0)
         at, first_rows = used, first_rows[used]
         present = validity(indices)
@@ -87,9 +89,31 @@ class KeyTable:
         codes, firsts = self.add(values.take(pa.array(at, mask=at < 0)))
         of_value = np.zeros(len(values), np.int64)
         of_value[used] = codes[: len(used)]
-        found, null_code = np.empty(rows, np.int64), int(codes[-1]) if len(codes) else 0
-        self._native.gm_map_indexes(*where, of_value.ctypes.data, null_code, found.ctypes.data)
-        return found, first_rows[firsts]
+        if len(used) == len(values):
+            self._whole = values, of_value
+        return self._mapped(indices, of_value, int(codes[-1]) if len(codes) else 0), first_rows[firsts]
+
+    def _mapped(self, indices: Array, of_value: Ints, null_code: int) -> Ints:
+        """The codes of rows whose values have the codes *of_value*."""
+        found = np.empty(len(indices), np.int64)
+        self._native.gm_map_indexes(*_indexes(indices), of_value.ctypes.data, null_code, found.ctypes.data)
+        return found
+
+
+def _indexes(indices: Array) -> tuple[int | None, ...]:
+    """The indexes of a dictionary as `gm_first_rows` and `gm_map_indexes` take them."""
+    width = indices.type.bit_width // 8
+    return _address(indices, width), width, *_bitmap(indices), len(indices)
+
+
+def _are_same(left: Array, right: Array) -> bool:
+    """Whether both are the same values in the same memory."""
+    return _place(left) == _place(right)
+
+
+def _place(array: Array) -> tuple[int, ...]:
+    addresses = (buffer.address if buffer else 0 for buffer in array.buffers())
+    return len(array), array.offset, *addresses
 
 
 def _bitmap(array: Array) -> tuple[int | None, int]:

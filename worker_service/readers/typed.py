@@ -29,6 +29,7 @@ Cast = Callable[[Column], Column]
 """Raises Misfit or pa.ArrowInvalid if a value does not fit."""
 
 _LOCAL = pa.timestamp("us")
+_ENCODED = pa.dictionary(pa.int32(), pa.string())
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _UNSIGNED = "decimal(20,0)"
 _TRUNCATE = 'finer than a microsecond; set source.parquet.nanoseconds to "truncate" to cut the rest off'
@@ -212,6 +213,8 @@ def _text_of(value: Column) -> str:
 
 def _from_text(values: Column, field: Field, source: SourceSpec) -> Converted:
     if pa.types.is_dictionary(values.type) and field.type == STRING and not field.declared:
+        if values.type == _ENCODED:
+            return Converted(values)
         words = values.dictionary.cast(pa.string())
         return Converted(pa.DictionaryArray.from_arrays(values.indices.cast(pa.int32()), words), None)
     text, unreadable = _sifted(values, _time_text if pa.types.is_time(values.type) else _text)

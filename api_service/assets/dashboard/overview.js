@@ -7,7 +7,7 @@ const charts = new Map();
 
 const colour = (name) => getComputedStyle(name).color;
 const keyed = (key) => document.querySelector(`.series.${key}`);
-const short = (value) => new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 }).format(value);
+const short = (value) => new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(value);
 
 function numbers(chart) {
   const rows = [...document.querySelectorAll("#minutes tbody tr")].reverse();

@@ -98,6 +98,14 @@ def test_bars_lie_within_their_axis_and_are_as_long_as_their_values(values):
             assert bar.width == 0
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(4033464.71, "4,033,465"), (0.125, "0.125"), (999.5, "999.5"), (10**18, "1e+18"), (None, "0")],
+)
+def test_the_ends_of_an_axis_are_rounded(value, written):
+    assert charts.bars(Rows([("k", value)], None)).high == written
+
+
 def test_lines_are_the_largest_and_others_are_counted():
     rows = [(date(2024, 1, 1), f"k{no}", no) for no in range(11)]
     drawn = charts.lines(Rows(rows, None), "n")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from api_service.wire import tus
 from api_service.wire.filenames import sane_filename
-from shared.errors import BadRequest
+from shared.errors import BadRequest, PayloadTooLarge
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,8 @@ def test_metadata_that_cannot_be_read_is_refused(header):
 def test_an_offset_is_a_whole_number(sent):
     with pytest.raises(BadRequest, match="Upload-Offset"):
         tus.upload_offset({"Upload-Offset": sent})
+
+
+def test_a_size_of_many_digits_is_too_large_and_not_malformed():
+    with pytest.raises(PayloadTooLarge, match=str(2**70)):
+        tus.upload_length({"Upload-Length": str(2**70)}, 2**40)

@@ -9,7 +9,7 @@ import pytest
 
 from api_service.services.cache import Together, TtlCache
 from api_service.services.limiter import ConcurrencyLimiter
-from api_service.services.watching import Feed, JobWatcher
+from api_service.services.watching import TICK, Feed, JobWatcher
 from shared.errors import DatabaseUnavailable, TooManyExports
 from shared.loops import end
 
@@ -199,7 +199,7 @@ async def test_a_feed_is_shared_refreshed_four_times_a_second_and_tells_its_wait
     async with asyncio.timeout(20):
         with watcher.following(job, view) as feed, watcher.following(job, view) as other:
             assert feed is other
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(2.7)  # from here on it looks every quarter of a second
             before = len(looks) + len(reads)
             await asyncio.sleep(1)
             assert 2 <= len(looks) + len(reads) - before <= 5
@@ -260,3 +260,27 @@ async def test_a_feed_tells_each_stream_once_and_none_that_has_left():
     await feed.publish("c")
     assert told == [(no, "b") for no in range(119)]
     assert others == [50], "other tasks have their turn meanwhile"
+
+
+async def test_a_watcher_rests_until_a_look_is_due(monkeypatch):
+    """Each time that it wakes, it looks: a request that waits for a job takes little of the processor."""
+    looks, wakes, sleep = 0, 0, asyncio.sleep
+
+    async def look(_):
+        nonlocal looks
+        looks += 1
+        return {"job_1": ("running", "scanning")}
+
+    async def counted(seconds, *result):
+        nonlocal wakes
+        wakes += seconds == TICK
+        return await sleep(seconds, *result)
+
+    monkeypatch.setattr(asyncio, "sleep", counted)
+    watcher = watcher_of(look)
+    running = asyncio.create_task(watcher.run())
+    assert await watcher.changed(JOB, ("running", "scanning"), 0.5) == (False, None)
+    await end([running], 5)
+
+    assert looks > 3
+    assert wakes <= looks + 2

@@ -28,7 +28,7 @@ RAISED = [
     JobCancelled("job_1"),
     JobTimeout("job_1", 2.5, {"state": "running", "progress": {"fraction": 0.4}}),
     ProblemError.of(404, {"code": "not_found", "detail": "no job", "request_id": "req_1"}, 3.0),
-    UploadInterrupted("upl_1", "a.csv", 5, 10),
+    UploadInterrupted("upl_1", "a.csv", 5, 10, "reset"),
     DigestMismatch("results.a", "sha256:0", "sha256:1"),
     MissingPackage.of("pyarrow", "to_arrow()"),
     SourceChanged("a.csv"),

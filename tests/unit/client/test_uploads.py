@@ -154,6 +154,16 @@ def test_one_that_breaks_off_for_good_says_how_to_go_on(large):
     assert "client.upload('a.csv', resume='upl_1')" in str(raised.value)
 
 
+def test_a_full_disk_is_the_reason_that_is_told(large):
+    full = answer(503, code="storage_unavailable", detail="no space left on device")
+    tries = [(0, full), (None, at(4321))] * (RETRIES + 2)
+    with pytest.raises(UploadInterrupted) as raised:
+        Service((None, BEGUN), *tries).run(upload(content(), lambda _: None))
+
+    assert raised.value.reason == "no space left on device"
+    assert str(raised.value).startswith("the upload of a.csv broke off (no space left on device): 4,321 of ")
+
+
 def test_one_that_gets_on_a_little_each_time_is_never_given_up(large):
     script = [(None, BEGUN)]
     for n in range(1, 30):

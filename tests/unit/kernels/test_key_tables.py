@@ -214,3 +214,20 @@ def assert_partition(groups, keys):
     assert [rows[member] for member in groups.members] == [
         row for _, row in sorted(pairs, key=lambda p: p[0])
     ]
+
+
+def test_frames_that_share_a_dictionary_get_the_codes_of_their_values():
+    """Also while it grows, gives way to another one and comes back, and where rows are null or left out."""
+    choice = random.Random(13)
+    pool = pa.array([f"key {no}" for no in range(12)])
+    other = pa.array([f"key {no}" for no in range(11, -1, -1)])
+
+    def frame(values, size, nulls=0.0):
+        at = [None if choice.random() < nulls else choice.randrange(len(values)) for _ in range(size)]
+        return pa.DictionaryArray.from_arrays(pa.array(at, pa.int32()), values)
+
+    grown = [frame(pool[:size], 200) for size in (3, 3, 12, 12)]
+    turns = [frame(values, 200, nulls) for values in (other, pool, other) for nulls in (0, 0, 0.2, 0)]
+    slices = [frame(pool, 300)[100:150], frame(pool[2:5], 50), frame(pool[2:5], 50), frame(pool, 0)]
+    check([[each] for each in (*grown, *turns, *slices)])
+    check([[each, each] for each in (*grown, *turns, *slices)])

@@ -83,3 +83,17 @@ def test_what_is_no_json_is_malformed_for_every_kind(body):
 def test_a_change_of_nothing_is_refused():
     with pytest.raises(InvalidBody, match="give priority, labels or deadline"):
         parse_changes(b"{}")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "the body is empty"),
+        (b" \n", "the body is empty"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        ('{"filter": {}}'.encode("utf-16"), "save it as UTF-8"),
+    ],
+)
+def test_a_body_that_is_wrong_as_a_whole_is_told_so(body, told):
+    with pytest.raises(MalformedJson, match=told):
+        read_body(BulkRequest, body)

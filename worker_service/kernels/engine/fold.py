@@ -60,7 +60,7 @@ class Fold:
 
     @property
     def futile(self) -> bool:
-        """Whether the last frame had about as many new groups as rows.
+        """Whether the last frame had about as many new groups as rows, after many frames or large ones.
 
         Then holding its states costs memory and saves nothing.
         """

@@ -25,6 +25,8 @@ from worker_service.kernels.group_tables import GroupTable
 from worker_service.kernels.grouping import Groups, group
 from worker_service.native import Library
 
+LEAST_FUTILE = 1 << 18
+"""Groups. Most rows of a first small frame begin a group, however many rows the groups will have at last."""
 _CODE = Key(column="", name="", type=INT64)
 
 
@@ -81,7 +83,8 @@ class ResidentStates:
             return
         codes = self.codes(keys, rows)
         self._add(frame, codes, indices, first_ordinal)
-        self.futile = max(self._size - size, self._pending.size - kept) > FUTILE * rows
+        new = max(self._size - size, self._pending.size - kept)
+        self.futile = self.groups >= LEAST_FUTILE and new > FUTILE * rows
 
     def _add(self, frame: pa.Table, codes: Ints, indices: Ints | None, first_ordinal: int) -> None:
         groups = Groups(codes, self._size)

@@ -25,6 +25,11 @@ from worker_service.readers.typed import column_at, typed
 
 Chunks = dict[str, pq.ColumnChunkMetaData]
 """The claims about a row group's column chunks, by path."""
+_MOST_ROWS = 1 << 18
+"""Of a batch without dictionaries: its columns stay in the cache until they are added up.
+
+With dictionaries, more rows have fewer of these to look up.
+"""
 _PAGE_HEADERS = 64 * 1024
 """Bytes that the headers of a column chunk's pages may take."""
 
@@ -48,14 +53,15 @@ def read(
         with library_errors(file, KIND):
             claims = opened.metadata.row_group(group)
             chunks = {path: claims.column(leaves[path]) for path in used or flat or leaves}
+        encoded = {path: chunks[path] for path in used if pa.types.is_dictionary(types[path])}
         if used:
-            encoded = {path: chunks[path] for path in used if pa.types.is_dictionary(types[path])}
             _check_dictionaries(file, opened, group, encoded)
         else:  # rows have to be counted, in the column that takes the fewest bytes
             path = min(chunks, key=lambda path: chunks[path].total_compressed_size)
             chunks = {path: chunks[path]}
         _check_values(file, group, claims.num_rows, {path: chunks[path] for path in chunks if path in flat})
         found, rows = 0, _batch_rows(chunks, claims, batch_bytes)
+        rows = rows if encoded else min(rows, _MOST_ROWS)
         finer = Finer(file, opened, group, used if source.parquet.nanoseconds == "fail" else [], rows)
         for decoded in decode(file, opened, group, list(chunks), rows):
             yield typed(decoded, fields, file, source, first + found, finer.rows_of(decoded))
