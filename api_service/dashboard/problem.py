@@ -6,7 +6,7 @@ from aiohttp import web
 
 from api_service.app_keys import PAGE_HANDLERS
 from api_service.dashboard.rendering import page, see_other
-from api_service.problems import status_and_title
+from api_service.problems import RETRY_SECONDS, status_and_title
 from shared.errors import GristmillError, NotFound, Unauthorized
 
 
@@ -23,4 +23,9 @@ def problem_page(request: web.Request, problem: GristmillError) -> web.Response:
         onward = request.rel_url.raw_path_qs if request.method == "GET" else "/"
         return see_other(request, f"/sign-in?next={quote(onward, safe='')}")
     status, title = status_and_title(problem)
-    return page(request, "problem.html", status=status, title=title, problem=problem.problem(), code=status)
+    response = page(
+        request, "problem.html", status=status, title=title, problem=problem.problem(), code=status
+    )
+    if problem.retryable:
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response

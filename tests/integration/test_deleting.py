@@ -126,10 +126,9 @@ async def test_a_job_whose_rows_are_deleted_says_so_everywhere(settings):
         assert (await status(http, "DELETE", "/v1/results/sales/versions/1"))[0] == 204
         assert await seen() == {new: (True, False, True), old: (False, True, False)}
         assert await etag_of(http, old) != tag
-        async with http.get("/") as response:
-            page = await response.text()
-        assert f"/v1/jobs/{old}/rows" not in page
-        assert f"/v1/jobs/{new}/rows" in page
+        for job_id, told in ((old, True), (new, False)):
+            async with http.get(f"/jobs/{job_id}") as response:
+                assert ("The rows of this job were deleted." in await response.text()) is told
         assert (await status(http, "DELETE", "/v1/results/sales"))[0] == 204
         assert (await seen())[new] == (False, True, False)
         found = await status(http, "GET", f"/v1/jobs/{new}/rows")
