@@ -1,4 +1,4 @@
-"""The workers: what each holds and uses, and the button that drains it."""
+"""The workers: the units, memory and time of each, and the button that drains it."""
 
 from aiohttp import web
 

@@ -39,7 +39,7 @@ class OverviewService:
     async def read(self, tenant: str) -> Standing:
         """However many pages ask, Postgres answers once in two seconds.
 
-        Workers serve all tenants, so only the first tenant sees them. Raises what Readiness.check does.
+        Workers serve all tenants, so only the first tenant sees them. Raises the errors of Readiness.check.
         """
         return await self._cache.get((tenant, ""), lambda: self._load(tenant))
 
