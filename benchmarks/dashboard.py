@@ -140,13 +140,12 @@ def measure(*, tiny: bool = False) -> dict[str, Any]:
         stack.sql(_JOBS, size.jobs)
         stack.sql(_UNITS)
         stack.sql("ANALYZE gristmill.jobs, gristmill.units")
+        many = {"overview": page_figures(stack, "/", size), "list": page_figures(stack, "/jobs", size)}
         large, moving = running_job(stack, size.chunks), running_job(stack, size.moving)
-        return {
+        return many | {
             "jobs": size.jobs,
             "chunks": size.chunks,
             "pages": size.pages,
-            "overview": page_figures(stack, "/", size),
-            "list": page_figures(stack, "/jobs", size),
             "job": page_figures(stack, f"/jobs/{large}", size),
             "open": asyncio.run(_open_pages(stack, moving, size)),
         }

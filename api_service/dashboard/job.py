@@ -7,7 +7,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from aiohttp import web
-from markupsafe import Markup
 
 from api_service.app_keys import AUTHENTICATOR, JOB_PAGES, JOBS, LINKS, TENANT, actor_of
 from api_service.dashboard import equivalents, job_view
@@ -27,7 +26,7 @@ MOST_PLACES = 50
 MOST_SPEC = 16_384
 """Characters of a spec that is shown: the page has it three times."""
 MOST_CHUNK = 10**9
-_CELLS: WeakKeyDictionary[Strip, Markup] = WeakKeyDictionary()
+_CELLS: WeakKeyDictionary[Strip, dict[str, Any]] = WeakKeyDictionary()
 
 
 async def show(request: web.Request) -> web.Response:
@@ -82,19 +81,15 @@ async def _strip(request: web.Request, view: JobView, job: JobDocument) -> dict[
     total, start = view.progress.chunks_total, _start(request)
     first, per = (0, chunks_per_cell(total)) if start is None else (start, 1)
     strip = await request.app[JOB_PAGES].strip(view, first, per)
-    html = _cells(strip, request.app[LINKS])
-    seen = hashlib.sha256(html.encode()).hexdigest()[:12]
+    cells = _cells(strip, request.app[LINKS])
     asked = f"chunks={start}&" if start is not None else ""
-    return {
+    return cells | {
         "job": job,
-        "cells": html,
-        "states": job_view.counted(strip.cells),
         "total": total,
         "per": per,
         "start": start,
         "most": MOST_CELLS,
-        "seen": seen,
-        "poll": None if job.done else f"/jobs/{job.id}/strip?{asked}seen={seen}",
+        "poll": None if job.done else f"/jobs/{job.id}/strip?{asked}seen={cells['seen']}",
     }
 
 
@@ -104,12 +99,14 @@ def _start(request: web.Request) -> int | None:
     return parameters.whole_number(request.query, "chunks", default=None, most=MOST_CHUNK)
 
 
-def _cells(strip: Strip, link: Links) -> Markup:
-    """Rendered once for all pages."""
-    if (html := _CELLS.get(strip)) is None:
+def _cells(strip: Strip, link: Links) -> dict[str, Any]:
+    """The cells, their digest and the number of chunks in each state: made once for all pages."""
+    if (known := _CELLS.get(strip)) is None:
         cells = [(job_view.cell_state(c), job_view.cell_text(c), c.first) for c in strip.cells]
-        html = _CELLS[strip] = shared("strip_cells.html", link, cells=cells, per=strip.per)
-    return html
+        html = shared("strip_cells.html", link, cells=cells, per=strip.per)
+        seen = hashlib.sha256(html.encode()).hexdigest()[:12]
+        known = _CELLS[strip] = {"cells": html, "states": job_view.counted(strip.cells), "seen": seen}
+    return known
 
 
 def change(name: str) -> Handler:

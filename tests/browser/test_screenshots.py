@@ -16,13 +16,8 @@ ROOT = IMAGES.parents[1]
 
 @pytest.mark.timeout(300)
 def test_every_picture_is_made_anew(browser, tmp_path):
-    made = subprocess.run(
-        [sys.executable, "-m", "tests.screenshots", tmp_path],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "tests.screenshots", tmp_path]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {path.name for path in IMAGES.glob("dashboard-*.png")}
