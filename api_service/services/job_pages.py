@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from shared.core.history import Entry
 from shared.core.lifecycle import JobState
 from shared.core.strip import Cause, Cell
 from shared.db.strips import StripStore
+from shared.errors import NoResult
 
 STRIP_SECONDS, DETAIL_SECONDS = 2.0, 1.0
 _TIMES = 20
@@ -34,7 +36,7 @@ class Strip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """`receipt` is None until the job has succeeded; `further` says whether the history has other entries."""
+    """`receipt` is None without one; `further` says whether the history has other entries."""
 
     history: list[Entry]
     further: bool
@@ -80,7 +82,9 @@ class JobPages:
     async def _receipt(self, view: JobView) -> Mapping[str, Any] | None:
         if view.job.state != JobState.SUCCEEDED:
             return None
-        return await self._results.receipt(view.job.tenant, view.job.id)
+        with suppress(NoResult):  # an early version of Gristmill wrote none
+            return await self._results.receipt(view.job.tenant, view.job.id)
+        return None
 
     async def _first_bad_rows(self, view: JobView) -> list[KeptRow]:
         if not view.progress.rows.quarantined:
