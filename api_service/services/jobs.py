@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,6 +30,8 @@ _COUNTS_TIMES = 10
 _COUNTS_SECONDS = 0.25
 _LAST_VIEWS = 64
 """So many views are kept, for their rows: a row is good as long as its revision is the newest."""
+_DONE_SECONDS, _MOST_COUNTED = 60.0, 2000
+"""How long lists use the counts of a job that is done, and of how many jobs they are kept."""
 _LOOKS = 3
 PRESENT_SECONDS = 5.0
 """How often a request that waits looks whether its client is still there."""
@@ -64,6 +67,14 @@ class JobView:
         return (datetime.now(UTC) - self.at).total_seconds()
 
 
+class _Counted(NamedTuple):
+    """The counts over the units of a job in a revision, for lists, until a time of `time.monotonic`."""
+
+    revision: int
+    progress: Progress
+    until: float
+
+
 class JobService:
     """*nudge* asks a worker to look for due units now."""
 
@@ -75,6 +86,7 @@ class JobService:
         self._uploads = uploads
         self._nudge = nudge
         self._last: OrderedDict[Key, JobView] = OrderedDict()
+        self._counted: OrderedDict[str, _Counted] = OrderedDict()
         self._looks = Together(jobs.look)
         self._views = TtlCache[JobView](lambda view: pause(view.age, _FRESH_SECONDS), _COUNTS_TIMES)
         self.watcher = JobWatcher[JobView](
@@ -212,10 +224,30 @@ class JobService:
     ) -> tuple[list[JobView], bool]:
         """Newest first; the flag says whether others follow."""
         jobs, further = await self._jobs.newest(tenant, wanted, after=after, limit=limit)
-        progress = await self._jobs.progress([job.id for job in jobs])
+        progress = await self._progress(jobs)
         kept = await self._versions.kept(jobs)
-        views = [JobView(job, progress.get(job.id, Progress()), kept.get(job.id)) for job in jobs]
-        return views, further
+        return [JobView(job, progress[job.id], kept.get(job.id)) for job in jobs], further
+
+    async def _progress(self, jobs: Sequence[Job]) -> dict[str, Progress]:
+        """The counts of each job; however many clients list a large job, its units are counted as for one."""
+        began = time.monotonic()
+        found = {
+            job.id: known.progress
+            for job in jobs
+            if (known := self._counted.get(job.id)) and known.revision == job.revision and began < known.until
+        }
+        counted = await self._jobs.progress([job.id for job in jobs if job.id not in found])
+        now = time.monotonic()
+        for job in jobs:
+            if job.id in found:
+                continue
+            found[job.id] = counted.get(job.id, Progress())
+            kept = _DONE_SECONDS if job.done else (now - began) * _COUNTS_TIMES
+            self._counted[job.id] = _Counted(job.revision, found[job.id], now + kept)
+            self._counted.move_to_end(job.id)
+        while len(self._counted) > _MOST_COUNTED:
+            self._counted.popitem(last=False)
+        return found
 
     async def cancel(self, tenant: str, job_id: str, actor: str) -> JobView:
         return await self._change(self._jobs.cancel, tenant, job_id, actor)

@@ -25,7 +25,8 @@ TICK, _FIRST_LOOK, _LAST_LOOK, _OF_AGE = 0.005, 0.005, 0.25, 0.1
 
 A small job takes that long, so the looks are short at first.
 """
-_SLOW = _LAST_LOOK / 10
+_TIMES = 10
+"""A job's feed is refreshed at most a tenth of the time: to count 100,000 units takes its time."""
 _AT_ONCE = 50
 _UNWATCHED = 60.0
 """Seconds of rest while no job is watched; a new watch ends it."""
@@ -93,8 +94,11 @@ class _Watch(Generic[View]):
     refreshing: asyncio.Task[None] | None = None
     again: bool = False
     """The job changed while the feed was being refreshed."""
-    slow: bool = False
-    """A view of the job takes long, so it is kept for long, and the job's standing is asked for beside it."""
+    rest: float = _LAST_LOOK
+    """Seconds between two refreshes; the job's standing alone is asked for meanwhile."""
+
+    def wants_refresh(self, now: float) -> bool:
+        return self.feed is not None and self.refreshing is None and self.refreshed + self.rest <= now
 
     def wake(self, now: Standing | None) -> bool:
         """Wake the requests that have seen another standing than *now*; all of them when that is unknown.
@@ -195,10 +199,10 @@ class JobWatcher(Generic[View]):
         await asyncio.sleep(TICK)
 
     async def _look_at(self, due: dict[Key, _Watch[View]]) -> None:
-        """A feed that is due is read, which tells the standing too: so its job is asked for once."""
+        """A feed that is due is read, which tells the standing too: so a job is asked for once in a look."""
         began = time.monotonic()
-        reads = {job for job, watch in due.items() if watch.feed and watch.refreshed + _LAST_LOOK <= began}
-        asked = [job for job, watch in due.items() if job not in reads or watch.slow]
+        reads = {job for job, watch in due.items() if watch.wants_refresh(began)}
+        asked = [job for job in due if job not in reads]
         found: dict[str, Standing] = {}
         with suppress(TransientError):  # each request then reads the job itself, and gets the error
             found = await self._look([job_id for _, job_id in asked]) if asked else {}
@@ -246,7 +250,7 @@ class JobWatcher(Generic[View]):
             log.exception("feed.bug", job=job[1])
         finally:
             now = time.monotonic()
-            watch.slow = now - began > _SLOW
+            watch.rest = max(_LAST_LOOK, (now - began) * _TIMES)
             watch.refreshed, watch.refreshing = (0.0 if watch.again else now), None
             watch.due = min(watch.due, now + pause(now - watch.since))
             self._wanted.set()

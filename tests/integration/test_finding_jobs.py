@@ -149,6 +149,27 @@ async def test_a_changed_job_is_read_once_and_many_of_them_not_at_all(settings, 
         assert read == []
 
 
+async def test_the_units_of_a_job_that_is_done_are_not_counted_for_each_list(settings, monkeypatch):
+    counted = []
+    count = JobStore.progress
+
+    async def progress(store, job_ids):
+        counted.append(list(job_ids))
+        return await count(store, job_ids)
+
+    monkeypatch.setattr(JobStore, "progress", progress)
+    async with gateway(settings) as http:
+        done, queued = [await submitted(http, settings, "feb.csv") for _ in range(2)]
+        await finish_job(settings, done, state="failed", error=PROBLEM)
+        listed = [await found(http, "") for _ in range(3)]
+        assert listed == [[queued, done]] * 3
+        assert sum(done in ids for ids in counted) == 1
+        async with http.post(f"/v1/jobs/{done}/retry") as response:
+            assert response.status == 202
+        await found(http, "")
+        assert done in counted[-1], "a new revision is counted anew"
+
+
 async def test_more_than_a_thousand_are_refused_and_another_tenants_jobs_are_not_touched(settings):
     await insert_job(settings, tenant="other")
     async with database(settings) as connection:

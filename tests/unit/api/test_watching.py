@@ -217,6 +217,30 @@ async def test_a_feed_is_shared_refreshed_four_times_a_second_and_tells_its_wait
     await end([running], 5)
 
 
+async def test_a_feed_that_takes_long_is_read_seldom_and_its_job_is_asked_for_between():
+    looks, reads = [], []
+
+    async def look(ids: list[str]) -> dict[str, tuple[str, str]]:
+        looks.append(ids)
+        return dict.fromkeys(ids, ("running", "scanning"))
+
+    async def read(job: tuple[str, str]) -> tuple[str, str]:
+        reads.append(job)
+        await asyncio.sleep(0.06)
+        return "running", "scanning"
+
+    watcher = watcher_of(look, read=read)
+    running = asyncio.create_task(watcher.run())
+    with watcher.following(JOB, ("running", "scanning")):
+        await asyncio.sleep(2.7)  # from here on it looks every quarter of a second
+        looks.clear(), reads.clear()
+        await asyncio.sleep(2)
+    await end([running], 5)
+
+    assert 1 <= len(reads) <= 4
+    assert 4 <= len(looks) + len(reads) <= 9
+
+
 async def test_a_change_during_a_refresh_is_read_after_it():
     standing, gate, reads = {"job_1": ("running", "scanning")}, asyncio.Event(), []
 
