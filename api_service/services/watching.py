@@ -20,8 +20,8 @@ from shared.loops import wait
 
 Standing = tuple[str, str]
 """A job's state and phase."""
-TICK, _FIRST_LOOK, _LAST_LOOK, _OF_AGE = 0.005, 0.005, 0.25, 0.1
-"""Seconds between two looks at a job: a tenth of the time since it changed, within these bounds.
+TICK, _FIRST_LOOK, _LAST_LOOK, _OF_AGE = 0.005, 0.005, 0.25, 0.2
+"""Seconds between two looks at a job: a fifth of the time since it changed, within these bounds.
 
 A small job takes that long, so the looks are short at first.
 """
