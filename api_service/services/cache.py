@@ -13,12 +13,15 @@ Key = tuple[str, str]
 class TtlCache(Generic[Value]):
     """Keeps a value for *seconds*, or for *times* as long as it took to load, whichever is longer.
 
-    *seconds* may depend on the value. All that ask while a value is loading share it. Errors are not kept.
+    *seconds* may depend on the value. All that ask while a value is loading share it. An error is kept for
+    *error_seconds*.
     """
 
-    def __init__(self, seconds: float | Callable[[Value], float], times: float = 0) -> None:
+    def __init__(
+        self, seconds: float | Callable[[Value], float], times: float = 0, error_seconds: float = 0
+    ) -> None:
         self._seconds = seconds if callable(seconds) else lambda _: seconds
-        self._times = times
+        self._times, self._error_seconds = times, error_seconds
         self._values: dict[Key, asyncio.Task[Value]] = {}
 
     async def get(self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
@@ -32,11 +35,14 @@ class TtlCache(Generic[Value]):
         self._values.pop(key, None)
 
     def _loaded(self, key: Key, began: float, value: asyncio.Task[Value]) -> None:
-        if value.cancelled() or value.exception():
+        if value.cancelled() or (value.exception() and not self._error_seconds):
             self._drop(key, value)
+            return
+        if value.exception():
+            kept = self._error_seconds
         else:
             kept = max(self._seconds(value.result()), self._times * (time.monotonic() - began))
-            asyncio.get_running_loop().call_later(kept, self._drop, key, value)
+        asyncio.get_running_loop().call_later(kept, self._drop, key, value)
 
     def _drop(self, key: Key, value: asyncio.Task[Value]) -> None:
         if self._values.get(key) is value:

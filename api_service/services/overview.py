@@ -11,20 +11,24 @@ from api_service.services.readiness import Readiness, Ready
 from shared.core.job_filter import JobFilter
 from shared.core.overview import Overview
 from shared.db.overview import OverviewStore
+from shared.errors import TransientError
 
 NEWEST_JOBS = 10
-_SECONDS = 2.0
+_SECONDS, ERROR_SECONDS = 2.0, 5.0
 _TIMES = 20
 """At most a twentieth of the time one gateway has Postgres count for a tenant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """`seconds` is the time that Postgres took for the overview."""
+    """`seconds` is the time that Postgres took for the overview.
+
+    `newest` is None if the jobs were not read in time.
+    """
 
     overview: Overview
     seconds: float
-    newest: list[JobView]
+    newest: list[JobView] | None
     ready: Ready
 
 
@@ -34,10 +38,10 @@ class OverviewService:
     ) -> None:
         """A worker that was not seen within *lease* counts as dead."""
         self._overviews, self._jobs, self._readiness, self._lease = overviews, jobs, readiness, lease
-        self._cache = TtlCache[Standing](_SECONDS, _TIMES)
+        self._cache = TtlCache[Standing](_SECONDS, _TIMES, ERROR_SECONDS)
 
     async def read(self, tenant: str) -> Standing:
-        """However many pages ask, Postgres answers once in two seconds.
+        """However many pages ask, Postgres answers once in two seconds. An error is kept for a while too.
 
         Workers serve all tenants, so only the first tenant sees them. Raises the errors of Readiness.check.
         """
@@ -48,5 +52,11 @@ class OverviewService:
         began = time.monotonic()
         overview = await self._overviews.read(tenant, lease=self._lease, with_slots=tenant == DEFAULT_TENANT)
         seconds = time.monotonic() - began
-        newest, _ = await self._jobs.newest(tenant, JobFilter(), after=None, limit=NEWEST_JOBS)
-        return Standing(overview=overview, seconds=seconds, newest=newest, ready=ready)
+        return Standing(overview=overview, seconds=seconds, newest=await self._newest(tenant), ready=ready)
+
+    async def _newest(self, tenant: str) -> list[JobView] | None:
+        try:
+            newest, _ = await self._jobs.newest(tenant, JobFilter(), after=None, limit=NEWEST_JOBS)
+        except TransientError:
+            return None
+        return newest

@@ -53,9 +53,14 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """`minutes` has MINUTES, oldest first; `slots` is None for a tenant that may not see the workers."""
+    """`minutes` has MINUTES, oldest first, and fewer where more has ended than is read.
 
-    queue: Queue
+    A part is None if Postgres did not answer in time, and then in `late`. `slots` is also None for a tenant
+    that may not see the workers.
+    """
+
+    queue: Queue | None
     slots: Slots | None
-    minutes: tuple[Minute, ...]
-    failures: tuple[FailureGroup, ...]
+    minutes: tuple[Minute, ...] | None
+    failures: tuple[FailureGroup, ...] | None
+    late: tuple[str, ...] = ()

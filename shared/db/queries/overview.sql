@@ -32,27 +32,55 @@ FROM gristmill.workers WHERE seen_at > now() - @lease::interval
 
 -- read --
 -- The rows and bytes that chunks of a tenant read in each of the last 60 minutes, counted back from now.
-SELECT floor(extract(epoch FROM now() - u.finished_at) / 60)::integer AS ago,
-       sum(u.rows_read)::bigint AS rows, sum(u.bytes)::bigint AS bytes
-FROM gristmill.units u JOIN gristmill.jobs j ON j.id = u.job_id
-WHERE u.finished_at > now() - interval '1 hour' AND u.kind = 'chunk' AND u.state = 'done' AND j.tenant = @tenant
-GROUP BY 1
+-- Only the newest @most chunks of all tenants are read; `counted` are those of them in a minute.
+WITH newest AS MATERIALIZED (
+    SELECT job_id, floor(extract(epoch FROM now() - finished_at) / 60)::integer AS ago, rows_read, bytes
+    FROM gristmill.units
+    WHERE finished_at > now() - interval '1 hour' AND kind = 'chunk' AND state = 'done'
+    ORDER BY finished_at DESC
+    LIMIT @most
+), added AS MATERIALIZED (
+    SELECT ago, sum(rows_read) AS rows, sum(bytes) AS bytes, count(*) AS counted,
+           (SELECT j.tenant FROM gristmill.jobs j WHERE j.id = job_id) = @tenant AS own
+    FROM newest
+    GROUP BY job_id, ago
+)
+SELECT ago, coalesce(sum(rows) FILTER (WHERE own), 0)::bigint AS rows,
+       coalesce(sum(bytes) FILTER (WHERE own), 0)::bigint AS bytes, sum(counted)::bigint AS counted
+FROM added
+GROUP BY ago
 
 -- ended --
 -- How many jobs of a tenant succeeded and failed in each of the last 60 minutes.
+-- Only the newest @most of all tenants that ended are read; `counted` are those of them in a minute.
 SELECT floor(extract(epoch FROM now() - finished_at) / 60)::integer AS ago,
-       count(*) FILTER (WHERE state = 'succeeded') AS succeeded, count(*) FILTER (WHERE state = 'failed') AS failed
-FROM gristmill.jobs
-WHERE finished_at > now() - interval '1 hour' AND tenant = @tenant AND kind = 'job'
+       count(*) FILTER (WHERE own AND state = 'succeeded') AS succeeded,
+       count(*) FILTER (WHERE own AND state = 'failed') AS failed, count(*) AS counted
+FROM (
+    SELECT finished_at, state, tenant = @tenant AND kind = 'job' AS own FROM gristmill.jobs
+    WHERE finished_at > now() - interval '1 hour'
+    ORDER BY finished_at DESC
+    LIMIT @most) AS newest
 GROUP BY 1
 
 -- failures --
 -- The jobs of a tenant that failed within @within, by their error code: how many, and the newest of them.
-SELECT error ->> 'code' AS code, count(*) AS jobs, max(finished_at) AS at,
-       (array_agg(id ORDER BY finished_at DESC))[1] AS job_id,
-       (array_agg(error ->> 'detail' ORDER BY finished_at DESC))[1] AS detail
-FROM gristmill.jobs
-WHERE finished_at > now() - @within::interval AND tenant = @tenant AND kind = 'job' AND state = 'failed'
-GROUP BY 1
-ORDER BY at DESC
-LIMIT @most
+-- Only the newest @among jobs of the tenant are looked at.
+WITH failed AS MATERIALIZED (
+    SELECT id, finished_at, error ->> 'code' AS code
+    FROM (
+        SELECT id, kind, state, finished_at, error FROM gristmill.jobs
+        WHERE tenant = @tenant
+        ORDER BY id DESC
+        LIMIT @among) AS newest
+    WHERE finished_at > now() - @within::interval AND kind = 'job' AND state = 'failed'
+), causes AS MATERIALIZED (
+    SELECT code, count(*) AS jobs, max(finished_at) AS at, (array_agg(id ORDER BY finished_at DESC))[1] AS job_id
+    FROM failed
+    GROUP BY code
+    ORDER BY at DESC
+    LIMIT @most
+)
+SELECT c.*, j.error ->> 'detail' AS detail
+FROM causes c JOIN gristmill.jobs j ON j.id = c.job_id
+ORDER BY c.at DESC
