@@ -58,8 +58,7 @@ class JobPages:
     async def strip(self, view: JobView, first: int, per: int) -> Strip:
         """*per* chunks in each cell, from number *first* on; never from an earlier revision of the job.
 
-        Only a strip from the first chunk on is kept: any number of others may be asked for, and an index has
-        their few chunks.
+        Only a strip from the first chunk on is kept, since any number of others may be asked for.
         """
         load = partial(self._strip, view.job.id, first, per)
         if first:
