@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -22,6 +23,7 @@ from shared.spec.values import parse_duration
 from shared.spec.version import STATE_VERSION
 from tests.support.databases import with_database
 
+DEPLOY = Path(__file__).parents[2] / "docs" / "deploy.md"
 VERSIONS = Path(shared.migrations.__file__).with_name("versions")
 
 
@@ -169,6 +171,26 @@ def test_a_job_that_an_older_state_version_began_is_planned_again_and_others_are
         }
         [table] = connection.execute("SELECT to_regclass('gristmill_results.merging')").fetchone()
         assert table is None
+
+
+def test_the_index_of_the_units_may_be_built_before_the_update_as_the_docs_say(unmigrated):
+    [statement] = re.findall(r"`(CREATE INDEX CONCURRENTLY units_read [^`]+)`", DEPLOY.read_text())
+    migrate_to(unmigrated, "0017")
+    with psycopg.connect(unmigrated, autocommit=True) as connection:
+
+        def built() -> tuple[int, str, bool]:
+            return connection.execute(
+                "SELECT indexrelid, pg_get_indexdef(indexrelid), indisvalid FROM pg_index"
+                " WHERE indexrelid = 'gristmill.units_read'::regclass"
+            ).fetchone()
+
+        connection.execute(statement)
+        before = built()
+        upgrade_blocking(unmigrated)
+        assert built() == before
+        connection.execute("DROP INDEX gristmill.units_read")
+        connection.execute((VERSIONS / "0018_minutes.sql").read_text())
+        assert built()[1:] == before[1:]
 
 
 def test_keys_from_before_there_were_scopes_have_all_rights_and_no_end(unmigrated):
