@@ -1,7 +1,8 @@
 """The list of results, and the rows of one with its chart: the answers of the HTTP API as pages."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from aiohttp import web
 
@@ -21,13 +22,18 @@ from shared.core.entities import Version
 from shared.core.row_query import ROW_ID, Accuracy, RowQuery
 from shared.errors import (
     CountTooSlow,
+    GristmillError,
     InvalidCursor,
     InvalidParameter,
     NoResult,
     NotReady,
     ResultExpired,
+    RowTooLarge,
+    TooManyExports,
+    TransientError,
 )
 
+_Part = TypeVar("_Part")
 LIMIT = 50
 TOTALS: tuple[Accuracy | Literal["none"], ...] = ("estimate", "exact", "none")
 """How the rows that match are counted; the first is the default."""
@@ -88,12 +94,14 @@ async def _shown(request: web.Request, version: Version, cursor: Cursor | None, 
     numbered = None if path.endswith("/rows") else version.version
     address = Address(page=path, rows=rows, version=numbered, query=request.query)
     columns = RowColumns.of(version.columns)
-    table = chart = problem = None
+    table = chart = problem = no_chart = no_total = None
     try:
         query = _query(address, columns, cursor)
-        table = await _table(request, version, query, address)
-        chart = await _chart(request, version, query) if table.rows else None
-    except (InvalidParameter, InvalidCursor, CountTooSlow) as error:
+        total, no_total = await _or_error(_total(request, version, query))
+        table = await _table(request, version, query, total, address)
+        if table.rows:
+            chart, no_chart = await _or_error(_chart(request, version, query))
+    except (InvalidParameter, InvalidCursor) as error:
         problem = error
     return page(
         request,
@@ -106,7 +114,9 @@ async def _shown(request: web.Request, version: Version, cursor: Cursor | None, 
         lines=row_links.filter_lines(request.query, columns),
         problem=problem,
         table=table,
+        no_total=no_total,
         chart=chart,
+        no_chart=no_chart,
         drawable=charts.drawable(version),
         snippets=snippets(await _source(request, version, address)),
     )
@@ -119,11 +129,27 @@ def _query(address: Address, columns: RowColumns, cursor: Cursor | None) -> RowQ
     return replace(query, columns=(*query.columns, ROW_ID), limit=min(query.limit or PAGE_ROWS, most))
 
 
-async def _table(request: web.Request, version: Version, query: RowQuery, address: Address) -> RowTable:
-    results = request.app[RESULTS]
+async def _or_error(part: Awaitable[_Part | None]) -> tuple[_Part | None, GristmillError | None]:
+    """A part of the page, or why it is left out: the rows are shown without it."""
+    try:
+        return await part, None
+    except (CountTooSlow, TooManyExports, RowTooLarge, TransientError) as error:
+        return None, error
+
+
+async def _total(request: web.Request, version: Version, query: RowQuery) -> tuple[int, Accuracy] | None:
     wanted = parameters.choice(request.query, "total", TOTALS)
-    total = None if wanted == "none" else await results.total(version, query, wanted)
-    async with results.page(version, query) as rows:
+    return None if wanted == "none" else await request.app[RESULTS].total(version, query, wanted)
+
+
+async def _table(
+    request: web.Request,
+    version: Version,
+    query: RowQuery,
+    total: tuple[int, Accuracy] | None,
+    address: Address,
+) -> RowTable:
+    async with request.app[RESULTS].page(version, query) as rows:
         return row_table(version, query, rows, total, address)
 
 

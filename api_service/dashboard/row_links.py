@@ -51,8 +51,8 @@ class Address:
     query: MultiMapping[str]
 
     def changed(self, **words: str) -> str:
-        """The page with these words in place of its own, from its first row."""
-        kept = [(name, value) for name, value in self.query.items() if name not in {"after", *words}]
+        """The page with these words in place of its own, from its first row. It does not count again."""
+        kept = self.hidden(*words)
         return _url(self.page, [*kept, *words.items()])
 
     def after(self, cursor: str) -> str:
@@ -82,7 +82,8 @@ class Address:
 
     def hidden(self, *without: str) -> list[tuple[str, str]]:
         """The words that another form of the page sends with its own, which are *without*."""
-        return [(name, value) for name, value in self.query.items() if name not in {"after", *without}]
+        left = {"after", "total", *without}
+        return [(name, value) for name, value in self.query.items() if name not in left]
 
     def kept(self) -> list[tuple[str, str]]:
         """The words that the filter form sends with its own."""

@@ -12,6 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from api_service.auth.sessions import COOKIE, token
+from api_service.dashboard.charts import MOST_BARS
+from shared.db import rows as row_store
 from tests.integration.test_dashboard_signing import OWNER, as_session, make_key, origin, sign_in
 from tests.support.gateway import finish_job, gateway, insert_job, publish
 
@@ -218,6 +220,45 @@ async def test_the_rows_that_match_are_estimated_or_counted(settings):
         assert "as Postgres estimates" in text
         assert "20 rows match" in await read(http, Page(text).links["Count them"])
         assert "Postgres estimates" not in await read(http, "/results/counted?k__lt=20&total=none")
+
+
+async def test_the_links_of_a_counted_page_do_not_count_again(settings):
+    await publish(settings, {"k": "int64", "n": "int64"}, [(no, no) for no in range(30)], name="once")
+    async with gateway(settings) as http:
+        text = await read(http, "/results/once?k__lt=20&total=exact&limit=5")
+        assert "20 rows match" in text
+        page = Page(text)
+        assert page.links["Sort by n, ascending"] == "/results/once?k__lt=20&limit=5&order_by=n"
+        assert "total" not in page.links["Next rows"]
+        assert 'name="total"' not in text
+
+
+async def test_rows_are_shown_without_a_count_that_takes_too_long(settings, monkeypatch):
+    await publish(settings, {"k": "int64"}, [(no,) for no in range(30)], name="slow")
+    monkeypatch.setattr(row_store, "COUNT_SECONDS", 0.2)
+    monkeypatch.setattr(row_store, "count_statement", lambda *_: ("SELECT pg_sleep(60)", []))
+    async with gateway(settings) as http:
+        page = await read(http, "/results/slow?k__lt=20&total=exact")
+    assert "The rows that match are not counted. Counting the rows" in page
+    assert [row[0] for row in Page(page).rows] == [str(no) for no in range(20)]
+
+
+async def test_rows_are_shown_without_a_chart_that_takes_too_long(settings, monkeypatch):
+    await publish(settings, {"k": "string", "n": "int64"}, [("a", 1), ("b", 2)], name="huge")
+    page_statement = row_store.page_statement
+    monkeypatch.setattr("api_service.app.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(
+        row_store,
+        "page_statement",
+        lambda version, query: (
+            ("SELECT pg_sleep(60)", []) if query.limit == MOST_BARS else page_statement(version, query)
+        ),
+    )
+    async with gateway(settings) as http:
+        page = await read(http, "/results/huge?chart=n")
+        await read(http, "/results/huge?chart=nothing", status=422)
+    assert "The chart is left out. Postgres" in page
+    assert Page(page).rows == [["a", "1"], ["b", "2"]]
 
 
 async def test_downloads_have_the_filters_of_the_page_and_its_version(settings, sales):
