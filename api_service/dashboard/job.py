@@ -26,6 +26,8 @@ MOST_PLACES = 50
 MOST_SPEC = 16_384
 """Characters of a spec that is shown: the page has it three times."""
 MOST_CHUNK = 10**9
+_SPECS: WeakKeyDictionary[JobView, str | None] = WeakKeyDictionary()
+"""The spec as it is shown; None is too long for that."""
 _CELLS: WeakKeyDictionary[Strip, dict[str, Any]] = WeakKeyDictionary()
 
 
@@ -36,7 +38,7 @@ async def show(request: web.Request) -> web.Response:
     details, strip, key = await asyncio.gather(
         pages.details(view), _strip(request, view, job), request.app[AUTHENTICATOR].needs_key()
     )
-    values = _values(job, details) | _spec(job, own_url(request), key=key) | strip
+    values = _values(job, details) | _spec(view, job, own_url(request), key=key) | strip
     name = view.job.result_name or view.job.labels.get("name")
     return page(request, "job.html", name=name, here_with_query=request.path_qs, **values)
 
@@ -54,11 +56,13 @@ def _values(job: JobDocument, details: Details) -> dict[str, Any]:
     }
 
 
-def _spec(job: JobDocument, url: str, *, key: bool) -> dict[str, str | None]:
+def _spec(view: JobView, job: JobDocument, url: str, *, key: bool) -> dict[str, str | None]:
     spec = job.spec
     assert isinstance(spec, dict), "a job that is read by itself has its spec"
-    text = json.dumps(short(spec), indent=2, ensure_ascii=False)
-    if len(text) > MOST_SPEC:
+    if view not in _SPECS:
+        shown = json.dumps(short(spec), indent=2, ensure_ascii=False)
+        _SPECS[view] = shown if len(shown) <= MOST_SPEC else None
+    if (text := _SPECS[view]) is None:
         return {"spec": None}
     return {
         "spec": text,

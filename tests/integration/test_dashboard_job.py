@@ -14,8 +14,9 @@ from datetime import timedelta
 import pytest
 
 from api_service.auth.sessions import token
-from api_service.dashboard import live
+from api_service.dashboard import job, live
 from api_service.services import job_pages
+from api_service.services.jobs import JobService
 from shared.db.pool import connect
 from shared.db.strips import StripStore
 from tests.integration.test_dashboard_signing import (  # noqa: F401  # a fixture
@@ -390,6 +391,24 @@ async def test_a_long_spec_is_left_out(settings):
         page = await shown(http, f"/jobs/{job_id}")
     assert "too long to show" in page
     assert len(page) < 30_000
+
+
+async def test_the_spec_of_a_view_is_shortened_once(settings, monkeypatch):
+    job_id = await insert_job(settings)
+    shorten, read = job.short, JobService.read
+    views, shortened = {}, []
+
+    async def same(self, tenant, job_id):
+        if job_id not in views:
+            views[job_id] = await read(self, tenant, job_id)
+        return views[job_id]
+
+    monkeypatch.setattr(JobService, "read", same)
+    monkeypatch.setattr(job, "short", lambda spec: shortened.append(spec) or shorten(spec))
+    async with gateway(settings) as http:
+        pages = [await shown(http, f"/jobs/{job_id}") for _ in range(3)]
+    assert len(shortened) == 1
+    assert all('id="spec"' in page for page in pages)
 
 
 def test_the_commands_of_the_page_run_as_shown(stack, tmp_path, monkeypatch):
