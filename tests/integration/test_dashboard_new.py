@@ -251,3 +251,25 @@ def test_a_form_with_odd_hidden_fields_is_no_bug_of_the_service(stack, page):
     assert sent(stack, page, "submit", key="a b\0").status_code == 422
     assert sent(stack, page, "", kept="[").status_code == 400
     assert sent(stack, page, "remove:/nothing").status_code == 200
+
+
+def test_a_form_with_too_many_fields_is_refused(stack):
+    answer = stack.http.post("/new", data={f"/aggregates/{no}/fn": "sum" for no in range(20_001)})
+    assert answer.status_code == 413
+    assert "The form has 20,001 fields; at most 20,000 are accepted" in answer.text
+
+
+def test_many_rows_and_many_columns_make_a_page_of_bounded_size(stack, page):
+    columns = {"derive": [{"expr": "price", "as": f"d{no}"} for no in range(900)]}
+    spec = json.loads(fields_of(page, "ask")["json"]) | columns
+    spec["aggregates"] = [{"fn": "sum", "column": f"d{no}", "as": f"s{no}"} for no in range(400)]
+    taken = sent(stack, page, "json", json=json.dumps(spec)).text
+    assert taken.count("<option") < 20_000
+    assert fields_of(taken, "ask")["/aggregates/399/column"] == "d399"
+    assert '<datalist id="columns"><option>country</option>' in taken
+
+    more = {f"/aggregates/{no}/fn": "count" for no in range(19_000)}
+    answer = sent(stack, page, "add:aggregates", **more)
+    assert answer.status_code == 200
+    assert "<code>#/aggregates</code>" in answer.text
+    assert "/aggregates/0/fn" not in fields_of(answer.text, "ask")
