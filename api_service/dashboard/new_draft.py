@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,8 @@ from api_service.dashboard.spec_form import (
 from shared.errors import MalformedJson
 from shared.spec.models import JobSpec
 
+MOST_DEPTH = 50
+"""Of arrays and objects within each other; those of a spec are no deeper than 6."""
 _ORDER = [info.alias or name for name, info in JobSpec.model_fields.items()]
 
 
@@ -124,7 +126,20 @@ def read_object(text: str, called: str) -> dict[str, Any]:
         raise MalformedJson(f"{called} is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise MalformedJson(f"{called} is no JSON object; begin it with {{")
+    if _is_deep(found):
+        raise MalformedJson(f"{called} has more than {MOST_DEPTH} arrays or objects within each other")
     return found
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [inner for of in level for inner in _members(of) if isinstance(inner, dict | list)]
+    return bool(level)
+
+
+def _members(of: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return of.values() if isinstance(of, dict) else of
 
 
 def written(spec: Mapping[str, Any]) -> str:

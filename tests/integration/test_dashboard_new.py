@@ -11,6 +11,7 @@ from tests.support.html_forms import errors_of, fields_of
 ORDERS = (
     "country,ordered,price\nKR,2024-01-03,12.5\nDE,2024-01-09,7.25\nKR,2024-02-01,\n<b>x</b>,2024-02-11,3\n"
 )
+DEEP = '{"a": ' + "[" * 600 + "]" * 600 + "}"
 
 
 def opened(stack, path: str) -> str:
@@ -208,7 +209,7 @@ def test_changes_of_both_the_form_and_the_json_are_never_lost(stack, page):
     assert json.loads(dropped["json"])["labels"] == {"a": "b"}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"source": NaN}', '{"source": "\\ud800"}', "[" * 5000])
+@pytest.mark.parametrize("text", ["{", "[]", '{"source": NaN}', '{"source": "\\ud800"}', "[" * 5000, DEEP])
 def test_a_json_that_cannot_be_taken_is_told(stack, page, text):
     answer = sent(stack, page, "json", json=text)
     assert answer.status_code == 422
@@ -250,6 +251,9 @@ def test_a_form_with_odd_hidden_fields_is_no_bug_of_the_service(stack, page):
     assert sent(stack, page, "", plan="\0").status_code == 200
     assert sent(stack, page, "submit", key="a b\0").status_code == 422
     assert sent(stack, page, "", kept="[").status_code == 400
+    answer = sent(stack, page, "", kept=DEEP)
+    assert answer.status_code == 400
+    assert "more than 50 arrays or objects within each other" in answer.text
     assert sent(stack, page, "remove:/nothing").status_code == 200
 
 

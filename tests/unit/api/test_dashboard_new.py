@@ -1,10 +1,13 @@
 """Each error of a spec stands beside a field of the form."""
 
+import json
+
 import pytest
 
-from api_service.dashboard.new_draft import of_fields, of_spec, rows, with_row
+from api_service.dashboard.new_draft import of_fields, of_spec, read_object, rows, with_row
 from api_service.dashboard.new_view import OFFERS, SHOWN_KEPT, choices, page_values, placed, places
 from api_service.dashboard.spec_form import MOST_ROWS
+from shared.errors import MalformedJson
 from shared.spec.functions import FUNCTIONS
 
 SPEC = {
@@ -101,3 +104,10 @@ def test_types_beyond_a_number_are_kept_beside_the_fields():
 
 def test_a_kept_list_of_no_rows_gets_an_empty_row():
     assert len(rows(of_spec({"aggregates": []}), "aggregates")) == 1
+
+
+def test_so_many_arrays_and_objects_stand_within_each_other():
+    inner = json.loads('[{"a": ' * 24 + "1" + "}]" * 24)
+    assert read_object(json.dumps({"a": [inner]}), "it")
+    with pytest.raises(MalformedJson, match="it has more than 50 arrays or objects within each other"):
+        read_object(json.dumps({"a": [[inner]]}), "it")
