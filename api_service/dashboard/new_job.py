@@ -24,7 +24,7 @@ from api_service.auth.sessions import TOKEN_FIELD, check_token
 from api_service.dashboard import equivalents, new_draft
 from api_service.dashboard.new_draft import Draft
 from api_service.dashboard.new_view import details_of, page_values, told
-from api_service.dashboard.rendering import asked, form, fragment, own_url, page, see_other
+from api_service.dashboard.rendering import asked, form, own_url, page, see_other
 from api_service.dashboard.short_spec import short
 from api_service.handlers.uploads import file_sent
 from api_service.services.plans import KEPT
@@ -110,8 +110,7 @@ async def preview(request: web.Request) -> web.Response:
     draft = new_draft.of_fields(await form(request, FORM_BYTES))
     if not draft.edited:
         draft = new_draft.from_form(draft)
-    values = {"draft": draft} | await _code(request, draft)
-    return web.Response(text=fragment(request, "new_preview.html", **values), content_type="text/html")
+    return page(request, "new_preview.html", draft=draft, **await _code(request, draft))
 
 
 async def _code(request: web.Request, draft: Draft) -> dict[str, Any]:

@@ -43,15 +43,16 @@ def _templates() -> Environment:
 
 
 def page(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
+    """The answer of a template, a page or a part of one. A browser can open a part as a page, too."""
     return web.Response(
-        text=fragment(request, template, **values),
+        text=_html(request, template, **values),
         status=status,
         content_type="text/html",
         headers={"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"},
     )
 
 
-def fragment(request: web.Request, template: str, **values: Any) -> str:
+def _html(request: web.Request, template: str, **values: Any) -> str:
     """The HTML of a template.
 
     Beside *values* a template has these names. `link` makes URLs, and `asset` those of files. `may` are the

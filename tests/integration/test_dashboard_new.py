@@ -230,6 +230,7 @@ def test_the_preview_follows_the_form(stack, page):
     changed = fields_of(page, "ask") | {"/where": "price > 3", "/output/name": "A"}
     answer = stack.http.post("/new/preview", data=changed)
     assert answer.status_code == 200
+    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
     shown = fields_of(f'<form id="ask">{answer.text}</form>', "ask")
     assert json.loads(shown["json"])["where"] == "price > 3"
     assert "1 to 48 of a-z" in answer.text
