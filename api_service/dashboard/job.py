@@ -10,7 +10,7 @@ from aiohttp import web
 
 from api_service.app_keys import AUTHENTICATOR, JOB_PAGES, JOBS, LINKS, TENANT, actor_of
 from api_service.dashboard import equivalents, job_view
-from api_service.dashboard.rendering import form, fragment, own_url, page, see_other, shared
+from api_service.dashboard.rendering import form, own_url, page, see_other, shared
 from api_service.dashboard.short_spec import short
 from api_service.handlers.sent import sent
 from api_service.operations import Handler
@@ -77,7 +77,7 @@ async def show_strip(request: web.Request) -> web.Response:
     strip = await _strip(request, view, sent(view, request.app[LINKS]).document)
     if strip["seen"] == request.query.get("seen"):
         return web.Response(status=204)
-    return web.Response(text=fragment(request, "strip.html", **strip), content_type="text/html")
+    return page(request, "strip.html", **strip)
 
 
 async def _strip(request: web.Request, view: JobView, job: JobDocument) -> dict[str, Any]:

@@ -3,14 +3,25 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from api_service.dashboard.spec_form import LISTS, SpecForm, listed, name_of, own_fields, to_form, to_spec
+from api_service.dashboard.spec_form import (
+    LISTS,
+    SpecForm,
+    bounded,
+    listed,
+    name_of,
+    own_fields,
+    to_form,
+    to_spec,
+)
 from shared.errors import MalformedJson
 from shared.spec.models import JobSpec
 
+MOST_DEPTH = 50
+"""Of arrays and objects within each other; those of a spec are no deeper than 6."""
 _ORDER = [info.alias or name for name, info in JobSpec.model_fields.items()]
 
 
@@ -58,7 +69,8 @@ def of_spec(spec: Mapping[str, Any], *, plan: str | None = None, key: str | None
 
 def of_fields(sent: Mapping[str, str]) -> Draft:
     """The draft that a form has sent. Raises MalformedJson if its `kept` is no object."""
-    form = SpecForm(own_fields(sent), read_object(sent.get("kept") or "{}", "the kept part of the spec"))
+    kept = read_object(sent.get("kept") or "{}", "the kept part of the spec")
+    form = bounded(SpecForm(own_fields(sent), kept))
     text = _plain(sent["json"]) if "json" in sent else written(to_spec(form))
     key = sent.get("key") or secrets.token_urlsafe(18)
     return Draft(form, text, sent.get("shown") or _digest(text), key, sent.get("plan") or None)
@@ -93,7 +105,12 @@ def without(draft: Draft, place: str) -> Draft:
 
 
 def rows(draft: Draft, name: str) -> list[dict[str, str]]:
-    """The rows of a list, each with all of its fields; an empty one if there is none, or one is asked for."""
+    """The rows of a list, each with all of its fields; an empty one if there is none, or one is asked for.
+
+    A list that is kept beside the fields has no rows, not even an empty one that would replace it.
+    """
+    if draft.form.kept.get(name):
+        return []
     found = listed(draft.form.fields, name)
     empty: list[dict[str, str]] = [{}] if draft.blank == name or not found else []
     return [dict.fromkeys(LISTS[name], "") | row for row in found + empty]
@@ -109,7 +126,20 @@ def read_object(text: str, called: str) -> dict[str, Any]:
         raise MalformedJson(f"{called} is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise MalformedJson(f"{called} is no JSON object; begin it with {{")
+    if _is_deep(found):
+        raise MalformedJson(f"{called} has more than {MOST_DEPTH} arrays or objects within each other")
     return found
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [inner for of in level for inner in _members(of) if isinstance(inner, dict | list)]
+    return bool(level)
+
+
+def _members(of: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return of.values() if isinstance(of, dict) else of
 
 
 def written(spec: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from api_service.auth.sessions import TOKEN_FIELD, check_token
 from api_service.dashboard import equivalents, new_draft
 from api_service.dashboard.new_draft import Draft
 from api_service.dashboard.new_view import details_of, page_values, told
-from api_service.dashboard.rendering import asked, form, fragment, own_url, page, see_other
+from api_service.dashboard.rendering import asked, form, own_url, page, see_other
 from api_service.dashboard.short_spec import short
 from api_service.handlers.uploads import file_sent
 from api_service.services.plans import KEPT
@@ -38,6 +38,7 @@ from shared.errors import (
     GristmillError,
     InvalidSpec,
     NotFound,
+    PayloadTooLarge,
     PlanExpired,
     Problem,
     UnsupportedMediaType,
@@ -109,14 +110,13 @@ async def preview(request: web.Request) -> web.Response:
     draft = new_draft.of_fields(await form(request, FORM_BYTES))
     if not draft.edited:
         draft = new_draft.from_form(draft)
-    values = {"draft": draft} | await _code(request, draft)
-    return web.Response(text=fragment(request, "new_preview.html", **values), content_type="text/html")
+    return page(request, "new_preview.html", draft=draft, **await _code(request, draft))
 
 
 async def _code(request: web.Request, draft: Draft) -> dict[str, Any]:
     """The Python of a draft, None as long as it is no whole spec; and its first errors."""
     try:
-        checked = await request.app[SPEC_CHECKER].check(request[TENANT], draft.body.encode(), partial=True)
+        checked = await request.app[SPEC_CHECKER].check(request[TENANT], _body(request, draft), partial=True)
     except GristmillError as error:
         return {"python": None, "incomplete": [told(detail) for detail in details_of(error)]}
     if checked.kind == "look":
@@ -145,18 +145,26 @@ def _changed(draft: Draft, wish: str, of: str) -> Draft:
 
 async def _look(request: web.Request, draft: Draft) -> web.Response:
     _check_decided(draft)
-    checked = await request.app[SPEC_CHECKER].check(request[TENANT], draft.body.encode(), partial=True)
+    checked = await request.app[SPEC_CHECKER].check(request[TENANT], _body(request, draft), partial=True)
     plan, _ = await request.app[PLANS].submit(request[TENANT], checked, None, actor_of(request))
     return see_other(request, f"/new?plan={plan}")
 
 
 async def _submit(request: web.Request, draft: Draft) -> web.Response:
     _check_decided(draft)
-    body = draft.body.encode()
+    body = _body(request, draft)
     checked = await request.app[SPEC_CHECKER].check(request[TENANT], body)
     key = idempotency_key(f"{draft.key[:64]}-{hashlib.sha256(body).hexdigest()[:32]}")
     job, _ = await request.app[JOBS].submit(request[TENANT], checked, key, actor_of(request))
     return see_other(request, f"/jobs/{job.id}")
+
+
+def _body(request: web.Request, draft: Draft) -> bytes:
+    """The spec as JSON; raises PayloadTooLarge beyond GRISTMILL_MAX_SPEC_BYTES, as the API does."""
+    body, limit = draft.body.encode(), request.app[SETTINGS].max_spec_bytes
+    if len(body) > limit:
+        raise PayloadTooLarge(f"The spec has {len(body):,} bytes; at most {limit:,} are accepted here")
+    return body
 
 
 def _check_decided(draft: Draft) -> None:

@@ -15,7 +15,11 @@ from shared.spec.encodings import SHARED, WIDE
 from shared.spec.functions import FUNCTIONS
 from shared.spec.types import SIMPLE
 
-SHOWN_COLUMNS, SHOWN_SAMPLE_COLUMNS = 200, 40
+SHOWN_COLUMNS, SHOWN_SAMPLE_COLUMNS, SHOWN_KEPT = 200, 40, 20
+MOST_OPTIONS = 20_000
+"""Columns to choose from in all fields of a page; beyond, the fields share one list of proposals."""
+COLUMNS = ("column", "by", "y", "x")
+"""The members of an aggregate that name a column."""
 WIDTHS = (*CALENDAR, "1h", "15m")
 ENCODINGS = (*SHARED, *WIDE)
 TYPE_NAMES = (*SIMPLE, "decimal(18,2)")
@@ -65,7 +69,7 @@ def _named(spec: Mapping[str, Any]) -> Iterator[str]:
     keys = spec.get("group_by")
     yield from (key for key in (keys if isinstance(keys, list) else ()) if isinstance(key, str))
     for row in (*_objects(keys), *_objects(spec.get("aggregates"))):
-        for member in ("column", "by", "y", "x"):
+        for member in COLUMNS:
             yield from _texts(row.get(member))
 
 
@@ -163,16 +167,21 @@ def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillErr
     """The values of the page's template."""
     errors = placed(details_of(problem), places(draft)) if problem is not None else {}
     advice = hints(look) if look else []
+    keys, aggregates = rows(draft, "group_by"), rows(draft, "aggregates")
+    columns, kept = choices(look, draft.spec), list(pointers(draft.form.kept))
+    selects = len(keys) + len(aggregates) * len(COLUMNS)
     return {
         "draft": draft,
         "look": look,
         "fields": draft.form.fields,
         "errors": errors,
-        "keys": rows(draft, "group_by"),
-        "aggregates": rows(draft, "aggregates"),
+        "keys": keys,
+        "aggregates": aggregates,
         "types": typed(draft.form.fields),
-        "kept": list(pointers(draft.form.kept)),
-        "columns": choices(look, draft.spec),
+        "kept": kept[:SHOWN_KEPT],
+        "further_kept": len(kept[SHOWN_KEPT:]),
+        "columns": columns,
+        "propose": selects * len(columns) > MOST_OPTIONS,
         "functions": OFFERS,
         "widths": WIDTHS,
         "encodings": ENCODINGS,

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from api_service.dashboard.spec_texts import (
@@ -80,6 +81,8 @@ AGGREGATE = {
     "as": TEXT,
 }
 LISTS = {"group_by": KEY, "aggregates": AGGREGATE}
+MOST_ROWS = 400
+"""A spec has at most so many aggregates, and fewer keys. Longer lists, and types beyond, have no fields."""
 TYPE = {
     "type": TEXT,
     "format": LINES,
@@ -118,13 +121,14 @@ def to_form(spec: Mapping[str, Any]) -> SpecForm:
         rows = spec.get(name)
         if (
             isinstance(rows, list)
+            and len(rows) <= MOST_ROWS
             and (rows or name == "group_by")
             and (shown := _shown_rows(name, rows, members)) is not None
         ):
             form.fields.update(shown)
             del form.kept[name]
     declared = _at(spec, TYPES)
-    for column, given in declared.items() if isinstance(declared, dict) else ():
+    for column, given in islice(declared.items(), MOST_ROWS) if isinstance(declared, dict) else ():
         if shown := _shown_type(column, given):
             form.fields.update(shown)
             _drop(form.kept, (*TYPES, column))
@@ -166,6 +170,12 @@ def typed(fields: Mapping[str, str]) -> dict[str, dict[str, str]]:
             if text:
                 texts[found[2]] = text
     return columns
+
+
+def bounded(form: SpecForm) -> SpecForm:
+    """The form; one with too many rows or types keeps those without fields, so that a page can be made."""
+    counts = (*(len(listed(form.fields, name)) for name in LISTS), len(typed(form.fields)))
+    return to_form(to_spec(form)) if max(counts) > MOST_ROWS else form
 
 
 def own_fields(sent: Mapping[str, str]) -> dict[str, str]:

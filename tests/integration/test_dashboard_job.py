@@ -280,6 +280,7 @@ async def test_the_strip_is_sent_again_only_if_it_has_changed(settings):
             while (response := await http.get(path)).status == 204:
                 pass
         assert response.status == 200
+        assert "script-src 'self'" in response.headers["Content-Security-Policy"]
         assert "attempt 3" in await response.text()
 
 

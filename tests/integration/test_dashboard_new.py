@@ -11,6 +11,7 @@ from tests.support.html_forms import errors_of, fields_of
 ORDERS = (
     "country,ordered,price\nKR,2024-01-03,12.5\nDE,2024-01-09,7.25\nKR,2024-02-01,\n<b>x</b>,2024-02-11,3\n"
 )
+DEEP = '{"a": ' + "[" * 600 + "]" * 600 + "}"
 
 
 def opened(stack, path: str) -> str:
@@ -208,7 +209,7 @@ def test_changes_of_both_the_form_and_the_json_are_never_lost(stack, page):
     assert json.loads(dropped["json"])["labels"] == {"a": "b"}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"source": NaN}', '{"source": "\\ud800"}', "[" * 5000])
+@pytest.mark.parametrize("text", ["{", "[]", '{"source": NaN}', '{"source": "\\ud800"}', "[" * 5000, DEEP])
 def test_a_json_that_cannot_be_taken_is_told(stack, page, text):
     answer = sent(stack, page, "json", json=text)
     assert answer.status_code == 422
@@ -229,6 +230,7 @@ def test_the_preview_follows_the_form(stack, page):
     changed = fields_of(page, "ask") | {"/where": "price > 3", "/output/name": "A"}
     answer = stack.http.post("/new/preview", data=changed)
     assert answer.status_code == 200
+    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
     shown = fields_of(f'<form id="ask">{answer.text}</form>', "ask")
     assert json.loads(shown["json"])["where"] == "price > 3"
     assert "1 to 48 of a-z" in answer.text
@@ -250,4 +252,29 @@ def test_a_form_with_odd_hidden_fields_is_no_bug_of_the_service(stack, page):
     assert sent(stack, page, "", plan="\0").status_code == 200
     assert sent(stack, page, "submit", key="a b\0").status_code == 422
     assert sent(stack, page, "", kept="[").status_code == 400
+    answer = sent(stack, page, "", kept=DEEP)
+    assert answer.status_code == 400
+    assert "more than 50 arrays or objects within each other" in answer.text
     assert sent(stack, page, "remove:/nothing").status_code == 200
+
+
+def test_a_form_with_too_many_fields_is_refused(stack):
+    answer = stack.http.post("/new", data={f"/aggregates/{no}/fn": "sum" for no in range(20_001)})
+    assert answer.status_code == 413
+    assert "The form has 20,001 fields; at most 20,000 are accepted" in answer.text
+
+
+def test_many_rows_and_many_columns_make_a_page_of_bounded_size(stack, page):
+    columns = {"derive": [{"expr": "price", "as": f"d{no}"} for no in range(900)]}
+    spec = json.loads(fields_of(page, "ask")["json"]) | columns
+    spec["aggregates"] = [{"fn": "sum", "column": f"d{no}", "as": f"s{no}"} for no in range(400)]
+    taken = sent(stack, page, "json", json=json.dumps(spec)).text
+    assert taken.count("<option") < 20_000
+    assert fields_of(taken, "ask")["/aggregates/399/column"] == "d399"
+    assert '<datalist id="columns"><option>country</option>' in taken
+
+    more = {f"/aggregates/{no}/fn": "count" for no in range(19_000)}
+    answer = sent(stack, page, "add:aggregates", **more)
+    assert answer.status_code == 200
+    assert "<code>#/aggregates</code>" in answer.text
+    assert "/aggregates/0/fn" not in fields_of(answer.text, "ask")

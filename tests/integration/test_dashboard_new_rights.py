@@ -1,5 +1,7 @@
 """Who may describe a new job, and whose data its pages show."""
 
+import json
+
 import aiohttp
 import pytest
 from pydantic import SecretStr
@@ -70,3 +72,19 @@ def file_form(*, csrf: str, file: bytes) -> aiohttp.FormData:
     form.add_field("csrf", csrf)
     form.add_field("file", file, filename="a.csv")
     return form
+
+
+async def test_a_spec_is_no_longer_than_the_api_accepts(settings):
+    small = settings.model_copy(update={"max_spec_bytes": 400})
+    spec = {"source": {"uris": ["file:///a.csv"]}, "group_by": [], "aggregates": [{"fn": "count"}]}
+    short, long = (json.dumps(spec | {"labels": {"note": "x" * size}}) for size in (100, 300))
+    async with gateway(small) as http:
+        for act in ("look", "submit"):
+            async with http.post("/new", data={"act": act, "json": long, "shown": "0"}) as response:
+                assert response.status == 422, act
+                assert f"The spec has {len(long):,} bytes; at most 400 are accepted" in await response.text()
+        async with http.get("/v1/jobs") as response:
+            assert (await response.json())["items"] == []
+        for text, said in ((long, "bytes; at most 400"), (short, "client.submit(")):
+            async with http.post("/new/preview", data={"json": text, "shown": "0"}) as response:
+                assert said in await response.text()

@@ -101,7 +101,7 @@ function fit(row) {
     part.hidden = takes !== undefined && !takes.split(" ").includes(part.dataset.parameter) && !value;
     if (takes === undefined) part.hidden = part.dataset.parameter !== "column" && !value;
   }
-  const kind = row.querySelector("[data-column]").selectedOptions[0]?.dataset.kind;
+  const kind = row.querySelector("[data-column]").selectedOptions?.[0]?.dataset.kind;
   for (const option of chosen.options) {
     const fits = option.dataset.fits;
     option.disabled = Boolean(kind && fits && !fits.split(" ").includes(kind)) && !option.selected;
@@ -110,7 +110,7 @@ function fit(row) {
 
 // Only a time is cut into parts.
 function fitKey(row) {
-  const kind = row.querySelector("[data-column]").selectedOptions[0]?.dataset.kind;
+  const kind = row.querySelector("[data-column]").selectedOptions?.[0]?.dataset.kind;
   for (const part of row.querySelectorAll("[data-time]")) {
     const value = part.querySelector("select, input").value;
     part.hidden = Boolean(kind) && !["date", "timestamp", "timestamptz"].includes(kind) && !value;

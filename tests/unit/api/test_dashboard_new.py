@@ -1,9 +1,13 @@
 """Each error of a spec stands beside a field of the form."""
 
+import json
+
 import pytest
 
-from api_service.dashboard.new_draft import of_fields, of_spec, with_row
-from api_service.dashboard.new_view import OFFERS, choices, placed, places
+from api_service.dashboard.new_draft import of_fields, of_spec, read_object, rows, with_row
+from api_service.dashboard.new_view import OFFERS, SHOWN_KEPT, choices, page_values, placed, places
+from api_service.dashboard.spec_form import MOST_ROWS
+from shared.errors import MalformedJson
 from shared.spec.functions import FUNCTIONS
 
 SPEC = {
@@ -65,3 +69,45 @@ def test_an_object_that_is_no_spec_has_a_form(odd):
 def test_a_form_without_a_json_field_is_not_edited():
     draft = of_fields({"/where": "a > 1"})
     assert (draft.edited, draft.spec) == (False, {"where": "a > 1", "group_by": []})
+
+
+def aggregates(number: int) -> dict:
+    rows = [{"fn": "sum", "column": f"c{no}", "as": f"s{no}"} for no in range(number)]
+    return {"source": {"uris": ["file:///a.csv"]}, "group_by": ["k"], "aggregates": rows}
+
+
+def test_a_page_has_selects_only_for_so_many_options():
+    assert not page_values(of_spec(aggregates(50)), None, None)["propose"]
+    assert page_values(of_spec(aggregates(100)), None, None)["propose"]
+
+
+@pytest.mark.parametrize("number", [MOST_ROWS + 1, 3000])
+def test_a_list_that_is_too_long_for_a_spec_is_kept_beside_the_fields(number):
+    fields = {f"/aggregates/{no}/fn": "sum" for no in range(number)}
+    for draft in (of_spec(aggregates(number)), of_fields(fields)):
+        values = page_values(draft, None, None)
+        assert values["kept"] == ["#/aggregates"]
+        assert not [name for name in draft.form.fields if name.startswith("/aggregates/")]
+        assert values["aggregates"] == []
+        assert len(draft.spec["aggregates"]) == number
+        assert not draft.undecided
+
+
+def test_types_beyond_a_number_are_kept_beside_the_fields():
+    spec = {"source": {"types": {f"c{no}": "int64" for no in range(3000)}}, "group_by": []}
+    draft = of_spec(spec)
+    values = page_values(draft, None, None)
+    assert (len(values["types"]), len(values["kept"])) == (MOST_ROWS, SHOWN_KEPT)
+    assert values["further_kept"] == 3000 - MOST_ROWS - SHOWN_KEPT
+    assert draft.spec == spec
+
+
+def test_a_kept_list_of_no_rows_gets_an_empty_row():
+    assert len(rows(of_spec({"aggregates": []}), "aggregates")) == 1
+
+
+def test_so_many_arrays_and_objects_stand_within_each_other():
+    inner = json.loads('[{"a": ' * 24 + "1" + "}]" * 24)
+    assert read_object(json.dumps({"a": [inner]}), "it")
+    with pytest.raises(MalformedJson, match="it has more than 50 arrays or objects within each other"):
+        read_object(json.dumps({"a": [[inner]]}), "it")
