@@ -25,8 +25,15 @@ def problem_page(request: web.Request, problem: GristmillError) -> web.Response:
     if isinstance(problem, Unauthorized):
         return _sign_in(request)
     status, title = status_and_title(problem)
+    again = request.path_qs if request.method == "GET" else None
     response = page(
-        request, "problem.html", status=status, title=title, problem=problem.problem(), code=status
+        request,
+        "problem.html",
+        status=status,
+        title=title,
+        problem=problem.problem(),
+        code=status,
+        again=again,
     )
     if problem.retryable:
         response.headers["Retry-After"] = str(RETRY_SECONDS)
