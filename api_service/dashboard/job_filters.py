@@ -16,7 +16,7 @@ _LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 def filters_of(given: Iterable[tuple[str, str]]) -> MultiDict[str]:
     """Those of a query or of a form that are not empty, as `GET /v1/jobs` takes them.
 
-    Of a time that is there twice the first counts: a field stands before what was kept for it.
+    Of a time that is there twice the first counts: the field stands before the time that was kept.
     """
     found = MultiDict((name, _zoned(name, value)) for name, value in given if name in FILTERS and value)
     for name in _TIMES & found.keys():
