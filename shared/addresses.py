@@ -15,7 +15,7 @@ def origin(text: str) -> str:
             "such as https://app.example.com"
         )
     parts = _split(text, "an origin such as https://app.example.com")
-    if (spelled := _origin(parts)) != text:
+    if (spelled := _spelled(parts)) != text:
         raise ValueError(f"{text!r} is not spelled as browsers send it: write {spelled}")
     return text
 
@@ -47,7 +47,12 @@ def _split(text: str, wanted: str) -> SplitResult:
     return parts
 
 
-def _origin(parts: SplitResult) -> str:
+def origin_of(url: str) -> str:
+    """The origin of the pages of a URL, spelled as browsers send it."""
+    return _spelled(urlsplit(url))
+
+
+def _spelled(parts: SplitResult) -> str:
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     port = "" if parts.port in {None, _PORTS[parts.scheme]} else f":{parts.port}"

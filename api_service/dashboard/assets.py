@@ -24,6 +24,8 @@ ASSETS = {
     "icon.svg": ("dashboard/icon.svg", "image/svg+xml"),
 }
 """Name in the URL -> (file, media type)."""
+_FOR_LONG = "public, max-age=31536000, immutable"
+"""Only for the file that the URL means: a gateway of another version may answer."""
 
 
 @cache
@@ -32,9 +34,13 @@ def _bytes(name: str) -> bytes:
 
 
 @cache
+def _digest(name: str) -> str:
+    return hashlib.sha256(_bytes(name)).hexdigest()[:12]
+
+
 def asset_path(name: str) -> str:
     """The path of a file; it changes with the file, so browsers may keep it for long."""
-    return f"/assets/{name}?v={hashlib.sha256(_bytes(name)).hexdigest()[:12]}"
+    return f"/assets/{name}?v={_digest(name)}"
 
 
 async def read(request: web.Request) -> web.Response:
@@ -45,7 +51,7 @@ async def read(request: web.Request) -> web.Response:
         body=_bytes(name),
         content_type=ASSETS[name][1],
         charset="utf-8",
-        headers={"Cache-Control": "public, max-age=31536000, immutable"},
+        headers={"Cache-Control": _FOR_LONG if request.query.get("v") == _digest(name) else "no-cache"},
     )
     response.enable_compression()
     return response

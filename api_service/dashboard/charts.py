@@ -18,6 +18,7 @@ MOST_ROWS = 200_000
 """A result of more rows gets a chart only if it is asked for, since its rows have to be sorted."""
 _TIMES = ("date", "timestamp", "timestamptz")
 _DIGITS = 8
+_Keys = tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +141,16 @@ def lines(rows: Rows, value: str) -> Lines:
     dated = [row for row in kept if row[0] is not None]
     times = sorted({_seconds(row[0]) for row in dated})
     places = {time: place for place, time in enumerate(times)}
-    found: dict[str, list[float | None]] = {}
+    sizes = _sizes(dated)
+    largest = sorted(sizes, key=lambda keys: -sizes[keys])[:MOST_LINES]
+    found: dict[_Keys, list[float | None]] = {keys: [None] * len(times) for keys in largest}
     for row in dated:
-        name = ", ".join("null" if key is None else text(key) for key in row[1:-1]) or value
-        found.setdefault(name, [None] * len(times))[places[_seconds(row[0])]] = _float(row[-1])
-    largest = sorted(found, key=lambda name: -_weight(found[name]))[:MOST_LINES]
+        if (drawn := found.get(_keys(row))) is not None:
+            drawn[places[_seconds(row[0])]] = _float(row[-1])
     return Lines(
         times=times,
-        lines=[Line(name, found[name]) for name in largest],
-        left_out=len(found) - len(largest),
+        lines=[Line(_name(keys) or value, numbers) for keys, numbers in found.items()],
+        left_out=len(sizes) - len(largest),
         timeless=len(kept) - len(dated),
         more=rows.last is not None,
     )
@@ -161,9 +163,22 @@ def _whole_times(rows: Rows) -> Sequence[tuple[Any, ...]]:
     return [row for row in rows.values if row[0] != earliest] or rows.values
 
 
-def _weight(values: Sequence[float | None]) -> float:
-    """The sum of the sizes, scaled so that it is finite."""
-    return sum(abs(value) / 2**20 for value in values if value is not None)
+def _keys(row: tuple[Any, ...]) -> _Keys:
+    """Those of the line that a row belongs to: texts, since NaN is unlike itself."""
+    return tuple(None if key is None else text(key) for key in row[1:-1])
+
+
+def _sizes(rows: Sequence[tuple[Any, ...]]) -> dict[_Keys, float]:
+    """The keys of each line, and the sum of the sizes of its values, scaled so that it is finite."""
+    found: dict[_Keys, float] = {}
+    for row in rows:
+        keys = _keys(row)
+        found[keys] = found.get(keys, 0.0) + abs(_float(row[-1]) or 0.0) / 2**20
+    return found
+
+
+def _name(keys: _Keys) -> str:
+    return ", ".join("null" if key is None else key for key in keys)
 
 
 def _float(value: int | float | Decimal | None) -> float | None:

@@ -61,7 +61,8 @@ def python(spec: dict[str, Any], url: str) -> str:
     for (*outer, last), word in _WORDS.items():
         words[word] = (left.get(outer[0], {}) if outer else left).pop(last, None)
     calls = {key.function for key in words["by"] if isinstance(key, _Call)}
-    given = "".join(f"    {word}={_code(value, 4)},\n" for word, value in words.items() if value)
+    shown = {word: value for word, value in words.items() if value not in (None, "", [], {})}
+    given = "".join(f"    {word}={_code(value, 4)},\n" for word, value in shown.items())
     return (
         f"from gristmill import {', '.join(['Client', *sorted(calls)])}\n\n"
         f"client = Client({_code(url)})\n"

@@ -42,7 +42,7 @@ async def show(request: web.Request) -> web.Response:
         filtered=bool(filters),
         states=list(JobState),
         here_with_query=path_of("/jobs", filters.items()),
-        live=after is None and not all(row.done for row in rows),
+        live=after is None and "source" not in filters and not all(row.done for row in rows),
         older=path_of("/jobs", older) if further else None,
         first=after is None,
         bulk={name: path_of(f"/jobs/{name}", filters.items()) for name in allowed(filters.get("state", ""))},

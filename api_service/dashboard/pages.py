@@ -77,6 +77,6 @@ PAGES = (
     _page("POST", f"/workers/{ID}/drain", workers.drain, "admin"),
     _page("GET", "/sign-in", signing.ask, None, text("next", "The path to go on with")),
     _page("POST", "/sign-in", signing.sign_in, None),
-    _page("POST", "/sign-out", signing.sign_out, "read"),
+    _page("POST", "/sign-out", signing.sign_out, None),
     _page("GET", "/assets/{file:[a-z.]{1,64}}", assets.read, None, text("v", "The digest of the file")),
 )

@@ -5,9 +5,9 @@ from typing import Literal
 
 from aiohttp import web
 
-from api_service.app_keys import AUTHENTICATOR, CLIENT, LINKS, RESULTS, TENANT
+from api_service.app_keys import AUTHENTICATOR, LINKS, RESULTS, TENANT
 from api_service.dashboard import charts, row_links
-from api_service.dashboard.rendering import asked, page, see_other
+from api_service.dashboard.rendering import asked, own_url, page, see_other
 from api_service.dashboard.row_links import Address
 from api_service.dashboard.row_table import RowTable, row_table
 from api_service.dashboard.snippets import Source, snippets
@@ -138,7 +138,7 @@ async def _chart(request: web.Request, version: Version, query: RowQuery) -> Cha
 
 
 async def _source(request: web.Request, version: Version, address: Address) -> Source:
-    base = request.app[LINKS].base or f"{request[CLIENT].scheme}://{request.host}"
+    base = own_url(request)
     return Source(
         relation=result_document(version, request.app[LINKS]).relation,
         parquet=base + address.download("parquet"),

@@ -5,7 +5,7 @@ import re
 from aiohttp import web
 
 from api_service.app_keys import AUTHENTICATOR, CLIENT, LINKS, SESSION, SESSIONS, SETTINGS
-from api_service.auth.sessions import COOKIE, LASTS, check_origin
+from api_service.auth.sessions import COOKIE, LASTS, check_origin, is_id
 from api_service.dashboard.rendering import form, page, see_other
 from shared.errors import Unauthorized
 
@@ -29,9 +29,11 @@ async def sign_in(request: web.Request) -> web.Response:
     fields = await form(request)
     onward = next_path(fields.get("next"))
     try:
-        session = await request.app[SESSIONS].begin(fields.get("key", "").strip())
+        session, caller = await request.app[SESSIONS].begin(fields.get("key", "").strip())
     except Unauthorized as error:
         return page(request, "sign_in.html", status=401, next=onward, error=error.detail)
+    if caller.job is not None and onward == "/":
+        onward = f"/jobs/{caller.job}"
     response = see_other(request, onward)
     response.set_cookie(
         COOKIE, session, max_age=int(LASTS.total_seconds()), path=_path(request), httponly=True,
@@ -41,8 +43,12 @@ async def sign_in(request: web.Request) -> web.Response:
 
 
 async def sign_out(request: web.Request) -> web.Response:
-    await form(request)
-    if (session := request.get(SESSION)) is not None:
+    """End the session, whatever the rights of its key are."""
+    check_origin(request, request.app[SETTINGS].public_url)
+    session = request.cookies.get(COOKIE, "")
+    if is_id(session):
+        request[SESSION] = session
+        await form(request)
         await request.app[SESSIONS].end(session)
     response = see_other(request, "/sign-in")
     response.del_cookie(COOKIE, path=_path(request))

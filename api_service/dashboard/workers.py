@@ -22,6 +22,7 @@ async def show(request: web.Request) -> web.Response:
         workers=[worker_document(each, request.app[LINKS]) for each in found],
         more=f"/workers?after={found[-1].id}" if further else None,
         first="after" not in request.query,
+        here_with_query=request.path_qs,
     )
 
 

@@ -56,9 +56,15 @@ class JobPages:
         self._details = TtlCache[Details](DETAIL_SECONDS, _TIMES)
 
     async def strip(self, view: JobView, first: int, per: int) -> Strip:
-        """*per* chunks in each cell, from number *first* on; never from an earlier revision of the job."""
-        key = view.job.id, f"{view.job.revision} {first} {per}"
-        return await self._cells.get(key, partial(self._strip, view.job.id, first, per))
+        """*per* chunks in each cell, from number *first* on; never from an earlier revision of the job.
+
+        Only a strip from the first chunk on is kept: any number of others may be asked for, and an index has
+        their few chunks.
+        """
+        load = partial(self._strip, view.job.id, first, per)
+        if first:
+            return await load()
+        return await self._cells.get((view.job.id, f"{view.job.revision} {per}"), load)
 
     async def _strip(self, job_id: str, first: int, per: int) -> Strip:
         return Strip(await self._strips.cells(job_id, first, per), per)

@@ -4,6 +4,7 @@ SQL plays the workers.
 """
 
 import asyncio
+import gc
 import html
 import json
 import re
@@ -14,6 +15,7 @@ import pytest
 
 from api_service.auth.sessions import token
 from api_service.dashboard import live
+from api_service.services import job_pages
 from shared.db.pool import connect
 from shared.db.strips import StripStore
 from tests.integration.test_dashboard_signing import (  # noqa: F401  # a fixture
@@ -243,6 +245,23 @@ async def test_a_hundred_thousand_chunks_are_a_light_page_that_leads_to_each(set
         assert 'href="?chunks=6000"' in middle
         async with http.get(f"/jobs/{job_id}?chunks=x") as response:
             assert response.status == 422
+
+
+async def test_a_strip_from_any_number_on_is_not_kept(settings, monkeypatch):
+    monkeypatch.setattr(job_pages, "STRIP_SECONDS", 60.0)
+    job_id = await scanning_job(settings)
+
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(each, job_pages.Strip) for each in gc.get_objects())
+
+    before = kept()
+    async with gateway(settings) as http:
+        for start in (1, 2, 5, 10, 10**6, 10**9):
+            await shown(http, f"/jobs/{job_id}?chunks={start}")
+        assert kept() == before
+        await shown(http, f"/jobs/{job_id}")
+        assert kept() == before + 1
 
 
 async def test_the_strip_is_sent_again_only_if_it_has_changed(settings):

@@ -37,6 +37,9 @@ async def test_the_list_refreshes_itself_while_a_job_of_its_first_page_is_under_
             page = await shown(http, path)
             asked = re.search(r'hx-get="([^"]+)" hx-trigger="every 4s"', page)
             assert (asked is not None) == (job_id in page)
+        found = await shown(http, "/jobs?source=nowhere")
+        assert job_id in found
+        assert "hx-trigger" not in found
         older = f"/jobs?after=job_{'z' * 26}"
         assert "hx-trigger" not in await shown(http, older)
         await finish_job(settings, job_id, state="cancelled")

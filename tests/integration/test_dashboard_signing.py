@@ -1,13 +1,15 @@
 """Signing in to the dashboard, and what its session may do."""
 
+import asyncio
 import re
 
 import pytest
 from pydantic import SecretStr
 
 from api_service.auth.sessions import COOKIE, token
+from api_service.dashboard.assets import asset_path
 from api_service.dashboard.pages import PAGES
-from tests.support.gateway import database, gateway, problem_of
+from tests.support.gateway import database, gateway, insert_job, problem_of
 
 OWNER = "s" * 40
 
@@ -39,9 +41,9 @@ def as_session(session: str) -> dict[str, str]:
     return {"Cookie": f"{COOKIE}={session}"}
 
 
-async def make_key(http, *scopes: str) -> dict:
+async def make_key(http, *scopes: str, **wish: str) -> dict:
     async with http.post(
-        "/v1/keys", json={"scopes": list(scopes)}, headers={"Authorization": f"Bearer {OWNER}"}
+        "/v1/keys", json={"scopes": list(scopes)} | wish, headers={"Authorization": f"Bearer {OWNER}"}
     ) as response:
         return await response.json()
 
@@ -102,6 +104,73 @@ async def test_signing_out_ends_the_session(closed):
             assert response.headers["Location"] == "/sign-in"
         async with http.get("/v1/jobs", headers=as_session(session)) as response:
             assert response.status == 401
+
+
+@pytest.mark.parametrize("scopes", [["upload"], ["read"]], ids=["uploads", "one job"])
+async def test_each_key_can_sign_out_and_only_with_the_token(closed, scopes):
+    job = await insert_job(closed)
+    async with gateway(closed) as http:
+        key = await make_key(http, *scopes, **({"job": job} if scopes == ["read"] else {}))
+        session = await sign_in(http, key["key"])
+        statuses = []
+        for proof in ("0", token(session)):
+            async with http.post(
+                "/sign-out",
+                data={"csrf": proof},
+                headers=as_session(session) | origin(http),
+                allow_redirects=False,
+            ) as response:
+                statuses.append(response.status)
+            async with http.get("/v1/jobs", headers=as_session(session)) as response:
+                statuses.append(response.status)
+    assert statuses == [403, 403, 303, 401]
+
+
+async def test_a_key_of_one_job_is_led_to_it_and_sees_no_way_elsewhere(closed):
+    job = await insert_job(closed)
+    async with gateway(closed) as http:
+        key = await make_key(http, "submit", job=job)
+        async with http.post(
+            "/sign-in", data={"key": key["key"], "next": "/"}, headers=origin(http), allow_redirects=False
+        ) as response:
+            assert response.headers["Location"] == f"/jobs/{job}"
+            session = response.cookies[COOKIE].value
+        async with http.get(f"/jobs/{job}", headers=as_session(session)) as response:
+            shown = await response.text()
+        async with http.get("/jobs", headers=as_session(session)) as response:
+            refused = await response.text()
+    assert re.findall(r'href="/(?:new|results|workers|jobs)["?]', shown) == []
+    assert f'href="/jobs/{job}"' in refused
+
+
+async def raw(http, method: str, path: str, headers: bytes) -> bytes:
+    """The answer to a request whose headers may have any bytes."""
+    url = http._base_url
+    authority = f"{url.host}:{url.port}".encode()
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(
+        f"{method} {path} HTTP/1.1\r\n".encode()
+        + b"Host: " + authority + b"\r\nOrigin: http://" + authority + b"\r\n"
+        + headers + b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+    )  # fmt: skip
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+@pytest.mark.parametrize("cookie", [b"x", b"", b"\xff", b'"\xff"', b"a" * 5000])
+async def test_a_cookie_that_is_no_session_leads_to_the_form(closed, cookie):
+    async with gateway(closed) as http:
+        answer = await raw(http, "GET", "/jobs", b"Cookie: gristmill_session=" + cookie + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 303 "), answer[:200]
+
+
+async def test_a_token_of_odd_bytes_is_refused(closed):
+    async with gateway(closed) as http:
+        session = await sign_in(http)
+        cookie = f"Cookie: {COOKIE}={session}\r\n".encode()
+        answer = await raw(http, "POST", "/v1/jobs", cookie + b"X-CSRF-Token: \xff\r\n")
+    assert answer.startswith(b"HTTP/1.1 403 "), answer[:200]
 
 
 async def test_revoking_the_key_ends_its_sessions(closed):
@@ -184,8 +253,9 @@ async def test_errors_of_pages_are_pages(closed):
             assert response.content_type == "application/problem+json"
 
 
-async def test_behind_https_the_cookie_is_secure_and_below_the_prefix(closed):
-    public = closed.model_copy(update={"public_url": "https://data.example/mill"})
+@pytest.mark.parametrize("host", ["data.example", "Data.example:443"])
+async def test_behind_https_the_cookie_is_secure_and_below_the_prefix(closed, host):
+    public = closed.model_copy(update={"public_url": f"https://{host}/mill"})
     async with (
         gateway(public) as http,
         http.post(
@@ -196,7 +266,7 @@ async def test_behind_https_the_cookie_is_secure_and_below_the_prefix(closed):
         ) as response,
     ):
         assert response.status == 303
-        assert response.headers["Location"] == "https://data.example/mill/"
+        assert response.headers["Location"] == f"https://{host}/mill/"
         assert "Secure" in response.headers["Set-Cookie"]
         assert "Path=/mill" in response.headers["Set-Cookie"]
 
@@ -247,3 +317,15 @@ async def test_a_form_that_a_script_sends_without_a_session_gets_a_notice_beside
         assert "HX-Refresh" not in response.headers
         assert response.headers["HX-Retarget"] == "#signed-out"
         assert "Your session has ended" in await response.text()
+
+
+async def test_only_the_file_that_the_url_means_is_kept_for_long(settings):
+    async with gateway(settings) as http:
+        for path, kept in (
+            (asset_path("dashboard.js"), True),
+            ("/assets/dashboard.js?v=0", False),
+            ("/assets/dashboard.js", False),
+        ):
+            async with http.get(path) as response:
+                assert response.status == 200
+                assert ("immutable" in response.headers["Cache-Control"]) is kept, path

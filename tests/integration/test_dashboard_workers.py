@@ -93,4 +93,6 @@ async def test_many_workers_are_shown_in_pages(settings, world):
         )
     async with gateway(settings) as http:
         assert 'href="/workers?after=wrk_0100"' in await shown(http)
-        assert 'id="wrk_0101"' in await shown(http, "/workers?after=wrk_0100")
+        second = await shown(http, "/workers?after=wrk_0100")
+        assert 'id="wrk_0101"' in second
+        assert 'hx-get="/workers?after=wrk_0100"' in second

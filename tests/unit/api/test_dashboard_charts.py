@@ -1,7 +1,9 @@
 """The chart that the types of a result choose, and the bars and lines of its rows."""
 
+import math
+import tracemalloc
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -111,6 +113,28 @@ def test_lines_are_the_largest_and_others_are_counted():
     drawn = charts.lines(Rows(rows, None), "n")
     assert [line.name for line in drawn.lines] == [f"k{no}" for no in range(10, 2, -1)]
     assert drawn.left_out == 3
+
+
+def test_lines_of_other_keys_are_apart_though_their_names_are_alike():
+    keys = [("a, b", "c"), ("a", "b, c"), ("null", "c"), (None, "c"), (math.nan, ""), (float("nan"), "")]
+    values = [(date(2024, 1, 1), *pair, no) for no, pair in enumerate(keys, 1)]
+    drawn = charts.lines(Rows(values=values, last=None), "n")
+    assert [(line.name, line.values) for line in drawn.lines] == [
+        ("NaN, ", [6]), ("null, c", [4]), ("null, c", [3]), ("a, b, c", [2]), ("a, b, c", [1])
+    ]  # fmt: skip
+    assert drawn.left_out == 0
+
+
+def test_many_lines_at_many_times_take_no_list_for_each_line():
+    values = [(date(2024, 1, 1) + timedelta(no), str(no), 1.0) for no in range(charts.MOST_POINTS)]
+    tracemalloc.start()
+    try:
+        drawn = charts.lines(Rows(values=values, last=None), "n")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert drawn.left_out == charts.MOST_POINTS - charts.MOST_LINES
+    assert most < 20_000_000
 
 
 def test_lines_have_gaps_where_a_value_is_null_not_finite_or_missing():

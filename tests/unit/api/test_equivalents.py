@@ -43,6 +43,7 @@ SPECS = {
             {"fn": "std", "column": "price", "ddof": 0},
         ]
     },
+    "zeros": PLAIN | {"options": {"priority": 0, "on_bad_row": "skip", "max_bad_rows": 0}},
     "everything": {
         "source": {
             "uris": ["file:///data/\N{SNOWMAN}.csv"],
