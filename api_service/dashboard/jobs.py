@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 
 from api_service.app_keys import JOBS, LINKS, TENANT
 from api_service.dashboard.bulk import allowed
-from api_service.dashboard.job_filters import fields_of, filters_of, path_of
+from api_service.dashboard.job_filters import fields_of, filters_of, kept_of, path_of
 from api_service.dashboard.rendering import page
 from api_service.services.jobs import JobView
 from api_service.wire import parameters
@@ -37,6 +37,8 @@ async def show(request: web.Request) -> web.Response:
         "jobs.html",
         jobs=rows,
         filters=fields_of(filters),
+        labels=filters.getall("label", [""]),
+        kept=kept_of(filters),
         filtered=bool(filters),
         states=list(JobState),
         here_with_query=path_of("/jobs", filters.items()),

@@ -59,8 +59,7 @@ _FIRST = {"group_by": [], "aggregates": [{"fn": "count"}]}
 async def show(request: web.Request) -> web.Response:
     """Describe a new job."""
     query = asked(request)
-    caller = request[CALLER]
-    if "submit" not in covered(caller.scopes) or caller.job is not None:
+    if "submit" not in covered(request[CALLER].scopes):
         return page(request, "new_refused.html")
     if plan := query.get("plan"):
         return await _planned(request, _id(plan))

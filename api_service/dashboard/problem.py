@@ -9,6 +9,9 @@ from api_service.dashboard.rendering import page, see_other
 from api_service.problems import RETRY_SECONDS, status_and_title
 from shared.errors import GristmillError, NotFound, Unauthorized
 
+_INTO_NOTICE = {"HX-Retarget": "#signed-out", "HX-Reselect": "p", "HX-Reswap": "innerHTML"}
+"""Where htmx puts the notice, wherever it would have put the answer."""
+
 
 def is_page(request: web.Request, problem: GristmillError) -> bool:
     """Whether a person is to read the error: on a page, or at a path without anything."""
@@ -20,12 +23,36 @@ def is_page(request: web.Request, problem: GristmillError) -> bool:
 
 def problem_page(request: web.Request, problem: GristmillError) -> web.Response:
     if isinstance(problem, Unauthorized):
-        onward = request.rel_url.raw_path_qs if request.method == "GET" else "/"
-        return see_other(request, f"/sign-in?next={quote(onward, safe='')}")
+        return _sign_in(request)
     status, title = status_and_title(problem)
+    again = request.path_qs if request.method == "GET" else None
     response = page(
-        request, "problem.html", status=status, title=title, problem=problem.problem(), code=status
+        request,
+        "problem.html",
+        status=status,
+        title=title,
+        problem=problem.problem(),
+        code=status,
+        again=again,
     )
     if problem.retryable:
         response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def _sign_in(request: web.Request) -> web.Response:
+    """The way to the form to sign in; a script would take the form for the part of a page that it asked for.
+
+    htmx loads the whole page again. A form that it has sent stays as it is, with a notice. Other scripts that
+    follow a stream get no page at all.
+    """
+    if "HX-Request" not in request.headers:
+        if "text/event-stream" in request.headers.get("Accept", ""):
+            return web.Response(status=401)
+        onward = request.rel_url.raw_path_qs if request.method == "GET" else "/"
+        return see_other(request, f"/sign-in?next={quote(onward, safe='')}")
+    if request.method == "GET":
+        return web.Response(status=401, headers={"HX-Refresh": "true"})
+    response = page(request, "signed_out.html", status=401)
+    response.headers.update(_INTO_NOTICE)
     return response

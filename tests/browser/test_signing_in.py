@@ -49,3 +49,33 @@ def test_a_key_that_only_reads_sees_no_buttons_that_change(closed_stack, closed_
 
 def test_the_form_is_accessible(closed_windows):
     axe_in_each_look(closed_windows.open("/sign-in"))
+
+
+def test_a_page_whose_session_has_ended_leads_to_the_form(closed_windows, owner_key):
+    page = sign_in(closed_windows, owner_key, "/")
+    page.get_by_role("heading", name="Overview").wait_for()
+    page.context.clear_cookies()
+    page.wait_for_url("**/sign-in?next=%2F")
+    closed_windows.allow("401")
+
+
+def test_the_form_of_a_job_stays_when_its_session_has_ended(closed_windows, owner_key, tmp_path):
+    path = tmp_path / "orders.csv"
+    path.write_text("country,price\nKR,1.5\n")
+    page = sign_in(closed_windows, owner_key, "/new")
+    page.get_by_label("Upload a file").set_input_files(path)
+    page.locator("#uploads input:checked").wait_for()
+    page.get_by_role("button", name="Look at the data").click()
+    page.wait_for_url("**/new?plan=plan_*")
+    spec = page.locator("#json").input_value()
+    page.context.clear_cookies()
+    page.locator("[name='/where']").fill("price > 1")
+    page.get_by_role("button", name="Add an aggregate").click()
+    page.get_by_role("alert").get_by_text("Your session has ended").wait_for()
+    page.wait_for_load_state("networkidle")
+    assert page.get_by_role("alert").get_by_text("Your session has ended").count() == 1
+    assert page.locator("[name='/where']").input_value() == "price > 1"
+    assert page.locator("#json").input_value() == spec
+    assert page.get_by_role("heading", level=1).inner_text() == "New job"
+    axe_in_each_look(page)
+    closed_windows.allow("401")

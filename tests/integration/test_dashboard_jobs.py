@@ -2,6 +2,7 @@
 
 import html
 import re
+from urllib.parse import urlencode
 
 import pytest
 
@@ -58,9 +59,29 @@ async def test_times_filter_the_list_in_utc(settings):
         ):
             page = await shown(http, f"/jobs?{query}")
             assert (job_id in page) == fits, query
-        assert 'name="created_after" type="datetime-local" value="2020-06-01T12:00"' in await shown(
+        assert 'name="created_after" type="datetime-local" step="1" value="2020-06-01T12:00"' in await shown(
             http, "/jobs?created_after=2020-06-01T12:00"
         )
+
+
+async def test_the_form_of_the_filters_loses_none_of_them(settings):
+    """What the form sends again: every label, a time of another zone, seconds, and parts of a second."""
+    query = [
+        ("label", "team:sales"),
+        ("label", "city:<Köln>"),
+        ("created_after", "2020-06-01T12:00:30+02:00"),
+        ("created_before", "2020-06-02T00:00:00.250000Z"),
+    ]
+    async with gateway(settings) as http:
+        page = await shown(http, f"/jobs?{urlencode(query)}")
+    form = re.search('<form class="filters".*?</form>', page, re.DOTALL)[0]
+    inputs = re.findall(r'<input [^>]*?name="(\w+)"[^>]*?value="([^"]+)"', form)
+    assert [(name, html.unescape(value)) for name, value in inputs] == [
+        ("label", "team:sales"),
+        ("label", "city:<Köln>"),
+        ("created_after", "2020-06-01T10:00:30"),
+        ("created_before", "2020-06-02T00:00:00.250000Z"),
+    ]
 
 
 async def failed_jobs(settings, number: int, **labels: str) -> list[str]:

@@ -88,3 +88,18 @@ async def test_a_spec_is_no_longer_than_the_api_accepts(settings):
         for text, said in ((long, "bytes; at most 400"), (short, "client.submit(")):
             async with http.post("/new/preview", data={"json": text, "shown": "0"}) as response:
                 assert said in await response.text()
+
+
+async def test_a_key_of_one_job_is_told_that_it_opens_no_other(closed):
+    job = await insert_job(closed)
+    async with gateway(closed) as http:
+        wanted = {"scopes": ["read", "submit"], "job": job}
+        async with http.post(
+            "/v1/keys", json=wanted, headers={"Authorization": f"Bearer {OWNER}"}
+        ) as response:
+            made = await response.json()
+            assert response.status == 201, made
+        session = as_session(await sign_in(http, made["key"]))
+        async with http.get("/new", headers=session) as response:
+            assert response.status == 403
+            assert f"/v1/jobs/{job} and the paths below it only" in await response.text()

@@ -285,6 +285,40 @@ async def test_a_session_ends_after_its_time(closed):
         assert response.status == 401
 
 
+@pytest.mark.parametrize("path", ["/", "/jobs", "/jobs/job_1/strip", "/jobs/job_1/live"])
+async def test_a_part_of_a_page_is_never_the_form_to_sign_in(closed, path):
+    asked = {"HX-Request": "true", "Accept": "text/html, text/event-stream"}
+    async with (
+        gateway(closed) as http,
+        http.get(path, headers=asked, allow_redirects=False) as response,
+    ):
+        assert (response.status, response.headers["HX-Refresh"]) == (401, "true")
+        assert await response.text() == ""
+
+
+async def test_a_stream_without_a_session_is_refused_and_does_not_lead_to_a_page(closed):
+    async with (
+        gateway(closed) as http,
+        http.get(
+            "/jobs/job_1/live", headers={"Accept": "text/event-stream"}, allow_redirects=False
+        ) as response,
+    ):
+        assert response.status == 401
+        assert "HX-Refresh" not in response.headers
+
+
+@pytest.mark.parametrize("path", ["/new", "/new/preview"])
+async def test_a_form_that_a_script_sends_without_a_session_gets_a_notice_beside_it(closed, path):
+    async with (
+        gateway(closed) as http,
+        http.post(path, headers={"HX-Request": "true"} | origin(http), allow_redirects=False) as response,
+    ):
+        assert response.status == 401
+        assert "HX-Refresh" not in response.headers
+        assert response.headers["HX-Retarget"] == "#signed-out"
+        assert "Your session has ended" in await response.text()
+
+
 async def test_only_the_file_that_the_url_means_is_kept_for_long(settings):
     async with gateway(settings) as http:
         for path, kept in (

@@ -142,14 +142,21 @@ async def assert_unavailable(http) -> None:
         ), (method, path)
         assert response.headers["Retry-After"] == "1"
 
-    async def look(path: str) -> None:
-        async with http.get(path) as response:
+    async def look(path: str, method: str = "GET") -> None:
+        form = {"data": {"expected": "1"}} if method == "POST" else {}
+        async with http.request(method, path, **form) as response:
             assert (response.status, response.content_type) == (503, "text/html"), path
             assert response.headers["Retry-After"] == "1"
-            assert "database_unavailable" in await response.text()
+            text = await response.text()
+        assert "database_unavailable" in text
+        assert re.findall('<a href="([^"]+)">Try again</a>', text) == ([path] if method == "GET" else [])
 
-    pages = ("/", "/jobs", "/jobs/job_x", "/results", "/new")
-    await asyncio.gather(*(ask(method, path) for method, path in requests), *map(look, pages))
+    pages = ("/", "/jobs?state=failed", "/jobs/job_x", "/results", "/new")
+    await asyncio.gather(
+        *(ask(method, path) for method, path in requests),
+        *map(look, pages),
+        look("/jobs/job_x/cancel", "POST"),
+    )
     async with http.get("/livez") as response:
         assert response.status == 200
 

@@ -10,7 +10,5 @@ for (const live of document.querySelectorAll("[data-every]")) {
 const stale = (yes) => { document.querySelector(".stale").hidden = !yes; };
 document.addEventListener("htmx:error", () => stale(true));
 document.addEventListener("htmx:before:response", (event) => {
-  const answer = event.detail.ctx.response.raw;
-  stale(answer.status >= 500);
-  if (answer.redirected) location.reload(); // the session has ended: to the form
+  stale(event.detail.ctx.response.raw.status >= 500);
 });

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from api_service.dashboard import job_view
-from api_service.dashboard.job_filters import fields_of, filters_of
+from api_service.dashboard.job_filters import fields_of, filters_of, kept_of
 from api_service.wire.documents import job_document
 from api_service.wire.links import Links
 from shared.core.entities import Progress
@@ -97,4 +97,34 @@ def test_times_of_the_form_are_utc_and_come_back_as_they_were():
     filters = filters_of([("created_after", "2026-01-31T12:00"), ("state", ""), ("after", "job_x")])
     assert dict(filters) == {"created_after": "2026-01-31T12:00:00Z"}
     assert fields_of(filters)["created_after"] == "2026-01-31T12:00"
-    assert fields_of({"created_after": "2026-01-31T12:00:00+01:00"})["created_after"].endswith("+01:00")
+
+
+@pytest.mark.parametrize(
+    ("time", "shown"),
+    [
+        ("2026-01-31T12:00:00+01:00", "2026-01-31T11:00"),
+        ("2026-01-31T12:00:00 01:00", "2026-01-31T11:00"),
+        ("2026-01-31T12:00:05Z", "2026-01-31T12:00:05"),
+        ("2026-01-31T12:00:00.5Z", ""),
+        ("0001-01-01T00:00:00+01:00", ""),
+        ("yesterday", ""),
+    ],
+)
+def test_a_time_stands_in_its_field_in_utc_or_is_kept_beside_it(time, shown):
+    filters = filters_of([("created_before", time)])
+    assert fields_of(filters)["created_before"] == shown
+    assert kept_of(filters) == ({} if shown else {"created_before": time})
+    again = filters_of([("created_before", shown), *kept_of(filters).items()])
+    assert job_filter_time(again) == job_filter_time(filters)
+
+
+def job_filter_time(filters) -> datetime | str:
+    try:
+        return datetime.fromisoformat(filters["created_before"].replace(" ", "+"))
+    except ValueError:
+        return filters["created_before"]
+
+
+def test_a_time_that_is_written_counts_before_the_one_that_was_kept():
+    sent = [("created_after", "2026-01-31T12:00:05"), ("created_after", "2026-01-31T12:00:00.5Z")]
+    assert filters_of(sent).getall("created_after") == ["2026-01-31T12:00:05Z"]
