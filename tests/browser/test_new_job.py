@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.support.browser import axe_in_each_look
+from tests.support.browser import axe_in_each_look, until
 
 pytestmark = pytest.mark.full
 
@@ -48,7 +48,7 @@ def test_from_a_file_to_the_job(windows, stack, orders):
     page.locator("[name='/output/name']").fill("browser_new_orders")
     page.locator("[name='/where']").fill("price > 1")
     page.locator("[name='/where']").blur()
-    page.wait_for_function("document.querySelector('#json').value.includes('price > 1')")
+    until(page, "document.querySelector('#json').value.includes('price > 1')")
     spec = json.loads(page.locator("#json").input_value())
     assert spec["group_by"] == [{"column": "ordered", "time_bucket": "1mo"}]
     page.get_by_role("button", name="Submit the job").click()
@@ -98,9 +98,9 @@ def test_an_upload_is_shown_and_can_be_cancelled(windows, stack, tmp_path):
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
     cdp.send("Network.emulateNetworkConditions", slow)
     page.get_by_label("Upload a file").set_input_files(large)
-    page.wait_for_function("document.querySelector('#uploading progress').value > 0")
+    until(page, "document.querySelector('#uploading progress').value > 0")
     page.get_by_role("button", name="Cancel the upload of browser_cancelled.csv").click()
-    page.wait_for_function("document.querySelectorAll('#uploading li').length === 0")
+    until(page, "document.querySelectorAll('#uploading li').length === 0")
     stored = [upload["filename"] for upload in stack.http.get("/v1/uploads").json()["items"]]
     assert "browser_cancelled.csv" not in stored
 
@@ -128,4 +128,4 @@ def test_a_json_that_is_changed_counts_and_can_be_taken(windows, stack):
     page.locator("#json").fill(json.dumps(spec))
     page.locator("#json").blur()
     page.get_by_role("button", name="Take it into the form").click()
-    page.wait_for_function("document.querySelector(\"[name='/where']\").value === 'price > 3'")
+    until(page, "document.querySelector(\"[name='/where']\").value === 'price > 3'")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.browser import axe_in_each_look
+from tests.support.browser import axe_in_each_look, until
 
 pytestmark = pytest.mark.full
 
@@ -62,14 +62,14 @@ def test_lines_are_drawn_in_the_colours_of_the_scheme(windows, monthly):
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         colour = page.evaluate("getComputedStyle(document.querySelector('.legend .line-1')).color")
-        page.wait_for_function(f"colour => ({PIXELS})(colour) > 100", arg=colour)
+        until(page, f"colour => ({PIXELS})(colour) > 100", colour)
     assert page.locator(".legend li").count() == len(COUNTRIES)
 
 
 def test_the_pointer_tells_the_values(windows, monthly):
     page = windows.open(monthly)
     page.locator("#lines .u-over").hover()
-    page.wait_for_function("document.querySelector('.legend .at').textContent.includes(':')")
+    until(page, "document.querySelector('.legend .at').textContent.includes(':')")
 
 
 @pytest.mark.parametrize("rest", ["", "?version=1&country=KR", "/versions", "/delete", "?revenue__gte=x"])

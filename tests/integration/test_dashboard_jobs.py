@@ -37,6 +37,8 @@ async def test_the_list_refreshes_itself_while_a_job_of_its_first_page_is_under_
             page = await shown(http, path)
             asked = re.search(r'hx-get="([^"]+)" hx-trigger="every 4s"', page)
             assert (asked is not None) == (job_id in page)
+        async with database(settings) as connection:
+            await connection.execute("UPDATE gristmill.jobs SET sources = 'file:///data/nowhere.csv'")
         found = await shown(http, "/jobs?source=nowhere")
         assert job_id in found
         assert "hx-trigger" not in found

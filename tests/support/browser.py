@@ -10,6 +10,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.support.stack import eventually
+
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "There is no browser: apt-get install chromium"
 Scheme = Literal["light", "dark"]
@@ -54,7 +56,7 @@ class Windows:
         page.on("console", lambda said: said.type == "error" and self._complain(page, said.text))
         page.on("pageerror", lambda error: self._complain(page, str(error)))
         page.on("dialog", lambda dialog: (self._complain(page, f"asked {dialog.message}"), dialog.dismiss()))
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         page.goto(path)
         return page
 
@@ -66,6 +68,14 @@ class Windows:
         kept = [text for text in self.complaints if part not in text]
         assert len(kept) < len(self.complaints), f"No page said {part!r}, but {self.complaints}"
         self.complaints = kept
+
+
+def until(page: Page, script: str, arg: Any = None) -> None:
+    """Wait until a script gives something that is true.
+
+    Playwright's own wait_for_function evaluates a text inside the page, where the policy of pages forbids it.
+    """
+    eventually(lambda: page.evaluate(script, arg), script)
 
 
 def axe(page: Page) -> None:
