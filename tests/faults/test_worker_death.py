@@ -12,12 +12,12 @@ from shared.db.migrate import upgrade_blocking
 from tests.support.databases import own_database
 from tests.support.stack import Stack, alive, eventually, running
 
-ROWS = 120_000
+ROWS = 600_000
 
 
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory) -> Path:
-    """120,000 rows, 1,000 groups."""
+    """600,000 rows, 1,000 groups."""
     path = tmp_path_factory.mktemp("numbers") / "numbers.csv"
     pd.DataFrame({"k": [f"id{i % 1000:04d}" for i in range(ROWS)], "v": range(ROWS)}).to_csv(
         path, index=False
@@ -48,7 +48,7 @@ def stack(services):
 
 
 def submit(stack: Stack, numbers: Path) -> str:
-    """A job of about 85 chunks."""
+    """A job of about 430 chunks, so that it is under way for a while."""
     uri = stack.write("numbers.csv", numbers.read_bytes())
     chunks = {"chunk_bytes": 20_000}
     return stack.submit(

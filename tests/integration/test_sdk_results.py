@@ -169,7 +169,7 @@ async def test_a_stream_has_the_bytes_of_a_download(result, ending, tmp_path):
 
 async def test_a_stream_of_another_format_is_refused_when_it_is_read(result):
     blocks = result.stream("docx")
-    with pytest.raises(InvalidRequest, match="format: expected json, csv"):
+    with pytest.raises(InvalidRequest, match="format: expected one of json, csv"):
         await listed(blocks)
 
 
