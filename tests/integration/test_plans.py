@@ -112,6 +112,25 @@ def test_keys_without_aggregates_are_counted(stack, uri):
     assert planned(stack, spec)["plan"]["groups"]["value"] == 28
 
 
+def test_a_dry_run_bears_a_job_whose_plan_holds_a_nul(stack, uri):
+    """Its estimate reads the plans of earlier jobs; Postgres gives no field of JSON that holds a NUL."""
+    job = stack.run(spec_of(uri))
+    assert job["state"] == "succeeded", job["error"]
+    for text in (r"a\u0000", r"a\\u0000"):
+        stack.sql(
+            "UPDATE gristmill.jobs SET plan = (rtrim(plan::text, '}') || %s)::json WHERE id = %s",
+            f',"odd":"{text}"}}',
+            job["id"],
+        )
+        plan = planned(stack, {"source": {"uris": [uri], "format": "csv"}})
+        assert plan["error"] is None
+        stack.sql(
+            "UPDATE gristmill.jobs SET plan = replace(plan::text, %s, '}')::json WHERE id = %s",
+            f',"odd":"{text}"}}',
+            job["id"],
+        )
+
+
 def test_bad_rows_are_told_apart(stack):
     uri = stack.write("bad.csv", "a,b\n1,2\n3\n5,6\n")
     found = planned(stack, {"source": {"uris": [uri]}})["plan"]

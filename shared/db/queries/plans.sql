@@ -45,10 +45,11 @@ WITH ended AS (
 
 -- recent --
 -- Bytes and seconds of the newest jobs of a format that have succeeded lately.
+-- A plan may hold NUL, in the name of a column: then ->> raises, whichever field it asks for.
 SELECT bytes, seconds FROM (
-    SELECT (plan ->> 'bytes')::bigint AS bytes, plan ->> 'format' AS format,
+    SELECT (readable ->> 'bytes')::bigint AS bytes, readable ->> 'format' AS format,
            extract(epoch FROM finished_at - planned_at)::float8 AS seconds
-    FROM gristmill.jobs
+    FROM gristmill.jobs CROSS JOIN LATERAL (SELECT replace(plan::text, '\u0000', '\ufffd')::json AS readable) AS read
     WHERE finished_at > now() - interval '7 days' AND state = 'succeeded' AND kind = 'job'
     ORDER BY finished_at DESC LIMIT 50) AS newest
 WHERE format = @format AND seconds IS NOT NULL
