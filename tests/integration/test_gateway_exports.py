@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import zlib
+from contextlib import suppress
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -318,11 +319,13 @@ async def test_a_row_that_no_stream_may_have_is_named_before_anything_is_sent(se
 
 
 def encoders() -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children(recursive=True)
-        if child.status() != psutil.STATUS_ZOMBIE and "api_service.encoding" in child.cmdline()
-    ]
+    """Those that live; one may end while it is looked at."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE and "api_service.encoding" in child.cmdline():
+                found.append(child)
+    return found
 
 
 async def until(test, what: str) -> None:
