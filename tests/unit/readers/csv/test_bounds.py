@@ -205,7 +205,9 @@ def test_of_many_wide_files_some_are_sampled_and_all_are_read(monkeypatch):
     monkeypatch.setattr(
         plan,
         "_texts",
-        lambda samples, file, *more: sampled.append(len(file.names)) or texts(samples, file, *more),
+        lambda samples, file, *more: (
+            sampled.append(len(samples) * len(file.names)) or texts(samples, file, *more)
+        ),
     )
     names = ",".join(f"c{i}" for i in range(5)).encode()
     contents = [names + b"\n" + b"1,2,3,4,%d\n" % i for i in range(40)]
