@@ -102,6 +102,16 @@ static inline int ends_record(const gm_fields *f, const gm_window *w, int32_t se
     return separator >= w->size || f->masked[separator] == '\n';
 }
 
+/* Whether each *width*-th separator of the window ends a record. */
+static int are_records(const gm_fields *f, const gm_window *w, int32_t width) {
+    int32_t wrong = 0;
+    for (int64_t row = 1; row <= f->rows; row++) {
+        const int32_t end = f->found[row * width];
+        wrong |= end < w->size && f->masked[end] != '\n';
+    }
+    return !wrong;
+}
+
 /* Splits the window at its line feeds. Rows get their base and the number of their record in the window; other
    records are noted, up to *room*. With *guess*, a record whose *width*-th separator ends one is taken for a row
    without a look at those before. Returns how many line feeds it came by, or -1 without room. */
@@ -299,12 +309,7 @@ GM_EXPORT int32_t gm_windows(gm_fields *f, gm_window *w, int64_t size, int32_t d
             w->used = f->rows * width;
             w->loose = 0;
             f->base = regular;
-            int32_t wrong = 0;
-            for (int64_t row = 1; row <= f->rows; row++) {
-                const int32_t end = found[row * width];
-                wrong |= end < size && f->masked[end] != '\n';
-            }
-            if (UNLIKELY(wrong || w->ends != f->rows)) {
+            if (UNLIKELY(w->ends != f->rows || !are_records(f, w, width))) {
                 const int64_t before = w->odd;
                 int64_t ends = split(f, w, width, loose, numbers, odd, odd_room, 1);
                 if (ends >= 0 && ends != w->ends) { /* two records together have *width* fields */
