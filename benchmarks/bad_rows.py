@@ -48,11 +48,13 @@ def measure(rows: int, runs: int) -> list[dict[str, Any]]:
     for name, bad in KINDS.items():
         dirty = with_bad_rows(clean, name, bad)
         seconds: tuple[list[float], list[float]] = ([], [])
+        turns = [(plain, clean, seconds[0]), (kept, dirty, seconds[1])]
         for _ in range(runs):
-            for side, file, times in zip((plain, kept), (clean, dirty), seconds, strict=True):
+            for side, file, times in turns:
                 stages, answer = job_by_stage(spec(side, file), file)
                 checked(side, clean, answer)
                 times.append(sum(sum(phase.values()) for phase in stages.values()))
+            turns.reverse()
         ratio = statistics.median(b / a for a, b in zip(*seconds, strict=True))
         medians = [round(statistics.median(times), 3) for times in seconds]
         found.append({"bad rows": name, "seconds": medians, "ratio": round(ratio, 3), "bar": BAR})
