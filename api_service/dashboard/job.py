@@ -21,6 +21,7 @@ from api_service.wire.documents import JobDocument
 from api_service.wire.history import entry_document
 from api_service.wire.links import Links
 from shared.core.strip import MOST_CELLS
+from shared.db.strips import Extent
 
 MOST_PLACES = 50
 MOST_SPEC = 16_384
@@ -33,8 +34,9 @@ _CELLS: WeakKeyDictionary[Strip, dict[str, Any]] = WeakKeyDictionary()
 
 async def show(request: web.Request) -> web.Response:
     """Show a job: its progress, chunks, failures, receipt, spec and history."""
-    (view, details), strip, key = await asyncio.gather(
-        _view_and_details(request), _read_strip(request), request.app[AUTHENTICATOR].needs_key()
+    extent, key = await asyncio.gather(_extent(request), request.app[AUTHENTICATOR].needs_key())
+    (view, details), strip = await asyncio.gather(
+        _view_and_details(request, extent), _read_strip(request, extent, recent=True)
     )
     job = sent(view, request.app[LINKS]).document
     shown = await _strip(request, view, strip)
@@ -43,8 +45,12 @@ async def show(request: web.Request) -> web.Response:
     return page(request, "job.html", name=name, here_with_query=request.path_qs, **values)
 
 
-async def _view_and_details(request: web.Request) -> tuple[JobView, Details]:
-    view = await request.app[JOBS].read(request[TENANT], request.match_info["id"])
+async def _extent(request: web.Request) -> Extent:
+    return await request.app[JOB_PAGES].extent(request[TENANT], request.match_info["id"])
+
+
+async def _view_and_details(request: web.Request, extent: Extent) -> tuple[JobView, Details]:
+    view = await request.app[JOBS].recent(request[TENANT], request.match_info["id"], extent.revision)
     return view, await request.app[JOB_PAGES].details(view)
 
 
@@ -78,8 +84,9 @@ def _spec(view: JobView, job: JobDocument, url: str, *, key: bool) -> dict[str, 
 
 async def show_strip(request: web.Request) -> web.Response:
     """Show the strip of chunks again, if it has changed since the page has `seen` it."""
+    extent = await _extent(request)
     view, strip = await asyncio.gather(
-        request.app[JOBS].read(request[TENANT], request.match_info["id"]), _read_strip(request)
+        request.app[JOBS].read(request[TENANT], request.match_info["id"]), _read_strip(request, extent)
     )
     shown = await _strip(request, view, strip)
     if shown["seen"] == request.query.get("seen"):
@@ -87,21 +94,22 @@ async def show_strip(request: web.Request) -> web.Response:
     return page(request, "strip.html", **shown)
 
 
-async def _read_strip(request: web.Request) -> Strip:
+async def _read_strip(request: web.Request, extent: Extent, *, recent: bool = False) -> Strip:
     """All chunks, or those from the number `chunks` of the query on."""
-    return await request.app[JOB_PAGES].strip(request[TENANT], request.match_info["id"], _start(request))
+    job_id, start = request.match_info["id"], _start(request)
+    return await request.app[JOB_PAGES].strip(job_id, extent, start, recent=recent)
 
 
 async def _strip(request: web.Request, view: JobView, strip: Strip) -> dict[str, Any]:
     """The values of strip.html; a strip that may be older than the view is read again."""
-    if strip.revision < view.job.revision:
-        strip = await _read_strip(request)
+    if strip.extent.revision < view.job.revision:
+        strip = await _read_strip(request, await _extent(request))
     job, start = sent(view, request.app[LINKS]).document, _start(request)
     cells = _cells(strip, request.app[LINKS])
     asked = f"chunks={start}&" if start is not None else ""
     return cells | {
         "job": job,
-        "total": strip.chunks,
+        "total": strip.extent.chunks,
         "per": strip.per,
         "start": start,
         "most": MOST_CELLS,
