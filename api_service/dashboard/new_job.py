@@ -218,7 +218,9 @@ async def _page(
     status: int = 200,
 ) -> web.Response:
     values = page_values(draft, look, problem) | await _code(request, draft)
-    return page(request, "new_ask.html", status=status, **values)
+    uris = draft.form.fields.get("/source/uris", "").splitlines()
+    names = await request.app[UPLOADS].filenames(request[TENANT], uris)
+    return page(request, "new_ask.html", status=status, names=names, **values)
 
 
 async def _choose(

@@ -70,6 +70,8 @@ def test_from_a_csv_to_its_rows(stack):
     }
     job = job_of(stack, sent(stack, page, "submit", **asked))
     assert job["state"] == "succeeded", job["error"]
+    assert opened(stack, f"/jobs/{job['id']}").count("my orders.csv") == 2, "at the top and in the receipt"
+    assert "my orders.csv" in opened(stack, f"/new?from={job['id']}")
     orders = pd.read_csv(pd.io.common.StringIO(ORDERS), parse_dates=["ordered"])
     months = orders.groupby(orders.ordered.dt.strftime("%Y-%m-01")).price
     expected = [
