@@ -23,7 +23,7 @@ COLUMNS = ("column", "by", "y", "x")
 WIDTHS = (*CALENDAR, "1h", "15m")
 ENCODINGS = (*SHARED, *WIDE)
 TYPE_NAMES = (*SIMPLE, "decimal(18,2)")
-SECTIONS = ("/group_by", "/aggregates", "/source/types", "/labels")
+SECTIONS = ("/derive", "/group_by", "/aggregates", "/compute", "/source/types", "/labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +175,10 @@ def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillErr
         "look": look,
         "fields": draft.form.fields,
         "errors": errors,
+        "derived": rows(draft, "derive"),
         "keys": keys,
         "aggregates": aggregates,
+        "computed": rows(draft, "compute"),
         "types": typed(draft.form.fields),
         "kept": kept[:SHOWN_KEPT],
         "further_kept": len(kept[SHOWN_KEPT:]),
@@ -189,6 +191,8 @@ def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillErr
         "hints": advice,
         "sections": SECTIONS,
         "kept_json": json.dumps(draft.form.kept, ensure_ascii=False),
+        "derive_open": _touched(draft, errors, "/derive") or draft.blank == "derive",
+        "compute_open": _touched(draft, errors, "/compute") or draft.blank == "compute",
         "reading_open": _touched(draft, errors, "/source/")
         or bool(advice)
         or (look is None and problem is not None),

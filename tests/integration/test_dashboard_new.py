@@ -182,12 +182,47 @@ def test_a_clone_has_the_spec_of_its_job_with_all_that_has_no_field(stack):
     job = stack.run(spec)
     assert job["state"] == "succeeded", job["error"]
     page = opened(stack, f"/new?from={job['id']}")
-    assert "<code>#/derive</code>" in page
+    assert fields_of(page, "ask")["/derive/0/expr"] == "price * 2"
     assert "<code>#/output/indexes</code>" in page
     assert json.loads(fields_of(page, "ask")["json"]) == spec
     clone = job_of(stack, sent(stack, page, "submit"))
     assert clone["id"] != job["id"]
     assert clone["spec"] == job["spec"]
+
+
+def test_columns_are_computed_by_the_form(stack, page):
+    asked = {
+        "/derive/0/as": "cents",
+        "/derive/0/expr": "cast(price * 100, 'int64')",
+        "/group_by/0/column": "country",
+        "/aggregates/0/fn": "sum",
+        "/aggregates/0/column": "cents",
+        "/aggregates/1/fn": "count",
+        "/compute/0/as": "mean_cents",
+        "/compute/0/expr": "sum_cents / count",
+    }
+    more = sent(stack, page, "add:derive", **asked).text
+    assert fields_of(more, "ask")["/derive/1/expr"] == ""
+    assert '<option value="cents"' in more
+    job = job_of(stack, sent(stack, more, "submit"))
+    assert job["state"] == "succeeded", job["error"]
+    orders = pd.read_csv(pd.io.common.StringIO(ORDERS))
+    cents = (orders.price * 100).groupby(orders.country)
+    expected = {country: cents.sum()[country] / cents.size()[country] for country in cents.groups}
+    found = {row["country"]: float(row["mean_cents"]) for row in stack.rows(job["id"])}
+    assert found == pytest.approx(expected)
+    wrong = sent(stack, more, "submit", **{"/compute/0/expr": "sum_cents /", "/derive/0/as": ""})
+    assert set(errors_of(wrong.text, "ask")) == {"/compute/0/expr", "/derive/0/as"}
+
+
+def test_a_problem_of_the_preview_leaves_the_form_and_is_told_above_it(stack, page):
+    answer = stack.http.post(
+        "/new/preview", data=fields_of(page, "ask") | {"kept": "["}, headers={"HX-Request": "true"}
+    )
+    assert answer.status_code == 400
+    assert answer.headers["HX-Retarget"] == "#told"
+    assert '<div id="told"></div>' in page
+    assert answer.text.count('role="alert"') == 1
 
 
 def test_a_json_that_was_changed_counts(stack, page):
