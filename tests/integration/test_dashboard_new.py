@@ -143,8 +143,7 @@ def test_texts_that_look_like_numbers_or_days_are_told_with_the_cure(stack):
     text = "price;day;city;code;cost\n1.234,5;31.1.2024;Köln;0123;$5\n2,75;1.12.2024;1,5;0042;$1,200.50\n"
     page = looked_at(stack, **{"/source/uris": stack.write("new/texts.csv", text)})
     assert "price looks like numbers with a decimal comma" in page
-    assert re.search(r"<details[^>]* open>\s*<summary>How the files are read", page)
-    assert "day looks like days" in page
+    assert "day looks like days: type “date”, format “%d.%m.%Y”" in page
     assert "cost looks like numbers with a sign" in page
     assert "city looks" not in page
     assert "code looks" not in page
@@ -152,6 +151,28 @@ def test_texts_that_look_like_numbers_or_days_are_told_with_the_cure(stack):
     cured = opened(stack, sent(stack, page, "look", **changes).headers["Location"])
     assert "price looks" not in cured
     assert "1234.5" in cured
+
+
+def test_a_text_is_read_as_advised_by_one_button(stack):
+    text = "price;day;cost;share\n1.234,5;31/1/2024;$5;5 %\nn/a;1/12/2024;-;12 %\n"
+    page = looked_at(stack, **{"/source/uris": stack.write("new/advised.csv", text)})
+    assert "price looks like numbers with a decimal comma" in page
+    for column in ("price", "day", "cost", "share"):
+        assert f'value="cure:{column}"' in page
+        page = opened(stack, sent(stack, page, f"cure:{column}").headers["Location"])
+        assert f'value="cure:{column}"' not in page
+    types = json.loads(fields_of(page, "ask")["json"])["source"]["types"]
+    assert types == {
+        "price": {"type": "float64", "decimal": ",", "thousands": ".", "null_values": ["n/a"]},
+        "day": {"type": "date", "format": ["%d/%m/%Y"]},
+        "cost": {"type": "float64", "strip": "$", "null_values": ["-"]},
+        "share": {"type": "float64", "strip": "% "},
+    }
+    rows = re.findall(r"<tr>((?:<td[^>]*>.*?</td>)+)</tr>", page)
+    shown = [re.sub(r"<[^>]+>", " ", row).split() for row in rows if "2024-" in row]
+    assert shown == [["1234.5", "2024-01-31", "5.0", "5.0"], ["null", "2024-12-01", "null", "12.0"]]
+    assert sent(stack, page, "cure:nothing").status_code == 303
+    assert sent(stack, page, "cure:price", plan="").status_code == 303
 
 
 def test_rows_and_types_are_added_and_removed(stack, page):
