@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
     from opentelemetry.trace import Tracer
 
@@ -78,25 +79,35 @@ def span(
     if _tracer is None:
         yield _NO_SPAN
         return
-    from opentelemetry import trace  # noqa: PLC0415  # loaded: there is a tracer
-    from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415
-        TraceContextTextMapPropagator,
-    )
+    # Loaded: there is a tracer. `start_as_current_span` and the propagator take half as long again.
+    from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id  # noqa: PLC0415
 
-    context, above = TraceContextTextMapPropagator(), current()
-    with _tracer.start_as_current_span(
-        name,
-        context=context.extract({TRACEPARENT: above} if above else {}),
-        kind=trace.SpanKind[kind.upper()],
-        attributes=attributes,
-    ) as made:
-        carrier: dict[str, str] = {}
-        context.inject(carrier)
-        before = _current.set(carrier[TRACEPARENT])
-        try:
-            yield made
-        finally:
-            _current.reset(before)
+    made = _tracer.start_span(name, _above(current()), SpanKind[kind.upper()], attributes)
+    its = made.get_span_context()
+    own = f"00-{format_trace_id(its.trace_id)}-{format_span_id(its.span_id)}-{its.trace_flags:02x}"
+    before = _current.set(own)
+    try:
+        yield made
+    except Exception as error:
+        made.record_exception(error)
+        made.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        made.end()
+        _current.reset(before)
+
+
+def _above(traceparent: str | None) -> "Context":
+    """The context of a span below *traceparent*, which may be of another process."""
+    from opentelemetry import trace  # noqa: PLC0415
+    from opentelemetry.context import Context  # noqa: PLC0415
+
+    if traceparent is None:
+        return Context()
+    _, of, above, flags = traceparent.split("-")
+    sampled = trace.TraceFlags(int(flags, 16))
+    parent = trace.SpanContext(int(of, 16), int(above, 16), is_remote=True, trace_flags=sampled)
+    return trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
 
 
 def configure(service: str) -> None:

@@ -32,10 +32,14 @@ def about(lease: LeasedUnit) -> dict[str, str | int]:
 @contextmanager
 def at_work(lease: Lease) -> Iterator[None]:
     """Log lines name the unit, from now on; its span and its time end with the block."""
-    fields = about(lease)
-    bind_contextvars(**fields)
+    bind_contextvars(**about(lease))
+    its: dict[str, str | float] = {
+        "gristmill.job": lease.job_id,
+        "gristmill.unit": lease.id,
+        "gristmill.attempt": lease.attempt,
+    }
     began = time.perf_counter()
-    with tracing.span(lease.kind, "consumer", {f"gristmill.{name}": its for name, its in fields.items()}):
+    with tracing.span(lease.kind, "consumer", its):
         yield
     UNIT_SECONDS.labels(lease.kind).observe(time.perf_counter() - began)
 
