@@ -68,6 +68,7 @@ from api_service.services.uploads import UploadService
 from api_service.services.workers import WorkerService
 from api_service.shares import Shares
 from api_service.wire.links import Links
+from shared.core.connections import ANSWERS, HEALTH, STREAMS
 from shared.core.retention import Retention
 from shared.core.timings import Timings
 from shared.db.api_keys import ApiKeyStore
@@ -98,7 +99,7 @@ from shared.storage.uploads import UploadFiles
 END_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
 """How long a request waits for Postgres before its client is told to try again."""
-PAGES, PAGES_PER_TENANT, PERMIT_SECONDS = 8, 6, 3.0
+PAGES, PAGES_PER_TENANT, PERMIT_SECONDS = STREAMS, 6, 3.0
 """Pages of rows that are made and sent at once, those of one tenant, and how long the next one waits.
 
 As many exports are sent beside them.
@@ -129,7 +130,7 @@ def build_app(settings: Settings) -> web.Application:
 async def _services(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     async with contextlib.AsyncExitStack() as closing:
-        pool = connect(settings.database_url, name="gristmill-gateway", seconds=ANSWER_SECONDS)
+        pool = connect(settings.database_url, name="gristmill-gateway", size=ANSWERS, seconds=ANSWER_SECONDS)
         streams = connect(
             settings.database_url,
             name="gristmill-streams",
@@ -140,7 +141,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         health = connect(
             settings.database_url,
             name="gristmill-health",
-            size=1,
+            size=HEALTH,
             seconds=ANSWER_SECONDS,
             settings={"enable_seqscan": "off"},  # the figures go through indexes, whatever the statistics
         )

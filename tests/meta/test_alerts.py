@@ -14,6 +14,7 @@ from tests.support.metrics import ALL
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "deploy" / "alerts.yml"
 PAGE = (ROOT / "docs" / "observability.md").read_text()
+RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
 RULES = [rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]]
 SUFFIXES = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
 SERIES = {
@@ -50,6 +51,7 @@ def test_an_expression_is_balanced_and_calls_known_functions(rule):
 @rules()
 def test_a_rule_says_what_is_wrong_and_where_to_read_on(rule):
     """Its part of the operations page has its name."""
+    assert f"\n### {rule['alert']}\n" in RUNBOOK
     assert rule["labels"]["severity"] in {"page", "ticket"}
     assert rule["annotations"].keys() == {"summary", "runbook_url"}
     assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{rule['alert'].lower()}"
