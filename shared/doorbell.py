@@ -250,7 +250,7 @@ class Doorbell:
     async def refuse(self, reason: str, message_id: bytes = b"") -> None:
         """Count a message that no dispatcher has sent, and delete it."""
         self.refused += 1
-        log.warning("doorbell.refused", reason=reason, total=self.refused)
+        log.warning("doorbell.refused", error=reason, total=self.refused)
         if message_id:
             prefixes = job_key_prefix, retry_key_prefix, in_progress_key_prefix
             await self.redis.unlink(*(prefix.encode() + message_id for prefix in prefixes))

@@ -106,6 +106,17 @@ class Settings(DatabaseSettings):
     port: Annotated[
         int, Field(ge=0, le=65535, description="Port that the gateway binds; 0 picks a free one")
     ] = 8080
+    metrics_host: Annotated[str, Field(description="Address that /metrics binds; it has no password")] = (
+        "127.0.0.1"
+    )
+    metrics_port: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=65535,
+            description="Port of /metrics of a gateway or worker; 0 picks a free one; default: none",
+        ),
+    ] = None
     public_url: Annotated[
         PublicUrl | None,
         Field(description="URL under which clients reach the gateway; without it links are paths"),
