@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.addresses import Network, network, origin, public_url
+from shared.addresses import Network, network, origin, public_url, redis_url
 from shared.spec.uris import file_path
 
 
@@ -71,6 +71,7 @@ class DatabaseSettings(BaseSettings):
 class Settings(DatabaseSettings):
     redis_url: Annotated[
         str,
+        AfterValidator(redis_url),
         Field(
             validation_alias=AliasChoices("GRISTMILL_REDIS_URL", "REDIS_URL"),
             description="Redis 6.2 or newer, or Valkey, as a redis:// URL",
