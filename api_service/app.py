@@ -25,6 +25,7 @@ from api_service.app_keys import (
     PAGE_HANDLERS,
     PLANS,
     QUARANTINE,
+    RATES,
     READINESS,
     RESULTS,
     RESUMABLE_UPLOADS,
@@ -32,6 +33,7 @@ from api_service.app_keys import (
     SETTINGS,
     SHARES,
     SPEC_CHECKER,
+    TENANTS,
     UPLOADS,
     WORKERS,
 )
@@ -59,14 +61,17 @@ from api_service.services.limiter import ConcurrencyLimiter
 from api_service.services.overview import OverviewService
 from api_service.services.plans import PlanService
 from api_service.services.quarantine import QuarantineService
+from api_service.services.rates import CACHE_SECONDS, Rates
 from api_service.services.readiness import Nudger, Readiness
 from api_service.services.results import ResultService
 from api_service.services.resumable import ResumableUploads
 from api_service.services.spec_check import SpecChecker
+from api_service.services.tenants import TenantService
 from api_service.services.uploads import UploadService
 from api_service.services.workers import WorkerService
 from api_service.shares import Shares
 from api_service.wire.links import Links
+from shared.core.limits import Limits
 from shared.core.retention import Retention
 from shared.core.timings import Timings
 from shared.db.api_keys import ApiKeyStore
@@ -74,6 +79,7 @@ from shared.db.changes import ChangeStore
 from shared.db.deleting import DeleteStore
 from shared.db.history import HistoryStore
 from shared.db.jobs import JobStore
+from shared.db.limits import LimitStore
 from shared.db.overview import OverviewStore
 from shared.db.plans import PlanStore
 from shared.db.pool import connect
@@ -142,7 +148,9 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         nudger, files = Nudger(doorbell), UploadFiles(settings.storage)
         lease = Timings().scaled(settings.time_scale).lease
         readiness = Readiness(health, doorbell, lease)
-        jobs, versions, uploads = JobStore(pool), VersionStore(pool), UploadStore(pool)
+        defaults = Limits.of(settings)
+        limits = LimitStore(pool, defaults)
+        jobs, versions, uploads = JobStore(pool, defaults), VersionStore(pool), UploadStore(pool, defaults)
         pages, exports = (
             ConcurrencyLimiter(PAGES, PAGES_PER_TENANT, patience=PERMIT_SECONDS, refusal=TOO_MANY)
             for _ in range(2)
@@ -153,9 +161,11 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         app[KEYS] = KeyService(keys, jobs, app[AUTHENTICATOR])
         app[READINESS] = readiness
         app[SPEC_CHECKER] = checker
-        app[UPLOADS] = UploadService(uploads, files)
+        app[RATES] = Rates(limits, defaults.requests_per_second)
+        app[TENANTS] = TenantService(limits)
+        app[UPLOADS] = UploadService(uploads, files, limits)
         app[RESUMABLE_UPLOADS] = ResumableUploads(
-            UnfinishedUploadStore(pool, Retention().unfinished_uploads),
+            UnfinishedUploadStore(pool, Retention().unfinished_uploads, defaults),
             uploads,
             files,
             settings.max_unfinished_uploads,
@@ -182,6 +192,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         loops = (
             forever(Service("nudger", nudger.run)),
             forever(Service("job_watcher", app[JOBS].watcher.run)),
+            forever(Service("rates", app[RATES].run_once, timedelta(seconds=CACHE_SECONDS))),
         )
         for work in (_remove_abandoned(files), readiness.announce(), *loops):
             closing.push_async_callback(_ended, asyncio.create_task(work))

@@ -18,14 +18,17 @@ from api_service.services.keys import KeyService
 from api_service.services.overview import OverviewService
 from api_service.services.plans import PlanService
 from api_service.services.quarantine import QuarantineService
+from api_service.services.rates import Rates
 from api_service.services.readiness import Readiness
 from api_service.services.results import ResultService
 from api_service.services.resumable import ResumableUploads
 from api_service.services.spec_check import SpecChecker
+from api_service.services.tenants import TenantService
 from api_service.services.uploads import UploadService
 from api_service.services.workers import WorkerService
 from api_service.shares import Shares
 from api_service.wire.links import Links
+from shared.core.limits import Quota
 from shared.settings import Settings
 
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
@@ -48,7 +51,9 @@ KEYS = web.AppKey("keys", KeyService)
 OVERVIEW = web.AppKey("overview", OverviewService)
 PLANS = web.AppKey("plans", PlanService)
 QUARANTINE = web.AppKey("quarantine", QuarantineService)
+RATES = web.AppKey("rates", Rates)
 RESULTS = web.AppKey("results", ResultService)
+TENANTS = web.AppKey("tenants", TenantService)
 UPLOADS = web.AppKey("uploads", UploadService)
 RESUMABLE_UPLOADS = web.AppKey("resumable_uploads", ResumableUploads)
 WORKERS = web.AppKey("workers", WorkerService)
@@ -57,6 +62,8 @@ READINESS = web.AppKey("readiness", Readiness)
 REQUEST_ID = web.RequestKey("request_id", str)
 CLIENT = web.RequestKey("client", Client)
 CALLER = web.RequestKey("caller", Caller)
+QUOTA = web.RequestKey("quota", Quota)
+"""The rest of the requests that its tenant may make, if there is a limit."""
 SESSION = web.RequestKey("session", str)
 """The id in the cookie, of a request that was admitted by its session."""
 TENANT = web.RequestKey("tenant", str)

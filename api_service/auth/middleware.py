@@ -8,6 +8,8 @@ from api_service.app_keys import (
     CLIENT,
     OPERATIONS,
     PAGE_HANDLERS,
+    QUOTA,
+    RATES,
     SESSION,
     SESSIONS,
     SETTINGS,
@@ -54,7 +56,7 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def authenticate(request: web.Request) -> Caller:
-    """The caller of the request, by its key; raises Unauthorized.
+    """The caller of the request, by its key; raises Unauthorized, and TooManyRequests for its tenant.
 
     While the gateway needs no key, it refuses requests that a web page of another site could have sent.
     """
@@ -70,6 +72,8 @@ async def authenticate(request: web.Request) -> Caller:
         check_own_site(request.method, request.headers, request.app[SETTINGS].host)
         caller = OWNER
     request[CALLER], request[TENANT] = caller, caller.tenant
+    if (quota := request.app[RATES].take(caller.tenant)) is not None:
+        request[QUOTA] = quota
     return caller
 
 

@@ -29,7 +29,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add = actions.add_parser("add", help="make a key and print it, this once")
     add.add_argument("name", help="what the key is for")
     add.add_argument(
-        "--tenant", type=_tenant, default=DEFAULT_TENANT, help="whose data it opens (default: %(default)s)"
+        "--tenant",
+        type=tenant_name,
+        default=DEFAULT_TENANT,
+        help="whose data it opens (default: %(default)s)",
     )
     add.add_argument(
         "--scope",
@@ -45,7 +48,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     ).add_argument("id")
 
 
-def _tenant(text: str) -> str:
+def tenant_name(text: str) -> str:
     """A tenant is part of folder and schema names, so it has these characters only."""
     if not _TENANT.fullmatch(text):
         raise argparse.ArgumentTypeError(
