@@ -1,4 +1,4 @@
-"""`python -m api_service serve | migrate | keys | tenants | verify`.
+"""`python -m api_service serve | migrate | keys | tenants | verify | doctor`.
 
 Exits with 2 when the settings are wrong. `gristmill server` runs it, wherever it is installed.
 """
@@ -7,7 +7,7 @@ import argparse
 
 from pydantic import ValidationError
 
-from api_service.commands import keys, migrate, serve, tenants, verify
+from api_service.commands import doctor, keys, migrate, serve, tenants, verify
 from shared import log
 from shared.process import harden
 from shared.settings import wrong
@@ -19,14 +19,16 @@ def main() -> None:
         prog="gristmill server",
         description="Gristmill's HTTP gateway. Settings are GRISTMILL_ variables.",
     )
+    parser.set_defaults(wrong=lambda error, _: parser.error(wrong(error)))
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (serve, migrate, keys, tenants, verify):
+    for command in (serve, migrate, keys, tenants, verify, doctor):
         command.add_parser(commands)
     arguments = parser.parse_args()
     try:
         settings = arguments.settings()
     except ValidationError as error:
-        parser.error(wrong(error))
+        arguments.wrong(error, arguments)
+        return
     log.configure(settings)
     arguments.run(settings, arguments, parser)
 

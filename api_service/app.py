@@ -71,6 +71,7 @@ from api_service.services.uploads import UploadService
 from api_service.services.workers import WorkerService
 from api_service.shares import Shares
 from api_service.wire.links import Links
+from shared.core.connections import ANSWERS, HEALTH, STREAMS
 from shared.core.limits import Limits
 from shared.core.retention import Retention
 from shared.core.timings import Timings
@@ -101,7 +102,7 @@ from shared.storage.uploads import UploadFiles
 END_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
 """How long a request waits for Postgres before its client is told to try again."""
-PAGES, PAGES_PER_TENANT, PERMIT_SECONDS = 8, 6, 3.0
+PAGES, PAGES_PER_TENANT, PERMIT_SECONDS = STREAMS, 6, 3.0
 """Pages of rows that are made and sent at once, those of one tenant, and how long the next one waits.
 
 As many exports are sent beside them.
@@ -132,7 +133,7 @@ def build_app(settings: Settings) -> web.Application:
 async def _services(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     async with contextlib.AsyncExitStack() as closing:
-        pool = connect(settings.database_url, name="gristmill-gateway", seconds=ANSWER_SECONDS)
+        pool = connect(settings.database_url, name="gristmill-gateway", size=ANSWERS, seconds=ANSWER_SECONDS)
         streams = connect(
             settings.database_url,
             name="gristmill-streams",
@@ -140,7 +141,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
             idle_in_transaction=timedelta(seconds=2 * STALLED_SECONDS),
             settings={"statement_timeout": f"{FETCH_SECONDS:.0f}s"},
         )
-        health = connect(settings.database_url, name="gristmill-health", size=1, seconds=ANSWER_SECONDS)
+        health = connect(settings.database_url, name="gristmill-health", size=HEALTH, seconds=ANSWER_SECONDS)
         doorbell = Doorbell(redis_pool(settings.redis_url))
         checker, encoder = SpecChecker(settings), Encoder()
         for close in (checker.close, encoder.close, doorbell.close, health.close, streams.close, pool.close):

@@ -32,6 +32,8 @@ SETTINGS = {"GRISTMILL_SLOTS": "1", "GRISTMILL_SOURCES": f"file://{FOLDER}/"}
 """Two workers of one slot each, as two containers would be."""
 ALL = ("pandas", "dask", *FAST)
 PEER_SECONDS = 3600
+OFTEN, SELDOM = 0.05, 2.0
+"""Seconds between two samples of memory: in a run that is not timed, and in one that is."""
 
 
 class Case(NamedTuple):
@@ -84,11 +86,11 @@ def other_questions(stations: Sequence[Path], lineitem: Path) -> list[Case]:
     return [*(Case("1brc", file) for file in stations), Case("tpch1", lineitem), Case("months", lineitem)]
 
 
-def peer(engine: str, case: Case, out: str) -> dict[str, Any]:
+def peer(engine: str, case: Case, out: str, pause: float) -> dict[str, Any]:
     before, start = os.times(), time.perf_counter()
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.engines", engine, case.question]
     process = subprocess.Popen([*command, str(case.file), out])
-    with peak_memory([process.pid]) as peak:
+    with peak_memory([process.pid], pause) as peak:
         try:
             code = process.wait(PEER_SECONDS)
         except subprocess.TimeoutExpired:
@@ -105,11 +107,11 @@ def peer(engine: str, case: Case, out: str) -> dict[str, Any]:
     return {"wall": wall, "cpu": cpu, "peak_mb": peak.mb}
 
 
-def gristmill(stack: Stack, case: Case) -> tuple[dict[str, Any], str]:
+def gristmill(stack: Stack, case: Case, pause: float = SELDOM) -> tuple[dict[str, Any], str]:
     """Figures of a job, and the name of its result."""
     pids = [process.popen.pid for process in stack.processes]
     before = cpu_seconds(pids)
-    with peak_memory(pids) as peak:
+    with peak_memory(pids, pause) as peak:
         start = time.perf_counter()
         job = ended_job(stack, EVERY[case.question].spec(case.file))
         wall = time.perf_counter() - start
@@ -123,11 +125,16 @@ def gristmill(stack: Stack, case: Case) -> tuple[dict[str, Any], str]:
 
 
 def _runs(stack: Stack, case: Case, runs: int, folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """All engines in each run, so that a slow minute of the machine affects them all."""
+    """All engines in each run, so that a slow minute of the machine affects them all.
+
+    Before them all have a run for their memory, unless one run is enough.
+    """
     engines = [engine for engine in case.engines if answers(engine, case.question)]
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in ("gristmill", *engines)}
-    for run in range(min(runs, case.most_runs)):
-        figures, relation = gristmill(stack, case)
+    count = min(runs, case.most_runs)
+    for run in range(count + (count > 1)):
+        pause = SELDOM if run or count == 1 else OFTEN
+        figures, relation = gristmill(stack, case, pause)
         found["gristmill"].append(figures)
         many = EVERY[case.question].many
         answer = None if run or many else of_table(stack.database_url, case.question, relation)
@@ -136,13 +143,20 @@ def _runs(stack: Stack, case: Case, runs: int, folder: Path) -> dict[str, list[d
         for engine in engines:
             out = folder / f"{engine}.parquet"
             to = stack.database_url if engine in CHAINED else str(out)
-            found[engine].append(peer(engine, case, to))
+            found[engine].append(peer(engine, case, to, pause))
             if answer is not None and engine not in CHAINED:
                 check(case.question, answer, pd.read_parquet(out), engine)
             elif run == 0 and not case.huge and engine not in CHAINED:
                 check_joined(stack.database_url, case.question, relation, out, engine)
             out.unlink(missing_ok=True)
-    return found
+    return {engine: timed(all_) for engine, all_ in found.items()}
+
+
+def timed(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All but the first one, with its memory; a lone run is kept."""
+    first, *others = runs
+    memory = {name: first[name] for name in ("peak_mb", "worker_mb") if name in first}
+    return [run | memory for run in others] or runs
 
 
 def measure(cases: Sequence[Case], runs: int) -> list[dict[str, Any]]:

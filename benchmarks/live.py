@@ -50,7 +50,7 @@ WHERE id = %s"""
 _CHUNKS = """
 INSERT INTO gristmill.units (job_id, kind, no, epoch, state, state_version, bytes, finished_at)
 SELECT %s, 'chunk', no, 1, CASE WHEN no %% 2 = 0 THEN 'done' ELSE 'pending' END, 1, 64 << 20, now()
-FROM generate_series(1, %s) no"""
+FROM generate_series(0, %s - 1) no"""
 _STEP = "UPDATE gristmill.jobs SET revision = revision + 1 WHERE id = %s"
 _LOOKED = """
 SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'jobs_pkey'"""

@@ -48,12 +48,15 @@ def pss_mb(pids: list[int]) -> float:
 
 
 @contextmanager
-def peak_memory(pids: list[int]) -> Iterator[Peak]:
-    """The highest PSS while the body runs, sampled every 50 ms."""
+def peak_memory(pids: list[int], pause: float = 0.05) -> Iterator[Peak]:
+    """The highest PSS while the body runs, sampled with *pause* seconds between.
+
+    A sample of a stack takes 50 ms of a processor, so a run that is timed has few of them.
+    """
     peak, done = Peak(each_mb=[0.0] * len(pids)), threading.Event()
 
     def sample() -> None:
-        while not done.wait(0.05):
+        while not done.wait(pause):
             now = [pss_mb([pid]) for pid in pids]
             peak.mb = max(peak.mb, sum(now))
             peak.each_mb = list(map(max, peak.each_mb, now))

@@ -21,7 +21,7 @@ from benchmarks import by_arq, by_celery, no_kernel, small_jobs
 from benchmarks.answers import RTOL, check, of_table
 from benchmarks.chunks import SPLITS
 from benchmarks.data import make
-from benchmarks.groupby import SETTINGS, Case, gristmill
+from benchmarks.groupby import OFTEN, SELDOM, SETTINGS, Case, gristmill, timed
 from benchmarks.options import parser, whole
 from benchmarks.processes import cpu_seconds, peak_memory
 from benchmarks.stack import start_no_kernel, warm_stack
@@ -68,9 +68,10 @@ def _questions(peers: dict[str, Started], file: Path, runs: int, folder: Path) -
     }
     answers = {}
     with warm_stack(workers=2, **SETTINGS) as stack:
-        for _ in range(runs):
+        for run in range(runs + 1):
+            pause = SELDOM if run else OFTEN
             for name in QUESTIONS:
-                figures, relation = gristmill(stack, Case(name, file))
+                figures, relation = gristmill(stack, Case(name, file), pause)
                 cases[name]["engines"]["gristmill"].append(figures)
                 if name not in answers:
                     answers[name] = of_table(stack.database_url, name, relation)
@@ -78,14 +79,16 @@ def _questions(peers: dict[str, Started], file: Path, runs: int, folder: Path) -
                 with running() as peer:
                     for name in QUESTIONS:
                         out = folder / "answer.parquet"
-                        cases[name]["engines"][engine].append(_answered(peer, name, file, out))
+                        cases[name]["engines"][engine].append(_answered(peer, name, file, out, pause))
                         check(name, answers[name], pd.read_parquet(out), engine)
+    for case in cases.values():
+        case["engines"] = {engine: timed(found) for engine, found in case["engines"].items()}
     return list(cases.values())
 
 
-def _answered(peer: Peer, question: str, file: Path, out: Path) -> dict[str, float]:
+def _answered(peer: Peer, question: str, file: Path, out: Path, pause: float) -> dict[str, float]:
     before = cpu_seconds(peer.pids)
-    with tempfile.TemporaryDirectory(dir=out.parent) as parts, peak_memory(peer.pids) as peak:
+    with tempfile.TemporaryDirectory(dir=out.parent) as parts, peak_memory(peer.pids, pause) as peak:
         start = time.perf_counter()
         peer.answer(question, file, Path(parts), out)
         wall = time.perf_counter() - start

@@ -17,8 +17,11 @@ def compare(
     module: str,
     measure: Callable[[int, int], list[dict[str, Any]]],
     shown: Callable[[list[dict[str, Any]]], list[str]],
+    *,
+    rows: int = 3_000_000,
+    runs: int = 5,
 ) -> None:
-    """Print the figures that *measure* finds of so many rows and runs.
+    """Print the figures that *measure* finds of so many rows and runs, unless the caller asks for others.
 
     Runs *module* again with a child's environment: the allocator's settings decide half of the time.
     """
@@ -26,12 +29,11 @@ def compare(
     if not environment.items() <= os.environ.items():
         os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], environment)
     options = parser(description)
-    options.add_argument("--rows", type=whole, default=3_000_000, help="of the data (default 3e6)")
-    options.add_argument("--runs", type=int, default=5, help="of each side (default 5)")
+    options.add_argument("--rows", type=whole, default=rows, help=f"of the data (default {rows:.0e})")
+    options.add_argument("--runs", type=int, default=runs, help=f"of each side (default {runs})")
     options.add_argument("--json", action="store_true", help="print the figures, not the table")
     asked = options.parse_args()
-    rows, runs = (1_000, 1) if asked.tiny else (asked.rows, asked.runs)
-    found = measure(rows, runs)
+    found = measure(1_000, 1) if asked.tiny else measure(asked.rows, asked.runs)
     print(json.dumps(found) if asked.json else "\n".join(shown(found)))
 
 

@@ -210,7 +210,12 @@ class Settings(TenantSettings):
     ] = 1.0
 
 
+def faults(error: ValidationError) -> list[tuple[str, str]]:
+    """Each wrong or missing variable with its fault."""
+    found = [(str(fault["loc"][0]).upper(), fault["msg"]) for fault in error.errors()]
+    return [(f"GRISTMILL_{name.removeprefix('GRISTMILL_')}", fault) for name, fault in found]
+
+
 def wrong(error: ValidationError) -> str:
-    """Each wrong or missing variable with its fault, on one line."""
-    faults = [(str(fault["loc"][0]).upper(), fault["msg"]) for fault in error.errors()]
-    return "; ".join(f"GRISTMILL_{name.removeprefix('GRISTMILL_')}: {fault}" for name, fault in faults)
+    """The faults on one line."""
+    return "; ".join(f"{name}: {fault}" for name, fault in faults(error))

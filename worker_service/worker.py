@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import structlog
 import uvloop
 
+from shared.core.connections import HEARTBEAT, of_work
 from shared.core.limits import Limits
 from shared.core.timings import Timings
 from shared.db.fan_in import FanInStore
@@ -62,7 +63,7 @@ def build(settings: Settings, executor: Executor) -> Context:
     pool = connect(
         settings.database_url,
         name="gristmill-worker",
-        size=settings.slots * 2 + 4,
+        size=of_work(settings.slots),
         idle_in_transaction=timings.lease,
         settings=limits,
     )
@@ -128,7 +129,7 @@ async def serve(settings: Settings, executor: Executor) -> None:
     stop = asyncio.Event()
     _handle_signals(slots, stop)
     # A connection of its own: a heartbeat never waits behind the work.
-    heartbeat_pool = connect(settings.database_url, name="gristmill-heartbeat", size=1)
+    heartbeat_pool = connect(settings.database_url, name="gristmill-heartbeat", size=HEARTBEAT)
     heartbeat = Heartbeat(
         ctx.worker_id,
         WorkerStore(heartbeat_pool),

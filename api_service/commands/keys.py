@@ -42,7 +42,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     add.add_argument("--expires", type=_lifetime, metavar="15m", help="how long it lasts (default: for ever)")
     add.add_argument("--job", metavar="job_ID", help="the only job that it opens (default: every job)")
-    actions.add_parser("list", help="the keys, without what is secret")
+    actions.add_parser("list", aliases=["ls"], help="the keys, without what is secret")
     actions.add_parser(
         "revoke", help=f"refuse a key from now on; gateways notice within {CACHE_SECONDS:.0f} s"
     ).add_argument("id")
@@ -74,16 +74,16 @@ def run(settings: DatabaseSettings, arguments: argparse.Namespace, *_: object) -
 async def _run(settings: DatabaseSettings, arguments: argparse.Namespace) -> None:
     pool = connect(settings.database_url, name="gristmill-keys", size=1)
     try:
-        await _ACTIONS[arguments.action](pool, arguments)
+        await _ACTIONS[arguments.action](pool, settings, arguments)
     finally:
         await pool.close()
 
 
-async def _add(pool: Pool, arguments: argparse.Namespace) -> None:
+async def _add(pool: Pool, settings: DatabaseSettings, arguments: argparse.Namespace) -> None:
     store, tenant, job = ApiKeyStore(pool), arguments.tenant, arguments.job
     if job is not None and await JobStore(pool).get(tenant, job) is None:
         sys.exit(f"Tenant {tenant} has no job {job}")
-    if not await store.any():
+    if settings.api_key is None and not await store.any():
         print(_first_key_warning(tenant), file=sys.stderr)
     text = new_key()
     key = await store.insert(
@@ -112,7 +112,7 @@ def _first_key_warning(tenant: str) -> str:
     )
 
 
-async def _list(pool: Pool, _: argparse.Namespace) -> None:
+async def _list(pool: Pool, _: DatabaseSettings, __: argparse.Namespace) -> None:
     for key in await ApiKeyStore(pool).all():
         print(_line(key))
 
@@ -126,9 +126,9 @@ def _line(key: ApiKey) -> str:
     return "  ".join([key.id, key.tenant, ascii(key.name), ",".join(key.scopes), *limits, *events])
 
 
-async def _revoke(pool: Pool, arguments: argparse.Namespace) -> None:
+async def _revoke(pool: Pool, _: DatabaseSettings, arguments: argparse.Namespace) -> None:
     if not await ApiKeyStore(pool).revoke(arguments.id):
         sys.exit(f"There is no key {arguments.id}; `gristmill server keys list` shows them")
 
 
-_ACTIONS = {"add": _add, "list": _list, "revoke": _revoke}
+_ACTIONS = {"add": _add, "list": _list, "ls": _list, "revoke": _revoke}

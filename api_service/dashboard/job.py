@@ -20,7 +20,8 @@ from api_service.wire import parameters
 from api_service.wire.documents import JobDocument
 from api_service.wire.history import entry_document
 from api_service.wire.links import Links
-from shared.core.strip import MOST_CELLS, chunks_per_cell
+from shared.core.strip import MOST_CELLS
+from shared.db.strips import Extent
 
 MOST_PLACES = 50
 MOST_SPEC = 16_384
@@ -33,14 +34,24 @@ _CELLS: WeakKeyDictionary[Strip, dict[str, Any]] = WeakKeyDictionary()
 
 async def show(request: web.Request) -> web.Response:
     """Show a job: its progress, chunks, failures, receipt, spec and history."""
-    view = await request.app[JOBS].read(request[TENANT], request.match_info["id"])
-    job, pages = sent(view, request.app[LINKS]).document, request.app[JOB_PAGES]
-    details, strip, key = await asyncio.gather(
-        pages.details(view), _strip(request, view, job), request.app[AUTHENTICATOR].needs_key()
+    extent, key = await asyncio.gather(_extent(request), request.app[AUTHENTICATOR].needs_key())
+    (view, details), strip = await asyncio.gather(
+        _view_and_details(request, extent), _read_strip(request, extent, recent=True)
     )
-    values = _values(job, details) | _spec(view, job, own_url(request), key=key) | strip
+    job = sent(view, request.app[LINKS]).document
+    shown = await _strip(request, view, strip)
+    values = _values(job, details) | _spec(view, job, own_url(request), key=key) | shown
     name = view.job.result_name or view.job.labels.get("name")
     return page(request, "job.html", name=name, here_with_query=request.path_qs, **values)
+
+
+async def _extent(request: web.Request) -> Extent:
+    return await request.app[JOB_PAGES].extent(request[TENANT], request.match_info["id"])
+
+
+async def _view_and_details(request: web.Request, extent: Extent) -> tuple[JobView, Details]:
+    view = await request.app[JOBS].recent(request[TENANT], request.match_info["id"], extent.revision)
+    return view, await request.app[JOB_PAGES].details(view)
 
 
 def _values(job: JobDocument, details: Details) -> dict[str, Any]:
@@ -73,24 +84,33 @@ def _spec(view: JobView, job: JobDocument, url: str, *, key: bool) -> dict[str, 
 
 async def show_strip(request: web.Request) -> web.Response:
     """Show the strip of chunks again, if it has changed since the page has `seen` it."""
-    view = await request.app[JOBS].read(request[TENANT], request.match_info["id"])
-    strip = await _strip(request, view, sent(view, request.app[LINKS]).document)
-    if strip["seen"] == request.query.get("seen"):
+    extent = await _extent(request)
+    view, strip = await asyncio.gather(
+        request.app[JOBS].read(request[TENANT], request.match_info["id"]), _read_strip(request, extent)
+    )
+    shown = await _strip(request, view, strip)
+    if shown["seen"] == request.query.get("seen"):
         return web.Response(status=204)
-    return page(request, "strip.html", **strip)
+    return page(request, "strip.html", **shown)
 
 
-async def _strip(request: web.Request, view: JobView, job: JobDocument) -> dict[str, Any]:
-    """The values of strip.html: all chunks, or those from the number `chunks` of the query on."""
-    total, start = view.progress.chunks_total, _start(request)
-    first, per = (0, chunks_per_cell(total)) if start is None else (start, 1)
-    strip = await request.app[JOB_PAGES].strip(view, first, per)
+async def _read_strip(request: web.Request, extent: Extent, *, recent: bool = False) -> Strip:
+    """All chunks, or those from the number `chunks` of the query on."""
+    job_id, start = request.match_info["id"], _start(request)
+    return await request.app[JOB_PAGES].strip(job_id, extent, start, recent=recent)
+
+
+async def _strip(request: web.Request, view: JobView, strip: Strip) -> dict[str, Any]:
+    """The values of strip.html; a strip that may be older than the view is read again."""
+    if strip.extent.revision < view.job.revision:
+        strip = await _read_strip(request, await _extent(request))
+    job, start = sent(view, request.app[LINKS]).document, _start(request)
     cells = _cells(strip, request.app[LINKS])
     asked = f"chunks={start}&" if start is not None else ""
     return cells | {
         "job": job,
-        "total": total,
-        "per": per,
+        "total": strip.extent.chunks,
+        "per": strip.per,
         "start": start,
         "most": MOST_CELLS,
         "poll": None if job.done else f"/jobs/{job.id}/strip?{asked}seen={cells['seen']}",

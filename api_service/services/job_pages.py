@@ -9,15 +9,15 @@ from typing import Any
 
 from api_service.services.cache import TtlCache
 from api_service.services.history import HistoryService
-from api_service.services.jobs import JobView
+from api_service.services.jobs import OLD_SECONDS, JobView
 from api_service.services.quarantine import QuarantineService
 from api_service.services.results import ResultService
 from shared.core.entities import KeptRow
 from shared.core.history import Entry
 from shared.core.lifecycle import JobState
-from shared.core.strip import Cause, Cell
-from shared.db.strips import StripStore
-from shared.errors import NoResult
+from shared.core.strip import Cause, Cell, chunks_per_cell
+from shared.db.strips import Extent, StripStore
+from shared.errors import NoResult, NotFound
 
 STRIP_SECONDS, DETAIL_SECONDS = 2.0, 1.0
 _TIMES = 20
@@ -28,10 +28,11 @@ _BEGINNING = (-1, -1)
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Strip:
-    """Cells of *per* chunks each; all of them were read at one time."""
+    """Cells of *per* chunks each. All of them were read at one time, after *extent*."""
 
     cells: list[Cell]
     per: int
+    extent: Extent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,21 +53,33 @@ class JobPages:
         self, strips: StripStore, history: HistoryService, results: ResultService, bad_rows: QuarantineService
     ) -> None:
         self._strips, self._history, self._results, self._bad_rows = strips, history, results, bad_rows
-        self._cells = TtlCache[Strip](STRIP_SECONDS, _TIMES)
+        self._cells = TtlCache[Strip](STRIP_SECONDS, _TIMES, old_seconds=OLD_SECONDS)
         self._details = TtlCache[Details](DETAIL_SECONDS, _TIMES)
 
-    async def strip(self, view: JobView, first: int, per: int) -> Strip:
-        """*per* chunks in each cell, from number *first* on; never from an earlier revision of the job.
+    async def extent(self, tenant: str, job_id: str) -> Extent:
+        """Raises NotFound."""
+        extent = await self._strips.extent(tenant, job_id)
+        if extent is None:
+            raise NotFound(f"There is no job {job_id}")
+        return extent
 
-        Only a strip from the first chunk on is kept, since any number of others may be asked for.
+    async def strip(self, job_id: str, extent: Extent, first: int | None, *, recent: bool = False) -> Strip:
+        """All chunks of a job, or those from number *first* on with a cell each.
+
+        It needs no view of the job, so both can be read at once: either counts all units. A *recent* strip
+        may be OLD_SECONDS older, but of no earlier revision. Only a strip from the first chunk on is kept,
+        since any number of others may be asked for.
         """
-        load = partial(self._strip, view.job.id, first, per)
+        per = chunks_per_cell(extent.chunks) if first is None else 1
+        load = partial(self._strip, job_id, first or 0, per, extent)
         if first:
             return await load()
-        return await self._cells.get((view.job.id, f"{view.job.revision} {per}"), load)
+        read = self._cells.recent if recent else self._cells.get
+        return await read((job_id, f"{extent.revision} {per}"), load)
 
-    async def _strip(self, job_id: str, first: int, per: int) -> Strip:
-        return Strip(await self._strips.cells(job_id, first, per), per)
+    async def _strip(self, job_id: str, first: int, per: int, extent: Extent) -> Strip:
+        cells = await self._strips.cells(job_id, first, per)
+        return Strip(cells, per, extent)
 
     async def details(self, view: JobView) -> Details:
         """Never from an earlier revision of the job. Raises the errors of the services."""

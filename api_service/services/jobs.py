@@ -28,6 +28,8 @@ _FRESH_SECONDS = 0.05
 _COUNTS_TIMES = 10
 """At most a tenth of the time one gateway has Postgres count the units of a job."""
 _COUNTS_SECONDS = 0.25
+OLD_SECONDS = 5.0
+"""How old the counts of a page may be beyond that: its stream tells those of now."""
 _LAST_VIEWS = 64
 """So many views are kept, for their rows: a row is good as long as its revision is the newest."""
 _DONE_SECONDS, _MOST_COUNTED = 60.0, 2000
@@ -88,7 +90,9 @@ class JobService:
         self._last: OrderedDict[Key, JobView] = OrderedDict()
         self._counted: OrderedDict[str, _Counted] = OrderedDict()
         self._looks = Together(jobs.look)
-        self._views = TtlCache[JobView](lambda view: pause(view.age, _FRESH_SECONDS), _COUNTS_TIMES)
+        self._views = TtlCache[JobView](
+            lambda view: pause(view.age, _FRESH_SECONDS), _COUNTS_TIMES, old_seconds=OLD_SECONDS
+        )
         self.watcher = JobWatcher[JobView](
             jobs.standing, self._views.forget, lambda key: self.read(*key), lambda view: view.standing
         )
@@ -161,6 +165,19 @@ class JobService:
             # Another gateway may retry it, and a client that polls stops at `done`.
             self._views.forget(key)
         return view
+
+    async def recent(self, tenant: str, job_id: str, revision: int) -> JobView:
+        """As `read`, but the counts of a job under way may be OLD_SECONDS older.
+
+        The view is of *revision* or a later one. New counts are read meanwhile.
+        """
+        key = tenant, job_id
+        view = await self._views.recent(key, lambda: self._load(key))
+        if view.job.revision < revision:
+            self._views.forget(key)
+        elif not view.job.done:
+            return view
+        return await self.read(tenant, job_id)
 
     def forget(self, tenant: str, job_id: str) -> None:
         """Read a job anew when it is asked for next."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gristmill.cli import ask, completion, jobs, local, models, rows, server, things
+from gristmill.cli import ask, completion, doctor, jobs, local, models, rows, server, things
 from gristmill.cli.completion import COMPLETION
 from gristmill.cli.faults import told
 from gristmill.cli.signals import Stopped
@@ -79,6 +79,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     models.models,
     local.standalone,
     local.demo,
+    doctor.doctor,
     completion.completion,
 )
 _GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {

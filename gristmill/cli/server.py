@@ -14,6 +14,7 @@ PROGRAMS = {
     "keys": "Make, list and revoke API keys.",
     "tenants": "Show and set the limits of tenants.",
     "verify": "Check a database against every invariant.",
+    "doctor": "Check settings, rights, versions, clocks, storage and servers.",
 }
 """Programs of the gateway: they read their words themselves."""
 
@@ -28,11 +29,11 @@ app = typer.Typer(
 @app.command()
 def worker() -> None:
     """Work on jobs until SIGTERM."""
-    _become("worker_service")
+    become("worker_service")
 
 
 def _pass_on(context: typer.Context) -> None:
-    _become("api_service", str(context.info_name), *context.args)
+    become("api_service", str(context.info_name), *context.args)
 
 
 for name, text in PROGRAMS.items():
@@ -48,7 +49,7 @@ for name, text in PROGRAMS.items():
     )(_pass_on)
 
 
-def _become(module: str, *words: str) -> NoReturn:
+def become(module: str, *words: str) -> NoReturn:
     """Replace this process, so that signals and exit code are those of the program."""
     from gristmill.launcher.extras import need
     from gristmill.launcher.services import service_command, service_environment

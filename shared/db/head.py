@@ -15,11 +15,17 @@ def head() -> str:
     return max(name.partition("_")[0] for name in names if name.endswith(".py") and name[0].isdigit())
 
 
-async def at_head(pool: Pool) -> bool:
+async def revision(pool: Pool) -> str | None:
+    """The newest migration that the database has; None before the first."""
     try:
         async with pool.connection() as connection:
-            return bool(
-                await connection.fetchval("SELECT version_num FROM gristmill_migrations.version") == head()
+            found: str | None = await connection.fetchval(
+                "SELECT version_num FROM gristmill_migrations.version"
             )
     except NotMigrated:
-        return False
+        return None
+    return found
+
+
+async def at_head(pool: Pool) -> bool:
+    return await revision(pool) == head()

@@ -85,6 +85,7 @@ class Statements:
 
 API_KEYS = Statements("api_keys")
 DELETING = Statements("deleting")
+DOCTOR = Statements("doctor")
 HISTORY = Statements("history")
 JOBS = Statements("jobs")
 LIMITS = Statements("limits")

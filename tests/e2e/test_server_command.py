@@ -21,7 +21,7 @@ def server(*words, env=None, cwd=ROOT):
 def test_its_help_names_every_program_and_each_has_its_own():
     said = server("--help")
     assert said.returncode == 0
-    for name in ("serve", "worker", "migrate", "keys", "verify"):
+    for name in ("serve", "worker", "migrate", "keys", "verify", "doctor"):
         assert name in said.stdout
         assert server(name, "--help").returncode == 0
     assert "usage: gristmill server keys add" in server("keys", "add", "--help").stdout

@@ -15,8 +15,9 @@ import pytest
 
 from api_service.auth.sessions import token
 from api_service.dashboard import job, live
-from api_service.services import job_pages
+from api_service.services import job_pages, jobs
 from api_service.services.jobs import JobService
+from shared.db.jobs import JobStore
 from shared.db.pool import connect
 from shared.db.strips import StripStore
 from tests.integration.test_dashboard_signing import (  # noqa: F401  # a fixture
@@ -263,6 +264,78 @@ async def test_a_strip_from_any_number_on_is_not_kept(settings, monkeypatch):
         assert kept() == before
         await shown(http, f"/jobs/{job_id}")
         assert kept() == before + 1
+
+
+async def test_the_units_are_counted_while_the_strip_is_read(settings, monkeypatch):
+    job_id, both = await insert_job(settings), asyncio.Barrier(2)
+
+    def meeting(read):
+        async def meet(*args):
+            await both.wait()
+            return await read(*args)
+
+        return meet
+
+    monkeypatch.setattr(JobStore, "look", meeting(JobStore.look))
+    monkeypatch.setattr(StripStore, "cells", meeting(StripStore.cells))
+    async with gateway(settings) as http, asyncio.timeout(20):
+        await shown(http, f"/jobs/{job_id}")
+
+
+async def test_a_page_shows_old_counts_at_once_and_its_stream_the_new_ones(settings, monkeypatch):
+    monkeypatch.setattr(jobs, "_COUNTS_TIMES", 0)
+    monkeypatch.setattr(jobs, "OLD_SECONDS", 60.0)
+    job_id, look = await scanning_job(settings), JobStore.look
+    async with gateway(settings) as http:
+        await shown(http, f"/jobs/{job_id}")
+        going_on = asyncio.Event()
+
+        async def slow(self, *args):
+            await going_on.wait()
+            return await look(self, *args)
+
+        monkeypatch.setattr(JobStore, "look", slow)
+        async with database(settings) as connection:
+            await connection.execute("UPDATE gristmill.units SET rows_read = 1234567")
+        await asyncio.sleep(0.5)  # the view is old now
+        async with asyncio.timeout(30):
+            page = await shown(http, f"/jobs/{job_id}")
+        assert "1,234,567" not in page
+        going_on.set()
+        path = html.unescape(re.search(r'hx-sse:connect="([^"]+)"', page)[1])
+        async with http.get(path) as response:
+            coming = messages(response)
+            async with asyncio.timeout(30):
+                while "1,234,567" not in (await anext(coming)).get("data", ""):
+                    pass
+        await change(settings, job_id, "state = 'paused'")
+        assert '<span class="state paused">' in await shown(http, f"/jobs/{job_id}")
+
+
+async def test_a_strip_of_before_a_change_is_read_again(settings, monkeypatch):
+    job_id, extent, read = await scanning_job(settings), StripStore.extent, []
+
+    async def overtaken(self, *args):
+        found = await extent(self, *args)
+        read.append(found.revision)
+        if len(read) == 1:
+            await change(settings, job_id, "state = 'paused'")
+        return found
+
+    monkeypatch.setattr(StripStore, "extent", overtaken)
+    slow = JobStore.look
+
+    async def later(self, *args):
+        while not read:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.5)
+        return await slow(self, *args)
+
+    monkeypatch.setattr(JobStore, "look", later)
+    async with gateway(settings) as http:
+        page = await shown(http, f"/jobs/{job_id}")
+    assert '<span class="state paused">' in page
+    assert read == [read[0], read[0] + 1]
 
 
 async def test_the_strip_is_sent_again_only_if_it_has_changed(settings):

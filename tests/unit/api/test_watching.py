@@ -48,6 +48,32 @@ class Question:
         return number
 
 
+async def test_a_recent_value_may_be_old_while_a_new_one_is_loaded():
+    cache, question = TtlCache[int](0.05, old_seconds=30.0), Question()
+
+    assert await cache.recent(JOB, question) == 1
+    await asyncio.sleep(0.1)
+    assert await cache.recent(JOB, question) == 1
+    await asyncio.sleep(0.01)
+    assert question.asked == 2, "the old value has begun the load of a new one"
+    assert await cache.recent(JOB, question) == 2
+    await asyncio.sleep(0.1)
+    assert await cache.get(JOB, question) == 3, "others get no old value"
+    question.wrong = True
+    await asyncio.sleep(0.1)
+    assert await cache.recent(JOB, question) == 3
+    cache.forget(JOB)
+    with pytest.raises(DatabaseUnavailable):
+        await cache.recent(JOB, question)
+
+
+async def test_an_old_value_has_its_end():
+    cache, question = TtlCache[int](0.01, old_seconds=0.01), Question()
+    assert await cache.recent(JOB, question) == 1
+    await asyncio.sleep(0.1)
+    assert await cache.recent(JOB, question) == 2
+
+
 async def test_concurrent_reads_share_one_value_until_it_is_too_old():
     cache, question = TtlCache[int](0.05), Question()
 
