@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 
 from api_service.app_keys import (
+    AUDITED,
     AUTHENTICATOR,
     BULK,
     CHANGES,
@@ -37,6 +38,7 @@ from api_service.app_keys import (
     UPLOADS,
     WORKERS,
 )
+from api_service.audit import actions
 from api_service.auth.authenticator import Authenticator
 from api_service.auth.credentials import is_loopback
 from api_service.auth.middleware import admit
@@ -118,6 +120,7 @@ def build_app(settings: Settings) -> web.Application:
     app[SETTINGS] = settings
     app[SHARES] = Shares()
     app[OPERATIONS] = by_handler((*OPERATION_LIST, *PAGE_LIST))
+    app[AUDITED] = actions((*OPERATION_LIST, *PAGE_LIST))
     app[PAGE_HANDLERS] = frozenset(operation.handler for operation in PAGE_LIST)
     app[OPENAPI] = Description(OPERATION_LIST, version("gristmill"), settings.public_url or "/")
     app[LINKS] = Links(settings.public_url or "")

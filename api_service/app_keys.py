@@ -1,5 +1,7 @@
 """Typed keys of the values that `app` puts into the application, and the middlewares into a request."""
 
+from collections.abc import Mapping, Sequence
+
 from aiohttp import web
 
 from api_service.auth.authenticator import Authenticator
@@ -31,6 +33,8 @@ from api_service.wire.links import Links
 from shared.core.limits import Quota
 from shared.settings import Settings
 
+AUDITED = web.AppKey("audited", Mapping[Handler, str])
+"""The handlers that change something, with the action that the log names."""
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 OPENAPI = web.AppKey("openapi", Description)
 OPERATIONS = web.AppKey("operations", dict[Handler, Operation])
@@ -62,6 +66,8 @@ READINESS = web.AppKey("readiness", Readiness)
 REQUEST_ID = web.RequestKey("request_id", str)
 CLIENT = web.RequestKey("client", Client)
 CALLER = web.RequestKey("caller", Caller)
+CHANGED = web.RequestKey("changed", Sequence[str])
+"""The ids of the things that a request has changed, where its path and `Location` do not have them."""
 QUOTA = web.RequestKey("quota", Quota)
 """The rest of the requests that its tenant may make, if there is a limit."""
 SESSION = web.RequestKey("session", str)

@@ -8,6 +8,7 @@ import re
 import sys
 from dataclasses import asdict
 
+from api_service.audit import by_operator
 from api_service.commands.keys import tenant_name
 from shared.core.limits import NAMES, UNLIMITED, Limits
 from shared.db.limits import LimitStore
@@ -99,7 +100,9 @@ async def _show(store: LimitStore, arguments: argparse.Namespace) -> None:
 
 
 async def _set(store: LimitStore, arguments: argparse.Namespace) -> None:
-    await store.set(arguments.tenant, dict(arguments.changes))
+    changes = dict(arguments.changes)
+    await store.set(arguments.tenant, changes)
+    by_operator("tenant.set", arguments.tenant, arguments.tenant, limits=changes)
     await _show(store, arguments)
 
 
