@@ -1,13 +1,13 @@
-"""`python -m api_service serve | migrate | keys | verify | doctor`; exits with 2 when the settings are wrong.
+"""`python -m api_service serve | migrate | keys | tenants | verify | doctor`.
 
-`gristmill server` runs it, wherever it is installed.
+Exits with 2 when the settings are wrong. `gristmill server` runs it, wherever it is installed.
 """
 
 import argparse
 
 from pydantic import ValidationError
 
-from api_service.commands import doctor, keys, migrate, serve, verify
+from api_service.commands import doctor, keys, migrate, serve, tenants, verify
 from shared import log
 from shared.process import harden
 from shared.settings import wrong
@@ -21,7 +21,7 @@ def main() -> None:
     )
     parser.set_defaults(wrong=lambda error, _: parser.error(wrong(error)))
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (serve, migrate, keys, verify, doctor):
+    for command in (serve, migrate, keys, tenants, verify, doctor):
         command.add_parser(commands)
     arguments = parser.parse_args()
     try:

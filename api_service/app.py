@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 
 from api_service.app_keys import (
+    AUDITED,
     AUTHENTICATOR,
     BULK,
     CHANGES,
@@ -25,6 +26,7 @@ from api_service.app_keys import (
     PAGE_HANDLERS,
     PLANS,
     QUARANTINE,
+    RATES,
     READINESS,
     RESULTS,
     RESUMABLE_UPLOADS,
@@ -32,9 +34,11 @@ from api_service.app_keys import (
     SETTINGS,
     SHARES,
     SPEC_CHECKER,
+    TENANTS,
     UPLOADS,
     WORKERS,
 )
+from api_service.audit import actions
 from api_service.auth.authenticator import Authenticator
 from api_service.auth.credentials import is_loopback
 from api_service.auth.middleware import admit
@@ -60,15 +64,18 @@ from api_service.services.limiter import ConcurrencyLimiter
 from api_service.services.overview import OverviewService
 from api_service.services.plans import PlanService
 from api_service.services.quarantine import QuarantineService
+from api_service.services.rates import CACHE_SECONDS, Rates
 from api_service.services.readiness import Nudger, Readiness
 from api_service.services.results import ResultService
 from api_service.services.resumable import ResumableUploads
 from api_service.services.spec_check import SpecChecker
+from api_service.services.tenants import TenantService
 from api_service.services.uploads import UploadService
 from api_service.services.workers import WorkerService
 from api_service.shares import Shares
 from api_service.wire.links import Links
 from shared.core.connections import ANSWERS, HEALTH, STREAMS
+from shared.core.limits import Limits
 from shared.core.retention import Retention
 from shared.core.timings import Timings
 from shared.db.api_keys import ApiKeyStore
@@ -77,6 +84,7 @@ from shared.db.deleting import DeleteStore
 from shared.db.figures import FigureStore
 from shared.db.history import HistoryStore
 from shared.db.jobs import JobStore
+from shared.db.limits import LimitStore
 from shared.db.overview import OverviewStore
 from shared.db.plans import PlanStore
 from shared.db.pool import connect
@@ -115,6 +123,7 @@ def build_app(settings: Settings) -> web.Application:
     app[SETTINGS] = settings
     app[SHARES] = Shares()
     app[OPERATIONS] = by_handler((*OPERATION_LIST, *PAGE_LIST))
+    app[AUDITED] = actions((*OPERATION_LIST, *PAGE_LIST))
     app[PAGE_HANDLERS] = frozenset(operation.handler for operation in PAGE_LIST)
     app[OPENAPI] = Description(OPERATION_LIST, version("gristmill"), settings.public_url or "/")
     app[LINKS] = Links(settings.public_url or "")
@@ -152,7 +161,9 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         nudger, files = Nudger(doorbell), UploadFiles(settings.storage)
         lease = Timings().scaled(settings.time_scale).lease
         readiness = Readiness(health, doorbell, lease)
-        jobs, versions, uploads = JobStore(pool), VersionStore(pool), UploadStore(pool)
+        defaults = Limits.of(settings)
+        limits = LimitStore(pool, defaults)
+        jobs, versions, uploads = JobStore(pool, defaults), VersionStore(pool), UploadStore(pool, defaults)
         pages, exports = (
             ConcurrencyLimiter(PAGES, PAGES_PER_TENANT, patience=PERMIT_SECONDS, refusal=TOO_MANY)
             for _ in range(2)
@@ -163,9 +174,11 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         app[KEYS] = KeyService(keys, jobs, app[AUTHENTICATOR])
         app[READINESS] = readiness
         app[SPEC_CHECKER] = checker
-        app[UPLOADS] = UploadService(uploads, files)
+        app[RATES] = Rates(limits, defaults.requests_per_second)
+        app[TENANTS] = TenantService(limits)
+        app[UPLOADS] = UploadService(uploads, files, limits)
         app[RESUMABLE_UPLOADS] = ResumableUploads(
-            UnfinishedUploadStore(pool, Retention().unfinished_uploads),
+            UnfinishedUploadStore(pool, Retention().unfinished_uploads, defaults),
             uploads,
             files,
             settings.max_unfinished_uploads,
@@ -192,6 +205,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         loops = (
             forever(Service("nudger", nudger.run)),
             forever(Service("job_watcher", app[JOBS].watcher.run)),
+            forever(Service("rates", app[RATES].run_once, timedelta(seconds=CACHE_SECONDS))),
         )
         for work in (_remove_abandoned(files), readiness.announce(), *loops):
             closing.push_async_callback(_ended, asyncio.create_task(work))

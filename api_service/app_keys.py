@@ -1,5 +1,7 @@
 """Typed keys of the values that `app` puts into the application, and the middlewares into a request."""
 
+from collections.abc import Mapping, Sequence
+
 from aiohttp import web
 
 from api_service.auth.authenticator import Authenticator
@@ -18,16 +20,21 @@ from api_service.services.keys import KeyService
 from api_service.services.overview import OverviewService
 from api_service.services.plans import PlanService
 from api_service.services.quarantine import QuarantineService
+from api_service.services.rates import Rates
 from api_service.services.readiness import Readiness
 from api_service.services.results import ResultService
 from api_service.services.resumable import ResumableUploads
 from api_service.services.spec_check import SpecChecker
+from api_service.services.tenants import TenantService
 from api_service.services.uploads import UploadService
 from api_service.services.workers import WorkerService
 from api_service.shares import Shares
 from api_service.wire.links import Links
+from shared.core.limits import Quota
 from shared.settings import Settings
 
+AUDITED = web.AppKey("audited", Mapping[Handler, str])
+"""The handlers that change something, with the action that the log names."""
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 OPENAPI = web.AppKey("openapi", Description)
 OPERATIONS = web.AppKey("operations", dict[Handler, Operation])
@@ -48,7 +55,9 @@ KEYS = web.AppKey("keys", KeyService)
 OVERVIEW = web.AppKey("overview", OverviewService)
 PLANS = web.AppKey("plans", PlanService)
 QUARANTINE = web.AppKey("quarantine", QuarantineService)
+RATES = web.AppKey("rates", Rates)
 RESULTS = web.AppKey("results", ResultService)
+TENANTS = web.AppKey("tenants", TenantService)
 UPLOADS = web.AppKey("uploads", UploadService)
 RESUMABLE_UPLOADS = web.AppKey("resumable_uploads", ResumableUploads)
 WORKERS = web.AppKey("workers", WorkerService)
@@ -59,6 +68,10 @@ JOB = web.RequestKey("job", str)
 """The id of the job that the request has made."""
 CLIENT = web.RequestKey("client", Client)
 CALLER = web.RequestKey("caller", Caller)
+CHANGED = web.RequestKey("changed", Sequence[str])
+"""The ids of the things that a request has changed, where its path and `Location` do not have them."""
+QUOTA = web.RequestKey("quota", Quota)
+"""The rest of the requests that its tenant may make, if there is a limit."""
 SESSION = web.RequestKey("session", str)
 """The id in the cookie, of a request that was admitted by its session."""
 TENANT = web.RequestKey("tenant", str)

@@ -12,11 +12,11 @@ from aiohttp.typedefs import Middleware
 from aiohttp.web_protocol import RequestPayloadError
 from multidict import istr
 
-from api_service.app_keys import CLIENT, JOB, LINKS, REQUEST_ID
+from api_service.app_keys import CLIENT, JOB, LINKS, QUOTA, REQUEST_ID
 from api_service.auth.forwarded import client_of
 from api_service.dashboard.problem import is_page, problem_page
 from api_service.operations import Handler
-from api_service.problems import from_http_exception, problem_response, status_and_title
+from api_service.problems import from_http_exception, problem_response, quota_headers, status_and_title
 from shared import tracing
 from shared.errors import BadRequest, GristmillError, InternalError
 from shared.ids import numbered_ids
@@ -137,3 +137,5 @@ async def put_headers(request: web.Request, response: web.StreamResponse) -> Non
     headers[X_REQUEST_ID] = request.get(REQUEST_ID) or next(REQUEST_IDS)
     headers[X_CONTENT_TYPE_OPTIONS] = "nosniff"
     headers.setdefault(CACHE_CONTROL, "no-store")
+    if (quota := request.get(QUOTA)) is not None and "RateLimit" not in headers:
+        headers.update(quota_headers(quota))

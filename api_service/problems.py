@@ -4,6 +4,7 @@ import msgspec
 from aiohttp import web
 
 from shared import errors
+from shared.core.limits import Quota
 
 STATUSES: dict[type[errors.GristmillError], tuple[int, str]] = {
     errors.MalformedJson: (400, "Malformed JSON"),
@@ -48,6 +49,11 @@ STATUSES: dict[type[errors.GristmillError], tuple[int, str]] = {
     errors.UploadLocked: (423, "Upload locked"),
     errors.TooManyUploads: (429, "Too many uploads"),
     errors.TooManyExports: (429, "Too many exports"),
+    errors.TooManyJobs: (429, "Too many jobs"),
+    errors.TooManyRequests: (429, "Too many requests"),
+    errors.UploadLimitExceeded: (429, "Upload limit exceeded"),
+    errors.ScanLimitExceeded: (429, "Scan limit exceeded"),
+    errors.StorageLimitExceeded: (429, "Storage limit exceeded"),
     errors.ChecksumMismatch: (460, "Checksum mismatch"),
     errors.TransientError: (503, "Service unavailable"),
     errors.GristmillError: (500, "Internal error"),
@@ -83,11 +89,28 @@ def problem_response(
         content_type="application/problem+json",
         headers=headers,
     )
-    if error.retryable or isinstance(error, errors.NotReady):
+    if error.quota is not None:
+        response.headers.update(quota_headers(error.quota))
+    if error.quota is not None and error.quota.reset is not None:
+        response.headers["Retry-After"] = str(error.quota.reset)
+    elif error.retryable or isinstance(error, errors.NotReady):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     if isinstance(error, errors.Unauthorized):
         response.headers["WWW-Authenticate"] = 'Bearer realm="gristmill"'
     return response
+
+
+def quota_headers(quota: Quota) -> dict[str, str]:
+    """The rest of a limit, as headers (draft-ietf-httpapi-ratelimit-headers-10).
+
+    `q` is the limit, `w` the seconds that it is for, `r` the rest, and `t` the seconds until there is more.
+    """
+    window = f";w={quota.window}" if quota.window is not None else ""
+    reset = f";t={quota.reset}" if quota.reset is not None else ""
+    return {
+        "RateLimit-Policy": f'"{quota.name}";q={quota.limit}{window}',
+        "RateLimit": f'"{quota.name}";r={quota.left}{reset}',
+    }
 
 
 def from_http_exception(error: web.HTTPException, request: web.BaseRequest) -> errors.GristmillError:

@@ -1,12 +1,19 @@
 """The wait of a tenant's small job while another tenant's jobs hold both slots.
 
-It is measured from POST to the job's start, and to its end.
+It is measured from POST to the job's start, and to its end. `--flood` measures it again and again, while the
+other tenant submits jobs, asks for plans, uploads and downloads, all at once.
 """
 
 import gzip
 import random
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
+
+import httpx2
 
 from api_service.auth.credentials import digest, new_key
 from benchmarks.options import parser
@@ -82,6 +89,102 @@ def _beside(data: bytes, patience: float) -> dict[str, float | None]:
         return {"started": _number(started), "ended": _number(ended)}
 
 
+FLOOD_TRIES, TINY_TRIES = 50, 2
+UPLOAD_BYTES, READ_ROWS = 8_000_000, 50_000
+WAIT = {"Prefer": "wait=2"}
+THREADS = {"jobs": 2, "plans": 2, "uploads": 2, "downloads": 4}
+"""How many clients of the hostile tenant do each thing, without a pause."""
+
+
+def flooded(tries: int = FLOOD_TRIES, size: int = HOSTILE_BYTES) -> dict[str, Any]:
+    """Seconds from POST to the start, and to the end, of each of *tries* small jobs, one after the other.
+
+    `asked` counts the answers that the hostile tenant got, by what it asked for and their status.
+    """
+    asked: Counter[tuple[str, int]] = Counter()
+    with warm_stack() as stack, ExitStack() as ending:
+        hostile, neighbour = (_key(stack, tenant) for tenant in ("hostile", "neighbour"))
+        stack.http.headers["Authorization"] = f"Bearer {hostile}"
+        text = "k,v\n" + "".join(f"{n},1\n" for n in range(READ_ROWS))
+        read = stack.run(_spec(stack.write("read.csv", text)))
+        uris = [stack.write("long.csv.gz", rows(size)), stack.write("plan.csv.gz", comments(size))]
+        ask = {
+            "jobs": lambda http: http.post("/v1/jobs", json=_spec(random.choice(uris), comment="#")),
+            "plans": lambda http: http.post(
+                "/v1/plans", json=_spec(random.choice(uris), comment="#"), headers=WAIT
+            ),
+            "uploads": _upload,
+            "downloads": lambda http: http.get(f"/v1/jobs/{read['id']}/rows?format=csv"),
+        }
+        stop = threading.Event()
+        clients = [
+            threading.Thread(target=_flood, args=(stack, hostile, name, ask[name], stop, asked))
+            for name, count in THREADS.items()
+            for _ in range(count)
+        ]
+        for client in clients:
+            client.start()
+            ending.callback(client.join)
+        ending.callback(stop.set)
+        stack.http.headers["Authorization"] = f"Bearer {neighbour}"
+        times = [_try(stack, no) for no in range(tries)]
+    return {
+        "started": [started for started, _ in times],
+        "ended": [ended for _, ended in times],
+        "asked": {f"{name} {status}": count for (name, status), count in sorted(asked.items())},
+    }
+
+
+def _upload(http: httpx2.Client) -> httpx2.Response:
+    """One that is deleted at once: the disk of the machine is not measured."""
+    stored = http.post("/v1/uploads", content=bytes(UPLOAD_BYTES))
+    if stored.status_code == httpx2.codes.CREATED:
+        http.delete(f"/v1/uploads/{stored.json()['id']}")
+    return stored
+
+
+def _flood(
+    stack: Stack,
+    key: str,
+    name: str,
+    ask: Callable[[httpx2.Client], httpx2.Response],
+    stop: threading.Event,
+    asked: Counter[tuple[str, int]],
+) -> None:
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx2.Client(base_url=stack.http.base_url, headers=headers, timeout=60) as http:
+        while not stop.is_set():
+            asked[name, ask(http).status_code] += 1
+
+
+def _try(stack: Stack, no: int) -> tuple[float, float]:
+    uri, posted = stack.write(f"small{no}.csv", "k,v\na,1\n"), time.time()
+    job = stack.wait(stack.submit(_spec(uri))["id"], PATIENCE)
+    assert job["state"] == "succeeded", job["error"]
+    [times] = stack.sql(
+        "SELECT extract(epoch FROM started_at), extract(epoch FROM finished_at) FROM gristmill.jobs"
+        " WHERE id = %s",
+        job["id"],
+    )
+    return float(times[0]) - posted, float(times[1]) - posted
+
+
+def shown_flood(figures: dict[str, Any]) -> list[str]:
+    def percentile(values: list[float], percent: int) -> float:
+        return sorted(values)[min(len(values) - 1, len(values) * percent // 100)]
+
+    lines = [
+        f"A neighbour's small job, while a tenant floods all else (bar: started within {BAR_SECONDS} s)",
+        f"| {len(figures['started'])} tries | p50, s | p99, s | most, s |",
+        "|---|---|---|---|",
+    ]
+    for event in ("started", "ended"):
+        values = figures[event]
+        cells = (percentile(values, 50), percentile(values, 99), max(values))
+        lines.append(f"| {event} after | {' | '.join(f'{cell:.1f}' for cell in cells)} |")
+    return [*lines, f"Answers to the flood: {figures['asked']}"]
+
+
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
@@ -124,8 +227,15 @@ def shown(figures: dict[str, dict[str, float | None]]) -> list[str]:
 
 
 def main() -> None:
-    tiny = parser(__doc__).parse_args().tiny
-    print("\n".join(shown(measure(TINY_BYTES) if tiny else measure())))
+    options = parser(__doc__)
+    options.add_argument("--flood", action="store_true", help="while a tenant floods the service")
+    options.add_argument("--tries", type=int, default=FLOOD_TRIES, help="small jobs beside the flood")
+    given = options.parse_args()
+    if given.flood or given.tiny:
+        tries, size = (TINY_TRIES, TINY_BYTES) if given.tiny else (given.tries, HOSTILE_BYTES)
+        print("\n".join(shown_flood(flooded(tries, size))))
+    if not given.flood:
+        print("\n".join(shown(measure(TINY_BYTES) if given.tiny else measure())))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ the work quietly, because another worker owns it now or because it begins anew.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NotRequired, TypedDict
 
+from shared.core.limits import Quota
+
 Category = Literal["user", "quota", "source", "system"]
 
 
@@ -39,15 +41,26 @@ class Problem(TypedDict):
 
 
 class GristmillError(Exception):
-    """Carries a text for a person (finding, place, remedy) and the exact places for a program."""
+    """Carries a text for a person (finding, place, remedy) and the exact places for a program.
+
+    *quota* is the limit of a tenant that was met.
+    """
 
     code: ClassVar[str] = "internal_error"
     category: ClassVar[Category] = "system"
     retryable: ClassVar[bool] = False
 
-    def __init__(self, detail: str, *, pointer: str | None = None, errors: Sequence[Detail] = ()) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        pointer: str | None = None,
+        errors: Sequence[Detail] = (),
+        quota: Quota | None = None,
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.quota = quota
         self.errors: list[Detail] = list(errors)
         if pointer is not None:
             self.errors.append({"pointer": pointer, "detail": detail})
@@ -224,10 +237,33 @@ class UploadExpired(UsageError):
 
 
 class TooManyUploads(UsageError):
-    """The tenant has its maximum of unfinished uploads."""
+    """The tenant has its maximum of uploads, or of unfinished ones."""
 
     category: ClassVar[Category] = "quota"
     code = "too_many_uploads"
+
+
+class UploadLimitExceeded(UsageError):
+    """The uploads of the tenant would have more bytes than they may."""
+
+    category: ClassVar[Category] = "quota"
+    code = "upload_limit_exceeded"
+
+
+class TooManyJobs(UsageError):
+    """The tenant has its maximum of queued jobs; trying again helps once some have begun."""
+
+    category: ClassVar[Category] = "quota"
+    retryable = True
+    code = "too_many_jobs"
+
+
+class TooManyRequests(UsageError):
+    """The tenant makes more requests a second than it may."""
+
+    category: ClassVar[Category] = "quota"
+    retryable = True
+    code = "too_many_requests"
 
 
 class NotReady(UsageError):
@@ -440,6 +476,21 @@ class LimitExceeded(FatalError):
 
     category: ClassVar[Category] = "quota"
     code = "limit_exceeded"
+
+
+class ScanLimitExceeded(FatalError):
+    """The tenant would scan more bytes in a day than it may; trying again helps tomorrow."""
+
+    category: ClassVar[Category] = "quota"
+    retryable = True
+    code = "scan_limit_exceeded"
+
+
+class StorageLimitExceeded(FatalError):
+    """The states and results of the tenant take more bytes than they may."""
+
+    category: ClassVar[Category] = "quota"
+    code = "storage_limit_exceeded"
 
 
 class StateTooLarge(FatalError):

@@ -68,7 +68,39 @@ class DatabaseSettings(BaseSettings):
     ] = "info"
 
 
-class Settings(DatabaseSettings):
+class TenantSettings(DatabaseSettings):
+    """With the limits of each tenant that has none of its own."""
+
+    tenant_queued_jobs: Annotated[
+        NonNegativeInt | None,
+        Field(description="Limit of each tenant: jobs that have not begun; default: none"),
+    ] = None
+    tenant_running_jobs: Annotated[
+        PositiveInt | None,
+        Field(description="Limit of each tenant: jobs under way, others wait; default: none"),
+    ] = None
+    tenant_scan_bytes_per_day: Annotated[
+        NonNegativeInt | None,
+        Field(description="Limit of each tenant: bytes of files that its jobs read a day; default: none"),
+    ] = None
+    tenant_stored_bytes: Annotated[
+        NonNegativeInt | None,
+        Field(description="Limit of each tenant: bytes of its states and results in Postgres; default: none"),
+    ] = None
+    tenant_uploads: Annotated[
+        NonNegativeInt | None, Field(description="Limit of each tenant: uploads that are kept; default: none")
+    ] = None
+    tenant_upload_bytes: Annotated[
+        NonNegativeInt | None,
+        Field(description="Limit of each tenant: bytes of the uploads that are kept; default: none"),
+    ] = None
+    tenant_requests_per_second: Annotated[
+        PositiveInt | None,
+        Field(description="Limit of each tenant: requests a second to each gateway; default: none"),
+    ] = None
+
+
+class Settings(TenantSettings):
     redis_url: Annotated[
         str,
         AfterValidator(redis_url),

@@ -15,10 +15,12 @@ import uvloop
 
 from shared import tracing
 from shared.core.connections import HEARTBEAT, of_work
+from shared.core.limits import Limits
 from shared.core.timings import Timings
 from shared.db.fan_in import FanInStore
 from shared.db.head import at_head
 from shared.db.jobs import JobStore
+from shared.db.limits import LimitStore
 from shared.db.partials import PartialStore
 from shared.db.plans import PlanStore
 from shared.db.pool import QUEUE as QUEUE_PLANS
@@ -43,6 +45,7 @@ from worker_service.executors.protocol import Executor
 from worker_service.maintenance.fitness import Fitness
 from worker_service.maintenance.heartbeat import Heartbeat
 from worker_service.maintenance.pruner import Pruner
+from worker_service.maintenance.storage import StorageKeeper
 from worker_service.maintenance.sweeper import Sweeper
 from worker_service.native import absence, variant
 from worker_service.slots import END_SECONDS, Slots
@@ -67,7 +70,7 @@ def build(settings: Settings, executor: Executor) -> Context:
         idle_in_transaction=timings.lease,
         settings=limits,
     )
-    units = UnitStore(pool, timings, STATE_VERSION)
+    units = UnitStore(pool, timings, STATE_VERSION, Limits.of(settings))
     return Context(
         settings=settings,
         timings=timings,
@@ -90,12 +93,16 @@ def services(ctx: Context, slots: Slots, heartbeat: Heartbeat) -> tuple[Service,
     sweeper = Sweeper(ctx.jobs, ctx.units, partial(advance, ctx), periods)
     pruner = Pruner(PruneStore(ctx.pool), UploadFiles(ctx.settings.storage))
     dispatcher = Dispatcher(ctx.doorbell, ctx.units, slots, periods.dispatch)
+    limits = LimitStore(ctx.pool, Limits.of(ctx.settings))
+    keeper = StorageKeeper(limits, ctx.jobs)
     return (
         Service("heartbeat", heartbeat.run_once, periods.heartbeat),
         Service("fitness", fitness.run_once, periods.heartbeat),
         Service("template", ctx.executor.maintain, periods.heartbeat),
         Service("sweeper", sweeper.run_once, periods.sweep),
         Service("pruner", pruner.run_once, periods.prune),
+        Service("limits", limits.let_in, periods.dispatch),
+        Service("storage_keeper", keeper.run_once, periods.ring_again),
         Service("dispatcher", dispatcher.run_once, periods.ring_again, wake=slots.new_units),
         Service("dispatcher_turn", dispatcher.run_in_turn, periods.dispatch),
         Service("listener", dispatcher.listen, periods.poll_idle, away=REDIS_AWAY),

@@ -3,17 +3,21 @@
 from aiohttp import web
 
 from api_service.app_keys import (
+    AUDITED,
     AUTHENTICATOR,
     CALLER,
     CLIENT,
     OPERATIONS,
     PAGE_HANDLERS,
+    QUOTA,
+    RATES,
     SESSION,
     SESSIONS,
     SETTINGS,
     SHARES,
     TENANT,
 )
+from api_service.audit import audited
 from api_service.auth.authenticator import OWNER, Authenticator
 from api_service.auth.credentials import SAFE_METHODS, bearer, check_own_machine, check_own_site
 from api_service.auth.rights import Caller, check_job, check_scope
@@ -32,10 +36,18 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
 
     Refuse also a query with names that the operation does not have, and answer a preflight request. All this
     is one middleware, since each one costs a client that polls some microseconds. Behind a proxy each
-    client has its share of the requests under way.
+    client has its share of the requests under way. A change is logged.
     """
     if is_preflight(request):
         return await answer_preflight(request)
+    if request.method not in SAFE_METHODS and (
+        action := request.app[AUDITED].get(request.match_info.handler)
+    ):
+        return await audited(request, action, _admitted(request, handler))
+    return await _admitted(request, handler)
+
+
+async def _admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
     operation = request.app[OPERATIONS].get(request.match_info.handler)
     if operation is None:
         await authenticate(request)
@@ -54,7 +66,7 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def authenticate(request: web.Request) -> Caller:
-    """The caller of the request, by its key; raises Unauthorized.
+    """The caller of the request, by its key; raises Unauthorized, and TooManyRequests for its tenant.
 
     While the gateway needs no key, it refuses requests that a web page of another site could have sent.
     """
@@ -70,6 +82,8 @@ async def authenticate(request: web.Request) -> Caller:
         check_own_site(request.method, request.headers, request.app[SETTINGS].host)
         caller = OWNER
     request[CALLER], request[TENANT] = caller, caller.tenant
+    if (quota := request.app[RATES].take(caller.tenant)) is not None:
+        request[QUOTA] = quota
     return caller
 
 

@@ -8,6 +8,7 @@ import re
 import sys
 from datetime import timedelta
 
+from api_service.audit import by_operator
 from api_service.auth.authenticator import CACHE_SECONDS, DEFAULT_TENANT
 from api_service.auth.credentials import digest, new_key
 from api_service.auth.rights import SCOPES
@@ -29,7 +30,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add = actions.add_parser("add", help="make a key and print it, this once")
     add.add_argument("name", help="what the key is for")
     add.add_argument(
-        "--tenant", type=_tenant, default=DEFAULT_TENANT, help="whose data it opens (default: %(default)s)"
+        "--tenant",
+        type=tenant_name,
+        default=DEFAULT_TENANT,
+        help="whose data it opens (default: %(default)s)",
     )
     add.add_argument(
         "--scope",
@@ -45,7 +49,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     ).add_argument("id")
 
 
-def _tenant(text: str) -> str:
+def tenant_name(text: str) -> str:
     """A tenant is part of folder and schema names, so it has these characters only."""
     if not _TENANT.fullmatch(text):
         raise argparse.ArgumentTypeError(
@@ -91,6 +95,7 @@ async def _add(pool: Pool, settings: DatabaseSettings, arguments: argparse.Names
         job=job,
         lasts=arguments.expires,
     )
+    by_operator("key.create", key.id, tenant)
     print(f"{key.id}, for tenant {tenant}. The key is shown this once:", file=sys.stderr)
     print(text)
 
@@ -126,6 +131,7 @@ def _line(key: ApiKey) -> str:
 async def _revoke(pool: Pool, _: DatabaseSettings, arguments: argparse.Namespace) -> None:
     if not await ApiKeyStore(pool).revoke(arguments.id):
         sys.exit(f"There is no key {arguments.id}; `gristmill server keys list` shows them")
+    by_operator("key.revoke", arguments.id, None)
 
 
 _ACTIONS = {"add": _add, "list": _list, "ls": _list, "revoke": _revoke}

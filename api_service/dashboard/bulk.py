@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 from multidict import MultiDict
 
-from api_service.app_keys import BULK, TENANT, actor_of
+from api_service.app_keys import BULK, CHANGED, TENANT, actor_of
 from api_service.dashboard.job_filters import filters_of, path_of
 from api_service.dashboard.rendering import form, page
 from api_service.operations import Handler
@@ -68,6 +68,7 @@ def act(change: str) -> Handler:
             outcomes = await apply_all(request[TENANT], wanted, actor_of(request))
         except UnexpectedCount as error:
             return await _question(request, change, filters, error=error.detail)
+        request[CHANGED] = [each.job_id for each in outcomes if each.changed]
         return page(request, "bulk_done.html", **_done(outcomes), back=path_of("/jobs", filters.items()))
 
     apply.__doc__ = f"{change.capitalize()} all jobs that fit a filter"

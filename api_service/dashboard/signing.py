@@ -1,10 +1,11 @@
 """Signing in with an API key, and out."""
 
 import re
+from contextlib import suppress
 
 from aiohttp import web
 
-from api_service.app_keys import AUTHENTICATOR, CLIENT, LINKS, SESSION, SESSIONS, SETTINGS
+from api_service.app_keys import AUTHENTICATOR, CALLER, CHANGED, CLIENT, LINKS, SESSION, SESSIONS, SETTINGS
 from api_service.auth.sessions import COOKIE, LASTS, check_origin, is_id
 from api_service.dashboard.rendering import form, page, see_other
 from shared.errors import Unauthorized
@@ -32,6 +33,7 @@ async def sign_in(request: web.Request) -> web.Response:
         session, caller = await request.app[SESSIONS].begin(fields.get("key", "").strip())
     except Unauthorized as error:
         return page(request, "sign_in.html", status=401, next=onward, error=error.detail)
+    request[CALLER], request[CHANGED] = caller, [caller.key_id or caller.tenant]
     if caller.job is not None and onward == "/":
         onward = f"/jobs/{caller.job}"
     response = see_other(request, onward)
@@ -49,6 +51,10 @@ async def sign_out(request: web.Request) -> web.Response:
     if is_id(session):
         request[SESSION] = session
         await form(request)
+        with suppress(Unauthorized):  # a session that has ended, or whose key has
+            key = await request.app[SESSIONS].key(session)
+            caller = request[CALLER] = await request.app[AUTHENTICATOR].caller_of(key)
+            request[CHANGED] = [caller.key_id or caller.tenant]
         await request.app[SESSIONS].end(session)
     response = see_other(request, "/sign-in")
     response.del_cookie(COOKIE, path=_path(request))

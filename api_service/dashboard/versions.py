@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from api_service.app_keys import DELETING, LINKS, RESULTS, TENANT, actor_of
+from api_service.app_keys import CHANGED, DELETING, LINKS, RESULTS, TENANT
 from api_service.dashboard.rendering import asked, form, page, see_other
 from api_service.wire import parameters
 from api_service.wire.documents import result_document
@@ -43,9 +43,10 @@ async def ask(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """Delete the version, or the result, of which the page has asked."""
     name, number = request.match_info["name"], version_number(await form(request))
-    deleting, tenant, actor = request.app[DELETING], request[TENANT], actor_of(request)
+    deleting, tenant = request.app[DELETING], request[TENANT]
     if number is None:
-        await deleting.result(tenant, name, actor)
+        await deleting.result(tenant, name)
         return see_other(request, "/results")
-    await deleting.version(tenant, name, number, actor)
+    request[CHANGED] = [f"{name}/{number}"]
+    await deleting.version(tenant, name, number)
     return see_other(request, f"/results/{name}/versions")

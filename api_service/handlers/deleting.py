@@ -2,25 +2,25 @@
 
 from aiohttp import web
 
-from api_service.app_keys import DELETING, LINKS, TENANT, actor_of
+from api_service.app_keys import DELETING, LINKS, TENANT
 from api_service.handlers.bodies import json_response
 from api_service.wire import parameters
 from api_service.wire.documents import Page, result_document
 
 
 async def job(request: web.Request) -> web.Response:
-    await request.app[DELETING].job(request[TENANT], request.match_info["id"], actor_of(request))
+    await request.app[DELETING].job(request[TENANT], request.match_info["id"])
     return web.Response(status=204)
 
 
 async def result(request: web.Request) -> web.Response:
-    await request.app[DELETING].result(request[TENANT], request.match_info["name"], actor_of(request))
+    await request.app[DELETING].result(request[TENANT], request.match_info["name"])
     return web.Response(status=204)
 
 
 async def version(request: web.Request) -> web.Response:
     name, number = request.match_info["name"], int(request.match_info["version"])
-    await request.app[DELETING].version(request[TENANT], name, number, actor_of(request))
+    await request.app[DELETING].version(request[TENANT], name, number)
     return web.Response(status=204)
 
 

@@ -43,7 +43,7 @@ async def read(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    await request.app[PLANS].delete(request[TENANT], request.match_info["id"], actor_of(request))
+    await request.app[PLANS].delete(request[TENANT], request.match_info["id"])
     return web.Response(status=204)
 
 

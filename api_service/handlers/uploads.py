@@ -18,7 +18,11 @@ async def create(request: web.Request) -> web.Response:
     check_uncompressed(request)
     file = await file_sent(request)
     upload = await request.app[UPLOADS].put(
-        request[TENANT], file.blocks, filename=file.filename, sha256=file.sha256
+        request[TENANT],
+        file.blocks,
+        filename=file.filename,
+        sha256=file.sha256,
+        size=0 if request.content_type == "multipart/form-data" else request.content_length or 0,
     )
     headers = {"Location": request.app[LINKS](f"/v1/uploads/{upload.id}")}
     return json_response(upload_document(upload), status=201, headers=headers)

@@ -18,6 +18,7 @@ from api_service.routes import (
     live,
     plans,
     results,
+    tenants,
     tus,
     uploads,
 )
@@ -35,6 +36,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *results.OPERATIONS,
     *documents.OPERATIONS,
     *keys.OPERATIONS,
+    *tenants.OPERATIONS,
     *deleting.OPERATIONS,
 )
 

@@ -2,14 +2,10 @@
 
 from collections.abc import Callable
 
-import structlog
-
 from shared.core.entities import Version
 from shared.db.deleting import DeleteStore
 from shared.db.versions import VersionStore
 from shared.errors import NotFound
-
-log = structlog.get_logger()
 
 
 class DeletingService:
@@ -22,24 +18,21 @@ class DeletingService:
         self._versions = versions
         self._forget = forget
 
-    async def job(self, tenant: str, job_id: str, actor: str) -> None:
+    async def job(self, tenant: str, job_id: str) -> None:
         """Raises NotFound, InvalidState while the job is not done, InUse and ResultLocked."""
         if not await self._store.job(tenant, job_id):
             raise NotFound(f"There is no job {job_id}")
         self._forget(tenant, job_id)
-        log.info("job.deleted", job=job_id, actor=actor)
 
-    async def result(self, tenant: str, name: str, actor: str) -> None:
+    async def result(self, tenant: str, name: str) -> None:
         """Raises NotFound, InUse and ResultLocked."""
         gone = await self._store.result(tenant, name)
         self._forget_rows(tenant, gone, f"There is no result {name}")
-        log.info("result.deleted", name=name, actor=actor)
 
-    async def version(self, tenant: str, name: str, version: int, actor: str) -> None:
+    async def version(self, tenant: str, name: str, version: int) -> None:
         """Raises NotFound, InUse and ResultLocked."""
         gone = await self._store.version(tenant, name, version)
         self._forget_rows(tenant, gone, f"Result {name} has no version {version}")
-        log.info("version.deleted", name=name, version=version, actor=actor)
 
     def _forget_rows(self, tenant: str, job_ids: list[str], without: str) -> None:
         """Raises NotFound, with the message *without*, if no job has lost its rows."""

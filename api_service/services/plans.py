@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import msgspec
-import structlog
 
 from api_service.services.cache import TtlCache
 from api_service.services.jobs import PRESENT_SECONDS, JobService
@@ -25,7 +24,6 @@ _ROW_SECONDS = 0.05
 """How old a plan may be that is read: many clients that poll cost as much as one."""
 PRIORITY = 9
 """A person waits for it."""
-log = structlog.get_logger()
 
 
 class PlanService:
@@ -61,13 +59,12 @@ class PlanService:
             raise PlanExpired(f"{plan_id} has expired: a plan is kept for an hour; make a new one")
         return found
 
-    async def delete(self, tenant: str, plan_id: str, actor: str) -> None:
+    async def delete(self, tenant: str, plan_id: str) -> None:
         """Also one under way, whose worker stops at its next heartbeat. Raises NotFound."""
         deleted = await self._plans.delete(tenant, plan_id)
         self._rows.forget((tenant, plan_id))
         if not deleted:
             raise NotFound(f"There is no plan {plan_id}")
-        log.info("plan.deleted", plan=plan_id, actor=actor)
 
     async def wait(self, tenant: str, plan_id: str, seconds: float, gone: Callable[[], bool]) -> DryRun:
         """The dry run as soon as it is done, or as it stands after *seconds*.

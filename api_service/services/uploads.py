@@ -1,11 +1,13 @@
 """Uploads: first the file, then its row. A file without a row counts as never uploaded."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from itertools import islice
 from typing import Any
 
 from shared.core.entities import UnfinishedUpload, Upload
+from shared.db.limits import LimitStore, too_many_bytes
 from shared.db.uploads import AnyUpload, UploadStore
 from shared.errors import NotFound
 from shared.ids import new_id
@@ -16,20 +18,30 @@ MOST_NAMED = 200
 
 
 class UploadService:
-    def __init__(self, uploads: UploadStore, files: UploadFiles) -> None:
+    def __init__(self, uploads: UploadStore, files: UploadFiles, limits: LimitStore) -> None:
         self._uploads = uploads
         self._files = files
+        self._limits = limits
+        self._arriving: Counter[str] = Counter()
+        """The bytes of the uploads under way, by tenant."""
 
     async def put(
-        self, tenant: str, blocks: AsyncIterator[bytes], *, filename: str | None, sha256: str | None
+        self,
+        tenant: str,
+        blocks: AsyncIterator[bytes],
+        *,
+        filename: str | None,
+        sha256: str | None,
+        size: int = 0,
     ) -> Upload:
         """Store the blocks; raises if they break off, or if they do not hash to *sha256* (in hex).
 
-        Then nothing of them is left.
+        Then nothing of them is left. Raises TooManyUploads and UploadLimitExceeded for a tenant that would
+        have too much: before the first block, if their *size* is known.
         """
-        await self._uploads.ping()
         upload_id = new_id("upl")
-        stored = await self._files.put(tenant, upload_id, blocks, sha256=sha256)
+        async with contextlib.aclosing(self._within_limits(tenant, blocks, size)) as bounded:
+            stored = await self._files.put(tenant, upload_id, bounded, sha256=sha256)
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(self._files.delete, tenant, upload_id)
             upload = await self._uploads.insert(
@@ -37,6 +49,24 @@ class UploadService:
             )
             undo.pop_all()
         return upload
+
+    async def _within_limits(
+        self, tenant: str, blocks: AsyncIterator[bytes], size: int
+    ) -> AsyncGenerator[bytes]:
+        """The blocks, as long as all uploads that arrive for the tenant here have room."""
+        left, most = await self._limits.room(tenant)
+        if size > left:
+            raise too_many_bytes(most)
+        received = 0
+        try:
+            async for block in blocks:
+                received += len(block)
+                self._arriving[tenant] += len(block)
+                if self._arriving[tenant] > left:
+                    raise too_many_bytes(most)
+                yield block
+        finally:
+            self._arriving -= Counter({tenant: received})  # which drops the tenants at zero
 
     async def get(self, tenant: str, upload_id: str) -> AnyUpload:
         """Finished or not, but not one that has expired."""

@@ -12,6 +12,7 @@ PROGRAMS = {
     "serve": "Answer HTTP until SIGTERM.",
     "migrate": "Bring the schema of the database to this version.",
     "keys": "Make, list and revoke API keys.",
+    "tenants": "Show and set the limits of tenants.",
     "verify": "Check a database against every invariant.",
     "doctor": "Check settings, rights, versions, clocks, storage and servers.",
 }

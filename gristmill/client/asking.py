@@ -12,7 +12,7 @@ RETRIES = 4
 """How often a request is sent again that may be."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0
 LONGEST_ORDERED_PAUSE = 60.0
-"""The most of a `Retry-After` that is obeyed."""
+"""The most of a `Retry-After` that is waited for; an error that orders more is raised."""
 PASSING = {429, 502, 503, 504}
 """Statuses of answers that may be another one soon."""
 UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -48,10 +48,19 @@ def _trying(step: Send | Open, request: Request) -> Steps[httpx2.Response]:
             if answer.status_code < 400 or (is_lost and _is_deleted(request, answer)):
                 return answer
             problem = problem_of(answer)
-            if last or answer.status_code not in PASSING or not request.safe:
+            if last or not request.safe or not _passes(problem):
                 raise problem
-            yield Sleep(max(pause(attempt), min(problem.retry_after or 0.0, LONGEST_ORDERED_PAUSE)))
+            yield Sleep(max(pause(attempt), problem.retry_after or 0.0))
         attempt += 1
+
+
+def _passes(problem: ProblemError) -> bool:
+    """Whether another answer may come soon.
+
+    A limit may be one that only a deletion helps with (429 without `retryable`), or that of a day.
+    """
+    limited = problem.status == httpx2.codes.TOO_MANY_REQUESTS and problem.code and not problem.retryable
+    return problem.status in PASSING and not limited and (problem.retry_after or 0.0) <= LONGEST_ORDERED_PAUSE
 
 
 def _is_deleted(request: Request, answer: httpx2.Response) -> bool:

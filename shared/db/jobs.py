@@ -15,11 +15,13 @@ from shared.core.history import Event
 from shared.core.job_filter import JobFilter
 from shared.core.lifecycle import JOB as LIFECYCLE
 from shared.core.lifecycle import JobState, Phase, UnitKind, UnitState, sources
+from shared.core.limits import Limits
 from shared.core.look import JobKind
 from shared.core.plan import Plan, PlanPayload
 from shared.core.workers import FailedAttempt, UnitRow
 from shared.db.ending import begin_ending, finish_ending
 from shared.db.history import note, said
+from shared.db.limits import admit, of_tenant
 from shared.db.plans import copy_plan
 from shared.db.pool import LIST_BYTES, Connection, Pool, Record
 from shared.db.records import read_counts, read_page, read_row
@@ -56,8 +58,10 @@ class Look(NamedTuple):
 
 
 class JobStore:
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    """*defaults* are the limits of a tenant that has none of its own."""
+
+    def __init__(self, pool: Pool, defaults: Limits | None = None) -> None:
+        self._pool, self._defaults = pool, defaults or Limits()
 
     async def submit(
         self,
@@ -85,7 +89,8 @@ class JobStore:
         """Commit a job with its plan unit, submitted by *actor*.
 
         Of *kind* `plan` or `look` it is a dry run. A job *from_plan* begins with the plan of a dry run: it
-        raises PlanExpired if there is none of this *state_version*.
+        raises PlanExpired if there is none of this *state_version*. Raises TooManyJobs, ScanLimitExceeded and
+        StorageLimitExceeded for a tenant that has reached its limit.
 
         *kept_versions*, *uploads* (their ids), *deadline*, *sources* (URIs), *expires* and *max_parallel*
         (chunks) are those that the spec names: SQL does not read the spec. The flag says that the key was
@@ -118,6 +123,9 @@ class JobStore:
                 )
                 if from_plan is not None:
                     await copy_plan(tx, tenant, from_plan, row["id"], state_version)
+                await admit(
+                    tx, tenant, row["id"], self._defaults.overridden(row["limits"]), dry=kind != "job"
+                )
                 reached("submit.before_commit")
         except _KeyIsKnownError:
             assert idempotency_key is not None
@@ -268,7 +276,8 @@ class JobStore:
     async def retry(self, tenant: str, job_id: str, actor: str | None = None) -> bool:
         """Try the failed and cancelled units again with fresh counts, and the merge from its start.
 
-        Finished chunks stay finished: no row is written twice. See `_changing`; raises RetryExpired.
+        Finished chunks stay finished: no row is written twice. See `_changing`; raises RetryExpired, and the
+        errors of a tenant's limits as `submit` does.
         """
         async with self._changing(tenant, job_id, "retry", "tried again", since=set()) as (tx, job):
             if job is not None:
@@ -279,6 +288,7 @@ class JobStore:
                 await UNITS.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 await QUARANTINE.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 await note(tx, job_id, Event.RETRIED, actor=actor)
+                await admit(tx, tenant, job_id, await of_tenant(tx, tenant, self._defaults))
                 reached("retry.before_commit")
         return job is not None
 

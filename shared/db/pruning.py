@@ -85,6 +85,11 @@ class PruneStore:
         async with self._pool.connection() as connection:
             return int(await PRUNING.keys.fetchval(connection, ended=ended, most=BATCH))
 
+    async def days(self) -> None:
+        """The days before yesterday on which tenants have scanned bytes."""
+        async with self._pool.connection() as connection:
+            await PRUNING.days.execute(connection)
+
     async def workers(self, silent: timedelta) -> None:
         async with self._pool.connection() as connection:
             await PRUNING.workers.execute(connection, silent=silent)

@@ -3,21 +3,26 @@
 from datetime import timedelta
 
 from shared.core.entities import UnfinishedUpload, Upload
+from shared.core.limits import Limits
 from shared.db.pool import Pool
 from shared.db.records import read_row
 from shared.db.statements import UNFINISHED_UPLOADS
+from shared.db.uploads import check_stored_uploads
 
 
 class UnfinishedUploadStore:
-    """*kept*: how long an upload is kept after its last bytes arrived."""
+    """*kept*: how long an upload is kept after its last bytes arrived.
 
-    def __init__(self, pool: Pool, kept: timedelta) -> None:
-        self._pool, self._kept = pool, kept
+    *defaults* are the limits of a tenant that has none of its own.
+    """
+
+    def __init__(self, pool: Pool, kept: timedelta, defaults: Limits | None = None) -> None:
+        self._pool, self._kept, self._defaults = pool, kept, defaults or Limits()
 
     async def insert(
         self, tenant: str, upload_id: str, *, filename: str | None, metadata: str | None, size: int, most: int
     ) -> UnfinishedUpload | None:
-        """None if the tenant has *most* already."""
+        """None if the tenant has *most* already. Raises TooManyUploads and UploadLimitExceeded."""
         async with self._pool.transaction() as tx:
             await UNFINISHED_UPLOADS.lock.execute(tx)
             row = await UNFINISHED_UPLOADS.insert.fetchrow(
@@ -30,6 +35,8 @@ class UnfinishedUploadStore:
                 kept=self._kept,
                 most=most,
             )
+            if row is not None:
+                await check_stored_uploads(tx, tenant, self._defaults)
         return read_row(UnfinishedUpload, row) if row else None
 
     async def advance(self, upload: UnfinishedUpload, received: int) -> UnfinishedUpload | None:

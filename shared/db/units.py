@@ -14,6 +14,7 @@ from shared.core.fairness import SMALL_JOB_UNITS
 from shared.core.fan_in import BUCKETS
 from shared.core.history import Event
 from shared.core.lifecycle import JobState, UnitKind
+from shared.core.limits import Limits
 from shared.core.look import Look
 from shared.core.plan import ChunkStats, MergePayload, MergeStats, Payload, Plan, PlanPayload, payload_of
 from shared.core.retry import Charge
@@ -21,6 +22,7 @@ from shared.core.row_counts import RowCounts
 from shared.core.timings import BYTE_DEADLINE, Timings
 from shared.db.ending import begin_ending, finish_ending
 from shared.db.history import note, said
+from shared.db.limits import refuse_plan
 from shared.db.pool import Connection, Pool, Record
 from shared.db.records import count_columns, read_row
 from shared.db.statements import JOBS, PARTIALS, PLANS, QUARANTINE, UNITS, Statement
@@ -141,8 +143,12 @@ async def insert_units(
 
 
 class UnitStore:
-    def __init__(self, pool: Pool, timings: Timings, state_version: int) -> None:
-        self._pool = pool
+    """*defaults* are the limits of a tenant that has none of its own."""
+
+    def __init__(
+        self, pool: Pool, timings: Timings, state_version: int, defaults: Limits | None = None
+    ) -> None:
+        self._pool, self._defaults = pool, defaults or Limits()
         self._timings = timings
         self._state_version = state_version
         self._next = {
@@ -210,8 +216,8 @@ class UnitStore:
         if await statement.fetchval(connection, **lease.fence, **reported, **more) is None:
             raise LeaseLost(f"Unit {lease.id} belongs to another attempt now")
 
-    async def lock_wanted(self, tx: Connection, lease: Lease) -> None:
-        """Hold the job's row, which must be in the lease's epoch, and running.
+    async def lock_wanted(self, tx: Connection, lease: Lease) -> str:
+        """Hold the job's row, which must be in the lease's epoch, and running; returns its tenant.
 
         Or paused, since leased units may still be finished.
         """
@@ -222,6 +228,7 @@ class UnitStore:
             or job["epoch"] != lease.epoch
         ):
             raise LeaseLost(f"Job {lease.job_id} no longer wants this {lease.kind}")
+        return str(job["tenant"])
 
     async def complete(
         self,
@@ -253,14 +260,26 @@ class UnitStore:
             return bool(await UNITS.told_before.fetchval(connection, **asked))
 
     async def complete_plan(self, lease: Lease, plan: Plan, chunks: Iterable[NewUnit]) -> None:
-        """The plan's commit: the plan is stored and its chunks are made, under the job's lock."""
+        """The plan's commit: the plan is stored and its chunks are made, under the job's lock.
+
+        Raises ScanLimitExceeded if its tenant may not scan so many bytes today.
+        """
         async with self.fenced(lease) as tx:
-            await self.lock_wanted(tx, lease)
+            tenant = await self.lock_wanted(tx, lease)
             await self.mark_done(tx, lease, Done())
             made = await insert_units(tx, lease.job_id, UnitKind.CHUNK, lease.epoch, chunks)
             reached("plan.mid_insert")
             found = said(files=len(plan.files), bytes=plan.bytes, chunks=made)
-            await JOBS.set_planned.execute(tx, id=lease.job_id, plan=plan, said=found)
+            stored = await JOBS.set_planned.fetchval(
+                tx,
+                id=lease.job_id,
+                plan=plan,
+                said=found,
+                bytes=plan.bytes,
+                scan_bytes=self._defaults.scan_bytes_per_day,
+            )
+            if stored is None:
+                await refuse_plan(tx, tenant, plan.bytes, self._defaults)
             await PLANS.delete.execute(tx, job_id=lease.job_id)
             reached("plan.before_commit")
 

@@ -1,7 +1,9 @@
 """The uploads table: which files were uploaded whole. Readers see the unfinished ones beside them."""
 
 from shared.core.entities import UnfinishedUpload, Upload
-from shared.db.pool import Pool, Record
+from shared.core.limits import Limits
+from shared.db.limits import check_uploads, hold, of_tenant
+from shared.db.pool import Connection, Pool, Record
 from shared.db.records import read_row
 from shared.db.statements import UNFINISHED_UPLOADS, UPLOADS
 
@@ -9,21 +11,20 @@ AnyUpload = Upload | UnfinishedUpload
 
 
 class UploadStore:
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    """*defaults* are the limits of a tenant that has none of its own."""
 
-    async def ping(self) -> None:
-        """Raise DatabaseUnavailable now rather than after gigabytes were received."""
-        async with self._pool.connection() as connection:
-            await UPLOADS.ping.execute(connection)
+    def __init__(self, pool: Pool, defaults: Limits | None = None) -> None:
+        self._pool, self._defaults = pool, defaults or Limits()
 
     async def insert(
         self, tenant: str, upload_id: str, *, filename: str | None, size: int, sha256: str
     ) -> Upload:
-        async with self._pool.connection() as connection:
+        """Raises TooManyUploads and UploadLimitExceeded for a tenant that would exceed its limits."""
+        async with self._pool.transaction() as tx:
             row = await UPLOADS.insert.fetchrow(
-                connection, id=upload_id, tenant=tenant, filename=filename, bytes=size, sha256=sha256
+                tx, id=upload_id, tenant=tenant, filename=filename, bytes=size, sha256=sha256
             )
+            await check_stored_uploads(tx, tenant, self._defaults)
         assert row is not None
         return read_row(Upload, row)
 
@@ -70,3 +71,11 @@ class UploadStore:
 
 def _read(row: Record) -> AnyUpload:
     return read_row(Upload, row) if row["received"] is None else read_row(UnfinishedUpload, row)
+
+
+async def check_stored_uploads(tx: Connection, tenant: str, defaults: Limits) -> None:
+    """Raise TooManyUploads or UploadLimitExceeded if a tenant has too much, with an upload of *tx*."""
+    limits = await of_tenant(tx, tenant, defaults)
+    if limits.uploads is not None or limits.upload_bytes is not None:
+        await hold(tx, tenant)
+        await check_uploads(tx, tenant, limits)

@@ -13,7 +13,7 @@ from shared.core.plan import PublishPayload
 from shared.core.row_counts import RowCounts
 from shared.db.pool import QUEUE
 from shared.db.records import count_columns
-from shared.db.statements import JOBS, PARTIALS, UNITS
+from shared.db.statements import JOBS, LIMITS, PARTIALS, UNITS
 from shared.db.units import UnitStore
 from shared.spec.version import STATE_VERSION
 from tests.support.store import PLAN
@@ -405,6 +405,8 @@ HOT = {
     "complete": (UNITS.complete, LEASE | COUNTS),
     "complete_with_partial": (UNITS.complete_with_partial, LEASE | COUNTS | PARTIAL),
     "give_back": (UNITS.give_back, LEASE | {"delay": SECONDS, "error": "NULL", "charge": "'nothing'"}),
+    "crowded": (LIMITS.crowded, {"running": "2"}),
+    "writing": (LIMITS.writing, {"stored": "NULL"}),
     "stalled": (JOBS.stalled, {}),
     "overdue": (JOBS.overdue, {}),
     "finish_ending": (JOBS.finish_ending, {"id": "'big'"}),

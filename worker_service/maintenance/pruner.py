@@ -46,6 +46,7 @@ class Pruner:
         unfinished = await _repeated(lambda: self._delete_files(store.unfinished_uploads()))
         keys = await _repeated(lambda: store.keys(keep.keys))
         await store.workers(keep.workers)
+        await store.days()
         files = 0
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_SECONDS

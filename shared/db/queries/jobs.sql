@@ -1,7 +1,7 @@
 -- insert --
 -- Store a new job, unless its tenant has used the idempotency key before.
 -- With it come the next version number of its name, its first unit and the first entry of its history. Each
--- statement costs a round trip.
+-- statement costs a round trip, so this one also reads the own limits of the tenant.
 WITH numbered AS (
     INSERT INTO gristmill.results AS r (tenant, name, last_version)
     SELECT @tenant::text, @result_name::text, 1 WHERE @result_name IS NOT NULL
@@ -25,7 +25,7 @@ WITH numbered AS (
 ), told AS (
 {_note}
 )
-SELECT * FROM job
+SELECT job.*, (SELECT to_json(t) FROM gristmill.tenants t WHERE t.tenant = @tenant) AS limits FROM job
 
 -- by_idempotency_key --
 -- The job that a key of a tenant made.
@@ -115,16 +115,18 @@ SELECT id FROM gristmill.jobs WHERE id = (SELECT job_id FROM gristmill.units WHE
 FOR NO KEY UPDATE
 
 -- set_planned --
--- Store the plan; scanning begins.
-WITH planned AS (
+-- Store the plan; scanning begins, unless its tenant may not scan so many bytes today.
+WITH {_charged}, planned AS (
     UPDATE gristmill.jobs
-    SET plan = @plan, phase = 'scanning', planned_at = now(), revision = revision + 1
-    WHERE id = @id
+    SET plan = @plan, phase = 'scanning', planned_at = now(), revision = revision + 1,
+        charged_bytes = greatest(charged_bytes, @bytes)
+    WHERE id = @id AND EXISTS (SELECT FROM charged)
     RETURNING id
 ), noted AS (
     SELECT id AS job_id, 1 AS nth, 'planned' AS event, @said::json AS said FROM planned
 )
 {_note}
+RETURNING e.event
 
 -- set_widened --
 -- Store a plan with wider types; a new epoch begins.
@@ -184,7 +186,7 @@ SET state = CASE WHEN started_at IS NULL THEN 'queued' ELSE 'running' END,
     epoch = epoch + 1, revision = revision + 1,
     deadline = coalesce(deadline, deadline_at - created_at),
     deadline_at = now() + coalesce(deadline, deadline_at - created_at),
-    error = NULL, scanned_at = NULL, merged_at = NULL, finished_at = NULL, fan_in_errors = 0
+    error = NULL, scanned_at = NULL, merged_at = NULL, finished_at = NULL, fan_in_errors = 0, waits = false
 WHERE id = @id
 
 -- overdue --

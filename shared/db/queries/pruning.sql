@@ -1,9 +1,11 @@
 -- partials --
 -- Delete the partials of jobs that succeeded, or that ended so long ago that they cannot be retried.
+-- Those of a job that failed because its tenant stores too much go at once.
 -- Under the job's row, which `retry` locks too: every partial that is deleted belongs to a job that is over.
 WITH spent AS (
     SELECT id FROM gristmill.jobs
-    WHERE (state = 'succeeded' OR finished_at < now() - @retried::interval)
+    WHERE (state = 'succeeded' OR finished_at < now() - @retried::interval
+           OR state = 'failed' AND error ->> 'code' = 'storage_limit_exceeded')
       AND id IN (SELECT job_id FROM gristmill.partials)
     ORDER BY id LIMIT @most
     FOR NO KEY UPDATE SKIP LOCKED
@@ -115,3 +117,7 @@ WITH old AS (
     DELETE FROM gristmill.api_keys k USING old WHERE k.id = old.id
 )
 SELECT count(*) FROM old
+
+-- days --
+-- Forget the days before yesterday on which tenants have scanned bytes.
+DELETE FROM gristmill.tenant_days WHERE day < (now() AT TIME ZONE 'UTC')::date - 1

@@ -16,12 +16,13 @@
 -- snapshot is compared again where the row is locked.
 
 -- _tenants --
--- Every tenant that has an open job. One look into the index for each tenant, however many jobs it has.
+-- Every tenant that has an open job, which is one that does not wait for a place among the running jobs of its
+-- tenant. One look into the index for each tenant, however many jobs it has.
 tenants AS (
-    (SELECT tenant FROM gristmill.jobs WHERE state IN ('queued', 'running') ORDER BY tenant LIMIT 1)
+    (SELECT tenant FROM gristmill.jobs WHERE state IN ('queued', 'running') AND NOT waits ORDER BY tenant LIMIT 1)
     UNION ALL
     SELECT (SELECT j.tenant FROM gristmill.jobs j
-            WHERE j.state IN ('queued', 'running') AND j.tenant > t.tenant ORDER BY j.tenant LIMIT 1)
+            WHERE j.state IN ('queued', 'running') AND NOT j.waits AND j.tenant > t.tenant ORDER BY j.tenant LIMIT 1)
     FROM tenants t WHERE t.tenant IS NOT NULL
 )
 
@@ -50,10 +51,10 @@ WHERE u.job_id = job.id AND u.state = 'pending' AND u.not_before <= now() AND u.
       WHEN @fold::bigint IS NOT NULL THEN false
       WHEN (SELECT count(*) FROM leased WHERE job_id = job.id AND chunk) >= job.most THEN false
       ELSE (SELECT true FROM gristmill.jobs o
-            WHERE o.id = job.id AND o.claims = job.claims AND o.state IN ('queued', 'running')
+            WHERE o.id = job.id AND o.claims = job.claims AND o.state IN ('queued', 'running') AND NOT o.waits
             FOR NO KEY UPDATE SKIP LOCKED) END
   AND (u.kind <> 'plan'
-       OR (SELECT true FROM gristmill.jobs WHERE id = job.id FOR NO KEY UPDATE SKIP LOCKED))
+       OR (SELECT true FROM gristmill.jobs WHERE id = job.id AND NOT waits FOR NO KEY UPDATE SKIP LOCKED))
   AND CASE WHEN u.kind IN ('merge', 'publish') AND u.payload ->> 'long' IS NOT NULL
       THEN (SELECT count(*) FROM leased WHERE long AND tenant = job.tenant)
            < (SELECT greatest(1, sum(coalesce(able, slots)) - 1)
@@ -109,18 +110,18 @@ WITH RECURSIVE {_tenants}, {_leased}, last AS MATERIALIZED (
         FROM turns t
         CROSS JOIN LATERAL (
             SELECT o.priority FROM gristmill.jobs o
-            WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running')
+            WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running') AND NOT o.waits
               AND (SELECT true FROM gristmill.units u
                    WHERE u.job_id = o.id AND u.state = 'pending' AND u.not_before <= now() LIMIT 1)
             ORDER BY o.priority DESC, o.id LIMIT 1) top
         CROSS JOIN LATERAL (
             (SELECT o.id, o.epoch, o.phase, o.max_parallel, o.claims FROM gristmill.jobs o
-             WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running') AND o.priority = top.priority
+             WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running') AND NOT o.waits AND o.priority = top.priority
                AND o.id <> ALL (ARRAY(SELECT job_id FROM leased) || @after::text)
              ORDER BY o.id)
             UNION ALL
             (SELECT o.id, o.epoch, o.phase, o.max_parallel, o.claims FROM gristmill.jobs o
-             WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running')
+             WHERE o.tenant = t.tenant AND o.state IN ('queued', 'running') AND NOT o.waits
              ORDER BY o.priority DESC, o.id)) j
     ) job
     CROSS JOIN LATERAL ({_next_unit}) unit
@@ -133,7 +134,7 @@ WITH RECURSIVE {_tenants}, {_leased}, last AS MATERIALIZED (
 -- any other job that has work.
 WITH RECURSIVE {_tenants}, {_leased}, mine AS MATERIALIZED (
     SELECT id, epoch, tenant, CASE j.phase WHEN 'scanning' THEN j.max_parallel END AS most, j.claims
-    FROM gristmill.jobs j WHERE id = @job_id AND state IN ('queued', 'running')
+    FROM gristmill.jobs j WHERE id = @job_id AND state IN ('queued', 'running') AND NOT waits
 ), waiting AS (
     SELECT FROM tenants t
     WHERE (t.tenant <> (SELECT tenant FROM mine)
@@ -141,7 +142,7 @@ WITH RECURSIVE {_tenants}, {_leased}, mine AS MATERIALIZED (
            OR @small::integer < (SELECT count(*) FROM (SELECT FROM gristmill.units WHERE job_id = @job_id
                                               ORDER BY kind, no LIMIT @small::integer + 1) AS few))
       AND (SELECT true FROM gristmill.jobs j
-           WHERE j.tenant = t.tenant AND j.state IN ('queued', 'running') AND j.id <> @job_id
+           WHERE j.tenant = t.tenant AND j.state IN ('queued', 'running') AND NOT j.waits AND j.id <> @job_id
              AND (SELECT true FROM gristmill.units u
                   WHERE u.job_id = j.id AND u.state = 'pending' AND u.not_before <= now() LIMIT 1)
            ORDER BY j.priority DESC, j.id LIMIT 1)
@@ -168,9 +169,9 @@ WHERE u.id = (
           AND CASE c.kind WHEN 'plan' THEN false WHEN 'chunk' THEN true ELSE c.payload ->> 'long' IS NULL END
         ORDER BY c.id LIMIT 1
         FOR UPDATE SKIP LOCKED) n
-    WHERE j.id = @job_id AND j.state = 'running' AND j.max_parallel IS NULL
+    WHERE j.id = @job_id AND j.state = 'running' AND NOT j.waits AND j.max_parallel IS NULL
       AND (SELECT true FROM gristmill.jobs o
-           WHERE o.state IN ('queued', 'running') AND o.id <> @job_id LIMIT 1) IS NULL)
+           WHERE o.state IN ('queued', 'running') AND NOT o.waits AND o.id <> @job_id LIMIT 1) IS NULL)
   AND (SELECT w.seen_at > now() - @lease::interval FROM gristmill.workers w WHERE w.id = @worker)
 RETURNING u.*, u.deadline_at - now() AS allowed
 
@@ -191,7 +192,7 @@ SELECT l.id AS unit, l.attempt, l.worker, l.kind, l.preemptions, l.ran, l.tenant
        (SELECT count(*) FROM tenants t
         WHERE t.tenant IS NOT NULL AND t.tenant NOT IN (SELECT tenant FROM leased)
           AND (SELECT true FROM gristmill.jobs j
-               WHERE j.tenant = t.tenant AND j.state IN ('queued', 'running')
+               WHERE j.tenant = t.tenant AND j.state IN ('queued', 'running') AND NOT j.waits
                  AND (SELECT true FROM gristmill.units u
                       WHERE u.job_id = j.id AND u.state = 'pending' AND u.state_version = @state_version
                         AND u.not_before <= now() - @waited::interval LIMIT 1)
@@ -508,7 +509,7 @@ WITH rung AS MATERIALIZED (
     SELECT u.id FROM gristmill.units u
     WHERE u.state = 'pending' AND u.rung_at IS NOT NULL AND u.not_before <= now()
       AND u.state_version = @state_version::smallint
-      AND (SELECT j.state IN ('queued', 'running') AND {_has_room} FROM gristmill.jobs j WHERE j.id = u.job_id)
+      AND (SELECT j.state IN ('queued', 'running') AND NOT j.waits AND {_has_room} FROM gristmill.jobs j WHERE j.id = u.job_id)
     ORDER BY u.rung_at
 ), room AS MATERIALIZED (
     SELECT greatest(0, coalesce(sum(greatest(0, w.slots - coalesce(busy, 0))), 0)
@@ -525,7 +526,7 @@ WITH rung AS MATERIALIZED (
         WHERE c.job_id = j.id AND c.state = 'pending' AND c.rung_at IS NULL AND c.not_before <= now()
           AND c.state_version = @state_version::smallint AND {_has_room}
         ORDER BY c.id LIMIT (SELECT free FROM room)) u
-    WHERE j.state IN ('queued', 'running')
+    WHERE j.state IN ('queued', 'running') AND NOT j.waits
     LIMIT (SELECT free FROM room)
 ), chosen AS (
     -- Another pass may have rung since this statement's snapshot. The lock reads the row again, so the time

@@ -49,7 +49,3 @@ WHERE tenant = @tenant AND id = ANY (@ids::text[]) AND filename IS NOT NULL
 -- delete --
 -- Forget one upload of a tenant.
 DELETE FROM gristmill.uploads WHERE tenant = @tenant AND id = @id RETURNING id
-
--- ping --
--- Whether Postgres answers.
-SELECT 1

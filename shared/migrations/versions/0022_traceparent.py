@@ -3,7 +3,7 @@
 from shared.migrations.run import run_sql
 
 revision = "0022"
-down_revision = "0018"
+down_revision = "0019"
 
 
 def upgrade() -> None:

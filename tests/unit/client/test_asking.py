@@ -51,6 +51,26 @@ def test_retry_after_is_obeyed():
     assert played(ask(READ), answer(429, headers={"Retry-After": "7"}), answer()).pauses == [7.0]
 
 
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ({"Retry-After": "3600"}, PROBLEM | {"code": "scan_limit_exceeded", "retryable": True}),
+        ({}, PROBLEM | {"code": "upload_limit_exceeded", "retryable": False}),
+    ],
+)
+def test_a_limit_that_a_short_wait_does_not_help_with_is_raised_at_once(headers, problem):
+    with pytest.raises(Busy) as raised:
+        played(ask(READ), answer(429, headers=headers, **problem))
+
+    assert raised.value.code == problem["code"]
+
+
+def test_a_limit_that_passes_is_waited_for():
+    problem = PROBLEM | {"code": "too_many_jobs", "retryable": True}
+
+    assert played(ask(READ), answer(429, headers={"Retry-After": "5"}, **problem), answer()).pauses == [5.0]
+
+
 def test_in_the_end_it_gives_up_and_says_how_to_reach_the_service():
     with pytest.raises(Unreachable, match=r"GET /v1/jobs: refused. .*`gristmill standalone` starts one"):
         played(ask(READ), *[REFUSED] * (RETRIES + 1))

@@ -1,0 +1,217 @@
+"""The limits of tenants, and the counts that keep them.
+
+Each count is made under the lock of the tenant's row (`hold`), in the transaction of the change. So two
+changes at the same moment never both take the last place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from shared.core.limits import UNLIMITED, Limits, Quota, Use
+from shared.db.pool import Connection, Pool, Record
+from shared.db.statements import LIMITS, PARTIALS
+from shared.errors import (
+    ScanLimitExceeded,
+    StorageLimitExceeded,
+    TooManyJobs,
+    TooManyUploads,
+    UploadLimitExceeded,
+)
+
+QUEUE_SECONDS = 5
+"""When to try again to submit beyond the limit of queued jobs: a guess."""
+DAY_SECONDS = 86_400
+
+
+class Writing(NamedTuple):
+    """A job under way, and the most bytes that its tenant may store."""
+
+    job_id: str
+    tenant: str
+    most: int
+
+
+async def hold(tx: Connection, tenant: str) -> None:
+    """Lock a tenant until the end of *tx*."""
+    if await LIMITS.hold.fetchrow(tx, tenant=tenant) is None:
+        await LIMITS.add.execute(tx, tenant=tenant)
+        await LIMITS.hold.execute(tx, tenant=tenant)
+
+
+async def of_tenant(connection: Connection, tenant: str, defaults: Limits) -> Limits:
+    row = await LIMITS.own.fetchrow(connection, tenant=tenant)
+    return defaults.overridden(None if row is None else dict(row))
+
+
+async def admit(tx: Connection, tenant: str, job_id: str, limits: Limits, *, dry: bool = False) -> None:
+    """Check the limits of a tenant after *tx* has stored or revived a job, which may have to wait.
+
+    Raises TooManyJobs, ScanLimitExceeded and StorageLimitExceeded; a *dry* run only the first one.
+    """
+    if not dry and limits.stored_bytes is not None:
+        check_stored(await LIMITS.stored.fetchval(tx, tenant=tenant), limits.stored_bytes)
+    if not dry and limits.scan_bytes_per_day is not None:
+        scanned = await LIMITS.scanned.fetchrow(tx, tenant=tenant)
+        assert scanned is not None
+        if scanned["bytes"] >= limits.scan_bytes_per_day:
+            raise _scanned(scanned, limits.scan_bytes_per_day, None)
+    if limits.queued_jobs is None and limits.running_jobs is None:
+        return
+    await hold(tx, tenant)
+    running = limits.running_jobs
+    if running is not None and await LIMITS.admitted.fetchval(tx, tenant=tenant, most=running + 1) > running:
+        await LIMITS.keep_waiting.execute(tx, id=job_id)
+    queued = limits.queued_jobs
+    if queued is not None and await LIMITS.queued.fetchval(tx, tenant=tenant, most=queued + 1) > queued:
+        raise TooManyJobs(
+            f"{queued:,} jobs are queued, the most that this tenant may have (its limit queued_jobs); "
+            "try again when some have begun, or cancel some",
+            quota=Quota(name="queued_jobs", limit=queued, reset=QUEUE_SECONDS),
+        )
+
+
+def check_stored(stored: int, most: int) -> None:
+    if stored >= most:
+        raise StorageLimitExceeded(
+            f"The states and results of this tenant take {stored:,} bytes in Postgres, and it may have "
+            f"{most:,} (its limit stored_bytes); delete results or jobs, then try again",
+            quota=Quota(name="stored_bytes", limit=most),
+        )
+
+
+async def refuse_plan(tx: Connection, tenant: str, planned: int, defaults: Limits) -> None:
+    """Raise ScanLimitExceeded for a job of *planned* bytes, which its tenant may not scan today."""
+    limits = await of_tenant(tx, tenant, defaults)
+    scanned = await LIMITS.scanned.fetchrow(tx, tenant=tenant)
+    assert scanned is not None
+    assert limits.scan_bytes_per_day is not None
+    raise _scanned(scanned, limits.scan_bytes_per_day, planned)
+
+
+def _scanned(scanned: Record, most: int, planned: int | None) -> ScanLimitExceeded:
+    reads = "" if planned is None else f"The job reads {planned:,} bytes. "
+    never = planned is not None and planned > most
+    again = "read fewer bytes, or have the limit raised" if never else "try again after 00:00 UTC"
+    return ScanLimitExceeded(
+        f"{reads}This tenant may scan {most:,} bytes a day (its limit scan_bytes_per_day) and has scanned "
+        f"{scanned['bytes']:,} today; {again}",
+        quota=Quota(
+            name="scan_bytes_per_day",
+            limit=most,
+            left=max(0, most - scanned["bytes"]),
+            window=DAY_SECONDS,
+            reset=scanned["seconds"],
+        ),
+    )
+
+
+async def check_uploads(connection: Connection, tenant: str, limits: Limits, *, more: int = 0) -> int:
+    """How many bytes the tenant may upload beyond those that it has.
+
+    Raises TooManyUploads or UploadLimitExceeded if it has too many, or would have with *more* uploads.
+    """
+    found = await LIMITS.uploaded.fetchrow(connection, tenant=tenant)
+    assert found is not None
+    if limits.uploads is not None and found["uploads"] + more > limits.uploads:
+        raise TooManyUploads(
+            f"This tenant may have {limits.uploads:,} uploads (its limit uploads), and has as many; delete "
+            "some, which GET /v1/uploads lists",
+            quota=Quota(name="uploads", limit=limits.uploads),
+        )
+    if limits.upload_bytes is None:
+        return UNLIMITED
+    left = limits.upload_bytes - found["bytes"]
+    if left < 0:
+        raise too_many_bytes(limits.upload_bytes)
+    return int(left)
+
+
+def too_many_bytes(most: int) -> UploadLimitExceeded:
+    return UploadLimitExceeded(
+        f"The uploads of this tenant may have {most:,} bytes together (its limit upload_bytes), and with "
+        "this one they have more; delete some, which GET /v1/uploads lists",
+        quota=Quota(name="upload_bytes", limit=most),
+    )
+
+
+class LimitStore:
+    """*defaults* are the limits of a tenant that has none of its own."""
+
+    def __init__(self, pool: Pool, defaults: Limits) -> None:
+        self._pool, self._defaults = pool, defaults
+
+    async def get(self, tenant: str) -> Limits:
+        async with self._pool.connection() as connection:
+            return await of_tenant(connection, tenant, self._defaults)
+
+    async def own(self) -> dict[str, dict[str, int | None]]:
+        """The own limits of each tenant that is known."""
+        async with self._pool.connection() as connection:
+            rows = await LIMITS.all.fetch(connection)
+        return {row["tenant"]: {name: row[name] for name in asdict(Limits())} for row in rows}
+
+    async def set(self, tenant: str, changes: Mapping[str, int | None]) -> None:
+        """Change some limits that a tenant has of its own; None is the default."""
+        async with self._pool.transaction() as tx:
+            await hold(tx, tenant)
+            row = await LIMITS.own.fetchrow(tx, tenant=tenant)
+            assert row is not None
+            before: dict[str, Any] = {name: row[name] for name in asdict(Limits())}
+            await LIMITS.set.execute(tx, tenant=tenant, **(before | dict(changes)))
+
+    async def rates(self) -> dict[str, int | None]:
+        """Requests a second of the tenants that have a limit of their own; None is none."""
+        async with self._pool.connection() as connection:
+            rows = await LIMITS.rates.fetch(connection)
+        return {row[0]: None if row[1] == UNLIMITED else row[1] for row in rows}
+
+    async def use(self, tenant: str) -> Use:
+        async with self._pool.connection() as connection:
+            scanned = await LIMITS.scanned.fetchrow(connection, tenant=tenant)
+            uploaded = await LIMITS.uploaded.fetchrow(connection, tenant=tenant)
+            assert scanned is not None
+            assert uploaded is not None
+            return Use(
+                queued_jobs=await LIMITS.queued.fetchval(connection, tenant=tenant, most=UNLIMITED),
+                running_jobs=await LIMITS.admitted.fetchval(connection, tenant=tenant, most=UNLIMITED),
+                scan_bytes_per_day=scanned["bytes"],
+                stored_bytes=await LIMITS.stored.fetchval(connection, tenant=tenant),
+                uploads=uploaded["uploads"],
+                upload_bytes=uploaded["bytes"],
+            )
+
+    async def let_in(self) -> None:
+        """Let jobs run that wait, as far as their tenants may have more, and have others wait."""
+        async with self._pool.connection() as connection:
+            crowded = await LIMITS.crowded.fetch(connection, running=self._defaults.running_jobs)
+        for tenant, most in crowded:
+            async with self._pool.transaction() as tx:
+                await hold(tx, tenant)
+                limit = UNLIMITED if most is None else most
+                await LIMITS.let_in.execute(tx, tenant=tenant, most=limit)
+                await LIMITS.hold_back.execute(tx, tenant=tenant, most=limit)
+
+    async def writing(self) -> list[Writing]:
+        """The jobs under way whose tenants have a limit of stored bytes, the youngest first."""
+        async with self._pool.connection() as connection:
+            rows = await LIMITS.writing.fetch(connection, stored=self._defaults.stored_bytes)
+        return [Writing(row["id"], row["tenant"], row["most"]) for row in rows]
+
+    async def stored(self, tenant: str) -> int:
+        async with self._pool.connection() as connection:
+            return int(await LIMITS.stored.fetchval(connection, tenant=tenant))
+
+    async def room(self, tenant: str) -> tuple[int, int]:
+        """How many more bytes the tenant may upload, with one more upload, and how many in all."""
+        async with self._pool.connection() as connection:
+            limits = await of_tenant(connection, tenant, self._defaults)
+            if limits.uploads is None and limits.upload_bytes is None:
+                return UNLIMITED, UNLIMITED
+            left = await check_uploads(connection, tenant, limits, more=1)
+        return left, UNLIMITED if limits.upload_bytes is None else limits.upload_bytes
+
+    async def forget_states(self, job_id: str) -> None:
+        """Delete the partials of a job that has failed: they are not kept for a retry."""
+        async with self._pool.connection() as connection:
+            await PARTIALS.delete.execute(connection, job_id=job_id)
