@@ -27,6 +27,8 @@ def _is_log_call(node: ast.AST) -> bool:
     match node:
         case ast.Call(func=ast.Attribute(value=ast.Name("log"), attr=attr)):
             return attr in LEVELS
+        case ast.Call(func=ast.Name("by_operator")):
+            return True
         case ast.Call(func=ast.IfExp()):
             return "log" in {name.id for name in ast.walk(node.func) if isinstance(name, ast.Name)}
         case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Attribute(attr="get_logger")), attr=attr)):
