@@ -55,6 +55,7 @@ from api_service.services.bulk import BulkService
 from api_service.services.changes import ChangeService
 from api_service.services.deleting import DeletingService
 from api_service.services.encoder import Encoder
+from api_service.services.figures import ServiceFigures
 from api_service.services.history import HistoryService
 from api_service.services.job_pages import JobPages
 from api_service.services.jobs import JobService
@@ -80,6 +81,7 @@ from shared.core.timings import Timings
 from shared.db.api_keys import ApiKeyStore
 from shared.db.changes import ChangeStore
 from shared.db.deleting import DeleteStore
+from shared.db.figures import FigureStore
 from shared.db.history import HistoryStore
 from shared.db.jobs import JobStore
 from shared.db.limits import LimitStore
@@ -98,6 +100,7 @@ from shared.db.workers import WorkerStore
 from shared.doorbell import Doorbell, redis_pool
 from shared.errors import StorageUnavailable, TooManyExports
 from shared.loops import Service, end, forever
+from shared.metrics.exposition import exposed
 from shared.settings import Settings
 from shared.storage.uploads import UploadFiles
 
@@ -144,7 +147,13 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
             idle_in_transaction=timedelta(seconds=2 * STALLED_SECONDS),
             settings={"statement_timeout": f"{FETCH_SECONDS:.0f}s"},
         )
-        health = connect(settings.database_url, name="gristmill-health", size=HEALTH, seconds=ANSWER_SECONDS)
+        health = connect(
+            settings.database_url,
+            name="gristmill-health",
+            size=HEALTH,
+            seconds=ANSWER_SECONDS,
+            settings={"enable_seqscan": "off"},  # the figures go through indexes, whatever the statistics
+        )
         doorbell = Doorbell(redis_pool(settings.redis_url))
         checker, encoder = SpecChecker(settings), Encoder()
         for close in (checker.close, encoder.close, doorbell.close, health.close, streams.close, pool.close):
@@ -192,7 +201,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
             exports=exports,
         )
         app[QUARANTINE] = QuarantineService(QuarantineStore(pool, streams), pages=pages, exports=exports)
-        app[JOB_PAGES] = JobPages(StripStore(pool), app[HISTORY], app[RESULTS], app[QUARANTINE])
+        app[JOB_PAGES] = JobPages(StripStore(pool), app[HISTORY], app[RESULTS], app[QUARANTINE], app[UPLOADS])
         loops = (
             forever(Service("nudger", nudger.run)),
             forever(Service("job_watcher", app[JOBS].watcher.run)),
@@ -200,19 +209,21 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         )
         for work in (_remove_abandoned(files), readiness.announce(), *loops):
             closing.push_async_callback(_ended, asyncio.create_task(work))
+        figures = ServiceFigures(FigureStore(health), doorbell, settings.storage, lease)
+        await closing.enter_async_context(exposed(settings, "gateway", figures, refresh=figures.refresh))
         yield
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:
     if await end([task], END_SECONDS):
-        log.error("gateway.stuck", task=task.get_name())
+        log.error("gateway.stuck", loop=task.get_name())
 
 
 async def _remove_abandoned(files: UploadFiles) -> None:
     try:
         await asyncio.to_thread(files.remove_abandoned)
     except StorageUnavailable as error:
-        log.warning("uploads.untidy", detail=error.detail)
+        log.warning("uploads.untidy", error=error.detail)
 
 
 async def _answer_waiting_requests(app: web.Application) -> None:

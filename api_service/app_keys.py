@@ -64,6 +64,8 @@ WORKERS = web.AppKey("workers", WorkerService)
 READINESS = web.AppKey("readiness", Readiness)
 
 REQUEST_ID = web.RequestKey("request_id", str)
+JOB = web.RequestKey("job", str)
+"""The id of the job that the request has made."""
 CLIENT = web.RequestKey("client", Client)
 CALLER = web.RequestKey("caller", Caller)
 CHANGED = web.RequestKey("changed", Sequence[str])

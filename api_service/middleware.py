@@ -12,15 +12,18 @@ from aiohttp.typedefs import Middleware
 from aiohttp.web_protocol import RequestPayloadError
 from multidict import istr
 
-from api_service.app_keys import CLIENT, LINKS, QUOTA, REQUEST_ID
+from api_service.app_keys import CLIENT, JOB, LINKS, QUOTA, REQUEST_ID
 from api_service.auth.forwarded import client_of
 from api_service.dashboard.problem import is_page, problem_page
 from api_service.operations import Handler
 from api_service.problems import from_http_exception, problem_response, quota_headers, status_and_title
+from shared import tracing
 from shared.errors import BadRequest, GristmillError, InternalError
 from shared.ids import numbered_ids
+from shared.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from shared.settings import Settings
 
+TRACEPARENT = istr(tracing.TRACEPARENT)
 X_REQUEST_ID, X_CONTENT_TYPE_OPTIONS = istr("X-Request-Id"), istr("X-Content-Type-Options")
 CACHE_CONTROL = istr("Cache-Control")
 READS = frozenset({"GET", "HEAD"})
@@ -44,10 +47,15 @@ def logging_requests(settings: Settings) -> Middleware:
         sent = request.headers.get(X_REQUEST_ID)
         request_id = request[REQUEST_ID] = sent if sent and _SANE_ID.fullmatch(sent) else next(REQUEST_IDS)
         client = request[CLIENT] = client_of(request.remote or "", request.headers, trusted)
-        started = time.perf_counter()
+        started, status = time.perf_counter(), "cut"
         before = _BOUND_ID.set(request_id)
+        tracing.follow(tracing.joined(request.headers.get(TRACEPARENT)))
+        method, route = _route(request)
         try:
-            response = await handler(request)
+            with tracing.span(f"{method} {route}", "server", {"url.path": request.path}) as span:
+                response = await handler(request)
+                span.set_attribute("http.response.status_code", response.status)
+            status = str(response.status)
             if is_reserved(request):
                 response.force_close()
             level = logging.DEBUG if request.method in READS and response.status < 400 else logging.INFO
@@ -61,12 +69,28 @@ def logging_requests(settings: Settings) -> Middleware:
                     ms=round((time.perf_counter() - started) * 1000, 1),
                     client=client.address,
                     scheme=client.scheme,
+                    **_job(request, route),
                 )
         finally:
+            HTTP_REQUESTS.labels(method, route, status).inc()
+            HTTP_SECONDS.labels(method, route).observe(time.perf_counter() - started)
+            tracing.follow(None)
             _BOUND_ID.reset(before)
         return response
 
     return log_request
+
+
+def _route(request: web.Request) -> tuple[str, str]:
+    """The method and the template of the path. All requests without a route are one."""
+    resource = request.match_info.route.resource
+    return (request.method, resource.canonical) if resource else ("any", "none")
+
+
+def _job(request: web.Request, route: str) -> dict[str, str]:
+    """The job that a request was about, or has made."""
+    job = request.match_info["id"] if route.startswith("/v1/jobs/{id}") else request.get(JOB)
+    return {"job": job} if job else {}
 
 
 def is_reserved(request: web.Request) -> bool:
@@ -91,7 +115,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except (RequestPayloadError, HttpProcessingError) as error:
         problem = BadRequest(f"The body cannot be read: {error}")
     except ConnectionError as error:
-        log.info("request.cut", method=request.method, path=request.path, why=str(error))
+        log.info("request.cut", method=request.method, path=request.path, error=str(error))
         raise
     except Exception:
         log.exception("request.bug", path=request.path)
@@ -99,7 +123,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     if request.writer.output_size:
         raise ConnectionResetError("the answer had begun") from problem
     if status_and_title(problem)[0] >= 500:
-        log.warning("request.failed", path=request.path, code=problem.code, detail=problem.detail)
+        log.warning("request.failed", path=request.path, code=problem.code, error=problem.detail)
     if is_page(request, problem):
         return problem_page(request, problem)
     return problem_response(

@@ -28,6 +28,18 @@ def public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def redis_url(text: str) -> str:
+    """Raises ValueError without repeating the URL, which may hold a password."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("write a URL such as redis://127.0.0.1:6379/0, rediss://… with TLS, or unix:///…")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("the port of the URL is a number from 0 to 65535") from None
+    return text
+
+
 def network(text: str) -> Network:
     """An address or a network in CIDR notation."""
     try:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import structlog
@@ -102,8 +102,11 @@ class _UvloopConnection(AbstractConnection):
 def redis_pool(url: str) -> ArqRedis:
     """A pool of connections with socket timeouts, which retries an OSError.
 
-    arq's own pool has neither: a short outage ends it, and a frozen Redis holds it for ever.
+    arq's own pool has neither: a short outage ends it, and a frozen Redis holds it for ever. The certificate
+    of a `rediss://` URL must have the host's name, which redis-py alone would not ask.
     """
+    unchecked = not url.startswith("rediss:") or "ssl_cert_reqs=none" in url
+    names: dict[str, Any] = {} if unchecked else {"ssl_check_hostname": True}
     connections = BlockingConnectionPool.from_url(
         url,
         max_connections=16,
@@ -114,6 +117,7 @@ def redis_pool(url: str) -> ArqRedis:
         health_check_interval=5,
         retry=Retry(ExponentialBackoff(cap=1, base=0.05), 3),
         retry_on_error=[RedisConnectionError, RedisTimeoutError, OSError],
+        **names,
     )
     kind = connections.connection_class  # by the URL: plain, TLS or a Unix socket
     connections.connection_class = type(kind.__name__, (_UvloopConnection, kind), {})
@@ -246,7 +250,7 @@ class Doorbell:
     async def refuse(self, reason: str, message_id: bytes = b"") -> None:
         """Count a message that no dispatcher has sent, and delete it."""
         self.refused += 1
-        log.warning("doorbell.refused", reason=reason, total=self.refused)
+        log.warning("doorbell.refused", error=reason, total=self.refused)
         if message_id:
             prefixes = job_key_prefix, retry_key_prefix, in_progress_key_prefix
             await self.redis.unlink(*(prefix.encode() + message_id for prefix in prefixes))

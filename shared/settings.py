@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.addresses import Network, network, origin, public_url
+from shared.addresses import Network, network, origin, public_url, redis_url
 from shared.spec.uris import file_path
 
 
@@ -103,6 +103,7 @@ class TenantSettings(DatabaseSettings):
 class Settings(TenantSettings):
     redis_url: Annotated[
         str,
+        AfterValidator(redis_url),
         Field(
             validation_alias=AliasChoices("GRISTMILL_REDIS_URL", "REDIS_URL"),
             description="Redis 6.2 or newer, or Valkey, as a redis:// URL",
@@ -137,6 +138,17 @@ class Settings(TenantSettings):
     port: Annotated[
         int, Field(ge=0, le=65535, description="Port that the gateway binds; 0 picks a free one")
     ] = 8080
+    metrics_host: Annotated[str, Field(description="Address that /metrics binds; it has no password")] = (
+        "127.0.0.1"
+    )
+    metrics_port: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=65535,
+            description="Port of /metrics of a gateway or worker; 0 picks a free one; default: none",
+        ),
+    ] = None
     public_url: Annotated[
         PublicUrl | None,
         Field(description="URL under which clients reach the gateway; without it links are paths"),

@@ -6,7 +6,7 @@ import sys
 import structlog
 from pydantic import ValidationError
 
-from shared import log
+from shared import log, tracing
 from shared.errors import InternalError
 from shared.process import harden
 from shared.settings import Settings, wrong
@@ -32,6 +32,7 @@ def main() -> int:
         print(f"worker_service: {error}", file=sys.stderr)  # noqa: T201
         return 2
     log.configure(settings)
+    tracing.configure("worker")
     _allow_many_files(settings.slots)
     executor = ProcessExecutor(settings.slots, settings.slot_memory_bytes)
     executor.prepare()

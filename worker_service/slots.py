@@ -11,6 +11,7 @@ from shared.core.lifecycle import UnitKind
 from shared.db.units import Lease
 from shared.errors import TransientError
 from shared.fault_points import reached
+from shared.metrics import SLOTS_BUSY
 from worker_service.context import Context
 from worker_service.executors.protocol import Child, ChildDied
 from worker_service.units.fan_in import advance
@@ -83,10 +84,12 @@ class Slots:
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
+        SLOTS_BUSY.set(len(self._tasks))
         task.add_done_callback(self._freed)
 
     def _freed(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        SLOTS_BUSY.set(len(self._tasks))
         self._ctx.executor.child_ready.set()
         error = None if task.cancelled() else task.exception()
         if error is not None:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import structlog
 import uvloop
 
+from shared import tracing
 from shared.core.connections import HEARTBEAT, of_work
 from shared.core.limits import Limits
 from shared.core.timings import Timings
@@ -31,6 +32,8 @@ from shared.db.workers import WorkerStore
 from shared.doorbell import REDIS_AWAY, Doorbell, redis_pool
 from shared.errors import TransientError
 from shared.loops import Service, end, forever
+from shared.metrics import SLOTS
+from shared.metrics.exposition import exposed
 from shared.process import harden
 from shared.settings import Settings
 from shared.spec.version import STATE_VERSION
@@ -115,6 +118,7 @@ def run(settings: Settings, executor: Executor) -> NoReturn:
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, executor))
+        tracing.close()
         sys.stderr.flush()
         os._exit(0)
 
@@ -145,7 +149,9 @@ async def serve(settings: Settings, executor: Executor) -> None:
             log.info("worker.hardening", parent=harden(), children=ctx.executor.rights)
             native = variant() or absence()
             log.info("worker.started", worker=ctx.worker_id, slots=settings.slots, native=native)
-            await _work(ctx, slots, heartbeat, stop)
+            SLOTS.set(slots.count)
+            async with exposed(settings, "worker"):
+                await _work(ctx, slots, heartbeat, stop)
     finally:
         await ctx.executor.close()
         await asyncio.gather(ctx.pool.close(), heartbeat_pool.close(), ctx.doorbell.close())
@@ -176,9 +182,9 @@ async def _database_ready(pool: Pool) -> None:
         try:
             if await at_head(pool):
                 return
-            log.warning("database.waits", reason="migrations are not at head; run `gristmill server migrate`")
+            log.warning("database.waits", error="migrations are not at head; run `gristmill server migrate`")
         except TransientError as error:
-            log.warning("database.waits", reason=error.detail)
+            log.warning("database.waits", error=error.detail)
         await asyncio.sleep(1)
 
 

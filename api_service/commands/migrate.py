@@ -32,7 +32,7 @@ def run(settings: DatabaseSettings, *_: object) -> None:
         except DatabaseUnavailable as error:
             if is_refused(error) or time.monotonic() > give_up:
                 sys.exit(f"Not migrated: {unavailable(error)}")
-            log.warning("migrate.waiting", detail=unavailable(error))
+            log.warning("migrate.waiting", error=unavailable(error))
             time.sleep(1)
         else:
             log.info("migrate.done")

@@ -5,6 +5,7 @@ import asyncio
 import sys
 
 from api_service.auth.credentials import is_loopback
+from shared import tracing
 from shared.db.api_keys import ApiKeyStore
 from shared.db.pool import connect
 from shared.errors import TransientError
@@ -28,10 +29,13 @@ def run(settings: Settings, _: argparse.Namespace, parser: argparse.ArgumentPars
             "address only: 127.0.0.1 or ::1; set GRISTMILL_API_KEY, or make a key with "
             "`gristmill server keys add NAME`"
         )
+    tracing.configure("gateway")
     try:
         asyncio.run(server.serve(settings))
     except OSError as error:
         sys.exit(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
+    finally:
+        tracing.close()
 
 
 async def _may_have_keys(settings: Settings) -> bool:

@@ -24,6 +24,8 @@ from shared.core.strip import MOST_CELLS
 from shared.db.strips import Extent
 
 MOST_PLACES = 50
+MOST_FILES = 3
+"""Named at the top; the spec has all."""
 MOST_SPEC = 16_384
 """Characters of a spec that is shown: the page has it three times."""
 MOST_CHUNK = 10**9
@@ -60,6 +62,7 @@ def _values(job: JobDocument, details: Details) -> dict[str, Any]:
         "phases": job_view.phases(job),
         "changes": job_view.changes(job),
         "details": details,
+        "most_files": MOST_FILES,
         "history": [entry_document(entry) for entry in details.history],
         "said": job_view.said,
         "places": job.error["errors"][:MOST_PLACES] if job.error else [],

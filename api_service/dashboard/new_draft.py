@@ -9,6 +9,8 @@ from typing import Any
 
 from api_service.dashboard.spec_form import (
     LISTS,
+    TYPE,
+    TYPES,
     SpecForm,
     bounded,
     listed,
@@ -96,6 +98,14 @@ def with_type(draft: Draft, column: str) -> Draft:
     """Fields for the type of *column*."""
     fields = {name_of("source", "types", column, "type"): "", **draft.form.fields}
     return replace(draft, form=replace(draft.form, fields=fields), blank="type")
+
+
+def declared(draft: Draft, column: str, given: Mapping[str, Any]) -> Draft:
+    """With the type that is *given*, an entry of `source.types`, in place of another one of the column."""
+    texts = {
+        name_of(*TYPES, column, member): writing.shown(given.get(member)) for member, writing in TYPE.items()
+    }
+    return replace(draft, form=replace(draft.form, fields=draft.form.fields | texts))
 
 
 def without(draft: Draft, place: str) -> Draft:

@@ -22,6 +22,7 @@ from api_service.app_keys import (
 from api_service.auth.rights import covered
 from api_service.auth.sessions import TOKEN_FIELD, check_token
 from api_service.dashboard import equivalents, new_draft
+from api_service.dashboard.advice import advice
 from api_service.dashboard.new_draft import Draft
 from api_service.dashboard.new_view import details_of, page_values, told
 from api_service.dashboard.rendering import asked, form, own_url, page, see_other
@@ -79,6 +80,8 @@ async def act(request: web.Request) -> web.Response:
     if "json" not in sent and not sent["/source/uris"]:
         return await _choose(request, error="Choose a file, or name at least one URI.", status=422)
     try:
+        if wish == "cure":
+            wish, draft = "look", _cured(draft, await _seen(request, draft), of)
         if wish in {"look", "submit"}:
             return await (_look if wish == "look" else _submit)(request, draft)
         draft = _changed(draft, wish, of or sent.get("new_type", ""))
@@ -124,6 +127,13 @@ async def _code(request: web.Request, draft: Draft) -> dict[str, Any]:
         return {"python": None, "incomplete": []}
     python = equivalents.python(json.loads(checked.canonical), own_url(request))
     return {"python": python, "incomplete": []}
+
+
+def _cured(draft: Draft, look: Look | None, column: str) -> Draft:
+    """With the type that the page has advised; a dry run that is no longer kept advises none."""
+    found = advice(look) if look else []
+    cure = next((each.cure for each in found if each.column == column), {})
+    return new_draft.declared(draft, column, cure) if cure else draft
 
 
 def _changed(draft: Draft, wish: str, of: str) -> Draft:
@@ -218,7 +228,9 @@ async def _page(
     status: int = 200,
 ) -> web.Response:
     values = page_values(draft, look, problem) | await _code(request, draft)
-    return page(request, "new_ask.html", status=status, **values)
+    uris = draft.form.fields.get("/source/uris", "").splitlines()
+    names = await request.app[UPLOADS].filenames(request[TENANT], uris)
+    return page(request, "new_ask.html", status=status, names=names, **values)
 
 
 async def _choose(

@@ -1,11 +1,11 @@
 """The values on the page of a new job: columns, functions, and each error beside its field. Pure."""
 
 import json
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from api_service.dashboard.advice import advice
 from api_service.dashboard.new_draft import Draft, rows
 from api_service.dashboard.spec_form import FIELDS, LISTS, TYPE, TYPES, name_of, pointers, typed
 from shared.core.look import Look
@@ -23,7 +23,7 @@ COLUMNS = ("column", "by", "y", "x")
 WIDTHS = (*CALENDAR, "1h", "15m")
 ENCODINGS = (*SHARED, *WIDE)
 TYPE_NAMES = (*SIMPLE, "decimal(18,2)")
-SECTIONS = ("/group_by", "/aggregates", "/source/types", "/labels")
+SECTIONS = ("/derive", "/group_by", "/aggregates", "/compute", "/source/types", "/labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,38 +124,6 @@ def details_of(problem: Problem | GristmillError) -> list[Detail]:
     return list(problem["errors"]) or [{"detail": problem["detail"]}]
 
 
-_LIKE = (
-    (
-        re.compile(r"-?[0-9]{1,3}(\.?[0-9]{3})*,[0-9]+"),
-        "numbers with a decimal comma: set the decimal mark of the files to “,”",
-    ),
-    (re.compile(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}"), "days: declare the type date with the format %d.%m.%Y"),
-    (
-        re.compile(r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}"),
-        "days: declare the type date with the format %d/%m/%Y or %m/%d/%Y",
-    ),
-    (
-        re.compile(r"\W{0,2}-?[0-9][0-9,]*(\.[0-9]+)?( ?[A-Z]{3}| ?[€$£¥₩%])?"),
-        "numbers with a sign beside them: declare the type float64, and what to strip",
-    ),
-)
-"""Texts that are no text to a person, and the options that read them."""
-
-
-def hints(look: Look) -> list[str]:
-    """Advice for the columns of text that look like numbers or days in all rows of the sample."""
-    found = []
-    for column in look.columns[:SHOWN_COLUMNS]:
-        texts = [row.values.get(column.name) for row in look.sample if row.values is not None]
-        given = [text for text in texts if isinstance(text, str)]
-        if column.type != "string" or column.declared or not given:
-            continue
-        advice = next((told for like, told in _LIKE if all(map(like.fullmatch, given))), None)
-        if advice is not None and not all(map(str.isdecimal, given)):
-            found.append(f"{column.name} looks like {advice}.")
-    return found
-
-
 def _touched(draft: Draft, errors: Mapping[str, list[str]], *beginnings: str) -> bool:
     """Whether one of the fields has an error, or a value; files, types and the result's name apart."""
     apart = ("/source/uris", "/source/types", "/output/name")
@@ -166,7 +134,6 @@ def _touched(draft: Draft, errors: Mapping[str, list[str]], *beginnings: str) ->
 def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillError | None) -> dict[str, Any]:
     """The values of the page's template."""
     errors = placed(details_of(problem), places(draft)) if problem is not None else {}
-    advice = hints(look) if look else []
     keys, aggregates = rows(draft, "group_by"), rows(draft, "aggregates")
     columns, kept = choices(look, draft.spec), list(pointers(draft.form.kept))
     selects = len(keys) + len(aggregates) * len(COLUMNS)
@@ -175,8 +142,10 @@ def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillErr
         "look": look,
         "fields": draft.form.fields,
         "errors": errors,
+        "derived": rows(draft, "derive"),
         "keys": keys,
         "aggregates": aggregates,
+        "computed": rows(draft, "compute"),
         "types": typed(draft.form.fields),
         "kept": kept[:SHOWN_KEPT],
         "further_kept": len(kept[SHOWN_KEPT:]),
@@ -186,12 +155,12 @@ def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillErr
         "widths": WIDTHS,
         "encodings": ENCODINGS,
         "type_names": TYPE_NAMES,
-        "hints": advice,
+        "advice": advice(look) if look else [],
         "sections": SECTIONS,
         "kept_json": json.dumps(draft.form.kept, ensure_ascii=False),
-        "reading_open": _touched(draft, errors, "/source/")
-        or bool(advice)
-        or (look is None and problem is not None),
+        "derive_open": _touched(draft, errors, "/derive") or draft.blank == "derive",
+        "compute_open": _touched(draft, errors, "/compute") or draft.blank == "compute",
+        "reading_open": _touched(draft, errors, "/source/") or (look is None and problem is not None),
         "more_open": _touched(
             draft, errors, "/output/", "/options/priority", "/options/deadline", "/semantics"
         ),

@@ -27,6 +27,7 @@ _NEW = (
     Parameter(name="upload", about="An upload that is chosen", kind={"type": "string"}, repeated=True),
 )
 _FILTERS = tuple(text(name, "As GET /v1/jobs takes it") for name in FILTERS)
+_PART = text(results.PART, "A part of the names to show")
 _VERSION = text("version", "The number of a version")
 _FORM = tuple(
     text(name, "A field of the filter form")
@@ -63,7 +64,7 @@ PAGES = (
     *(_page("POST", f"/jobs/{ID}/{name}", job.change(name), "submit") for name in CHANGES),
     _page("GET", f"/jobs/{ID}/rows", results.show_job, "read", open_=True),
     _page("GET", f"/jobs/{ID}/rows/filter", results.filter_rows_of_job, "read", *_FORM),
-    _page("GET", "/results", results.search, "read", AFTER),
+    _page("GET", "/results", results.search, "read", _PART, AFTER),
     _page("GET", f"/results/{NAME}", results.show, "read", open_=True),
     _page("GET", f"/results/{NAME}/filter", results.filter_rows, "read", *_FORM),
     _page("GET", f"/results/{NAME}/versions", versions.show, "read", AFTER),

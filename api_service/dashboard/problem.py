@@ -9,8 +9,8 @@ from api_service.dashboard.rendering import page, see_other
 from api_service.problems import RETRY_SECONDS, status_and_title
 from shared.errors import GristmillError, NotFound, Unauthorized
 
-_INTO_NOTICE = {"HX-Retarget": "#signed-out", "HX-Reselect": "p", "HX-Reswap": "innerHTML"}
-"""Where htmx puts the notice, wherever it would have put the answer."""
+_INTO_NOTICE = {"HX-Retarget": "#told", "HX-Reselect": "[role=alert]", "HX-Reswap": "innerHTML"}
+"""Where htmx puts the notice, wherever it would have put the answer: the form that it has sent stays."""
 
 
 def is_page(request: web.Request, problem: GristmillError) -> bool:
@@ -35,6 +35,8 @@ def problem_page(request: web.Request, problem: GristmillError) -> web.Response:
         code=status,
         again=again,
     )
+    if "HX-Request" in request.headers and request.method == "POST":
+        response.headers.update(_INTO_NOTICE)
     if problem.retryable:
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from api_service.app_keys import AUTHENTICATOR, LINKS, RESULTS, TENANT
 from api_service.dashboard import charts, row_links
+from api_service.dashboard.job_filters import path_of
 from api_service.dashboard.rendering import asked, own_url, page, see_other
 from api_service.dashboard.row_links import Address
 from api_service.dashboard.row_table import RowTable, row_table
@@ -35,6 +37,8 @@ from shared.errors import (
 
 _Part = TypeVar("_Part")
 LIMIT = 50
+PART = "name"
+"""The field of the search."""
 TOTALS: tuple[Accuracy | Literal["none"], ...] = ("estimate", "exact", "none")
 """How the rows that match are counted; the first is the default."""
 MOST_CELLS = 10_000
@@ -48,18 +52,31 @@ class Chart:
 
 
 async def search(request: web.Request) -> web.Response:
-    """The named results."""
+    """The named results, or those whose names contain the text of the form."""
     query = asked(request)
+    part = _part(query)
+    kept = {PART: part} if part else {}
     versions, further = await request.app[RESULTS].all(
-        request[TENANT], after=parameters.after(query, parameters.RESULT), limit=LIMIT
+        request[TENANT], after=parameters.after(query, parameters.RESULT), limit=LIMIT, part=part
     )
+    last = str(versions[-1].name) if versions else ""
     return page(
         request,
         "results.html",
         results=[result_document(version, request.app[LINKS]) for version in versions],
-        following=f"/results?after={versions[-1].name}" if further else None,
+        following=path_of("/results", [*kept.items(), ("after", last)]) if further else None,
+        beginning=path_of("/results", kept.items()),
+        part=part,
         first="after" not in query,
     )
+
+
+def _part(query: MultiMapping[str]) -> str | None:
+    """Names have small letters only."""
+    part = parameters.single(query, PART)
+    if part is not None and not part.isprintable():
+        raise parameters.expected(PART, "a part of the name of a result", part)
+    return part and part.strip().lower()
 
 
 async def show(request: web.Request) -> web.Response:

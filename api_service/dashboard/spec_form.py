@@ -80,7 +80,8 @@ AGGREGATE = {
     "where": TEXT,
     "as": TEXT,
 }
-LISTS = {"group_by": KEY, "aggregates": AGGREGATE}
+COMPUTED = {"as": TEXT, "expr": SEVERAL_LINES}
+LISTS = {"derive": COMPUTED, "group_by": KEY, "aggregates": AGGREGATE, "compute": COMPUTED}
 MOST_ROWS = 400
 """A spec has at most so many aggregates, and fewer keys. Longer lists, and types beyond, have no fields."""
 TYPE = {
@@ -92,7 +93,7 @@ TYPE = {
     "null_values": LINES,
 }
 TYPES: Path = ("source", "types")
-_LISTED = re.compile(r"/(group_by|aggregates)/([0-9]{1,6})/([a-z_]+)")
+_LISTED = re.compile(rf"/({'|'.join(LISTS)})/([0-9]{{1,6}})/([a-z_]+)")
 _TYPED = re.compile(r"/source/types/([^/]+)/([a-z_]+)")
 
 
@@ -152,7 +153,7 @@ def to_spec(form: SpecForm) -> dict[str, Any]:
 
 
 def listed(fields: Mapping[str, str], name: str) -> list[dict[str, str]]:
-    """The rows of `group_by` or `aggregates` in which something is written, in their order."""
+    """The rows of one of LISTS in which something is written, in their order."""
     rows: dict[int, dict[str, str]] = {}
     for found, text in ((_LISTED.fullmatch(given), text) for given, text in fields.items()):
         if found and found[1] == name and found[3] in LISTS[name] and text:

@@ -40,6 +40,8 @@ async def look(settings: Settings) -> Facts:
             postgres: Postgres | str = await postgres_facts(pool, Timings().scaled(settings.time_scale))
         except TransientError as error:
             postgres = unavailable(error)
+        except ValueError as error:  # a URL whose port is no number
+            postgres = f"GRISTMILL_DATABASE_URL is no URL of Postgres: {error}"
         strays: tuple[str, ...] = ()
         if not isinstance(postgres, str) and postgres.cluster:
             with contextlib.suppress(TransientError):
@@ -48,7 +50,7 @@ async def look(settings: Settings) -> Facts:
         await pool.close()
     try:
         redis: Redis | str = await redis_facts(settings.redis_url)
-    except REDIS_AWAY as error:
+    except (*REDIS_AWAY, TypeError, ValueError) as error:  # the last two: an unknown option of the URL
         redis = str(error) or type(error).__name__
     storage = await asyncio.to_thread(_storage, settings.storage, postgres, strays)
     machine = await asyncio.to_thread(_machine, settings)
@@ -56,6 +58,13 @@ async def look(settings: Settings) -> Facts:
 
 
 def _storage(folder: Path, postgres: Postgres | str, strays: tuple[str, ...]) -> Storage:
+    try:
+        return _seen(folder, postgres, strays)
+    except OSError as error:  # a folder above may not be entered
+        return Storage(exists=True, is_folder=True, refusal=error.strerror or str(error))
+
+
+def _seen(folder: Path, postgres: Postgres | str, strays: tuple[str, ...]) -> Storage:
     if not folder.is_dir():
         return Storage(exists=folder.exists(), is_folder=False)
     files, room = UploadFiles(folder), os.statvfs(folder)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from api_service.app_keys import JOBS, LINKS, PLANS, SETTINGS, SPEC_CHECKER, TENANT, actor_of
+from api_service.app_keys import JOB, JOBS, LINKS, PLANS, SETTINGS, SPEC_CHECKER, TENANT, actor_of
 from api_service.handlers.bodies import encoded_response, json_body, json_response
 from api_service.handlers.sent import sent
 from api_service.problems import RETRY_SECONDS
@@ -31,6 +31,7 @@ async def submit(request: web.Request) -> web.Response:
     else:
         spec = await request.app[SPEC_CHECKER].check(request[TENANT], body)
         job, replayed = await request.app[JOBS].submit(request[TENANT], spec, key, actor_of(request))
+    request[JOB] = job.id
     view, headers = await _after_submit(request, job)
     headers["Location"] = request.app[LINKS](f"/v1/jobs/{job.id}")
     if not view.job.done:

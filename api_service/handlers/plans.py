@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from api_service.app_keys import LINKS, PLANS, SETTINGS, SPEC_CHECKER, TENANT, actor_of
+from api_service.app_keys import JOB, LINKS, PLANS, SETTINGS, SPEC_CHECKER, TENANT, actor_of
 from api_service.handlers.bodies import json_body, json_response
 from api_service.problems import RETRY_SECONDS
 from api_service.services.plans import KEPT
@@ -20,6 +20,7 @@ async def submit(request: web.Request) -> web.Response:
     body = await json_body(request, request.app[SETTINGS].max_spec_bytes)
     spec = await request.app[SPEC_CHECKER].check(tenant, body, partial=True)
     plan_id, replayed = await plans.submit(tenant, spec, key, actor_of(request))
+    request[JOB] = plan_id
     asked = preferred_wait(request.headers.getall("Prefer", []))
     seconds = WAIT_SECONDS if asked is None else min(asked, WAIT_SECONDS)
     found = await plans.wait(tenant, plan_id, seconds, gone=lambda: request.transport is None)

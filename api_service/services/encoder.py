@@ -152,7 +152,7 @@ async def _ended(feeding: "asyncio.Task[None]") -> None:
 def _failed(encoding: Encoding, process: asyncio.subprocess.Process) -> EncodingFailed:
     status = process.returncode or 0
     how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-    log.error("encoder.ended", format=encoding.format, columns=len(encoding.columns), how=how)
+    log.error("encoder.ended", format=encoding.format, columns=len(encoding.columns), error=how)
     return EncodingFailed(
         f"The process that makes the {encoding.format} file {how}; the gateway's log may say why. Send the "
         "request again, select fewer columns, or take the rows as format=csv"

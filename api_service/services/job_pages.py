@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,8 @@ from api_service.services.history import HistoryService
 from api_service.services.jobs import OLD_SECONDS, JobView
 from api_service.services.quarantine import QuarantineService
 from api_service.services.results import ResultService
-from shared.core.entities import KeptRow
+from api_service.services.uploads import UploadService
+from shared.core.entities import Document, KeptRow
 from shared.core.history import Entry
 from shared.core.lifecycle import JobState
 from shared.core.strip import Cause, Cell, chunks_per_cell
@@ -37,22 +38,33 @@ class Strip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """`receipt` is None without one; `further` says whether the history has other entries."""
+    """`receipt` is None without one; `further` says whether the history has other entries.
+
+    `uris` are the files of the job, and `filenames` the names of those that were uploaded, by their URIs.
+    """
 
     history: list[Entry]
     further: bool
     causes: list[Cause]
     receipt: Mapping[str, Any] | None
-    bad_rows: list[KeptRow] = field(default_factory=list)
+    bad_rows: list[KeptRow]
+    uris: list[str]
+    filenames: dict[str, str]
 
 
 class JobPages:
     """The caller has read the job, so it is one of its tenant."""
 
     def __init__(
-        self, strips: StripStore, history: HistoryService, results: ResultService, bad_rows: QuarantineService
+        self,
+        strips: StripStore,
+        history: HistoryService,
+        results: ResultService,
+        bad_rows: QuarantineService,
+        uploads: UploadService,
     ) -> None:
-        self._strips, self._history, self._results, self._bad_rows = strips, history, results, bad_rows
+        self._strips, self._history, self._results = strips, history, results
+        self._bad_rows, self._uploads = bad_rows, uploads
         self._cells = TtlCache[Strip](STRIP_SECONDS, _TIMES, old_seconds=OLD_SECONDS)
         self._details = TtlCache[Details](DETAIL_SECONDS, _TIMES)
 
@@ -89,13 +101,23 @@ class JobPages:
 
     async def _read_details(self, view: JobView) -> Details:
         tenant, job_id = view.job.tenant, view.job.id
-        (history, further), causes, receipt, bad_rows = await asyncio.gather(
+        uris = _uris(view.job.spec)
+        (history, further), causes, receipt, bad_rows, filenames = await asyncio.gather(
             self._history.page(tenant, job_id, after=0, limit=MOST_ENTRIES),
             self._strips.causes(job_id),
             self._receipt(view),
             self._first_bad_rows(view),
+            self._uploads.filenames(tenant, uris),
         )
-        return Details(history=history, further=further, causes=causes, receipt=receipt, bad_rows=bad_rows)
+        return Details(
+            history=history,
+            further=further,
+            causes=causes,
+            receipt=receipt,
+            bad_rows=bad_rows,
+            uris=uris,
+            filenames=filenames,
+        )
 
     async def _receipt(self, view: JobView) -> Mapping[str, Any] | None:
         if view.job.state != JobState.SUCCEEDED:
@@ -111,3 +133,10 @@ class JobPages:
         epoch, _ = await self._bad_rows.job(tenant, job_id, None)
         async with self._bad_rows.page(tenant, job_id, epoch, _BEGINNING, MOST_BAD_ROWS) as (rows, _):
             return rows
+
+
+def _uris(spec: Document | None) -> list[str]:
+    """The files of a stored spec; of a strange one none."""
+    source = (spec or {}).get("source")
+    uris = source.get("uris") if isinstance(source, dict) else None
+    return [uri for uri in uris if isinstance(uri, str)] if isinstance(uris, list) else []

@@ -12,6 +12,7 @@ import msgspec
 from api_service.services.cache import Key, Together, TtlCache
 from api_service.services.spec_check import Checked
 from api_service.services.watching import JobWatcher, Standing, pause
+from shared import tracing
 from shared.core.entities import Job, Kept, Progress
 from shared.core.job_filter import JobFilter
 from shared.core.lifecycle import JobState, Phase, UnitKind, UnitState
@@ -138,6 +139,7 @@ class JobService:
             actor=actor,
             kind=spec.kind,
             from_plan=from_plan,
+            traceparent=tracing.current(),
         )
         self._nudge()
         return job, replayed

@@ -46,11 +46,7 @@ class Readiness:
                 "The database's schema is not the one that this version needs; run `gristmill server migrate`"
             )
         live, able = await self._workers.able(self._lease)
-        connected = asyncio.create_task(self._doorbell.connected())
-        # Not asyncio.timeout, which would wait until redis-py heeds its cancellation.
-        answered, _ = await asyncio.wait({connected}, timeout=_REDIS_SECONDS)
-        connected.cancel()
-        return Ready(redis=bool(answered) and connected.result(), live=live, able=able)
+        return Ready(redis=await answers(self._doorbell), live=live, able=able)
 
     async def announce(self) -> None:
         """Log the reason why the gateway is not ready, each time it changes, until it is ready."""
@@ -60,12 +56,21 @@ class Readiness:
                 await self.check()
             except TransientError as error:
                 if error.code != logged:
-                    log.warning("gateway.waiting", code=error.code, detail=error.detail)
+                    log.warning("gateway.waiting", code=error.code, error=error.detail)
                 logged = error.code
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 log.info("gateway.ready")
                 return
+
+
+async def answers(doorbell: Doorbell) -> bool:
+    """Whether Redis answers soon."""
+    connected = asyncio.create_task(doorbell.connected())
+    # Not asyncio.timeout, which would wait until redis-py heeds its cancellation.
+    answered, _ = await asyncio.wait({connected}, timeout=_REDIS_SECONDS)
+    connected.cancel()
+    return bool(answered) and connected.result()
 
 
 class Nudger:

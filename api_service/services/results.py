@@ -44,9 +44,11 @@ class ResultService:
         self._pages = pages
         self._exports = exports
 
-    async def all(self, tenant: str, *, after: str | None, limit: int) -> tuple[list[Version], bool]:
-        """The current versions by name; the flag says whether others follow."""
-        return await self._versions.published(tenant, after=after, limit=limit)
+    async def all(
+        self, tenant: str, *, after: str | None, limit: int, part: str | None = None
+    ) -> tuple[list[Version], bool]:
+        """The current versions by name, of names with *part*; the flag says whether others follow."""
+        return await self._versions.published(tenant, after=after, limit=limit, part=part)
 
     async def current(self, tenant: str, name: str) -> Version:
         version = await self._versions.current(tenant, name)

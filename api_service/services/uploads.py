@@ -2,7 +2,9 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from itertools import islice
+from typing import Any
 
 from shared.core.entities import UnfinishedUpload, Upload
 from shared.db.limits import LimitStore, too_many_bytes
@@ -10,6 +12,9 @@ from shared.db.uploads import AnyUpload, UploadStore
 from shared.errors import NotFound
 from shared.ids import new_id
 from shared.storage.uploads import UploadFiles
+
+SCHEME = "upload:"
+MOST_NAMED = 200
 
 
 class UploadService:
@@ -73,6 +78,14 @@ class UploadService:
     async def newest(self, tenant: str, *, after: str | None, limit: int) -> tuple[list[AnyUpload], bool]:
         """Newest first, finished or not; the flag says whether others follow."""
         return await self._uploads.newest(tenant, after=after, limit=limit)
+
+    async def filenames(self, tenant: str, uris: Iterable[Any]) -> dict[str, str]:
+        """The names of uploaded files by their URIs, of the first MOST_NAMED of *uris* that name uploads."""
+        ids = (uri.removeprefix(SCHEME) for uri in uris if isinstance(uri, str) and uri.startswith(SCHEME))
+        if not (named := list(islice(ids, MOST_NAMED))):
+            return {}
+        found = await self._uploads.filenames(tenant, named)
+        return {SCHEME + upload_id: filename for upload_id, filename in found.items()}
 
     async def delete(self, tenant: str, upload_id: str) -> None:
         if not await self._uploads.delete(tenant, upload_id):

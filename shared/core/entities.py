@@ -60,6 +60,7 @@ class JobRow:
     plan: Plan | None
     result_name: str | None
     version: int | None
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,14 @@ class RowCounts(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def fates(self) -> dict[str, int]:
+        """The others, by name."""
+        return {name: getattr(self, name) for name in FATES}
+
+    @property
     def accounted(self) -> int:
         """The rows that one of the others counts: *read*, if none is lost and none is counted twice."""
-        return self.aggregated + self.filtered + self.dropped_null_key + self.quarantined + self.skipped
+        return sum(self.fates.values())
+
+
+FATES = tuple(name for name in RowCounts.__struct_fields__ if name != "read")

@@ -8,6 +8,7 @@ from shared.db.result_tables import drop_table
 from shared.db.statements import JOBS, UNITS
 from shared.errors import Problem
 from shared.fault_points import reached
+from shared.metrics import job_ended
 
 
 async def begin_ending(tx: Connection, job_id: str, *, error: Problem | None) -> None:
@@ -26,10 +27,12 @@ async def finish_ending(pool: Pool, job_id: str) -> bool:
     """
     async with pool.transaction() as tx:
         await JOBS.lock.fetchrow(tx, id=job_id)
-        if await JOBS.finish_ending.fetchval(tx, id=job_id) is None:
+        ended = await JOBS.finish_ending.fetchrow(tx, id=job_id)
+        if ended is None:
             return False
         # CASCADE drops a user's view of these rows, which no result shows: it must not keep the job from
         # ending.
         await tx.execute(drop_table(job_id) + " CASCADE")
         reached("end.before_commit")
-        return True
+    job_ended(*ended)
+    return True

@@ -38,6 +38,7 @@ from shared.errors import (
 )
 from shared.fault_points import reached
 from shared.ids import new_id
+from shared.metrics import JOBS_SUBMITTED
 from shared.spec.values import parse_duration
 
 CHANGE_SECONDS = 60.0
@@ -83,6 +84,7 @@ class JobStore:
         actor: str | None = None,
         kind: JobKind = "job",
         from_plan: str | None = None,
+        traceparent: str | None = None,
     ) -> tuple[Job, bool]:
         """Commit a job with its plan unit, submitted by *actor*.
 
@@ -114,6 +116,7 @@ class JobStore:
                     max_parallel=max_parallel,
                     deadline=deadline,
                     from_plan=from_plan,
+                    traceparent=traceparent,
                     state_version=state_version,
                     payload=PlanPayload(look=kind != "job", stored=from_plan is not None),
                     said=said(actor=actor),
@@ -130,6 +133,7 @@ class JobStore:
             assert known is not None
             return known, True
         reached("submit.after_commit")
+        JOBS_SUBMITTED.labels(kind).inc()
         return _job(row), False
 
     async def replayed(self, tenant: str, idempotency_key: str, digests: Collection[str]) -> Job | None:

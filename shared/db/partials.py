@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from shared.core.bad_rows import QuarantineRow
 from shared.db import quarantine
-from shared.db.pool import Connection, Pool
+from shared.db.pool import Connection, Pool, copying
 from shared.db.statements import PARTIALS, UNITS
 from shared.db.units import Done, Lease, UnitStore
 from shared.fault_points import reached
@@ -67,7 +67,10 @@ class PartialStore:
     async def save(self, tx: Connection, lease: Lease, partials: Iterable[Partial]) -> None:
         """One COPY, because a large chunk has some hundred partials."""
         records = ((lease.job_id, lease.no, no, *partial) for no, partial in enumerate(partials))
-        await tx.copy_records_to_table("partials", schema_name="gristmill", columns=_COLUMNS, records=records)
+        with copying("gristmill.partials"):
+            await tx.copy_records_to_table(
+                "partials", schema_name="gristmill", columns=_COLUMNS, records=records
+            )
 
     async def of_buckets(self, job_id: str, first: int, end: int) -> AsyncIterator[tuple[bytes, bool]]:
         """The data of each partial that touches buckets [first, end), in chunk order.

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import msgspec
 
+from shared import metrics, tracing
 from shared.errors import DatabaseUnavailable, NotMigrated, TransientError
 
 if TYPE_CHECKING:
@@ -85,6 +86,12 @@ def translated() -> Iterator[None]:
         raise DatabaseUnavailable("Postgres cannot be reached; try again") from error
 
 
+def copying(table: str) -> AbstractContextManager[tracing.Span]:
+    """The span of a COPY into *table*, which no instrumentation of asyncpg sees."""
+    about = {"db.system.name": "postgresql", "db.operation.name": "COPY", "db.collection.name": table}
+    return tracing.span("COPY", "client", about)
+
+
 async def _keep_session(_: Any) -> None:
     """In place of asyncpg's reset query, which would cost a round trip for each borrow.
 
@@ -126,6 +133,9 @@ class Pool:
         }
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._lent: dict[Connection, asyncio.Timeout] = {}
+        name = server_settings.get("application_name", "").removeprefix("gristmill-")
+        self._in_use, self._waiting = metrics.POOL_IN_USE.labels(name), metrics.POOL_WAITING.labels(name)
+        metrics.POOL_SIZE.labels(name).set(size)
         self._aborted: set[Connection] = set()
 
     async def _acquire(self) -> Connection:
@@ -134,8 +144,9 @@ class Pool:
                 self._url, init=_speak_json, reset=_keep_session, **self._options
             )  # type: ignore[call-overload]  # the stubs lag behind `reset`
             await self._pool
-        async with asyncio.timeout(self._patience):  # asyncpg's own timeout would cost a task a borrow
-            return await self._pool.acquire()
+        with self._waiting.track_inprogress():
+            async with asyncio.timeout(self._patience):  # asyncpg's own timeout would cost a task a borrow
+                return await self._pool.acquire()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -144,6 +155,7 @@ class Pool:
                 connection = await self._acquire()
                 assert self._pool is not None
                 self._lent[connection] = limit
+                self._in_use.inc()
                 try:
                     yield connection
                 except AttributeError as error:
@@ -157,6 +169,7 @@ class Pool:
                     connection.terminate()
                     raise
                 finally:
+                    self._in_use.dec()
                     del self._lent[connection]
                     self._aborted.discard(connection)
                     # a proxy, which the stubs do not know

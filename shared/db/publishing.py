@@ -18,7 +18,7 @@ from shared.core.relations import TABLES, relation_name, view_schema
 from shared.db import result_tables as ddl
 from shared.db import tenants
 from shared.db.history import said
-from shared.db.pool import Connection, Pool
+from shared.db.pool import Connection, Pool, copying
 from shared.db.records import read_counts, read_row
 from shared.db.statements import JOBS, PARTIALS, RECEIPTS, UNITS, VERSIONS
 from shared.db.units import Done, Lease, UnitStore
@@ -32,6 +32,7 @@ from shared.errors import (
     ValueOutOfRange,
 )
 from shared.fault_points import reached
+from shared.metrics import job_ended
 from shared.spec.faults import pointer
 
 LANES = 2
@@ -111,7 +112,7 @@ class PublishingStore:
     ) -> None:
         """*rows* are those of COPY as CSV, or *binary*, which knows the columns by their exact types."""
         try:
-            with _rows_that_fit():
+            with _rows_that_fit(), copying(f"{TABLES}.{job_id}"):
                 await tx.copy_to_table(
                     job_id,
                     schema_name=TABLES,
@@ -198,6 +199,7 @@ class PublishingStore:
 
         *write_receipt* may refuse it. With *replace* the columns need not follow those of the result.
         """
+        ended = None
         async with self._units.fenced(lease) as tx:
             await tx.execute("SET LOCAL lock_timeout = '200ms'")
             await self._units.lock_wanted(tx, lease)
@@ -212,9 +214,13 @@ class PublishingStore:
                     f"Another session is dropping what tenant {tenant} has ({error.message}); try again"
                 ) from error
             shown = said(name=version.name, version=version.version, rows=version.rows)
-            await JOBS.set_succeeded.execute(tx, id=lease.job_id, result=result, receipt=receipt, said=shown)
+            ended = await JOBS.set_succeeded.fetchrow(
+                tx, id=lease.job_id, result=result, receipt=receipt, said=shown
+            )
             reached("publish.swapped")
         reached("publish.after_commit")
+        if ended is not None:
+            job_ended(*ended)
         async with self._pool.connection() as connection:
             await PARTIALS.delete.execute(connection, job_id=lease.job_id)
 

@@ -6,7 +6,7 @@ import msgspec
 
 from shared.core.bad_rows import TOLD, QuarantineRow, too_many_bad_rows
 from shared.core.entities import KeptRow
-from shared.db.pool import LIST_BYTES, Connection, Pool, Record
+from shared.db.pool import LIST_BYTES, Connection, Pool, Record, copying
 from shared.db.records import read_page, read_row
 from shared.db.statements import QUARANTINE, UNITS
 from shared.db.units import Lease
@@ -30,7 +30,10 @@ async def save(tx: Connection, lease: Lease, rows: Iterable[QuarantineRow]) -> N
         )
         for no, row in enumerate(rows)
     )  # fmt: skip
-    await tx.copy_records_to_table("quarantine", schema_name="gristmill", columns=_COLUMNS, records=records)
+    with copying("gristmill.quarantine"):
+        await tx.copy_records_to_table(
+            "quarantine", schema_name="gristmill", columns=_COLUMNS, records=records
+        )
     reached("commit.quarantined")
 
 

@@ -76,7 +76,7 @@ def _tell(reader: str, me: str) -> None:
         f"there is no role {reader}, and {me} may not make it: CREATE ROLE {reader}, "
         "then run `gristmill server migrate`"
     )
-    log.warning("reader.missing", detail=detail)
+    log.warning("reader.missing", error=detail)
 
 
 async def open_all(pool: Pool) -> None:

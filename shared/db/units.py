@@ -28,6 +28,7 @@ from shared.db.records import count_columns, read_row
 from shared.db.statements import JOBS, PARTIALS, PLANS, QUARANTINE, UNITS, Statement
 from shared.errors import DatabaseUnavailable, LeaseLost, Problem
 from shared.fault_points import reached
+from shared.metrics import job_ended
 
 INSERT_BATCH = 1000
 """To encode 100,000 units at once would delay the heartbeat."""
@@ -75,9 +76,10 @@ class LeasedUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease(LeasedUnit):
-    """A unit in this worker's hands; `allowed` is the time that it may take."""
+    """A unit in this worker's hands; it may take `allowed`, and has `bytes` of input."""
 
     allowed: timedelta
+    bytes: int
     payload: Payload = field(repr=False)
 
     @property
@@ -285,6 +287,7 @@ class UnitStore:
         self, lease: Lease, plan: Plan, chunks: Sequence[msgspec.Raw] | None, look: Look
     ) -> None:
         """The commit of a dry run: the plan and the findings are stored, and the job ends."""
+        ended = None
         async with self.fenced(lease) as tx:
             await self.lock_wanted(tx, lease)
             await self.mark_done(tx, lease, Done())
@@ -296,7 +299,9 @@ class UnitStore:
                 chunks=chunks,
                 look=look,
             )
-            await PLANS.set_looked.execute(tx, id=lease.job_id)
+            ended = await PLANS.set_looked.fetchrow(tx, id=lease.job_id)
+        if ended is not None:
+            job_ended(*ended)
 
     @asynccontextmanager
     async def _beginning_anew(self, lease: Lease, event: Event) -> AsyncIterator[Connection]:

@@ -54,6 +54,12 @@ class UploadStore:
             rows = await UPLOADS.lacking.fetch(connection, tenant=tenant, ids=upload_ids)
         return {row["id"]: (row["received"], row["bytes"]) for row in rows}
 
+    async def filenames(self, tenant: str, upload_ids: list[str]) -> dict[str, str]:
+        """The names of those that the tenant has, and that came with one, by their ids."""
+        async with self._pool.connection() as connection:
+            rows = await UPLOADS.filenames.fetch(connection, tenant=tenant, ids=upload_ids)
+        return {row["id"]: row["filename"] for row in rows}
+
     async def delete(self, tenant: str, upload_id: str) -> bool:
         """The unfinished one first: if its last byte has just come, the second statement sees the upload."""
         async with self._pool.connection() as connection:

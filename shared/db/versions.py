@@ -27,14 +27,18 @@ class VersionStore:
     async def by_number(self, tenant: str, name: str, version: int) -> Version | None:
         return await self._one(VERSIONS.by_number, tenant=tenant, name=name, version=version)
 
-    async def published(self, tenant: str, *, after: str | None, limit: int) -> tuple[list[Version], bool]:
+    async def published(
+        self, tenant: str, *, after: str | None, limit: int, part: str | None = None
+    ) -> tuple[list[Version], bool]:
         """The current version of every published name that comes after *after*, about LIST_BYTES of them.
+
+        With *part*, of names that contain it.
 
         And whether others follow.
         """
         async with self._pool.connection() as connection:
             rows = await VERSIONS.published.fetch(
-                connection, tenant=tenant, after=after, most=limit, bytes=LIST_BYTES
+                connection, tenant=tenant, after=after, part=part, most=limit, bytes=LIST_BYTES
             )
         return read_page(rows, _version)
 

@@ -1,14 +1,17 @@
 """The commands of docs/operations.md: faults are found, a worker is drained, a backup is restored."""
 
 import re
+import sys
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
-from tests.support.clusters import plain_cluster
-from tests.support.databases import own_database, with_database
+from tests.support.clusters import PASSWORD, plain_cluster
+from tests.support.databases import as_role, own_database, with_database
 from tests.support.servers import quick_folder
 from tests.support.shown import blocks, in_a_shell
 from tests.support.stack import eventually, running
@@ -44,7 +47,7 @@ def installation(postgres, redis_server, tmp_path):
 
 def test_every_block_is_run():
     told = [heading for heading in re.findall(r"^## (.*)$", PAGE, re.MULTILINE) if section(heading)]
-    assert told == ["Jobs and workers", "Backup", "Restore"]
+    assert told == ["Jobs and workers", "Backup", "Restore", "Backup and restore in containers"]
     assert PAGE.count("```sh") == sum(len(section(heading)) for heading in told)
 
 
@@ -135,3 +138,65 @@ def moved(url: str, dsn: str) -> str:
     login, _, place = url.rpartition("@")
     host = dsn.rpartition("@")[2].partition("/")[0]
     return f"{login}@{host}/{place.partition('/')[2]}"
+
+
+DOCKER = f"""#!{sys.executable}
+import os, subprocess, sys
+
+compose, verb, *words = sys.argv[1:]
+if verb == "up" and words == ["-d"]:
+    roles = ["psql", "-U", "gristmill_admin", "-q", "-v", "ON_ERROR_STOP=1", "-f", os.environ["ROLES"]]
+    subprocess.run([*roles, "gristmill"], check=True)
+    subprocess.run(["gristmill", "server", "migrate"], check=True)
+elif verb in ("exec", "run"):
+    at = next(no for no, word in enumerate(words) if word in ("postgres", "api"))
+    storage = os.environ["GRISTMILL_STORAGE"]
+    command = [word.replace("/var/lib/gristmill", storage) for word in words[at + 1 :]]
+    os.execvp(command[0], command)
+"""
+"""In place of `docker`: the same programs of Postgres and of Gristmill, without containers."""
+
+
+@contextmanager
+def composed(folder: Path, name: str):
+    """A cluster as that of docker-compose.yml, and the environment in which `docker` meets it."""
+    with plain_cluster(folder / name, "gristmill_admin") as dsn:
+        place = urlsplit(dsn)
+        (folder / name / "storage").mkdir()
+        yield {
+            "PGHOST": place.hostname,
+            "PGPORT": str(place.port),
+            "PGPASSWORD": PASSWORD,
+            "PGOPTIONS": f"-c gristmill.password={PASSWORD}",
+            "ROLES": str(ROOT / "gristmill/launcher/roles.sql"),
+            "GRISTMILL_STORAGE": str(folder / name / "storage"),
+            "GRISTMILL_DATABASE_URL": as_role(dsn, "gristmill", PASSWORD),
+        }
+
+
+def test_a_backup_of_containers_is_restored(redis_server, tmp_path):
+    (tmp_path / "docker").write_text(DOCKER)
+    (tmp_path / "docker").chmod(0o755)
+    redis = redis_server.rpartition("/")[0] + "/6"
+    common = {"GRISTMILL_REDIS_URL": redis, "BIN": str(tmp_path)}
+    prefix = 'export PATH="$BIN:$PATH"\n'
+    backup, restore = section("Backup and restore in containers")
+    with quick_folder() as folder:
+        with composed(folder, "old") as env:
+            admin = env["GRISTMILL_DATABASE_URL"].replace("gristmill:", "gristmill_admin:", 1)
+            with psycopg.connect(admin, autocommit=True) as session:
+                in_a_shell(prefix + "docker compose up -d", env | common, tmp_path)
+                session.execute(f"ALTER ROLE gristmill_admin PASSWORD '{PASSWORD}'")
+            with running(env["GRISTMILL_DATABASE_URL"], redis, tmp_path / "old", workers=1) as old:
+                job = old.run(spec(old.write("a.csv", DATA), output={"name": "operations_composed"}))
+                path = f"/v1/jobs/{job['id']}/rows?format=csv&order_by=k"
+                before = old.http.get(path).content
+                in_a_shell(prefix + backup, env | common, tmp_path)
+        with composed(folder, "new") as env:
+            said = in_a_shell(prefix + restore, env | common, tmp_path, codes=(0, 1))
+            assert "invariants hold" in said
+            assert re.findall(r"^error +(\w+)", said, re.MULTILINE) == ["durability"]
+            with running(env["GRISTMILL_DATABASE_URL"], redis, tmp_path / "new", workers=0) as new:
+                assert new.http.get(path).content == before
+            with psycopg.connect(env["GRISTMILL_DATABASE_URL"]) as session:
+                session.execute("SELECT FROM results.operations_composed")

@@ -357,7 +357,7 @@ async def test_readers_that_are_cut_off_leave_no_stack_trace(settings, monkeypat
                 await asyncio.sleep(0.02)
         for client in deaf:
             client.close()
-    assert [line["why"] for line in lines if line["event"] == "request.cut"] == [
+    assert [line["error"] for line in lines if line["event"] == "request.cut"] == [
         "the client reads too slowly"
     ] * 4
     assert [record for record in caplog.records if record.exc_info] == []

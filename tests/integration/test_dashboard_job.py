@@ -242,6 +242,7 @@ async def test_a_hundred_thousand_chunks_are_a_light_page_that_leads_to_each(set
         assert len(re.findall(r'<i class="\w+" role="img"', last)) == 100
         assert 'class="failed" role="img" title="chunk 99,999: failed' in last
         middle = await shown(http, f"/jobs/{job_id}?chunks=5000")
+        assert "Chunks 5,000 to 5,999 of 100,000" in middle
         assert len(middle.encode()) < 200_000
         assert 'href="?chunks=4000"' in middle
         assert 'href="?chunks=6000"' in middle

@@ -70,6 +70,8 @@ def test_from_a_csv_to_its_rows(stack):
     }
     job = job_of(stack, sent(stack, page, "submit", **asked))
     assert job["state"] == "succeeded", job["error"]
+    assert opened(stack, f"/jobs/{job['id']}").count("my orders.csv") == 2, "at the top and in the receipt"
+    assert "my orders.csv" in opened(stack, f"/new?from={job['id']}")
     orders = pd.read_csv(pd.io.common.StringIO(ORDERS), parse_dates=["ordered"])
     months = orders.groupby(orders.ordered.dt.strftime("%Y-%m-01")).price
     expected = [
@@ -141,8 +143,7 @@ def test_texts_that_look_like_numbers_or_days_are_told_with_the_cure(stack):
     text = "price;day;city;code;cost\n1.234,5;31.1.2024;Köln;0123;$5\n2,75;1.12.2024;1,5;0042;$1,200.50\n"
     page = looked_at(stack, **{"/source/uris": stack.write("new/texts.csv", text)})
     assert "price looks like numbers with a decimal comma" in page
-    assert re.search(r"<details[^>]* open>\s*<summary>How the files are read", page)
-    assert "day looks like days" in page
+    assert "day looks like days: type “date”, format “%d.%m.%Y”" in page
     assert "cost looks like numbers with a sign" in page
     assert "city looks" not in page
     assert "code looks" not in page
@@ -150,6 +151,28 @@ def test_texts_that_look_like_numbers_or_days_are_told_with_the_cure(stack):
     cured = opened(stack, sent(stack, page, "look", **changes).headers["Location"])
     assert "price looks" not in cured
     assert "1234.5" in cured
+
+
+def test_a_text_is_read_as_advised_by_one_button(stack):
+    text = "price;day;cost;share\n1.234,5;31/1/2024;$5;5 %\nn/a;1/12/2024;-;12 %\n"
+    page = looked_at(stack, **{"/source/uris": stack.write("new/advised.csv", text)})
+    assert "price looks like numbers with a decimal comma" in page
+    for column in ("price", "day", "cost", "share"):
+        assert f'value="cure:{column}"' in page
+        page = opened(stack, sent(stack, page, f"cure:{column}").headers["Location"])
+        assert f'value="cure:{column}"' not in page
+    types = json.loads(fields_of(page, "ask")["json"])["source"]["types"]
+    assert types == {
+        "price": {"type": "float64", "decimal": ",", "thousands": ".", "null_values": ["n/a"]},
+        "day": {"type": "date", "format": ["%d/%m/%Y"]},
+        "cost": {"type": "float64", "strip": "$", "null_values": ["-"]},
+        "share": {"type": "float64", "strip": "% "},
+    }
+    rows = re.findall(r"<tr>((?:<td[^>]*>.*?</td>)+)</tr>", page)
+    shown = [re.sub(r"<[^>]+>", " ", row).split() for row in rows if "2024-" in row]
+    assert shown == [["1234.5", "2024-01-31", "5.0", "5.0"], ["null", "2024-12-01", "null", "12.0"]]
+    assert sent(stack, page, "cure:nothing").status_code == 303
+    assert sent(stack, page, "cure:price", plan="").status_code == 303
 
 
 def test_rows_and_types_are_added_and_removed(stack, page):
@@ -180,12 +203,47 @@ def test_a_clone_has_the_spec_of_its_job_with_all_that_has_no_field(stack):
     job = stack.run(spec)
     assert job["state"] == "succeeded", job["error"]
     page = opened(stack, f"/new?from={job['id']}")
-    assert "<code>#/derive</code>" in page
+    assert fields_of(page, "ask")["/derive/0/expr"] == "price * 2"
     assert "<code>#/output/indexes</code>" in page
     assert json.loads(fields_of(page, "ask")["json"]) == spec
     clone = job_of(stack, sent(stack, page, "submit"))
     assert clone["id"] != job["id"]
     assert clone["spec"] == job["spec"]
+
+
+def test_columns_are_computed_by_the_form(stack, page):
+    asked = {
+        "/derive/0/as": "cents",
+        "/derive/0/expr": "cast(price * 100, 'int64')",
+        "/group_by/0/column": "country",
+        "/aggregates/0/fn": "sum",
+        "/aggregates/0/column": "cents",
+        "/aggregates/1/fn": "count",
+        "/compute/0/as": "mean_cents",
+        "/compute/0/expr": "sum_cents / count",
+    }
+    more = sent(stack, page, "add:derive", **asked).text
+    assert fields_of(more, "ask")["/derive/1/expr"] == ""
+    assert '<option value="cents"' in more
+    job = job_of(stack, sent(stack, more, "submit"))
+    assert job["state"] == "succeeded", job["error"]
+    orders = pd.read_csv(pd.io.common.StringIO(ORDERS))
+    cents = (orders.price * 100).groupby(orders.country)
+    expected = {country: cents.sum()[country] / cents.size()[country] for country in cents.groups}
+    found = {row["country"]: float(row["mean_cents"]) for row in stack.rows(job["id"])}
+    assert found == pytest.approx(expected)
+    wrong = sent(stack, more, "submit", **{"/compute/0/expr": "sum_cents /", "/derive/0/as": ""})
+    assert set(errors_of(wrong.text, "ask")) == {"/compute/0/expr", "/derive/0/as"}
+
+
+def test_a_problem_of_the_preview_leaves_the_form_and_is_told_above_it(stack, page):
+    answer = stack.http.post(
+        "/new/preview", data=fields_of(page, "ask") | {"kept": "["}, headers={"HX-Request": "true"}
+    )
+    assert answer.status_code == 400
+    assert answer.headers["HX-Retarget"] == "#told"
+    assert '<div id="told"></div>' in page
+    assert answer.text.count('role="alert"') == 1
 
 
 def test_a_json_that_was_changed_counts(stack, page):

@@ -7,6 +7,7 @@ import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from html.parser import HTMLParser
+from urllib.parse import quote
 
 import pytest
 from pydantic import SecretStr
@@ -113,6 +114,24 @@ async def test_a_list_of_many_results_has_pages(settings):
         page = Page(await read(http, page.links["Next"]))
         assert found + [row[0] for row in page.rows] == names
         assert "Next" not in page.links
+
+
+async def test_results_are_found_by_a_part_of_their_names(settings):
+    names = [f"r{no:02}_of_sales" for no in range(53)]
+    for name in [*names, "stock"]:
+        await publish(settings, {"k": "int64"}, [], name=name)
+    async with gateway(settings) as http:
+        assert [row[0] for row in Page(await read(http, "/results?name=toc")).rows] == ["stock"]
+        page = Page(await read(http, "/results?name=+Of_Sales"))
+        found = [row[0] for row in page.rows]
+        page = Page(await read(http, page.links["Next"]))
+        assert found + [row[0] for row in page.rows] == names
+        assert Page(await read(http, page.links["First"])).rows[0][0] == names[0]
+        for none in ("%", "_x", SCRIPT):
+            text = await read(http, f"/results?name={quote(none)}")
+            assert "No result has a name with" in text
+            assert SCRIPT not in text
+        await read(http, "/results?name=a%00b", status=422)
 
 
 async def test_cells_have_every_digit_and_nulls_look_unlike_texts(sales):

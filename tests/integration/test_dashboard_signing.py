@@ -315,7 +315,7 @@ async def test_a_form_that_a_script_sends_without_a_session_gets_a_notice_beside
     ):
         assert response.status == 401
         assert "HX-Refresh" not in response.headers
-        assert response.headers["HX-Retarget"] == "#signed-out"
+        assert response.headers["HX-Retarget"] == "#told"
         assert "Your session has ended" in await response.text()
 
 

@@ -273,6 +273,20 @@ def test_a_redis_whose_disk_is_full(settings):
     assert seen["redis"].found == "Redis 6.0.16 is too old"
 
 
+@pytest.mark.parametrize(
+    ("database", "redis_url"),
+    [
+        ("mysql://a@127.0.0.1/x", "127.0.0.1:6379"),
+        ("postgresql://a:b@127.0.0.1:none/x", "redis://127.0.0.1:none"),
+        ("postgresql://127.0.0.1:1/x?sslmode=odd", "redis://127.0.0.1:1/0?ssl_odd=1"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_urls_that_are_none(settings, database, redis_url):
+    seen = found(settings.model_copy(update={"database_url": database, "redis_url": redis_url}))
+    assert (seen["postgres"].level, seen["redis"].level) == ("error", "error")
+
+
 def test_servers_that_do_not_answer(settings):
     away = settings.model_copy(
         update={"database_url": "postgresql://a:b@127.0.0.1:1/x", "redis_url": "redis://127.0.0.1:1/0"}
@@ -345,6 +359,17 @@ def test_storage_that_cannot_be_written(settings):
     command = re.search(r"`(chmod .*?)`", finding["advice"])[1]
     subprocess.run(["sh", "-ec", command], check=True)
     assert found(settings)["storage"].level == "ok"
+
+
+def test_storage_below_a_folder_that_may_not_be_entered(settings):
+    settings.storage.parent.chmod(0o000)
+    powerless = ["tests.support.capless", sys.executable, "-m"]
+    try:
+        ran = service("doctor", "--output", "json", settings=settings, before=powerless)
+    finally:
+        settings.storage.parent.chmod(0o700)
+    finding = {each["check"]: each for each in json.loads(ran.stdout)}["storage"]
+    assert (finding["level"], "Permission denied" in finding["found"]) == ("error", True)
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ async def test_a_service_that_may_not_make_roles_publishes_says_once_what_to_run
     plain = settings.model_copy(update={"database_url": login(role_of(settings.database_url))})
     with capture_logs() as logged:
         tables = [await publish(plain, SHAPE, [("a",)], name="sales", tenant=tenant) for _ in range(2)]
-    (said,) = [line["detail"] for line in logged if line["event"] == "reader.missing"]
+    (said,) = [line["error"] for line in logged if line["event"] == "reader.missing"]
     assert f"CREATE ROLE gristmill_reader_{tenant}," in said
 
     superuser.execute(f"CREATE ROLE gristmill_reader_{tenant}")

@@ -20,7 +20,7 @@ FOLDER = Path(benchmarks.__file__).parent
 SOURCES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.py")) if path.stem != "__init__"}
 LARGE = {
     "__main__", "bit_patterns", "control_plane", "dashboard", "exact_cost", "gateway_stress", "idle", "live",
-    "memory", "neighbours", "progress", "queues", "scaling", "sizing", "worker_processes",
+    "memory", "neighbours", "observing", "progress", "queues", "scaling", "sizing", "worker_processes",
 }  # fmt: skip
 """Benchmarks that take more than ten seconds of two cores even so."""
 

@@ -1,13 +1,17 @@
 """docs/operations.md lists every check of `doctor`, and its numbers are those of the code."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+from api_service.app import PAGES
 from api_service.doctor.checks import CHECKS
 from shared.core import connections
 from shared.errors import GristmillError, Interruption, subclasses
 
-PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "operations.md").read_text()
 
 MET = {
     cls.code: cls for cls in subclasses() if not issubclass(cls, Interruption) and cls is not GristmillError
@@ -23,8 +27,7 @@ def first_cells(heading: str) -> list[str]:
 
 def test_every_error_code_has_its_next_step():
     at_night = first_cells("At 2 a.m.")
-    assert set(MET) - set(at_night) == set()
-    assert len(at_night) == len(set(at_night))
+    assert sorted(at_night) == sorted(MET)
 
 
 def test_every_error_of_the_service_is_in_its_first_table():
@@ -51,3 +54,20 @@ def test_the_numbers_of_connections_are_those_of_the_pools():
     assert f"| {each} for each slot, and {connections.of_worker(0)} |" in PAGE
     example = 2 * connections.GATEWAY + 8 * connections.of_worker(4) + connections.OPERATOR
     assert f"Two gateways and eight workers of four slots need {example}." in PAGE
+
+
+def sizes(source: str) -> Iterator[str]:
+    """The size of each pool that a service makes, as it is written."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Name(id="connect"), keywords=keywords):
+                yield next((ast.unparse(each.value) for each in keywords if each.arg == "size"), "none")
+
+
+def test_the_formula_has_every_pool_of_a_gateway_and_of_a_worker():
+    gateway = list(sizes((ROOT / "api_service/app.py").read_text()))
+    assert sorted(gateway) == ["ANSWERS", "HEALTH", "PAGES"]
+    assert PAGES == connections.STREAMS
+    modules = [*(ROOT / "worker_service").rglob("*.py"), *(ROOT / "api_service/services").rglob("*.py")]
+    others = [size for module in modules for size in sizes(module.read_text())]
+    assert sorted(others) == ["HEARTBEAT", "of_work(settings.slots)"]

@@ -90,3 +90,20 @@ def test_every_origin_is_refused_as_a_setting(monkeypatch):
     monkeypatch.setenv("GRISTMILL_CORS_ORIGINS", "*")
     with pytest.raises(ValidationError, match="list each origin"):
         Settings(**NEEDED)
+
+
+@pytest.mark.parametrize(
+    "text", ["redis://:secret@10.0.0.1:6379/0", "rediss://x?ssl_ca_certs=/a", "unix:///a"]
+)
+def test_a_url_of_redis_is_taken_as_it_is(text):
+    assert Settings(**(NEEDED | {"redis_url": text})).redis_url == text
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1:6379", "http://x:secret", "secret", "redis://:secret@x:none", ""]
+)
+def test_another_url_is_refused_at_the_start_without_being_shown(text):
+    with pytest.raises(ValidationError) as refused:
+        Settings(**(NEEDED | {"redis_url": text}))
+    assert "secret" not in str(refused.value)
+    assert "URL" in str(refused.value)

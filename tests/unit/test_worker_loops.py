@@ -228,7 +228,7 @@ async def test_a_worker_that_cannot_take_work_says_why_once_and_takes_none():
         await fitness.run_once()
 
     assert slots.free == slots.able == 1
-    said = [(line["event"], line.get("reason")) for line in logged]
+    said = [(line["event"], line.get("error")) for line in logged]
     assert said == [("worker.cannot_work", "no child process starts"), ("worker.can_work", None)]
 
 
@@ -239,7 +239,7 @@ async def test_a_worker_whose_event_loop_stood_still_says_so():
     with capture_logs() as logged:
         await fitness.run_once()
 
-    assert [(line["event"], line["reason"]) for line in logged] == [
+    assert [(line["event"], line["error"]) for line in logged] == [
         ("worker.cannot_work", "its event loop stood still")
     ]
 

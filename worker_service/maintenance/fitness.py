@@ -26,16 +26,16 @@ class Fitness:
         now = self._clock()
         if now - self._last > self._patience:
             log.warning(
-                "worker.cannot_work", reason="its event loop stood still", seconds=round(now - self._last, 1)
+                "worker.cannot_work", error="its event loop stood still", seconds=round(now - self._last, 1)
             )
         self._last = now
         unable = now - self._able_at
         if self._slots.able:
             self._able_at = now
             if self._warned:
-                log.info("worker.can_work", after=round(unable, 1))
+                log.info("worker.can_work", seconds=round(unable, 1))
             self._warned = False
         elif unable >= self._patience and not self._warned:
-            log.warning("worker.cannot_work", reason="no child process starts", seconds=round(unable, 1))
+            log.warning("worker.cannot_work", error="no child process starts", seconds=round(unable, 1))
             self._warned = True
         return Report()

@@ -15,6 +15,7 @@ from shared.db.units import Expired, LeasedUnit, UnitStore
 from shared.errors import DeadlineExceeded, GristmillError, LeaseLost, TransientError, WorkerLost
 from shared.fault_points import reached
 from shared.loops import Report
+from worker_service.units.watched import about, given_back, given_up
 
 log = structlog.get_logger()
 
@@ -72,15 +73,16 @@ class Sweeper:
 
     async def _take_back(self, expired: Expired) -> str:
         lease, worker_died, held = expired
-        log.warning(
-            "lease.expired", unit=lease.id, job=lease.job_id, worker=lease.worker, worker_died=worker_died
-        )
+        log.warning("lease.expired", **about(lease), worker=lease.worker, worker_died=worker_died)
         error = LeaseLost("Its fold has ended") if held else _died(lease) if worker_died else _late(lease)
-        decision = decide(lease.kind, lease.counts, cause_of(error), self._timings)
+        cause = cause_of(error)
+        decision = decide(lease.kind, lease.counts, cause, self._timings)
         if isinstance(decision, GiveBack):
             await self._units.give_back(lease, decision.charge, delay=decision.delay)
+            given_back([lease], cause)
             return "given_back"
         await self._units.fail(lease, error.problem())
+        given_up(lease, "failed")
         return "failed"
 
     async def _repair(self, job_id: str) -> str | None:

@@ -25,6 +25,7 @@ from worker_service.executors.protocol import Answer, Child
 from worker_service.messages import Access, ChunkResult, ChunkTask, decode_bad_rows
 from worker_service.units.fold import Fold
 from worker_service.units.persist import persist
+from worker_service.units.watched import at_work, finished
 
 PARTIAL_BYTES = 512 * 1024
 """Small against a merge unit's share of states: a partial that touches several merges is decoded by each.
@@ -34,12 +35,24 @@ Large against the fixed cost of a partial: with an eighth of it, encoding takes 
 
 
 async def run(ctx: Context, fold: Fold, job: Planned, child: Child) -> None:
+    more = True
+    while more:
+        with at_work(fold.lease):
+            more = await _one(ctx, fold, job, child)
+
+
+async def _one(ctx: Context, fold: Fold, job: Planned, child: Child) -> bool:
+    """Read the chunk of the lease, then have another join, or commit the fold.
+
+    Returns whether one has joined.
+    """
     task = await _task(ctx, fold, job)
-    while await _read(ctx, fold, job, task, child):
-        if await fold.join():
-            task = await _task(ctx, fold, job)
-        else:
-            task = replace(task, files=(), extents=(), joined=True, hold=False)
+    held = await _read(ctx, fold, job, task, child)
+    if held and await fold.join():
+        return True
+    if held:
+        await _read(ctx, fold, job, replace(task, files=(), extents=(), joined=True, hold=False), child)
+    return False
 
 
 async def _task(ctx: Context, fold: Fold, job: Planned) -> ChunkTask:
@@ -79,6 +92,7 @@ async def _read(ctx: Context, fold: Fold, job: Planned, task: ChunkTask, child: 
                     lease, done, _partials(answer), _bad_rows(answer), most, fold.earlier
                 ),
             )
+            finished(*fold.earlier, (lease, done))
     except SchemaWidened as widened:
         await _widen(ctx, lease, job, widened)
     return False

@@ -14,6 +14,7 @@ from worker_service.context import Context, Planned
 from worker_service.executors.protocol import Answer, Blob, Child
 from worker_service.messages import AttachedPartial, MergeResult, MergeTask
 from worker_service.units.persist import persist
+from worker_service.units.watched import finished
 
 COPY_BYTES = 512 * 1024
 """asyncpg sends COPY data in messages of this size."""
@@ -62,6 +63,7 @@ async def _commit(ctx: Context, lease: Lease, job: Planned, answer: Answer[Merge
     done = Done(counts=RowCounts(aggregated=result.rows_aggregated), rows_out=result.rows, stats=result.stats)
     await persist(ctx, lambda: ctx.publishing.widen_columns(lease.job_id, list(result.stats.widened)))
     await persist(ctx, lambda: ctx.units.complete(lease, done, write))
+    finished((lease, done))
     reached("merge.after_commit")
 
 

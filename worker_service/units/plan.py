@@ -12,7 +12,7 @@ import msgspec
 from shared.core.columns import misfits
 from shared.core.look import estimated_seconds
 from shared.core.plan import DatasetFile, Plan, PlanPayload, columns_of, schema_of
-from shared.db.units import Lease, NewUnit
+from shared.db.units import Done, Lease, NewUnit
 from shared.errors import SourceChanged
 from shared.fault_points import reached
 from shared.settings import Settings
@@ -37,6 +37,7 @@ from worker_service.context import Context, Unplanned
 from worker_service.executors.protocol import Child
 from worker_service.messages import Access, ByteLimit, FindTask, PlanResult, PlanTask
 from worker_service.units.publish import result_columns
+from worker_service.units.watched import finished
 
 _TWO = {INT64, FLOAT64}
 _ANY_VERSION = 2**31 - 1
@@ -83,8 +84,10 @@ async def run(ctx: Context, lease: Lease, job: Unplanned, child: Child) -> None:
         look = msgspec.structs.replace(result.look, seconds=seconds)
         texts = result.chunk_texts if look.chunks.accuracy == "exact" else None
         await ctx.units.complete_look(lease, result.plan, texts, look)
+        finished((lease, Done()))
         return
     await ctx.units.complete_plan(lease, plan, chunks)
+    finished((lease, Done()))
     reached("plan.after_commit")
     ctx.keep(job, plan, query)
 

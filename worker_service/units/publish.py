@@ -9,13 +9,14 @@ from importlib import metadata
 
 from shared.core.entities import NewVersion
 from shared.core.receipt import receipt
-from shared.db.units import Lease
+from shared.db.units import Done, Lease
 from shared.errors import GroupLimitExceeded
 from shared.spec.digests import result_digest
 from shared.spec.query import Query
 from shared.spec.version import STATE_VERSION
 from worker_service.context import Context, Planned
 from worker_service.units.persist import persist
+from worker_service.units.watched import finished
 
 _LARGE = "decimal(38,0)"
 _SOFTWARE = {"gristmill": metadata.version("gristmill"), "state_version": STATE_VERSION}
@@ -56,6 +57,7 @@ async def run(ctx: Context, lease: Lease, job: Planned) -> None:
         ctx,
         lambda: ctx.publishing.publish(lease, version, write_receipt, job.row.tenant, replace=replace),
     )
+    finished((lease, Done()))
 
 
 def large_sums(query: Query, published: Iterable[Mapping[str, str]]) -> set[str]:

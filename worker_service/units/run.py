@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 import structlog
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from shared import tracing
 from shared.core.lifecycle import UnitKind
 from shared.core.plan import ChunkPayload, PlanPayload
 from shared.core.retry import Cause, Charge, Fail, GiveBack, PlanAgain, cause_of, decide
@@ -24,12 +27,14 @@ from shared.errors import (
     StorageUnavailable,
     TransientError,
 )
-from worker_service.context import Context
+from worker_service.context import Context, Unplanned
 from worker_service.executors.protocol import Child, ChildDied
 from worker_service.units import chunk, merge, plan, publish
 from worker_service.units.fold import Claim, Fold, no_more
 from worker_service.units.persist import persist
+from worker_service.units.watched import about, at_work, given_back, given_up
 
+Job = TypeVar("Job", bound=Unplanned)
 log = structlog.get_logger()
 
 
@@ -39,6 +44,8 @@ async def run_unit(ctx: Context, lease: Lease, child: Child, claim: Claim = no_m
     Returns the time after which the unit may be claimed again; None if it was not given back.
     """
     fold = Fold(lease, claim, ctx.timings)
+    bind_contextvars(**about(lease))
+    tracing.follow(None)  # its job is not read yet
     try:
         await _do(ctx, fold, child)
     except asyncio.CancelledError:
@@ -46,12 +53,15 @@ async def run_unit(ctx: Context, lease: Lease, child: Child, claim: Claim = no_m
         raise
     except Exception as error:  # noqa: BLE001  # after any error the unit must not stay leased
         return await _void(ctx, fold, _named(fold.lease, error))
+    finally:
+        clear_contextvars()
     return None
 
 
 async def _give_back(ctx: Context, leases: list[Lease]) -> None:
     for lease in leases:
         await persist(ctx, partial(ctx.units.give_back, lease, Charge.NOTHING))
+    given_back(leases, Cause.INTERRUPTED)
 
 
 async def _void(ctx: Context, fold: Fold, error: GristmillError) -> timedelta | None:
@@ -67,15 +77,26 @@ async def _void(ctx: Context, fold: Fold, error: GristmillError) -> timedelta | 
 
 async def _do(ctx: Context, fold: Fold, child: Child) -> None:
     lease = fold.lease
-    match lease.kind:
-        case UnitKind.PLAN:
-            await plan.run(ctx, lease, await ctx.unplanned(lease), child)
-        case UnitKind.CHUNK:
-            await chunk.run(ctx, fold, await ctx.planned(lease), child)
-        case UnitKind.MERGE:
-            await merge.run(ctx, lease, await ctx.planned(lease), child)
-        case UnitKind.PUBLISH:
-            await publish.run(ctx, lease, await ctx.planned(lease))
+    if lease.kind is UnitKind.PLAN:
+        unplanned = _followed(await ctx.unplanned(lease))
+        with at_work(lease):
+            await plan.run(ctx, lease, unplanned, child)
+        return
+    job = _followed(await ctx.planned(lease))
+    if lease.kind is UnitKind.CHUNK:
+        await chunk.run(ctx, fold, job, child)
+        return
+    with at_work(lease):
+        if lease.kind is UnitKind.MERGE:
+            await merge.run(ctx, lease, job, child)
+        else:
+            await publish.run(ctx, lease, job)
+
+
+def _followed(job: Job) -> Job:
+    """The job, whose trace the log lines and spans now belong to."""
+    tracing.follow(job.row.traceparent)
+    return job
 
 
 def _named(lease: Lease, error: Exception) -> GristmillError:
@@ -91,7 +112,7 @@ def _named(lease: Lease, error: Exception) -> GristmillError:
         return StorageUnavailable(
             f"The worker's machine did not let {unit} go on: {(error.strerror or str(error)).lower()}"
         )
-    log.error("unit.bug", unit=lease.id, exc_info=error)
+    log.error("unit.bug", **about(lease), exc_info=error)
     return InternalError("A bug in Gristmill; the worker's log has the stack trace")
 
 
@@ -104,26 +125,25 @@ async def settle(ctx: Context, lease: Lease, error: GristmillError) -> timedelta
     guessed = isinstance(lease.payload, ChunkPayload) and lease.payload.guessed
     match decide(lease.kind, lease.counts, cause, ctx.timings, guessed=guessed):
         case GiveBack(charge, delay):
-            log.warning("unit.again", **_about(lease), charge=charge, error=error.detail)
+            log.warning("unit.again", **about(lease), charge=charge, error=error.detail)
             await _commit(
                 ctx, lambda: ctx.units.give_back(lease, charge, delay=delay, problem=error.problem())
             )
+            given_back([lease], cause)
             return delay
         case PlanAgain():
-            log.warning("job.planned_again", **_about(lease), code=error.code, error=error.detail)
+            log.warning("job.planned_again", **about(lease), code=error.code, error=error.detail)
             try:
                 await _commit(ctx, lambda: ctx.units.plan_again(lease, PlanPayload(prove=True)))
+                given_up(lease, "planned_again")
             except (LeaseLost, TransientError) as other:
                 return await settle(ctx, lease, other)
         case Fail():
             final = _final(ctx, lease, cause, error)
-            log.warning("unit.failed", **_about(lease), code=final.code, error=final.detail)
+            log.warning("unit.failed", **about(lease), code=final.code, error=final.detail)
             await _commit(ctx, lambda: ctx.units.fail(lease, final.problem()))
+            given_up(lease, "failed")
     return None
-
-
-def _about(lease: Lease) -> dict[str, object]:
-    return {"unit": lease.id, "kind": lease.kind, "no": lease.no, "job": lease.job_id}
 
 
 def _final(ctx: Context, lease: Lease, cause: Cause, error: GristmillError) -> GristmillError:

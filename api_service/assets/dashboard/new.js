@@ -126,4 +126,7 @@ document.addEventListener("change", (event) => {
   if (event.target.closest("[data-aggregate], [data-key]")) fitAll();
 });
 document.addEventListener("htmx:after:swap", fitAll);
+document.addEventListener("htmx:before:response", (event) => {
+  if (event.detail.ctx.response.raw.ok) document.getElementById("told").replaceChildren();
+});
 fitAll();

@@ -10,10 +10,11 @@ WITH numbered AS (
 ), job AS (
     INSERT INTO gristmill.jobs (id, tenant, kind, spec, spec_digest, idempotency_key, priority, labels, result_name,
                                 version, kept_versions, uploads, sources, expires, max_parallel,
-                                deadline, deadline_at, from_plan)
+                                deadline, deadline_at, from_plan, traceparent)
     VALUES (@id, @tenant, @kind, @spec, @spec_digest, @idempotency_key, @priority, @labels, @result_name,
             (SELECT last_version FROM numbered), @kept_versions, @uploads, @sources, @expires::interval,
-            @max_parallel, @deadline::interval, now() + @deadline::interval, @from_plan)
+            @max_parallel, @deadline::interval, now() + @deadline::interval, @from_plan,
+            @traceparent)
     ON CONFLICT (tenant, idempotency_key) DO NOTHING
     RETURNING *
 ), unit AS (
@@ -79,7 +80,8 @@ LIMIT @most::bigint
 
 -- work --
 -- The part of a job that its units need.
-SELECT id, tenant, state, phase, epoch, spec, plan, result_name, version FROM gristmill.jobs WHERE id = @id
+SELECT id, tenant, state, phase, epoch, spec, plan, result_name, version, traceparent
+FROM gristmill.jobs WHERE id = @id
 
 -- lock --
 -- Lock a job.
@@ -151,17 +153,19 @@ UPDATE gristmill.jobs SET fan_in_errors = fan_in_errors + 1 WHERE id = @id AND s
 RETURNING fan_in_errors
 
 -- set_succeeded --
--- End a job with its result.
+-- End a job with its result; answers how long it took.
 WITH ended AS (
     UPDATE gristmill.jobs
     SET state = 'succeeded', result = @result, receipt = @receipt, finished_at = now(), revision = revision + 1
     WHERE id = @id
-    RETURNING id
+    RETURNING *
 ), noted AS (
     SELECT id AS job_id, 1 AS nth, 'published' AS event, @said::json AS said FROM ended
     UNION ALL SELECT id, 2, 'succeeded', json_build_object() FROM ended
-)
+), told AS (
 {_note}
+)
+SELECT kind, state, extract(epoch FROM finished_at - created_at)::float8 AS seconds FROM ended
 
 -- pause --
 -- Hand out no more units of a job.
@@ -203,7 +207,7 @@ UPDATE gristmill.jobs SET state = 'cancelling', error = @error, revision = revis
 WHERE id = @id AND state IN ('queued', 'running', 'paused')
 
 -- finish_ending --
--- End a job once none of its units is pending or leased.
+-- End a job once none of its units is pending or leased; answers how long it took.
 WITH ended AS (
     UPDATE gristmill.jobs
     SET state = CASE WHEN error IS NULL THEN 'cancelled' ELSE 'failed' END, finished_at = now(),
@@ -211,13 +215,14 @@ WITH ended AS (
     WHERE id = @id AND state = 'cancelling'
       AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = @id AND state = 'pending')
       AND NOT EXISTS (SELECT FROM gristmill.units WHERE job_id = @id AND state = 'leased')
-    RETURNING id, state, error
+    RETURNING *
 ), noted AS (
     SELECT id AS job_id, 1 AS nth, state AS event, json_strip_nulls(json_build_object('error', error)) AS said
     FROM ended
-)
+), told AS (
 {_note}
-RETURNING e.event
+)
+SELECT kind, state, extract(epoch FROM finished_at - created_at)::float8 AS seconds FROM ended
 
 -- stalled --
 -- Find jobs without work whose fan-in or end was lost between two transactions.

@@ -32,16 +32,18 @@ DELETE FROM gristmill.jobs WHERE tenant = @tenant AND id = @id AND kind <> 'job'
 RETURNING id
 
 -- set_looked --
--- End a dry run, whose job has only planned.
+-- End a dry run, whose job has only planned; answers how long it took.
 WITH ended AS (
     UPDATE gristmill.jobs
     SET state = 'succeeded', planned_at = now(), finished_at = now(), revision = revision + 1
     WHERE id = @id
-    RETURNING id
+    RETURNING *
 ), noted AS (
     SELECT id AS job_id, 1 AS nth, 'succeeded' AS event, json_build_object() AS said FROM ended
-)
+), told AS (
 {_note}
+)
+SELECT kind, state, extract(epoch FROM finished_at - created_at)::float8 AS seconds FROM ended
 
 -- recent --
 -- Bytes and seconds of the newest jobs of a format that have succeeded lately.

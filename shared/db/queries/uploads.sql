@@ -41,6 +41,11 @@ RETURNING id
 SELECT id, received, bytes FROM gristmill.unfinished_uploads
 WHERE tenant = @tenant AND id = ANY (@ids::text[])
 
+-- filenames --
+-- The file names of those of the ids that a tenant has uploaded with one.
+SELECT id, filename FROM gristmill.uploads
+WHERE tenant = @tenant AND id = ANY (@ids::text[]) AND filename IS NOT NULL
+
 -- delete --
 -- Forget one upload of a tenant.
 DELETE FROM gristmill.uploads WHERE tenant = @tenant AND id = @id RETURNING id

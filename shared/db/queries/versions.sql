@@ -42,7 +42,7 @@ FROM gristmill.versions v JOIN gristmill.results r ON r.tenant = v.tenant AND r.
 WHERE v.tenant = @tenant AND v.name = @name AND v.version = @version
 
 -- published --
--- The current versions of a tenant's names, in order, after one of them.
+-- The current versions of a tenant's names, in order, after one of them; only names with the part @part.
 -- The list ends early when the columns take more than @bytes octets; `further` says whether others follow.
 SELECT * FROM (
     SELECT *, sum(size) OVER sofar AS total, lead(name) OVER sofar IS NOT NULL AS further FROM (
@@ -50,6 +50,7 @@ SELECT * FROM (
         FROM gristmill.results r
         JOIN gristmill.versions v ON v.tenant = r.tenant AND v.name = r.name AND v.version = r.current
         WHERE r.tenant = @tenant AND (@after::text IS NULL OR r.name > @after)
+          AND (@part::text IS NULL OR strpos(r.name, @part) > 0)
         ORDER BY r.name
         LIMIT @most::bigint + 1) AS page
     WINDOW sofar AS (ORDER BY name ROWS UNBOUNDED PRECEDING)) AS measured

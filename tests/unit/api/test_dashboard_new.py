@@ -31,7 +31,10 @@ SPEC = {
         ("#/source/types/a~1b", "/source/types/a~1b/type", "wrong"),
         ("#/source/types/b", "/source/types", "#/source/types/b: wrong"),
         ("#/labels/team", "/labels", "#/labels/team: wrong"),
-        ("#/derive/0/expr", "", "#/derive/0/expr: wrong"),
+        ("#/derive/0/expr", "/derive/0/expr", "wrong"),
+        ("#/derive/7", "/derive", "#/derive/7: wrong"),
+        ("#/compute", "/compute", "wrong"),
+        ("#/limits/max_groups", "", "#/limits/max_groups: wrong"),
         ("#", "", "#: wrong"),
     ],
 )
