@@ -52,7 +52,7 @@ def logging_requests(settings: Settings) -> Middleware:
         tracing.follow(tracing.joined(request.headers.get(TRACEPARENT)))
         method, route = _route(request)
         try:
-            with tracing.span(f"{method} {route}", "server", {"url.path": request.path}) as span:
+            with tracing.span(f"{method} {route}", "SERVER", {"url.path": request.path}) as span:
                 response = await handler(request)
                 span.set_attribute("http.response.status_code", response.status)
             status = str(response.status)

@@ -141,7 +141,8 @@ def cpu(rows: int, chunks: int, runs: int) -> dict[str, Any]:
                 job = run_job(stack, spec)
                 seconds[name].append(cpu_seconds(pids) - before)
             turns.reverse()
-    ratio = statistics.median(b / a for a, b in zip(seconds["off"], seconds["on"], strict=True))
+    # Of the least of each side: other work on the machine only adds to processor time.
+    ratio = min(seconds["on"]) / min(seconds["off"])
     return {"chunks": job["progress"]["chunks"]["total"], "ratio": ratio, "seconds": seconds}
 
 
@@ -153,7 +154,7 @@ def measure(*, tiny: bool = False) -> dict[str, Any]:
 
 def shown(figures: dict[str, Any]) -> list[str]:
     scrape, cost = figures["scrape"], figures["cpu"]
-    off, on = (statistics.median(cost["seconds"][name]) for name in ("off", "on"))
+    off, on = (min(cost["seconds"][name]) for name in ("off", "on"))
     jobs = f"{scrape['jobs']:,} waiting jobs of 100 tenants"
     return [
         "| being watched | measured |",
@@ -162,7 +163,7 @@ def shown(figures: dict[str, Any]) -> list[str]:
         f"| the slowest of them | {scrape['slowest_ms']:.0f} ms |",
         f"| a scrape within five seconds of it | {scrape['kept_ms']:.0f} ms |",
         f"| the page, when each route was used (bar {PAGE_BAR_KB:g} KB) | {scrape['page_kb']:.0f} KB |",
-        f"| CPU of a job of {cost['chunks']:,} chunks, unwatched and watched | {off:.2f} and {on:.2f} s |",
+        f"| CPU of a job of {cost['chunks']:,} chunks, unwatched and watched, the least of 9 | {off:.2f} and {on:.2f} s |",
         f"| the second as a multiple of the first (bar {CPU_BAR:g}) | {cost['ratio']:.3f} |",
     ]
 

@@ -7,7 +7,6 @@ exporter. Without, no package of OpenTelemetry is imported, and a span costs no 
 
 import os
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,9 +17,9 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-    from opentelemetry.trace import Tracer
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    from shared.otel import Recorder
 
 TRACEPARENT = "traceparent"
 FLUSH_SECONDS = 2
@@ -30,8 +29,7 @@ _SAMPLED = "01"
 _WANTED_BY = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _OTLP = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 """Protocol -> the name under which a package brings its exporter."""
-_provider: "TracerProvider | None" = None
-_tracer: "Tracer | None" = None
+_recorder: "Recorder | None" = None
 _current = ContextVar[str | None]("gristmill_traceparent", default=None)
 _logged = ContextVar[str | EllipsisType](f"{structlog.contextvars.STRUCTLOG_KEY_PREFIX}trace_id")
 log = structlog.get_logger()
@@ -70,44 +68,26 @@ def current() -> str | None:
 
 @contextmanager
 def span(
-    name: str, kind: str = "internal", attributes: Mapping[str, str | float] | None = None
+    name: str, kind: str = "INTERNAL", attributes: Mapping[str, str | float] | None = None
 ) -> Iterator[Span]:
     """Work that a trace shows, below the span or request that is under way.
 
-    *kind* is one of SpanKind, in lower case. An error that leaves the block is the span's.
+    *kind* is one of OpenTelemetry's SpanKind. An error that leaves the block is the span's.
     """
-    if _tracer is None:
+    recorder = _recorder
+    if recorder is None:
         yield _NO_SPAN
         return
-    # Loaded: there is a tracer. `start_as_current_span` and the propagator take half as long again.
-    from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id  # noqa: PLC0415
-
-    made = _tracer.start_span(name, _above(current()), SpanKind[kind.upper()], attributes)
-    its = made.get_span_context()
-    own = f"00-{format_trace_id(its.trace_id)}-{format_span_id(its.span_id)}-{its.trace_flags:02x}"
+    made, own = recorder.begin(name, kind, attributes, current())
     before = _current.set(own)
     try:
         yield made
     except Exception as error:
-        made.record_exception(error)
-        made.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
+        recorder.fail(made, error)
         raise
     finally:
         made.end()
         _current.reset(before)
-
-
-def _above(traceparent: str | None) -> "Context":
-    """The context of a span below *traceparent*, which may be of another process."""
-    from opentelemetry import trace  # noqa: PLC0415
-    from opentelemetry.context import Context  # noqa: PLC0415
-
-    if traceparent is None:
-        return Context()
-    _, of, above, flags = traceparent.split("-")
-    sampled = trace.TraceFlags(int(flags, 16))
-    parent = trace.SpanContext(int(of, 16), int(above, 16), is_remote=True, trace_flags=sampled)
-    return trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
 
 
 def configure(service: str) -> None:
@@ -136,23 +116,15 @@ def configure(service: str) -> None:
 
 def use(service: str, processor: "SpanProcessor") -> None:
     """Give every span from now on to *processor*."""
-    global _provider, _tracer  # noqa: PLW0603  # one for the process, as its log
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415  # of the extra
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    global _recorder  # noqa: PLW0603  # one for the process, as its log
+    from shared.otel import Recorder  # noqa: PLC0415  # of the extra
 
-    named = "OTEL_SERVICE_NAME" in os.environ
-    resource = Resource.create({} if named else {"service.name": f"gristmill-{service}"})
-    _provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    _provider.add_span_processor(processor)
-    _tracer = _provider.get_tracer("gristmill")
+    _recorder = Recorder(service, processor)
 
 
 def close() -> None:
     """Export the last spans, and make no more."""
-    global _provider, _tracer
-    provider, _provider, _tracer = _provider, None, None
-    if provider is not None:
-        # The SDK's own patience with a receiver that is away is longer than a service's end may take.
-        ending = threading.Thread(target=provider.shutdown, daemon=True)
-        ending.start()
-        ending.join(FLUSH_SECONDS)
+    global _recorder
+    recorder, _recorder = _recorder, None
+    if recorder is not None:
+        recorder.close(FLUSH_SECONDS)

@@ -20,7 +20,7 @@ _SIGNS = re.compile(r"[0-9.,-]")
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What a column looks like. *cure* is its entry of `source.types`, empty if a person has to choose."""
+    """The look of a column. *cure* is its entry of `source.types`, empty if a person has to choose."""
 
     column: str
     like: str

@@ -89,7 +89,7 @@ def translated() -> Iterator[None]:
 def copying(table: str) -> AbstractContextManager[tracing.Span]:
     """The span of a COPY into *table*, which no instrumentation of asyncpg sees."""
     about = {"db.system.name": "postgresql", "db.operation.name": "COPY", "db.collection.name": table}
-    return tracing.span("COPY", "client", about)
+    return tracing.span("COPY", "CLIENT", about)
 
 
 async def _keep_session(_: Any) -> None:

@@ -39,7 +39,7 @@ def at_work(lease: Lease) -> Iterator[None]:
         "gristmill.attempt": lease.attempt,
     }
     began = time.perf_counter()
-    with tracing.span(lease.kind, "consumer", its):
+    with tracing.span(lease.kind, "CONSUMER", its):
         yield
     UNIT_SECONDS.labels(lease.kind).observe(time.perf_counter() - began)
 
