@@ -163,7 +163,7 @@ def shown(figures: dict[str, Any]) -> list[str]:
         f"| the slowest of them | {scrape['slowest_ms']:.0f} ms |",
         f"| a scrape within five seconds of it | {scrape['kept_ms']:.0f} ms |",
         f"| the page, when each route was used (bar {PAGE_BAR_KB:g} KB) | {scrape['page_kb']:.0f} KB |",
-        f"| CPU of a job of {cost['chunks']:,} chunks, unwatched and watched, the least of 9 | {off:.2f} and {on:.2f} s |",
+        f"| CPU s of {cost['chunks']:,} chunks, unwatched and watched, least of 9 | {off:.2f} and {on:.2f} |",
         f"| the second as a multiple of the first (bar {CPU_BAR:g}) | {cost['ratio']:.3f} |",
     ]
 

@@ -20,7 +20,10 @@ _SIGNS = re.compile(r"[0-9.,-]")
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The look of a column. *cure* is its entry of `source.types`, empty if a person has to choose."""
+    """A column and the values that it seems to have.
+
+    *cure* is its entry of `source.types`, empty if a person has to choose.
+    """
 
     column: str
     like: str

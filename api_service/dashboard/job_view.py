@@ -22,8 +22,8 @@ _CURES = {
 }
 """Category of a problem -> the next step."""
 _BAD_ROW = (
-    " To go on without such rows, set options.on_bad_row to “quarantine”, which keeps them aside, "
-    "or to “skip”."
+    " To go on without such rows, choose “quarantine”, which keeps them aside, or “skip” for “A bad row” "
+    "(options.on_bad_row)."
 )
 _CODES = {
     "bad_row": _BAD_ROW,

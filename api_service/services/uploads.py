@@ -1,6 +1,7 @@
 """Uploads: first the file, then its row. A file without a row counts as never uploaded."""
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from itertools import islice
@@ -13,7 +14,7 @@ from shared.errors import NotFound
 from shared.ids import new_id
 from shared.storage.uploads import UploadFiles
 
-SCHEME = "upload:"
+_URI = re.compile("upload:(upl_[0-9a-z]{26})")
 MOST_NAMED = 200
 
 
@@ -81,11 +82,11 @@ class UploadService:
 
     async def filenames(self, tenant: str, uris: Iterable[Any]) -> dict[str, str]:
         """The names of uploaded files by their URIs, of the first MOST_NAMED of *uris* that name uploads."""
-        ids = (uri.removeprefix(SCHEME) for uri in uris if isinstance(uri, str) and uri.startswith(SCHEME))
+        ids = (found[1] for uri in uris if isinstance(uri, str) and (found := _URI.fullmatch(uri)))
         if not (named := list(islice(ids, MOST_NAMED))):
             return {}
-        found = await self._uploads.filenames(tenant, named)
-        return {SCHEME + upload_id: filename for upload_id, filename in found.items()}
+        names = await self._uploads.filenames(tenant, named)
+        return {f"upload:{upload_id}": filename for upload_id, filename in names.items()}
 
     async def delete(self, tenant: str, upload_id: str) -> None:
         if not await self._uploads.delete(tenant, upload_id):

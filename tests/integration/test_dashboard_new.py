@@ -309,6 +309,7 @@ def test_an_expired_or_unknown_dry_run_is_told(stack):
 def test_a_form_with_odd_hidden_fields_is_no_bug_of_the_service(stack, page):
     assert sent(stack, page, "", plan="\0").status_code == 200
     assert sent(stack, page, "submit", key="a b\0").status_code == 422
+    assert sent(stack, page, "", **{"/source/uris": "upload:\0"}).status_code == 200
     assert sent(stack, page, "", kept="[").status_code == 400
     answer = sent(stack, page, "", kept=DEEP)
     assert answer.status_code == 400

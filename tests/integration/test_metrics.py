@@ -143,10 +143,10 @@ def test_one_trace_id_leads_from_the_submit_through_all_units(watched):
     gateway, worker = watched.processes
     job = watched.submit(spec(watched, "traced.csv"), traceparent=PARENT)["id"]
     watched.wait(job)
-    [request] = [line for line in lines(gateway) if line.get("trace_id") == TRACE]
+    audited, request = (line for line in lines(gateway) if line.get("trace_id") == TRACE)
     units = [line for line in lines(worker) if line.get("trace_id") == TRACE and line["event"] == "unit.done"]
 
-    assert (request["event"], request["job"]) == ("request", job)
+    assert (audited["event"], request["event"], request["job"]) == ("audit", "request", job)
     assert request["request_id"].startswith("req_")
     assert {(line["unit"], line["kind"], line["no"], line["attempt"]) for line in units} == {
         *watched.sql("SELECT id, kind, no, attempt FROM gristmill.units WHERE job_id = %s", job)

@@ -42,6 +42,7 @@
   const options = () => ({
     width: box.clientWidth,
     height: 280,
+    padding: [12, 36, 0, 0],
     legend: { show: false },
     scales: { x: { time: true } },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
