@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from contextvars import ContextVar
+from functools import cache
 
 import structlog
 from aiohttp import web
@@ -11,6 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 from aiohttp.web_protocol import RequestPayloadError
 from multidict import istr
+from prometheus_client import Counter, Histogram
 
 from api_service.app_keys import CLIENT, JOB, LINKS, QUOTA, REQUEST_ID
 from api_service.auth.forwarded import client_of
@@ -72,13 +74,23 @@ def logging_requests(settings: Settings) -> Middleware:
                     **_job(request, route),
                 )
         finally:
-            HTTP_REQUESTS.labels(method, route, status).inc()
-            HTTP_SECONDS.labels(method, route).observe(time.perf_counter() - started)
+            _requests(method, route, status).inc()
+            _seconds(method, route).observe(time.perf_counter() - started)
             tracing.follow(None)
             _BOUND_ID.reset(before)
         return response
 
     return log_request
+
+
+@cache  # a look-up of labels costs more than the count
+def _requests(method: str, route: str, status: str) -> Counter:
+    return HTTP_REQUESTS.labels(method, route, status)
+
+
+@cache
+def _seconds(method: str, route: str) -> Histogram:
+    return HTTP_SECONDS.labels(method, route)
 
 
 def _route(request: web.Request) -> tuple[str, str]:

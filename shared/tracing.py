@@ -8,9 +8,10 @@ exporter. Without, no package of OpenTelemetry is imported, and a span costs no 
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from importlib.metadata import entry_points
+from random import Random
 from types import EllipsisType
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,6 +27,7 @@ FLUSH_SECONDS = 2
 """How long the end of a process waits for an exporter to take the last spans."""
 _FORM = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _SAMPLED = "01"
+_CHANCE = Random()  # noqa: S311  # ids, no secrets; the SDK makes its own so too
 _WANTED_BY = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _OTLP = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 """Protocol -> the name under which a package brings its exporter."""
@@ -40,6 +42,14 @@ class Span(Protocol):
 
 
 class _NoSpan:
+    """The span, and the block of it, while none is made. Each request has one, so it is no generator."""
+
+    def __enter__(self) -> Span:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing has begun."""
+
     def set_attribute(self, key: str, value: str | float, /) -> None:
         """Nothing records it."""
 
@@ -51,8 +61,7 @@ def joined(header: str | None) -> str:
     """The traceparent of a request: the caller's own if it is well-formed, else that of a new trace."""
     if header and (found := _FORM.match(header)):
         return found[0]
-    trace, parent = os.urandom(16).hex(), os.urandom(8).hex()
-    return f"00-{trace}-{parent}-{_SAMPLED}"
+    return f"00-{_CHANCE.getrandbits(128) or 1:032x}-{_CHANCE.getrandbits(64) or 1:016x}-{_SAMPLED}"
 
 
 def follow(traceparent: str | None) -> None:
@@ -66,18 +75,20 @@ def current() -> str | None:
     return _current.get()
 
 
-@contextmanager
 def span(
     name: str, kind: str = "INTERNAL", attributes: Mapping[str, str | float] | None = None
-) -> Iterator[Span]:
+) -> AbstractContextManager[Span]:
     """Work that a trace shows, below the span or request that is under way.
 
     *kind* is one of OpenTelemetry's SpanKind. An error that leaves the block is the span's.
     """
-    recorder = _recorder
-    if recorder is None:
-        yield _NO_SPAN
-        return
+    return _NO_SPAN if _recorder is None else _recorded(_recorder, name, kind, attributes)
+
+
+@contextmanager
+def _recorded(
+    recorder: "Recorder", name: str, kind: str, attributes: Mapping[str, str | float] | None
+) -> Iterator[Span]:
     made, own = recorder.begin(name, kind, attributes, current())
     before = _current.set(own)
     try:

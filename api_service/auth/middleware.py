@@ -82,8 +82,7 @@ async def authenticate(request: web.Request) -> Caller:
         check_own_site(request.method, request.headers, request.app[SETTINGS].host)
         caller = OWNER
     request[CALLER], request[TENANT] = caller, caller.tenant
-    if (quota := request.app[RATES].take(caller.tenant)) is not None:
-        request[QUOTA] = quota
+    request[QUOTA] = request.app[RATES].take(caller.tenant)
     return caller
 
 
