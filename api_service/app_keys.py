@@ -71,7 +71,7 @@ CALLER = web.RequestKey("caller", Caller)
 CHANGED = web.RequestKey("changed", Sequence[str])
 """The ids of the things that a request has changed, where its path and `Location` do not have them."""
 QUOTA = web.RequestKey[Quota | None]("quota")
-"""The rest of the requests that its tenant may make; None without a limit. A key that is there is found fast."""
+"""The rest of the requests that its tenant may make; None if it has no limit."""
 SESSION = web.RequestKey("session", str)
 """The id in the cookie, of a request that was admitted by its session."""
 TENANT = web.RequestKey("tenant", str)
