@@ -87,11 +87,9 @@ def _spec(view: JobView, job: JobDocument, url: str, *, key: bool) -> dict[str, 
 
 async def show_strip(request: web.Request) -> web.Response:
     """Show the strip of chunks again, if it has changed since the page has `seen` it."""
-    extent = await _extent(request)
-    view, strip = await asyncio.gather(
-        request.app[JOBS].read(request[TENANT], request.match_info["id"]), _read_strip(request, extent)
-    )
-    shown = await _strip(request, view, strip)
+    view = await request.app[JOBS].read(request[TENANT], request.match_info["id"])
+    extent = Extent(revision=view.job.revision, chunks=view.progress.chunks_total)  # shared by all open pages
+    shown = await _strip(request, view, await _read_strip(request, extent))
     if shown["seen"] == request.query.get("seen"):
         return web.Response(status=204)
     return page(request, "strip.html", **shown)
