@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from typer import Exit
@@ -88,6 +87,8 @@ def _answers(http: Any) -> dict[str, Any]:
     ready, jobs = http.get("/readyz"), http.get("/v1/jobs", params={"limit": 1})
     described = http.get("/openapi.json")
     date = live.headers.get("Date")
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  # `gristmill --help` need not load it
+
     told = parsedate_to_datetime(date).timestamp() if date else None
     return {
         "live": _document(live).get("status") == "ok",
