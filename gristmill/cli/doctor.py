@@ -87,7 +87,7 @@ def _answers(http: Any) -> dict[str, Any]:
     ready, jobs = http.get("/readyz"), http.get("/v1/jobs", params={"limit": 1})
     described = http.get("/openapi.json")
     date = live.headers.get("Date")
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415  # `gristmill --help` need not load it
+    from email.utils import parsedate_to_datetime  # `gristmill --help` need not load it
 
     told = parsedate_to_datetime(date).timestamp() if date else None
     return {
