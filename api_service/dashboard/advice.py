@@ -1,6 +1,7 @@
 """Texts that a person would read as numbers or days, and the types that read them so. Pure."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +15,14 @@ _SAID = {"type": "type", "format": "format", "decimal": "decimal mark", "thousan
     "strip": "strip",
     "null_values": "null",
 }
-_CHOICE = "declare the type date with the format %d/%m/%Y or %m/%d/%Y"
-_SIGNS = re.compile(r"[0-9.,-]")
+_DAYS, _COMMAS, _MARKED = "days", "numbers with a comma", "numbers with a sign beside them"
+_CHOICES = {
+    _DAYS: "declare the type date with the format %d/%m/%Y or %m/%d/%Y",
+    _COMMAS: "declare the type float64, with the comma as decimal mark or as thousands mark",
+    _MARKED: "declare the type float64 and the signs to strip, if all values are of one unit",
+}
+_SIGNS, _MARK = re.compile(r"[0-9.,-]"), re.compile(r"[0-9.,\s-]")
+_GROUPED = re.compile(r"[^0-9]*[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?[^0-9]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Advice:
     @property
     def told(self) -> str:
         read = ", ".join(f"{_SAID[name]} {_shown(value)}" for name, value in self.cure.items())
-        return f"{self.column} looks like {self.like}: {read or _CHOICE}."
+        return f"{self.column} looks like {self.like}: {read or _CHOICES[self.like]}."
 
 
 def _shown(value: str | list[str]) -> str:
@@ -40,6 +47,9 @@ def _shown(value: str | list[str]) -> str:
 
 
 def _comma(texts: Sequence[str]) -> dict[str, Any]:
+    """None where each comma may as well part thousands."""
+    if all(re.search(r",[0-9]{3}$", text) and "." not in text for text in texts):
+        return {}
     groups = {"thousands": "."} if any("." in text for text in texts) else {}
     return {"type": "float64", "decimal": ","} | groups
 
@@ -57,18 +67,30 @@ def _slashed_day(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _signed(texts: Sequence[str]) -> dict[str, Any]:
+    """None for signs of several units, for other signs than those of money and percent, and odd commas."""
+    marks = {_MARK.sub("", text) for text in texts} - {""}
+    if len(marks) > 1 or not all(map(_is_unit, marks)):
+        return {}
+    grouped = [text for text in texts if "," in text]
+    if not all(map(_GROUPED.fullmatch, grouped)):
+        return {}
+    if grouped and not any("." in text or text.count(",") > 1 for text in grouped):
+        return {}
     signs = "".join(sorted({sign for text in texts for sign in _SIGNS.sub("", text)}, reverse=True))
-    groups = {"thousands": ","} if any("," in text for text in texts) else {}
-    return {"type": "float64"} | ({"strip": signs} if signs else {}) | groups
+    return {"type": "float64"} | ({"strip": signs} if signs else {}) | ({"thousands": ","} if grouped else {})
+
+
+def _is_unit(mark: str) -> bool:
+    return mark == "%" or unicodedata.category(mark[0]) == "Sc" or re.fullmatch("[A-Z]{3}", mark) is not None
 
 
 _LIKE: tuple[tuple[re.Pattern[str], str, Callable[[Sequence[str]], dict[str, Any]]], ...] = (
-    (re.compile(r"-?[0-9]{1,3}(\.?[0-9]{3})*,[0-9]+"), "numbers with a decimal comma", _comma),
-    (re.compile(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}"), "days", _dotted_day),
-    (re.compile(r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}"), "days", _slashed_day),
+    (re.compile(r"-?[0-9]{1,3}(\.?[0-9]{3})*,[0-9]+"), _COMMAS, _comma),
+    (re.compile(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}"), _DAYS, _dotted_day),
+    (re.compile(r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}"), _DAYS, _slashed_day),
     (
         re.compile(r"\W{0,2}-?[0-9][0-9,]*(\.[0-9]+)?( ?[A-Z]{3}| ?[€$£¥₩%])?"),
-        "numbers with a sign beside them",
+        _MARKED,
         _signed,
     ),
 )

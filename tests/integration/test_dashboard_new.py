@@ -142,7 +142,7 @@ def test_a_dry_run_that_fails_is_told_with_the_fields_that_cure_it(stack):
 def test_texts_that_look_like_numbers_or_days_are_told_with_the_cure(stack):
     text = "price;day;city;code;cost\n1.234,5;31.1.2024;Köln;0123;$5\n2,75;1.12.2024;1,5;0042;$1,200.50\n"
     page = looked_at(stack, **{"/source/uris": stack.write("new/texts.csv", text)})
-    assert "price looks like numbers with a decimal comma" in page
+    assert "price looks like numbers with a comma" in page
     assert "day looks like days: type “date”, format “%d.%m.%Y”" in page
     assert "cost looks like numbers with a sign" in page
     assert "city looks" not in page
@@ -156,7 +156,7 @@ def test_texts_that_look_like_numbers_or_days_are_told_with_the_cure(stack):
 def test_a_text_is_read_as_advised_by_one_button(stack):
     text = "price;day;cost;share\n1.234,5;31/1/2024;$5;5 %\nn/a;1/12/2024;-;12 %\n"
     page = looked_at(stack, **{"/source/uris": stack.write("new/advised.csv", text)})
-    assert "price looks like numbers with a decimal comma" in page
+    assert "price looks like numbers with a comma" in page
     for column in ("price", "day", "cost", "share"):
         assert f'value="cure:{column}"' in page
         page = opened(stack, sent(stack, page, f"cure:{column}").headers["Location"])

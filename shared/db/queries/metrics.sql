@@ -4,7 +4,7 @@
 -- The mean time of a chunk is that of the newest @newest that are done. The chunks of a fold are committed by
 -- one worker at one time. Their times overlap, so together they took as long as the longest.
 WITH open AS MATERIALIZED (
-    SELECT id, state, created_at FROM gristmill.jobs WHERE state IN ('queued', 'running')
+    SELECT id, state, created_at, waits FROM gristmill.jobs WHERE state IN ('queued', 'running')
 ), queue AS (
     SELECT count(*) FILTER (WHERE state = 'queued') AS jobs_queued,
            count(*) FILTER (WHERE state = 'running') AS jobs_running,
@@ -13,7 +13,7 @@ WITH open AS MATERIALIZED (
 ), waiting AS (
     SELECT count(*) AS units_waiting, extract(epoch FROM now() - min(not_before))::float8 AS unit_waits
     FROM (SELECT not_before FROM gristmill.units
-          WHERE state = 'pending' AND not_before <= now() AND job_id IN (SELECT id FROM open)
+          WHERE state = 'pending' AND not_before <= now() AND job_id IN (SELECT id FROM open WHERE NOT waits)
           LIMIT @most) AS due
 ), commits AS (
     SELECT max(finished_at - leased_at) AS took, count(*) AS chunks

@@ -2,14 +2,11 @@
 -- The jobs and units of a tenant that wait and are at work, with the ages of the oldest that wait.
 -- A unit waits when it may be leased now. Of these @most are counted, in the order of their jobs.
 WITH open AS MATERIALIZED (
-    SELECT id, state, kind, created_at FROM gristmill.jobs
-    WHERE tenant = @tenant AND state IN ('queued', 'running') AND NOT waits
-    UNION ALL
-    SELECT id, state, kind, created_at FROM gristmill.jobs
-    WHERE tenant = @tenant AND state IN ('queued', 'running') AND finished_at IS NULL AND waits
+    SELECT id, state, kind, created_at, waits FROM gristmill.jobs
+    WHERE tenant = @tenant AND state IN ('queued', 'running')
 ), waiting AS MATERIALIZED (
     SELECT u.not_before
-    FROM (SELECT id FROM open ORDER BY id OFFSET 0) o CROSS JOIN LATERAL (
+    FROM (SELECT id FROM open WHERE NOT waits ORDER BY id OFFSET 0) o CROSS JOIN LATERAL (
         SELECT not_before FROM gristmill.units
         WHERE job_id = o.id AND state = 'pending' AND not_before <= now()
         ORDER BY id) u

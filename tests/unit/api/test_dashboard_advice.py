@@ -17,6 +17,15 @@ from api_service.dashboard.advice import _of_column
         (["13/13/2024"], {}),
         (["5 EUR", "N/A"], {"type": "float64", "strip": "URE ", "null_values": ["N/A"]}),
         (["$1,200.50", "-$3"], {"type": "float64", "strip": "$", "thousands": ","}),
+        (["1,234,567", "5"], {"type": "float64", "thousands": ","}),
+        (["1.234,500"], {"type": "float64", "decimal": ",", "thousands": "."}),
+        (["1,234", "12,500"], {}),
+        (["1,234", "5"], {}),
+        (["12,50", "5"], {}),
+        (["\N{MINUS SIGN}5", "3.5"], {}),
+        (["<5", "12"], {}),
+        (["12 USD", "5 EUR"], {}),
+        (["$5", "5%"], {}),
     ],
 )
 def test_texts_that_are_all_alike_have_a_cure(texts, cure):
