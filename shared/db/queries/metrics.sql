@@ -4,7 +4,10 @@
 -- The mean time of a chunk is that of the newest @newest that are done. The chunks of a fold are committed by
 -- one worker at one time. Their times overlap, so together they took as long as the longest.
 WITH open AS MATERIALIZED (
-    SELECT id, state, created_at, waits FROM gristmill.jobs WHERE state IN ('queued', 'running')
+    SELECT id, state, created_at, waits FROM gristmill.jobs WHERE state IN ('queued', 'running') AND NOT waits
+    UNION ALL
+    SELECT id, state, created_at, waits FROM gristmill.jobs
+    WHERE state IN ('queued', 'running') AND finished_at IS NULL AND waits
 ), queue AS (
     SELECT count(*) FILTER (WHERE state = 'queued') AS jobs_queued,
            count(*) FILTER (WHERE state = 'running') AS jobs_running,

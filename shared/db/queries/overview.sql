@@ -3,7 +3,10 @@
 -- A unit waits when it may be leased now. Of these @most are counted, in the order of their jobs.
 WITH open AS MATERIALIZED (
     SELECT id, state, kind, created_at, waits FROM gristmill.jobs
-    WHERE tenant = @tenant AND state IN ('queued', 'running')
+    WHERE tenant = @tenant AND state IN ('queued', 'running') AND NOT waits
+    UNION ALL
+    SELECT id, state, kind, created_at, waits FROM gristmill.jobs
+    WHERE tenant = @tenant AND state IN ('queued', 'running') AND finished_at IS NULL AND waits
 ), waiting AS MATERIALIZED (
     SELECT u.not_before
     FROM (SELECT id FROM open WHERE NOT waits ORDER BY id OFFSET 0) o CROSS JOIN LATERAL (

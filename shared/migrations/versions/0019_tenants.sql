@@ -24,7 +24,7 @@ ALTER TABLE gristmill.jobs
 COMMENT ON COLUMN gristmill.jobs.waits IS 'its tenant has as many running jobs as it may; none of its units is leased';
 COMMENT ON COLUMN gristmill.jobs.charged_bytes IS 'so many are counted in tenant_days';
 
--- jobs_open stays for the workers of the version before: without it each of their claims reads all jobs.
-CREATE INDEX jobs_claimed ON gristmill.jobs (tenant, priority DESC, id) WHERE state IN ('queued', 'running') AND NOT waits;
+DROP INDEX gristmill.jobs_open;
+CREATE INDEX jobs_open ON gristmill.jobs (tenant, priority DESC, id) WHERE state IN ('queued', 'running') AND NOT waits;
 CREATE INDEX jobs_admitted ON gristmill.jobs (tenant, (started_at IS NULL), priority DESC, id) WHERE finished_at IS NULL AND NOT waits;
 CREATE INDEX jobs_waiting ON gristmill.jobs (tenant, (started_at IS NULL), priority DESC, id) WHERE finished_at IS NULL AND waits;
