@@ -61,6 +61,10 @@ def _change(text: str) -> tuple[str, int]:
             f"{quote(text)} gives no value: write {name}=NUMBER, at least {least}, such as {name}=100 or "
             f"{name}=20Gi, or {name}=none"
         )
+    if number >= UNLIMITED:
+        raise argparse.ArgumentTypeError(
+            f"{quote(text)} is too large: write a number below {UNLIMITED:,}, or {name}=none for no limit"
+        )
     return name, number
 
 

@@ -43,6 +43,7 @@ class ServiceFigures(Collector):
         self._store, self._doorbell, self._storage, self._lease = store, doorbell, storage, lease
         self._cache = TtlCache[Seen](_SECONDS, _TIMES)
         self._seen = Seen(figures=None, redis=False, disk=None)
+        self._looking: asyncio.Future[tuple[int, int] | None] | None = None
 
     async def refresh(self) -> None:
         self._seen = await self._cache.get(("", ""), self._look)
@@ -58,8 +59,11 @@ class ServiceFigures(Collector):
             return None
 
     async def _disk(self) -> tuple[int, int] | None:
-        """In a thread that is left behind if the file system hangs."""
-        looking = asyncio.get_running_loop().run_in_executor(None, _space, self._storage)
+        """In a thread that is left behind if the file system hangs; no second one until it is done."""
+        looking = self._looking
+        if looking is None or looking.done():
+            looking = asyncio.get_running_loop().run_in_executor(None, _space, self._storage)
+            self._looking = looking
         await asyncio.wait({looking}, timeout=_DISK_SECONDS)
         return looking.result() if looking.done() else None
 

@@ -86,10 +86,7 @@ def _answers(http: Any) -> dict[str, Any]:
     after = time.time()
     ready, jobs = http.get("/readyz"), http.get("/v1/jobs", params={"limit": 1})
     described = http.get("/openapi.json")
-    date = live.headers.get("Date")
-    from email.utils import parsedate_to_datetime  # `gristmill --help` need not load it
-
-    told = parsedate_to_datetime(date).timestamp() if date else None
+    told = _told(live.headers.get("Date", ""))
     return {
         "live": _document(live).get("status") == "ok",
         "ready": _document(ready),
@@ -100,6 +97,16 @@ def _answers(http: Any) -> dict[str, Any]:
         "ahead": None if told is None else told + DATE_SECONDS / 2 - (before + after) / 2,
         "doubt": DATE_SECONDS / 2 + (after - before) / 2,
     }
+
+
+def _told(date: str) -> float | None:
+    """Seconds since 1970; None if the header is no date."""
+    from email.utils import parsedate_to_datetime  # `gristmill --help` need not load it
+
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _document(answer: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -17,6 +18,29 @@ from tests.support.stack import running
 def doctor(folder, url, *words, **env):
     ran = Within(folder, GRISTMILL_URL=url, **env).run("doctor", "-o", "json", *words)
     return ran.returncode, {each["check"]: each for each in json.loads(ran.stdout)}
+
+
+@contextmanager
+def answering(body: bytes, date: str = ""):
+    """The URL of a program that answers each request with *body*, and with the header Date."""
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response_only(200)
+            self.send_header("Date", date or self.date_time_string())
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Other)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_sound_service(stack, tmp_path):
@@ -39,24 +63,18 @@ def test_no_service_and_another_program(tmp_path):
     code, seen = doctor(tmp_path, f"http://127.0.0.1:{any_port()}")
     assert (code, list(seen), seen["reachable"]["level"]) == (1, ["reachable"], "error")
 
-    class Other(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"[1]")
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Other)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        code, seen = doctor(tmp_path, f"http://127.0.0.1:{server.server_port}")
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(b"[1]") as url:
+        code, seen = doctor(tmp_path, url)
     assert code == 1
     assert "is no Gristmill" in seen["reachable"]["found"]
+
+
+@pytest.mark.parametrize("date", ["yesterday", "Mon, 06 Nov 99999999999999999999 08:49:37 GMT"])
+def test_a_date_header_that_is_no_date_tells_no_clock(date, tmp_path):
+    with answering(b'{"status": "ok"}', date) as url:
+        _, seen = doctor(tmp_path, url)
+    assert seen["reachable"]["level"] == "ok"
+    assert "clock" not in seen
 
 
 def test_no_worker_no_redis_and_a_wrong_key(postgres, tmp_path):

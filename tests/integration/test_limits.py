@@ -442,6 +442,7 @@ async def test_the_command_shows_sets_and_unsets_limits_and_names_mistakes(setti
     for words, said in (
         (("set", "acme", "queue=1"), '"queue" is no limit'),
         (("set", "acme", "running_jobs=0"), "write running_jobs=NUMBER, at least 1"),
+        (("set", "acme", "upload_bytes=999999999999T"), "write a number below 9,223,372,036,854,775,807, or"),
         (("set", "acme", "uploads"), "write uploads=NUMBER, at least 0"),
         (("set", "Acme", "uploads=1"), "a tenant is a-z"),
     ):

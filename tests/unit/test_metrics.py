@@ -1,14 +1,18 @@
 """The metrics of a process, and the figures of the service, by the rules of Prometheus."""
 
+import asyncio
 import math
 import re
+import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from api_service.services.figures import Seen, families
+from api_service.services import figures as service_figures
+from api_service.services.figures import Seen, ServiceFigures, families
 from shared.core.figures import Figures
 from shared.metrics import REGISTRY
 from tests.support.metrics import ALL, Shown
@@ -95,3 +99,25 @@ def test_the_figures_of_the_service():
         "gristmill_workersworking": 2,
         "gristmill_workersdraining": 1,
     }
+
+
+async def test_a_hung_storage_folder_holds_one_thread_however_often_it_is_looked_at(monkeypatch):
+    answered, looks = threading.Event(), []
+
+    def space(folder):
+        looks.append(folder)
+        answered.wait(60)
+        return 5, 9
+
+    monkeypatch.setattr(service_figures, "_space", space)
+    monkeypatch.setattr(service_figures, "_DISK_SECONDS", 0.01)
+    shown = ServiceFigures(None, None, Path("/hung"), timedelta(seconds=10))
+    try:
+        assert [await shown._disk() for _ in range(40)] == [None] * 40
+        assert await asyncio.wait_for(asyncio.to_thread(len, looks), 20) == 1
+    finally:
+        answered.set()
+    monkeypatch.setattr(service_figures, "_DISK_SECONDS", 20)
+    assert await shown._disk() == (5, 9)
+    await shown._disk()
+    assert len(looks) >= 2, "a folder that answers again is looked at again"
