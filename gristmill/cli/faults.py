@@ -81,7 +81,7 @@ def _of_client(error: Exception, question: Question | None) -> tuple[int, Sequen
             problem = {"detail": error.detail, "errors": error.errors, "code": error.code}
             code, lines = codes.USAGE, cures.lines(problem, question)
         case errors.Unauthorized():
-            lines = [f"{error.detail} Put a key into GRISTMILL_API_KEY, or give --api-key."]
+            lines = [f"{error.detail}; put a key into GRISTMILL_API_KEY, or give --api-key"]
         case errors.ProblemError() if not error.code and error.status < OURS:
             cure = "name a gateway with --url or GRISTMILL_URL"
             code, lines = codes.UNREACHABLE, [f"The answer is {error.status}, and not Gristmill's: {cure}"]

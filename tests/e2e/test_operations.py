@@ -90,7 +90,12 @@ def test_a_backup_is_restored_with_equal_results_and_jobs_go_on(installation, po
     database = old.database_url.rpartition("/")[2]
     env = {"ADMIN_DSN": with_database(postgres, database), "GRISTMILL_STORAGE": str(tmp_path / "old/storage")}
     [backup] = section("Backup")
-    in_a_shell(backup, env, tmp_path)
+    with psycopg.connect(env["ADMIN_DSN"], autocommit=True) as connection:
+        connection.execute("CREATE ROLE operations_reader LOGIN IN ROLE gristmill_reader_default")
+        try:
+            in_a_shell(backup, env, tmp_path)
+        finally:
+            connection.execute("DROP ROLE operations_reader")
     old.close()
 
     [restore] = section("Restore")
@@ -121,7 +126,7 @@ def test_a_backup_is_restored_with_equal_results_and_jobs_go_on(installation, po
             assert job["result"]["digest"] == first["result"]["digest"]
             assert new.run(spec(old.write("third.csv", DATA)))["state"] == "succeeded"
         with psycopg.connect(with_database(dsn, database)) as connection:
-            connection.execute("SET ROLE gristmill_reader_default")
+            connection.execute("SET SESSION AUTHORIZATION operations_reader")
             assert connection.execute("SELECT sum(n) FROM results.operations_later").fetchone() == (ROWS,)
 
 
