@@ -16,6 +16,7 @@ from shared.errors import (
     StorageLimitExceeded,
     TooManyJobs,
     TooManyUploads,
+    TransientError,
     UploadLimitExceeded,
 )
 
@@ -81,11 +82,17 @@ def check_stored(stored: int, most: int) -> None:
 
 
 async def refuse_plan(tx: Connection, tenant: str, planned: int, defaults: Limits) -> None:
-    """Raise ScanLimitExceeded for a job of *planned* bytes, which its tenant may not scan today."""
+    """Raise ScanLimitExceeded for a job of *planned* bytes, which its tenant may not scan today.
+
+    Raises TransientError if the limit was unset in the meantime: the job may be planned after all.
+    """
     limits = await of_tenant(tx, tenant, defaults)
+    if limits.scan_bytes_per_day is None:
+        raise TransientError(
+            "The limit scan_bytes_per_day of this tenant was unset during the plan, which runs again"
+        )
     scanned = await LIMITS.scanned.fetchrow(tx, tenant=tenant)
     assert scanned is not None
-    assert limits.scan_bytes_per_day is not None
     raise _scanned(scanned, limits.scan_bytes_per_day, planned)
 
 

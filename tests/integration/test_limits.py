@@ -8,6 +8,8 @@ import pytest
 
 from shared.core.limits import UNLIMITED, Limits
 from shared.core.plan import Plan, PlannedColumn, PlanPayload
+from shared.core.retry import GiveBack, cause_of, decide
+from shared.db import limits
 from shared.db.jobs import JobStore
 from shared.db.limits import LimitStore
 from shared.db.partials import Partial
@@ -19,6 +21,7 @@ from shared.errors import (
     StorageLimitExceeded,
     TooManyJobs,
     TooManyUploads,
+    TransientError,
     UploadLimitExceeded,
 )
 from shared.ids import new_id
@@ -214,6 +217,24 @@ async def test_an_error_about_the_bytes_of_a_day_says_limit_use_and_when_to_try_
         await world.units.complete_plan(lease, plan(1001), chunks(1))
     async with world.pool.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM gristmill.units WHERE kind = 'chunk'") == 1
+
+
+async def test_a_plan_whose_limit_is_unset_as_it_is_refused_runs_again(world, monkeypatch):
+    store = await limited(world, "acme", scan_bytes_per_day=10)
+    lease = await world.leased(tenant="acme")
+    of_tenant = limits.of_tenant
+
+    async def unset_first(*known):
+        await store.set("acme", {"scan_bytes_per_day": None})
+        return await of_tenant(*known)
+
+    monkeypatch.setattr(limits, "of_tenant", unset_first)
+    with pytest.raises(TransientError, match="limit scan_bytes_per_day of this tenant was unset") as raised:
+        await world.units.complete_plan(lease, plan(1000), chunks(1))
+
+    assert isinstance(decide(lease.kind, lease.counts, cause_of(raised.value), world.timings), GiveBack)
+    await world.units.complete_plan(lease, plan(1000), chunks(1))
+    assert (await store.use("acme")).scan_bytes_per_day == 1000
 
 
 async def test_a_job_that_is_planned_again_is_charged_once(world):
