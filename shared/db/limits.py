@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from shared.core.limits import UNLIMITED, Limits, Quota, Use
 from shared.db.pool import Connection, Pool, Record
-from shared.db.statements import LIMITS, PARTIALS
+from shared.db.statements import LIMITS
 from shared.errors import (
     ScanLimitExceeded,
     StorageLimitExceeded,
@@ -78,6 +78,24 @@ def check_stored(stored: int, most: int) -> None:
             f"{most:,} (its limit stored_bytes); delete results or jobs, then try again",
             quota=Quota(name="stored_bytes", limit=most),
         )
+
+
+async def overfull(tx: Connection, job: Writing) -> StorageLimitExceeded | None:
+    """The error of *job*, which *tx* has locked, if it has to fail for what its tenant stores.
+
+    None too while the bytes of another job that failed with this error are still there. Locks the tenant.
+    """
+    await hold(tx, job.tenant)
+    if await LIMITS.leaving.fetchval(tx, tenant=job.tenant):
+        return None
+    stored = await LIMITS.stored.fetchval(tx, tenant=job.tenant)
+    if stored <= job.most:
+        return None
+    return StorageLimitExceeded(
+        f"The states and results of this tenant take {stored:,} bytes in Postgres, and may take "
+        f"{job.most:,} (its limit stored_bytes). This job was its youngest under way; delete results, or ask "
+        "for fewer groups, then submit it again"
+    )
 
 
 async def refuse_plan(tx: Connection, tenant: str, planned: int, defaults: Limits) -> None:
@@ -210,8 +228,3 @@ class LimitStore:
                 return UNLIMITED, UNLIMITED
             left = await check_uploads(connection, tenant, limits, more=1)
         return left, UNLIMITED if limits.upload_bytes is None else limits.upload_bytes
-
-    async def forget_states(self, job_id: str) -> None:
-        """Delete the partials of a job that has failed: they are not kept for a retry."""
-        async with self._pool.connection() as connection:
-            await PARTIALS.delete.execute(connection, job_id=job_id)
