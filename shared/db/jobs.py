@@ -288,7 +288,8 @@ class JobStore:
                 await UNITS.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 await QUARANTINE.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 await note(tx, job_id, Event.RETRIED, actor=actor)
-                await admit(tx, tenant, job_id, await of_tenant(tx, tenant, self._defaults))
+                limits = await of_tenant(tx, tenant, self._defaults)
+                await admit(tx, tenant, job_id, limits, charged=job["charged_bytes"] > 0)
                 reached("retry.before_commit")
         return job is not None
 

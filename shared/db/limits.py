@@ -44,14 +44,17 @@ async def of_tenant(connection: Connection, tenant: str, defaults: Limits) -> Li
     return defaults.overridden(None if row is None else dict(row))
 
 
-async def admit(tx: Connection, tenant: str, job_id: str, limits: Limits, *, dry: bool = False) -> None:
+async def admit(
+    tx: Connection, tenant: str, job_id: str, limits: Limits, *, dry: bool = False, charged: bool = False
+) -> None:
     """Check the limits of a tenant after *tx* has stored or revived a job, which may have to wait.
 
     Raises TooManyJobs, ScanLimitExceeded and StorageLimitExceeded; a *dry* run only the first one.
+    The bytes of a job that is *charged* have been counted: it never raises ScanLimitExceeded here.
     """
     if not dry and limits.stored_bytes is not None:
         check_stored(await LIMITS.stored.fetchval(tx, tenant=tenant), limits.stored_bytes)
-    if not dry and limits.scan_bytes_per_day is not None:
+    if not (dry or charged) and limits.scan_bytes_per_day is not None:
         scanned = await LIMITS.scanned.fetchrow(tx, tenant=tenant)
         assert scanned is not None
         if scanned["bytes"] >= limits.scan_bytes_per_day:

@@ -228,6 +228,21 @@ async def test_a_job_that_is_planned_again_is_charged_once(world):
     assert (await store.use("acme")).scan_bytes_per_day == 950
 
 
+async def test_a_job_that_is_tried_again_is_not_refused_for_its_own_bytes_and_one_without_a_plan_is(world):
+    store = await limited(world, "acme", scan_bytes_per_day=1000)
+    unplanned, _ = await world.submit(tenant="acme")
+    lease = await world.leased(tenant="acme")
+    await world.units.complete_plan(lease, plan(1000), chunks(1))
+    for job_id in (lease.job_id, unplanned.id):
+        await world.jobs.cancel("acme", job_id)
+
+    assert await world.jobs.retry("acme", lease.job_id)
+
+    assert (await store.use("acme")).scan_bytes_per_day == 1000
+    with pytest.raises(ScanLimitExceeded):
+        await world.jobs.retry("acme", unplanned.id)
+
+
 async def test_a_tenant_that_has_scanned_its_bytes_or_is_full_submits_no_job_but_asks_for_plans(world):
     await limited(world, "acme", scan_bytes_per_day=1000)
     await planned(world, "acme", 1000)
