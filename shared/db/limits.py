@@ -5,8 +5,11 @@ changes at the same moment never both take the last place.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, NamedTuple
+
+import asyncpg
 
 from shared.core.limits import UNLIMITED, Limits, Quota, Use
 from shared.db.pool import Connection, Pool, Record
@@ -50,10 +53,12 @@ async def admit(
     """Check the limits of a tenant after *tx* has stored or revived a job, which may have to wait.
 
     Raises TooManyJobs, ScanLimitExceeded and StorageLimitExceeded; a *dry* run only the first one.
-    The bytes of a job that is *charged* have been counted: it never raises ScanLimitExceeded here.
+    A tenant whose bytes cannot be measured now counts as below that limit. The bytes of a job that is
+    *charged* have been counted: it never raises ScanLimitExceeded here.
     """
     if not dry and limits.stored_bytes is not None:
-        check_stored(await LIMITS.stored.fetchval(tx, tenant=tenant), limits.stored_bytes)
+        with suppress(asyncpg.LockNotAvailableError):
+            check_stored(await measured(tx, tenant), limits.stored_bytes)
     if not (dry or charged) and limits.scan_bytes_per_day is not None:
         scanned = await LIMITS.scanned.fetchrow(tx, tenant=tenant)
         assert scanned is not None
@@ -74,6 +79,23 @@ async def admit(
         )
 
 
+async def measured(connection: Connection, tenant: str) -> int:
+    """The bytes that a tenant stores.
+
+    The size of a table needs a lock of it. Raises LockNotAvailableError while another session changes one.
+    """
+    measuring = connection.transaction()
+    await measuring.start()
+    try:
+        await connection.execute("SET LOCAL lock_timeout = '200ms'")
+        stored = await LIMITS.stored.fetchval(connection, tenant=tenant)
+    except asyncpg.PostgresError:
+        await measuring.rollback()
+        raise
+    await measuring.rollback()  # it brings back the timeout, even inside another transaction
+    return int(stored)
+
+
 def check_stored(stored: int, most: int) -> None:
     if stored >= most:
         raise StorageLimitExceeded(
@@ -91,7 +113,7 @@ async def overfull(tx: Connection, job: Writing) -> StorageLimitExceeded | None:
     await hold(tx, job.tenant)
     if await LIMITS.leaving.fetchval(tx, tenant=job.tenant):
         return None
-    stored = await LIMITS.stored.fetchval(tx, tenant=job.tenant)
+    stored = await measured(tx, job.tenant)
     if stored <= job.most:
         return None
     return StorageLimitExceeded(
@@ -197,7 +219,7 @@ class LimitStore:
                 queued_jobs=await LIMITS.queued.fetchval(connection, tenant=tenant, most=UNLIMITED),
                 running_jobs=await LIMITS.admitted.fetchval(connection, tenant=tenant, most=UNLIMITED),
                 scan_bytes_per_day=scanned["bytes"],
-                stored_bytes=await LIMITS.stored.fetchval(connection, tenant=tenant),
+                stored_bytes=await measured(connection, tenant),
                 uploads=uploaded["uploads"],
                 upload_bytes=uploaded["bytes"],
             )
@@ -219,9 +241,12 @@ class LimitStore:
             rows = await LIMITS.writing.fetch(connection, stored=self._defaults.stored_bytes)
         return [Writing(row["id"], row["tenant"], row["most"]) for row in rows]
 
-    async def stored(self, tenant: str) -> int:
+    async def stored(self, tenant: str) -> int | None:
+        """The bytes that a tenant stores; None if they cannot be measured now."""
         async with self._pool.connection() as connection:
-            return int(await LIMITS.stored.fetchval(connection, tenant=tenant))
+            with suppress(asyncpg.LockNotAvailableError):
+                return await measured(connection, tenant)
+        return None
 
     async def room(self, tenant: str) -> tuple[int, int]:
         """How many more bytes the tenant may upload, with one more upload, and how many in all."""

@@ -9,13 +9,14 @@ import pytest
 from shared.core.limits import UNLIMITED, Limits
 from shared.core.plan import Plan, PlannedColumn, PlanPayload
 from shared.db.jobs import JobStore
-from shared.db.limits import LimitStore
+from shared.db.limits import LimitStore, measured
 from shared.db.partials import Partial
 from shared.db.pruning import PruneStore
 from shared.db.unfinished_uploads import UnfinishedUploadStore
 from shared.db.units import Done
 from shared.db.uploads import UploadStore
 from shared.errors import (
+    DatabaseUnavailable,
     ScanLimitExceeded,
     StorageLimitExceeded,
     TooManyJobs,
@@ -368,7 +369,7 @@ async def test_a_job_that_is_cancelled_as_the_keeper_stops_it_keeps_its_states_f
     store = await limited(world, "acme", stored_bytes=60_000)
     measure = store.stored
 
-    async def cancelled_after(tenant: str) -> int:
+    async def cancelled_after(tenant: str) -> int | None:
         stored = await measure(tenant)
         await world.jobs.cancel("acme", jobs[1])
         return stored
@@ -381,6 +382,24 @@ async def test_a_job_that_is_cancelled_as_the_keeper_stops_it_keeps_its_states_f
     await store.set("acme", {"stored_bytes": UNLIMITED})
     await world.jobs.retry("acme", jobs[1])
     assert await world.value("SELECT count(*) FROM gristmill.partials WHERE job_id = $1", jobs[1]) == 1
+
+
+async def test_a_table_that_another_session_has_locked_delays_no_submit(world):
+    job_id = await world.planned(1, tenant="acme")
+    store = await limited(world, "acme", stored_bytes=10**12)
+    async with world.pool.connection() as connection:
+        await connection.execute(f'CREATE TABLE gristmill_results."{job_id}" AS SELECT 1 AS n')
+    async with world.pool.transaction() as other:
+        await other.execute(f'LOCK TABLE gristmill_results."{job_id}" IN ACCESS EXCLUSIVE MODE')
+        async with asyncio.timeout(20):
+            await world.submit(tenant="acme")
+            with pytest.raises(DatabaseUnavailable):
+                await store.use("acme")
+            assert (await StorageKeeper(store, world.jobs).run_once()).jobs == 0
+    async with world.pool.transaction() as tx:
+        before = await tx.fetchval("SHOW lock_timeout")
+        await measured(tx, "acme")
+        assert await tx.fetchval("SHOW lock_timeout") == before != "200ms"
 
 
 async def test_results_count_with_their_indexes_until_they_are_deleted(settings):

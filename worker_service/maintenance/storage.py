@@ -31,6 +31,7 @@ class StorageKeeper:
             if job.tenant in looked:
                 continue
             looked.add(job.tenant)
-            if await self._limits.stored(job.tenant) > job.most:
+            stored = await self._limits.stored(job.tenant)
+            if stored is not None and stored > job.most:
                 stopped += await self._jobs.fail_overfull(job)
         return Stopped(stopped)
