@@ -21,7 +21,7 @@ from shared.core.plan import Plan, PlanPayload
 from shared.core.workers import FailedAttempt, UnitRow
 from shared.db.ending import begin_ending, finish_ending
 from shared.db.history import note, said
-from shared.db.limits import admit, of_tenant
+from shared.db.limits import Writing, admit, of_tenant, overfull
 from shared.db.plans import copy_plan
 from shared.db.pool import LIST_BYTES, Connection, Pool, Record
 from shared.db.records import read_counts, read_page, read_row
@@ -288,7 +288,8 @@ class JobStore:
                 await UNITS.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 await QUARANTINE.rebase.execute(tx, job_id=job_id, epoch=job["epoch"] + 1)
                 await note(tx, job_id, Event.RETRIED, actor=actor)
-                await admit(tx, tenant, job_id, await of_tenant(tx, tenant, self._defaults))
+                limits = await of_tenant(tx, tenant, self._defaults)
+                await admit(tx, tenant, job_id, limits, charged=job["charged_bytes"] > 0)
                 reached("retry.before_commit")
         return job is not None
 
@@ -322,6 +323,18 @@ class JobStore:
             await JOBS.lock.fetchrow(tx, id=job_id)
             await begin_ending(tx, job_id, error=error)
         await self.finish_ending(job_id)
+
+    async def fail_overfull(self, job: Writing) -> bool:
+        """Fail a running job if its tenant stores too much; False if it goes on, or ends already."""
+        async with self._pool.transaction() as tx:
+            locked = await JOBS.lock.fetchrow(tx, id=job.job_id)
+            if locked is None or locked["state"] != JobState.RUNNING:
+                return False
+            if (error := await overfull(tx, job)) is None:
+                return False
+            await begin_ending(tx, job.job_id, error=error.problem())
+        await self.finish_ending(job.job_id)
+        return True
 
     async def fail_overdue(self) -> None:
         """Fail the live jobs whose deadline has passed.

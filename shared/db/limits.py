@@ -5,12 +5,15 @@ changes at the same moment never both take the last place.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+import asyncpg
+
 from shared.core.limits import UNLIMITED, Limits, Quota, Use
 from shared.db.pool import Connection, Pool, Record
-from shared.db.statements import LIMITS, PARTIALS
+from shared.db.statements import LIMITS
 from shared.errors import (
     ScanLimitExceeded,
     StorageLimitExceeded,
@@ -45,14 +48,19 @@ async def of_tenant(connection: Connection, tenant: str, defaults: Limits) -> Li
     return defaults.overridden(None if row is None else dict(row))
 
 
-async def admit(tx: Connection, tenant: str, job_id: str, limits: Limits, *, dry: bool = False) -> None:
+async def admit(
+    tx: Connection, tenant: str, job_id: str, limits: Limits, *, dry: bool = False, charged: bool = False
+) -> None:
     """Check the limits of a tenant after *tx* has stored or revived a job, which may have to wait.
 
     Raises TooManyJobs, ScanLimitExceeded and StorageLimitExceeded; a *dry* run only the first one.
+    A tenant whose bytes cannot be measured now counts as below that limit. The bytes of a job that is
+    *charged* have been counted: it never raises ScanLimitExceeded here.
     """
     if not dry and limits.stored_bytes is not None:
-        check_stored(await LIMITS.stored.fetchval(tx, tenant=tenant), limits.stored_bytes)
-    if not dry and limits.scan_bytes_per_day is not None:
+        with suppress(asyncpg.LockNotAvailableError):
+            check_stored(await measured(tx, tenant), limits.stored_bytes)
+    if not (dry or charged) and limits.scan_bytes_per_day is not None:
         scanned = await LIMITS.scanned.fetchrow(tx, tenant=tenant)
         assert scanned is not None
         if scanned["bytes"] >= limits.scan_bytes_per_day:
@@ -72,6 +80,23 @@ async def admit(tx: Connection, tenant: str, job_id: str, limits: Limits, *, dry
         )
 
 
+async def measured(connection: Connection, tenant: str) -> int:
+    """The bytes that a tenant stores.
+
+    The size of a table needs a lock of it. Raises LockNotAvailableError while another session changes one.
+    """
+    measuring = connection.transaction()
+    await measuring.start()
+    try:
+        await connection.execute("SET LOCAL lock_timeout = '200ms'")
+        stored = await LIMITS.stored.fetchval(connection, tenant=tenant)
+    except asyncpg.PostgresError:
+        await measuring.rollback()
+        raise
+    await measuring.rollback()  # it brings back the timeout, even inside another transaction
+    return int(stored)
+
+
 def check_stored(stored: int, most: int) -> None:
     if stored >= most:
         raise StorageLimitExceeded(
@@ -79,6 +104,24 @@ def check_stored(stored: int, most: int) -> None:
             f"{most:,} (its limit stored_bytes); delete results or jobs, then try again",
             quota=Quota(name="stored_bytes", limit=most),
         )
+
+
+async def overfull(tx: Connection, job: Writing) -> StorageLimitExceeded | None:
+    """The error of *job*, which *tx* has locked, if it has to fail for what its tenant stores.
+
+    None too while the bytes of another job that failed with this error are still there. Locks the tenant.
+    """
+    await hold(tx, job.tenant)
+    if await LIMITS.leaving.fetchval(tx, tenant=job.tenant):
+        return None
+    stored = await measured(tx, job.tenant)
+    if stored <= job.most:
+        return None
+    return StorageLimitExceeded(
+        f"The states and results of this tenant take {stored:,} bytes in Postgres, and may take "
+        f"{job.most:,} (its limit stored_bytes). This job was its youngest under way; delete results, or ask "
+        "for fewer groups, then submit it again"
+    )
 
 
 async def refuse_plan(tx: Connection, tenant: str, planned: int, defaults: Limits) -> None:
@@ -183,7 +226,7 @@ class LimitStore:
                 queued_jobs=await LIMITS.queued.fetchval(connection, tenant=tenant, most=UNLIMITED),
                 running_jobs=await LIMITS.admitted.fetchval(connection, tenant=tenant, most=UNLIMITED),
                 scan_bytes_per_day=scanned["bytes"],
-                stored_bytes=await LIMITS.stored.fetchval(connection, tenant=tenant),
+                stored_bytes=await measured(connection, tenant),
                 uploads=uploaded["uploads"],
                 upload_bytes=uploaded["bytes"],
             )
@@ -205,9 +248,12 @@ class LimitStore:
             rows = await LIMITS.writing.fetch(connection, stored=self._defaults.stored_bytes)
         return [Writing(row["id"], row["tenant"], row["most"]) for row in rows]
 
-    async def stored(self, tenant: str) -> int:
+    async def stored(self, tenant: str) -> int | None:
+        """The bytes that a tenant stores; None if they cannot be measured now."""
         async with self._pool.connection() as connection:
-            return int(await LIMITS.stored.fetchval(connection, tenant=tenant))
+            with suppress(asyncpg.LockNotAvailableError):
+                return await measured(connection, tenant)
+        return None
 
     async def room(self, tenant: str) -> tuple[int, int]:
         """How many more bytes the tenant may upload, with one more upload, and how many in all."""
@@ -217,8 +263,3 @@ class LimitStore:
                 return UNLIMITED, UNLIMITED
             left = await check_uploads(connection, tenant, limits, more=1)
         return left, UNLIMITED if limits.upload_bytes is None else limits.upload_bytes
-
-    async def forget_states(self, job_id: str) -> None:
-        """Delete the partials of a job that has failed: they are not kept for a retry."""
-        async with self._pool.connection() as connection:
-            await PARTIALS.delete.execute(connection, job_id=job_id)

@@ -11,12 +11,14 @@ from shared.core.plan import Plan, PlannedColumn, PlanPayload
 from shared.core.retry import GiveBack, cause_of, decide
 from shared.db import limits
 from shared.db.jobs import JobStore
-from shared.db.limits import LimitStore
+from shared.db.limits import LimitStore, measured
 from shared.db.partials import Partial
+from shared.db.pruning import PruneStore
 from shared.db.unfinished_uploads import UnfinishedUploadStore
 from shared.db.units import Done
 from shared.db.uploads import UploadStore
 from shared.errors import (
+    DatabaseUnavailable,
     ScanLimitExceeded,
     StorageLimitExceeded,
     TooManyJobs,
@@ -248,6 +250,21 @@ async def test_a_job_that_is_planned_again_is_charged_once(world):
     assert (await store.use("acme")).scan_bytes_per_day == 950
 
 
+async def test_a_job_that_is_tried_again_is_not_refused_for_its_own_bytes_and_one_without_a_plan_is(world):
+    store = await limited(world, "acme", scan_bytes_per_day=1000)
+    unplanned, _ = await world.submit(tenant="acme")
+    lease = await world.leased(tenant="acme")
+    await world.units.complete_plan(lease, plan(1000), chunks(1))
+    for job_id in (lease.job_id, unplanned.id):
+        await world.jobs.cancel("acme", job_id)
+
+    assert await world.jobs.retry("acme", lease.job_id)
+
+    assert (await store.use("acme")).scan_bytes_per_day == 1000
+    with pytest.raises(ScanLimitExceeded):
+        await world.jobs.retry("acme", unplanned.id)
+
+
 async def test_a_tenant_that_has_scanned_its_bytes_or_is_full_submits_no_job_but_asks_for_plans(world):
     await limited(world, "acme", scan_bytes_per_day=1000)
     await planned(world, "acme", 1000)
@@ -283,12 +300,20 @@ async def test_of_many_uploads_at_once_as_many_are_kept_as_there_is_room_for(wor
         await uploads.insert("acme", new_id("upl"), filename=None, size=0, sha256="00")
 
 
-async def scanning(world: World, tenant: str, states: int) -> str:
-    """A job under way, with so many bytes of states."""
-    job_id = await world.planned(1, tenant=tenant)
+async def scanning(world: World, tenant: str, states: int, count: int = 1) -> str:
+    """A job under way of *count* chunks, one of which is done and has so many bytes of states."""
+    job_id = await world.planned(count, tenant=tenant)
     lease = await world.claimed(job_id=job_id)
     await world.partials.commit(lease, Done(rows_out=1), iter([Partial(0, 0, 1, bytes(states))]))
     return job_id
+
+
+async def states_of(world: World, job_ids: list[str]) -> list[str]:
+    return [await world.state(job_id) for job_id in job_ids]
+
+
+async def prune(world: World) -> int:
+    return await PruneStore(world.pool).partials(timedelta(hours=24))
 
 
 async def test_the_youngest_job_of_a_tenant_that_stores_too_much_fails_and_its_states_go(world):
@@ -300,15 +325,102 @@ async def test_the_youngest_job_of_a_tenant_that_stores_too_much_fails_and_its_s
     assert (await keeper.run_once()).jobs == 1
     assert (await keeper.run_once()).jobs == 0
 
-    assert [await world.state(job_id) for job_id in (older, younger, other)] == [
-        "running",
-        "failed",
-        "running",
-    ]
+    assert await states_of(world, [older, younger, other]) == ["running", "failed", "running"]
     error = await world.value("SELECT error FROM gristmill.jobs WHERE id = $1", younger)
     assert error["code"] == "storage_limit_exceeded"
     assert "take 100,000 bytes in Postgres, and may take 60,000" in error["detail"]
+    assert await prune(world) == 1
     assert await store.stored("acme") == 50_000
+    assert (await keeper.run_once()).jobs == 0
+
+
+async def test_no_other_job_fails_while_the_table_of_the_failed_one_waits_for_its_last_unit(world):
+    older = [await scanning(world, "acme", 50_000, count=2) for _ in range(3)]
+    young = await scanning(world, "acme", 10, count=2)
+    lease = await world.claimed(job_id=young)
+    async with world.pool.connection() as connection:
+        await connection.execute(
+            f'CREATE TABLE gristmill_results."{young}" AS '
+            "SELECT repeat(md5(n::text), 10) AS t FROM generate_series(1, 3000) n"
+        )
+    store = await limited(world, "acme", stored_bytes=300_000)
+
+    passes = [(await StorageKeeper(store, world.jobs).run_once()).jobs for _ in range(3)]
+
+    assert passes == [1, 0, 0]
+    assert await states_of(world, [*older, young]) == ["running"] * 3 + ["cancelling"]
+    await world.units.give_back_stray(lease.id, lease.attempt, "w1")
+    await world.jobs.finish_ending(young)
+    assert (await StorageKeeper(store, world.jobs).run_once()).jobs == 0
+    assert await states_of(world, [*older, young]) == ["running"] * 3 + ["failed"]
+
+
+async def test_a_worker_that_looks_as_another_one_has_just_stopped_a_job_stops_no_other(world):
+    jobs = [await scanning(world, "acme", 50_000) for _ in range(6)]
+    store = await limited(world, "acme", stored_bytes=270_000)
+    stopping, end = JobStore(world.pool), world.jobs.finish_ending
+
+    async def ended(job_id: str) -> bool:
+        done = await end(job_id)
+        keepers = [StorageKeeper(store, world.jobs) for _ in range(3)]
+        assert [each.jobs for each in await asyncio.gather(*(keeper.run_once() for keeper in keepers))] == [
+            0
+        ] * 3
+        return done
+
+    stopping.finish_ending = ended
+    assert (await StorageKeeper(store, stopping).run_once()).jobs == 1
+
+    assert await states_of(world, jobs) == ["running"] * 5 + ["failed"]
+
+
+async def test_two_jobs_fail_one_after_the_other_if_one_is_not_enough(world):
+    jobs = [await scanning(world, "acme", 50_000) for _ in range(3)]
+    keeper = StorageKeeper(await limited(world, "acme", stored_bytes=60_000), world.jobs)
+
+    for failed in (1, 2):
+        assert (await keeper.run_once()).jobs == 1
+        assert await states_of(world, jobs) == ["running"] * (3 - failed) + ["failed"] * failed
+        assert await prune(world) == 1
+    assert (await keeper.run_once()).jobs == 0
+
+
+async def test_a_job_that_is_cancelled_as_the_keeper_stops_it_keeps_its_states_for_a_retry(world):
+    jobs = [await scanning(world, "acme", 50_000, count=2) for _ in range(2)]
+    store = await limited(world, "acme", stored_bytes=60_000)
+    measure = store.stored
+
+    async def cancelled_after(tenant: str) -> int | None:
+        stored = await measure(tenant)
+        await world.jobs.cancel("acme", jobs[1])
+        return stored
+
+    store.stored = cancelled_after
+    await StorageKeeper(store, world.jobs).run_once()
+
+    assert await states_of(world, jobs) == ["running", "cancelled"]
+    assert await prune(world) == 0
+    await store.set("acme", {"stored_bytes": UNLIMITED})
+    await world.jobs.retry("acme", jobs[1])
+    assert await world.value("SELECT count(*) FROM gristmill.partials WHERE job_id = $1", jobs[1]) == 1
+
+
+async def test_a_table_that_another_session_has_locked_delays_no_submit(world):
+    job_id = await world.planned(1, tenant="acme")
+    store = await limited(world, "acme", stored_bytes=10**12)
+    async with world.pool.connection() as connection:
+        await connection.execute(f'CREATE TABLE gristmill_results."{job_id}" AS SELECT 1 AS n')
+    async with world.pool.transaction() as other:
+        await other.execute(f'LOCK TABLE gristmill_results."{job_id}" IN ACCESS EXCLUSIVE MODE')
+        async with asyncio.timeout(20):
+            await world.submit(tenant="acme")
+            with pytest.raises(DatabaseUnavailable):
+                await store.use("acme")
+            assert (await StorageKeeper(store, world.jobs).run_once()).jobs == 0
+    async with world.pool.transaction() as tx:
+        before = await tx.fetchval("SHOW lock_timeout")
+        await measured(tx, "acme")
+        assert await tx.fetchval("SHOW lock_timeout") == before != "200ms"
 
 
 async def test_results_count_with_their_indexes_until_they_are_deleted(settings):

@@ -91,7 +91,8 @@ SELECT id, tenant, state, phase, epoch FROM gristmill.jobs WHERE id = @id FOR NO
 
 -- lock_of_tenant --
 -- Lock a job of a tenant; no dry run.
-SELECT id, state, phase, epoch, error FROM gristmill.jobs WHERE tenant = @tenant AND id = @id AND kind = 'job'
+SELECT id, state, phase, epoch, error, charged_bytes FROM gristmill.jobs
+WHERE tenant = @tenant AND id = @id AND kind = 'job'
 FOR NO KEY UPDATE
 
 -- lock_to_change --

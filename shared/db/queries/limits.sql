@@ -36,7 +36,8 @@ INSERT INTO gristmill.tenants (tenant) VALUES (@tenant) ON CONFLICT (tenant) DO 
 
 -- hold --
 -- Lock a tenant: until the end of the transaction no other session counts its use. Taken after the locks
--- of a job, its units and its result.
+-- of a job, its units and its result. `fail_overfull` locks the pending units later. It holds the job's row, so
+-- a session that has these units does not wait for the tenant.
 SELECT * FROM gristmill.tenants WHERE tenant = @tenant FOR NO KEY UPDATE
 
 -- queued --
@@ -128,6 +129,13 @@ FROM gristmill.jobs j LEFT JOIN gristmill.tenants t ON t.tenant = j.tenant
 WHERE j.state = 'running' AND j.phase IN ('scanning', 'merging')
   AND coalesce(t.stored_bytes, @stored, 9223372036854775807) < 9223372036854775807
 ORDER BY j.id DESC
+
+-- leaving --
+-- Whether bytes of a job are still there that failed, or is about to, because its tenant stores too much.
+SELECT EXISTS (SELECT FROM gristmill.jobs j
+               WHERE j.tenant = @tenant AND j.error ->> 'code' = 'storage_limit_exceeded'
+                 AND (j.state = 'cancelling'
+                      OR j.state = 'failed' AND EXISTS (SELECT FROM gristmill.partials WHERE job_id = j.id)))
 
 -- uploaded --
 -- The uploads of a tenant, unfinished ones with the size that they will have.
