@@ -107,7 +107,7 @@ def check_stored(stored: int, most: int) -> None:
 
 
 async def overfull(tx: Connection, job: Writing) -> StorageLimitExceeded | None:
-    """The error of *job*, which *tx* has locked, if it has to fail for what its tenant stores.
+    """The error of *job*, which *tx* has locked, if its tenant stores too much.
 
     None too while the bytes of another job that failed with this error are still there. Locks the tenant.
     """
