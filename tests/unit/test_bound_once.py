@@ -51,7 +51,7 @@ def worker(plan=PLAN, epoch=1):
 
 
 def lease(job_id="job_1", epoch=1):
-    counts = dict.fromkeys(("id", "no", "deaths", "crashes", "errors", "ooms"), 0)
+    counts = dict.fromkeys(("id", "no", "bytes", "deaths", "crashes", "errors", "ooms"), 0)
     fence = {"kind": "chunk", "attempt": 1, "worker": "w", "allowed": timedelta(minutes=1)}
     return Lease(job_id=job_id, epoch=epoch, payload=ChunkPayload(()), **fence, **counts)
 

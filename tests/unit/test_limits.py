@@ -16,7 +16,7 @@ def test_a_tenant_has_its_own_limits_and_for_the_others_the_defaults():
 
 
 def test_each_limit_has_a_setting_and_none_is_set_by_default():
-    settings = Settings(database_url="x", redis_url="y", tenant_queued_jobs=7)
+    settings = Settings(database_url="x", redis_url="redis://y", tenant_queued_jobs=7)
 
     assert Limits.of(settings) == Limits(queued_jobs=7)
 

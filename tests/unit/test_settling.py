@@ -58,7 +58,7 @@ def context(**changes):
 
 
 def lease(**changes):
-    counts = dict.fromkeys(("id", "no", "epoch", "deaths", "crashes", "errors", "ooms"), 0)
+    counts = dict.fromkeys(("id", "no", "bytes", "epoch", "deaths", "crashes", "errors", "ooms"), 0)
     known = {
         "job_id": "job_1",
         "kind": "publish",
