@@ -3,7 +3,6 @@
 # ruff: noqa: T201  # a command answers on standard output
 
 import argparse
-import asyncio
 import re
 import sys
 from datetime import timedelta
@@ -12,11 +11,11 @@ from api_service.audit import by_operator
 from api_service.auth.authenticator import CACHE_SECONDS, DEFAULT_TENANT
 from api_service.auth.credentials import digest, new_key
 from api_service.auth.rights import SCOPES
+from api_service.commands.database import with_pool
 from shared.core.entities import ApiKey
 from shared.db.api_keys import ApiKeyStore
 from shared.db.jobs import JobStore
-from shared.db.pool import Pool, connect, unavailable
-from shared.errors import TransientError
+from shared.db.pool import Pool
 from shared.settings import DatabaseSettings
 from shared.spec.values import parse_duration
 
@@ -66,18 +65,8 @@ def _lifetime(text: str) -> timedelta:
 
 
 def run(settings: DatabaseSettings, arguments: argparse.Namespace, *_: object) -> None:
-    try:
-        asyncio.run(_run(settings, arguments))
-    except TransientError as error:
-        sys.exit(unavailable(error))
-
-
-async def _run(settings: DatabaseSettings, arguments: argparse.Namespace) -> None:
-    pool = connect(settings.database_url, name="gristmill-keys", size=1)
-    try:
-        await _ACTIONS[arguments.action](pool, settings, arguments)
-    finally:
-        await pool.close()
+    action = _ACTIONS[arguments.action]
+    with_pool(settings, "gristmill-keys", lambda pool: action(pool, settings, arguments))
 
 
 async def _add(pool: Pool, settings: DatabaseSettings, arguments: argparse.Namespace) -> None:

@@ -3,17 +3,14 @@
 # ruff: noqa: T201  # a command answers on standard output
 
 import argparse
-import asyncio
 import re
-import sys
 from dataclasses import asdict
 
 from api_service.audit import by_operator
+from api_service.commands.database import with_pool
 from api_service.commands.keys import tenant_name
 from shared.core.limits import NAMES, UNLIMITED, Limits
 from shared.db.limits import LimitStore
-from shared.db.pool import connect, unavailable
-from shared.errors import TransientError
 from shared.settings import TenantSettings
 from shared.spec.names import did_you_mean, quote
 
@@ -73,18 +70,8 @@ def _unset(text: str) -> tuple[str, None]:
 
 
 def run(settings: TenantSettings, arguments: argparse.Namespace, *_: object) -> None:
-    try:
-        asyncio.run(_run(settings, arguments))
-    except TransientError as error:
-        sys.exit(unavailable(error))
-
-
-async def _run(settings: TenantSettings, arguments: argparse.Namespace) -> None:
-    pool = connect(settings.database_url, name="gristmill-tenants", size=1)
-    try:
-        await _ACTIONS[arguments.action](LimitStore(pool, Limits.of(settings)), arguments)
-    finally:
-        await pool.close()
+    action, defaults = _ACTIONS[arguments.action], Limits.of(settings)
+    with_pool(settings, "gristmill-tenants", lambda pool: action(LimitStore(pool, defaults), arguments))
 
 
 async def _list(store: LimitStore, _: argparse.Namespace) -> None:

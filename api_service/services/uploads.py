@@ -12,9 +12,10 @@ from shared.db.limits import LimitStore, too_many_bytes
 from shared.db.uploads import AnyUpload, UploadStore
 from shared.errors import NotFound
 from shared.ids import new_id
+from shared.storage.sources import UPLOAD
 from shared.storage.uploads import UploadFiles
 
-_URI = re.compile("upload:(upl_[0-9a-z]{26})")
+_URI = re.compile(f"{UPLOAD}(upl_[0-9a-z]{{26}})")
 MOST_NAMED = 200
 
 
@@ -86,7 +87,7 @@ class UploadService:
         if not (named := list(islice(ids, MOST_NAMED))):
             return {}
         names = await self._uploads.filenames(tenant, named)
-        return {f"upload:{upload_id}": filename for upload_id, filename in names.items()}
+        return {f"{UPLOAD}{upload_id}": filename for upload_id, filename in names.items()}
 
     async def delete(self, tenant: str, upload_id: str) -> None:
         if not await self._uploads.delete(tenant, upload_id):

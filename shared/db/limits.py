@@ -6,12 +6,11 @@ changes at the same moment never both take the last place.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import asyncpg
 
-from shared.core.limits import UNLIMITED, Limits, Quota, Use
+from shared.core.limits import NAMES, UNLIMITED, Limits, Quota, Use
 from shared.db.pool import Connection, Pool, Record
 from shared.db.statements import LIMITS
 from shared.errors import (
@@ -36,11 +35,14 @@ class Writing(NamedTuple):
     most: int
 
 
-async def hold(tx: Connection, tenant: str) -> None:
-    """Lock a tenant until the end of *tx*."""
-    if await LIMITS.hold.fetchrow(tx, tenant=tenant) is None:
+async def hold(tx: Connection, tenant: str) -> Record:
+    """Lock a tenant until the end of *tx*; returns its row."""
+    row = await LIMITS.hold.fetchrow(tx, tenant=tenant)
+    if row is None:
         await LIMITS.add.execute(tx, tenant=tenant)
-        await LIMITS.hold.execute(tx, tenant=tenant)
+        row = await LIMITS.hold.fetchrow(tx, tenant=tenant)
+        assert row is not None
+    return row
 
 
 async def of_tenant(connection: Connection, tenant: str, defaults: Limits) -> Limits:
@@ -199,15 +201,13 @@ class LimitStore:
         """The own limits of each tenant that is known."""
         async with self._pool.connection() as connection:
             rows = await LIMITS.all.fetch(connection)
-        return {row["tenant"]: {name: row[name] for name in asdict(Limits())} for row in rows}
+        return {row["tenant"]: {name: row[name] for name in NAMES} for row in rows}
 
     async def set(self, tenant: str, changes: Mapping[str, int | None]) -> None:
         """Change some limits that a tenant has of its own; None is the default."""
         async with self._pool.transaction() as tx:
-            await hold(tx, tenant)
-            row = await LIMITS.own.fetchrow(tx, tenant=tenant)
-            assert row is not None
-            before: dict[str, Any] = {name: row[name] for name in asdict(Limits())}
+            row = await hold(tx, tenant)
+            before: dict[str, Any] = {name: row[name] for name in NAMES}
             await LIMITS.set.execute(tx, tenant=tenant, **(before | dict(changes)))
 
     async def rates(self) -> dict[str, int | None]:

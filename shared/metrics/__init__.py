@@ -22,7 +22,8 @@ UNIT_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300
 JOB_BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 24 * 3600.0)
 """Seconds. A route has few, since there are many routes."""
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # the time of a counter's first event, which would double the page
+# The time of a counter's first event would double the page.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 

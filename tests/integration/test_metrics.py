@@ -198,7 +198,7 @@ def test_without_a_port_there_are_no_metrics_and_the_log_says_so(stack):
 
 
 async def test_without_its_servers_a_gateway_shows_that_they_are_away(tmp_path):
-    pool = connect("postgresql://nobody@127.0.0.1:1/none", name="gristmill-health", size=1, seconds=4)
+    pool = connect("postgresql://x@127.0.0.1:1/x", name="gristmill-health", size=1, seconds=4)
     doorbell = Doorbell(redis_pool("redis://127.0.0.1:1"))
     figures = ServiceFigures(FigureStore(pool), doorbell, tmp_path / "none", timedelta(seconds=10))
     await figures.refresh()
