@@ -93,6 +93,8 @@ HELD_GROUPS = 1 << 9
 
 MERGED_GROUPS = 1 << 21
 """Groups, or values kept of them, that a merge holds before it combines its states so far."""
+MERGED_BYTES = 1 << 27
+"""Of these states, in a slot of SLOT_BYTES."""
 MAX_PARTIALS = 256
 
 Answer = tuple[Outcome, list[bytes]]
@@ -364,7 +366,8 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     assert attachment is not None
     spec, _, bound = _bound(bytes(task.spec), task.schema)
     query = _within_slot(bound)
-    states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5), 0
+    most, offset = int(MERGED_BYTES * _slot_share()), 0
+    states = kernels.PendingStates(query, MERGED_GROUPS, 1.5, most)
     for attached in task.partials:
         partial = kernels.decode(attachment.read(offset, attached.size))
         states.add(partial if attached.inside else kernels.in_buckets(partial, query, task.first, task.end))
