@@ -28,6 +28,7 @@ CHECKS: dict[str, Callable[[Facts], Finding | None]] = {
     "least_rights": of_servers.least_rights,
     "migrations": of_servers.migrations,
     "readers": of_servers.readers,
+    "reader_rights": of_servers.reader_rights,
     "connections": of_servers.budget,
     "postgres_clock": of_servers.clock_of_postgres,
     "redis": of_servers.redis,

@@ -18,6 +18,8 @@ OLDEST_REDIS = (6, 2)
 SKEW, LARGE_SKEW = 1.0, 60.0
 """Seconds."""
 NEARLY = 0.8
+MOST_CURES = 20
+"""Statements of one advice."""
 
 
 def postgres(facts: Facts) -> Finding:
@@ -95,6 +97,11 @@ def rights(facts: Facts) -> Finding | None:
             f"{server.me} may not make schemas, which migrations and first results of tenants need",
             f"GRANT CREATE ON DATABASE {server.database} TO {server.me}",
         )
+    if not server.may_create_temporary:
+        return error(
+            f"{server.me} may not make temporary tables, which `gristmill server migrate` needs",
+            f"GRANT TEMPORARY ON DATABASE {server.database} TO {server.me}",
+        )
     if postgres.closed_views:
         cures = "; ".join(f"ALTER SCHEMA {name} OWNER TO {server.me}" for name in postgres.closed_views)
         return error(f"{server.me} may not make views in {listed(postgres.closed_views)}", cures)
@@ -114,6 +121,17 @@ def readers(facts: Facts) -> Finding | None:
         f"There is no {listed(missing)}, and {server.me} may not make it",
         f"{cures}; then run `gristmill server migrate`",
     )
+
+
+def reader_rights(facts: Facts) -> Finding | None:
+    if isinstance(facts.postgres, str) or facts.postgres.cluster is None:
+        return None
+    if loose := facts.postgres.cluster.loose_readers:
+        return warning(
+            f"Readers may do more than read: {listed([found for found, _ in loose])}",
+            "; ".join(cure for _, cure in loose[:MOST_CURES]),
+        )
+    return ok("Readers may read the results of their tenant, and nothing else")
 
 
 def least_rights(facts: Facts) -> Finding | None:

@@ -129,6 +129,7 @@ def test_a_database_of_a_newer_version(settings, admin):
     "broken",
     [
         "REVOKE CREATE ON DATABASE {database} FROM {service}",
+        "REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC, {service}",
         "ALTER TABLE gristmill.workers OWNER TO {admin}",
         "ALTER SCHEMA gristmill_migrations OWNER TO {admin}",
         "ALTER TABLE gristmill_migrations.version OWNER TO {admin}",
@@ -189,6 +190,38 @@ def test_readers_that_the_service_may_not_make(role, settings, admin):
         assert found(own)["readers"].level == "ok"
     finally:
         admin.execute(f"DROP ROLE gristmill_reader_{tenant}")
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ("ALTER ROLE {reader} CREATEDB BYPASSRLS", "{reader} is BYPASSRLS, {reader} is CREATEDB"),
+        ("GRANT pg_write_all_data TO {reader}", "{reader} is a member of pg_write_all_data"),
+        ("GRANT {reader} TO {login} WITH ADMIN OPTION", "{login} may make other roles members of {reader}"),
+        ("GRANT INSERT ON results_{tenant}.sales TO {reader}", "{reader} may INSERT results_{tenant}.sales"),
+        ("GRANT CREATE ON SCHEMA results_{tenant} TO PUBLIC", "every role may CREATE results_{tenant}"),
+        (
+            "GRANT USAGE ON SCHEMA gristmill TO {reader}; GRANT SELECT ON gristmill.jobs TO {reader}",
+            "{reader} may SELECT gristmill.jobs, {reader} may USAGE gristmill",
+        ),
+    ],
+)
+def test_a_reader_that_may_do_more_than_read(settings, admin, broken, told):
+    tenant, login = f"t{secrets.token_hex(4)}", f"login_{secrets.token_hex(4)}"
+    names = {"tenant": tenant, "login": login, "reader": f"gristmill_reader_{tenant}"}
+    asyncio.run(publish(settings, {"k": "string"}, [("a",)], name="sales", tenant=tenant))
+    admin.execute(f"CREATE ROLE {login} IN ROLE {names['reader']}")
+    try:
+        assert found(settings)["reader_rights"].level == "ok"
+        admin.execute(broken.format(**names))
+        finding = found(settings)["reader_rights"]
+        assert (finding.level, finding.found) == (
+            "warning", f"Readers may do more than read: {told.format(**names)}"
+        )  # fmt: skip
+        follow(admin, finding)
+        assert found(settings)["reader_rights"].level == "ok"
+    finally:
+        admin.execute(f"DROP ROLE {login}")
 
 
 def test_more_connections_than_the_role_may_open(role, settings, admin):
