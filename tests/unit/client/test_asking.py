@@ -1,5 +1,6 @@
 """Which failures make a request be sent again, after how long, and the exceptions of the others."""
 
+import logging
 import re
 
 import httpx2
@@ -74,6 +75,7 @@ def test_a_limit_that_passes_is_waited_for():
 
 
 def test_a_long_pause_is_told_with_its_cause_and_a_short_one_is_not(caplog):
+    caplog.set_level(logging.WARNING, "gristmill")
     problem = PROBLEM | {
         "code": "too_many_jobs",
         "detail": "9 jobs are queued",
