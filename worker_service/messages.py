@@ -75,14 +75,15 @@ class ChunkResult(Struct, frozen=True, tag="chunk"):
     """The body holds the partials one after the other, then pages of the bad rows to keep, as JSON arrays.
 
     A group may be in several partials. *pages* are the sizes of the pages, in bytes. *held*: the child keeps
-    the states for the next chunk, and there are no partials and no pages.
+    the states of so many groups for the next chunk, and there are no partials and no pages. None: it keeps
+    none.
     """
 
     rows: RowCounts
     partials: tuple[PartialHeader, ...]
     stats: ChunkStats = ChunkStats()
     pages: tuple[int, ...] = ()
-    held: bool = False
+    held: int | None = None
 
 
 class MergeResult(Struct, frozen=True, tag="merge"):

@@ -3,14 +3,19 @@
 from shared.core.plan import MergePayload, PublishPayload
 
 BUCKETS = 1024
-MERGE_BYTES = 8 * 1024**2
-"""Compressed states of one merge unit, about; they are decoded whole, so this bounds a slot's memory."""
+MERGE_BYTES = 32 * 1024**2
+"""Compressed states of one merge unit, about.
+
+A partial that touches the ranges of several merges is read by each: few merges read less.
+"""
+LIST_MERGE_BYTES = 8 * 1024**2
+"""The same of states that hold lists of values: these are held whole until they are finalized."""
 FEW_MERGES, LEAST_MERGE_BYTES = 4, 1024**2
 """Up to so many merges are made, to be done at the same time, though one could read all states.
 
 Each then has so many bytes at least.
 """
-LONG_MERGE_BYTES = 4 * MERGE_BYTES
+LONG_MERGE_BYTES = 2 * MERGE_BYTES
 """Of all partials that a merge reads, each with PARTIAL_COST_BYTES."""
 PARTIAL_COST_BYTES = 4096
 """A partial takes as long to read as if it had so many bytes more."""
@@ -28,10 +33,13 @@ ROW_BYTES = 256
 """So many bytes of a table count as a row at least: long values take longer to index."""
 
 
-def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:
-    """Ranges [first, end) of buckets, each with at most about MERGE_BYTES of states: 2**n of them."""
-    count = 1
-    while count < BUCKETS and state_bytes > count * MERGE_BYTES:
+def merge_ranges(state_bytes: int, *, lists: bool = False) -> list[tuple[int, int]]:
+    """Ranges [first, end) of buckets, each with at most about MERGE_BYTES of states: 2**n of them.
+
+    *lists*: the states hold lists of values.
+    """
+    count, most = 1, LIST_MERGE_BYTES if lists else MERGE_BYTES
+    while count < BUCKETS and state_bytes > count * most:
         count *= 2
     while count < FEW_MERGES and state_bytes >= 2 * count * LEAST_MERGE_BYTES:
         count *= 2
@@ -40,7 +48,7 @@ def merge_ranges(state_bytes: int) -> list[tuple[int, int]]:
 
 
 def merge_payloads(
-    state_bytes: int, begun: dict[int, int], ended: dict[int, int]
+    state_bytes: int, begun: dict[int, int], ended: dict[int, int], *, lists: bool = False
 ) -> list[tuple[MergePayload, int]]:
     """The payloads of a job's merge units, and the bytes that each reads.
 
@@ -49,7 +57,7 @@ def merge_payloads(
     partials that begin before its range's end, less those that end before the range.
     """
     found, before, over = [], 0, 0
-    for first, end in merge_ranges(state_bytes):
+    for first, end in merge_ranges(state_bytes, lists=lists):
         before += sum(begun.get(bucket, 0) for bucket in range(first, end))
         size = before - over
         found.append((MergePayload(first=first, end=end, long=size > LONG_MERGE_BYTES), size))

@@ -27,11 +27,14 @@ class FanInStore:
         max_state_bytes: int,
         indexes: int = 0,
         most_bad_rows: int | None = 0,
+        *,
+        lists: bool = False,
     ) -> bool:
         """Move the job to its next phase, once, whichever worker asks; True if units were made.
 
-        *columns* are those of the result, *indexes* counts those that it is to have beside its own. Raises
-        StateTooLarge, TooManyColumns, and TooManyBadRows for more than *most_bad_rows*; None: any number.
+        *columns* are those of the result, *indexes* counts those that it is to have beside its own. *lists*:
+        the states hold lists of values. Raises StateTooLarge, TooManyColumns, and TooManyBadRows for more
+        than *most_bad_rows*; None: any number.
         Also raises the provisional error of a chunk, now that no type can change.
         """
         async with self._pool.transaction() as tx:
@@ -45,7 +48,7 @@ class FanInStore:
             match job["phase"]:
                 case Phase.SCANNING:
                     await _finish_bad_rows(tx, job_id, most_bad_rows)
-                    await _begin_merging(tx, job, columns, max_state_bytes)
+                    await _begin_merging(tx, job, columns, max_state_bytes, lists=lists)
                 case Phase.MERGING:
                     await _begin_publishing(tx, job, indexes)
                 case _:
@@ -75,7 +78,7 @@ async def _finish_bad_rows(tx: Connection, job_id: str, most: int | None) -> Non
 
 
 async def _begin_merging(
-    tx: Connection, job: Record, columns: list[dict[str, str]], max_state_bytes: int
+    tx: Connection, job: Record, columns: list[dict[str, str]], max_state_bytes: int, *, lists: bool
 ) -> None:
     sizes = await PARTIALS.sizes.fetch(tx, job_id=job["id"], cost=PARTIAL_COST_BYTES)
     size = sum(row["size"] for row in sizes)
@@ -83,7 +86,7 @@ async def _begin_merging(
         raise StateTooLarge(f"The states take {size:,} bytes; limits.max_state_bytes is {max_state_bytes:,}")
     await create_table(tx, job["id"], columns)
     begun, ended = ({row["bucket"]: row[column] for row in sizes} for column in ("begun", "ended"))
-    payloads = merge_payloads(size, begun, ended)
+    payloads = merge_payloads(size, begun, ended, lists=lists)
     units = [NewUnit(no=no, payload=payload, bytes=read) for no, (payload, read) in enumerate(payloads)]
     await insert_units(tx, job["id"], UnitKind.MERGE, job["epoch"], units)
     await JOBS.set_phase.execute(tx, id=job["id"], phase=Phase.MERGING)

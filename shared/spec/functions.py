@@ -200,6 +200,7 @@ _TABLE = (
     Function(
         name="nunique",
         also_called="distinct count_distinct distinct_count unique n_unique uniq countdistinct",
+        lists=True,
         parameters=_ANY,
         result=always(INT64),
         result_text="bigint",
@@ -209,6 +210,7 @@ _TABLE = (
     Function(
         name="mode",
         also_called="most_common most_frequent",
+        lists=True,
         parameters=_ANY,
         result=own,
         result_text=_OWN,
@@ -218,6 +220,7 @@ _TABLE = (
     Function(
         name="median",
         also_called="med middle",
+        lists=True,
         parameters=_NUMBERS,
         result=average,
         result_text=_AVERAGE,
@@ -228,6 +231,7 @@ _TABLE = (
     Function(
         name="quantile",
         also_called="percentile quantiles percentile_cont quantile_cont percentiles",
+        lists=True,
         parameters={"column": column(NUMBER), "q": VALUE},
         result=average,
         result_text=_AVERAGE,
@@ -246,6 +250,7 @@ _TABLE = (
     Function(
         name="top",
         also_called="nlargest top_k topk",
+        lists=True,
         parameters=_RANKED,
         result=several,
         result_text="an array of the column's type",
@@ -258,6 +263,7 @@ _TABLE = (
     Function(
         name="bottom",
         also_called="nsmallest bottom_k bottomk",
+        lists=True,
         parameters=_RANKED,
         result=several,
         result_text="an array of the column's type",

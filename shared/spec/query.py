@@ -6,6 +6,7 @@ from typing import Literal
 
 from shared.spec.buckets import bucket_type
 from shared.spec.expressions import Typed
+from shared.spec.functions import FUNCTIONS
 from shared.spec.types import DataType
 
 Semantics = Literal["sql", "pandas"]
@@ -106,6 +107,11 @@ class Query:
     made: tuple[Made, ...] = ()
     computed: tuple[Made, ...] = ()
     having: Made | None = None
+
+    @property
+    def keeps_lists(self) -> bool:
+        """Whether states hold lists of values, which take more room while they are combined."""
+        return any(FUNCTIONS[aggregate.fn].lists for aggregate in self.aggregates)
 
     @property
     def of_batches(self) -> tuple[Made, ...]:

@@ -82,8 +82,9 @@ class Function:
     """A signature. `result` gets the type of the first column parameter, None where it is not given.
 
     `default_name` is a template over the parameters. `may_widen` holds the kinds for which an int64 result
-    becomes decimal(38,0) when a group needs it. `also_called` are names in other tools, for guesses. The
-    texts are for the docs; `nulls` is about null, NaN and infinities.
+    becomes decimal(38,0) when a group needs it. `lists` says that its states hold lists of values.
+    `also_called` are names in other tools, for guesses. The texts are for the docs; `nulls` is about null,
+    NaN and infinities.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Function:
     also_called: str = ""
     default_name: str = "{fn}_{column}"
     may_widen: frozenset[Kind] = field(default_factory=frozenset)
+    lists: bool = False
 
     @property
     def first_accepts(self) -> Accepts:

@@ -73,6 +73,17 @@ async def test_a_result_that_no_table_holds_fails_its_job_at_once(world):
     assert str(MAX_COLUMNS) in detail
 
 
+async def test_states_that_hold_lists_have_smaller_merges(world, monkeypatch):
+    monkeypatch.setattr("shared.core.fan_in.LIST_MERGE_BYTES", 1)
+    plan = Plan(files=(), schema=(PlannedColumn("k", "int64"),), bytes=0)
+    merges = "SELECT count(*) FROM gristmill.units WHERE kind = 'merge' AND job_id = $1"
+    for fn, least, most in (("sum", 1, 1), ("median", 2, 1024)):
+        job_id = await scanned(world, SPEC | {"aggregates": [{"fn": fn, "column": "k", "as": "a"}]})
+        await world.value("UPDATE gristmill.jobs SET plan = $2 WHERE id = $1 RETURNING 1", job_id, plan)
+        assert await advance(context(world), job_id)
+        assert least <= await world.value(merges, job_id) <= most, fn
+
+
 async def test_an_unexpected_error_is_counted_over_all_workers_and_fails_the_job_in_the_end(world):
     job_id = await scanned(world)
     await world.value("CREATE TABLE gristmill_results.in_the_way ()")
@@ -93,7 +104,7 @@ async def test_an_unexpected_error_is_counted_over_all_workers_and_fails_the_job
 async def test_an_outage_is_counted_as_nothing_and_a_retry_counts_anew(world, monkeypatch):
     job_id = await scanned(world)
 
-    async def away(*_):
+    async def away(*_, **__):
         raise DatabaseUnavailable("Postgres is away")
 
     with monkeypatch.context() as patch:

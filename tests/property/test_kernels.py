@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 import random
+import sys
 from decimal import Context, Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -163,7 +164,7 @@ def test_chunked_is_whole_bit_for_bit_in_any_order_and_any_tree(
     ]
     if stored or keys:
         assert outcome(combine_at_random(stored or chunks, asked, choice), asked) == whole
-    pending = PendingStates(asked, choice.randint(0, 10), 1.5)
+    pending = PendingStates(asked, choice.randint(0, 10), 1.5, choice.choice([0, 300, sys.maxsize]))
     for states in choice.sample(stored or chunks, len(stored or chunks)):
         pending.add(states)
     if stored or keys:

@@ -53,7 +53,7 @@ CHUNK_BYTES = 1_000_000
 LONG_MERGE_BYTES = 250
 LONG_PUBLISH_ROWS = 10
 MERGE_BYTES = 300
-"""In place of the product's 8 MB, so that a job of a few chunks has one, two or four merges."""
+"""In place of the product's own, so that a job of a few chunks has one, two or four merges."""
 
 
 def spec(name: str | None, deadline: str | None) -> dict[str, Any]:

@@ -40,10 +40,11 @@ class Work:
     def ask(self, task, attachment=None):
         """One unit; what its child holds before it flushes or combines is any number of groups or bytes."""
         limits = {
-            "RESIDENT_BYTES": self.any_of(1 << 26, 0, 256, 20_000),
+            "RESIDENT_BYTES": self.any_of(1 << 28, 0, 256, 20_000),
             "MERGED_GROUPS": self.any_of(1 << 21, 0, 3),
+            "MERGED_BYTES": self.any_of(1 << 27, 0, 500),
             "HELD_GROUPS": self.any_of(1 << 9, 0, 0),
-            "HELD_BYTES": self.any_of(1 << 25, 20_000),
+            "HELD_BYTES": self.any_of(1 << 27, 20_000),
         }
         with patch.multiple(tasks, **limits):
             message, body = tasks.answer(encode(task), attachment)
@@ -92,9 +93,10 @@ class Work:
         """Yields the answer. Returns whether the child holds the states."""
         sizes = {"batch_bytes": self.size(size), "partial_bytes": self.size(1 << 20)}
         answer = self.ask(chunk_task(self.spec, planned, no, **sizes, **changes))
-        assert not (answer[0].held and answer[1])
+        held = answer[0].held is not None
+        assert not (held and answer[1])
         yield answer
-        return answer[0].held
+        return held
 
     def merge(self, schema, first, end, partials):
         touching = [

@@ -4,26 +4,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.fan_in import BUCKETS, MERGE_BYTES, merge_ranges
+from shared.core.fan_in import BUCKETS, LIST_MERGE_BYTES, MERGE_BYTES, merge_ranges
 from shared.core.timings import Timings
 from shared.ids import new_id
 from shared.spec.types import SIMPLE, join, parse_type, widenings
 
 
-@given(st.integers(0, 10 * BUCKETS * MERGE_BYTES))
-def test_merge_ranges_cover_every_bucket_once(state_bytes):
-    ranges = merge_ranges(state_bytes)
+@given(st.integers(0, 10 * BUCKETS * MERGE_BYTES), st.booleans())
+def test_merge_ranges_cover_every_bucket_once(state_bytes, lists):
+    ranges, most = merge_ranges(state_bytes, lists=lists), LIST_MERGE_BYTES if lists else MERGE_BYTES
 
     assert [bucket for first, end in ranges for bucket in range(first, end)] == list(range(BUCKETS))
-    assert len(ranges) == BUCKETS or state_bytes <= len(ranges) * MERGE_BYTES
+    assert len(ranges) == BUCKETS or state_bytes <= len(ranges) * most
 
 
 @pytest.mark.parametrize(
-    ("mebibytes", "merges"),
-    [(0, 1), (1.99, 1), (2, 2), (3.99, 2), (4, 4), (32, 4), (33, 8), (10_000, 1024)],
+    ("mebibytes", "merges", "of_lists"),
+    [
+        (0, 1, 1),
+        (1.99, 1, 1),
+        (2, 2, 2),
+        (3.99, 2, 2),
+        (4, 4, 4),
+        (32, 4, 4),
+        (33, 4, 8),
+        (129, 8, 32),
+        (10_000, 512, 1024),
+    ],
 )
-def test_a_job_has_one_merge_if_it_is_small_and_some_for_several_slots_otherwise(mebibytes, merges):
-    assert len(merge_ranges(int(mebibytes * 1024**2))) == merges
+def test_a_job_has_one_merge_if_it_is_small_and_some_for_several_slots_otherwise(mebibytes, merges, of_lists):
+    size = int(mebibytes * 1024**2)
+    assert (len(merge_ranges(size)), len(merge_ranges(size, lists=True))) == (merges, of_lists)
 
 
 def test_periods_shrink_together():

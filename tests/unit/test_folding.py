@@ -21,7 +21,7 @@ def fold_of(*leases, first=FIRST):
         return next(left, None)
 
     fold = Fold(first, claim, Timings())
-    fold.done = Done()
+    fold.hold(Done(), 512)
     return fold
 
 
@@ -34,7 +34,7 @@ async def test_chunks_join_until_there_is_none_or_the_time_of_the_fold_is_over()
     with at(100.0):
         fold = fold_of(second, second)
         assert await fold.join()
-        fold.done = Done()
+        fold.hold(Done(), 512)
     assert fold.leases == [FIRST, second]
     with at(103.0):
         assert not fold.open
@@ -42,6 +42,16 @@ async def test_chunks_join_until_there_is_none_or_the_time_of_the_fold_is_over()
     assert fold.leases == [FIRST, second]
     assert not await fold_of().join()
     assert not await Fold(FIRST, no_more, Timings()).join()
+
+
+async def test_a_fold_of_many_groups_is_open_for_longer_since_these_take_longer_to_write():
+    with at(100.0):
+        fold = fold_of(lease(kind="chunk", id=2))
+        fold.hold(Done(), 600_000)
+    with at(105.9):
+        assert fold.open
+    with at(106.0):
+        assert not fold.open
 
 
 async def test_the_first_deadline_of_a_lease_holds_for_the_fold():

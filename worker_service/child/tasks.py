@@ -75,7 +75,7 @@ from worker_service.messages import (
     encode,
 )
 
-RESIDENT_BYTES = 1 << 26
+RESIDENT_BYTES = 1 << 28
 """Of the states that a chunk holds before it writes them out and begins anew.
 
 Bounds a slot's memory, whatever the data.
@@ -86,11 +86,15 @@ PASS_BYTES = 256 << 20
 
 HELD_BYTES = RESIDENT_BYTES // 2
 """Of states that stay for the next chunk of a fold, which needs room of its own."""
+SLOT_BYTES = 1 << 31
+"""The memory of a slot that these two are for; a smaller slot holds less, in proportion."""
 HELD_GROUPS = 1 << 9
 """States of fewer groups are cheap to write and to merge: they do not stay for the next chunk."""
 
 MERGED_GROUPS = 1 << 21
 """Groups, or values kept of them, that a merge holds before it combines its states so far."""
+MERGED_BYTES = 1 << 27
+"""Of these states, in a slot of SLOT_BYTES."""
 MAX_PARTIALS = 256
 
 Answer = tuple[Outcome, list[bytes]]
@@ -309,7 +313,8 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
         partials, rows = [], RowCounts()
     headers = tuple(PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
     pages = bad.pages()
-    result = ChunkResult(bad.counts + rows, headers, bad.stats, tuple(map(len, pages)), held)
+    kept = fold.groups if held else None
+    result = ChunkResult(bad.counts + rows, headers, bad.stats, tuple(map(len, pages)), kept)
     return result, [*(partial.data for partial in partials), *pages]
 
 
@@ -338,15 +343,16 @@ def _tables(
 
 
 def _may_stay(fold: kernels.Fold) -> bool:
-    return fold.resumable and fold.groups >= HELD_GROUPS and fold.nbytes <= HELD_BYTES
+    return fold.resumable and fold.groups >= HELD_GROUPS and fold.nbytes <= HELD_BYTES * _slot_share()
 
 
 def _overflows(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Fold the *frames*. Yields all states that *fold* holds whenever they are more than it may hold."""
+    most = RESIDENT_BYTES * _slot_share()
     for frame in frames:
         fold.add(frame)
         del frame  # or it would stay in memory while the next one is read
-        if fold.groups and (fold.futile or fold.nbytes > RESIDENT_BYTES):
+        if fold.groups and (fold.futile or fold.nbytes > most):
             yield fold.flush()
 
 
@@ -360,7 +366,8 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     assert attachment is not None
     spec, _, bound = _bound(bytes(task.spec), task.schema)
     query = _within_slot(bound)
-    states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5), 0
+    most, offset = int(MERGED_BYTES * _slot_share()), 0
+    states = kernels.PendingStates(query, MERGED_GROUPS, 1.5, most)
     for attached in task.partials:
         partial = kernels.decode(attachment.read(offset, attached.size))
         states.add(partial if attached.inside else kernels.in_buckets(partial, query, task.first, task.end))
@@ -378,10 +385,18 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
 
 def _within_slot(query: Query) -> Query:
     """Values that are kept, for `median` say, are held ten times, about, until they are finalized."""
-    memory, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    if memory == resource.RLIM_INFINITY:
+    if (memory := _slot_memory()) is None:
         return query
     return replace(query, max_state_bytes=min(query.max_state_bytes, memory // 32))
+
+
+def _slot_memory() -> int | None:
+    memory, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return None if memory == resource.RLIM_INFINITY else memory
+
+
+def _slot_share() -> float:
+    return min(1.0, (_slot_memory() or SLOT_BYTES) / SLOT_BYTES)
 
 
 TASKS: dict[type, Callable[[Any, MemoryFile | None], Answer]] = {

@@ -83,8 +83,8 @@ async def _read(ctx: Context, fold: Fold, job: Planned, task: ChunkTask, child: 
         async with child.run(task, fold.allowed) as answer:
             reached("chunk.computed")
             done = _report(answer.result, fold.done)
-            if answer.result.held:
-                fold.done = done
+            if answer.result.held is not None:
+                fold.hold(done, answer.result.held)
                 return True
             await persist(
                 ctx,

@@ -31,6 +31,7 @@ async def advance(ctx: Context, job_id: str) -> bool:
             job.spec.limits.max_state_bytes,
             len(job.spec.output.indexes),
             job.spec.options.most_bad_rows,
+            lists=job.query.keeps_lists,
         )
     except (FatalError, UsageError) as error:
         await ctx.jobs.fail(job_id, error.problem())

@@ -10,6 +10,8 @@ import pytest
 
 from shared.errors import FatalError, GroupKeyTooLong, GroupLimitExceeded
 from shared.spec.functions import FUNCTIONS
+from shared.spec.query import Aggregate
+from shared.spec.types import FLOAT64
 from tests.unit.kernels.queries import only, query, rows
 from worker_service.kernels import KERNELS, Fold, combine, finalize, partial, rows_in
 
@@ -218,6 +220,13 @@ def test_aggregates_of_one_column_share_their_states():
 def test_every_function_has_a_kernel_of_its_name():
     assert set(KERNELS) == set(FUNCTIONS)
     assert all(name == kernel.name for name, kernel in KERNELS.items())
+
+
+def test_the_functions_whose_states_hold_lists_say_so():
+    for name, function in FUNCTIONS.items():
+        some = Aggregate(fn=name, name="", inputs=(), result=FLOAT64)
+        columns = [dtype for state in KERNELS[name].states(some) for dtype in state.columns.values()]
+        assert function.lists == any(dtype.startswith("list") for dtype in columns), name
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.core.fan_in import BUCKETS, MERGE_BYTES
+from shared.core.fan_in import BUCKETS, LIST_MERGE_BYTES
 from shared.errors import InternalError
 from shared.spec.query import Query
 from shared.spec.version import STATE_VERSION
@@ -21,7 +21,7 @@ _VERSION = b"gristmill.state"
 _SAMPLE_BYTES, _SHRUNK = 1 << 16, 0.75
 """Values that differ, which growing states keep, hardly shrink; then not to try saves time."""
 _ROOMY = 4
-"""A merge reads MERGE_BYTES. Narrow lists are twice as large once read, which must be far from its limit."""
+"""A merge reads LIST_MERGE_BYTES. Narrow lists are twice as large once read: far from its limit, then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def encode(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[Parti
     found = buckets(keys_of(states, query), states.num_rows)
     order, rows = bucket_order(found)
     ordered = take_rows(states, order)
-    if query.max_state_bytes >= _ROOMY * MERGE_BYTES:
+    if query.max_state_bytes >= _ROOMY * LIST_MERGE_BYTES:
         ordered = narrowed(ordered)
     ordered = ordered.replace_schema_metadata({_VERSION: str(STATE_VERSION)})
     sizes = np.concatenate([[0], np.cumsum(_row_bytes(ordered))])[rows]

@@ -1,5 +1,6 @@
 """The second step of an aggregation: the states of many frames or chunks to fewer, each group once."""
 
+import sys
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -62,29 +63,38 @@ def check_size(states: pa.Table, most: int) -> None:
 class PendingStates:
     """States that wait to be combined, so that few combinations do the work of many.
 
-    They are combined once there are more than *limit* groups and *factor* times as many as after the last
-    combination. A group counts once for each of its states. `size` is at least the number of groups, and of
-    the values that are kept of them.
+    They are combined once there are more than *groups* of them, or more than *nbytes*, and *factor* times as
+    many as after the last combination. A group counts once for each of its states. `size` is at least the
+    number of groups, and of the values that are kept of them.
     """
 
-    def __init__(self, query: Query, limit: int = PENDING_GROUPS, factor: float = 3.0) -> None:
-        self._query, self._least, self._factor = query, limit, factor
-        self._limit = limit
+    def __init__(
+        self,
+        query: Query,
+        groups: int = PENDING_GROUPS,
+        factor: float = 3.0,
+        nbytes: int = sys.maxsize,
+    ) -> None:
+        self._query, self._least, self._factor = query, (groups, nbytes), factor
+        self._most = self._least
         self._states: list[pa.Table] = []
-        self.size = 0
+        self.size = self._bytes = 0
 
     def add(self, states: pa.Table) -> None:
         self._states.append(states)
         self.size += size_of(states)
-        if self.size > self._limit:
+        self._bytes += states.nbytes
+        most_groups, most_bytes = self._most
+        if self.size > most_groups or self._bytes > most_bytes:
             self.combined()
-            self._limit = max(int(self._factor * self.size), self._least)
+            most = (int(self._factor * self.size), int(self._factor * self._bytes))
+            self._most = max(self._least[0], most[0]), max(self._least[1], most[1])
 
     def combined(self) -> pa.Table:
         """The states of all groups so far; more may follow."""
-        self._states = [combine(self._states, self._query)]
-        self.size = size_of(self._states[0])
-        return self._states[0]
+        states = combine(self._states, self._query)
+        self._states, self.size, self._bytes = [states], size_of(states), states.nbytes
+        return states
 
     def clear(self) -> None:
-        self._states, self._limit, self.size = [], self._least, 0
+        self._states, self._most, self.size, self._bytes = [], self._least, 0, 0
