@@ -1,26 +1,7 @@
 /* Groups of rows by their keys: columns of keys to dense codes. See keys.h for the tables. */
-#ifdef __linux__
-#define _DEFAULT_SOURCE /* for madvise */
-#include <sys/mman.h>
-#endif
-
 #include "keys.h"
 
 #include <stdlib.h>
-
-#define HUGE_PAGE (INT64_C(1) << 21)
-
-/* Memory that is read at random places all over: with small pages most reads would miss the TLB too. */
-static void *in_huge_pages(void *memory, int64_t bytes) {
-#ifdef MADV_HUGEPAGE
-    if (memory && bytes >= 2 * HUGE_PAGE) {
-        const uintptr_t first = ((uintptr_t)memory + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
-        const uintptr_t end = ((uintptr_t)memory + (uintptr_t)bytes) & ~(uintptr_t)(HUGE_PAGE - 1);
-        madvise((void *)first, end - first, MADV_HUGEPAGE); /* a wish: it may fail */
-    }
-#endif
-    return memory;
-}
 
 static inline int present_at(const uint8_t *bitmap, int64_t bit) {
     return !bitmap || (bitmap[bit >> 3] >> (bit & 7) & 1);
@@ -64,7 +45,7 @@ GM_EXPORT int64_t gm_keys_bytes(const void *table) {
 
 static int grow_slots(Keys *keys) {
     int64_t bits = keys->bits + 1, mask = (INT64_C(1) << bits) - 1;
-    uint64_t *slots = in_huge_pages(calloc((size_t)1 << bits, 8), INT64_C(8) << bits);
+    uint64_t *slots = calloc((size_t)1 << bits, 8);
     if (!slots)
         return 0;
     for (int64_t i = 0; i < INT64_C(1) << keys->bits; i++) {
@@ -91,8 +72,7 @@ static int reserve(Keys *keys, int64_t slots) {
             return 0;
     if (most > keys->capacity) {
         int64_t capacity = most + keys->capacity / 2;
-        const int64_t bytes = capacity * keys->width * 8;
-        uint64_t *records = in_huge_pages(realloc(keys->records, (size_t)bytes), bytes);
+        uint64_t *records = realloc(keys->records, (size_t)(capacity * keys->width) * 8);
         if (!records)
             return 0;
         keys->records = records;
