@@ -45,6 +45,7 @@ from api_service.auth.middleware import admit
 from api_service.auth.sessions import Sessions
 from api_service.cors import put_cors_headers
 from api_service.dashboard.pages import PAGES as PAGE_LIST
+from api_service.dashboard.rendering import compile_templates
 from api_service.handlers import tus
 from api_service.handlers.bodies import STALLED_SECONDS
 from api_service.middleware import answer_errors, logging_requests, put_headers
@@ -210,7 +211,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
             forever(Service("settings", app[WORKERS].compare, COMPARE_PERIOD)),
             forever(Service("rates", app[RATES].run_once, timedelta(seconds=CACHE_SECONDS))),
         )
-        for work in (_remove_abandoned(files), readiness.announce(), *loops):
+        for work in (_remove_abandoned(files), _announce(readiness), *loops):
             closing.push_async_callback(_ended, asyncio.create_task(work))
         figures = ServiceFigures(FigureStore(health), doorbell, settings.storage, lease)
         await closing.enter_async_context(exposed(settings, "gateway", figures, refresh=figures.refresh))
@@ -220,6 +221,12 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
 async def _ended(task: "asyncio.Task[None]") -> None:
     if await end([task], END_SECONDS):
         log.error("gateway.stuck", loop=task.get_name())
+
+
+async def _announce(readiness: Readiness) -> None:
+    """Log that the gateway is ready, and compile its pages after that: its start waits for none of them."""
+    await readiness.announce()
+    await asyncio.to_thread(compile_templates)
 
 
 async def _remove_abandoned(files: UploadFiles) -> None:

@@ -106,6 +106,11 @@ def advice(look: Look) -> list[Advice]:
     return found
 
 
+def looks_like(text: str) -> str:
+    """The words of Advice.like that fit one text; empty if none do."""
+    return next((words for like, words, _ in _LIKE if like.fullmatch(text)), "")
+
+
 def _of_column(name: str, texts: Sequence[str]) -> list[Advice]:
     nulls = sorted({text for text in texts if text.strip().lower() in NULLS})
     values = [text for text in texts if text and text not in nulls]

@@ -14,6 +14,7 @@ ASSETS = {
     "dashboard.css": ("dashboard/dashboard.css", _STYLE),
     "dashboard.js": ("dashboard/dashboard.js", _SCRIPT),
     "new.js": ("dashboard/new.js", _SCRIPT),
+    "upload.js": ("dashboard/upload.js", _SCRIPT),
     "refresh.js": ("dashboard/refresh.js", _SCRIPT),
     "overview.js": ("dashboard/overview.js", _SCRIPT),
     "htmx.js": ("htmx/htmx.min.js", _SCRIPT),

@@ -108,6 +108,11 @@ def declared(draft: Draft, column: str, given: Mapping[str, Any]) -> Draft:
     return replace(draft, form=replace(draft.form, fields=draft.form.fields | texts))
 
 
+def with_field(draft: Draft, name: str, text: str) -> Draft:
+    """With another text in a field, which is left alone if it is none of the form."""
+    return replace(draft, form=replace(draft.form, fields=own_fields(draft.form.fields | {name: text})))
+
+
 def without(draft: Draft, place: str) -> Draft:
     """Without the row, or the type, whose fields begin with *place*."""
     left = {name: text for name, text in draft.form.fields.items() if not name.startswith(f"{place}/")}

@@ -82,6 +82,9 @@ async def act(request: web.Request) -> web.Response:
     try:
         if wish == "cure":
             wish, draft = "look", _cured(draft, await _seen(request, draft), of)
+        if wish == "set":
+            wish, (name, _, text) = "look", of.partition("=")
+            draft = new_draft.with_field(draft, name, text)
         if wish in {"look", "submit"}:
             return await (_look if wish == "look" else _submit)(request, draft)
         draft = _changed(draft, wish, of or sent.get("new_type", ""))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api_service.dashboard.advice import advice
+from api_service.dashboard.csv_advice import csv_advice
 from api_service.dashboard.new_draft import Draft, rows
 from api_service.dashboard.spec_form import FIELDS, LISTS, TYPE, TYPES, name_of, pointers, typed
 from shared.core.look import Look
@@ -156,6 +157,7 @@ def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillErr
         "encodings": ENCODINGS,
         "type_names": TYPE_NAMES,
         "advice": advice(look) if look else [],
+        "readings": csv_advice(look, [text for texts in errors.values() for text in texts]),
         "sections": SECTIONS,
         "kept_json": json.dumps(draft.form.kept, ensure_ascii=False),
         "derive_open": _touched(draft, errors, "/derive") or draft.blank == "derive",

@@ -1,11 +1,16 @@
 """The live page of a job: it outlives its gateway, and rests while its tab is hidden."""
 
+import re
+
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.test_jobs import spec
-from tests.support.browser import until
+from tests.support.browser import axe_in_each_look, until
 
 pytestmark = pytest.mark.full
+
+AWAY = re.compile(r"^No connection to the gateway since \d\d:\d\d:\d\d UTC\. .* tries again by itself\.$")
 
 
 @pytest.fixture
@@ -34,8 +39,12 @@ def test_a_page_recovers_when_its_gateway_is_killed_and_starts_again(
     page.get_by_role("button", name="Resume").wait_for()
     page.evaluate("window.same = true")
     closed_stack.processes[0].kill()
+    status = page.locator("#away[role=status]")
+    expect(status).to_have_text(AWAY, timeout=10_000)
+    axe_in_each_look(page)
     closed_stack.gateway()
     closed_stack.processes[0] = closed_stack.processes.pop()
+    expect(status).to_be_empty(timeout=15_000)
     assert closed_stack.http.post(f"/v1/jobs/{waiting}/resume").status_code == 202
     closed_stack.wait(waiting)
     page.get_by_role("link", name="7 rows").wait_for()
@@ -46,6 +55,27 @@ def test_a_page_recovers_when_its_gateway_is_killed_and_starts_again(
     closed_windows.complaints = [
         text for text in closed_windows.complaints if not any(part in text for part in away)
     ]
+
+
+def test_a_page_whose_first_connection_fails_says_so_and_connects_later(
+    closed_stack, closed_windows, owner_key, waiting
+):
+    page = signed_in(closed_windows, owner_key, f"/jobs/{waiting}")
+    status = page.locator("#away")
+    page.route("**/live?*", lambda route: route.abort())
+    page.reload()
+    expect(status).to_have_text(AWAY)
+    page.unroute("**/live?*")
+    page.route("**/live?*", lambda route: route.fulfill(status=503, body="no news"))
+    expect(status).to_contain_text("The gateway answers with status 503")
+    page.unroute("**/live?*")
+    expect(status).to_be_empty(timeout=10_000)
+    assert page.get_by_text("no news").count() == 0
+    assert closed_stack.http.post(f"/v1/jobs/{waiting}/resume").status_code == 202
+    closed_stack.wait(waiting)
+    page.get_by_role("link", name="7 rows").wait_for()
+    closed_windows.allow("Failed to load resource")
+    closed_windows.complaints = [text for text in closed_windows.complaints if "fetch" not in text.lower()]
 
 
 def test_a_hidden_tab_rests_and_goes_on_when_it_is_seen(closed_stack, closed_windows, owner_key, waiting):

@@ -5,7 +5,9 @@ import re
 
 import pytest
 
+from tests.browser.test_live import signed_in
 from tests.support.browser import axe_in_each_look, until
+from tests.support.stack import eventually
 
 pytestmark = pytest.mark.full
 
@@ -89,20 +91,74 @@ def test_an_upload_is_shown_and_can_be_cancelled(windows, stack, tmp_path):
     page = windows.open("/new")
     page.context.set_offline(True)
     page.get_by_label("Upload a file").set_input_files(large)
-    page.get_by_text("The connection broke").wait_for()
+    page.get_by_text(re.compile("No connection. Trying again since .* UTC")).wait_for()
     windows.allow("ERR_INTERNET_DISCONNECTED")
     page.get_by_role("button", name="Cancel the upload of browser_cancelled.csv").click()
     assert page.locator("#uploading li").count() == 0
     page.context.set_offline(False)
-    cdp = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
-    cdp.send("Network.emulateNetworkConditions", slow)
+    throttled(page, 200_000)
     page.get_by_label("Upload a file").set_input_files(large)
     until(page, "document.querySelector('#uploading progress').value > 0")
     page.get_by_role("button", name="Cancel the upload of browser_cancelled.csv").click()
     until(page, "document.querySelectorAll('#uploading li').length === 0")
-    stored = [upload["filename"] for upload in stack.http.get("/v1/uploads").json()["items"]]
-    assert "browser_cancelled.csv" not in stored
+
+    def stored():
+        return [upload["filename"] for upload in stack.http.get("/v1/uploads").json()["items"]]
+
+    eventually(lambda: "browser_cancelled.csv" not in stored(), "the end of the upload")
+
+
+def throttled(page, bytes_a_second: int) -> None:
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+
+
+def test_an_upload_goes_on_where_it_was_when_its_gateway_is_killed(
+    closed_stack, closed_windows, owner_key, tmp_path
+):
+    """The gateway has synced at least the bytes of the first seconds, so the rest alone is sent again."""
+    large, numbers = tmp_path / "browser_resumed.csv", range(3_000_000)
+    large.write_text("key,number\n" + "".join(f"k{no % 3},{no}\n" for no in numbers))
+    page = signed_in(closed_windows, owner_key, "/new")
+    offsets = []
+    page.on("request", lambda request: offsets.append(request.headers.get("upload-offset")))
+    throttled(page, 3_000_000)
+    page.get_by_label("Upload a file").set_input_files(large)
+    until(page, "document.querySelector('#uploading progress').value > 22e6")
+    closed_stack.processes[0].kill()
+    page.get_by_text(re.compile("No connection. Trying again since .* UTC")).wait_for()
+    closed_stack.gateway()
+    closed_stack.processes[0] = closed_stack.processes.pop()
+    page.locator("#uploads input:checked").wait_for()
+    begun = [int(offset) for offset in offsets if offset is not None]
+    assert begun[0] == 0
+    assert 0 < begun[-1] < large.stat().st_size
+    page.get_by_role("button", name="Look at the data").click()
+    page.wait_for_url("**/new?plan=plan_*")
+    page.locator("[name='/group_by/0/column']").select_option("key")
+    page.get_by_role("button", name="Add an aggregate").click()
+    page.locator("[name='/aggregates/1/column']").select_option("number")
+    page.locator("[name='/aggregates/1/fn']").select_option("sum")
+    page.get_by_role("button", name="Submit the job").click()
+    page.wait_for_url("**/jobs/job_*")
+    job = closed_stack.wait(page.url.rpartition("/")[2])
+    assert job["state"] == "succeeded", job["error"]
+    found = {row["key"]: (row["count"], int(row["sum_number"])) for row in closed_stack.rows(job["id"])}
+    assert found == {f"k{key}": (len(numbers[key::3]), sum(numbers[key::3])) for key in range(3)}
+    closed_windows.complaints = [text for text in closed_windows.complaints if "ERR_" not in text]
+
+
+def test_a_file_that_cannot_be_read_any_more_is_told(windows, stack, tmp_path):
+    gone = tmp_path / "browser_gone.csv"
+    gone.write_bytes(b"a\n" + b"1\n" * 1_000_000)
+    page = windows.open("/new")
+    throttled(page, 200_000)
+    page.get_by_label("Upload a file").set_input_files(gone)
+    until(page, "document.querySelector('#uploading progress').value > 0")
+    gone.write_bytes(b"another\n")
+    page.get_by_text("This cannot be read: it has changed").wait_for()
+    windows.allow("Failed to load resource: net::ERR_")
+    page.get_by_role("button", name="Cancel the upload of browser_gone.csv").click()
 
 
 def test_keyboard_and_no_javascript(windows, stack):

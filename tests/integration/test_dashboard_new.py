@@ -175,6 +175,40 @@ def test_a_text_is_read_as_advised_by_one_button(stack):
     assert sent(stack, page, "cure:price", plan="").status_code == 303
 
 
+@pytest.mark.parametrize("head", ["city;day", "größe;day"])
+def test_text_of_another_encoding_is_read_by_one_button(stack, head):
+    """As a dry run tells it that read the first line, and one that could not."""
+    data = f"{head}\nKöln;1\nOslo;2\n".encode("windows-1252")
+    page = looked_at(stack, **{"/source/uris": stack.write(f"new/{len(data)}-1252.csv", data)})
+    [button] = re.findall('value="(set:[^"]+)"', page)
+    page = opened(stack, sent(stack, page, button).headers["Location"])
+    assert 'value="set:' not in page
+    assert "<td>Köln</td>" in page
+    assert f">{head.partition(';')[0]}<br>" in page
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("KR,31/12/2025,5", "DE,30/1/2025,6"), ("a,1.5", "b,2.25"), ("a,2025-01-31", "b,2025-02-01")],
+)
+def test_a_first_line_that_is_data_is_read_as_data_by_one_button(stack, first, second):
+    data = f"{first}\n{second}\n"
+    page = looked_at(stack, **{"/source/uris": stack.write(f"new/headless-{len(data)}.csv", data)})
+    [button] = re.findall('value="(set:[^"]+)"', page)
+    assert button == "set:/source/csv/header=false"
+    assert "<dd>1</dd>" in page
+    page = opened(stack, sent(stack, page, button).headers["Location"])
+    assert "<dd>2</dd>" in page
+    assert 'value="set:' not in page
+
+
+def test_years_and_days_may_be_names_of_columns(stack):
+    text = "country,2024,2025,1/31/2025,1.5\nKR,1,2,3,x\n"
+    page = looked_at(stack, **{"/source/uris": stack.write("new/wide.csv", text)})
+    assert 'value="set:' not in page
+    assert sent(stack, page, "set:/nothing/of/the/form=5").status_code == 303
+
+
 def test_rows_and_types_are_added_and_removed(stack, page):
     more = sent(stack, page, "add:aggregates").text
     assert {"/aggregates/0/fn", "/aggregates/1/fn"} <= fields_of(more, "ask").keys()

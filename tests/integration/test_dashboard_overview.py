@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from api_service.auth.credentials import digest, new_key
 from api_service.dashboard.overview import jobs_of
+from api_service.dashboard.rendering import TEMPLATES
 from api_service.services.jobs import JobService
 from api_service.services.readiness import Readiness
 from shared.core.overview import MINUTES, FailureGroup
@@ -306,3 +307,10 @@ async def test_with_10_000_jobs_and_a_million_units_each_statement_reads_an_inde
 def test_the_link_of_a_group_carries_any_code():
     group = FailureGroup(code="a&b", jobs=1, at=datetime.now(UTC), job_id="job_x", detail="")
     assert jobs_of(group) == "/jobs?state=failed&error_code=a%26b"
+
+
+async def test_a_gateway_compiles_its_pages_once_it_is_ready(settings):
+    TEMPLATES.cache.clear()
+    async with gateway(settings), asyncio.timeout(30):
+        while {name for _, name in TEMPLATES.cache} != set(TEMPLATES.list_templates()):
+            await asyncio.sleep(0.02)

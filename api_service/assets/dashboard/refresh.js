@@ -6,9 +6,3 @@ for (const live of document.querySelectorAll("[data-every]")) {
   setInterval(refresh, 1000 * live.dataset.every);
   document.addEventListener("visibilitychange", refresh);
 }
-
-const stale = (yes) => { document.querySelector(".stale").hidden = !yes; };
-document.addEventListener("htmx:error", () => stale(true));
-document.addEventListener("htmx:before:response", (event) => {
-  stale(event.detail.ctx.response.raw.status >= 500);
-});
