@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def needed() -> set[str]:
-    """The packages of the extra `server`, and all that these need, by the metadata of those installed here."""
+    """The packages of the extra `server`, and all that these need, by the metadata of the installed ones."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked, found = [*project["dependencies"], *project["optional-dependencies"]["server"]], set()
     while asked:
