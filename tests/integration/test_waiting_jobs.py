@@ -61,6 +61,7 @@ async def test_a_waiting_job_says_so_in_each_document_and_on_its_page_until_it_m
             assert [job["waiting_for"] for job in listed] == ["running_jobs", None]
             for page in (f"/jobs/{second['id']}", f"/new?plan={dry['id']}"):
                 assert "(its limit <code>running_jobs</code>)" in await ask(http, page)
+            assert (await ask(http, "/jobs")).count("(running_jobs)") == 1
             assert "waits for a free worker" not in await ask(http, f"/new?plan={dry['id']}")
 
             before = await ask(http, f"/v1/jobs/{second['id']}")
