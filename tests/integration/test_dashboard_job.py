@@ -473,12 +473,13 @@ async def test_the_spec_of_a_view_is_shortened_once(settings, monkeypatch):
     shorten, read = job.short, JobService.read
     views, shortened = {}, []
 
-    async def same(self, tenant, job_id):
+    async def same(self, tenant, job_id, _=0):
         if job_id not in views:
             views[job_id] = await read(self, tenant, job_id)
         return views[job_id]
 
-    monkeypatch.setattr(JobService, "read", same)
+    for reads in ("read", "recent"):
+        monkeypatch.setattr(JobService, reads, same)
     monkeypatch.setattr(job, "short", lambda spec: shortened.append(spec) or shorten(spec))
     async with gateway(settings) as http:
         pages = [await shown(http, f"/jobs/{job_id}") for _ in range(3)]
