@@ -63,9 +63,9 @@ def check_size(states: pa.Table, most: int) -> None:
 class PendingStates:
     """States that wait to be combined, so that few combinations do the work of many.
 
-    They are combined once there are more than *groups* of them, or more than *nbytes*, and *factor* times as
-    many as after the last combination. A group counts once for each of its states. `size` is at least the
-    number of groups, and of the values that are kept of them.
+    They are combined once there are more than *groups* groups, or more than *nbytes*. There are also *factor*
+    times as many then as after the last combination. A group counts once for each of its states. `size` is
+    at least the number of groups, and of the values that are kept of them.
     """
 
     def __init__(
