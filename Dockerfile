@@ -17,10 +17,10 @@ COPY worker_service worker_service
 COPY gristmill gristmill
 # Packages that only building and testing need are removed again. /opt/gristmill/server has the packages of the server, for every Python.
 RUN /opt/gristmill/bin/pip install --no-deps --no-build-isolation --no-index . \
- && /opt/gristmill/bin/pip uninstall -y hatchling ziglang packaging pathspec pluggy tomlkit trove-classifiers pip \
+ && /opt/gristmill/bin/pip uninstall -y hatchling ziglang pathspec pluggy tomlkit trove-classifiers pip \
  && rm -rf /opt/gristmill/lib/python3.*/site-packages/*/tests /opt/gristmill/lib/python3.*/site-packages/setuptools* \
  && ln -s /opt/gristmill/lib/python3.*/site-packages/gristmill/_server /opt/gristmill/server \
- && PYTHONPATH=/opt/gristmill/server /opt/gristmill/bin/python3 -P -c 'import api_service.server, api_service.services.spec_check_process, api_service.encoding.files, worker_service.worker, worker_service.child.tasks, gristmill.cli; from worker_service.native import variant; assert variant()'
+ && PYTHONPATH=/opt/gristmill/server /opt/gristmill/bin/python3 -P -c 'import api_service.__main__, api_service.server, api_service.services.spec_check_process, api_service.encoding.files, worker_service.worker, worker_service.child.tasks, gristmill.cli; from worker_service.native import variant; assert variant()'
 
 FROM python:3.13-slim-bookworm
 LABEL org.opencontainers.image.title="Gristmill" org.opencontainers.image.licenses="Apache-2.0"

@@ -108,6 +108,8 @@ from shared.storage.uploads import UploadFiles
 END_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
 """How long a request waits for Postgres before its client is told to try again."""
+COMPARE_PERIOD = timedelta(minutes=1)
+"""How soon a worker with other settings is noticed."""
 PAGES, PAGES_PER_TENANT, PERMIT_SECONDS = STREAMS, 6, 3.0
 """Pages of rows that are made and sent at once, those of one tenant, and how long the next one waits.
 
@@ -184,7 +186,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
             files,
             settings.max_unfinished_uploads,
         )
-        app[WORKERS] = WorkerService(WorkerStore(pool), lease)
+        app[WORKERS] = WorkerService(WorkerStore(pool), lease, settings)
         app[JOBS] = JobService(jobs, versions, uploads, nudger.nudge)
         app[OVERVIEW] = OverviewService(OverviewStore(pool), app[JOBS], readiness, lease)
         app[BULK] = BulkService(app[JOBS], jobs)
@@ -206,6 +208,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         loops = (
             forever(Service("nudger", nudger.run)),
             forever(Service("job_watcher", app[JOBS].watcher.run)),
+            forever(Service("settings", app[WORKERS].compare, COMPARE_PERIOD)),
             forever(Service("rates", app[RATES].run_once, timedelta(seconds=CACHE_SECONDS))),
         )
         for work in (_remove_abandoned(files), _announce(readiness), *loops):

@@ -120,7 +120,8 @@ async def _open_pages(stack: Stack, job_id: str, size: Size) -> dict[str, float]
     tasks += [
         asyncio.create_task(_strip(stack, strip, STRIP_SECONDS * no / size.pages)) for no in range(size.pages)
     ]
-    await asyncio.sleep(2.0)  # Postgres tells its figures with a delay of a second
+    # A new watch looks more often for a second, and Postgres tells its figures with a delay of another one.
+    await asyncio.sleep(4.0)
     looked, cpu, begun = stack.sql(_LOOKED)[0][0], cpu_seconds(gateway), time.perf_counter()
     while time.perf_counter() - begun < size.seconds:
         await asyncio.to_thread(stack.sql, _STEP, job_id)

@@ -1,8 +1,9 @@
 """The settings: environment variables with the prefix GRISTMILL_ (docs/settings.md lists them)."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -220,6 +221,39 @@ class Settings(TenantSettings):
     time_scale: Annotated[
         float, Field(gt=0, description="Multiplies every period of the protocol; tests use 0.1")
     ] = 1.0
+
+
+AGREED = (
+    "sources",
+    "allow_hidden_sources",
+    "max_listed_names",
+    "max_bytes",
+    "max_expansion",
+    "tenant_running_jobs",
+    "tenant_scan_bytes_per_day",
+    "tenant_stored_bytes",
+    "time_scale",
+)
+"""Settings that each worker needs as all others and the gateways have them.
+
+Else the end of a job depends on the worker that it meets. None of them is secret.
+"""
+
+
+def agreed(settings: Settings) -> dict[str, Any]:
+    """The values of AGREED, in JSON."""
+    found = settings.model_dump(mode="json", include={*AGREED})
+    return found | {"sources": sorted(found["sources"])}
+
+
+def differing(ours: Settings, theirs: Mapping[str, Any] | None) -> list[str]:
+    """The variables of which a worker that has told *theirs* has another value.
+
+    It may be of another version, which knows fewer settings.
+    """
+    told = theirs or {}
+    unlike = [name for name, value in agreed(ours).items() if name in told and told[name] != value]
+    return [f"GRISTMILL_{name.upper()}" for name in unlike]
 
 
 def faults(error: ValidationError) -> list[tuple[str, str]]:

@@ -35,7 +35,7 @@ from shared.loops import Service, end, forever
 from shared.metrics import SLOTS
 from shared.metrics.exposition import exposed
 from shared.process import harden
-from shared.settings import Settings
+from shared.settings import Settings, agreed
 from shared.spec.version import STATE_VERSION
 from shared.storage.uploads import UploadFiles
 from worker_service.context import Context
@@ -142,6 +142,7 @@ async def serve(settings: Settings, executor: Executor) -> None:
         slots,
         ctx.timings,
         drain=stop.set,
+        settings=agreed(settings),
     )
     try:
         await _until(stop, _database_ready(ctx.pool), ctx.executor.start())

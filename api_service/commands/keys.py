@@ -118,9 +118,10 @@ def _line(key: ApiKey) -> str:
 
 
 async def _revoke(pool: Pool, _: DatabaseSettings, arguments: argparse.Namespace) -> None:
-    if not await ApiKeyStore(pool).revoke(arguments.id):
+    tenant = await ApiKeyStore(pool).revoke(arguments.id)
+    if tenant is None:
         sys.exit(f"There is no key {arguments.id}; `gristmill server keys list` shows them")
-    by_operator("key.revoke", arguments.id, None)
+    by_operator("key.revoke", arguments.id, tenant)
 
 
 _ACTIONS = {"add": _add, "list": _list, "ls": _list, "revoke": _revoke}

@@ -4,12 +4,14 @@
 
 import argparse
 import re
+import sys
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 
 from api_service.audit import by_operator
 from api_service.commands.database import with_pool
 from api_service.commands.keys import tenant_name
-from shared.core.limits import NAMES, UNLIMITED, Limits
+from shared.core.limits import NAMES, UNLIMITED, Limits, meant
 from shared.db.limits import LimitStore
 from shared.settings import TenantSettings
 from shared.spec.names import did_you_mean, quote
@@ -37,7 +39,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="LIMIT=VALUE",
         help=f"a number, with k, M, G, T or Ki, Mi, Gi, Ti if you like, or none; limits: {', '.join(NAMES)}",
     )
-    unset.add_argument("changes", nargs="+", type=_unset, metavar="LIMIT")
+    unset.add_argument("changes", nargs="+", type=_default, metavar="LIMIT")
 
 
 def _name(text: str) -> str:
@@ -65,7 +67,7 @@ def _change(text: str) -> tuple[str, int]:
     return name, number
 
 
-def _unset(text: str) -> tuple[str, None]:
+def _default(text: str) -> tuple[str, None]:
     return _name(text), None
 
 
@@ -76,29 +78,50 @@ def run(settings: TenantSettings, arguments: argparse.Namespace, *_: object) -> 
 
 async def _list(store: LimitStore, _: argparse.Namespace) -> None:
     for tenant, own in (await store.own()).items():
-        limits = [f"{name}={_shown(value)}" for name, value in own.items() if value is not None]
+        limits = [f"{name}={_shown(meant(value))}" for name, value in own.items() if value is not None]
         print("  ".join([tenant, *limits]))
 
 
 async def _show(store: LimitStore, arguments: argparse.Namespace) -> None:
-    tenant = arguments.tenant
-    own = (await store.own()).get(tenant, {})
+    known = await store.own()
+    await _tell(store, arguments.tenant, known.get(arguments.tenant, {}))
+    _check_known(arguments.tenant, known)
+
+
+async def _tell(store: LimitStore, tenant: str, own: Mapping[str, int | None]) -> None:
     limits, used = asdict(await store.get(tenant)), asdict(await store.use(tenant))
     for name, limit in limits.items():
         whose = "its own" if own.get(name) is not None else "the default"
         use = f"  used {used[name]:,}" if name in used else ""
-        print(f"{name}  {'none' if limit is None else f'{limit:,}'} ({whose}){use}")
+        print(f"{name}  {_shown(limit)} ({whose}){use}")
+
+
+def _check_known(tenant: str, known: Collection[str]) -> None:
+    """Exit with 1 for a tenant that has no limits, keys, jobs or uploads: its name may be misspelt."""
+    if tenant not in known:
+        lists = "; `gristmill server tenants list` shows those that are"
+        sys.exit(f"Tenant {tenant} is not known{did_you_mean(tenant, known) or lists}")
 
 
 async def _set(store: LimitStore, arguments: argparse.Namespace) -> None:
     changes = dict(arguments.changes)
     await store.set(arguments.tenant, changes)
-    by_operator("tenant.set", arguments.tenant, arguments.tenant, limits=changes)
+    logged = {name: _logged(change) for name, change in changes.items()}
+    by_operator("tenant.set", arguments.tenant, arguments.tenant, limits=logged)
     await _show(store, arguments)
 
 
-def _shown(value: int) -> str:
-    return "none" if value == UNLIMITED else f"{value:,}"
+async def _unset(store: LimitStore, arguments: argparse.Namespace) -> None:
+    _check_known(arguments.tenant, await store.own())
+    await _set(store, arguments)
 
 
-_ACTIONS = {"list": _list, "show": _show, "set": _set, "unset": _set}
+def _shown(limit: int | None) -> str:
+    return "none" if limit is None else f"{limit:,}"
+
+
+def _logged(change: int | None) -> int | str | None:
+    return "default" if change is None else meant(change)
+
+
+_ACTIONS = {"list": _list, "show": _show, "set": _set, "unset": _unset}

@@ -6,14 +6,13 @@ Exits with 0 when every invariant holds, with 1 when one is broken, with 2 when 
 # ruff: noqa: T201  # a command answers on standard output
 
 import argparse
-import asyncio
 import sys
 
 import structlog
 
-from shared.db.pool import connect, unavailable
+from api_service.commands.database import with_pool
+from shared.db.pool import Pool
 from shared.db.verify import INVARIANTS, counts, violations
-from shared.errors import TransientError
 from shared.settings import DatabaseSettings
 
 log = structlog.get_logger()
@@ -29,23 +28,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(settings: DatabaseSettings, arguments: argparse.Namespace, *_: object) -> None:
     try:
-        broken = asyncio.run(_run(settings, deep=arguments.deep))
-    except TransientError as error:
-        print(unavailable(error), file=sys.stderr)
-        sys.exit(2)
+        broken = with_pool(
+            settings, "gristmill-verify", lambda pool: _verify(pool, deep=arguments.deep), away=2
+        )
     except Exception:  # 1 would say that an invariant is broken, which is not known
         log.exception("verify.bug")
         sys.exit(2)
     sys.exit(1 if broken else 0)
 
 
-async def _run(settings: DatabaseSettings, *, deep: bool) -> list[str]:
-    pool = connect(settings.database_url, name="gristmill-verify", size=1)
-    try:
-        found = await violations(pool, deep=deep)
-        seen = ", ".join(f"{count:,} {what}" for what, count in (await counts(pool)).items())
-    finally:
-        await pool.close()
+async def _verify(pool: Pool, *, deep: bool) -> list[str]:
+    found = await violations(pool, deep=deep)
+    seen = ", ".join(f"{count:,} {what}" for what, count in (await counts(pool)).items())
     print(
         *found,
         f"{len(found)} violations in {seen}" if found else f"All {len(INVARIANTS)} invariants hold: {seen}",

@@ -192,7 +192,7 @@ async def _planned(request: web.Request, plan_id: str) -> web.Response:
         request[TENANT], plan_id, WAIT_SECONDS, gone=lambda: request.transport is None
     )
     if not found.job.done:
-        return page(request, "new_waiting.html", plan=plan_id, state=found.job.state)
+        return page(request, "new_waiting.html", job=found.job)
     spec = _spec_of(request, found)
     draft = new_draft.of_spec(spec if "aggregates" in spec else _FIRST | spec, plan=plan_id)
     return await _page(request, draft, found.look, found.job.error)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from api_service.doctor import of_machine, of_servers
+from api_service.doctor import of_cluster, of_machine, of_servers
 from api_service.doctor.facts import Facts
 from api_service.doctor.finding import Finding
 
@@ -27,7 +27,8 @@ CHECKS: dict[str, Callable[[Facts], Finding | None]] = {
     "rights": of_servers.rights,
     "least_rights": of_servers.least_rights,
     "migrations": of_servers.migrations,
-    "readers": of_servers.readers,
+    "readers": of_cluster.readers,
+    "reader_rights": of_cluster.reader_rights,
     "connections": of_servers.budget,
     "postgres_clock": of_servers.clock_of_postgres,
     "redis": of_servers.redis,
@@ -35,7 +36,8 @@ CHECKS: dict[str, Callable[[Facts], Finding | None]] = {
     "redis_memory": of_servers.redis_memory,
     "redis_persistence": of_servers.persistence,
     "redis_clock": of_servers.clock_of_redis,
-    "workers": of_servers.workers,
+    "workers": of_cluster.workers,
+    "agreement": of_cluster.agreement,
 }
 
 

@@ -1,4 +1,4 @@
-"""Verdicts about Postgres, Redis, the clocks and the workers.
+"""Verdicts about Postgres, Redis and the clocks.
 
 A verdict is None where its facts are unknown; `postgres` or `redis` tells why.
 """
@@ -10,7 +10,6 @@ from api_service.doctor.finding import Finding, error, listed, ok, size, warning
 from shared.core import connections
 from shared.core.facts import Clock, Server
 from shared.core.facts import Redis as RedisFacts
-from shared.spec.version import STATE_VERSION
 
 OLDEST_POSTGRES = 150_000
 SAFE_CREATEROLE = 160_000
@@ -95,25 +94,15 @@ def rights(facts: Facts) -> Finding | None:
             f"{server.me} may not make schemas, which migrations and first results of tenants need",
             f"GRANT CREATE ON DATABASE {server.database} TO {server.me}",
         )
+    if not server.may_create_temporary:
+        return error(
+            f"{server.me} may not make temporary tables, which `gristmill server migrate` needs",
+            f"GRANT TEMPORARY ON DATABASE {server.database} TO {server.me}",
+        )
     if postgres.closed_views:
         cures = "; ".join(f"ALTER SCHEMA {name} OWNER TO {server.me}" for name in postgres.closed_views)
         return error(f"{server.me} may not make views in {listed(postgres.closed_views)}", cures)
     return ok(f"{server.me} owns its schemas, and may make others")
-
-
-def readers(facts: Facts) -> Finding | None:
-    if isinstance(facts.postgres, str) or facts.postgres.cluster is None:
-        return None
-    server, missing = facts.postgres.server, facts.postgres.cluster.missing_readers
-    if not missing:
-        return ok("Each tenant has its role of readers")
-    if server.superuser or server.may_create_role:
-        return ok(f"{listed(missing)} will be made with the next result or `gristmill server migrate`")
-    cures = "; ".join(f"CREATE ROLE {name}" for name in missing)
-    return warning(
-        f"There is no {listed(missing)}, and {server.me} may not make it",
-        f"{cures}; then run `gristmill server migrate`",
-    )
 
 
 def least_rights(facts: Facts) -> Finding | None:
@@ -253,27 +242,3 @@ def _clock(name: str, clock: Clock) -> Finding:
         return ok(said)
     cure = "Let both machines follow a time server: `timedatectl set-ntp true`, or chrony"
     return error(said, cure) if skew > LARGE_SKEW else warning(said, cure)
-
-
-def workers(facts: Facts) -> Finding | None:
-    if isinstance(facts.postgres, str) or facts.postgres.cluster is None:
-        return None
-    found, ours = facts.postgres.cluster.workers, facts.machine.version
-    if not found:
-        return warning("No worker lives, so jobs wait", "Run `gristmill server worker`")
-    if not any(worker.able for worker in found):
-        return error(
-            f"{len(found)} workers live, and none of them can start a child process",
-            "Look for `worker.cannot_work` in the log of the workers: it has the reason",
-        )
-    if unlike := sorted({worker.version for worker in found} - {ours}):
-        return warning(
-            f"Workers of version {listed(unlike)} live, and this is {ours}",
-            "End the update: start workers of one version, and drain the others with "
-            "`gristmill workers drain ID`",
-        )
-    if all(worker.state_version not in {None, STATE_VERSION} for worker in found):
-        return error(
-            f"No worker takes jobs of state version {STATE_VERSION}", "Start workers of this version"
-        )
-    return ok(f"{len(found)} workers of version {ours} with {sum(worker.slots for worker in found)} slots")

@@ -91,6 +91,7 @@ class _Watch(Generic[View]):
     standing: Standing | None = None
     """That of the last look."""
     refreshed: float = 0.0
+    """When the last refresh began. So it is due with the next look, which then asks for nothing else."""
     refreshing: asyncio.Task[None] | None = None
     again: bool = False
     """The job changed while the feed was being refreshed."""
@@ -99,6 +100,13 @@ class _Watch(Generic[View]):
 
     def wants_refresh(self, now: float) -> bool:
         return self.feed is not None and self.refreshing is None and self.refreshed + self.rest <= now
+
+    def next_look(self, now: float) -> float:
+        """When to look at the job again: with the next refresh, if that is due soon after."""
+        usual = pause(now - self.since)
+        refresh = self.refreshed + self.rest
+        soon = self.feed is not None and usual == _LAST_LOOK and now + usual < refresh < now + 2 * usual
+        return refresh if soon else now + usual
 
     def wake(self, now: Standing | None) -> bool:
         """Wake the requests that have seen another standing than *now*; all of them when that is unknown.
@@ -212,7 +220,7 @@ class JobWatcher(Generic[View]):
         for job, watch in due.items():
             if job in reads:
                 self._refresh(job, watch)
-            watch.due = now + pause(now - watch.since)
+            watch.due = watch.next_look(now)
 
     def _stands(self, job: Key, watch: _Watch[View], standing: Standing | None) -> None:
         """Wake the requests and streams that the job's *standing* concerns; None: it is unknown."""
@@ -239,7 +247,7 @@ class JobWatcher(Generic[View]):
             await feed.publish(view)
             standing = self._standing_of(view)
             if watch.standing not in {None, standing}:
-                watch.since, watch.due = time.monotonic(), 0.0
+                watch.since = time.monotonic()
             watch.standing = standing
             watch.wake(standing)
         except NotFound:
@@ -251,6 +259,6 @@ class JobWatcher(Generic[View]):
         finally:
             now = time.monotonic()
             watch.rest = max(_LAST_LOOK, (now - began) * _TIMES)
-            watch.refreshed, watch.refreshing = (0.0 if watch.again else now), None
-            watch.due = min(watch.due, now + pause(now - watch.since))
+            watch.refreshed, watch.refreshing = (0.0 if watch.again else began), None
+            watch.due = watch.next_look(now)
             self._wanted.set()

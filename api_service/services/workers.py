@@ -2,16 +2,32 @@
 
 from datetime import timedelta
 
+import structlog
+
 from shared.core.workers import Worker
 from shared.db.workers import WorkerStore
 from shared.errors import InvalidState, NotFound
+from shared.settings import Settings, differing
+
+MOST_COMPARED = 1000
+log = structlog.get_logger()
 
 
 class WorkerService:
     """A worker that was silent for *lease* is gone: its units go to others."""
 
-    def __init__(self, workers: WorkerStore, lease: timedelta) -> None:
-        self._workers, self._lease = workers, lease
+    def __init__(self, workers: WorkerStore, lease: timedelta, settings: Settings) -> None:
+        self._workers, self._lease, self._settings = workers, lease, settings
+        self._compared: set[str] = set()
+
+    async def compare(self) -> None:
+        """Log each new worker that differs from this gateway in a setting by which both must agree."""
+        workers, _ = await self._workers.page(self._lease, limit=MOST_COMPARED)
+        for worker in workers:
+            names = differing(self._settings, worker.settings)
+            if names and not worker.gone and worker.id not in self._compared:
+                log.warning("settings.differ", worker=worker.id, host=worker.host, settings=names)
+        self._compared = {worker.id for worker in workers}
 
     async def page(self, after: str | None, limit: int) -> tuple[list[Worker], bool]:
         """By id; the flag says whether others follow."""

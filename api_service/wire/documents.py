@@ -5,7 +5,7 @@ The fields of each document stand in the order in which they are sent.
 
 import hashlib
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -159,11 +159,15 @@ class TimingDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A job; in a list it comes without its spec and the findings of its plan."""
+    """A job; in a list it comes without its spec and the findings of its plan.
+
+    `waiting_for` is the limit of its tenant that keeps it from running now.
+    """
 
     id: str
     state: JobState
     phase: str
+    waiting_for: Literal["running_jobs"] | None
     done: bool
     revision: int
     progress: ProgressDocument
@@ -185,6 +189,7 @@ def job_document(job: Job, progress: Progress, now: datetime, link: Links, rows:
         id=job.id,
         state=job.state,
         phase="done" if job.state == JobState.SUCCEEDED else job.phase,
+        waiting_for=job.waiting_for,
         done=job.done,
         revision=job.revision,
         progress=_progress(job, progress, now),

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from typing import Literal
 
 import msgspec
 
@@ -24,6 +25,7 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     state: JobState
+    waiting_for: Literal["running_jobs"] | None
     done: bool
     created_at: datetime
     finished_at: datetime | None
@@ -44,6 +46,7 @@ def plan_document(
     return PlanDocument(
         id=job.id,
         state=job.state,
+        waiting_for=job.waiting_for,
         done=job.done,
         created_at=job.created_at,
         finished_at=job.finished_at,

@@ -31,7 +31,7 @@ Most = Annotated[int, Option("--limit", min=0, metavar="N", help="At most so man
 
 COLUMNS: output.Columns = {
     "job": lambda job: job["id"],
-    "state": lambda job: job["state"],
+    "state": lambda job: job["state"] + (f" ({limit})" if (limit := job.get("waiting_for")) else ""),
     "done": lambda job: f"{job['progress']['fraction']:.0%}",
     "result": lambda job: job["result"]["name"] if job["result"] else None,
     "rows": lambda job: job["result"]["rows"] if job["result"] else None,
@@ -139,6 +139,8 @@ def _change(jobs: Sequence[str], change: str, where: Service) -> None:
 
 
 def show_job(job: "Job", shape: DocumentFormat) -> None:
+    from gristmill.client.moments import waits_for
+
     document: Any = job.document
     progress, result, error = document["progress"], document["result"], document["error"]
     rows = {name: count for name, count in progress["rows"].items() if count}
@@ -146,6 +148,7 @@ def show_job(job: "Job", shape: DocumentFormat) -> None:
         "job": job.id,
         "state": job.state,
         "phase": document["phase"] if not document["done"] else None,
+        "waits for": waits_for(document),
         "done": f"{progress['fraction']:.0%}",
         "chunks": f"{progress['chunks']['done']} of {progress['chunks']['total']}",
         "rows": ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in rows.items()) or None,

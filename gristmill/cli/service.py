@@ -64,8 +64,7 @@ def connected(
 
     url = where.url or transport.DEFAULT_URL
     _probe(url)
-    if not quiet and not is_terminal():
-        _log_to_stderr()
+    _log_to_stderr(logging.ERROR if quiet else logging.WARNING if is_terminal() else logging.INFO)
     try:
         client = Client(url, where.api_key, progress=False if quiet else "auto")
     except (ValueError, httpx2.InvalidURL) as error:
@@ -93,13 +92,18 @@ def _probe(url: str) -> None:
         raise Unreached(url, error.strerror or str(error)) from error
 
 
-def _log_to_stderr() -> None:
-    """The client's progress as lines."""
+class _Talk(logging.Handler):
+    """Above the bars of a terminal too: they stand in for sys.stderr, which `say` asks for each time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def _log_to_stderr(level: int) -> None:
+    """The remarks of the client as lines; its progress is one where there are no bars."""
     logger = logging.getLogger("gristmill")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
+    logger.handlers = [_Talk()]
+    logger.setLevel(level)
 
 
 @contextmanager

@@ -135,6 +135,9 @@ def bad_rows(
     """
     with connected(where) as reached:
         found = reached.client.job(job)
+        error = found.document["error"]
+        if error and error["code"] == "bad_row":
+            say(f"{job} failed with a bad row, which is shown by: {reached.command('jobs', 'show', job)}")
         if shape in {TextFormat.csv, TextFormat.ndjson} and limit is None:
             output.show_rows(lambda kind, _: found.stream_bad_rows(kind), RowFormat(shape), None, {})
             return

@@ -1,5 +1,6 @@
 """One request: its retries, and the exceptions of its failures."""
 
+import logging
 import random
 from json import JSONDecodeError
 
@@ -18,6 +19,9 @@ PASSING = {429, 502, 503, 504}
 UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 """Failures before any byte of the request was sent."""
 SHOWN_CHARACTERS = 500
+TOLD_SECONDS = 1.0
+"""So long a pause is told in a line of the logger `gristmill`."""
+_logger = logging.getLogger("gristmill")
 
 
 def ask(request: Request) -> Steps[httpx2.Response]:
@@ -43,15 +47,23 @@ def _trying(step: Send | Open, request: Request) -> Steps[httpx2.Response]:
             if last or not (request.safe or isinstance(error, UNSENT)):
                 raise unreachable(request, error) from None
             is_lost = True
-            yield Sleep(pause(attempt))
+            yield _rest(unreachable(request, error), attempt, pause(attempt))
         else:
             if answer.status_code < 400 or (is_lost and _is_deleted(request, answer)):
                 return answer
             problem = problem_of(answer)
             if last or not request.safe or not _passes(problem):
                 raise problem
-            yield Sleep(max(pause(attempt), problem.retry_after or 0.0))
+            yield _rest(problem, attempt, max(pause(attempt), problem.retry_after or 0.0))
         attempt += 1
+
+
+def _rest(failure: ProblemError | Unreachable, attempt: int, seconds: float) -> Sleep:
+    """The pause after a failure; a long one is told."""
+    if seconds >= TOLD_SECONDS:
+        said = failure.summary if isinstance(failure, ProblemError) else failure
+        _logger.warning("%s. Trying again in %.0f s (%d of %d)", said, seconds, attempt + 1, RETRIES)
+    return Sleep(seconds)
 
 
 def _passes(problem: ProblemError) -> bool:

@@ -8,6 +8,8 @@ Times are texts in ISO 8601. A newer service may send further keys.
 from typing import Any, Literal, NotRequired, TypedDict
 
 JobState = Literal["queued", "running", "paused", "cancelling", "succeeded", "failed", "cancelled"]
+WaitingFor = Literal["running_jobs"]
+"""A limit of the tenant that keeps a job from running now."""
 
 
 class Column(TypedDict):
@@ -115,6 +117,7 @@ class JobDocument(TypedDict):
     id: str
     state: JobState
     phase: Literal["planning", "scanning", "merging", "publishing", "done"]
+    waiting_for: WaitingFor | None
     done: bool
     revision: int
     progress: Progress
@@ -194,6 +197,7 @@ class PlanDocument(TypedDict):
 
     id: str
     state: str
+    waiting_for: WaitingFor | None
     done: bool
     created_at: str
     finished_at: str | None

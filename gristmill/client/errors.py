@@ -54,9 +54,14 @@ class ProblemError(GristmillError):
     def pointers(self) -> list[str]:
         return [str(error["pointer"]) for error in self.errors if "pointer" in error]
 
-    def _message(self) -> str:
+    @property
+    def summary(self) -> str:
+        """The status, the code and the detail."""
         head = " ".join(filter(None, [str(self.status), self.code or self.title]))
-        lines = [f"{head}: {self.detail}", *_places(self.errors, self.detail)]
+        return f"{head}: {self.detail}"
+
+    def _message(self) -> str:
+        lines = [self.summary, *_places(self.errors, self.detail)]
         return "\n".join(lines) + (f"\n(request {self.request_id})" if self.request_id else "")
 
     @classmethod

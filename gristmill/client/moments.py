@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gristmill.client.documents import JobDocument
+from gristmill.client.documents import JobDocument, PlanDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ def _note(document: JobDocument) -> str:
     progress, state = document["progress"], document["state"]
     if state == "succeeded":
         return f"{progress['rows']['read']:,} rows read"
+    if awaited := waits_for(document):
+        return f"{state}, waits for {awaited}"
     if state != "running":
         return state
     chunks, eta = progress["chunks"], progress["eta_seconds"]
@@ -42,6 +44,19 @@ def _note(document: JobDocument) -> str:
     parts += [f"{progress['rows']['read']:,} rows"]
     parts += [] if eta is None else [f"{_duration(eta)} left"]
     return ", ".join(parts)
+
+
+def of_plan(document: PlanDocument) -> Moment:
+    """*document* is of a dry run under way."""
+    awaited = waits_for(document) or "a free worker"
+    note = f"waits for {awaited}" if document["state"] == "queued" else "a worker reads the data"
+    return Moment(document["id"], None, note)
+
+
+def waits_for(document: JobDocument | PlanDocument) -> str | None:
+    """The event for which a job waits; None if a worker may take it now."""
+    limit = document.get("waiting_for")  # an older service does not tell it
+    return f"another job to end (limit {limit})" if limit else None
 
 
 def of_upload(name: str, sent: int, size: int | None) -> Moment:

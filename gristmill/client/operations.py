@@ -11,7 +11,7 @@ from gristmill.client.asking import ask, pause
 from gristmill.client.documents import BulkDocument, JobDocument, PlanDocument, ResultDocument, UploadDocument
 from gristmill.client.errors import JobFailed
 from gristmill.client.job import JobBase
-from gristmill.client.moments import Show
+from gristmill.client.moments import Show, of_plan
 from gristmill.client.rows import listing, text
 from gristmill.client.sources import Content
 from gristmill.client.spec import Words, job_spec
@@ -159,6 +159,7 @@ def plan(items: Sequence[str | Content], words: Words, show: Show) -> Steps[Plan
             headers={"Prefer": f"wait={PLAN_SECONDS}"},
             read_seconds=READ_SECONDS + PLAN_SECONDS,
         )
+        show(of_plan(document))
         document = (yield from ask(request)).json()
         if not document["done"]:
             yield Sleep(pause(0))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from shared.core.lifecycle import JobState, Phase
 from shared.core.plan import Plan
@@ -40,11 +40,17 @@ class Job:
     scanned_at: datetime | None
     merged_at: datetime | None
     finished_at: datetime | None
+    waits: bool = False
     from_plan: str | None = None
 
     @property
     def done(self) -> bool:
         return self.finished_at is not None
+
+    @property
+    def waiting_for(self) -> Literal["running_jobs"] | None:
+        """The limit of its tenant for which no unit of the job is leased now."""
+        return "running_jobs" if self.waits and self.state in {JobState.QUEUED, JobState.RUNNING} else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

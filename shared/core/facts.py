@@ -36,6 +36,7 @@ class Server:
     superuser: bool
     may_create_role: bool
     may_create_schema: bool
+    may_create_temporary: bool
     may_run_programs: bool
 
 
@@ -46,6 +47,8 @@ class Cluster:
     workers: tuple[Worker, ...]
     has_keys: bool
     missing_readers: tuple[str, ...]
+    loose_readers: tuple[tuple[str, str], ...]
+    """Each right of a reader beyond reading, and the statement that takes it away."""
     uploads: tuple[tuple[str, str], ...]
     """Tenant and id of the newest uploads."""
 

@@ -11,6 +11,11 @@ UNLIMITED = 2**63 - 1
 """Stored for a tenant that has no limit where the settings have one."""
 
 
+def meant(stored: int) -> int | None:
+    """The limit that a stored number means."""
+    return None if stored == UNLIMITED else stored
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Counts and bytes by name: the columns of `gristmill.tenants`, and the settings `tenant_…`."""
@@ -32,8 +37,8 @@ class Limits:
         """These, but those of a tenant where it has its own."""
         if own is None:
             return self
-        given = {name: own[name] for name in NAMES if own[name] is not None}
-        return replace(self, **{name: None if value == UNLIMITED else value for name, value in given.items()})
+        given = {name: own[name] for name in NAMES}
+        return replace(self, **{name: meant(value) for name, value in given.items() if value is not None})
 
 
 NAMES = tuple(field.name for field in fields(Limits))

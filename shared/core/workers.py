@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -49,6 +50,8 @@ class Worker:
     draining: bool
     gone: bool
     usage: Usage
+    settings: dict[str, Any] | None
+    """Those of `shared.settings.agreed`; None of an earlier version."""
     units: tuple[HeldUnit, ...]
 
 

@@ -79,7 +79,8 @@ class ApiKeyStore:
             row = await API_KEYS.get.fetchrow(connection, tenant=tenant, id=key_id, maker=maker)
         return _key(row) if row else None
 
-    async def revoke(self, key_id: str) -> bool:
-        """Also ends the keys that it made. False when there is no such key."""
+    async def revoke(self, key_id: str) -> str | None:
+        """End a key and the keys that it made; its tenant, None when there is no such key."""
         async with self._pool.connection() as connection:
-            return await API_KEYS.revoke.fetchval(connection, id=key_id) is not None
+            tenant: str | None = await API_KEYS.revoke.fetchval(connection, id=key_id)
+        return tenant

@@ -47,10 +47,12 @@ async def _cluster(pool: Pool, timings: Timings) -> Cluster:
     async with pool.connection() as connection:
         readers = [reader_role(row["tenant"]) for row in await TENANTS.known.fetch(connection)]
         there = {row["name"] for row in await DOCTOR.roles.fetch(connection, roles=readers)}
+        loose = await DOCTOR.loose_readers.fetch(connection, readers=readers)
         uploads = await DOCTOR.uploads.fetch(connection, most=MOST_UPLOADS)
     return Cluster(
         workers=tuple(worker for worker in workers if not worker.gone),
         has_keys=await ApiKeyStore(pool).any(),
         missing_readers=tuple(sorted(set(readers) - there)),
+        loose_readers=tuple((row["found"], row["cure"]) for row in loose),
         uploads=tuple((row["tenant"], row["id"]) for row in uploads),
     )

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -123,7 +123,7 @@ class JobStore:
                 )
                 if from_plan is not None:
                     await copy_plan(tx, tenant, from_plan, row["id"], state_version)
-                await admit(
+                waits = await admit(
                     tx, tenant, row["id"], self._defaults.overridden(row["limits"]), dry=kind != "job"
                 )
                 reached("submit.before_commit")
@@ -134,7 +134,7 @@ class JobStore:
             return known, True
         reached("submit.after_commit")
         JOBS_SUBMITTED.labels(kind).inc()
-        return _job(row), False
+        return replace(_job(row), waits=waits), False
 
     async def replayed(self, tenant: str, idempotency_key: str, digests: Collection[str]) -> Job | None:
         """The job that the key has made before.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from shared.core.limits import NAMES, UNLIMITED, Limits, Quota, Use
+from shared.core.limits import NAMES, UNLIMITED, Limits, Quota, Use, meant
 from shared.db.pool import Connection, Pool, Record
 from shared.db.statements import LIMITS
 from shared.errors import (
@@ -52,8 +52,8 @@ async def of_tenant(connection: Connection, tenant: str, defaults: Limits) -> Li
 
 async def admit(
     tx: Connection, tenant: str, job_id: str, limits: Limits, *, dry: bool = False, charged: bool = False
-) -> None:
-    """Check the limits of a tenant after *tx* has stored or revived a job, which may have to wait.
+) -> bool:
+    """Check the limits of a tenant after *tx* has stored or revived a job; tells whether the job has to wait.
 
     Raises TooManyJobs, ScanLimitExceeded and StorageLimitExceeded; a *dry* run only the first one.
     A tenant whose bytes cannot be measured now counts as below that limit. The bytes of a job that is
@@ -68,10 +68,12 @@ async def admit(
         if scanned["bytes"] >= limits.scan_bytes_per_day:
             raise _scanned(scanned, limits.scan_bytes_per_day, None)
     if limits.queued_jobs is None and limits.running_jobs is None:
-        return
+        return False
     await hold(tx, tenant)
-    running = limits.running_jobs
-    if running is not None and await LIMITS.admitted.fetchval(tx, tenant=tenant, most=running + 1) > running:
+    running, waits = limits.running_jobs, False
+    if running is not None:
+        waits = await LIMITS.admitted.fetchval(tx, tenant=tenant, most=running + 1) > running
+    if waits:
         await LIMITS.keep_waiting.execute(tx, id=job_id)
     queued = limits.queued_jobs
     if queued is not None and await LIMITS.queued.fetchval(tx, tenant=tenant, most=queued + 1) > queued:
@@ -80,6 +82,7 @@ async def admit(
             "try again when some have begun, or cancel some",
             quota=Quota(name="queued_jobs", limit=queued, reset=QUEUE_SECONDS),
         )
+    return waits
 
 
 async def measured(connection: Connection, tenant: str) -> int:
@@ -214,7 +217,7 @@ class LimitStore:
         """Requests a second of the tenants that have a limit of their own; None is none."""
         async with self._pool.connection() as connection:
             rows = await LIMITS.rates.fetch(connection)
-        return {row[0]: None if row[1] == UNLIMITED else row[1] for row in rows}
+        return {row[0]: meant(row[1]) for row in rows}
 
     async def use(self, tenant: str) -> Use:
         async with self._pool.connection() as connection:
@@ -238,9 +241,8 @@ class LimitStore:
         for tenant, most in crowded:
             async with self._pool.transaction() as tx:
                 await hold(tx, tenant)
-                limit = UNLIMITED if most is None else most
-                await LIMITS.let_in.execute(tx, tenant=tenant, most=limit)
-                await LIMITS.hold_back.execute(tx, tenant=tenant, most=limit)
+                await LIMITS.let_in.execute(tx, tenant=tenant, most=most)
+                await LIMITS.hold_back.execute(tx, tenant=tenant, most=most)
 
     async def writing(self) -> list[Writing]:
         """The jobs under way whose tenants have a limit of stored bytes, the youngest first."""

@@ -1,8 +1,9 @@
 """The workers table: the only heartbeat."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -39,8 +40,12 @@ class WorkerStore:
         draining: bool,
         state_version: int | None = None,
         usage: Usage | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> Heard:
-        """Say that the worker lives, how many of its slots are at work or can take some, and its usage."""
+        """Say that the worker lives, how many of its slots are at work or can take some, and its usage.
+
+        *settings* are those of `shared.settings.agreed`; the first heartbeat stores them.
+        """
         async with self._pool.connection() as connection:
             drain = await WORKERS.beat.fetchval(
                 connection,
@@ -52,6 +57,7 @@ class WorkerStore:
                 able=able,
                 draining=draining,
                 state_version=state_version,
+                settings=settings,
                 **asdict(usage or Usage()),
             )
             held = await WORKERS.held.fetch(connection, worker=worker)

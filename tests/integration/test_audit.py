@@ -135,6 +135,21 @@ async def test_signing_in_and_out_is_told_and_a_wrong_key_too_without_the_key(se
         assert ADMIN not in json.dumps(lines())
 
 
+async def test_the_audit_lines_of_an_operator_have_the_tenant_of_a_key_and_no_number_for_no_limit(settings):
+    await added(settings, "laptop", "--tenant", "acme")
+    _, said, _ = await command(settings, "keys", "list")
+    commands = {
+        ("keys", "revoke", said.split()[0]): None,
+        ("tenants", "set", "acme", "uploads=none", "queued_jobs=5"): {"uploads": None, "queued_jobs": 5},
+        ("tenants", "unset", "acme", "uploads"): {"uploads": "default"},
+    }
+    for words, limits in commands.items():
+        code, _, told = await command(settings, *words, GRISTMILL_LOG_FORMAT="json")
+        assert code == 0, told
+        line = json.loads(told)
+        assert (line["tenant"], line.get("limits")) == ("acme", limits)
+
+
 async def test_an_operators_changes_are_told_on_standard_error(settings):
     _, _, told = await command(settings, "tenants", "set", "acme", "uploads=5", GRISTMILL_LOG_FORMAT="json")
     line = json.loads(told)

@@ -169,6 +169,49 @@ def test_a_job_is_paused_resumed_cancelled_and_brought_back(waiting):
     assert waiting.run("jobs", "show", job).returncode == 1
 
 
+def test_a_job_that_waits_for_a_limit_of_its_tenant_says_so(idle, waiting):
+    idle.sql("INSERT INTO gristmill.tenants (tenant, running_jobs) VALUES ('default', 1)")
+    try:
+        first, second = (waiting.run("submit", "sales.csv", *QUESTION, "-q").stdout.strip() for _ in "12")
+        shown = [waiting.run("jobs", "show", job).stdout for job in (first, second)]
+        listed = waiting.run("jobs", "ls").stdout
+    finally:
+        idle.sql("DELETE FROM gristmill.tenants")
+
+    told = r"^waits for +another job to end \(limit running_jobs\)$"
+    assert [bool(re.search(told, each, re.MULTILINE)) for each in shown] == [False, True]
+    assert re.search(rf"^{second} +queued \(running_jobs\) ", listed, re.MULTILINE)
+    assert re.search(rf"^{first} +queued +0%", listed, re.MULTILINE)
+    assert waiting.run("jobs", "cancel", first, second).returncode == 0
+
+
+def test_a_submit_that_waits_for_a_place_says_so_unless_it_is_to_be_quiet(idle, waiting, monkeypatch):
+    from gristmill.client import asking
+
+    monkeypatch.setattr(asking, "RETRIES", 1)
+    idle.sql("INSERT INTO gristmill.tenants (tenant, queued_jobs) VALUES ('default', 0)")
+    try:
+        said, quiet = (waiting.run("submit", "sales.csv", *QUESTION, *more) for more in ([], ["-q"]))
+    finally:
+        idle.sql("DELETE FROM gristmill.tenants")
+
+    assert (said.returncode, quiet.returncode) == (1, 1)
+    told = r"^429 too_many_jobs: .*\(its limit queued_jobs\).* Trying again in 5 s \(1 of 1\)$"
+    assert re.search(told, said.stderr, re.MULTILINE), said.stderr
+    assert "Trying again" not in quiet.stderr
+
+
+def test_bad_rows_of_a_job_that_failed_with_one_lead_to_its_error(gristmill, tmp_path):
+    (tmp_path / "bad.csv").write_text("n\n" + "1\n" * 2000 + "x\n")
+    ran = gristmill.run("submit", "bad.csv", "--agg", "s=sum:n", "--type", "n=int64", "--wait", "-q")
+    job = ran.stdout.strip()
+    assert ran.returncode == 1
+
+    listed = gristmill.run("bad-rows", job)
+    command = re.search(rf"{job} failed with a bad row, which is shown by: gristmill (.*)", listed.stderr)[1]
+    assert "line 2002" in gristmill.run(*shlex.split(command)).stdout
+
+
 def test_after_a_timeout_the_job_goes_on_and_the_command_says_how(waiting):
     ran = Command.run(waiting, "aggregate", "sales.csv", *QUESTION, "--timeout", "0")
 

@@ -12,21 +12,24 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 import redis
+import structlog
 
 from api_service.doctor.checks import CHECKS, verdicts
 from api_service.doctor.facts import Package
 from api_service.doctor.look import look
+from api_service.services.workers import WorkerService
 from shared.core.facts import Clock
 from shared.db.migrate import upgrade_blocking
 from shared.db.pool import connect
 from shared.db.uploads import UploadStore
 from shared.db.workers import WorkerStore
-from shared.settings import Settings
+from shared.settings import Settings, agreed
 from shared.spec.version import STATE_VERSION
 from tests.support.databases import as_role, with_database
 from tests.support.gateway import publish
@@ -80,17 +83,20 @@ def follow(connection, finding):
         connection.execute(statement)
 
 
-def beat(settings, *, version=VERSION, able=2, state_version=STATE_VERSION, slots=2):
+def beat(at, *, version=VERSION, able=2, state_version=STATE_VERSION, slots=2, settings=None):
+    """The first heartbeat of a worker at a database; its name."""
+    name = f"wrk_{secrets.token_hex(4)}"
+
     async def run():
-        pool = connect(settings.database_url, name="test", size=1)
-        name = f"wrk_{secrets.token_hex(4)}"
+        pool = connect(at.database_url, name="test", size=1)
         await WorkerStore(pool).beat(
             name, host="h", pid=1, version=version, slots=slots, able=able, draining=False,
-            state_version=state_version,
+            state_version=state_version, settings=settings,
         )  # fmt: skip
         await pool.close()
 
     asyncio.run(run())
+    return name
 
 
 def test_a_sound_installation_has_no_error_but_that_of_the_tests_own_postgres(settings):
@@ -129,6 +135,7 @@ def test_a_database_of_a_newer_version(settings, admin):
     "broken",
     [
         "REVOKE CREATE ON DATABASE {database} FROM {service}",
+        "REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC, {service}",
         "ALTER TABLE gristmill.workers OWNER TO {admin}",
         "ALTER SCHEMA gristmill_migrations OWNER TO {admin}",
         "ALTER TABLE gristmill_migrations.version OWNER TO {admin}",
@@ -191,6 +198,38 @@ def test_readers_that_the_service_may_not_make(role, settings, admin):
         admin.execute(f"DROP ROLE gristmill_reader_{tenant}")
 
 
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ("ALTER ROLE {reader} CREATEDB BYPASSRLS", "{reader} is BYPASSRLS, {reader} is CREATEDB"),
+        ("GRANT pg_write_all_data TO {reader}", "{reader} is a member of pg_write_all_data"),
+        ("GRANT {reader} TO {login} WITH ADMIN OPTION", "{login} may make other roles members of {reader}"),
+        ("GRANT INSERT ON results_{tenant}.sales TO {reader}", "{reader} may INSERT results_{tenant}.sales"),
+        ("GRANT CREATE ON SCHEMA results_{tenant} TO PUBLIC", "every role may CREATE results_{tenant}"),
+        (
+            "GRANT USAGE ON SCHEMA gristmill TO {reader}; GRANT SELECT ON gristmill.jobs TO {reader}",
+            "{reader} may SELECT gristmill.jobs, {reader} may USAGE gristmill",
+        ),
+    ],
+)
+def test_a_reader_that_may_do_more_than_read(settings, admin, broken, told):
+    tenant, login = f"t{secrets.token_hex(4)}", f"login_{secrets.token_hex(4)}"
+    names = {"tenant": tenant, "login": login, "reader": f"gristmill_reader_{tenant}"}
+    asyncio.run(publish(settings, {"k": "string"}, [("a",)], name="sales", tenant=tenant))
+    admin.execute(f"CREATE ROLE {login} IN ROLE {names['reader']}")
+    try:
+        assert found(settings)["reader_rights"].level == "ok"
+        admin.execute(broken.format(**names))
+        finding = found(settings)["reader_rights"]
+        assert (finding.level, finding.found) == (
+            "warning", f"Readers may do more than read: {told.format(**names)}"
+        )  # fmt: skip
+        follow(admin, finding)
+        assert found(settings)["reader_rights"].level == "ok"
+    finally:
+        admin.execute(f"DROP ROLE {login}")
+
+
 def test_more_connections_than_the_role_may_open(role, settings, admin):
     own = settings.model_copy(update={"database_url": role})
     upgrade_blocking(role)
@@ -236,6 +275,46 @@ def test_workers(settings):
 def test_workers_of_another_state_version(settings):
     beat(settings, state_version=STATE_VERSION + 1)
     assert found(settings)["workers"].level == "error"
+
+
+def test_a_worker_with_other_settings(settings):
+    beat(settings, settings=None)
+    beat(settings, settings=agreed(settings))
+    assert found(settings)["agreement"].level == "ok"
+    unlike = settings.model_copy(update={"tenant_running_jobs": 2, "sources": ["file:///b/", "file:///a/"]})
+    name = beat(settings, settings=agreed(unlike))
+
+    finding = found(settings)["agreement"]
+    told = f"{name} of 3 workers have another value than this machine: "
+    assert (finding.level, finding.found) == (
+        "warning", told + "GRISTMILL_SOURCES, GRISTMILL_TENANT_RUNNING_JOBS"
+    )  # fmt: skip
+    turned = settings.model_copy(update={"tenant_running_jobs": 2, "sources": ["file:///a/", "file:///b/"]})
+    assert name not in found(turned)["agreement"].found
+
+
+async def test_a_gateway_logs_a_worker_with_other_settings_once(settings):
+    pool = connect(settings.database_url, name="test", size=2)
+    store = WorkerStore(pool)
+    try:
+        for name, more in (("same", {}), ("other", {"max_bytes": 1}), ("old", None)):
+            told = None if more is None else agreed(settings.model_copy(update=more))
+            await store.beat(
+                name, host="h", pid=1, version="0", slots=1, able=1, draining=False, settings=told
+            )  # fmt: skip
+        service = WorkerService(store, timedelta(seconds=10), settings)
+        with structlog.testing.capture_logs() as logged:
+            for _ in range(2):
+                await service.compare()
+    finally:
+        await pool.close()
+
+    assert logged == [
+        {
+            "event": "settings.differ", "log_level": "warning", "worker": "other", "host": "h",
+            "settings": ["GRISTMILL_MAX_BYTES"],
+        }
+    ]  # fmt: skip
 
 
 def test_a_redis_that_evicts(settings, own_redis):

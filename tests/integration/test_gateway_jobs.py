@@ -23,6 +23,7 @@ JOB_KEYS = {
     "id",
     "state",
     "phase",
+    "waiting_for",
     "done",
     "revision",
     "progress",

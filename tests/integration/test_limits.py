@@ -581,3 +581,25 @@ async def test_the_command_shows_sets_and_unsets_limits_and_names_mistakes(setti
     ):
         code, _, complained = await command(settings, "tenants", *words)
         assert (code, said in complained) == (2, True), complained
+
+
+async def test_a_tenant_that_is_not_known_is_shown_the_defaults_and_told_a_near_name(settings):
+    await tenants(settings, "set", "warehouse", "uploads=1")
+    for words in (("show", "warehose"), ("unset", "warehose", "uploads")):
+        code, said, complained = await command(settings, "tenants", *words)
+        assert (code, complained.strip()) == (1, 'Tenant warehose is not known; did you mean "warehouse"?')
+        assert said.startswith("queued_jobs  none (the default)  used 0\n") == (words[0] == "show")
+    code, _, complained = await command(settings, "tenants", "show", "zoo")
+    assert (code, "`gristmill server tenants list` shows those that are" in complained) == (1, True)
+    assert "warehose" not in await tenants(settings, "list")
+    await tenants(settings, "show", "default")
+
+
+async def test_a_default_that_is_set_later_holds_for_a_tenant_without_limits_of_its_own(world):
+    low, high = [(await world.submit(tenant="acme", priority=each))[0].id for each in (1, 9)]
+
+    await LimitStore(world.pool, Limits(running_jobs=1)).let_in()
+
+    assert await admitted(world) == [(low, True), (high, False)]
+    await LimitStore(world.pool, Limits()).let_in()
+    assert await admitted(world) == [(low, False), (high, False)]

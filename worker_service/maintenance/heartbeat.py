@@ -3,11 +3,12 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
+from typing import Any
 
 from shared.core.fairness import preempted
 from shared.core.timings import Timings
@@ -41,15 +42,16 @@ class Heartbeat:
         timings: Timings,
         *,
         drain: Callable[[], None] = lambda: None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         """*workers* has a connection of its own, so that no heartbeat waits behind the work.
 
         *pool* is the one of the work, which *units* uses too. *drain* is called when the worker is asked to
-        drain, perhaps at several heartbeats.
+        drain, perhaps at several heartbeats. *settings* are those that the worker tells the others.
         """
         self._worker, self._workers, self._units = worker, workers, units
         self._pool, self._slots, self._timings = pool, slots, timings
-        self._drain, self._meter = drain, Meter()
+        self._drain, self._meter, self._settings = drain, Meter(), settings
 
     async def run_once(self) -> Beat:
         before = self._slots.leases
@@ -88,6 +90,7 @@ class Heartbeat:
                 draining=self._slots.draining,
                 state_version=STATE_VERSION,
                 usage=self._meter.read(),
+                settings=self._settings,
             )
         if heard.drain:
             self._drain()

@@ -40,5 +40,5 @@ SELECT {_columns} FROM gristmill.api_keys k
 WHERE id = @id AND tenant = @tenant AND (@maker::text IS NULL OR parents[cardinality(parents)] = @maker)
 
 -- revoke --
--- Revoke a key; one that is revoked keeps its time.
-UPDATE gristmill.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = @id RETURNING id
+-- Revoke a key, and tell its tenant; one that is revoked keeps its time.
+UPDATE gristmill.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = @id RETURNING tenant

@@ -66,7 +66,7 @@ SELECT * FROM (
     SELECT *, sum(size) OVER sofar AS total, lead(id) OVER sofar IS NOT NULL AS further FROM (
         SELECT id, tenant, state, phase, epoch, revision, NULL::json AS spec, spec_digest, labels,
                result_name, version, NULL::json AS plan, error, result, created_at, priority, expires,
-               deadline_at, started_at, planned_at, scanned_at, merged_at, finished_at, from_plan,
+               deadline_at, started_at, planned_at, scanned_at, merged_at, finished_at, waits, from_plan,
                octet_length(concat(labels, error, result)) AS size
         FROM gristmill.jobs
         WHERE {_fits}

@@ -59,11 +59,14 @@ UPDATE gristmill.jobs SET waits = true WHERE id = @id
 
 -- crowded --
 -- The tenants of which a job may begin to run that waits, or has to wait that has not begun.
-SELECT t.tenant, coalesce(t.running_jobs, @running::bigint) AS most
-FROM gristmill.tenants t
+-- A tenant whose jobs were submitted without any limit has no row of its own.
+WITH RECURSIVE {_tenants}
+SELECT t.tenant, coalesce(own.running_jobs, @running::bigint, 9223372036854775807) AS most
+FROM (SELECT tenant FROM tenants WHERE tenant IS NOT NULL UNION SELECT tenant FROM gristmill.tenants) AS t
+LEFT JOIN gristmill.tenants own ON own.tenant = t.tenant
 WHERE (SELECT true FROM gristmill.jobs j
        WHERE j.tenant = t.tenant AND j.finished_at IS NULL AND j.waits AND j.state IN ('queued', 'running') LIMIT 1)
-   OR coalesce(t.running_jobs, @running) IS NOT NULL
+   OR coalesce(own.running_jobs, @running) IS NOT NULL
       AND (SELECT true FROM gristmill.jobs j
            WHERE j.tenant = t.tenant AND j.finished_at IS NULL AND NOT j.waits AND (j.started_at IS NULL)
            LIMIT 1)
@@ -71,7 +74,7 @@ ORDER BY t.tenant
 
 -- let_in --
 -- Let jobs of a tenant run that wait, up to @most; first those that had begun, then by priority and age.
-UPDATE gristmill.jobs SET waits = false
+UPDATE gristmill.jobs SET waits = false, revision = revision + 1
 WHERE id IN (SELECT id FROM gristmill.jobs
              WHERE tenant = @tenant AND finished_at IS NULL AND waits AND state IN ('queued', 'running')
              ORDER BY (started_at IS NULL), priority DESC, id
@@ -81,7 +84,7 @@ WHERE id IN (SELECT id FROM gristmill.jobs
 
 -- hold_back --
 -- Have jobs of a tenant wait that have not begun, so that @most are left that may run, if that many began.
-UPDATE gristmill.jobs SET waits = true
+UPDATE gristmill.jobs SET waits = true, revision = revision + 1
 WHERE id IN (SELECT id FROM gristmill.jobs
              WHERE tenant = @tenant AND finished_at IS NULL AND NOT waits AND (started_at IS NULL)
                AND state = 'queued'

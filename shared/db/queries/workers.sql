@@ -1,8 +1,9 @@
 -- beat --
 -- The heartbeat of a worker; the first one registers it. Answers whether it was asked to drain.
 INSERT INTO gristmill.workers AS w
-    (id, host, pid, version, slots, able, state_version, rss_bytes, cpu_seconds, cpu_cores)
-VALUES (@worker, @host, @pid, @version, @slots, @able, @state_version, @rss_bytes, @cpu_seconds, @cpu_cores)
+    (id, host, pid, version, slots, able, state_version, rss_bytes, cpu_seconds, cpu_cores, settings)
+VALUES (@worker, @host, @pid, @version, @slots, @able, @state_version, @rss_bytes, @cpu_seconds, @cpu_cores,
+        @settings::json)
 ON CONFLICT (id) DO UPDATE
 SET seen_at = now(), draining = @draining OR w.drain_asked_at IS NOT NULL, able = @able,
     rss_bytes = @rss_bytes, cpu_seconds = @cpu_seconds, cpu_cores = @cpu_cores
@@ -22,7 +23,7 @@ SELECT * FROM (
                w.started_at, w.seen_at, greatest(now() - w.seen_at, '0') AS silent,
                w.draining OR w.drain_asked_at IS NOT NULL AS draining,
                w.seen_at <= now() - @lease::interval AS gone,
-               w.rss_bytes, w.cpu_seconds, w.cpu_cores, coalesce(l.units, '[]') AS units,
+               w.rss_bytes, w.cpu_seconds, w.cpu_cores, w.settings, coalesce(l.units, '[]') AS units,
                octet_length(concat(l.units)) AS size
         FROM gristmill.workers w LEFT JOIN leased l ON l.worker = w.id
         WHERE (@after::text IS NULL OR w.id > @after) AND (@worker::text IS NULL OR w.id = @worker)

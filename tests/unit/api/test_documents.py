@@ -13,6 +13,7 @@ from api_service.wire import progress as progress_of
 from api_service.wire.documents import etag, job_document, job_summary, result_document
 from api_service.wire.links import Links
 from shared.core.entities import Job, Kept, Progress, Version
+from shared.core.lifecycle import JobState
 from shared.core.plan import Plan, PlannedColumn
 from shared.core.row_counts import RowCounts
 
@@ -227,6 +228,7 @@ def test_a_job_is_sent_with_its_fields_in_this_order():
             "id",
             "state",
             "phase",
+            "waiting_for",
             "done",
             "revision",
             "progress",
@@ -244,6 +246,18 @@ def test_a_job_is_sent_with_its_fields_in_this_order():
         *("created_at", "started_at", "finished_at", "deadline_at"),
         *("queue_ms", "plan_ms", "scan_ms", "merge_ms", "publish_ms"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "limit"),
+    [
+        *((state, "running_jobs") for state in (JobState.QUEUED, JobState.RUNNING)),
+        *((state, None) for state in JobState if state not in {JobState.QUEUED, JobState.RUNNING}),
+    ],
+)
+def test_a_job_says_for_which_limit_it_waits_as_long_as_units_of_it_would_be_leased(state, limit):
+    assert shown(replace(SUCCEEDED, state=state, waits=True), HALF, 20)["waiting_for"] == limit
+    assert shown(replace(SUCCEEDED, state=state), HALF, 20)["waiting_for"] is None
 
 
 def test_a_list_shows_jobs_without_spec_and_schema():

@@ -267,6 +267,31 @@ async def test_a_feed_that_takes_long_is_read_seldom_and_its_job_is_asked_for_be
     assert 4 <= len(looks) + len(reads) <= 9
 
 
+async def test_a_feed_that_is_due_soon_after_a_look_is_read_instead():
+    """Its view tells the standing too, so the job is asked for once in a quarter of a second."""
+    looks, reads = [], []
+
+    async def look(ids: list[str]) -> dict[str, tuple[str, str]]:
+        looks.append(ids)
+        return dict.fromkeys(ids, ("running", "scanning"))
+
+    async def read(job: tuple[str, str]) -> tuple[str, str]:
+        reads.append(job)
+        await asyncio.sleep(0.03)
+        return "running", "scanning"
+
+    watcher = watcher_of(look, read=read)
+    running = asyncio.create_task(watcher.run())
+    with watcher.following(JOB, ("running", "scanning")):
+        await asyncio.sleep(2.7)  # from here on it looks every quarter of a second
+        looks.clear(), reads.clear()
+        await asyncio.sleep(2)
+    await end([running], 5)
+
+    assert len(reads) >= 2
+    assert len(looks) < len(reads)
+
+
 async def test_a_change_during_a_refresh_is_read_after_it():
     standing, gate, reads = {"job_1": ("running", "scanning")}, asyncio.Event(), []
 

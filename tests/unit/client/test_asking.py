@@ -1,5 +1,8 @@
 """Which failures make a request be sent again, after how long, and the exceptions of the others."""
 
+import logging
+import re
+
 import httpx2
 import pytest
 
@@ -69,6 +72,25 @@ def test_a_limit_that_passes_is_waited_for():
     problem = PROBLEM | {"code": "too_many_jobs", "retryable": True}
 
     assert played(ask(READ), answer(429, headers={"Retry-After": "5"}, **problem), answer()).pauses == [5.0]
+
+
+def test_a_long_pause_is_told_with_its_cause_and_a_short_one_is_not(caplog):
+    caplog.set_level(logging.WARNING, "gristmill")
+    problem = PROBLEM | {
+        "code": "too_many_jobs",
+        "detail": "9 jobs are queued",
+        "retryable": True,
+        "errors": [],
+    }
+    played(ask(READ), answer(429, headers={"Retry-After": "5"}, **problem), answer())
+    played(ask(READ), *[LOST] * RETRIES, answer())
+
+    first, *others = caplog.messages
+    assert first == "429 too_many_jobs: 9 jobs are queued. Trying again in 5 s (1 of 4)"
+    assert all(line.startswith("GET /v1/jobs: reset. Is the service there?") for line in others)
+    assert re.search(r"Trying again in [12] s \(4 of 4\)$", others[-1])
+    assert len(others) < RETRIES
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 
 def test_in_the_end_it_gives_up_and_says_how_to_reach_the_service():

@@ -39,6 +39,14 @@ def test_a_job_is_told_in_a_line(state, note):
     assert moments.of_job(document(state)).note == note
 
 
+def test_a_job_or_dry_run_that_waits_for_a_limit_of_its_tenant_says_so():
+    waiting = document("queued", waiting_for="running_jobs")
+    assert moments.of_job(waiting).note == "queued, waits for another job to end (limit running_jobs)"
+    assert moments.of_plan(waiting).note == "waits for another job to end (limit running_jobs)"
+    assert moments.of_plan(document("queued")).note == "waits for a free worker"
+    assert moments.of_plan(document("running")).note == "a worker reads the data"
+
+
 def test_a_job_has_the_name_of_its_result():
     assert moments.of_job(document(spec={"output": {"name": "sales"}})).title == "sales"
     assert moments.of_job(document()).title == "job_1"
