@@ -47,4 +47,4 @@ def check_metrics(compose: Compose, uri: str, expected: Answer) -> None:
     seen = scraped(compose, "api")
     assert seen[submitted] - before[1] == 1, seen
     assert seen["gristmill_postgres_up"] == seen["gristmill_redis_up"] == 1, seen
-    assert seen['gristmill_workers{state="live"}'] == 3, seen
+    assert seen['gristmill_workers{state="working"}'] == 3, seen

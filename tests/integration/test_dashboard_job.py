@@ -123,6 +123,7 @@ async def test_a_failed_job_tells_the_place_the_value_and_the_cure(settings):
     ):
         assert part in read
     assert "Next step" in page
+    assert "Your key may not" not in page
     assert "quarantine" in page
     assert "hx-sse:connect" not in page
 
@@ -436,6 +437,9 @@ async def test_readers_see_no_buttons_and_other_tenants_no_job(closed):  # noqa:
         page = await shown(http, f"/jobs/{job_id}", **reader)
         assert '<form method="post" action="/jobs' not in page
         assert "Clone and edit" not in page
+        failed = await insert_job(closed)
+        await finish_job(closed, failed, state="failed", error=PROBLEM)
+        assert "Your key may not change jobs" in await shown(http, f"/jobs/{failed}", **reader)
         proof = reader | origin(http)
         refused = await press(
             http, f"/jobs/{job_id}/cancel", proof, csrf=token(reader["Cookie"].partition("=")[2])
