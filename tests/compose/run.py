@@ -106,9 +106,9 @@ def exercise(compose: Compose, folder: Path, commit: str | None, said: Steps) ->
         "no root, no writable root file system, no entry without a key"
     )
     uri = client.upload(csv)
-    disturb(compose, client, uri, expected, said)
     check_metrics(compose, uri, expected)
     said("/metrics of gateway and workers: each chunk of a job is counted once")
+    disturb(compose, client, uri, expected, said)
     check_restore(compose, csv, folder, expected)
     said("a backup was restored into new volumes, with a job under way: right answers")
     check_graceful_end(compose)
