@@ -20,9 +20,9 @@ from shared.spec.admission import Ceilings, check_admission
 from shared.spec.digests import canonical_json, earlier_digests, spec_digest
 from shared.spec.parse import parse_spec
 from shared.spec.partial import with_filler
-from shared.spec.uris import split_member
+from shared.spec.uris import UPLOAD, split_member
 from shared.spec.values import parse_duration
-from shared.storage.sources import UPLOAD, SourceRules, locate, source_rules
+from shared.storage.sources import SourceRules, locate, source_rules
 
 AT_ONCE_BYTES = 64 * 1024
 """A body of so many bytes takes some milliseconds to check."""

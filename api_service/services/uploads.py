@@ -12,7 +12,7 @@ from shared.db.limits import LimitStore, too_many_bytes
 from shared.db.uploads import AnyUpload, UploadStore
 from shared.errors import NotFound
 from shared.ids import new_id
-from shared.storage.sources import UPLOAD
+from shared.spec.uris import UPLOAD
 from shared.storage.uploads import UploadFiles
 
 _URI = re.compile(f"{UPLOAD}(upl_[0-9a-z]{{26}})")

@@ -13,8 +13,10 @@ from shared.core.lifecycle import UnitKind
 from shared.errors import Detail, Problem
 from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema, parse_type
+from shared.spec.uris import UPLOAD
 
 MIN_CHUNK_BYTES, MAX_CHUNK_BYTES, CHUNKS = 64 << 20, 256 << 20, 16
+_SECOND = 10**9
 
 
 def chunk_bytes(data_bytes: int) -> int:
@@ -43,8 +45,8 @@ class Member(msgspec.Struct, frozen=True):
 class DatasetFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the dataset: *below* is its path beneath the allowed folder *root*.
 
-    The rest is its fingerprint, which has to stay the same between plan and read: bytes, times of the last
-    changes in ns, inode. A *member* of a zip file has the fingerprint of the zip file.
+    The rest is its fingerprint: bytes, times of the last changes in ns, inode. A *member* of a zip file has
+    the fingerprint of the zip file.
     """
 
     uri: str
@@ -55,6 +57,23 @@ class DatasetFile(msgspec.Struct, frozen=True, kw_only=True):
     ctime_ns: int | None = None
     inode: int | None = None
     member: Member | None = None
+
+    @property
+    def identity(self) -> dict[str, int]:
+        """The parts of the fingerprint that have to stay the same between plan and read.
+
+        Nothing writes an upload again, but a backup may restore it: `tar` keeps the seconds of mtime only.
+        A plan of an older version may lack a part.
+        """
+        if self.uri.startswith(UPLOAD):
+            return {"size": self.size, "mtime_ns": self.mtime_ns // _SECOND * _SECOND}
+        parts = {
+            "size": self.size,
+            "mtime_ns": self.mtime_ns,
+            "ctime_ns": self.ctime_ns,
+            "inode": self.inode,
+        }
+        return {name: value for name, value in parts.items() if value is not None}
 
     @property
     def bytes(self) -> int:

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 MAX_URI = 4096
 _URI = re.compile(r"([a-z][a-z0-9+.-]+):(.+)")
+UPLOAD = "upload:"
 _UPLOAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MEMBER = re.compile(r"(upload:[^!/]+|file:///.*?\.zip)!/(.+)", re.IGNORECASE)
@@ -34,7 +35,7 @@ def check_uri(uri: str) -> str:
     member_pattern(members or "")
     if found[1] == "file":
         file_path(file)
-    if found[1] == "upload" and not _UPLOAD.fullmatch(file.removeprefix("upload:")):
+    if found[1] == "upload" and not _UPLOAD.fullmatch(file.removeprefix(UPLOAD)):
         raise ValueError("after upload: comes the id that POST /v1/uploads gave")
     return uri
 
@@ -68,4 +69,4 @@ def file_pattern(uri: str) -> str:
 
 
 def is_supported(uri: str) -> bool:
-    return uri.startswith(("upload:", "file:"))
+    return uri.startswith((UPLOAD, "file:"))

@@ -12,9 +12,8 @@ from urllib.parse import unquote
 
 from shared.errors import SourceNotAllowed, SourceNotFound
 from shared.settings import Settings
-from shared.spec.uris import file_path, file_pattern, member_pattern, split_member
+from shared.spec.uris import UPLOAD, file_path, file_pattern, member_pattern, split_member
 
-UPLOAD = "upload:"
 _UPLOAD_ID = re.compile(r"upl_[0-9a-z]+")
 
 
@@ -53,6 +52,11 @@ def source_rules(settings: Settings) -> SourceRules:
     return SourceRules(allowed=tuple(settings.sources), uploads=uploads, hidden=settings.allow_hidden_sources)
 
 
+def upload_root(rules: SourceRules, tenant: str) -> str:
+    """The folder of a tenant's uploads on this machine; another one may have it elsewhere."""
+    return f"{rules.uploads}/{tenant}"
+
+
 def locate(uri: str, pointer: str, rules: SourceRules, tenant: str) -> Location:
     """The location of a URI of *tenant*.
 
@@ -65,7 +69,7 @@ def locate(uri: str, pointer: str, rules: SourceRules, tenant: str) -> Location:
         upload_id = file.removeprefix(UPLOAD)
         if not _UPLOAD_ID.fullmatch(upload_id):
             raise SourceNotFound(f"There is no upload {upload_id!r}", pointer=pointer)
-        return Location(uri, f"{rules.uploads}/{tenant}", upload_id, members)
+        return Location(uri, upload_root(rules, tenant), upload_id, members)
     try:
         path, pattern = normpath(file_path(file)), normpath(file_pattern(file))
     except ValueError as error:

@@ -8,6 +8,8 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from msgspec.structs import replace
+
 from shared.core.plan import DatasetFile
 from shared.errors import SourceChanged
 from shared.storage.sources import Location
@@ -79,15 +81,15 @@ class PlannedFiles:
             os.close(descriptor)
 
     def _check(self, no: int, descriptor: int) -> None:
-        """A plan of an older version may lack a part of the fingerprint."""
         planned = self._planned[no]
+        found = replace(planned, **fingerprint(os.fstat(descriptor))).identity
         changed = [
-            f"{name} {now:,} instead of {before:,}"
-            for name, now in fingerprint(os.fstat(descriptor)).items()
-            if (before := getattr(planned, name)) not in {None, now}
+            f"{name} {found[name]:,} instead of {before:,}"
+            for name, before in planned.identity.items()
+            if found[name] != before
         ]
         if changed:
-            found = ", ".join(changed)
+            told = ", ".join(changed)
             raise SourceChanged(
-                f"{planned.uri} changed since the job was planned ({found}); submit the job again"
+                f"{planned.uri} changed since the job was planned ({told}); submit the job again"
             )

@@ -18,7 +18,8 @@ from typing import Any, TypedDict
 from shared.core.plan import DatasetFile, Warned
 from shared.core.warnings import MAX_WARNINGS
 from shared.errors import LimitExceeded, SourceNotAllowed, SourceNotFound, SourceUnreadable
-from shared.storage.sources import UPLOAD, Location, refuse_hidden
+from shared.spec.uris import UPLOAD
+from shared.storage.sources import Location, refuse_hidden
 from worker_service.inputs.local import LocalFiles, identity, translated
 
 MAX_FILES = 10_000

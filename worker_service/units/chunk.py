@@ -10,7 +10,7 @@ from itertools import product
 from msgspec.structs import replace
 
 from shared.core.bad_rows import QuarantineRow
-from shared.core.plan import ChunkPayload, ChunkStats, columns_of
+from shared.core.plan import ChunkPayload, ChunkStats, DatasetFile, columns_of
 from shared.core.warnings import sorted_warnings, text_warning
 from shared.db.partials import Partial
 from shared.db.units import Done, Lease
@@ -19,7 +19,9 @@ from shared.fault_points import reached
 from shared.spec.bind import bind
 from shared.spec.provisional import provisional
 from shared.spec.types import SIMPLE, STRING, Schema, parse_type
+from shared.spec.uris import UPLOAD
 from shared.spec.width import check_width
+from shared.storage.sources import source_rules, upload_root
 from worker_service.context import Context, Planned
 from worker_service.executors.protocol import Answer, Child
 from worker_service.messages import Access, ChunkResult, ChunkTask, decode_bad_rows
@@ -66,7 +68,7 @@ async def _task(ctx: Context, fold: Fold, job: Planned) -> ChunkTask:
         delimiter=job.plan.delimiter,
         self_describing=job.plan.self_describing,
         places=await _places(ctx, lease, job),
-        files=tuple(job.plan.files[extent.file] for extent in extents),
+        files=tuple(_here(ctx, job, job.plan.files[extent.file]) for extent in extents),
         extents=extents,
         access=Access.of(ctx.settings),
         batch_bytes=batch_bytes(ctx, lease),
@@ -74,6 +76,13 @@ async def _task(ctx: Context, fold: Fold, job: Planned) -> ChunkTask:
         joined=bool(fold.earlier),
         hold=fold.open,
     )
+
+
+def _here(ctx: Context, job: Planned, file: DatasetFile) -> DatasetFile:
+    """The file as this machine has it: a plan names the folder of uploads of the machine that made it."""
+    if not file.uri.startswith(UPLOAD):
+        return file
+    return replace(file, root=upload_root(source_rules(ctx.settings), job.row.tenant))
 
 
 async def _read(ctx: Context, fold: Fold, job: Planned, task: ChunkTask, child: Child) -> bool:

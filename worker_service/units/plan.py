@@ -94,9 +94,9 @@ async def run(ctx: Context, lease: Lease, job: Unplanned, child: Child) -> None:
 
 def check_unchanged(planned: Sequence[DatasetFile], found: Sequence[DatasetFile]) -> None:
     """Raise SourceChanged unless the files of a stored plan are those that are *found* now."""
-    if tuple(planned) == tuple(found):
+    before, now = ({file.uri: (file.identity, file.member) for file in files} for files in (planned, found))
+    if list(before.items()) == list(now.items()):
         return
-    before, now = ({file.uri: file for file in files} for files in (planned, found))
     gone, new = before.keys() - now.keys(), now.keys() - before.keys()
     changed = {uri for uri in before.keys() & now.keys() if before[uri] != now[uri]}
     causes = ((gone, "is gone"), (new, "is new"), (changed, "changed"))
