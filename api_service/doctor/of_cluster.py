@@ -31,8 +31,9 @@ def reader_rights(facts: Facts) -> Finding | None:
     if isinstance(facts.postgres, str) or facts.postgres.cluster is None:
         return None
     if loose := facts.postgres.cluster.loose_readers:
+        found = listed([found for found, _ in loose])
         return warning(
-            f"Readers may do more than read: {listed([found for found, _ in loose])}",
+            f"Readers may do more than read the results of their tenant: {found}",
             "; ".join(cure for _, cure in loose[:MOST_CURES]),
         )
     return ok("Readers may read the results of their tenant, and nothing else")

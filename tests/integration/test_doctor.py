@@ -210,24 +210,56 @@ def test_readers_that_the_service_may_not_make(role, settings, admin):
             "GRANT USAGE ON SCHEMA gristmill TO {reader}; GRANT SELECT ON gristmill.jobs TO {reader}",
             "{reader} may SELECT gristmill.jobs, {reader} may USAGE gristmill",
         ),
+        ("GRANT SELECT ON results_{other}.sales TO {reader}", "{reader} may SELECT results_{other}.sales"),
+        ("GRANT USAGE ON SCHEMA results_{other} TO {reader}", "{reader} may USAGE results_{other}"),
+        ("GRANT SELECT ON {table} TO {reader}", "{reader} may SELECT {table}"),
+        ("GRANT SELECT ON results_{tenant}.sales TO PUBLIC", "every role may SELECT results_{tenant}.sales"),
+        ("GRANT USAGE ON SCHEMA results_{tenant} TO PUBLIC", "every role may USAGE results_{tenant}"),
+        ("GRANT SELECT ON {table} TO PUBLIC", "every role may SELECT {table}"),
+        (
+            "GRANT SELECT (k) ON results_{other}.sales TO {reader}",
+            "{reader} may SELECT (k) results_{other}.sales",
+        ),
+        ("GRANT UPDATE (k) ON {own} TO {reader}", "{reader} may UPDATE (k) {own}"),
+        ("GRANT SELECT (error) ON gristmill.jobs TO PUBLIC", "every role may SELECT (error) gristmill.jobs"),
+        (
+            (
+                "GRANT SELECT ON results_{tenant}.sales TO {reader} WITH GRANT OPTION; SET ROLE {reader}; "
+                "GRANT SELECT ON results_{tenant}.sales TO {login}; RESET ROLE"
+            ),
+            "{reader} may grant SELECT results_{tenant}.sales",
+        ),
+        (
+            (
+                "GRANT SELECT ON {table} TO {login} WITH GRANT OPTION; SET ROLE {login}; "
+                "GRANT SELECT ON {table} TO {reader} WITH GRANT OPTION; RESET ROLE"
+            ),
+            "{reader} may SELECT {table}",
+        ),
     ],
 )
-def test_a_reader_that_may_do_more_than_read(settings, admin, broken, told):
-    tenant, login = f"t{secrets.token_hex(4)}", f"login_{secrets.token_hex(4)}"
-    names = {"tenant": tenant, "login": login, "reader": f"gristmill_reader_{tenant}"}
-    asyncio.run(publish(settings, {"k": "string"}, [("a",)], name="sales", tenant=tenant))
+def test_a_reader_that_may_do_more_than_read_the_results_of_its_tenant(settings, admin, broken, told):
+    tenant, other, login = (
+        f"t{secrets.token_hex(4)}",
+        f"t{secrets.token_hex(4)}",
+        f"login_{secrets.token_hex(4)}",
+    )
+    names = {"tenant": tenant, "other": other, "login": login, "reader": f"gristmill_reader_{tenant}"}
+    for name, owner in (("own", tenant), ("table", other)):
+        job = asyncio.run(publish(settings, {"k": "string"}, [("a",)], name="sales", tenant=owner))
+        names[name] = f"gristmill_results.{job}"
     admin.execute(f"CREATE ROLE {login} IN ROLE {names['reader']}")
     try:
         assert found(settings)["reader_rights"].level == "ok"
         admin.execute(broken.format(**names))
         finding = found(settings)["reader_rights"]
         assert (finding.level, finding.found) == (
-            "warning", f"Readers may do more than read: {told.format(**names)}"
+            "warning", f"Readers may do more than read the results of their tenant: {told.format(**names)}"
         )  # fmt: skip
         follow(admin, finding)
         assert found(settings)["reader_rights"].level == "ok"
     finally:
-        admin.execute(f"DROP ROLE {login}")
+        admin.execute(f"DROP OWNED BY {login}; DROP ROLE {login}")
 
 
 def test_more_connections_than_the_role_may_open(role, settings, admin):
