@@ -15,7 +15,7 @@ from shared.db.records import read_row
 from shared.db.statements import DOCTOR, TENANTS
 from shared.db.workers import WorkerStore
 
-MOST_WORKERS, MOST_UPLOADS = 1000, 100
+MOST_UPLOADS = 100
 
 
 async def postgres_facts(pool: Pool, timings: Timings) -> Postgres:
@@ -43,7 +43,7 @@ async def postgres_facts(pool: Pool, timings: Timings) -> Postgres:
 
 
 async def _cluster(pool: Pool, timings: Timings) -> Cluster:
-    workers, _ = await WorkerStore(pool).page(timings.lease, limit=MOST_WORKERS)
+    workers = await WorkerStore(pool).live(timings.lease)
     async with pool.connection() as connection:
         tenants = [row["tenant"] for row in await TENANTS.known.fetch(connection)]
         readers = [reader_role(tenant) for tenant in tenants]
@@ -53,7 +53,7 @@ async def _cluster(pool: Pool, timings: Timings) -> Cluster:
         )
         uploads = await DOCTOR.uploads.fetch(connection, most=MOST_UPLOADS)
     return Cluster(
-        workers=tuple(worker for worker in workers if not worker.gone),
+        workers=tuple(workers),
         has_keys=await ApiKeyStore(pool).any(),
         missing_readers=tuple(sorted(set(readers) - there)),
         loose_readers=tuple((row["found"], row["cure"]) for row in loose),
