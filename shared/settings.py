@@ -226,6 +226,7 @@ class Settings(TenantSettings):
 AGREED = (
     "sources",
     "allow_hidden_sources",
+    "protected_folders",
     "max_listed_names",
     "max_bytes",
     "max_expansion",
@@ -236,14 +237,15 @@ AGREED = (
 )
 """Settings that each worker needs as all others and the gateways have them.
 
-Else the end of a job depends on the worker that it meets. None of them is secret.
+Else the end of a job depends on the worker that it meets. None of them is secret. The storage folder may have
+another path on each machine. Sources have one path on all, and so have the protected folders below them.
 """
 
 
 def agreed(settings: Settings) -> dict[str, Any]:
     """The values of AGREED, in JSON."""
     found = settings.model_dump(mode="json", include={*AGREED})
-    return found | {"sources": sorted(found["sources"])}
+    return {name: sorted(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
 def differing(ours: Settings, theirs: Mapping[str, Any] | None) -> list[str]:

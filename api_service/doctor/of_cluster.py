@@ -31,8 +31,9 @@ def reader_rights(facts: Facts) -> Finding | None:
     if isinstance(facts.postgres, str) or facts.postgres.cluster is None:
         return None
     if loose := facts.postgres.cluster.loose_readers:
+        found = listed([found for found, _ in loose])
         return warning(
-            f"Readers may do more than read: {listed([found for found, _ in loose])}",
+            f"Readers may do more than read the results of their tenant: {found}",
             "; ".join(cure for _, cure in loose[:MOST_CURES]),
         )
     return ok("Readers may read the results of their tenant, and nothing else")
@@ -66,15 +67,18 @@ def agreement(facts: Facts) -> Finding | None:
     """Of this machine's settings with those that the live workers have told."""
     if isinstance(facts.postgres, str) or facts.postgres.cluster is None:
         return None
-    told = {
-        worker.id: differing(facts.settings, worker.settings) for worker in facts.postgres.cluster.workers
-    }
+    workers = facts.postgres.cluster.workers
+    silent = sum(worker.settings is None for worker in workers)
+    told = {worker.id: differing(facts.settings, worker.settings) for worker in workers}
     unlike = {worker: names for worker, names in told.items() if names}
-    if not unlike:
-        return ok(f"{len(told)} workers have the settings of this machine")
-    names = sorted({name for names in unlike.values() for name in names})
-    return warning(
-        f"{listed(sorted(unlike))} of {len(told)} workers have another value than this machine: "
-        f"{', '.join(names)}",
-        "Give all gateways and workers one value of each, then restart those that had another",
-    )
+    unknown = f"{silent} of {len(workers)} workers are of an earlier version, which tells no settings"
+    if unlike:
+        names = sorted({name for names in unlike.values() for name in names})
+        return warning(
+            f"{listed(sorted(unlike))} of {len(workers)} workers have another value than this machine: "
+            f"{', '.join(names)}" + (f". {unknown}" if silent else ""),
+            "Give all gateways and workers one value of each, then restart those that had another",
+        )
+    if silent:
+        return warning(unknown, "End the update: start workers of this version instead of those")
+    return ok(f"{len(workers)} workers have the settings of this machine")

@@ -9,7 +9,6 @@ from shared.db.workers import WorkerStore
 from shared.errors import InvalidState, NotFound
 from shared.settings import Settings, differing
 
-MOST_COMPARED = 1000
 log = structlog.get_logger()
 
 
@@ -21,11 +20,11 @@ class WorkerService:
         self._compared: set[str] = set()
 
     async def compare(self) -> None:
-        """Log each new worker that differs from this gateway in a setting by which both must agree."""
-        workers, _ = await self._workers.page(self._lease, limit=MOST_COMPARED)
+        """Log each new live worker that differs from this gateway in a setting by which both must agree."""
+        workers = await self._workers.live(self._lease)
         for worker in workers:
             names = differing(self._settings, worker.settings)
-            if names and not worker.gone and worker.id not in self._compared:
+            if names and worker.id not in self._compared:
                 log.warning("settings.differ", worker=worker.id, host=worker.host, settings=names)
         self._compared = {worker.id for worker in workers}
 

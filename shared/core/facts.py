@@ -48,7 +48,7 @@ class Cluster:
     has_keys: bool
     missing_readers: tuple[str, ...]
     loose_readers: tuple[tuple[str, str], ...]
-    """Each right of a reader beyond reading, and the statement that takes it away."""
+    """Each right beyond reading the results of a reader's tenant, and the statements that take it away."""
     uploads: tuple[tuple[str, str], ...]
     """Tenant and id of the newest uploads."""
 

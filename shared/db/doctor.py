@@ -6,7 +6,7 @@ from contextlib import suppress
 import asyncpg
 
 from shared.core.facts import Cluster, Postgres, Server, clock
-from shared.core.relations import reader_role
+from shared.core.relations import reader_role, view_schema
 from shared.core.timings import Timings
 from shared.db.api_keys import ApiKeyStore
 from shared.db.head import head, revision
@@ -15,7 +15,7 @@ from shared.db.records import read_row
 from shared.db.statements import DOCTOR, TENANTS
 from shared.db.workers import WorkerStore
 
-MOST_WORKERS, MOST_UPLOADS = 1000, 100
+MOST_UPLOADS = 100
 
 
 async def postgres_facts(pool: Pool, timings: Timings) -> Postgres:
@@ -43,14 +43,17 @@ async def postgres_facts(pool: Pool, timings: Timings) -> Postgres:
 
 
 async def _cluster(pool: Pool, timings: Timings) -> Cluster:
-    workers, _ = await WorkerStore(pool).page(timings.lease, limit=MOST_WORKERS)
+    workers = await WorkerStore(pool).live(timings.lease)
     async with pool.connection() as connection:
-        readers = [reader_role(row["tenant"]) for row in await TENANTS.known.fetch(connection)]
+        tenants = [row["tenant"] for row in await TENANTS.known.fetch(connection)]
+        readers = [reader_role(tenant) for tenant in tenants]
         there = {row["name"] for row in await DOCTOR.roles.fetch(connection, roles=readers)}
-        loose = await DOCTOR.loose_readers.fetch(connection, readers=readers)
+        loose = await DOCTOR.loose_readers.fetch(
+            connection, tenants=tenants, readers=readers, schemas=[view_schema(each) for each in tenants]
+        )
         uploads = await DOCTOR.uploads.fetch(connection, most=MOST_UPLOADS)
     return Cluster(
-        workers=tuple(worker for worker in workers if not worker.gone),
+        workers=tuple(workers),
         has_keys=await ApiKeyStore(pool).any(),
         missing_readers=tuple(sorted(set(readers) - there)),
         loose_readers=tuple((row["found"], row["cure"]) for row in loose),

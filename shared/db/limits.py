@@ -237,7 +237,9 @@ class LimitStore:
     async def let_in(self) -> None:
         """Let jobs run that wait, as far as their tenants may have more, and have others wait."""
         async with self._pool.connection() as connection:
-            crowded = await LIMITS.crowded.fetch(connection, running=self._defaults.running_jobs)
+            crowded = await LIMITS.crowded.fetch(
+                connection, running=self._defaults.running_jobs, unlimited=UNLIMITED
+            )
         for tenant, most in crowded:
             async with self._pool.transaction() as tx:
                 await hold(tx, tenant)
@@ -247,7 +249,9 @@ class LimitStore:
     async def writing(self) -> list[Writing]:
         """The jobs under way whose tenants have a limit of stored bytes, the youngest first."""
         async with self._pool.connection() as connection:
-            rows = await LIMITS.writing.fetch(connection, stored=self._defaults.stored_bytes)
+            rows = await LIMITS.writing.fetch(
+                connection, stored=self._defaults.stored_bytes, unlimited=UNLIMITED
+            )
         return [Writing(row["id"], row["tenant"], row["most"]) for row in rows]
 
     async def stored(self, tenant: str) -> int | None:

@@ -14,7 +14,7 @@ from shared.core.fairness import SMALL_JOB_UNITS
 from shared.core.fan_in import BUCKETS
 from shared.core.history import Event
 from shared.core.lifecycle import JobState, UnitKind
-from shared.core.limits import Limits
+from shared.core.limits import UNLIMITED, Limits
 from shared.core.look import Look
 from shared.core.plan import ChunkStats, MergePayload, MergeStats, Payload, Plan, PlanPayload, payload_of
 from shared.core.retry import Charge
@@ -277,6 +277,7 @@ class UnitStore:
                 said=found,
                 bytes=plan.bytes,
                 scan_bytes=self._defaults.scan_bytes_per_day,
+                unlimited=UNLIMITED,
             )
             if stored is None:
                 await refuse_plan(tx, tenant, plan.bytes, self._defaults)

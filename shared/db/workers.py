@@ -13,6 +13,8 @@ from shared.db.pool import LIST_BYTES, Pool, Record
 from shared.db.records import read_page, read_row
 from shared.db.statements import UNITS, WORKERS
 
+PAGE_WORKERS = 1000
+
 
 class Heard(NamedTuple):
     """The answer to a heartbeat: whether the worker was asked to drain, and its leases.
@@ -75,6 +77,14 @@ class WorkerStore:
                 connection, lease=lease, after=after, worker=worker, most=limit, bytes=LIST_BYTES
             )
         return read_page(rows, _worker)
+
+    async def live(self, lease: timedelta) -> list[Worker]:
+        """Every worker that is not gone, by id."""
+        found, further = await self.page(lease, limit=PAGE_WORKERS)
+        while further:
+            more, further = await self.page(lease, after=found[-1].id, limit=PAGE_WORKERS)
+            found += more
+        return [worker for worker in found if not worker.gone]
 
     async def ask_to_drain(self, worker: str, lease: timedelta) -> None:
         """Does nothing for a worker that is gone or was never there."""

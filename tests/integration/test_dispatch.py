@@ -17,6 +17,7 @@ from shared.core.fan_in import (
     merge_ranges,
     publish_payload,
 )
+from shared.core.limits import UNLIMITED
 from shared.core.plan import PublishPayload
 from shared.core.row_counts import RowCounts
 from shared.db.pool import QUEUE
@@ -414,8 +415,9 @@ HOT = {
     "complete": (UNITS.complete, LEASE | COUNTS),
     "complete_with_partial": (UNITS.complete_with_partial, LEASE | COUNTS | PARTIAL),
     "give_back": (UNITS.give_back, LEASE | {"delay": SECONDS, "error": "NULL", "charge": "'nothing'"}),
-    "crowded": (LIMITS.crowded, {"running": "2"}),
-    "writing": (LIMITS.writing, {"stored": "NULL"}),
+    "crowded": (LIMITS.crowded, {"running": "2", "unlimited": str(UNLIMITED)}),
+    "crowded_without_default": (LIMITS.crowded, {"running": "NULL", "unlimited": str(UNLIMITED)}),
+    "writing": (LIMITS.writing, {"stored": "NULL", "unlimited": str(UNLIMITED)}),
     "stalled": (JOBS.stalled, {}),
     "overdue": (JOBS.overdue, {}),
     "finish_ending": (JOBS.finish_ending, {"id": "'big'"}),

@@ -37,6 +37,7 @@ from tests.support.servers import embedded_redis
 
 ROOT = Path(__file__).parents[2]
 VERSION = "0.1.0"
+LEASE = timedelta(minutes=1)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def beat(at, *, version=VERSION, able=2, state_version=STATE_VERSION, slots=2, s
 
 
 def test_a_sound_installation_has_no_error_but_that_of_the_tests_own_postgres(settings):
-    beat(settings)
+    beat(settings, settings=agreed(settings))
     seen = found(settings)
 
     assert list(seen) == list(CHECKS)
@@ -210,24 +211,56 @@ def test_readers_that_the_service_may_not_make(role, settings, admin):
             "GRANT USAGE ON SCHEMA gristmill TO {reader}; GRANT SELECT ON gristmill.jobs TO {reader}",
             "{reader} may SELECT gristmill.jobs, {reader} may USAGE gristmill",
         ),
+        ("GRANT SELECT ON results_{other}.sales TO {reader}", "{reader} may SELECT results_{other}.sales"),
+        ("GRANT USAGE ON SCHEMA results_{other} TO {reader}", "{reader} may USAGE results_{other}"),
+        ("GRANT SELECT ON {table} TO {reader}", "{reader} may SELECT {table}"),
+        ("GRANT SELECT ON results_{tenant}.sales TO PUBLIC", "every role may SELECT results_{tenant}.sales"),
+        ("GRANT USAGE ON SCHEMA results_{tenant} TO PUBLIC", "every role may USAGE results_{tenant}"),
+        ("GRANT SELECT ON {table} TO PUBLIC", "every role may SELECT {table}"),
+        (
+            "GRANT SELECT (k) ON results_{other}.sales TO {reader}",
+            "{reader} may SELECT (k) results_{other}.sales",
+        ),
+        ("GRANT UPDATE (k) ON {own} TO {reader}", "{reader} may UPDATE (k) {own}"),
+        ("GRANT SELECT (error) ON gristmill.jobs TO PUBLIC", "every role may SELECT (error) gristmill.jobs"),
+        (
+            (
+                "GRANT SELECT ON results_{tenant}.sales TO {reader} WITH GRANT OPTION; SET ROLE {reader}; "
+                "GRANT SELECT ON results_{tenant}.sales TO {login}; RESET ROLE"
+            ),
+            "{reader} may grant SELECT results_{tenant}.sales",
+        ),
+        (
+            (
+                "GRANT SELECT ON {table} TO {login} WITH GRANT OPTION; SET ROLE {login}; "
+                "GRANT SELECT ON {table} TO {reader} WITH GRANT OPTION; RESET ROLE"
+            ),
+            "{reader} may SELECT {table}",
+        ),
     ],
 )
-def test_a_reader_that_may_do_more_than_read(settings, admin, broken, told):
-    tenant, login = f"t{secrets.token_hex(4)}", f"login_{secrets.token_hex(4)}"
-    names = {"tenant": tenant, "login": login, "reader": f"gristmill_reader_{tenant}"}
-    asyncio.run(publish(settings, {"k": "string"}, [("a",)], name="sales", tenant=tenant))
+def test_a_reader_that_may_do_more_than_read_the_results_of_its_tenant(settings, admin, broken, told):
+    tenant, other, login = (
+        f"t{secrets.token_hex(4)}",
+        f"t{secrets.token_hex(4)}",
+        f"login_{secrets.token_hex(4)}",
+    )
+    names = {"tenant": tenant, "other": other, "login": login, "reader": f"gristmill_reader_{tenant}"}
+    for name, owner in (("own", tenant), ("table", other)):
+        job = asyncio.run(publish(settings, {"k": "string"}, [("a",)], name="sales", tenant=owner))
+        names[name] = f"gristmill_results.{job}"
     admin.execute(f"CREATE ROLE {login} IN ROLE {names['reader']}")
     try:
         assert found(settings)["reader_rights"].level == "ok"
         admin.execute(broken.format(**names))
         finding = found(settings)["reader_rights"]
         assert (finding.level, finding.found) == (
-            "warning", f"Readers may do more than read: {told.format(**names)}"
+            "warning", f"Readers may do more than read the results of their tenant: {told.format(**names)}"
         )  # fmt: skip
         follow(admin, finding)
         assert found(settings)["reader_rights"].level == "ok"
     finally:
-        admin.execute(f"DROP ROLE {login}")
+        admin.execute(f"DROP OWNED BY {login}; DROP ROLE {login}")
 
 
 def test_more_connections_than_the_role_may_open(role, settings, admin):
@@ -278,18 +311,24 @@ def test_workers_of_another_state_version(settings):
 
 
 def test_a_worker_with_other_settings(settings):
-    beat(settings, settings=None)
     beat(settings, settings=agreed(settings))
-    assert found(settings)["agreement"].level == "ok"
-    unlike = settings.model_copy(update={"tenant_running_jobs": 2, "sources": ["file:///b/", "file:///a/"]})
+    assert found(settings)["agreement"].found == "1 workers have the settings of this machine"
+    beat(settings, settings=None)
+    finding = found(settings)["agreement"]
+    unknown = "1 of 2 workers are of an earlier version, which tells no settings"
+    assert (finding.level, finding.found) == ("warning", unknown)
+    folders = {"sources": ["file:///b/", "file:///a/"], "protected_folders": [Path("/a/x"), Path("/a/y")]}
+    unlike = settings.model_copy(update={"tenant_running_jobs": 2} | folders)
     name = beat(settings, settings=agreed(unlike))
 
     finding = found(settings)["agreement"]
     told = f"{name} of 3 workers have another value than this machine: "
     assert (finding.level, finding.found) == (
-        "warning", told + "GRISTMILL_SOURCES, GRISTMILL_TENANT_RUNNING_JOBS"
+        "warning",
+        told + "GRISTMILL_PROTECTED_FOLDERS, GRISTMILL_SOURCES, GRISTMILL_TENANT_RUNNING_JOBS. "
+        + unknown.replace("2", "3"),
     )  # fmt: skip
-    turned = settings.model_copy(update={"tenant_running_jobs": 2, "sources": ["file:///a/", "file:///b/"]})
+    turned = unlike.model_copy(update={name: value[::-1] for name, value in folders.items()})
     assert name not in found(turned)["agreement"].found
 
 
@@ -315,6 +354,33 @@ async def test_a_gateway_logs_a_worker_with_other_settings_once(settings):
             "settings": ["GRISTMILL_MAX_BYTES"],
         }
     ]  # fmt: skip
+
+
+async def test_workers_on_later_pages_are_compared_and_those_that_are_gone_are_not(
+    settings, admin, monkeypatch
+):
+    monkeypatch.setattr("shared.db.workers.PAGE_WORKERS", 2)
+    unlike = agreed(settings.model_copy(update={"max_bytes": 1}))
+    pool = connect(settings.database_url, name="test", size=2)
+    store = WorkerStore(pool)
+    try:
+        for no in range(6):
+            told = unlike if no in {1, 5} else agreed(settings)
+            await store.beat(
+                f"w{no}", host="h", pid=1, version=VERSION, slots=1, able=1, draining=False, settings=told
+            )  # fmt: skip
+        admin.execute(
+            "UPDATE gristmill.workers SET seen_at = now() - interval '1 hour' WHERE id IN ('w0', 'w1')"
+        )
+        assert [worker.id for worker in await store.live(LEASE)] == ["w2", "w3", "w4", "w5"]
+        with structlog.testing.capture_logs() as logged:
+            await WorkerService(store, LEASE, settings).compare()
+    finally:
+        await pool.close()
+
+    assert [each["worker"] for each in logged] == ["w5"]
+    facts = await look(settings)
+    assert len(facts.postgres.cluster.workers) == 4
 
 
 def test_a_redis_that_evicts(settings, own_redis):

@@ -53,17 +53,42 @@ ORDER BY 1
 SELECT rolname AS name FROM pg_roles WHERE rolname = ANY (@roles::text[])
 
 -- loose_readers --
--- Each right of @readers, or of all roles, beyond reading results, and the statement that takes it away.
+-- Each right of @readers, or of all roles, beyond reading the results of the reader's tenant.
+-- The views of each of @tenants are in its one of @schemas. The cure takes the right away, as its grantor.
 -- A role that may make roles may also grant these by design, so it is not among them.
 WITH readers AS (
-    SELECT * FROM pg_roles WHERE rolname = ANY (@readers::text[])
+    SELECT r.*, t.tenant, t.schema
+    FROM unnest(@tenants::text[], @readers::text[], @schemas::text[]) AS t (tenant, reader, schema)
+    JOIN pg_roles r ON r.rolname = t.reader
+), schemas AS (
+    SELECT * FROM pg_namespace
+    WHERE nspname IN ('gristmill', 'gristmill_migrations', 'gristmill_results', 'results')
+       OR nspname LIKE 'results\_%'
+), relations AS (
+    SELECT c.*, n.nspname, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
+    FROM pg_class c JOIN schemas n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm')
 ), granted AS (
-    SELECT 'SCHEMA' AS kind, n.nspname, quote_ident(n.nspname) AS name, a.grantee, a.privilege_type AS privilege
-    FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) a
+    SELECT 'SCHEMA' AS kind, n.nspname, NULL::name AS relname, quote_ident(n.nspname) AS name,
+           n.nspowner AS owner, a.*, a.privilege_type AS privilege
+    FROM schemas n CROSS JOIN LATERAL aclexplode(n.nspacl) a
     UNION ALL
-    SELECT 'TABLE', n.nspname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.grantee, a.privilege_type
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) a
-    WHERE c.relkind IN ('r', 'p', 'v', 'm')
+    SELECT 'TABLE', c.nspname, c.relname, c.name, c.relowner, a.*, a.privilege_type
+    FROM relations c CROSS JOIN LATERAL aclexplode(c.relacl) a
+    UNION ALL
+    SELECT 'TABLE', c.nspname, c.relname, c.name, c.relowner, a.*,
+           format('%s (%I)', a.privilege_type, t.attname)
+    FROM relations c JOIN pg_attribute t ON t.attrelid = c.oid CROSS JOIN LATERAL aclexplode(t.attacl) a
+), judged AS (
+    SELECT g.*, coalesce(quote_ident(r.rolname), 'every role') AS who,
+           coalesce(quote_ident(r.rolname), 'PUBLIC') AS role,
+           CASE WHEN g.nspname IN ('gristmill', 'gristmill_migrations') THEN true
+           WHEN g.privilege_type NOT IN ('USAGE', 'SELECT') THEN true
+           WHEN g.nspname <> 'gristmill_results' THEN r.oid IS NULL OR g.nspname <> r.schema
+           WHEN g.kind = 'SCHEMA' THEN false
+           ELSE r.oid IS NULL OR coalesce(v.tenant <> r.tenant, false) END AS beyond
+    FROM granted g LEFT JOIN readers r ON r.oid = g.grantee
+    LEFT JOIN gristmill.versions v ON v.relation = g.relname AND g.nspname = 'gristmill_results'
+    WHERE r.oid IS NOT NULL OR g.grantee = 0
 )
 SELECT format('%s is %s', quote_ident(r.rolname), attribute) AS found,
        format('ALTER ROLE %I NO%s', r.rolname, attribute) AS cure
@@ -81,13 +106,13 @@ SELECT format('%s may make other roles members of %s', m.member::regrole, quote_
 FROM readers r JOIN pg_auth_members m ON m.roleid = r.oid JOIN pg_roles o ON o.oid = m.member
 WHERE m.admin_option AND NOT o.rolsuper AND NOT o.rolcreaterole AND o.rolname <> current_user
 UNION ALL
-SELECT format('%s may %s %s', coalesce(quote_ident(r.rolname), 'every role'), g.privilege, g.name),
-       format('REVOKE %s ON %s %s FROM %s', g.privilege, g.kind, g.name, coalesce(quote_ident(r.rolname), 'PUBLIC'))
-FROM granted g LEFT JOIN readers r ON r.oid = g.grantee
-WHERE (r.oid IS NOT NULL OR g.grantee = 0)
-  AND CASE WHEN g.nspname IN ('gristmill', 'gristmill_migrations') THEN true
-      WHEN g.nspname = 'gristmill_results' OR g.nspname = 'results' OR g.nspname LIKE 'results\_%'
-      THEN g.privilege NOT IN ('USAGE', 'SELECT') ELSE false END
+SELECT format('%s may %s%s %s', who, CASE WHEN beyond THEN '' ELSE 'grant ' END, privilege, name),
+       concat(CASE WHEN grantor <> owner THEN format('SET ROLE %s; ', grantor::regrole) END,
+              'REVOKE ', CASE WHEN NOT beyond THEN 'GRANT OPTION FOR ' END,
+              format('%s ON %s %s FROM %s', privilege, kind, name, role),
+              CASE WHEN is_grantable THEN ' CASCADE' END,
+              CASE WHEN grantor <> owner THEN '; RESET ROLE' END)
+FROM judged WHERE beyond OR is_grantable
 ORDER BY 1
 
 -- uploads --

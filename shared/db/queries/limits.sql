@@ -59,10 +59,12 @@ UPDATE gristmill.jobs SET waits = true WHERE id = @id
 
 -- crowded --
 -- The tenants of which a job may begin to run that waits, or has to wait that has not begun.
--- A tenant whose jobs were submitted without any limit has no row of its own.
+-- A tenant whose jobs were submitted without any limit has no row of its own, and none of them waits. So
+-- without a default these tenants are not looked for.
 WITH RECURSIVE {_tenants}
-SELECT t.tenant, coalesce(own.running_jobs, @running::bigint, 9223372036854775807) AS most
-FROM (SELECT tenant FROM tenants WHERE tenant IS NOT NULL UNION SELECT tenant FROM gristmill.tenants) AS t
+SELECT t.tenant, coalesce(own.running_jobs, @running, @unlimited::bigint) AS most
+FROM (SELECT tenant FROM tenants WHERE tenant IS NOT NULL AND @running::bigint IS NOT NULL
+      UNION SELECT tenant FROM gristmill.tenants) AS t
 LEFT JOIN gristmill.tenants own ON own.tenant = t.tenant
 WHERE (SELECT true FROM gristmill.jobs j
        WHERE j.tenant = t.tenant AND j.finished_at IS NULL AND j.waits AND j.state IN ('queued', 'running') LIMIT 1)
@@ -106,7 +108,7 @@ SELECT coalesce((SELECT scanned_bytes FROM gristmill.tenant_days
 due AS (
     SELECT tenant, greatest(0, @bytes::bigint - charged_bytes) AS bytes,
            coalesce((SELECT t.scan_bytes_per_day FROM gristmill.tenants t WHERE t.tenant = j.tenant),
-                    @scan_bytes::bigint, 9223372036854775807) AS most
+                    @scan_bytes::bigint, @unlimited::bigint) AS most
     FROM gristmill.jobs j WHERE id = @id
 ), charged AS (
     INSERT INTO gristmill.tenant_days AS d (tenant, day, scanned_bytes)
@@ -130,7 +132,7 @@ SELECT coalesce((SELECT sum(octet_length(p.data)) FROM gristmill.partials p
 SELECT j.id, j.tenant, coalesce(t.stored_bytes, @stored::bigint) AS most
 FROM gristmill.jobs j LEFT JOIN gristmill.tenants t ON t.tenant = j.tenant
 WHERE j.state = 'running' AND j.phase IN ('scanning', 'merging')
-  AND coalesce(t.stored_bytes, @stored, 9223372036854775807) < 9223372036854775807
+  AND coalesce(t.stored_bytes, @stored) < @unlimited::bigint
 ORDER BY j.id DESC
 
 -- leaving --
