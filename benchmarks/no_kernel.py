@@ -112,7 +112,9 @@ def _result(task: Task[R], body: MemoryFile) -> Result:
             return _plan(task.locations[0])
         case ChunkTask():
             body.write(PARTIAL)
-            return ChunkResult(RowCounts(read=1, aggregated=1), (PartialHeader(0, 1023, 1, len(PARTIAL)),))
+            return ChunkResult(
+                RowCounts(read=1, aggregated=1), (PartialHeader(0, 1023, 1, *2 * [len(PARTIAL)]),)
+            )
         case MergeTask():
             return MergeResult(0, len(task.partials), MergeStats())
         case _:

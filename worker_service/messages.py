@@ -62,13 +62,14 @@ class FoundFiles(Struct, frozen=True, tag="found"):
 class PartialHeader(Struct, frozen=True):
     """A partial holds all groups of a chunk's states that are in the hash buckets [first, last].
 
-    *size* is in bytes.
+    *size* is in bytes, and *decoded* about the bytes of its states in memory.
     """
 
     first_bucket: int
     last_bucket: int
     groups: int
     size: int
+    decoded: int
 
 
 class ChunkResult(Struct, frozen=True, tag="chunk"):

@@ -1,13 +1,13 @@
 """Options that CSV seems to need: the encoding, and that the first line is no header. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api_service.dashboard.advice import advice, looks_like
 from shared.core.look import Look
+from shared.errors import InvalidEncoding, Problem
 
 _UNREADABLE = "is not utf-8"
-"""In the message of bytes that are no UTF-8 (worker_service.readers.csv.faults)."""
+"""In the message of text that is no UTF-8 (worker_service.readers.csv); a bad row has no code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,12 @@ ENCODED = Reading(
 )
 
 
-def csv_advice(look: Look | None, errors: Sequence[str]) -> list[Reading]:
-    """By the first rows, or by the *errors* of a dry run that could read none."""
+def csv_advice(look: Look | None, problem: Problem | None) -> list[Reading]:
+    """By the first rows, or by the *problem* of a dry run that could read none."""
     bad = [row.bad["detail"] for row in look.sample if row.bad] if look else []
-    found = [ENCODED] if any(_UNREADABLE in told for told in (*bad, *errors)) else []
+    if problem and problem["code"] == InvalidEncoding.code:  # or the byte order mark is that of UTF-16
+        bad.append(problem["detail"])
+    found = [ENCODED] if any(_UNREADABLE in told for told in bad) else []
     names = _values_as_names(look) if look and look.csv and look.csv["header"] else []
     if names:
         told = f"The first line looks like data, not like names of columns: it has “{names[0]}”."
@@ -38,8 +40,12 @@ def csv_advice(look: Look | None, errors: Sequence[str]) -> list[Reading]:
 
 
 def _values_as_names(look: Look) -> list[str]:
-    """The names of columns that are a number or a day, as the values below them are."""
-    alike = [each.column for each in advice(look) if each.like == looks_like(each.column)]
+    """The names of columns that are a number or a day, as the values below them are; but for years."""
+    alike = [
+        each.column
+        for each in advice(look)
+        if not each.column.isdecimal() and each.like == looks_like(each.column)
+    ]
     return alike + [column.name for column in look.columns if column.type == _typed(column.name)]
 
 

@@ -134,6 +134,8 @@ def _touched(draft: Draft, errors: Mapping[str, list[str]], *beginnings: str) ->
 
 def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillError | None) -> dict[str, Any]:
     """The values of the page's template."""
+    if isinstance(problem, GristmillError):
+        problem = problem.problem()
     errors = placed(details_of(problem), places(draft)) if problem is not None else {}
     keys, aggregates = rows(draft, "group_by"), rows(draft, "aggregates")
     columns, kept = choices(look, draft.spec), list(pointers(draft.form.kept))
@@ -157,7 +159,7 @@ def page_values(draft: Draft, look: Look | None, problem: Problem | GristmillErr
         "encodings": ENCODINGS,
         "type_names": TYPE_NAMES,
         "advice": advice(look) if look else [],
-        "readings": csv_advice(look, [text for texts in errors.values() for text in texts]),
+        "readings": csv_advice(look, problem),
         "sections": SECTIONS,
         "kept_json": json.dumps(draft.form.kept, ensure_ascii=False),
         "derive_open": _touched(draft, errors, "/derive") or draft.blank == "derive",

@@ -105,8 +105,8 @@ class _Watch(Generic[View]):
         """When to look at the job again: with the next refresh, if that is due soon after."""
         usual = pause(now - self.since)
         refresh = self.refreshed + self.rest
-        soon = self.feed is not None and usual == _LAST_LOOK and now + usual < refresh < now + 2 * usual
-        return refresh if soon else now + usual
+        alone = self.feed is not None and not self.waiting and usual == _LAST_LOOK
+        return refresh if alone and now + usual < refresh < now + 2 * usual else now + usual
 
     def wake(self, now: Standing | None) -> bool:
         """Wake the requests that have seen another standing than *now*; all of them when that is unknown.

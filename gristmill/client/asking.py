@@ -47,19 +47,19 @@ def _trying(step: Send | Open, request: Request) -> Steps[httpx2.Response]:
             if last or not (request.safe or isinstance(error, UNSENT)):
                 raise unreachable(request, error) from None
             is_lost = True
-            yield _rest(unreachable(request, error), attempt, pause(attempt))
+            yield rest(unreachable(request, error), attempt, pause(attempt))
         else:
             if answer.status_code < 400 or (is_lost and _is_deleted(request, answer)):
                 return answer
             problem = problem_of(answer)
             if last or not request.safe or not _passes(problem):
                 raise problem
-            yield _rest(problem, attempt, max(pause(attempt), problem.retry_after or 0.0))
+            yield rest(problem, attempt, max(pause(attempt), problem.retry_after or 0.0))
         attempt += 1
 
 
-def _rest(failure: ProblemError | Unreachable, attempt: int, seconds: float) -> Sleep:
-    """The pause after a failure; a long one is told."""
+def rest(failure: ProblemError | Unreachable, attempt: int, seconds: float) -> Sleep:
+    """The pause after a failure; a long one is told. The first *attempt* is 0."""
     if seconds >= TOLD_SECONDS:
         said = failure.summary if isinstance(failure, ProblemError) else failure
         _logger.warning("%s. Trying again in %.0f s (%d of %d)", said, seconds, attempt + 1, RETRIES)

@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx2
 
-from gristmill.client.asking import RETRIES, opened, pause, unreachable
+from gristmill.client.asking import RETRIES, opened, pause, rest, unreachable
 from gristmill.client.csv_cells import Records
 from gristmill.client.digest import Digest
 from gristmill.client.documents import Column
-from gristmill.client.steps import Emit, NextBytes, Query, Request, Sleep, Steps, overheard
+from gristmill.client.steps import Emit, NextBytes, Query, Request, Steps, overheard
 
 FORMATS = {
     ".csv": "csv",
@@ -55,9 +55,10 @@ def _exported(path: str, query: Query, kind: str, begin: Callable[[], Sink]) -> 
             return (yield from overheard(_blocks(request), begin()))
         except httpx2.TransportError as error:
             failures += 1
+            lost = unreachable(request, error)
             if failures > RETRIES:
-                raise unreachable(request, error) from None
-            yield Sleep(pause(failures))
+                raise lost from None
+            yield rest(lost, failures - 1, pause(failures))
 
 
 def in_memory(path: str, query: Query, kind: str) -> Steps[bytearray]:

@@ -47,7 +47,10 @@ def _note(document: JobDocument) -> str:
 
 
 def of_plan(document: PlanDocument) -> Moment:
-    """*document* is of a dry run under way."""
+    """Its fraction is known at its end alone: 1 if it succeeded."""
+    if document["done"]:
+        fraction = None if document["error"] else 1.0
+        return Moment(document["id"], fraction, document["state"], done=True)
     awaited = waits_for(document) or "a free worker"
     note = f"waits for {awaited}" if document["state"] == "queued" else "a worker reads the data"
     return Moment(document["id"], None, note)

@@ -161,7 +161,9 @@ def plan(items: Sequence[str | Content], words: Words, show: Show) -> Steps[Plan
         )
         show(of_plan(document))
         document = (yield from ask(request)).json()
-        if not document["done"]:
+        if document["done"]:
+            show(of_plan(document))
+        else:
             yield Sleep(pause(0))
     if document["error"] is not None:
         raise JobFailed(document["id"], document["error"])

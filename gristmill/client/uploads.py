@@ -8,12 +8,12 @@ from typing import Any
 import httpx2
 
 from gristmill.client import moments
-from gristmill.client.asking import RETRIES, ask, pause
+from gristmill.client.asking import RETRIES, ask, pause, rest
 from gristmill.client.documents import UploadDocument
 from gristmill.client.errors import ProblemError, SourceChanged, Unreachable, UploadInterrupted
 from gristmill.client.moments import Show
 from gristmill.client.sources import Content
-from gristmill.client.steps import Request, Sleep, Steps
+from gristmill.client.steps import Request, Steps
 
 LARGE_BYTES = 1 << 24
 """Files from this size on are uploaded by tus."""
@@ -138,7 +138,7 @@ def _resumable(content: Content, hashed: _Hashed, show: Show, resume: str | None
                 if failures > RETRIES:
                     reason = error.reason if isinstance(error, Unreachable) else error.detail
                     raise UploadInterrupted(upload_id, content.name, stored, size, reason) from error
-                yield Sleep(pause(failures))
+                yield rest(error, failures - 1, pause(failures))
                 offset = None
     except KeyboardInterrupt as stopped:
         stopped.add_note(str(UploadInterrupted(upload_id, content.name, stored, size)))

@@ -1,21 +1,26 @@
 """The units that fan-in makes: merges of ranges of the 1,024 hash buckets, then a publish; which are long."""
 
+from dataclasses import dataclass
+
 from shared.core.plan import MergePayload, PublishPayload
 
 BUCKETS = 1024
-MERGE_BYTES = 32 * 1024**2
-"""Compressed states of one merge unit, about.
+MERGE_BYTES = 64 * 1024**2
+"""Decoded states of one merge unit, about. They are held at once, so this bounds the memory of a slot.
 
-A partial that touches the ranges of several merges is read by each: few merges read less.
+A smaller slot than SLOT_BYTES has less. A partial that touches several ranges is read by each of their
+merges: few merges read less.
 """
+SLOT_BYTES = 2 * 1024**3
+"""The memory of a slot that bounds of states are for."""
 LIST_MERGE_BYTES = 8 * 1024**2
-"""The same of states that hold lists of values: these are held whole until they are finalized."""
+"""Compressed states of one merge unit, about, if they hold lists of values: these take more room."""
 FEW_MERGES, LEAST_MERGE_BYTES = 4, 1024**2
 """Up to so many merges are made, to be done at the same time, though one could read all states.
 
-Each then has so many bytes at least.
+Each then has so many compressed bytes at least.
 """
-LONG_MERGE_BYTES = 2 * MERGE_BYTES
+LONG_MERGE_BYTES, LONG_LIST_MERGE_BYTES = MERGE_BYTES, 4 * LIST_MERGE_BYTES
 """Of all partials that a merge reads, each with PARTIAL_COST_BYTES."""
 PARTIAL_COST_BYTES = 4096
 """A partial takes as long to read as if it had so many bytes more."""
@@ -33,22 +38,30 @@ ROW_BYTES = 256
 """So many bytes of a table count as a row at least: long values take longer to index."""
 
 
-def merge_ranges(state_bytes: int, *, lists: bool = False) -> list[tuple[int, int]]:
-    """Ranges [first, end) of buckets, each with at most about MERGE_BYTES of states: 2**n of them.
+@dataclass(frozen=True, slots=True)
+class StateSizes:
+    """Bytes of the states of a job: *compressed*, and *decoded* in memory. *lists*: of lists of values."""
 
-    *lists*: the states hold lists of values.
-    """
-    count, most = 1, LIST_MERGE_BYTES if lists else MERGE_BYTES
-    while count < BUCKETS and state_bytes > count * most:
+    compressed: int
+    decoded: int
+    lists: bool = False
+
+
+def merge_ranges(states: StateSizes, slot_bytes: int = SLOT_BYTES) -> list[tuple[int, int]]:
+    """Ranges [first, end) of buckets, for merges in slots of *slot_bytes*: 2**n of them."""
+    size, most = (states.compressed, LIST_MERGE_BYTES) if states.lists else (states.decoded, MERGE_BYTES)
+    most = most * min(slot_bytes, SLOT_BYTES) // SLOT_BYTES
+    count = 1
+    while count < BUCKETS and size > count * most:
         count *= 2
-    while count < FEW_MERGES and state_bytes >= 2 * count * LEAST_MERGE_BYTES:
+    while count < FEW_MERGES and states.compressed >= 2 * count * LEAST_MERGE_BYTES:
         count *= 2
     width = BUCKETS // count
     return [(first, first + width) for first in range(0, BUCKETS, width)]
 
 
 def merge_payloads(
-    state_bytes: int, begun: dict[int, int], ended: dict[int, int], *, lists: bool = False
+    states: StateSizes, begun: dict[int, int], ended: dict[int, int], slot_bytes: int = SLOT_BYTES
 ) -> list[tuple[MergePayload, int]]:
     """The payloads of a job's merge units, and the bytes that each reads.
 
@@ -57,10 +70,11 @@ def merge_payloads(
     partials that begin before its range's end, less those that end before the range.
     """
     found, before, over = [], 0, 0
-    for first, end in merge_ranges(state_bytes, lists=lists):
+    most = LONG_LIST_MERGE_BYTES if states.lists else LONG_MERGE_BYTES
+    for first, end in merge_ranges(states, slot_bytes):
         before += sum(begun.get(bucket, 0) for bucket in range(first, end))
         size = before - over
-        found.append((MergePayload(first=first, end=end, long=size > LONG_MERGE_BYTES), size))
+        found.append((MergePayload(first=first, end=end, long=size > most), size))
         over += sum(ended.get(bucket, 0) for bucket in range(first, end))
     return found
 

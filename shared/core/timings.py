@@ -20,7 +20,10 @@ class Timings:
     plan_deadline: timedelta = timedelta(hours=6)
     """The longest that a plan may take: it may list and prove many large files."""
     fold: timedelta = timedelta(seconds=3)
-    """A slot that holds the states of chunks for so long takes no further chunk before it commits them."""
+    """A slot that holds the states of chunks for so long takes no further chunk before it commits them.
+
+    States of many groups may be held up to `protected`, see `units.fold`.
+    """
     sweep: timedelta = timedelta(seconds=2)
     dispatch: timedelta = timedelta(seconds=1)
     ring_again: timedelta = timedelta(seconds=5)

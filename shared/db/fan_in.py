@@ -1,6 +1,6 @@
 """Fan-in: the step of a job to its next phase, once every unit of the one before is done."""
 
-from shared.core.fan_in import PARTIAL_COST_BYTES, merge_payloads, publish_payload
+from shared.core.fan_in import PARTIAL_COST_BYTES, SLOT_BYTES, StateSizes, merge_payloads, publish_payload
 from shared.core.lifecycle import JobState, Phase, UnitKind
 from shared.db import quarantine
 from shared.db.pool import Connection, Pool, Record
@@ -29,12 +29,13 @@ class FanInStore:
         most_bad_rows: int | None = 0,
         *,
         lists: bool = False,
+        slot_bytes: int = SLOT_BYTES,
     ) -> bool:
         """Move the job to its next phase, once, whichever worker asks; True if units were made.
 
         *columns* are those of the result, *indexes* counts those that it is to have beside its own. *lists*:
         the states hold lists of values. Raises StateTooLarge, TooManyColumns, and TooManyBadRows for more
-        than *most_bad_rows*; None: any number.
+        than *most_bad_rows*; None: any number. *slot_bytes* is the memory of a slot.
         Also raises the provisional error of a chunk, now that no type can change.
         """
         async with self._pool.transaction() as tx:
@@ -48,7 +49,7 @@ class FanInStore:
             match job["phase"]:
                 case Phase.SCANNING:
                     await _finish_bad_rows(tx, job_id, most_bad_rows)
-                    await _begin_merging(tx, job, columns, max_state_bytes, lists=lists)
+                    await _begin_merging(tx, job, columns, max_state_bytes, slot_bytes, lists=lists)
                 case Phase.MERGING:
                     await _begin_publishing(tx, job, indexes)
                 case _:
@@ -78,7 +79,13 @@ async def _finish_bad_rows(tx: Connection, job_id: str, most: int | None) -> Non
 
 
 async def _begin_merging(
-    tx: Connection, job: Record, columns: list[dict[str, str]], max_state_bytes: int, *, lists: bool
+    tx: Connection,
+    job: Record,
+    columns: list[dict[str, str]],
+    max_state_bytes: int,
+    slot_bytes: int,
+    *,
+    lists: bool,
 ) -> None:
     sizes = await PARTIALS.sizes.fetch(tx, job_id=job["id"], cost=PARTIAL_COST_BYTES)
     size = sum(row["size"] for row in sizes)
@@ -86,7 +93,8 @@ async def _begin_merging(
         raise StateTooLarge(f"The states take {size:,} bytes; limits.max_state_bytes is {max_state_bytes:,}")
     await create_table(tx, job["id"], columns)
     begun, ended = ({row["bucket"]: row[column] for row in sizes} for column in ("begun", "ended"))
-    payloads = merge_payloads(size, begun, ended, lists=lists)
+    states = StateSizes(size, sum(row["decoded"] for row in sizes), lists)
+    payloads = merge_payloads(states, begun, ended, slot_bytes)
     units = [NewUnit(no=no, payload=payload, bytes=read) for no, (payload, read) in enumerate(payloads)]
     await insert_units(tx, job["id"], UnitKind.MERGE, job["epoch"], units)
     await JOBS.set_phase.execute(tx, id=job["id"], phase=Phase.MERGING)

@@ -11,17 +11,21 @@ from shared.db.statements import PARTIALS, UNITS
 from shared.db.units import Done, Lease, UnitStore
 from shared.fault_points import reached
 
-_COLUMNS = ["job_id", "chunk", "piece", "first_bucket", "last_bucket", "groups", "data"]
+_COLUMNS = ["job_id", "chunk", "piece", "first_bucket", "last_bucket", "groups", "data", "decoded"]
 """`piece` numbers the partials of a chunk; it keeps the name that workers of the version before write."""
 
 
 class Partial(NamedTuple):
-    """The states of some groups of a chunk, encoded; their buckets are in [first_bucket, last_bucket]."""
+    """The states of some groups of a chunk, encoded; their buckets are in [first_bucket, last_bucket].
+
+    *decoded* is about the bytes that they take in memory.
+    """
 
     first_bucket: int
     last_bucket: int
     groups: int
     data: bytes
+    decoded: int
 
 
 class PartialStore:

@@ -2,9 +2,12 @@
 
 import json
 import re
+import time
 
 import pytest
 
+from api_service.problems import status_and_title
+from shared.errors import BadRequest, TooManyRequests, TooManyUploads, UploadLocked
 from tests.browser.test_live import signed_in
 from tests.support.browser import axe_in_each_look, until
 from tests.support.stack import eventually
@@ -101,11 +104,7 @@ def test_an_upload_is_shown_and_can_be_cancelled(windows, stack, tmp_path):
     until(page, "document.querySelector('#uploading progress').value > 0")
     page.get_by_role("button", name="Cancel the upload of browser_cancelled.csv").click()
     until(page, "document.querySelectorAll('#uploading li').length === 0")
-
-    def stored():
-        return [upload["filename"] for upload in stack.http.get("/v1/uploads").json()["items"]]
-
-    eventually(lambda: "browser_cancelled.csv" not in stored(), "the end of the upload")
+    eventually(lambda: "browser_cancelled.csv" not in stored_names(stack), "the end of the upload")
 
 
 def throttled(page, bytes_a_second: int) -> None:
@@ -146,6 +145,109 @@ def test_an_upload_goes_on_where_it_was_when_its_gateway_is_killed(
     found = {row["key"]: (row["count"], int(row["sum_number"])) for row in closed_stack.rows(job["id"])}
     assert found == {f"k{key}": (len(numbers[key::3]), sum(numbers[key::3])) for key in range(3)}
     closed_windows.complaints = [text for text in closed_windows.complaints if "ERR_" not in text]
+
+
+def stored_names(stack) -> list[str]:
+    return [upload["filename"] for upload in stack.http.get("/v1/uploads").json()["items"]]
+
+
+def answered(page, method: str, *answers) -> None:
+    """Give the first requests of a method to the uploads these answers; later ones go to the service."""
+    left = list(answers)
+
+    def answer(route):
+        if route.request.method == method and left:
+            route.fulfill(**left.pop(0))
+        else:
+            route.fallback()
+
+    page.route("**/v1/tus**", answer)
+
+
+def refused(error) -> dict:
+    return {
+        "status": status_and_title(error)[0],
+        "content_type": "application/problem+json",
+        "json": error.problem(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (refused(TooManyUploads("You have 100 uploads")), "You have 100 uploads"),
+        (refused(BadRequest("No such length")), "No such length"),
+        (
+            {"status": 201, "headers": {"Location": "http://[", "Upload-Offset": "0"}},
+            "Choose the file again.",
+        ),
+    ],
+    ids=["limit", "request", "broken answer"],
+)
+def test_an_upload_that_is_refused_is_told_and_the_next_one_goes_on(windows, tmp_path, answer, told):
+    files = [tmp_path / "browser_refused.csv", tmp_path / "browser_next.csv"]
+    for path in files:
+        path.write_text(ORDERS)
+    page = windows.open("/new")
+    answered(page, "POST", answer)
+    page.get_by_label("Upload a file").set_input_files(files)
+    page.locator("#uploads li", has_text="browser_next.csv").locator("input:checked").wait_for()
+    [line] = page.locator("#uploading li").all()
+    assert "browser_refused.csv" in line.inner_text()
+    assert told in line.inner_text()
+    assert line.locator("progress").count() == 0
+    if answer["status"] >= 400:
+        windows.allow(str(answer["status"]))
+
+
+LOGIN = {"status": 200, "content_type": "text/html", "body": "<title>Log in</title>"}
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "told"),
+    [
+        ("POST", LOGIN, "Status 200 without the stored bytes"),
+        ("PATCH", LOGIN, "Status 200 without the stored bytes"),
+        ("PATCH", refused(UploadLocked("Another request writes")), "Another request writes"),
+        ("POST", refused(TooManyRequests("Too fast")), "Too fast"),
+        ("POST", {"status": 429, "body": "slow down"}, "Status 429"),
+    ],
+    ids=["login begin", "login bytes", "locked", "limit", "limit of a proxy"],
+)
+def test_an_upload_waits_before_it_asks_again(windows, tmp_path, method, answer, told):
+    path = tmp_path / "browser_waits.csv"
+    path.write_text(ORDERS)
+    page = windows.open("/new")
+    answered(page, method, answer, answer)
+    begun = []
+    page.on("request", lambda request: request.method == method and begun.append(time.monotonic()))
+    page.get_by_label("Upload a file").set_input_files(path)
+    page.get_by_text(re.compile(f"{told}.* Trying again since .* UTC")).wait_for()
+    page.locator("#uploads input:checked").wait_for()
+    assert len(begun) == 3
+    assert begun[2] - begun[0] > 1
+    if answer["status"] >= 400:
+        windows.allow(str(answer["status"]))
+
+
+def test_an_upload_that_is_cancelled_while_it_begins_is_deleted(windows, stack, tmp_path):
+    path = tmp_path / "browser_begun.csv"
+    path.write_text(ORDERS)
+    page = windows.open("/new")
+    held = []
+    page.route("**/v1/tus", lambda route: held.append((route, route.fetch())))
+    page.get_by_label("Upload a file").set_input_files(path)
+    until(page, "document.querySelector('#uploading progress') !== null")
+    eventually(lambda: page.evaluate("true") and held, "the beginning")
+    assert "browser_begun.csv" in stored_names(stack)
+    page.get_by_role("button", name="Cancel the upload of browser_begun.csv").click()
+    assert page.locator("#uploading li").count() == 0
+    [(route, begun)] = held
+    route.fulfill(response=begun)
+    eventually(
+        lambda: page.evaluate("true") and "browser_begun.csv" not in stored_names(stack),
+        "the end of the upload",
+    )
 
 
 def test_a_file_that_cannot_be_read_any_more_is_told(windows, stack, tmp_path):

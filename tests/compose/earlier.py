@@ -43,6 +43,7 @@ def check_upgrade(compose: Compose, before: Compose, csv: Path, expected: Answer
     compose("down", "--volumes")
     before.up(2)
     client = Client(before)
+    client.get("/readyz")
     uri = client.upload(csv)
     first = client.submit(uri)
     assert client.answer(first) == expected

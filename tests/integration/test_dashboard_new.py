@@ -202,9 +202,18 @@ def test_a_first_line_that_is_data_is_read_as_data_by_one_button(stack, first, s
     assert 'value="set:' not in page
 
 
-def test_years_and_days_may_be_names_of_columns(stack):
-    text = "country,2024,2025,1/31/2025,1.5\nKR,1,2,3,x\n"
-    page = looked_at(stack, **{"/source/uris": stack.write("new/wide.csv", text)})
+def test_text_with_the_byte_order_mark_of_another_encoding_is_not_said_to_be_of_windows(stack):
+    data = "city;day\nKöln;1\n".encode("utf-16")
+    page = looked_at(stack, **{"/source/uris": stack.write("new/marked-utf-16.csv", data)})
+    assert "set csv.encoding to utf-16" in page
+    assert 'value="set:' not in page
+
+
+@pytest.mark.parametrize(
+    "text", ["country,2024,2025,1/31/2025,1.5\nKR,1,2,3,x\n", "country,2023,2024\nKR,5%,6%\n"]
+)
+def test_years_and_days_may_be_names_of_columns(stack, text):
+    page = looked_at(stack, **{"/source/uris": stack.write(f"new/wide-{len(text)}.csv", text)})
     assert 'value="set:' not in page
     assert sent(stack, page, "set:/nothing/of/the/form=5").status_code == 303
 

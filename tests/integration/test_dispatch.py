@@ -8,7 +8,15 @@ import asyncpg
 import pytest
 
 from shared.core.fairness import preempted
-from shared.core.fan_in import LONG_MERGE_BYTES, ROW_BYTES, merge_payloads, merge_ranges, publish_payload
+from shared.core.fan_in import (
+    LONG_LIST_MERGE_BYTES,
+    LONG_MERGE_BYTES,
+    ROW_BYTES,
+    StateSizes,
+    merge_payloads,
+    merge_ranges,
+    publish_payload,
+)
 from shared.core.limits import UNLIMITED
 from shared.core.plan import PublishPayload
 from shared.core.row_counts import RowCounts
@@ -192,24 +200,25 @@ async def test_a_single_slot_publishes_whatever_its_size(world):
     assert (await world.claimed(job_id=job_id)).kind == "publish"
 
 
-def long_merges(state_bytes, begun, ended):
-    return [payload.first for payload, _ in merge_payloads(state_bytes, begun, ended) if payload.long]
+def long_merges(state_bytes, begun, ended, *, lists=False):
+    states = StateSizes(state_bytes, 2 * state_bytes, lists)
+    return [payload.first for payload, _ in merge_payloads(states, begun, ended) if payload.long]
 
 
-def test_a_merge_that_reads_many_states_is_long_and_one_that_reads_few_is_not():
-    much = {1023: LONG_MERGE_BYTES}
-    assert long_merges(LONG_MERGE_BYTES, much, much) == []
-    much = {1023: LONG_MERGE_BYTES + 1}
-    [last] = long_merges(LONG_MERGE_BYTES + 1, much, much)
+@pytest.mark.parametrize(("lists", "most"), [(False, LONG_MERGE_BYTES), (True, LONG_LIST_MERGE_BYTES)])
+def test_a_merge_that_reads_many_states_is_long_and_one_that_reads_few_is_not(lists, most):
+    much = {1023: most}
+    assert long_merges(most, much, much, lists=lists) == []
+    much = {1023: most + 1}
+    [last] = long_merges(most + 1, much, much, lists=lists)
     assert last > 0, "the merges of the other ranges have nothing to read"
 
 
 def test_a_partial_of_many_ranges_counts_for_each_merge_that_reads_it():
     size = LONG_MERGE_BYTES + 1
-    assert long_merges(size, {0: size}, {1023: size}) == [first for first, _ in merge_ranges(size)]
-    assert long_merges(size, {0: size}, {500: size}) == [
-        first for first, _ in merge_ranges(size) if first <= 500
-    ]
+    firsts = [first for first, _ in merge_ranges(StateSizes(size, 2 * size))]
+    assert long_merges(size, {0: size}, {1023: size}) == firsts
+    assert long_merges(size, {0: size}, {500: size}) == [first for first in firsts if first <= 500]
 
 
 async def test_the_merges_have_to_read_the_bytes_of_their_partials_and_a_little_more_for_each(world):
@@ -391,7 +400,7 @@ CLAIM = {
 NEXT = {name: value for name, value in CLAIM.items() if name != "plan_deadline"}
 LEASE = {"unit": "20000", "attempt": "1", "worker": "'w1'"}
 COUNTS = dict.fromkeys([*count_columns(RowCounts()), "rows_out"], "0") | {"stats": "'{}'"}
-PARTIAL = {"first_bucket": "0", "last_bucket": "1023", "groups": "1", "data": "''"}
+PARTIAL = {"first_bucket": "0", "last_bucket": "1023", "groups": "1", "data": "''", "decoded": "1"}
 PERIODS = dict.fromkeys(["lease", "dispatch", "ring_again", "ring_limit"], SECONDS)
 HOT = {
     "claim_fairest": (UNITS.claim_fairest, CLAIM | {"after": "''"}),

@@ -3,6 +3,7 @@
 import asyncio
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 
 from structlog.testing import capture_logs
 
@@ -21,7 +22,8 @@ SPEC = {"source": {"uris": ["upload:u"]}, "group_by": ["k"], "aggregates": [{"fn
 
 
 def context(world):
-    others = dict.fromkeys(("settings", "pool", "partials", "publishing", "plans", "doorbell", "executor"))
+    others = dict.fromkeys(("pool", "partials", "publishing", "plans", "doorbell", "executor"))
+    others["settings"] = SimpleNamespace(slot_memory_bytes=1 << 31)
     stores = {"jobs": world.jobs, "units": world.units, "fan_in": world.fan_in}
     return Context(timings=world.timings, **stores, **others)
 

@@ -225,7 +225,7 @@ async def test_a_raised_epoch_waits_for_the_commit_of_a_fold_and_undoes_it(world
 
     async def write(tx):
         nonlocal widening
-        await world.partials.save(tx, second, [Partial(0, 0, 1, b"state")])
+        await world.partials.save(tx, second, [Partial(0, 0, 1, b"state", 5)])
         widening = asyncio.create_task(world.units.widen(other, WIDER))
         while not await world.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0)

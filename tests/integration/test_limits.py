@@ -304,7 +304,7 @@ async def scanning(world: World, tenant: str, states: int, count: int = 1) -> st
     """A job under way of *count* chunks, one of which is done and has so many bytes of states."""
     job_id = await world.planned(count, tenant=tenant)
     lease = await world.claimed(job_id=job_id)
-    await world.partials.commit(lease, Done(rows_out=1), iter([Partial(0, 0, 1, bytes(states))]))
+    await world.partials.commit(lease, Done(rows_out=1), iter([Partial(0, 0, 1, bytes(states), states)]))
     return job_id
 
 

@@ -151,7 +151,7 @@ async def test_a_commit_whose_answer_was_lost_counts_once(world):
     assert writes == [1]
 
 
-PARTIALS = [Partial(0, 511, 1, b"low"), Partial(512, 1023, 1, b"high")]
+PARTIALS = [Partial(0, 511, 1, b"low", 3), Partial(512, 1023, 1, b"high", 4)]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -162,7 +162,7 @@ async def test_a_chunk_and_its_partial_are_committed_together_once_and_never_by_
     owner = await world.claimed(job_id=job_id)
 
     with pytest.raises(LeaseLost):
-        await world.partials.commit(zombie, Done(), iter([Partial(0, 1023, 1, b"zombie")] * count))
+        await world.partials.commit(zombie, Done(), iter([Partial(0, 1023, 1, b"zombie", 6)] * count))
     assert (await world.states(job_id), await world.value("SELECT count(*) FROM gristmill.partials")) == (
         ["leased"],
         0,

@@ -91,7 +91,8 @@ def partials(*leases: Lease) -> list[Partial]:
             if (inside := [bucket for bucket in buckets(lease.no) if first <= bucket <= last])
         ]
         groups = sum(len(state["buckets"]) for state in states)
-        found.append(Partial(first, last, groups, json.dumps(states).encode()))
+        data = json.dumps(states).encode()
+        found.append(Partial(first, last, groups, data, len(data)))
     return found
 
 
@@ -125,7 +126,7 @@ class Stores:
         self.workers = WorkerStore(pool)
         self.deleting = DeleteStore(pool)
         self.context = Context(
-            settings=None,
+            settings=SimpleNamespace(slot_memory_bytes=1 << 31),
             timings=TIMINGS,
             pool=pool,
             jobs=self.jobs,

@@ -101,7 +101,7 @@ class World:
 
         async def write_states(tx: Connection) -> None:
             if lease.kind == "chunk":
-                await self.partials.save(tx, lease, [Partial(0, 0, 1, b"state")])
+                await self.partials.save(tx, lease, [Partial(0, 0, 1, b"state", 5)])
             if write is not None:
                 await write(tx)
 

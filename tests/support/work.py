@@ -41,6 +41,7 @@ class Work:
         """One unit; what its child holds before it flushes or combines is any number of groups or bytes."""
         limits = {
             "RESIDENT_BYTES": self.any_of(1 << 28, 0, 256, 20_000),
+            "TABLE_BYTES": self.any_of(1 << 26, 0, 256, 20_000),
             "MERGED_GROUPS": self.any_of(1 << 21, 0, 3),
             "MERGED_BYTES": self.any_of(1 << 27, 0, 500),
             "HELD_GROUPS": self.any_of(1 << 9, 0, 0),

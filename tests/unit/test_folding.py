@@ -5,10 +5,12 @@ from unittest.mock import patch
 
 import pytest
 
+from shared.core.fan_in import SLOT_BYTES
 from shared.core.timings import Timings
 from shared.db.units import Done
 from shared.errors import LeaseLost
 from tests.unit.test_settling import lease
+from worker_service.child import tasks
 from worker_service.units.fold import Fold, no_more
 
 FIRST = lease(kind="chunk", allowed=timedelta(seconds=900))
@@ -54,6 +56,14 @@ async def test_a_fold_of_many_groups_is_open_for_longer_since_these_take_longer_
         assert not fold.open
 
 
+async def test_a_fold_closes_at_the_latest_when_its_first_lease_may_be_preempted():
+    with at(100.0):
+        fold = fold_of(lease(kind="chunk", id=2))
+        fold.hold(Done(), 100_000_000)
+    with at(100.0 + Timings().protected.total_seconds()):
+        assert not fold.open
+
+
 async def test_the_first_deadline_of_a_lease_holds_for_the_fold():
     with at(100.0):
         fold = fold_of(lease(kind="chunk", id=2, allowed=timedelta(seconds=1000)))
@@ -72,3 +82,41 @@ async def test_a_chunk_of_another_epoch_is_the_one_at_work_so_that_it_is_given_b
         await fold.join()
 
     assert (fold.lease, fold.leases) == (other, [FIRST, other])
+
+
+def test_a_smaller_slot_holds_fewer_states():
+    class States:
+        resumable, groups, nbytes = True, tasks.HELD_GROUPS, tasks.HELD_BYTES // 2
+
+    for memory, stays in (
+        (None, True),
+        (2 * SLOT_BYTES, True),
+        (SLOT_BYTES // 2, True),
+        (SLOT_BYTES // 4, False),
+    ):
+        with patch.object(tasks, "_slot_memory", return_value=memory):
+            assert tasks._may_stay(States()) == stays
+
+
+def test_a_smaller_slot_writes_its_states_sooner_and_sooner_still_if_they_are_tables():
+    class States:
+        groups, futile = 1, False
+
+        def __init__(self, resumable: bool) -> None:
+            self.resumable, self.nbytes = resumable, 0
+
+        def add(self, frame: int) -> None:
+            self.nbytes += frame
+
+        def flush(self) -> int:
+            written, self.nbytes = self.nbytes, 0
+            return written
+
+    def written(resumable: bool, memory: int) -> list[int]:
+        with patch.object(tasks, "_slot_memory", return_value=memory):
+            return list(tasks._overflows(States(resumable), iter([1 << 20] * 300)))
+
+    assert written(True, SLOT_BYTES) == [257 << 20]
+    assert written(True, SLOT_BYTES // 2) == [129 << 20] * 2
+    assert written(False, SLOT_BYTES) == [65 << 20] * 4
+    assert written(False, SLOT_BYTES // 4)[0] == 17 << 20

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pyarrow as pa
 
+from shared.core.fan_in import SLOT_BYTES
 from shared.core.plan import (
     ChunkPayload,
     DatasetFile,
@@ -78,23 +79,24 @@ from worker_service.messages import (
 RESIDENT_BYTES = 1 << 28
 """Of the states that a chunk holds before it writes them out and begins anew.
 
-Bounds a slot's memory, whatever the data.
+Bounds a slot's memory, whatever the data. This bound and those below are for SLOT_BYTES; a smaller slot holds
+less, in proportion.
 """
+TABLE_BYTES = 1 << 26
+"""The same where some states are held as tables, which take more room while they are combined."""
 
 PASS_BYTES = 256 << 20
 """A dry run reads all of a dataset of so many bytes if it needs to; of a larger one it reads samples only."""
 
 HELD_BYTES = RESIDENT_BYTES // 2
 """Of states that stay for the next chunk of a fold, which needs room of its own."""
-SLOT_BYTES = 1 << 31
-"""The memory of a slot that these two are for; a smaller slot holds less, in proportion."""
 HELD_GROUPS = 1 << 9
 """States of fewer groups are cheap to write and to merge: they do not stay for the next chunk."""
 
 MERGED_GROUPS = 1 << 21
 """Groups, or values kept of them, that a merge holds before it combines its states so far."""
 MERGED_BYTES = 1 << 27
-"""Of these states, in a slot of SLOT_BYTES."""
+"""Of these states."""
 MAX_PARTIALS = 256
 
 Answer = tuple[Outcome, list[bytes]]
@@ -311,7 +313,9 @@ def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     )
     if bad.error is not None:
         partials, rows = [], RowCounts()
-    headers = tuple(PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data)) for p in partials)
+    headers = tuple(
+        PartialHeader(p.first_bucket, p.last_bucket, p.groups, len(p.data), p.decoded) for p in partials
+    )
     pages = bad.pages()
     kept = fold.groups if held else None
     result = ChunkResult(bad.counts + rows, headers, bad.stats, tuple(map(len, pages)), kept)
@@ -348,7 +352,7 @@ def _may_stay(fold: kernels.Fold) -> bool:
 
 def _overflows(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Fold the *frames*. Yields all states that *fold* holds whenever they are more than it may hold."""
-    most = RESIDENT_BYTES * _slot_share()
+    most = (RESIDENT_BYTES if fold.resumable else TABLE_BYTES) * _slot_share()
     for frame in frames:
         fold.add(frame)
         del frame  # or it would stay in memory while the next one is read

@@ -136,7 +136,7 @@ def _partials(answer: Answer[ChunkResult]) -> Iterator[Partial]:
     offset = 0
     for header in answer.result.partials:
         data = answer.body.read(offset, header.size)
-        yield Partial(header.first_bucket, header.last_bucket, header.groups, data)
+        yield Partial(header.first_bucket, header.last_bucket, header.groups, data, header.decoded)
         offset += header.size
 
 

@@ -32,6 +32,7 @@ async def advance(ctx: Context, job_id: str) -> bool:
             len(job.spec.output.indexes),
             job.spec.options.most_bad_rows,
             lists=job.query.keeps_lists,
+            slot_bytes=ctx.settings.slot_memory_bytes,
         )
     except (FatalError, UsageError) as error:
         await ctx.jobs.fail(job_id, error.problem())

@@ -36,7 +36,7 @@ class Fold:
         self.done: Done | None = None
         self._claim = claim
         self._claimed = time.monotonic()
-        self._seconds = timings.fold.total_seconds()
+        self._seconds, self._most = timings.fold.total_seconds(), timings.protected.total_seconds()
         self._closes = self._claimed + self._seconds
         self._deadline = self._claimed + lease.allowed.total_seconds()
 
@@ -57,9 +57,12 @@ class Fold:
         return timedelta(seconds=max(self._deadline - time.monotonic(), 0.0))
 
     def hold(self, done: Done, groups: int) -> None:
-        """The unit at work was read, and the child keeps the states of so many groups."""
+        """The unit at work was read, and the child keeps the states of so many groups.
+
+        The fold closes when its first lease loses its protection: a preemption would void all of it.
+        """
         self.done = done
-        self._closes = self._claimed + self._seconds * max(1.0, groups / FOLD_GROUPS)
+        self._closes = self._claimed + min(self._seconds * max(1.0, groups / FOLD_GROUPS), self._most)
 
     async def join(self) -> bool:
         """Go on with another chunk, while it is the job's turn. Raises LeaseLost if the epoch has risen."""

@@ -4,7 +4,7 @@
 const upload = document.getElementById("upload");
 
 // Uploads go one after another by tus (docs/http.md), so that one goes on from its stored bytes when its connection broke.
-const AGAIN = [0, 400, 409, 423, 429]; // no answer, cut off, another offset, locked, too many requests
+const LOST = [400, 409, 423]; // of an upload that has begun: cut off, another offset, locked (as gristmill/client/uploads.py)
 const LONGEST_PAUSE = 10_000;
 let turn = Promise.resolve();
 
@@ -34,8 +34,23 @@ function pause(failures, signal) {
 
 const readable = (file, offset) => file.slice(offset, offset + 1).arrayBuffer().then(() => true, () => false);
 
-function detail(answer) {
-  try { return JSON.parse(answer.responseText).detail; } catch { return ""; } // HEAD has no body
+function problem(answer) {
+  try { return JSON.parse(answer.responseText) ?? {}; } catch { return {}; } // HEAD has no body
+}
+
+const taken = ({ status }) => status >= 200 && status < 300;
+
+// Whether the same upload may go on after an answer without the stored bytes. Some limits pass, others last until a deletion.
+function passes(answer, begun) {
+  const { code, retryable } = problem(answer);
+  if (answer.status === 429) return !code || Boolean(retryable);
+  return answer.status === 0 || taken(answer) || answer.status >= 500 || (begun && LOST.includes(answer.status));
+}
+
+function cause(answer) {
+  if (!answer.status) return "No connection";
+  if (taken(answer)) return `Status ${answer.status} without the stored bytes: a proxy may ask for a login`;
+  return problem(answer).detail || `Status ${answer.status}`;
 }
 
 // One line for a file, with its progress and what there is to tell.
@@ -81,20 +96,21 @@ function line(file) {
 async function send(file, shown) {
   const { signal } = shown;
   const name = btoa(String.fromCharCode(...new TextEncoder().encode(file.name)));
-  let [url, offset, failures, lost, since] = ["", 0, 0, false, ""];
+  let [url, offset, failures, lost, since] = [null, 0, 0, false, ""];
   while (!signal.aborted) {
     const sending = (event) => { shown.tell(""); shown.sent(offset + event.loaded); };
     const begin = { "Upload-Length": file.size, "Upload-Metadata": `filename ${name}` };
     const append = { "Upload-Offset": offset, "Content-Type": "application/offset+octet-stream" };
     const answer = await (
-      !url ? ask("POST", upload.dataset.uploads, signal, begin)
+      !url ? ask("POST", upload.dataset.uploads, null, begin) // not to be cut off: its answer alone says what to delete
       : lost ? ask("HEAD", url, signal)
       : ask("PATCH", url, signal, append, file.slice(offset), sending));
+    if (taken(answer)) url ??= answer.getResponseHeader("Location");
     if (signal.aborted) break;
-    lost = answer.status < 200 || answer.status > 299;
+    const told = answer.getResponseHeader("Upload-Offset");
+    lost = !taken(answer) || !url || told === null;
     if (!lost) {
-      url ||= answer.getResponseHeader("Location");
-      const stored = Number(answer.getResponseHeader("Upload-Offset"));
+      const stored = Number(told);
       if (stored > offset) [failures, since] = [0, ""];
       offset = stored;
       shown.sent(offset);
@@ -103,16 +119,15 @@ async function send(file, shown) {
         choose(`upload:${url.split("/").pop()}`, file.name);
         return;
       }
-    } else if (!AGAIN.includes(answer.status) && answer.status < 500) {
-      shown.fail(detail(answer) || `The service answered with status ${answer.status}. Choose the file again.`);
+    } else if (!passes(answer, url)) {
+      shown.fail(problem(answer).detail || `The service answered with status ${answer.status}. Choose the file again.`);
       break;
     } else if (!(await readable(file, offset))) {
       shown.fail("This cannot be read: it has changed, is gone, or is a folder. Choose the file again.");
       break;
     } else {
       since ||= new Date().toISOString().slice(11, 19);
-      const why = answer.status ? detail(answer) || `Status ${answer.status}` : "No connection";
-      shown.tell(`${why}. Trying again since ${since} UTC; bytes that arrived are kept.`);
+      shown.tell(`${cause(answer)}. Trying again since ${since} UTC; bytes that arrived are kept.`);
       await pause(failures, signal);
       failures += 1;
     }
@@ -125,7 +140,7 @@ function add(file) {
   if (file.size > Number(upload.dataset.largest)) {
     shown.fail("This file is larger than this service accepts. Compress it, or name it by a URI.");
   } else {
-    turn = turn.then(() => send(file, shown));
+    turn = turn.then(() => send(file, shown)).catch((error) => shown.fail(`${error} Choose the file again.`));
   }
 }
 

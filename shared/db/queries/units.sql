@@ -215,8 +215,8 @@ RETURNING job_id, no
 -- complete_with_partial --
 -- The whole commit of a chunk that has one partial.
 WITH fenced AS ({_complete})
-INSERT INTO gristmill.partials (job_id, chunk, piece, first_bucket, last_bucket, groups, data)
-SELECT job_id, no, 0, @first_bucket, @last_bucket, @groups, @data FROM fenced
+INSERT INTO gristmill.partials (job_id, chunk, piece, first_bucket, last_bucket, groups, data, decoded)
+SELECT job_id, no, 0, @first_bucket, @last_bucket, @groups, @data, @decoded FROM fenced
 RETURNING chunk
 
 -- held_by --

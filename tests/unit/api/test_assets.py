@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from api_service.dashboard.assets import ASSETS
+from gristmill.client.uploads import LOST
 
 FOLDER = Path(__file__).parents[3] / "api_service" / "assets"
 MANIFESTS = sorted(FOLDER.glob("*/manifest.json"))
@@ -37,3 +39,9 @@ def test_scripts_and_styles_of_the_dashboard_are_small():
         if file.endswith(("js", "css"))
     }
     assert sum(sizes.values()) <= DASHBOARD_BYTES, sizes
+
+
+def test_an_upload_of_the_dashboard_goes_on_after_the_same_answers_as_one_of_the_sdk():
+    script = (FOLDER / "dashboard" / "upload.js").read_text()
+    [listed] = re.findall(r"^const LOST = \[(.*?)\];", script, re.MULTILINE)
+    assert set(map(int, listed.split(","))) == LOST

@@ -9,7 +9,7 @@ import pytest
 
 from api_service.services.cache import Together, TtlCache
 from api_service.services.limiter import ConcurrencyLimiter
-from api_service.services.watching import TICK, Feed, JobWatcher
+from api_service.services.watching import TICK, Feed, JobWatcher, _Watch
 from shared.errors import DatabaseUnavailable, TooManyExports
 from shared.loops import end
 
@@ -267,29 +267,17 @@ async def test_a_feed_that_takes_long_is_read_seldom_and_its_job_is_asked_for_be
     assert 4 <= len(looks) + len(reads) <= 9
 
 
-async def test_a_feed_that_is_due_soon_after_a_look_is_read_instead():
+def test_a_feed_that_is_due_soon_after_a_look_is_read_instead():
     """Its view tells the standing too, so the job is asked for once in a quarter of a second."""
-    looks, reads = [], []
-
-    async def look(ids: list[str]) -> dict[str, tuple[str, str]]:
-        looks.append(ids)
-        return dict.fromkeys(ids, ("running", "scanning"))
-
-    async def read(job: tuple[str, str]) -> tuple[str, str]:
-        reads.append(job)
-        await asyncio.sleep(0.03)
-        return "running", "scanning"
-
-    watcher = watcher_of(look, read=read)
-    running = asyncio.create_task(watcher.run())
-    with watcher.following(JOB, ("running", "scanning")):
-        await asyncio.sleep(2.7)  # from here on it looks every quarter of a second
-        looks.clear(), reads.clear()
-        await asyncio.sleep(2)
-    await end([running], 5)
-
-    assert len(reads) >= 2
-    assert len(looks) < len(reads)
+    watch = _Watch(since=0.0, feed=Feed("view"), refreshed=100.0, rest=0.3)
+    assert watch.next_look(100.0) == 100.3
+    watch.rest = 0.6
+    assert watch.next_look(100.0) == 100.25, "a read that takes long is not waited for"
+    watch.rest, watch.since = 0.3, 99.9
+    assert watch.next_look(100.0) < 100.1, "a job that has just changed is looked at soon"
+    watch.since = 0.0
+    watch.waiting = {object(): ("running", "scanning")}
+    assert watch.next_look(100.0) == 100.25, "a request waits for the standing"
 
 
 async def test_a_change_during_a_refresh_is_read_after_it():

@@ -1,5 +1,8 @@
 """Streams of bytes: handed on as they come, begun anew where they are stored, and told when they break."""
 
+import logging
+import re
+
 import httpx2
 import pytest
 
@@ -28,6 +31,15 @@ def test_stored_bytes_begin_anew_after_a_broken_stream():
 
     assert bytes(read.value) == b"abcd"
     assert len(read.pauses) == 1
+
+
+def test_a_long_pause_before_a_new_stream_is_told(caplog):
+    caplog.set_level(logging.WARNING, "gristmill")
+    broken = [answer(), b"k", BROKEN] * RETRIES
+    read = played(in_memory("/rows", [], "csv"), *broken, answer(), b"k", None)
+
+    assert len(caplog.messages) == sum(seconds >= 1 for seconds in read.pauses) >= 2
+    assert re.search(r"^GET /rows: reset. .*Trying again in \d s \(4 of 4\)$", caplog.messages[-1])
 
 
 def test_a_stream_that_breaks_off_again_and_again_leaves_no_file(tmp_path):

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 import httpx2
 import pytest
 
-from gristmill import Unreachable
-from gristmill.client.operations import body_filter, change_many, request
+from gristmill import JobFailed, Unreachable
+from gristmill.client.operations import body_filter, change_many, plan, request
 from tests.support.steps import answer, played
 
 LOST = httpx2.ReadError("reset")
+PLAN = {"id": "plan_1", "state": "running", "done": False, "waiting_for": None, "error": None}
 
 
 def test_the_filters_of_a_list_become_those_of_a_body():
@@ -59,3 +60,25 @@ def test_any_request_is_sent_again_where_twice_is_as_once(method, headers, again
     assert asked.value.json() == {"ok": True}
     assert asked.steps[0].request.query == [("kind", "a"), ("kind", "b"), ("limit", "5")]
     assert asked.steps[0].request.method == method.upper()
+
+
+def test_the_bar_of_a_dry_run_ends_with_it():
+    seen = []
+    done = PLAN | {"state": "succeeded", "done": True}
+    assert played(plan(["file:///a.csv"], {}, seen.append), answer(**PLAN), answer(**done)).value == done
+    assert [(moment.fraction, moment.done) for moment in seen] == [(None, False), (1.0, True)]
+
+
+def test_a_dry_run_that_fails_ends_its_bar_where_it_is():
+    seen = []
+    error = {"code": "source_empty", "category": "data", "retryable": False, "detail": "empty", "errors": []}
+    failed = PLAN | {"state": "failed", "done": True, "error": error}
+    with pytest.raises(JobFailed):
+        played(plan(["file:///a.csv"], {}, seen.append), answer(**PLAN), answer(**failed))
+    assert (seen[-1].fraction, seen[-1].done, seen[-1].note) == (None, True, "failed")
+
+
+def test_a_dry_run_that_is_done_at_once_has_no_bar():
+    seen = []
+    played(plan(["file:///a.csv"], {}, seen.append), answer(**PLAN | {"state": "succeeded", "done": True}))
+    assert seen == []

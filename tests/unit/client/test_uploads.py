@@ -1,6 +1,7 @@
 """Uploads: the hash covers each byte once, whatever is sent again, and a cut one goes on."""
 
 import hashlib
+import re
 
 import httpx2
 import pytest
@@ -154,7 +155,7 @@ def test_one_that_breaks_off_for_good_says_how_to_go_on(large):
     assert "client.upload('a.csv', resume='upl_1')" in str(raised.value)
 
 
-def test_a_full_disk_is_the_reason_that_is_told(large):
+def test_a_full_disk_is_the_reason_that_is_told(large, caplog):
     full = answer(503, code="storage_unavailable", detail="no space left on device")
     tries = [(0, full), (None, at(4321))] * (RETRIES + 2)
     with pytest.raises(UploadInterrupted) as raised:
@@ -162,6 +163,10 @@ def test_a_full_disk_is_the_reason_that_is_told(large):
 
     assert raised.value.reason == "no space left on device"
     assert str(raised.value).startswith("the upload of a.csv broke off (no space left on device): 4,321 of ")
+    told = caplog.messages[-1]
+    assert re.fullmatch(
+        r"503 storage_unavailable: no space left on device\. Trying again in \d s \(4 of 4\)", told
+    )
 
 
 def test_one_that_gets_on_a_little_each_time_is_never_given_up(large):

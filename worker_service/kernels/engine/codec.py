@@ -26,12 +26,16 @@ _ROOMY = 4
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """The states of all groups of the buckets first_bucket..last_bucket; *data* is for `decode`."""
+    """The states of all groups of the buckets first_bucket..last_bucket; *data* is for `decode`.
+
+    *decoded* is about the bytes that they take then.
+    """
 
     first_bucket: int
     last_bucket: int
     groups: int
     data: bytes
+    decoded: int
 
 
 def encode(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[Partial]:
@@ -55,7 +59,8 @@ def encode(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[Parti
             ranges += (middle, end), (first, middle)
         elif rows[end] > rows[first]:
             chosen = ordered.slice(rows[first], rows[end] - rows[first])
-            yield Partial(first, end - 1, chosen.num_rows, _serialized(chosen, codec))
+            data, decoded = _serialized(chosen, codec), int(sizes[end] - sizes[first])
+            yield Partial(first, end - 1, chosen.num_rows, data, decoded)
 
 
 def bucket_order(found: Ints) -> tuple[Ints, Ints]:

@@ -78,23 +78,23 @@ class PendingStates:
         self._query, self._least, self._factor = query, (groups, nbytes), factor
         self._most = self._least
         self._states: list[pa.Table] = []
-        self.size = self._bytes = 0
+        self.size = self.nbytes = 0
 
     def add(self, states: pa.Table) -> None:
         self._states.append(states)
         self.size += size_of(states)
-        self._bytes += states.nbytes
+        self.nbytes += states.nbytes
         most_groups, most_bytes = self._most
-        if self.size > most_groups or self._bytes > most_bytes:
+        if self.size > most_groups or self.nbytes > most_bytes:
             self.combined()
-            most = (int(self._factor * self.size), int(self._factor * self._bytes))
+            most = (int(self._factor * self.size), int(self._factor * self.nbytes))
             self._most = max(self._least[0], most[0]), max(self._least[1], most[1])
 
     def combined(self) -> pa.Table:
         """The states of all groups so far; more may follow."""
         states = combine(self._states, self._query)
-        self._states, self.size, self._bytes = [states], size_of(states), states.nbytes
+        self._states, self.size, self.nbytes = [states], size_of(states), states.nbytes
         return states
 
     def clear(self) -> None:
-        self._states, self._most, self.size, self._bytes = [], self._least, 0, 0
+        self._states, self._most, self.size, self.nbytes = [], self._least, 0, 0

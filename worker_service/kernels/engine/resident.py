@@ -72,7 +72,8 @@ class ResidentStates:
         table = self._table.nbytes if self._table else 0
         keys = sum(column.nbytes for columns in self._keys for column in columns)
         running = sum(running.nbytes for running in self._running.values())
-        return int(table + keys + self._rows.nbytes + running + self._pending.size * GROUP_BYTES)
+        pending = max(self._pending.size * GROUP_BYTES, self._pending.nbytes)
+        return int(table + keys + self._rows.nbytes + running + pending)
 
     def add(self, frame: pa.Table, first_ordinal: int) -> None:
         whole, size, kept = frame.num_rows, self._size, self._pending.size
