@@ -68,9 +68,7 @@ class Encoder:
                     feeding.result()  # an error of the rows is the cause
                 raise _failed(encoding, process) from error
             finally:
-                if complete:
-                    self._keep(process)
-                else:
+                if not (complete and self._keep(process)):
                     await end(process)
                     await _ended(feeding)
 
@@ -82,14 +80,13 @@ class Encoder:
                 return process
         return await start("api_service.encoding")
 
-    def _keep(self, process: asyncio.subprocess.Process) -> None:
-        """Let it wait for the next file. Without room for it, its input is closed, so that it ends."""
-        assert process.stdin is not None
-        if len(self._idle) < IDLE_PROCESSES:
-            timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._dismiss, process)
-            self._idle[process] = timer
-        else:
-            process.stdin.close()
+    def _keep(self, process: asyncio.subprocess.Process) -> bool:
+        """Let it wait for the next file, if there is room for it."""
+        if len(self._idle) >= IDLE_PROCESSES:
+            return False
+        timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._dismiss, process)
+        self._idle[process] = timer
+        return True
 
     def _dismiss(self, process: asyncio.subprocess.Process) -> None:
         del self._idle[process]
