@@ -31,7 +31,7 @@ class Size:
     seconds: float
 
 
-FULL = Size(jobs=10_000, chunks=100_000, reads=20, pages=200, moving=1000, seconds=15.0)
+FULL = Size(jobs=10_000, chunks=100_000, reads=20, pages=200, moving=1000, seconds=40.0)
 TINY = Size(jobs=20, chunks=20, reads=2, pages=3, moving=20, seconds=0.5)
 BYTE_BAR_MS, WEIGHT_BAR_KB, QUERIES_BAR, CPU_BAR = 100, 200, 1.0, 20
 STRIP_SECONDS, STEP_SECONDS, VIEW_SECONDS = 3.0, 0.25, 0.25
