@@ -12,7 +12,7 @@ A smaller slot than SLOT_BYTES has less. A partial that touches several ranges i
 merges: few merges read less.
 """
 SLOT_BYTES = 2 * 1024**3
-"""The memory of a slot that bounds of states are for."""
+"""The memory of a slot that bounds of states are for, see `in_slot`."""
 LIST_MERGE_BYTES = 8 * 1024**2
 """Compressed states of one merge unit, about, if they hold lists of values: these take more room."""
 FEW_MERGES, LEAST_MERGE_BYTES = 4, 1024**2
@@ -38,6 +38,11 @@ ROW_BYTES = 256
 """So many bytes of a table count as a row at least: long values take longer to index."""
 
 
+def in_slot(most: int, slot_bytes: int) -> int:
+    """A bound of states, in a slot of *slot_bytes*: a smaller slot holds less, in proportion."""
+    return most * min(slot_bytes, SLOT_BYTES) // SLOT_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class StateSizes:
     """Bytes of the states of a job: *compressed*, and *decoded* in memory. *lists*: of lists of values."""
@@ -50,8 +55,7 @@ class StateSizes:
 def merge_ranges(states: StateSizes, slot_bytes: int = SLOT_BYTES) -> list[tuple[int, int]]:
     """Ranges [first, end) of buckets, for merges in slots of *slot_bytes*: 2**n of them."""
     size, most = (states.compressed, LIST_MERGE_BYTES) if states.lists else (states.decoded, MERGE_BYTES)
-    most = most * min(slot_bytes, SLOT_BYTES) // SLOT_BYTES
-    count = 1
+    most, count = in_slot(most, slot_bytes), 1
     while count < BUCKETS and size > count * most:
         count *= 2
     while count < FEW_MERGES and states.compressed >= 2 * count * LEAST_MERGE_BYTES:

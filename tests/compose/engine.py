@@ -5,15 +5,15 @@ import secrets
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+
+from tests.support import waiting
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 180.0
+eventually = partial(waiting.eventually, patience=PATIENCE)
 _COMPOSE_1 = """#!/bin/sh
 # `docker compose` in the words of docker-compose 1.29, which has no --wait.
 [ "$1" = compose ] || exec {docker} "$@"
@@ -147,14 +147,6 @@ def compose_command() -> list[str] | None:
         if found:
             return command
     return None
-
-
-def eventually(look: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-    end = time.monotonic() + patience
-    while not (found := look()):
-        assert time.monotonic() < end, f"{what} did not happen within {patience:g} s"
-        time.sleep(0.02)
-    return found
 
 
 def psql(

@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,9 @@ import httpx2
 import psycopg
 
 from gristmill.launcher.servers import free_port
+from tests.support.waiting import PATIENCE, eventually
 
 NAME = "gristmill-child"
-
-PATIENCE = 60.0
-
-
-def eventually(look: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-    """Ask until the answer is true; the only way in which these tests wait."""
-    end = time.monotonic() + patience
-    while not (found := look()):
-        assert time.monotonic() < end, f"{what} did not happen within {patience:g} s"
-        time.sleep(0.02)
-    return found
 
 
 def slots_of(worker: int) -> list[int]:

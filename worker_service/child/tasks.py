@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pyarrow as pa
 
-from shared.core.fan_in import SLOT_BYTES
+from shared.core.fan_in import SLOT_BYTES, in_slot
 from shared.core.plan import (
     ChunkPayload,
     DatasetFile,
@@ -347,12 +347,12 @@ def _tables(
 
 
 def _may_stay(fold: kernels.Fold) -> bool:
-    return fold.resumable and fold.groups >= HELD_GROUPS and fold.nbytes <= HELD_BYTES * _slot_share()
+    return fold.resumable and fold.groups >= HELD_GROUPS and fold.nbytes <= _in_slot(HELD_BYTES)
 
 
 def _overflows(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Fold the *frames*. Yields all states that *fold* holds whenever they are more than it may hold."""
-    most = (RESIDENT_BYTES if fold.resumable else TABLE_BYTES) * _slot_share()
+    most = _in_slot(RESIDENT_BYTES if fold.resumable else TABLE_BYTES)
     for frame in frames:
         fold.add(frame)
         del frame  # or it would stay in memory while the next one is read
@@ -370,8 +370,7 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     assert attachment is not None
     spec, _, bound = _bound(bytes(task.spec), task.schema)
     query = _within_slot(bound)
-    most, offset = int(MERGED_BYTES * _slot_share()), 0
-    states = kernels.PendingStates(query, MERGED_GROUPS, 1.5, most)
+    states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5, _in_slot(MERGED_BYTES)), 0
     for attached in task.partials:
         partial = kernels.decode(attachment.read(offset, attached.size))
         states.add(partial if attached.inside else kernels.in_buckets(partial, query, task.first, task.end))
@@ -399,8 +398,8 @@ def _slot_memory() -> int | None:
     return None if memory == resource.RLIM_INFINITY else memory
 
 
-def _slot_share() -> float:
-    return min(1.0, (_slot_memory() or SLOT_BYTES) / SLOT_BYTES)
+def _in_slot(most: int) -> int:
+    return in_slot(most, _slot_memory() or SLOT_BYTES)
 
 
 TASKS: dict[type, Callable[[Any, MemoryFile | None], Answer]] = {

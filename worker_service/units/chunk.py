@@ -61,6 +61,7 @@ async def _task(ctx: Context, fold: Fold, job: Planned) -> ChunkTask:
     lease = fold.lease
     assert isinstance(lease.payload, ChunkPayload)
     extents = lease.payload.extents
+    uploads = upload_root(source_rules(ctx.settings), job.row.tenant)
     return ChunkTask(
         spec=job.spec_json,
         no=lease.no,
@@ -68,7 +69,7 @@ async def _task(ctx: Context, fold: Fold, job: Planned) -> ChunkTask:
         delimiter=job.plan.delimiter,
         self_describing=job.plan.self_describing,
         places=await _places(ctx, lease, job),
-        files=tuple(_here(ctx, job, job.plan.files[extent.file]) for extent in extents),
+        files=tuple(_here(job.plan.files[extent.file], uploads) for extent in extents),
         extents=extents,
         access=Access.of(ctx.settings),
         batch_bytes=batch_bytes(ctx, lease),
@@ -78,11 +79,9 @@ async def _task(ctx: Context, fold: Fold, job: Planned) -> ChunkTask:
     )
 
 
-def _here(ctx: Context, job: Planned, file: DatasetFile) -> DatasetFile:
+def _here(file: DatasetFile, uploads: str) -> DatasetFile:
     """The file as this machine has it: a plan names the folder of uploads of the machine that made it."""
-    if not file.uri.startswith(UPLOAD):
-        return file
-    return replace(file, root=upload_root(source_rules(ctx.settings), job.row.tenant))
+    return replace(file, root=uploads) if file.uri.startswith(UPLOAD) else file
 
 
 async def _read(ctx: Context, fold: Fold, job: Planned, task: ChunkTask, child: Child) -> bool:

@@ -21,6 +21,8 @@ from worker_service.kernels.exact.summation import sums_by_group
 from worker_service.kernels.grouping import group
 
 PENDING_GROUPS = 1 << 18
+GROUP_BYTES = 256
+"""Taken at least by a group, or by a value that is kept of it, in states that are held as tables; a guess."""
 
 
 def combine(states: Sequence[pa.Table], query: Query) -> pa.Table:
@@ -63,9 +65,9 @@ def check_size(states: pa.Table, most: int) -> None:
 class PendingStates:
     """States that wait to be combined, so that few combinations do the work of many.
 
-    They are combined once there are more than *groups* groups, or more than *nbytes*. There are also *factor*
-    times as many then as after the last combination. A group counts once for each of its states. `size` is
-    at least the number of groups, and of the values that are kept of them.
+    They are combined once there are more than *groups* groups, or more than *nbytes*. It takes *factor* times
+    as many as after the last combination, if that is more. A group counts once for each of its states.
+    `size` is at least the number of groups, and of the values that are kept of them.
     """
 
     def __init__(
@@ -89,6 +91,11 @@ class PendingStates:
             self.combined()
             most = (int(self._factor * self.size), int(self._factor * self.nbytes))
             self._most = max(self._least[0], most[0]), max(self._least[1], most[1])
+
+    @property
+    def taken(self) -> int:
+        """About the bytes of memory that the states take."""
+        return max(self.size * GROUP_BYTES, self.nbytes)
 
     def combined(self) -> pa.Table:
         """The states of all groups so far; more may follow."""

@@ -10,8 +10,6 @@ from worker_service.kernels.engine.states import rows_in, size_of
 
 FRAME_BYTES = 8 * 1024**2
 """Of frames that wait to be grouped together."""
-GROUP_BYTES = 256
-"""Taken at least by a group, or by a value that is kept of it, in states that are held as tables; a guess."""
 FUTILE = 0.8
 """New groups, or new values of groups, for each row of a frame, past which states save nothing."""
 
@@ -40,7 +38,7 @@ class FrameStates:
 
     @property
     def nbytes(self) -> int:
-        return max(self._pending.size * GROUP_BYTES, self._pending.nbytes)
+        return self._pending.taken
 
     def add(self, frame: pa.Table, first_ordinal: int) -> None:
         if not self._waiting:

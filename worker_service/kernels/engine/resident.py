@@ -18,7 +18,7 @@ from worker_service.kernels.aggregates.running import Counts
 from worker_service.kernels.aggregates.sums import COUNT
 from worker_service.kernels.aggregates.table import KERNELS, Source, shared_states
 from worker_service.kernels.engine.combine import PendingStates, check_size, combine
-from worker_service.kernels.engine.frames import FUTILE, GROUP_BYTES
+from worker_service.kernels.engine.frames import FUTILE
 from worker_service.kernels.engine.partial import check_length, keyed, no_states, rows_of_states
 from worker_service.kernels.engine.states import named_columns, state_columns
 from worker_service.kernels.group_tables import GroupTable
@@ -72,8 +72,7 @@ class ResidentStates:
         table = self._table.nbytes if self._table else 0
         keys = sum(column.nbytes for columns in self._keys for column in columns)
         running = sum(running.nbytes for running in self._running.values())
-        pending = max(self._pending.size * GROUP_BYTES, self._pending.nbytes)
-        return int(table + keys + self._rows.nbytes + running + pending)
+        return int(table + keys + self._rows.nbytes + running + self._pending.taken)
 
     def add(self, frame: pa.Table, first_ordinal: int) -> None:
         whole, size, kept = frame.num_rows, self._size, self._pending.size
