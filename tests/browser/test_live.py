@@ -57,6 +57,19 @@ def test_a_page_recovers_when_its_gateway_is_killed_and_starts_again(
     ]
 
 
+def test_a_page_is_live_though_one_of_its_scripts_comes_late(closed_stack, closed_windows, owner_key, waiting):
+    page = signed_in(closed_windows, owner_key, f"/jobs/{waiting}")
+    late = []
+    page.route("**/assets/sse.js*", lambda route: late.append(route))
+    page.reload(wait_until="commit")
+    until(page, "'htmx' in window")
+    page.evaluate("new Promise((done) => setTimeout(done))")  # after the timers that htmx.js may have set
+    with page.expect_event("request", lambda request: "/live?" in request.url):
+        late[0].continue_()
+    assert closed_stack.http.post(f"/v1/jobs/{waiting}/resume").status_code == 202
+    page.get_by_role("link", name="7 rows").wait_for()
+
+
 def test_a_page_whose_first_connection_fails_says_so_and_connects_later(
     closed_stack, closed_windows, owner_key, waiting
 ):
