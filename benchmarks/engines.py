@@ -86,7 +86,6 @@ def into_postgres(engine: str, question: Question, file: Path, database: str) ->
                 copy.write(data)
         connection.execute(f"ALTER TABLE {TABLE} ADD PRIMARY KEY (_id)")
         connection.execute(f"CREATE INDEX ON {TABLE} ({', '.join(question.keys)})")
-        connection.execute(f"ANALYZE {TABLE}")
 
 
 ENGINES = {"pandas": run_pandas, "dask": run_dask, "duckdb": run_duckdb, "polars": run_polars}

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
@@ -165,7 +165,7 @@ class PublishingStore:
         for error in await asyncio.gather(*lanes, return_exceptions=True):
             if error is not None:
                 raise error
-        await self._build([ddl.primary_key(job_id), ddl.analyze(job_id)])
+        await self._build([ddl.primary_key(job_id)])
 
     async def _build(self, statements: Iterable[str]) -> None:
         async with self._pool.connection() as connection:
@@ -197,7 +197,8 @@ class PublishingStore:
     ) -> None:
         """The one short transaction that makes a result visible and the job succeeded.
 
-        *write_receipt* may refuse it. With *replace* the columns need not follow those of the result.
+        *write_receipt* may refuse it. With *replace* the columns need not follow those of the result. The
+        planner's statistics follow, as readers need not wait for them.
         """
         ended = None
         async with self._units.fenced(lease) as tx:
@@ -222,6 +223,9 @@ class PublishingStore:
         if ended is not None:
             job_ended(*ended)
         async with self._pool.connection() as connection:
+            # Postgres knows the number of rows from the indexes. If this unit is stopped, autovacuum does it.
+            with suppress(asyncpg.UndefinedTableError):  # the result was deleted at once
+                await connection.execute(ddl.analyze(lease.job_id))
             await PARTIALS.delete.execute(connection, job_id=lease.job_id)
 
     async def store_version(

@@ -81,7 +81,7 @@ def count_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
 
 
 def estimate_statement(version: Version, query: RowQuery) -> tuple[str, list[Any]]:
-    """The planner's idea of the rows that match, of the statistics that publishing takes."""
+    """The planner's idea of the rows that match, of the statistics that publishing takes in the end."""
     table = table_of(version)
     sql, args = compiled(select(table.c[ROW_ID]).where(*matching(table, query.filters)))
     return f"EXPLAIN (FORMAT JSON) {sql}", args

@@ -57,10 +57,10 @@ def test_a_page_recovers_when_its_gateway_is_killed_and_starts_again(
     ]
 
 
-def test_a_page_is_live_though_one_of_its_scripts_comes_late(closed_stack, closed_windows, owner_key, waiting):
+def test_a_page_is_live_though_a_script_comes_late(closed_stack, closed_windows, owner_key, waiting):
     page = signed_in(closed_windows, owner_key, f"/jobs/{waiting}")
     late = []
-    page.route("**/assets/sse.js*", lambda route: late.append(route))
+    page.route("**/assets/sse.js*", lambda route: late.append(route))  # noqa: PLW0108  # Playwright marks it
     page.reload(wait_until="commit")
     until(page, "'htmx' in window")
     page.evaluate("new Promise((done) => setTimeout(done))")  # after the timers that htmx.js may have set

@@ -8,6 +8,7 @@ import pytest
 from shared.db import result_tables as ddl
 from shared.errors import DatabaseUnavailable, TooManyColumns
 from tests.support.store import COLUMNS
+from tests.support.waiting import eventually
 
 TABLE = "job_indexed"
 
@@ -63,6 +64,16 @@ async def test_two_rows_of_one_group_are_refused_by_the_index(world, rival):
 
     with pytest.raises(asyncpg.UniqueViolationError):
         await world.publishing.build_indexes(TABLE, ["k"], [])
+
+
+async def test_the_planner_knows_the_rows_at_once_and_the_values_soon(stack):
+    uri = stack.write("publishing/planner.csv", "k,x\n" + "".join(f"{no},1\n" for no in range(5000)))
+    job = stack.run(
+        {"source": {"uris": [uri]}, "group_by": ["k"], "aggregates": [{"fn": "sum", "column": "x"}]}
+    )
+    assert stack.sql("SELECT reltuples FROM pg_class WHERE relname = %s", job["id"]) == [(5000.0,)]
+    known = "SELECT n_distinct FROM pg_stats WHERE tablename = %s AND attname IN ('k', '_id')"
+    eventually(lambda: stack.sql(known, job["id"]) == [(-1.0,), (-1.0,)], "the statistics")
 
 
 async def rows(text):

@@ -1,6 +1,6 @@
-"""The publish unit: indexes and statistics in idempotent steps, then one short transaction.
+"""The publish unit: indexes in idempotent steps, one short transaction, and the planner's statistics.
 
-That transaction makes the result visible.
+The transaction makes the result visible.
 """
 
 from collections.abc import Iterable, Mapping
