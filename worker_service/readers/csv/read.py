@@ -14,7 +14,7 @@ from shared.core.plan import Extent
 from shared.spec.source import SourceSpec
 from shared.spec.types import Field, Schema
 from worker_service.readers.batch import Batch
-from worker_service.readers.bytes.ahead import STREAMED, ahead
+from worker_service.readers.bytes.ahead import ahead
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.csv.blocks import Block, file_blocks, stream_blocks
 from worker_service.readers.csv.faults import explained
@@ -49,7 +49,7 @@ def read(
     start = found.start if file.content.streamed else extent.start
     file = replace(file, names=found.names)
     if file.content.streamed:
-        blocks = ahead(explained(stream_blocks(file, start, min(batch_bytes, STREAMED)), file, start))
+        blocks = ahead(explained(stream_blocks(file, start, batch_bytes), file, start))
     else:
         found_blocks = file_blocks(file, start, extent.end, batch_bytes, extent.guesses or ())
         blocks = explained(found_blocks, file, start)

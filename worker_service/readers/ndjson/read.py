@@ -22,7 +22,7 @@ from shared.spec.types import Field, Schema
 from worker_service.arrow import Array, Ints, arrow_type
 from worker_service.readers import literals
 from worker_service.readers.batch import RECORD_BYTES, BadRow, Batch, Fault, Faults, readable, shown
-from worker_service.readers.bytes.ahead import STREAMED, ahead
+from worker_service.readers.bytes.ahead import ahead
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.literals import Column, Converted
 from worker_service.readers.ndjson.content import Block, Content, blocks, content_of, start_of
@@ -95,7 +95,7 @@ def read(
     plain = source.model_copy(update={"csv": CsvOptions()})
     reading = Reading(content, fields, plain, Wanted({field.column for field in fields}))
     if content.streamed:
-        found = ahead(blocks(content, start_of(content), extent.end, min(batch_bytes, STREAMED)))
+        found = ahead(blocks(content, start_of(content), extent.end, batch_bytes))
     else:
         found = blocks(content, extent.start, extent.end, batch_bytes)
     native, ways = line_reader(fields, plain), Ways(None, None)

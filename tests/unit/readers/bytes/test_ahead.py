@@ -3,10 +3,10 @@ import weakref
 
 import pytest
 
-from worker_service.readers.bytes.ahead import ahead
+from worker_service.readers.bytes.ahead import DEPTH, ahead
 
 
-def test_the_items_are_the_same_and_are_made_one_ahead():
+def test_the_items_are_the_same_and_are_made_by_a_thread():
     made = []
 
     def items():
@@ -21,21 +21,21 @@ def test_the_items_are_the_same_and_are_made_one_ahead():
     assert list(ahead(iter(()))) == []
 
 
-def test_the_next_item_is_made_while_one_is_used_and_no_more():
-    second, made = threading.Event(), []
+def test_the_next_items_are_made_while_one_is_used_and_no_more():
+    last, made = threading.Event(), []
 
     def items():
-        for i in range(4):
+        for i in range(9):
             made.append(i)
-            if i == 1:
-                second.set()
+            if i == DEPTH:
+                last.set()
             yield i
 
     found = ahead(items())
     assert next(found) == 0
-    assert second.wait(10)
+    assert last.wait(10)
     found.close()
-    assert made == [0, 1]
+    assert made == [*range(DEPTH + 1)]
 
 
 @pytest.mark.parametrize("good", [0, 1, 3])
