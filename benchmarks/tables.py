@@ -73,7 +73,9 @@ def _wall(runs: list[dict[str, Any]]) -> str:
 
 
 def _peak(runs: list[dict[str, Any]]) -> str:
-    """Of all processes, and of one worker where there are several."""
+    """Of all processes, and of one worker where there are several; – if the run ended before a sample."""
+    if median(runs, "peak_mb") == 0:
+        return "–"
     shown = _number(median(runs, "peak_mb"), ".0f")
     most = max((run["worker_mb"] for run in runs if "worker_mb" in run), default=None)
     return shown if most is None else f"{shown} ({most:.0f} a worker)".strip()
