@@ -485,7 +485,8 @@ def test_a_hundred_thousand_groups_come_back_through_the_cursor(stack):
 def test_partials_are_gone_after_publish(stack):
     job = stack.run(spec(stack.write("p.csv", "k\na\n")))
 
-    assert stack.sql("SELECT count(*) FROM gristmill.partials WHERE job_id = %s", job["id"]) == [(0,)]
+    left = "SELECT count(*) FROM gristmill.partials WHERE job_id = %s"
+    eventually(lambda: stack.sql(left, job["id"]) == [(0,)], "the end of the partials")
 
 
 def test_nothing_lies_in_public(stack):
