@@ -197,8 +197,7 @@ class PublishingStore:
     ) -> None:
         """The one short transaction that makes a result visible and the job succeeded.
 
-        *write_receipt* may refuse it. With *replace* the columns need not follow those of the result. The
-        planner's statistics follow, as readers need not wait for them.
+        *write_receipt* may refuse it. With *replace* the columns need not follow those of the result.
         """
         ended = None
         async with self._units.fenced(lease) as tx:
@@ -222,11 +221,17 @@ class PublishingStore:
         reached("publish.after_commit")
         if ended is not None:
             job_ended(*ended)
+
+    async def tidy(self, job_id: str) -> None:
+        """Take the planner's statistics of a published version, and forget the job's partials.
+
+        Readers wait for neither. Postgres knows the number of rows from the indexes. Without this autovacuum
+        takes the statistics later, and the pruner deletes the partials.
+        """
         async with self._pool.connection() as connection:
-            # Postgres knows the number of rows from the indexes. If this unit is stopped, autovacuum does it.
             with suppress(asyncpg.UndefinedTableError):  # the result was deleted at once
-                await connection.execute(ddl.analyze(lease.job_id))
-            await PARTIALS.delete.execute(connection, job_id=lease.job_id)
+                await connection.execute(ddl.analyze(job_id))
+            await PARTIALS.delete.execute(connection, job_id=job_id)
 
     async def store_version(
         self, tx: Connection, job_id: str, version: NewVersion, tenant: str, *, replace: bool = False

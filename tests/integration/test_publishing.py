@@ -76,6 +76,10 @@ async def test_the_planner_knows_the_rows_at_once_and_the_values_soon(stack):
     eventually(lambda: stack.sql(known, job["id"]) == [(-1.0,), (-1.0,)], "the statistics")
 
 
+async def test_a_result_that_is_deleted_at_once_needs_no_statistics(world):
+    await world.publishing.tidy("job_deleted")
+
+
 async def rows(text):
     yield text.encode()
 

@@ -4,13 +4,14 @@ The transaction makes the result visible.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from importlib import metadata
 
 from shared.core.entities import NewVersion
 from shared.core.receipt import receipt
 from shared.db.units import Done, Lease
-from shared.errors import GroupLimitExceeded
+from shared.errors import GroupLimitExceeded, TransientError
 from shared.spec.digests import result_digest
 from shared.spec.query import Query
 from shared.spec.version import STATE_VERSION
@@ -58,6 +59,8 @@ async def run(ctx: Context, lease: Lease, job: Planned) -> None:
         lambda: ctx.publishing.publish(lease, version, write_receipt, job.row.tenant, replace=replace),
     )
     finished((lease, Done()))
+    with suppress(TransientError):  # autovacuum and the pruner do it later
+        await ctx.publishing.tidy(lease.job_id)
 
 
 def large_sums(query: Query, published: Iterable[Mapping[str, str]]) -> set[str]:
