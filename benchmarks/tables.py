@@ -60,7 +60,7 @@ def other_engines(cases: list[dict[str, Any]], *but: str) -> list[str]:
             rows.append(
                 f"| {case['question']} | {case['format']} | {NAMES.get(name, name)} | {median_s} "
                 f"| {spread.rstrip(')')} | {_number(median(runs, 'cpu'), '.1f')} "
-                f"| {_number(median(runs, 'peak_mb'), '.0f')} | {_times(ratio(case, name))} |"
+                f"| {_memory(runs)} | {_times(ratio(case, name))} |"
             )
     return [*OTHERS, *rows]
 
@@ -73,12 +73,15 @@ def _wall(runs: list[dict[str, Any]]) -> str:
 
 
 def _peak(runs: list[dict[str, Any]]) -> str:
-    """Of all processes, and of one worker where there are several; – if the run ended before a sample."""
-    if median(runs, "peak_mb") == 0:
-        return "–"
-    shown = _number(median(runs, "peak_mb"), ".0f")
-    most = max((run["worker_mb"] for run in runs if "worker_mb" in run), default=None)
-    return shown if most is None else f"{shown} ({most:.0f} a worker)".strip()
+    """Of all processes, and of one worker where there are several."""
+    most = max((run["worker_mb"] for run in runs if "worker_mb" in run), default=0)
+    return f"{_memory(runs)} ({most:.0f} a worker)".strip() if most else _memory(runs)
+
+
+def _memory(runs: list[dict[str, Any]]) -> str:
+    """Of all processes; – if the run ended before a sample."""
+    most = median(runs, "peak_mb")
+    return "–" if most == 0 else _number(most, ".0f")
 
 
 def _number(value: float | None, form: str) -> str:

@@ -39,7 +39,7 @@ def ahead(items: Iterator[Item]) -> Generator[Item, None, None]:
 
 
 def _submitted(thread: ThreadPoolExecutor, items: Iterator[Item]) -> deque[Future[Item | None]]:
-    """None, if the thread cannot be started; then nothing has been taken of *items*."""
+    """The first DEPTH items. Empty if the thread cannot be started; then nothing is taken of *items*."""
     before = threading.stack_size(_STACK)
     try:
         return deque(thread.submit(next, items, None) for _ in range(DEPTH))
