@@ -84,11 +84,12 @@ class _Stream:
 
     def write(self, data: bytes) -> bool:
         """Write *data* at once, if the client has taken all before."""
-        self.behind = self._transport.is_closing() or self._transport.get_write_buffer_size() > 0
-        if not self.behind:
+        free = not (self._transport.is_closing() or self._transport.get_write_buffer_size())
+        if free:
             self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
             self.written = time.monotonic()
-        return not self.behind
+        self.behind = not free or self._transport.get_write_buffer_size() > 0
+        return free
 
     async def wanted(self, seconds: float) -> None:
         """Wait until the handler has to do something, at most *seconds*."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.browser import Windows, chromium
+from tests.support.browser import Windows, chromium, watched
 from tests.support.databases import own_database
 from tests.support.stack import Stack, running
 
@@ -22,7 +22,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def windows(browser: Browser, stack: Stack) -> Iterator[Windows]:
     """Pages of the stack that needs no key; in the end none may have complained."""
-    yield from _watched(browser, stack)
+    yield from watched(browser, stack)
 
 
 @pytest.fixture
@@ -47,12 +47,4 @@ def closed_stack(
 @pytest.fixture
 def closed_windows(browser: Browser, closed_stack: Stack) -> Iterator[Windows]:
     """Pages of the stack with keys."""
-    yield from _watched(browser, closed_stack)
-
-
-def _watched(browser: Browser, stack: Stack) -> Iterator[Windows]:
-    windows = Windows(browser, str(stack.http.base_url))
-    yield windows
-    for context in browser.contexts:
-        context.close()
-    assert windows.complaints == []
+    yield from watched(browser, closed_stack)

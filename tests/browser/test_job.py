@@ -3,7 +3,9 @@
 import pytest
 
 from tests.browser.test_jobs import SCRIPT, failed, spec  # noqa: F401  # a fixture
-from tests.support.browser import axe_in_each_look
+from tests.support.browser import axe_in_each_look, watched
+from tests.support.databases import own_database
+from tests.support.stack import running
 
 pytestmark = pytest.mark.full
 
@@ -14,6 +16,19 @@ def long(stack):
     rows = "".join(f"c{no % 7},{no}.25\n" for no in range(20_000))
     uri = stack.write("browser/long.csv", f"city,price\n{rows}")
     return stack.submit(spec(uri, "browser_long", options={"chunk_bytes": 2000}))
+
+
+@pytest.fixture
+def idle_stack(postgres, redis_server, tmp_path):
+    """A stack without a worker: its jobs stay as they are until a test starts one."""
+    url = redis_server.rpartition("/")[0] + "/9"
+    with own_database(postgres, "idle") as dsn, running(dsn, url, tmp_path, workers=0) as stack:
+        yield stack
+
+
+@pytest.fixture
+def idle_windows(browser, idle_stack):
+    yield from watched(browser, idle_stack)
 
 
 def test_the_page_follows_the_job_to_its_end_by_itself(windows, stack, long):
@@ -27,14 +42,17 @@ def test_the_page_follows_the_job_to_its_end_by_itself(windows, stack, long):
     axe_in_each_look(page)
 
 
-def test_the_buttons_change_the_job(windows, stack, long):
-    page = windows.open(f"/jobs/{long['id']}")
+def test_the_buttons_change_the_job(idle_windows, idle_stack):
+    uri = idle_stack.write("browser/c.csv", "city,price\nOslo,1.5\nRome,2\n")
+    page = idle_windows.open(f"/jobs/{idle_stack.submit(spec(uri, 'browser_buttons'))['id']}")
     page.get_by_role("button", name="Pause").click()
     page.get_by_role("button", name="Resume").wait_for()
     axe_in_each_look(page)
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Retry").click()
-    page.get_by_role("link", name="7 rows of browser_long").wait_for()
+    page.get_by_role("button", name="Pause").wait_for()
+    idle_stack.worker()
+    page.get_by_role("link", name="2 rows of browser_buttons").wait_for()
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["JavaScript", "without JavaScript"])

@@ -21,7 +21,7 @@ from shared.db.jobs import JobStore
 from shared.errors import DatabaseUnavailable, Unauthorized
 from tests.integration.test_gateway_watching import asked, read, scanning_job  # noqa: F401  # a fixture
 from tests.support.event_stream import events, until
-from tests.support.gateway import database, finish_job, gateway, insert_job, problem_of
+from tests.support.gateway import database, finish_job, gateway, insert_job, problem_of, requests_under_way
 
 STATES = 30
 TURN = """
@@ -231,14 +231,13 @@ async def test_a_reader_that_takes_nothing_is_cut_off(settings, monkeypatch):
     job_id = await scanning_job(settings)
     await change(settings, job_id, "labels = $2", {"a": "x" * 8_000_000})
     async with gateway(settings) as http, asyncio.timeout(15):
-        before = len(asyncio.all_tasks())
         url = http._base_url
         _, writer = await asyncio.open_connection(url.host, url.port)
         writer.transport.pause_reading()
         writer.write(f"GET /v1/jobs/{job_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        while len(asyncio.all_tasks()) == before:
+        while not requests_under_way():
             await asyncio.sleep(0.01)
-        while len(asyncio.all_tasks()) > before:
+        while requests_under_way():
             await asyncio.sleep(0.01)
         writer.close()
 
@@ -247,11 +246,10 @@ async def test_streams_whose_clients_go_away_are_forgotten(settings, monkeypatch
     monkeypatch.setattr(handler, "PRESENT_SECONDS", 0.1)
     job_id = await insert_job(settings)
     async with gateway(settings) as http, asyncio.timeout(15):
-        before = len(asyncio.all_tasks())
         responses = [await stream_of(http, job_id) for _ in range(20)]
         for response in responses:
             response.close()
-        while len(asyncio.all_tasks()) > before:
+        while requests_under_way():
             await asyncio.sleep(0.01)
 
 

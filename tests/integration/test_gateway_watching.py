@@ -14,7 +14,15 @@ import pytest
 from api_service.server import serving
 from api_service.services import jobs, watching
 from shared.db.jobs import JobStore
-from tests.support.gateway import database, finish_job, gateway, insert_job, publish, spec_for
+from tests.support.gateway import (
+    database,
+    finish_job,
+    gateway,
+    insert_job,
+    publish,
+    requests_under_way,
+    spec_for,
+)
 
 PROBLEM = {"code": "bad_row", "category": "source", "retryable": False, "detail": "line 7", "errors": []}
 MANY_JOBS = """
@@ -150,22 +158,18 @@ async def test_two_hundred_waiting_requests_cost_one_query_a_look_and_learn_of_t
 async def test_waiting_requests_whose_clients_go_away_are_forgotten(settings, monkeypatch):
     monkeypatch.setattr(jobs, "PRESENT_SECONDS", 0.1)
     job_id = await insert_job(settings)
-    beginning = {"announce", "_remove_abandoned"}  # tasks that end by themselves once the gateway is up
     async with gateway(settings) as http, asyncio.timeout(20):
-        while beginning & {task.get_coro().__name__ for task in asyncio.all_tasks()}:
-            await asyncio.sleep(0.01)
-        before = len(asyncio.all_tasks())
         url = http._base_url
         writers = [(await asyncio.open_connection(url.host, url.port))[1] for _ in range(20)]
         for writer in writers:
             writer.write(
                 f"GET /v1/jobs/{job_id} HTTP/1.1\r\nHost: localhost\r\nPrefer: wait=60\r\n\r\n".encode()
             )
-        while len(asyncio.all_tasks()) < before + 2 * len(writers):  # a connection's task and its request's
+        while requests_under_way() < len(writers):
             await asyncio.sleep(0.01)
         for writer in writers:
             writer.close()
-        while len(asyncio.all_tasks()) > before:
+        while requests_under_way():
             await asyncio.sleep(0.01)
 
 

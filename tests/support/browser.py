@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.support.stack import eventually
+from tests.support.stack import Stack, eventually
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "There is no browser: apt-get install chromium"
@@ -68,6 +68,15 @@ class Windows:
         kept = [text for text in self.complaints if part not in text]
         assert len(kept) < len(self.complaints), f"No page said {part!r}, but {self.complaints}"
         self.complaints = kept
+
+
+def watched(browser: Browser, stack: Stack) -> Iterator[Windows]:
+    """Pages of a stack; in the end none may have complained."""
+    windows = Windows(browser, str(stack.http.base_url))
+    yield windows
+    for context in browser.contexts:
+        context.close()
+    assert windows.complaints == []
 
 
 def until(page: Page, script: str, arg: Any = None) -> None:

@@ -1,5 +1,6 @@
 """A gateway in this process on a free port, and results put in place as the workers would."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
@@ -39,6 +40,11 @@ async def gateway(settings):
     """A client session whose paths are the gateway's."""
     async with serving(settings) as url, aiohttp.ClientSession(base_url=url) as session:
         yield session
+
+
+def requests_under_way() -> int:
+    """Of all gateways in this process: aiohttp runs the handler of each in a task."""
+    return sum(task.get_coro().__name__ == "_handle_request" for task in asyncio.all_tasks())
 
 
 async def problem_of(response: aiohttp.ClientResponse) -> dict[str, Any]:
