@@ -24,6 +24,8 @@ class Timings:
 
     States of many groups may be held up to `protected`, see `units.fold`.
     """
+    fold_few: timedelta = timedelta(milliseconds=500)
+    """The same for states of few groups: more often than that, commits would cost time; less often, progress waits."""
     sweep: timedelta = timedelta(seconds=2)
     dispatch: timedelta = timedelta(seconds=1)
     ring_again: timedelta = timedelta(seconds=5)

@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from unittest.mock import patch
 
 import pytest
 
@@ -31,10 +30,8 @@ pytestmark = needs_library
 
 
 @pytest.fixture(autouse=True)
-def few_groups():
-    """States of a few groups are held too."""
-    with patch.object(tasks, "HELD_GROUPS", 1):
-        yield
+def nothing_held():
+    yield
     tasks._held.clear()
 
 

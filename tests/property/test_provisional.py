@@ -4,7 +4,6 @@ Expressions have errors in columns that a value in another chunk may widen. The 
 """
 
 import asyncio
-from unittest.mock import patch
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from tests.support.databases import own_database
 from tests.support.inline import run_job
-from worker_service.child import tasks
 
 LARGE = 2**62
 """Its square needs more than 64 bits, and is no error of a double."""
@@ -102,8 +100,7 @@ def test_a_job_ends_in_the_same_way_for_any_chunks_and_any_order(
         run(database, asked, paths, chunk_bytes=chunk_bytes, batch_bytes=batch_bytes, order=order)
         for order in orders
     ]
-    with patch.object(tasks, "HELD_GROUPS", 1):
-        cuts.append(run(database, asked, paths, chunk_bytes=chunk_bytes, batch_bytes=batch_bytes, fold=True))
+    cuts.append(run(database, asked, paths, chunk_bytes=chunk_bytes, batch_bytes=batch_bytes, fold=True))
     squared, unfit = bad_rows(files, paths)
     bad = sorted(squared + unfit)  # the names of the files are in their order
     mode = options.get("on_bad_row", "fail")

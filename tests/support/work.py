@@ -44,7 +44,6 @@ class Work:
             "TABLE_BYTES": self.any_of(1 << 26, 0, 256, 20_000),
             "MERGED_GROUPS": self.any_of(1 << 21, 0, 3),
             "MERGED_BYTES": self.any_of(1 << 27, 0, 500),
-            "HELD_GROUPS": self.any_of(1 << 9, 0, 0),
             "HELD_BYTES": self.any_of(1 << 27, 20_000),
         }
         with patch.multiple(tasks, **limits):

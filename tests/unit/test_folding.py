@@ -11,7 +11,7 @@ from shared.db.units import Done
 from shared.errors import LeaseLost
 from tests.unit.test_settling import lease
 from worker_service.child import tasks
-from worker_service.units.fold import Fold, no_more
+from worker_service.units.fold import FEW_GROUPS, Fold, no_more
 
 FIRST = lease(kind="chunk", allowed=timedelta(seconds=900))
 
@@ -23,7 +23,7 @@ def fold_of(*leases, first=FIRST):
         return next(left, None)
 
     fold = Fold(first, claim, Timings())
-    fold.hold(Done(), 512)
+    fold.hold(Done(), FEW_GROUPS)
     return fold
 
 
@@ -36,7 +36,7 @@ async def test_chunks_join_until_there_is_none_or_the_time_of_the_fold_is_over()
     with at(100.0):
         fold = fold_of(second, second)
         assert await fold.join()
-        fold.hold(Done(), 512)
+        fold.hold(Done(), FEW_GROUPS)
     assert fold.leases == [FIRST, second]
     with at(103.0):
         assert not fold.open
@@ -44,6 +44,16 @@ async def test_chunks_join_until_there_is_none_or_the_time_of_the_fold_is_over()
     assert fold.leases == [FIRST, second]
     assert not await fold_of().join()
     assert not await Fold(FIRST, no_more, Timings()).join()
+
+
+async def test_a_fold_of_few_groups_is_open_for_a_shorter_time_so_that_progress_is_seen():
+    with at(100.0):
+        fold = fold_of(lease(kind="chunk", id=2))
+        fold.hold(Done(), FEW_GROUPS - 1)
+    with at(100.4):
+        assert fold.open
+    with at(100.5):
+        assert not fold.open
 
 
 async def test_a_fold_of_many_groups_is_open_for_longer_since_these_take_longer_to_write():
@@ -86,7 +96,7 @@ async def test_a_chunk_of_another_epoch_is_the_one_at_work_so_that_it_is_given_b
 
 def test_a_smaller_slot_holds_fewer_states():
     class States:
-        resumable, groups, nbytes = True, tasks.HELD_GROUPS, tasks.HELD_BYTES // 2
+        resumable, nbytes = True, tasks.HELD_BYTES // 2
 
     for memory, stays in (
         (None, True),

@@ -90,8 +90,6 @@ PASS_BYTES = 256 << 20
 
 HELD_BYTES = RESIDENT_BYTES // 2
 """Of states that stay for the next chunk of a fold, which needs room of its own."""
-HELD_GROUPS = 1 << 9
-"""States of fewer groups are cheap to write and to merge: they do not stay for the next chunk."""
 
 MERGED_GROUPS = 1 << 21
 """Groups, or values kept of them, that a merge holds before it combines its states so far."""
@@ -264,7 +262,7 @@ def _begun(task: ChunkTask, query: Query) -> _Held:
 def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     """Fold the extents into partials, which are the body, followed by the bad rows to keep.
 
-    Or leave the states for the next chunk. The task must allow it, the states be large, and no row bad.
+    Or leave the states for the next chunk. The task must allow it, the states have room, and no row be bad.
 
     A chunk with a provisional error is read to its end all the same: a value may widen a column. Its rows are
     read, and no more, so no receipt could be made of them.
@@ -347,7 +345,7 @@ def _tables(
 
 
 def _may_stay(fold: kernels.Fold) -> bool:
-    return fold.resumable and fold.groups >= HELD_GROUPS and fold.nbytes <= _in_slot(HELD_BYTES)
+    return fold.resumable and fold.nbytes <= _in_slot(HELD_BYTES)
 
 
 def _overflows(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:

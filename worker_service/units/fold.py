@@ -15,6 +15,8 @@ from shared.fault_points import reached
 
 FOLD_GROUPS = 300_000
 """To write and merge so many groups takes about 3 % of `Timings.fold`. A fold of more is open for longer."""
+FEW_GROUPS = 512
+"""States of fewer groups cost next to nothing to write and to merge: their fold is open for `Timings.fold_few`."""
 Claim = Callable[[Lease], Awaitable[Lease | None]]
 """Lease another chunk for the fold that begins with a lease; None if the slot is to end the fold."""
 
@@ -36,8 +38,8 @@ class Fold:
         self.done: Done | None = None
         self._claim = claim
         self._claimed = time.monotonic()
-        self._seconds, self._most = timings.fold.total_seconds(), timings.protected.total_seconds()
-        self._closes = self._claimed + self._seconds
+        self._timings = timings
+        self._closes = self._claimed + timings.fold.total_seconds()
         self._deadline = self._claimed + lease.allowed.total_seconds()
 
     @property
@@ -62,7 +64,7 @@ class Fold:
         The fold closes when its first lease loses its protection: a preemption would void all of it.
         """
         self.done = done
-        self._closes = self._claimed + min(self._seconds * max(1.0, groups / FOLD_GROUPS), self._most)
+        self._closes = self._claimed + _open_for(groups, self._timings).total_seconds()
 
     async def join(self) -> bool:
         """Go on with another chunk, while it is the job's turn. Raises LeaseLost if the epoch has risen."""
@@ -78,3 +80,9 @@ class Fold:
         if lease.epoch != self._first.epoch:
             raise LeaseLost(f"Job {lease.job_id} is in another epoch now")
         return True
+
+
+def _open_for(groups: int, timings: Timings) -> timedelta:
+    if groups < FEW_GROUPS:
+        return timings.fold_few
+    return min(timings.fold * max(1.0, groups / FOLD_GROUPS), timings.protected)
