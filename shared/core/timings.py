@@ -25,7 +25,7 @@ class Timings:
     States of many groups may be held up to `protected`, see `units.fold`.
     """
     fold_few: timedelta = timedelta(milliseconds=500)
-    """The same for states of few groups: more often than that, commits would cost time; less often, progress waits."""
+    """The same for states of few groups: short, for progress to be seen, and long beside a commit of 3 ms."""
     sweep: timedelta = timedelta(seconds=2)
     dispatch: timedelta = timedelta(seconds=1)
     ring_again: timedelta = timedelta(seconds=5)

@@ -16,7 +16,7 @@ from shared.fault_points import reached
 FOLD_GROUPS = 300_000
 """To write and merge so many groups takes about 3 % of `Timings.fold`. A fold of more is open for longer."""
 FEW_GROUPS = 512
-"""States of fewer groups cost next to nothing to write and to merge: their fold is open for `Timings.fold_few`."""
+"""States of fewer groups are cheap to write and to merge: their fold is open for `Timings.fold_few`."""
 Claim = Callable[[Lease], Awaitable[Lease | None]]
 """Lease another chunk for the fold that begins with a lease; None if the slot is to end the fold."""
 
