@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.clusters import PASSWORD, plain_cluster
 from tests.support.databases import as_role, own_database, with_database
+from tests.support.plain_job import ALONE
 from tests.support.servers import quick_folder
 from tests.support.shown import blocks, in_a_shell
 from tests.support.stack import eventually, running
@@ -21,7 +22,6 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 ROWS = 40_000
 GROUPS = 300
-"""So few that each chunk is committed by itself."""
 DATA = "k,v\n" + "".join(f"key{number % GROUPS},{number}\n" for number in range(ROWS))
 COUNTS = Counter(number % GROUPS for number in range(ROWS))
 
@@ -36,7 +36,7 @@ def spec(uri: str, **more) -> dict:
         "source": {"uris": [uri]},
         "group_by": ["k"],
         "aggregates": [{"fn": "count", "as": "n"}, {"fn": "sum", "column": "v", "as": "total"}],
-        "options": {"chunk_bytes": 20_000},
+        "options": {"chunk_bytes": 20_000} | ALONE,
     } | more
 
 

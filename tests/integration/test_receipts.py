@@ -14,6 +14,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.plain_job import ALONE
 from tests.support.stack import eventually
 
 TEXTS = ["a", "b", "", "two\nlines", 'a "word"', "x,y", "\r\n"]
@@ -182,7 +183,7 @@ def test_a_tampered_partial_is_refused_and_nothing_is_published(stack):
         "source": {"uris": [uri]},
         "group_by": ["k"],
         "aggregates": [{"fn": "count"}],
-        "options": {"chunk_bytes": 10_000},
+        "options": {"chunk_bytes": 10_000} | ALONE,
     }
     job_id = stack.submit(spec)["id"]
     unread = "SELECT count(*) FROM gristmill.units WHERE job_id = %s AND kind = 'chunk' AND state <> 'done'"

@@ -11,6 +11,8 @@ from shared.db.pool import connect
 from tests.support.stack import Stack
 
 ROWS = 4_000
+ALONE = {"max_parallel_chunks": 100}
+"""Options with which each chunk is committed by itself: no other joins its fold."""
 
 
 def table() -> pd.DataFrame:
@@ -23,13 +25,13 @@ def table() -> pd.DataFrame:
     )
 
 
-def spec(stack: Stack, chunk_bytes: int = 24_000, **more: Any) -> dict[str, Any]:
-    """Five chunks, if nothing else is asked for."""
+def spec(stack: Stack, chunk_bytes: int = 24_000, *, alone: bool = False, **more: Any) -> dict[str, Any]:
+    """Five chunks, if nothing else is asked for; those of one slot are a fold, unless each is *alone*."""
     return {
         "source": {"uris": [stack.write("plain.csv", table().to_csv(index=False))], "format": "csv"},
         "group_by": ["k"],
         "aggregates": [{"fn": "sum", "column": "n"}, {"fn": "mean", "column": "x"}, {"fn": "count"}],
-        "options": {"chunk_bytes": chunk_bytes},
+        "options": {"chunk_bytes": chunk_bytes} | (ALONE if alone else {}),
         **more,
     }
 
@@ -42,7 +44,7 @@ def large_spec(stack: Stack, **more: Any) -> dict[str, Any]:
 
 
 def folded_spec(stack: Stack, **more: Any) -> dict[str, Any]:
-    """Five chunks with enough groups that their states stay in the child for the next chunk."""
+    """Five chunks with enough groups that their fold is open for `Timings.fold`."""
     return spec(stack, group_by=["m"], derive=[{"as": "m", "expr": "n % 600"}], **more)
 
 
