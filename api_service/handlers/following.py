@@ -110,7 +110,7 @@ async def _send(request: web.Request, response: web.StreamResponse, feed: Feed[J
     check = time.monotonic() + CHECK_SECONDS
     with feed.telling(stream.hear):
         stream.hear()
-        while request.transport is not None:
+        while request.transport is not None and not transport.is_closing():
             if stream.behind:
                 await within_bound(request.writer.drain())
                 stream.behind = False

@@ -22,10 +22,10 @@ class Timings:
     fold: timedelta = timedelta(seconds=3)
     """A slot that holds the states of chunks for so long takes no further chunk before it commits them.
 
-    States of many groups may be held up to `protected`, see `units.fold`.
+    States of many groups may be held up to `protected`, and those of few groups up to `fold_few`: see
+    `units.fold`.
     """
     fold_few: timedelta = timedelta(milliseconds=500)
-    """The same for states of few groups: short, for progress to be seen, and long beside a commit of 3 ms."""
     sweep: timedelta = timedelta(seconds=2)
     dispatch: timedelta = timedelta(seconds=1)
     ring_again: timedelta = timedelta(seconds=5)

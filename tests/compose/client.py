@@ -69,7 +69,7 @@ class Client:
         return response.json()["uri"]
 
     def submit(self, uri: str) -> str:
-        """A job of hundreds of chunks."""
+        """A job of hundreds of chunks. None joins a fold, so that its progress is seen early."""
         sums = [
             {"fn": "count"},
             {"fn": "sum", "column": "v", "as": "v"},
@@ -80,7 +80,7 @@ class Client:
             "source": source,
             "group_by": ["k"],
             "aggregates": sums,
-            "options": {"chunk_bytes": CHUNK_BYTES},
+            "options": {"chunk_bytes": CHUNK_BYTES, "max_parallel_chunks": 100},
         }
         response = self._http.post("/v1/jobs", json=spec)
         assert response.status_code == 202, response.text

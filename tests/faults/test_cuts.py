@@ -5,7 +5,6 @@ Nothing is lost, nothing is counted twice, and no unit is charged.
 
 import asyncio
 import signal
-from functools import partial
 
 import pytest
 
@@ -63,7 +62,7 @@ def backends(stack, *, end=False) -> int:
 # fault matrix: 30
 @pytest.mark.parametrize(
     ("ask", "key", "least"),
-    [(partial(spec, alone=True), "k", 8), (large_spec, "n", 5)],
+    [(spec, "k", 8), (large_spec, "n", 5)],
     ids=["in one statement", "in a transaction"],
 )
 def test_commits_whose_answer_is_lost_count_once(stack, proxy, worker, ask, key, least):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.databases import own_database
+from tests.support.plain_job import ALONE
 from tests.support.stack import eventually, running
 
 LINES = 60_000
@@ -62,7 +63,7 @@ def test_a_file_that_changes_between_two_reads_fails_the_job_and_nothing_is_publ
             "group_by": ["k"],
             "aggregates": [{"fn": "sum", "column": "v"}],
             "output": {"name": "changing"},
-            "options": {"chunk_bytes": 10_000},
+            "options": {"chunk_bytes": 10_000} | ALONE,
         }
     )["id"]
     eventually(lambda: stack.job(job_id)["progress"]["chunks"]["done"], "a chunk")

@@ -115,6 +115,15 @@ async def test_the_last_chunk_of_a_fold_has_all_partials_and_one_transaction_end
     assert finished == [*range(bad + 1)]
 
 
+async def test_a_chunk_that_is_most_of_the_input_is_committed_at_once(world, file):
+    async def count(_):
+        pass
+
+    child, (ctx, job_id) = Child(count), await planned_job(world, spec(file), [file], TYPES)
+    await run_unit(ctx, await world.claimed(job_id=job_id), child, joining(world))
+    assert child.tasks == 1, "a state that was held would have to be asked for"
+
+
 # fault matrix: 61
 async def test_one_lost_lease_voids_the_fold_and_the_others_go_back_uncharged(world, file):
     ctx, job_id = await planned(world, file)

@@ -12,7 +12,7 @@ from tests.support.stack import Stack
 
 ROWS = 4_000
 ALONE = {"max_parallel_chunks": 100}
-"""Options with which each chunk is committed by itself: no other joins its fold."""
+"""Options with which each chunk is committed by itself: their leases are counted, so none joins a fold."""
 
 
 def table() -> pd.DataFrame:
@@ -25,27 +25,27 @@ def table() -> pd.DataFrame:
     )
 
 
-def spec(stack: Stack, chunk_bytes: int = 24_000, *, alone: bool = False, **more: Any) -> dict[str, Any]:
-    """Five chunks, if nothing else is asked for; those of one slot are a fold, unless each is *alone*."""
+def spec(stack: Stack, chunk_bytes: int = 24_000, *, folds: bool = False, **more: Any) -> dict[str, Any]:
+    """Five chunks, if nothing else is asked for; each is committed by itself, unless the job *folds*."""
     return {
         "source": {"uris": [stack.write("plain.csv", table().to_csv(index=False))], "format": "csv"},
         "group_by": ["k"],
         "aggregates": [{"fn": "sum", "column": "n"}, {"fn": "mean", "column": "x"}, {"fn": "count"}],
-        "options": {"chunk_bytes": chunk_bytes} | (ALONE if alone else {}),
+        "options": {"chunk_bytes": chunk_bytes} | ({} if folds else ALONE),
         **more,
     }
 
 
 def large_spec(stack: Stack, **more: Any) -> dict[str, Any]:
     """Two chunks and a group for each row, with a long text: several partials for each, in a transaction."""
-    job = spec(stack, chunk_bytes=60_000, group_by=["n"], **more)
+    job = spec(stack, chunk_bytes=60_000, folds=True, group_by=["n"], **more)
     long = {"derive": [{"as": "long", "expr": f"concat(k, '{1000 * 'x'}')"}]}
     return job | long | {"aggregates": [*job["aggregates"], {"fn": "min", "column": "long"}]}
 
 
 def folded_spec(stack: Stack, **more: Any) -> dict[str, Any]:
     """Five chunks with enough groups that their fold is open for `Timings.fold`."""
-    return spec(stack, group_by=["m"], derive=[{"as": "m", "expr": "n % 600"}], **more)
+    return spec(stack, folds=True, group_by=["m"], derive=[{"as": "m", "expr": "n % 600"}], **more)
 
 
 def check_rows(stack: Stack, job_id: str, key: str = "k") -> None:

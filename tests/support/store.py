@@ -32,7 +32,8 @@ class World:
         self.url = url
         self.pool = connect(url, name="test", settings=QUEUE)
         self.jobs = JobStore(self.pool)
-        self.timings = Timings(grace=timedelta())
+        minute = timedelta(minutes=1)
+        self.timings = Timings(grace=timedelta(), fold=minute, fold_few=minute)
         self.units = UnitStore(self.pool, self.timings, STATE_VERSION)
         self.partials = PartialStore(self.pool, self.units)
         self.fan_in = FanInStore(self.pool)

@@ -262,7 +262,7 @@ def _begun(task: ChunkTask, query: Query) -> _Held:
 def chunk(task: ChunkTask, _: MemoryFile | None) -> Answer:
     """Fold the extents into partials, which are the body, followed by the bad rows to keep.
 
-    Or leave the states for the next chunk. The task must allow it, the states have room, and no row be bad.
+    Or leave the states for the next chunk. The task must allow it, the states leave room, and no row be bad.
 
     A chunk with a provisional error is read to its end all the same: a value may widen a column. Its rows are
     read, and no more, so no receipt could be made of them.

@@ -75,8 +75,13 @@ async def _task(ctx: Context, fold: Fold, job: Planned) -> ChunkTask:
         batch_bytes=batch_bytes(ctx, lease),
         partial_bytes=PARTIAL_BYTES,
         joined=bool(fold.earlier),
-        hold=fold.open,
+        hold=fold.open and _others_may_join(lease, job),
     )
+
+
+def _others_may_join(lease: Lease, job: Planned) -> bool:
+    """Whether it is worth trying: as much input is left again, and the job's leases are not counted."""
+    return 2 * lease.bytes <= job.plan.bytes and job.spec.options.max_parallel_chunks is None
 
 
 def _here(file: DatasetFile, uploads: str) -> DatasetFile:

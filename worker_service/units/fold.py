@@ -16,7 +16,10 @@ from shared.fault_points import reached
 FOLD_GROUPS = 300_000
 """To write and merge so many groups takes about 3 % of `Timings.fold`. A fold of more is open for longer."""
 FEW_GROUPS = 512
-"""States of fewer groups are cheap to write and to merge: their fold is open for `Timings.fold_few`."""
+"""States of fewer groups are cheap to write and to merge; a fold saves their commits.
+
+It is open for `Timings.fold_few` only, so that progress is seen.
+"""
 Claim = Callable[[Lease], Awaitable[Lease | None]]
 """Lease another chunk for the fold that begins with a lease; None if the slot is to end the fold."""
 
@@ -59,10 +62,7 @@ class Fold:
         return timedelta(seconds=max(self._deadline - time.monotonic(), 0.0))
 
     def hold(self, done: Done, groups: int) -> None:
-        """The unit at work was read, and the child keeps the states of so many groups.
-
-        The fold closes when its first lease loses its protection: a preemption would void all of it.
-        """
+        """The unit at work was read, and the child keeps the states of so many groups."""
         self.done = done
         self._closes = self._claimed + _open_for(groups, self._timings).total_seconds()
 
@@ -83,6 +83,7 @@ class Fold:
 
 
 def _open_for(groups: int, timings: Timings) -> timedelta:
+    """At most until the first lease loses its protection: a preemption would void all of the fold."""
     if groups < FEW_GROUPS:
         return timings.fold_few
     return min(timings.fold * max(1.0, groups / FOLD_GROUPS), timings.protected)
