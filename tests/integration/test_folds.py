@@ -119,7 +119,7 @@ async def test_a_chunk_that_is_most_of_the_input_is_committed_at_once(world, fil
     async def count(_):
         pass
 
-    file.write_text("k,v\n1,2\n")
+    file.write_text("k,v\n" + "1,2\n" * 100)
     child, (ctx, job_id) = Child(count), await planned_job(world, spec(file), [file], TYPES, 1 << 20)
     await run_unit(ctx, await world.claimed(job_id=job_id), child, joining(world))
     assert child.tasks == 1, "a state that was held would have to be asked for"
