@@ -329,7 +329,7 @@ class ResultExpired(UsageError):
 
 
 class ResultChanged(UsageError):
-    """The table of a result was altered after publishing: a column or the table itself."""
+    """The table of a result was altered by other means: a column or the table itself."""
 
     code = "result_changed"
 

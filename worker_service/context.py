@@ -67,7 +67,7 @@ class Context:
     _planned: OrderedDict[tuple[str, int], Planned] = field(default_factory=OrderedDict)
 
     async def unplanned(self, lease: Lease) -> Unplanned:
-        """The job of a plan unit. Raises LeaseLost if the job has moved to another epoch."""
+        """The job of a plan unit. Raises LeaseLost if the job was deleted, or is in another epoch."""
         row = await self._row(lease)
         return Unplanned(row=row, spec=JobSpec.model_validate(row.spec), spec_json=_json(row))
 
@@ -105,6 +105,8 @@ class Context:
 
     async def _row(self, lease: Lease) -> JobRow:
         row = await self.jobs.work(lease.job_id)
+        if row is None:
+            raise LeaseLost(f"Job {lease.job_id} was deleted")
         if row.epoch != lease.epoch:
             raise LeaseLost("The job has moved to another epoch")
         return row

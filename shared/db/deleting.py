@@ -99,13 +99,7 @@ async def delete_result(tx: Connection, tenant: str, name: str, *, expired: bool
 
 async def _drop_view(tx: Connection, tenant: str, name: str) -> None:
     """An object of that name that is not Gristmill's view stays."""
-    not_ours = (
-        asyncpg.WrongObjectTypeError,
-        asyncpg.InsufficientPrivilegeError,
-        asyncpg.UndefinedTableError,
-        asyncpg.InvalidSchemaNameError,
-    )
-    with suppress(*not_ours):
+    with suppress(asyncpg.WrongObjectTypeError, asyncpg.InsufficientPrivilegeError):
         async with tx.transaction():
             await tx.execute(ddl.drop_view(tenant, name))
     await VERSIONS.set_current.execute(tx, tenant=tenant, name=name, version=None)

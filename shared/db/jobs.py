@@ -233,12 +233,11 @@ class JobStore:
             )
         return {row["job_id"]: _progress(row) for row in rows}
 
-    async def work(self, job_id: str) -> JobRow:
-        """The part of a job that its units need."""
+    async def work(self, job_id: str) -> JobRow | None:
+        """The part of a job that its units need; None if it was deleted."""
         async with self._pool.connection() as connection:
             row = await JOBS.work.fetchrow(connection, id=job_id)
-        assert row is not None
-        return read_row(JobRow, row, **_standing(row), plan=_plan(row))
+        return read_row(JobRow, row, **_standing(row), plan=_plan(row)) if row else None
 
     async def cancel(self, tenant: str, job_id: str, actor: str | None = None) -> bool:
         """Want a job no more; see `_changing`.

@@ -56,6 +56,9 @@ def result_table(relation: str, columns: Iterable[dict[str, str]]) -> Table:
     return Table(relation, MetaData(schema=TABLES), Column("_id", BigInteger, nullable=False), *made)
 
 
+_GONE = "it was dropped or renamed"
+
+
 class TableColumn(msgspec.Struct, frozen=True):
     """A column of a version's table as it is now."""
 
@@ -71,19 +74,29 @@ def changes(columns: Iterable[dict[str, str]], now: list[TableColumn] | None) ->
     there is no table.
     """
     if now is None:
-        return ["it was dropped or renamed"]
+        return [_GONE]
     made = [{"name": "_id", "type": "int64"}, *columns]
     return [said for was, became in zip(made, now, strict=False) if (said := _change(was, became))]
+
+
+def losses(names: Iterable[str], now: list[TableColumn] | None) -> list[str]:
+    """As `changes`, of a table made with columns of these names, whatever their types."""
+    if now is None:
+        return [_GONE]
+    return [said for name, became in zip(["_id", *names], now, strict=False) if (said := _loss(name, became))]
 
 
 def _change(was: dict[str, str], became: TableColumn) -> str | None:
     name, made = was["name"], sql_type(parse_result_type(was["type"])).compile(dialect=_DIALECT).lower()
     made = made.partition(" collate")[0].replace(", ", ",")
+    same = None if became.type == made else f"its column {name!r} is now {became.type}, and was {made}"
+    return _loss(name, became) or same
+
+
+def _loss(name: str, became: TableColumn) -> str | None:
     if became.dropped:
         return f"its column {name!r} was dropped"
-    if became.name != name:
-        return f"its column {name!r} is now named {became.name!r}"
-    return None if became.type == made else f"its column {name!r} is now {became.type}, and was {made}"
+    return None if became.name == name else f"its column {name!r} is now named {became.name!r}"
 
 
 def _compiled(ddl: schema.ExecutableDDLElement) -> str:
@@ -162,8 +175,8 @@ def replace_view(tenant: str, name: str, relation: str, columns: Iterable[dict[s
 
 
 def drop_view(tenant: str, name: str) -> str:
-    """Refused while other objects depend on it."""
-    return f"DROP VIEW {_QUOTE(view_schema(tenant))}.{_QUOTE(name)}"
+    """Refused while other objects depend on it. It does nothing if there is no such view."""
+    return f"DROP VIEW IF EXISTS {_QUOTE(view_schema(tenant))}.{_QUOTE(name)}"
 
 
 def create_reader(tenant: str) -> str:

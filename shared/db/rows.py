@@ -10,13 +10,12 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import asyncpg
-import msgspec
 
 from shared.core.entities import Version
 from shared.core.relations import TABLES
 from shared.core.row_query import RowQuery, Rows
 from shared.db.pool import Connection, Pool, Record
-from shared.db.result_tables import TableColumn, changes
+from shared.db.result_tables import changes
 from shared.db.row_lines import Form, csv_form, ndjson_form, values_form
 from shared.db.row_pages import (
     PAGE_BYTES,
@@ -27,6 +26,7 @@ from shared.db.row_pages import (
     page_statement,
 )
 from shared.db.row_selects import inlined
+from shared.db.shapes import shape
 from shared.db.statements import VERSIONS
 from shared.errors import (
     CountTooSlow,
@@ -129,13 +129,12 @@ class RowStore:
             yield
         except (NotMigrated, *_ODD) as error:
             async with self._pool.connection() as connection:
-                now = await VERSIONS.shape.fetchrow(connection, job_id=version.job_id)
-            if now is None:
+                published, now = await shape(connection, version.job_id)
+            if not published:
                 raise ResultExpired(
                     f"The rows of job {version.job_id} were deleted just now: submit its spec again"
                 ) from error
-            columns = msgspec.convert(now["columns"], list[TableColumn] | None)
-            found = changes(version.columns, columns)
+            found = changes(version.columns, now)
             if isinstance(error, asyncpg.InsufficientPrivilegeError):
                 found = ["Gristmill's role may not read it"]
             elif isinstance(error, OverflowError | ValueError):

@@ -128,8 +128,9 @@ async def planned_job(
         world, Settings(database_url=world.url, redis_url="redis://nowhere", batch_bytes=batch_bytes)
     )
     job, _ = await world.jobs.submit(
-        "default", spec, "d", idempotency_key=None, priority=5, labels={}, result_name=None,
-        kept_versions=1, uploads=[], deadline=None, state_version=STATE_VERSION,
+        "default", spec, "d", idempotency_key=None, priority=5, labels={},
+        result_name=spec.get("output", {}).get("name"), kept_versions=1, uploads=[], deadline=None,
+        state_version=STATE_VERSION,
     )  # fmt: skip
     await _plan(world, await world.claimed(job_id=job.id), spec, paths, types, chunk_bytes)
     return ctx, job.id

@@ -161,17 +161,14 @@ class ProtocolSteps(RuleBasedStateMachine):
     def commit(self, lease: Lease, stores: Stores, chunks: int) -> bool:
         before = self.now
         due, again = self.may_commit(lease), invariants.done_by(before, lease)
-        if lease.kind == "publish" and lease.job_id not in before.tables:
-            again = False  # its rows are deleted since, so its indexes cannot be made
         answer, _, changes = self.step(stores.commit(lease, chunks))
         note(
             f"  commit of {lease.kind} {lease.no} of {lease.job_id}, attempt {lease.attempt}:"
             f" {answer or 'done'}"
         )
         if answer is not None:
-            refused = isinstance(answer, LeaseLost) or (lease.kind == "publish" and not due)
             self.check(
-                refused and not (due or again) and not changes,
+                isinstance(answer, LeaseLost) and not (due or again) and not changes,
                 f"{lease} was refused: {answer!r}, changes {changes}",
             )
             return False

@@ -20,7 +20,7 @@ async def advance(ctx: Context, job_id: str) -> bool:
     if await ctx.fan_in.unfinished(job_id):
         return False
     row = await ctx.jobs.work(job_id)
-    if row.plan is None or row.state != JobState.RUNNING:
+    if row is None or row.plan is None or row.state != JobState.RUNNING:
         return False
     try:
         job = ctx.planned_from(row)

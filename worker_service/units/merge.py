@@ -8,6 +8,7 @@ from shared.core.plan import MergePayload
 from shared.core.row_counts import RowCounts
 from shared.db.pool import Connection
 from shared.db.publishing import ColumnsWidened
+from shared.db.shapes import explained
 from shared.db.units import Done, Lease
 from shared.fault_points import reached
 from worker_service.context import Context, Planned
@@ -21,6 +22,11 @@ COPY_BYTES = 512 * 1024
 
 
 async def run(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
+    async with explained(ctx.pool, lease, job.query.result):
+        await _merge(ctx, lease, job, child)
+
+
+async def _merge(ctx: Context, lease: Lease, job: Planned, child: Child) -> None:
     assert isinstance(lease.payload, MergePayload)
     first, end = lease.payload.first, lease.payload.end
     with child.attachment() as attachment:

@@ -10,6 +10,7 @@ from importlib import metadata
 
 from shared.core.entities import NewVersion
 from shared.core.receipt import receipt
+from shared.db.shapes import explained
 from shared.db.units import Done, Lease
 from shared.errors import GroupLimitExceeded, TransientError
 from shared.spec.digests import result_digest
@@ -24,6 +25,11 @@ _SOFTWARE = {"gristmill": metadata.version("gristmill"), "state_version": STATE_
 
 
 async def run(ctx: Context, lease: Lease, job: Planned) -> None:
+    async with explained(ctx.pool, lease, job.query.result):
+        await _publish(ctx, lease, job)
+
+
+async def _publish(ctx: Context, lease: Lease, job: Planned) -> None:
     query = job.query
     merged = await ctx.publishing.merged(lease.job_id)
     replace = job.spec.output.on_schema_change == "replace"

@@ -81,13 +81,13 @@ FROM gristmill.versions v LEFT JOIN gristmill.results r ON r.tenant = v.tenant A
 WHERE v.job_id = ANY (@job_ids::text[])
 
 -- shape --
--- The columns of a version's table as they are now, dropped ones included; null if there is no such table.
-SELECT (SELECT json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod),
+-- Whether a job has a version, and the columns of the table that is named after it; null if there is none.
+-- They are as they are now, dropped ones included.
+SELECT EXISTS (SELECT FROM gristmill.versions WHERE job_id = @job_id::text) AS published,
+       (SELECT json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod),
                                           'dropped', attisdropped) ORDER BY attnum)
         FROM pg_attribute
-        WHERE attrelid = to_regclass(format('gristmill_results.%I', relation)) AND attnum > 0) AS columns
-FROM gristmill.versions
-WHERE job_id = @job_id
+        WHERE attrelid = to_regclass(format('gristmill_results.%I', @job_id::text)) AND attnum > 0) AS columns
 
 -- has_large_values --
 -- Whether a table has values that are too large to be stored in its rows.
