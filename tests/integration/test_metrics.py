@@ -268,3 +268,32 @@ async def test_the_figures_of_the_service_are_those_of_its_tables(world):
     assert (found.workers_working, found.workers_draining, found.slots) == (1, 1, 3)
     assert found.backlog_seconds == pytest.approx(2 * 3 / 3)
     assert len(list(families(SimpleNamespace(figures=found, redis=True, disk=None)))) == 7
+
+
+FOLDS = """
+INSERT INTO gristmill.units (job_id, kind, no, epoch, state_version, state, attempt, worker,
+                             leased_at, finished_at)
+SELECT 'a', 'chunk', row_number() OVER () - 1, 1, 6, 'done', 1, worker,
+       now() - make_interval(secs => ago + seconds * (1 - ({waits})::float8 / chunks)),
+       now() - make_interval(secs => ago)
+FROM (VALUES ('v', 200, 1, 1000), ('w', 20, 500, 100), ('w', 5, 150, 30)) fold (worker, ago, chunks, seconds),
+     generate_series(0, chunks - 1) AS no
+"""
+"""Folds of 1, 500 and 150 chunks, which took 1,000, 100 and 30 s. Each ended before the next began."""
+
+
+@pytest.mark.parametrize("waits", ["no", "chunks - 1 - no", "least(no, 1) * (chunks - 1)"])
+async def test_the_mean_time_of_a_chunk_is_that_of_whole_folds(world, waits):
+    """Of the 500 chunks, 50 are among the newest 200; the one that took longest may be any.
+
+    *waits* is the place of chunk `no` in its fold: in order, the last one first, and one slow chunk first.
+    """
+    await world.value(
+        "INSERT INTO gristmill.jobs (id, tenant, spec, spec_digest, state, started_at)"
+        " VALUES ('a', 'one', '{}', '', 'running', now())"
+    )
+    await world.value(FOLDS.format(waits=waits))
+
+    found = await FigureStore(world.pool).read(timedelta(seconds=10))
+
+    assert found.chunk_seconds == pytest.approx((100 + 30) / (500 + 150))

@@ -1,8 +1,9 @@
 -- service --
 -- The figures of the whole service, of all tenants.
 -- A unit waits when it may be leased now; @most of these are counted.
--- The mean time of a chunk is that of the newest @newest that are done. The chunks of a fold are committed by
--- one worker at one time. Their times overlap, so together they took as long as the longest.
+-- The mean time of a chunk is that of the newest @newest that are done, and of all others of their commits.
+-- The chunks of a fold are committed by one worker at one time. Their times overlap, so together they took as
+-- long as the longest. A part of a fold would not have its longest.
 WITH open AS MATERIALIZED (
     SELECT id, state, created_at, waits FROM gristmill.jobs WHERE state IN ('queued', 'running') AND NOT waits
     UNION ALL
@@ -22,7 +23,7 @@ WITH open AS MATERIALIZED (
     SELECT max(finished_at - leased_at) AS took, count(*) AS chunks
     FROM (SELECT worker, finished_at, leased_at FROM gristmill.units
           WHERE kind = 'chunk' AND state = 'done' AND finished_at IS NOT NULL
-          ORDER BY finished_at DESC LIMIT @newest) AS newest
+          ORDER BY finished_at DESC FETCH FIRST (@newest) ROWS WITH TIES) AS newest
     GROUP BY worker, finished_at
 ), scanning AS (
     SELECT extract(epoch FROM sum(took))::float8 / sum(chunks)::float8 AS chunk_seconds FROM commits
