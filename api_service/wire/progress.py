@@ -24,7 +24,8 @@ _ON_TIME = 0.8
 """The share of a step that is shown when its expected time is over."""
 _UNKNOWN, _AHEAD, _STEPPED = 10.0, 3.0, 2.0
 """The factor by which an estimate may be wrong: by the bytes alone, for a phase without a finished unit, and
-after one unit. More units make it better, as the square root of their number."""
+after one commit. More commits make it better, as the square root of their number: chunks that one commit ends
+tell of one time only."""
 _LEAST_WEIGHT = STATE_SCAN_BYTES / (STATE_SCAN_BYTES + STATE_MERGE_BYTES)
 """The least share that scanning can have of the cost of a chunk."""
 
@@ -34,7 +35,7 @@ class Stage:
     """A phase as part of a job: the fraction *before* it, its *width*, the *share* of it that is done.
 
     The next unit adds at least *step* to the share, in about *expected* seconds from *since* on. *steps* are
-    those done. The phase has begun at *begun*.
+    the commits so far. The phase has begun at *begun*.
     """
 
     before: float
@@ -88,7 +89,7 @@ def stage(job: Job, progress: Progress) -> Stage:
             width,
             scanned / width,
             least,
-            progress.chunks_done,
+            progress.chunk_commits,
             max(expected, _LEAST_SECONDS),
             since,
             job.planned_at,

@@ -74,11 +74,13 @@ class Progress:
     """Counts over a job's units; bytes are of input, rows those that the finished chunks read.
 
     `bytes_weighed` are those done, each by the share that scanning has of its whole cost. `bytes_least_left`
-    are those of the smallest chunk that is not done. At `stepped_at` the last unit was done.
+    are those of the smallest chunk that is not done. At `stepped_at` the last unit was done. `chunk_commits`
+    ended the chunks that are done: one commit ends those of a fold.
     """
 
     chunks_total: int = 0
     chunks_done: int = 0
+    chunk_commits: int = 0
     chunks_leased: int = 0
     chunks_failed: int = 0
     merges_total: int = 0

@@ -125,6 +125,23 @@ async def test_a_chunk_that_is_most_of_the_input_is_committed_at_once(world, fil
     assert child.tasks == 1, "a state that was held would have to be asked for"
 
 
+async def test_progress_counts_the_commits_of_folds_and_of_single_chunks(world):
+    job_id = await world.planned(7)
+    claim, singles = joining(world), 2
+    for _ in range(singles):
+        await world.commit(await world.claimed(job_id=job_id))
+    first = await world.claimed(job_id=job_id)
+    second, third = await claim(first), await claim(first)
+    under_way = await world.claimed(job_id=job_id)
+    await claim(under_way)
+    await world.partials.commit(third, Done(), iter(()), earlier=[(first, Done()), (second, Done())])
+
+    progress = (await world.jobs.progress([job_id]))[job_id]
+
+    assert (progress.chunks_done, progress.chunk_commits) == (singles + 3, singles + 1)
+    assert progress.chunks_leased == 2
+
+
 # fault matrix: 61
 async def test_one_lost_lease_voids_the_fold_and_the_others_go_back_uncharged(world, file):
     ctx, job_id = await planned(world, file)

@@ -387,11 +387,13 @@ WHERE job_id = @job_id AND kind = 'merge' AND state = 'done' ORDER BY no
 -- _counts --
 -- Counts over the units of job `j`. They are added up by kind and state first: to test each unit for each
 -- count takes thrice as long.
+-- chunk_commits: only the first chunk of a fold, and one outside of folds, has no `fold`.
 -- bytes_weighed: of the bytes that are done, the share that scanning has of the whole cost of a chunk. A
 -- state costs as much as @scan_bytes while it is scanned, and as @merge_bytes more while it is merged,
 -- written and indexed.
 SELECT coalesce(sum(units) FILTER (WHERE kind = 'chunk'), 0)::bigint AS chunks_total,
        coalesce(sum(units) FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS chunks_done,
+       coalesce(sum(commits) FILTER (WHERE kind = 'chunk' AND state = 'done'), 0)::bigint AS chunk_commits,
        coalesce(sum(units) FILTER (WHERE kind = 'chunk' AND state = 'leased'), 0)::bigint AS chunks_leased,
        coalesce(sum(units) FILTER (WHERE kind = 'chunk' AND state = 'failed'), 0)::bigint AS chunks_failed,
        coalesce(sum(units) FILTER (WHERE kind = 'merge'), 0)::bigint AS merges_total,
@@ -408,8 +410,8 @@ SELECT coalesce(sum(units) FILTER (WHERE kind = 'chunk'), 0)::bigint AS chunks_t
        coalesce(min(bytes_least) FILTER (WHERE kind = 'chunk' AND state <> 'done'), 0)::bigint AS bytes_least_left,
        max(finished_at) FILTER (WHERE state = 'done') AS stepped_at
 FROM (
-    SELECT kind, state, count(*) AS units, sum(rows_read) AS rows_read, sum(rows_aggregated) AS rows_aggregated,
-           sum(rows_filtered) AS rows_filtered, sum(rows_dropped) AS rows_dropped,
+    SELECT kind, state, count(*) AS units, count(*) FILTER (WHERE fold IS NULL) AS commits,
+           sum(rows_read) AS rows_read, sum(rows_aggregated) AS rows_aggregated, sum(rows_filtered) AS rows_filtered, sum(rows_dropped) AS rows_dropped,
            sum(rows_quarantined) AS rows_quarantined, sum(rows_skipped) AS rows_skipped,
            sum(bytes) AS bytes, min(bytes) AS bytes_least, max(finished_at) AS finished_at,
            sum((bytes * (bytes + @scan_bytes::bigint * rows_out)::float8

@@ -62,6 +62,7 @@ SUCCEEDED = replace(
 HALF = Progress(
     chunks_total=4,
     chunks_done=2,
+    chunk_commits=2,
     chunks_leased=1,
     rows=RowCounts(read=1000, aggregated=993, dropped_null_key=7),
     bytes_total=400,
@@ -106,7 +107,13 @@ def test_each_stage_lasts_to_the_next_stamp_and_the_stage_under_way_to_now():
 
 PUBLISHING = replace(MERGING, phase="publishing", merged_at=at(25))
 FEW = Progress(
-    chunks_total=4, chunks_done=4, bytes_total=400, bytes_done=400, bytes_weighed=400, merges_total=2
+    chunks_total=4,
+    chunks_done=4,
+    chunk_commits=4,
+    bytes_total=400,
+    bytes_done=400,
+    bytes_weighed=400,
+    merges_total=2,
 )
 MANY = replace(FEW, bytes_weighed=100)
 
@@ -116,8 +123,23 @@ STAGES = [
     (replace(QUEUED, state="running", started_at=at(1)), Progress(), 1, 0.0, None, None),
     (replace(QUEUED, state="running", started_at=at(1)), Progress(), 1.05, 0.004, None, None),
     (SCANNING, Progress(bytes_total=10**9), 4, 0.01, 49, (4, 490)),  # by the bytes
-    (SCANNING, replace(FEW, chunks_done=2, bytes_weighed=200), 8, 0.495, 6, (2, 13)),  # 5 s for 0.485
-    (SCANNING, replace(FEW, chunks_done=1, bytes_weighed=50), 8, 0.1313, 36, (11, 108)),
+    (
+        SCANNING,
+        replace(FEW, chunks_done=2, chunk_commits=2, bytes_weighed=200),
+        8,
+        0.495,
+        6,
+        (2, 13),
+    ),  # 5 s for 0.485
+    (
+        SCANNING,
+        replace(FEW, chunks_done=2, chunk_commits=1, bytes_weighed=200),
+        8,
+        0.495,
+        6,
+        (1, 16),
+    ),  # a fold
+    (SCANNING, replace(FEW, chunks_done=1, chunk_commits=1, bytes_weighed=50), 8, 0.1313, 36, (11, 108)),
     (SCANNING, FEW, 13, 0.98, 1, (0, 1)),
     (MERGING, FEW, 13, 0.98, 1, (0, 1)),
     (MERGING, MANY, 13, 0.2525, 30, (9, 89)),  # 10 s for 0.2525, so 29.6 for the rest
