@@ -56,6 +56,8 @@ def own_database(postgres: str, purpose: str) -> Iterator[str]:
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
         connection.execute(f"GRANT CREATE ON DATABASE {name} TO {SERVICE}")
-    yield with_database(as_service(postgres), name)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    try:
+        yield with_database(as_service(postgres), name)
+    finally:
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
