@@ -3,9 +3,7 @@
 import pytest
 
 from tests.browser.test_jobs import SCRIPT, failed, spec  # noqa: F401  # a fixture
-from tests.support.browser import axe_in_each_look, watched
-from tests.support.databases import own_database
-from tests.support.stack import running
+from tests.support.browser import axe_in_each_look
 
 pytestmark = pytest.mark.full
 
@@ -16,19 +14,6 @@ def long(stack):
     rows = "".join(f"c{no % 7},{no}.25\n" for no in range(20_000))
     uri = stack.write("browser/long.csv", f"city,price\n{rows}")
     return stack.submit(spec(uri, "browser_long", options={"chunk_bytes": 2000}))
-
-
-@pytest.fixture
-def idle_stack(postgres, redis_server, tmp_path):
-    """A stack without a worker: its jobs stay as they are until a test starts one."""
-    url = redis_server.rpartition("/")[0] + "/9"
-    with own_database(postgres, "idle") as dsn, running(dsn, url, tmp_path, workers=0) as stack:
-        yield stack
-
-
-@pytest.fixture
-def idle_windows(browser, idle_stack):
-    yield from watched(browser, idle_stack)
 
 
 def test_the_page_follows_the_job_to_its_end_by_itself(windows, stack, long):

@@ -40,11 +40,11 @@ def test_a_page_recovers_when_its_gateway_is_killed_and_starts_again(
     page.evaluate("window.same = true")
     closed_stack.processes[0].kill()
     status = page.locator("#away[role=status]")
-    expect(status).to_have_text(AWAY, timeout=10_000)
+    expect(status).to_have_text(AWAY)
     axe_in_each_look(page)
     closed_stack.gateway()
     closed_stack.processes[0] = closed_stack.processes.pop()
-    expect(status).to_be_empty(timeout=15_000)
+    expect(status).to_be_empty()
     assert closed_stack.http.post(f"/v1/jobs/{waiting}/resume").status_code == 202
     closed_stack.wait(waiting)
     page.get_by_role("link", name="7 rows").wait_for()
@@ -82,7 +82,7 @@ def test_a_page_whose_first_connection_fails_says_so_and_connects_later(
     page.route("**/live?*", lambda route: route.fulfill(status=503, body="no news"))
     expect(status).to_contain_text("The gateway answers with status 503")
     page.unroute("**/live?*")
-    expect(status).to_be_empty(timeout=10_000)
+    expect(status).to_be_empty()
     assert page.get_by_text("no news").count() == 0
     assert closed_stack.http.post(f"/v1/jobs/{waiting}/resume").status_code == 202
     closed_stack.wait(waiting)

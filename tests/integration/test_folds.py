@@ -116,11 +116,11 @@ async def test_the_last_chunk_of_a_fold_has_all_partials_and_one_transaction_end
 
 
 async def test_a_chunk_that_is_most_of_the_input_is_committed_at_once(world, file):
-    async def count(_):
+    async def nothing(_):
         pass
 
     file.write_text("k,v\n" + "1,2\n" * 100)
-    child, (ctx, job_id) = Child(count), await planned_job(world, spec(file), [file], TYPES, 1 << 20)
+    child, (ctx, job_id) = Child(nothing), await planned_job(world, spec(file), [file], TYPES, 1 << 20)
     await run_unit(ctx, await world.claimed(job_id=job_id), child, joining(world))
     assert child.tasks == 1, "a state that was held would have to be asked for"
 

@@ -8,15 +8,17 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.support.stack import Stack, eventually
+from tests.support.stack import eventually
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "There is no browser: apt-get install chromium"
 Scheme = Literal["light", "dark"]
 LOOKS: tuple[tuple[Scheme, int], ...] = (("light", 1280), ("light", 390), ("dark", 1280), ("dark", 390))
 """Colour scheme and width in which each page is to be right."""
+PATIENCE = 30_000
+"""Milliseconds that a page, and an expectation of it, waits: Playwright's 5,000 are few on a busy machine."""
 _AXE = Axe()
 
 
@@ -34,6 +36,7 @@ def chromium() -> Iterator[Browser]:
         found = installed() or shutil.which(play.chromium.executable_path)
         if found is None:
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(MISSING)
+        expect.set_options(timeout=PATIENCE)
         with play.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"]) as browser:
             yield browser
 
@@ -56,7 +59,7 @@ class Windows:
         page.on("console", lambda said: said.type == "error" and self._complain(page, said.text))
         page.on("pageerror", lambda error: self._complain(page, str(error)))
         page.on("dialog", lambda dialog: (self._complain(page, f"asked {dialog.message}"), dialog.dismiss()))
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(PATIENCE)
         page.goto(path)
         return page
 
@@ -68,15 +71,6 @@ class Windows:
         kept = [text for text in self.complaints if part not in text]
         assert len(kept) < len(self.complaints), f"No page said {part!r}, but {self.complaints}"
         self.complaints = kept
-
-
-def watched(browser: Browser, stack: Stack) -> Iterator[Windows]:
-    """Pages of a stack; in the end none may have complained."""
-    windows = Windows(browser, str(stack.http.base_url))
-    yield windows
-    for context in browser.contexts:
-        context.close()
-    assert windows.complaints == []
 
 
 def until(page: Page, script: str, arg: Any = None) -> None:

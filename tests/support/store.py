@@ -32,7 +32,7 @@ class World:
         self.url = url
         self.pool = connect(url, name="test", settings=QUEUE)
         self.jobs = JobStore(self.pool)
-        minute = timedelta(minutes=1)
+        minute = timedelta(minutes=1)  # a fold is open for longer than any test reads chunks
         self.timings = Timings(grace=timedelta(), fold=minute, fold_few=minute)
         self.units = UnitStore(self.pool, self.timings, STATE_VERSION)
         self.partials = PartialStore(self.pool, self.units)
