@@ -20,7 +20,7 @@ _LINE = 8
 
 
 class Kind(IntEnum):
-    """What a step does with the values of its rows, see `gm_add_rows`."""
+    """How a step takes the values of its rows, see `gm_add_rows`."""
 
     ROWS = 0
     INTS = 1
@@ -44,7 +44,7 @@ class Total:
 class Step(NamedTuple):
     """Adds some rows, of which it has the *codes* of their groups and the values, to a total.
 
-    *kind* is a `Kind`, or that of products and what their factors are. *unit* is the exponent of the total's
+    *kind* is a `Kind`; that of products also tells which factors are doubles. *unit* is the exponent of the total's
     unit; of the largest value it is the bits that each value is changed by.
     """
 
@@ -94,7 +94,7 @@ class GroupWords:
             self.native.gm_add_rows(codes.ctypes.data, len(codes), table.ctypes.data, len(table))
 
     def copied(self, total: Total) -> Total:
-        """A new total, with what *total* has so far."""
+        """A new total, which begins with the numbers of *total*."""
         found = Total(total.width)
         if total in self._places:
             self._make_room([found], len(self._words))

@@ -1,4 +1,4 @@
-"""Checks of what Arrow decodes. It trusts the indexes, the offsets and the text of a file."""
+"""Checks of batches that Arrow has decoded. It trusts the indexes, the offsets and the text of a file."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +9,7 @@ _ASCII = 127
 
 
 def check(batch: pa.RecordBatch) -> None:
-    """What `batch.validate(full=True)` does; the two most common kinds of columns take a tenth of its time.
+    """As `batch.validate(full=True)`, but in a tenth of its time for the two most common kinds of columns.
 
     Raises pa.ArrowInvalid for an index outside its dictionary, text that is not UTF-8, a decimal too long.
     """

@@ -67,7 +67,7 @@ class Running(Protocol):
     def add(self, rows: Rows) -> Sequence[Step]:
         """Rows of some of the `rows.groups`, whose number only grows and whose codes stay as they are.
 
-        Returns what is still to be added to totals in `GroupWords`, before the next rows.
+        Returns the steps that `GroupWords` has to take before the next rows.
         """
 
     def columns(self, groups: int) -> Columns:

@@ -9,7 +9,7 @@
 
    At the end a sum becomes digits in base 2**32, each in [-2**31, 2**31): see worker_service/kernels/exact/limbs.py.
 
-   What is added is said by steps, one for each total of a group. All totals of a group lie side by side, and rows
+   A step says how to add to one total of a group. All totals of a group lie side by side, and rows
    are added in blocks. So the totals of a row's group are fetched once, and are in the cache for the other steps. */
 #include "gristmill.h"
 
