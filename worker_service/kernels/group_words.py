@@ -44,8 +44,8 @@ class Total:
 class Step(NamedTuple):
     """Adds some rows, of which it has the *codes* of their groups and the values, to a total.
 
-    *kind* is a `Kind`; that of products also tells which factors are doubles. *unit* is the exponent of the total's
-    unit; of the largest value it is the bits that each value is changed by.
+    *kind* is a `Kind`; that of products also tells which factors are doubles. *unit* is the exponent of the
+    total's unit; of the largest value it is the bits that each value is changed by.
     """
 
     total: Total
