@@ -411,7 +411,8 @@ SELECT coalesce(sum(units) FILTER (WHERE kind = 'chunk'), 0)::bigint AS chunks_t
        max(finished_at) FILTER (WHERE state = 'done') AS stepped_at
 FROM (
     SELECT kind, state, count(*) AS units, count(*) FILTER (WHERE fold IS NULL) AS commits,
-           sum(rows_read) AS rows_read, sum(rows_aggregated) AS rows_aggregated, sum(rows_filtered) AS rows_filtered, sum(rows_dropped) AS rows_dropped,
+           sum(rows_read) AS rows_read, sum(rows_aggregated) AS rows_aggregated,
+           sum(rows_filtered) AS rows_filtered, sum(rows_dropped) AS rows_dropped,
            sum(rows_quarantined) AS rows_quarantined, sum(rows_skipped) AS rows_skipped,
            sum(bytes) AS bytes, min(bytes) AS bytes_least, max(finished_at) AS finished_at,
            sum((bytes * (bytes + @scan_bytes::bigint * rows_out)::float8
