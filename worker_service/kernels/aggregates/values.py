@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker_service.arrow import Array, Ints, numbers_of
+from worker_service.arrow import Array, Ints, as_array, numbers_of
 from worker_service.kernels.aggregates.declaration import Columns
 from worker_service.kernels.aggregates.kept import Kept, Runs
-from worker_service.kernels.aggregates.order import Restore, ordered
+from worker_service.kernels.aggregates.order import Restore, comparable, has_ranks, ordered
 from worker_service.kernels.grouping import Groups
 
 
 def as_columns(values: Kept, restore: Restore) -> Columns:
-    """*restore* makes values of keys."""
+    """*restore* makes values of keys, in the memory of these."""
     bounds = pa.array(values.bounds, pa.int32())
     lists = {"": pa.ListArray.from_arrays(bounds, restore(values.keys))}
     if values.counts is not None:
@@ -44,15 +44,32 @@ def counts_in(columns: Columns) -> Ints | None:
     return counts
 
 
-def collected(columns: Columns, groups: Groups, *, largest: bool = False) -> tuple[Runs, Restore]:
-    """The values of some states, whose rows are of *groups*; with *largest* in the reverse order."""
-    keys, restore = ordered(columns[""].flatten(), descending=largest)
-    return Runs(groups.codes, starts_of(columns[""]), keys, counts_in(columns)), restore
+def collected(columns: Columns, groups: Groups, *, largest: bool = False) -> tuple[list[Runs], Restore]:
+    """The values of some states, whose rows are of *groups*; with *largest* in the reverse order.
+
+    Those of each table are a part, so that none are copied. Ranks compare only if all are one part.
+    """
+    none, end, parts = pa.nulls(0, columns[""].type.value_type), 0, list[Runs]()
+    _, restore = ordered(none, descending=largest)
+    for batch in pa.table(_whole(columns) if has_ranks(none) else columns).to_batches():
+        lists = dict(zip(batch.schema.names, batch.columns, strict=True))
+        values, start, end = lists[""].flatten(), end, end + batch.num_rows
+        if largest or has_ranks(none):
+            keys, restore = ordered(values, descending=largest)
+        else:
+            keys, _ = comparable(values)
+        parts.append(Runs(groups.codes[start:end], starts_of(lists[""]), keys, counts_in(lists)))
+    return parts, restore
 
 
 def stored(columns: Columns) -> tuple[Array, Ints | None, Ints]:
     """(values, counts, bounds) of combined states, as in `Kept`."""
+    columns = _whole(columns)
     return columns[""].flatten(), counts_in(columns), starts_of(columns[""])
+
+
+def _whole(columns: Columns) -> Columns:
+    return {suffix: as_array(column) for suffix, column in columns.items()}
 
 
 COLUMNS = {"": "list<item: own>", "n": "list<item: int64>"}
