@@ -33,7 +33,7 @@ def starts_of(lists: Array) -> Ints:
 
 def counts_in(columns: Columns) -> Ints | None:
     """How often each value occurs, for each of the flattened lists; of a part without counts, once each."""
-    if "n" not in columns or columns["n"].null_count == len(columns["n"]):
+    if not _has_counts(columns):
         return None
     counted, inside = columns["n"], numbers_of(columns["n"].flatten())
     if not counted.null_count:
@@ -47,19 +47,24 @@ def counts_in(columns: Columns) -> Ints | None:
 def collected(columns: Columns, groups: Groups, *, largest: bool = False) -> tuple[list[Runs], Restore]:
     """The values of some states, whose rows are of *groups*; with *largest* in the reverse order.
 
-    Those of each table are a part, so that none are copied. Ranks compare only if all are one part.
+    Numbers without counts stay apart, those of each table in a part of their own, so that none are copied.
     """
-    none, end, parts = pa.nulls(0, columns[""].type.value_type), 0, list[Runs]()
-    _, restore = ordered(none, descending=largest)
-    for batch in pa.table(_whole(columns) if has_ranks(none) else columns).to_batches():
-        lists = dict(zip(batch.schema.names, batch.columns, strict=True))
-        values, start, end = lists[""].flatten(), end, end + batch.num_rows
-        if largest or has_ranks(none):
-            keys, restore = ordered(values, descending=largest)
-        else:
-            keys, _ = comparable(values)
-        parts.append(Runs(groups.codes[start:end], starts_of(lists[""]), keys, counts_in(lists)))
+    lists, none = columns[""], pa.nulls(0, columns[""].type.value_type)
+    if largest or has_ranks(none) or _has_counts(columns):
+        values, counts, bounds = stored(columns)
+        keys, restore = ordered(values, descending=largest)
+        return [Runs(groups.codes, bounds, keys, counts)], restore
+    starts, end, parts = starts_of(lists), 0, list[Runs]()
+    for chunk in lists.chunks:
+        start, end = end, end + len(chunk)
+        numbers, _ = comparable(chunk.flatten())
+        parts.append(Runs(groups.codes[start:end], starts[start : end + 1] - starts[start], numbers))
+    _, restore = ordered(none)
     return parts, restore
+
+
+def _has_counts(columns: Columns) -> bool:
+    return "n" in columns and columns["n"].null_count < len(columns["n"])
 
 
 def stored(columns: Columns) -> tuple[Array, Ints | None, Ints]:
