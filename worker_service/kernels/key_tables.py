@@ -107,8 +107,8 @@ def _indexes(indices: Array) -> tuple[int | None, ...]:
 
 
 def _are_same(left: Array, right: Array) -> bool:
-    """Whether both are the same values in the same memory."""
-    return _place(left) == _place(right)
+    """Whether both are the same values, most often in the same memory."""
+    return _place(left) == _place(right) or left.equals(right)
 
 
 def _place(array: Array) -> tuple[int, ...]:

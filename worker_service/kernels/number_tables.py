@@ -5,6 +5,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from worker_service.arrow import Array, Ints, numbers_of
+from worker_service.kernels.exact.ranges import bounds
 from worker_service.kernels.key_tables import KeyTable
 from worker_service.native.library import Library
 
@@ -60,7 +61,8 @@ class NumberTable:
         numbers: Ints = numbers_of(key)
         if not len(numbers):
             return numbers
-        least, end = int(numbers.min()), int(numbers.max()) + 1
+        least, most = bounds(self._native, numbers)
+        end = most + 1
         old, size = self._first, len(self._known)
         if size:
             least, end = min(least, old), max(end, old + size)

@@ -144,6 +144,27 @@ def test_more_than_a_million_groups():
     assert finalize(states, asked).table.sort_by("k")["sum x"].to_pylist() == sorted_by(states, expected)
 
 
+def test_many_totals_of_many_rows_in_groups_that_come_late():
+    """More words than a line of memory has, more rows than a block, and sums that get wider."""
+    choice, names = random.Random(8), [f"x{i}" for i in range(12)]
+    frames = []
+    for no, size in enumerate([1500, 1, 700]):
+        keys = [choice.randrange(3 + 200 * no) for _ in range(size)]
+        drawn = [choice.choices([None, 0.5, 3.0 ** (9 * no)], k=size) for _ in names]
+        frames.append(pa.table([pa.array(keys), *(pa.array(x, pa.float64()) for x in drawn)], ["k", *names]))
+    functions = ["sum", "count", "min", "max"]
+    asked = query(frames[0], ["k"], [f"{fn} {name}" for name in names for fn in functions])
+
+    found = finalize(folded(frames, asked, "require"), asked).table.sort_by("k").to_pandas()
+
+    expected = pa.concat_tables(frames).to_pandas().groupby("k")
+    for name in names:
+        for fn in ("count", "min", "max"):
+            assert found[f"{fn} {name}"].fillna(-1).tolist() == expected[name].agg(fn).fillna(-1).tolist()
+        sums = expected[name].agg(lambda x: float(sum(map(Fraction, x.dropna()))) if x.count() else -1)
+        assert found[f"sum {name}"].fillna(-1).tolist() == sums.tolist()
+
+
 def sorted_by(states, values):
     return values[np.argsort(states["k0"].to_numpy())].tolist()
 

@@ -7,7 +7,7 @@ states: sum, mean and var of one column keep its sum once. The engine runs any k
 alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias
@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from shared.spec.query import Aggregate, Semantics
 from worker_service.arrow import Array, Ints
+from worker_service.kernels.group_words import GroupWords, Step
 from worker_service.kernels.grouping import Groups
-from worker_service.native import Library
 
 Columns: TypeAlias = Mapping[str, Array]
 """The columns of one state, one row a group, by suffix: `""`, or `-2`, `0`, `nan` of the parts of a sum.
@@ -64,10 +64,14 @@ class Running(Protocol):
     """The values of one state for all groups, changed in place by more rows."""
 
     @property
-    def nbytes(self) -> int: ...
+    def nbytes(self) -> int:
+        """Without the totals that it has in `GroupWords`."""
 
-    def add(self, rows: Rows) -> None:
-        """Rows of some of the `rows.groups`, whose number only grows and whose codes stay as they are."""
+    def add(self, rows: Rows) -> Sequence[Step]:
+        """Rows of some of the `rows.groups`, whose number only grows and whose codes stay as they are.
+
+        Returns the steps that `GroupWords` has to take before the next rows.
+        """
 
     def columns(self, groups: int) -> Columns:
         """The columns that `partial` makes of all rows so far, one row for each of *groups*.
@@ -77,7 +81,7 @@ class Running(Protocol):
 
 
 Types: TypeAlias = tuple["pa.DataType", ...]
-Start: TypeAlias = Callable[[Library, Types], Running | None]
+Start: TypeAlias = Callable[[GroupWords, Types], Running | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -4,8 +4,7 @@ A group is a code that stays its own while rows come. At last a running form giv
 and `combine` of its state give, to the bit.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -24,35 +23,33 @@ from worker_service.arrow import (
 from worker_service.kernels.aggregates.declaration import Columns, Rows, Running, Start, Types
 from worker_service.kernels.aggregates.order import LARGEST, doubles_of, sort_keys
 from worker_service.kernels.aggregates.special import SPECIAL
-from worker_service.kernels.exact.totals import Range, Totals, range_of_doubles, range_of_ints, range_of_words
+from worker_service.kernels.exact.ranges import Range, range_of_doubles, range_of_ints, range_of_words
+from worker_service.kernels.exact.totals import Totals
+from worker_service.kernels.group_words import GroupWords, Kind, Step, Total
 from worker_service.native import Library
+
+Steps: TypeAlias = list[Step]
 
 
 class Counts:
     """How many rows each group has."""
 
-    def __init__(self, native: Library) -> None:
-        self._native = native
-        self._counts: Ints = np.zeros(0, np.int64)
+    def __init__(self, words: GroupWords, total: Total | None = None) -> None:
+        self._words, self._total = words, total or Total(1)
 
-    @property
-    def nbytes(self) -> int:
-        return self._counts.nbytes
+    nbytes = 0
 
-    def add(self, rows: Rows) -> None:
-        self.add_codes(rows.groups.codes, rows.groups.size)
+    def add(self, rows: Rows) -> Steps:
+        return self.of_codes(rows.groups.codes)
 
-    def add_codes(self, codes: Ints, groups: int) -> None:
-        self._counts = enlarged(self._counts, groups, 0)
-        self._native.gm_add_counts(codes.ctypes.data, len(codes), self._counts.ctypes.data)
+    def of_codes(self, codes: Ints) -> Steps:
+        return [Step(self._total, Kind.ROWS, codes)]
 
     def copied(self) -> "Counts":
-        found = Counts(self._native)
-        found._counts = self._counts.copy()
-        return found
+        return Counts(self._words, self._words.copied(self._total))
 
     def of(self, groups: int) -> Ints:
-        return enlarged(self._counts, groups, 0)[:groups].copy()
+        return self._words.numbers(self._total, groups)
 
     def columns(self, groups: int) -> Columns:
         return {"": pa.array(self.of(groups))}
@@ -74,54 +71,52 @@ def _range(native: Library, rows: Rows, at: int) -> tuple[Range | None, bool]:
 
 
 def _range_of(native: Library, numbers: NDArray[Any]) -> tuple[Range | None, bool]:
-    return range_of_doubles(native, numbers) if numbers.dtype.kind == "f" else (range_of_ints(numbers), True)
+    if numbers.dtype.kind == "f":
+        return range_of_doubles(native, numbers)
+    return range_of_ints(native, numbers), True
 
 
 class Sums:
     """The exact sum of one input's finite values, and how many values of each other kind there are."""
 
-    def __init__(self, native: Library, at: int, of: "pa.DataType") -> None:
-        self._native, self._at = native, at
-        self._totals = Totals(native, whole=not pa.types.is_floating(of))
+    nbytes = 0
+
+    def __init__(self, words: GroupWords, at: int, of: "pa.DataType") -> None:
+        self._words, self._at = words, at
+        self._totals = Totals(words, whole=not pa.types.is_floating(of))
         self._special: dict[str, Counts] = {}
 
-    @property
-    def nbytes(self) -> int:
-        return self._totals.nbytes + sum(counts.nbytes for counts in self._special.values())
-
-    def add(self, rows: Rows) -> None:
-        values, codes, groups = rows.values[self._at], rows.groups.codes, rows.groups.size
+    def add(self, rows: Rows) -> Steps:
+        values, codes = rows.values[self._at], rows.groups.codes
         if is_wide(values):
             words = int128_words(values)
             pairs = np.stack([words[0].view(np.int64), words[1]], axis=1)
-            if (found := range_of_words(words[1])) is not None:
-                self._totals.prepare(groups, found, len(codes))
-                self._add(self._native.gm_add_words, codes, pairs)
-            return
-        numbers, (found, finite) = numbers_of(values), _range(self._native, rows, self._at)
+            return self._steps(Kind.WORDS, codes, pairs, range_of_words(words[1]))
+        native, numbers = self._words.native, numbers_of(values)
+        found, finite = _range(native, rows, self._at)
+        special: Steps = []
         if not finite:
-            kept = self._add_special(numbers, codes, groups)
+            special = self._of_special(numbers, codes)
+            kept = np.isfinite(numbers)
             numbers, codes = numbers[kept], codes[kept]
-            found, _ = _range_of(self._native, numbers)
-        if found is None:
-            return
-        self._totals.prepare(groups, found, len(codes))
-        if numbers.dtype.kind == "f":
-            self._add(self._native.gm_add_doubles, codes, numbers, self._totals.unit)
-        else:
-            self._add(self._native.gm_add_ints, codes, numbers)
+            found, _ = _range_of(native, numbers)
+        kind = Kind.DOUBLES if numbers.dtype.kind == "f" else Kind.INTS
+        return [*special, *self._steps(kind, codes, numbers, found)]
 
-    def _add(self, function: Callable[..., None], codes: Ints, numbers: Ints | Floats, *unit: int) -> None:
-        totals = self._totals
-        function(codes.ctypes.data, numbers.ctypes.data, len(codes), *unit, totals.address, totals.width)
+    def _steps(self, kind: Kind, codes: Ints, numbers: Ints | Floats, values: Range | None) -> Steps:
+        if values is None:
+            return []
+        self._totals.prepare(values, len(codes))
+        return [Step(self._totals.total, kind, codes, numbers, unit=self._totals.unit)]
 
-    def _add_special(self, numbers: Floats, codes: Ints, groups: int) -> Mask:
-        """Where the values are finite; the others are counted."""
+    def _of_special(self, numbers: Floats, codes: Ints) -> Steps:
+        """That count the values that are not finite."""
+        steps: Steps = []
         for name, test in SPECIAL.items():
             if (special := test(numbers)).any():
-                counts = self._special.setdefault(name, Counts(self._native))
-                counts.add_codes(codes[special], groups)
-        return np.isfinite(numbers)
+                counts = self._special.setdefault(name, Counts(self._words))
+                steps += counts.of_codes(codes[special])
+        return steps
 
     def columns(self, groups: int) -> Columns:
         special = {name: pa.array(counts.of(groups)) for name, counts in self._special.items()}
@@ -135,88 +130,79 @@ def limb_columns(totals: Totals, groups: int) -> Columns:
 class Products:
     """The exact sum of the products of two inputs, or of one's squares, where both are finite."""
 
-    def __init__(self, native: Library, at: tuple[int, int], types: Types) -> None:
-        self._native, self._at = native, at
-        floating = (pa.types.is_floating(types[0]), pa.types.is_floating(types[1]))
-        self._floating = floating
-        self._totals = Totals(native, whole=not any(floating))
+    nbytes = 0
 
-    @property
-    def nbytes(self) -> int:
-        return self._totals.nbytes
+    def __init__(self, words: GroupWords, at: tuple[int, int], types: Types) -> None:
+        self._native, self._at = words.native, at
+        left, right = (pa.types.is_floating(of) for of in types)
+        self._kind = Kind.PRODUCTS + 2 * left + right
+        self._totals = Totals(words, whole=not (left or right))
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: Rows) -> Steps:
         codes, totals = rows.groups.codes, self._totals
-        pair = [numbers_of(rows.values[at]) for at in self._at]
+        left, right = (numbers_of(rows.values[at]) for at in self._at)
         (a, finite), (b, also) = (_range(self._native, rows, at) for at in self._at)
         if not (finite and also):
-            kept = np.isfinite(pair[0]) & np.isfinite(pair[1])
-            pair, codes = [numbers[kept] for numbers in pair], codes[kept]
-            (a, _), (b, _) = (_range_of(self._native, numbers) for numbers in pair)
+            kept = np.isfinite(left) & np.isfinite(right)
+            left, right, codes = left[kept], right[kept], codes[kept]
+            (a, _), (b, _) = (_range_of(self._native, numbers) for numbers in (left, right))
         if a is None or b is None:
-            return
-        totals.prepare(rows.groups.size, Range(a.low + b.low, a.high + b.high), len(codes))
-        self._native.gm_add_products(
-            codes.ctypes.data,
-            *(numbers.ctypes.data for numbers in pair),
-            *self._floating,
-            len(codes),
-            totals.unit,
-            totals.address,
-            totals.width,
-        )
+            return []
+        totals.prepare(Range(a.low + b.low, a.high + b.high), len(codes))
+        return [Step(totals.total, self._kind, codes, left, right, totals.unit)]
 
     def columns(self, groups: int) -> Columns:
         return limb_columns(self._totals, groups)
 
 
 class Extremes:
-    """The smallest value of each group, or the largest if *flip* is -1."""
+    """The smallest value of each group, or the largest if *flip* is -1.
 
-    def __init__(self, native: Library, of: "pa.DataType", flip: int) -> None:
-        self._native, self._type, self._flip = native, of, flip
-        self._least: Ints = np.zeros(0, np.int64)
+    The total has the largest complement, without a sign: it begins with zero.
+    """
+
+    def __init__(self, words: GroupWords, of: "pa.DataType", flip: int) -> None:
+        self._words, self._total, self._type = words, Total(1), of
+        self._flip = flip ^ LARGEST
         self._reached: Mask = np.zeros(0, np.bool_)
-        """Which groups have a value that looks like that of a group without values."""
+        """Which groups have a value whose complement is zero."""
 
     @property
     def nbytes(self) -> int:
-        return self._least.nbytes + self._reached.nbytes
+        return self._reached.nbytes
 
-    def add(self, rows: Rows) -> None:
-        keys, codes, groups = sort_keys(rows.values[0]), rows.groups.codes, rows.groups.size
-        self._least = enlarged(self._least, groups, LARGEST)
-        self._native.gm_take_least(
-            codes.ctypes.data, keys.ctypes.data, len(keys), self._flip, self._least.ctypes.data
-        )
-        if (last := keys == LARGEST ^ self._flip).any():
-            self._reached = np.append(self._reached, np.zeros(max(0, groups - len(self._reached)), np.bool_))
+    def add(self, rows: Rows) -> Steps:
+        keys, codes = sort_keys(rows.values[0]), rows.groups.codes
+        if (last := keys == self._flip).any():
+            missing = max(0, rows.groups.size - len(self._reached))
+            self._reached = np.append(self._reached, np.zeros(missing, np.bool_))
             self._reached[codes[last]] = True
+        return [Step(self._total, Kind.LARGEST, codes, keys, unit=self._flip)]
 
     def columns(self, groups: int) -> Columns:
-        least = enlarged(self._least, groups, LARGEST)[:groups]
-        present = least != LARGEST
+        found = self._words.numbers(self._total, groups)
+        present = found != 0
         present[: len(self._reached)] |= self._reached[:groups]
-        keys = least ^ self._flip
+        keys = found ^ self._flip
         numbers = doubles_of(keys) if pa.types.is_floating(self._type) else keys
         return {"": from_numbers(self._type, numbers, present)}
 
 
-def start_count(native: Library, _: Types) -> Running:
-    return Counts(native)
+def start_count(words: GroupWords, _: Types) -> Running:
+    return Counts(words)
 
 
 def start_sum(at: int) -> Start:
-    return lambda native, types: Sums(native, at, types[at])
+    return lambda words, types: Sums(words, at, types[at])
 
 
 def start_product(left: int, right: int) -> Start:
     """Wide decimals have no running form."""
 
-    def start(native: Library, types: Types) -> Running | None:
+    def start(words: GroupWords, types: Types) -> Running | None:
         pair = types[left], types[right]
         wide = any(pa.types.is_decimal(of) and of.precision > 18 for of in pair)
-        return None if wide else Products(native, (left, right), pair)
+        return None if wide else Products(words, (left, right), pair)
 
     return start
 
@@ -224,8 +210,8 @@ def start_product(left: int, right: int) -> Start:
 def start_extreme(flip: int) -> Start:
     """Strings and wide decimals have no running form."""
 
-    def start(native: Library, types: Types) -> Running | None:
+    def start(words: GroupWords, types: Types) -> Running | None:
         none = pa.nulls(0, types[0])
-        return None if is_string(none) or is_wide(none) else Extremes(native, types[0], flip)
+        return None if is_string(none) or is_wide(none) else Extremes(words, types[0], flip)
 
     return start

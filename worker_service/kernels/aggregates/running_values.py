@@ -12,6 +12,7 @@ from worker_service.kernels.aggregates.kept import Kept, Runs, Sorted, shortest
 from worker_service.kernels.aggregates.order import has_ranks, ordered, sort_keys
 from worker_service.kernels.aggregates.running import enlarged
 from worker_service.kernels.aggregates.values import as_columns
+from worker_service.kernels.group_words import GroupWords, Step
 from worker_service.native import Library
 
 Settle: TypeAlias = Callable[[Sequence[Runs], int], Kept]
@@ -33,7 +34,7 @@ class Waiting:
         self._parts: list[Runs] = []
         self._keys, self._limit, self.nbytes = 0, _FEW_KEYS, 0
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: Rows) -> Sequence[Step]:
         keys, _ = ordered(rows.values[0], descending=self._largest)
         self._parts.append(Runs(rows.groups.codes, None, keys))
         self._keys += len(keys)
@@ -41,6 +42,7 @@ class Waiting:
         if self._keys > self._limit:
             self._shorten(rows.groups.size)
             self._limit = max(_FEW_KEYS, 4 * self._keys)
+        return ()
 
     def _shorten(self, groups: int) -> None:
         found = self._settle(self._parts, groups)
@@ -65,11 +67,12 @@ class First:
     def nbytes(self) -> int:
         return self._kept.nbytes
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: Rows) -> Sequence[Step]:
         keys, codes = sort_keys(rows.values[0]), rows.groups.codes
         self._kept = self._room(rows.groups.size)
         given = codes.ctypes.data, keys.ctypes.data, len(keys), self._flip
         self._native.gm_take_first(*given, self._kept.ctypes.data, self._most)
+        return ()
 
     def _room(self, groups: int) -> Ints:
         return enlarged(self._kept, groups * (self._most + 1), 0)
@@ -84,15 +87,15 @@ class First:
 
 
 def start_waiting(settle: Settle, *, largest: bool = False) -> Start:
-    def start(_: Library, types: Types) -> Running | None:
+    def start(_: GroupWords, types: Types) -> Running | None:
         return Waiting(types[0], settle, largest=largest) if _have_keys(types[0]) else None
 
     return start
 
 
 def start_first(most: int, *, largest: bool) -> Start:
-    def start(native: Library, types: Types) -> Running | None:
-        return First(native, types[0], most, -1 if largest else 0) if _have_keys(types[0]) else None
+    def start(words: GroupWords, types: Types) -> Running | None:
+        return First(words.native, types[0], most, -1 if largest else 0) if _have_keys(types[0]) else None
 
     return start
 

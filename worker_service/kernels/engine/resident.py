@@ -22,6 +22,7 @@ from worker_service.kernels.engine.frames import FUTILE
 from worker_service.kernels.engine.partial import check_length, keyed, no_states, rows_of_states
 from worker_service.kernels.engine.states import named_columns, state_columns
 from worker_service.kernels.group_tables import GroupTable
+from worker_service.kernels.group_words import GroupWords
 from worker_service.kernels.grouping import Groups, group
 from worker_service.native import Library
 
@@ -35,7 +36,8 @@ class ResidentStates:
 
     def __init__(self, query: Query, native: Library) -> None:
         self._query, self._native = query, native
-        runs = [_running_forms(aggregate, native) is not None for aggregate in query.aggregates]
+        words = GroupWords(native)
+        runs = [_running_forms(aggregate, words) is not None for aggregate in query.aggregates]
         direct, others = (
             tuple(a for a, its in zip(query.aggregates, runs, strict=True) if its is wanted)
             for wanted in (True, False)
@@ -51,10 +53,11 @@ class ResidentStates:
         self._size = 0 if query.keys else 1
         self._table: GroupTable | None = None
         self._keys: list[list[Array]] = [[] for _ in query.keys]
-        self._rows = Counts(self._native)
+        self._words = GroupWords(self._native)
+        self._rows = Counts(self._words)
         self._running: dict[tuple[Source, State], Running] = {}
         for aggregate in self._direct.aggregates:
-            self._running = (_running_forms(aggregate, self._native) or {}) | self._running
+            self._running = (_running_forms(aggregate, self._words) or {}) | self._running
         self._whole = {key for key in self._running if key[1] is COUNT}
         """The counts that are those of all rows so far: they are not kept."""
         self._pending = PendingStates(self._others)
@@ -72,7 +75,7 @@ class ResidentStates:
         table = self._table.nbytes if self._table else 0
         keys = sum(column.nbytes for columns in self._keys for column in columns)
         running = sum(running.nbytes for running in self._running.values())
-        return int(table + keys + self._rows.nbytes + running + self._pending.taken)
+        return int(table + keys + self._words.nbytes + running + self._pending.taken)
 
     def add(self, frame: pa.Table, first_ordinal: int) -> None:
         whole, size, kept = frame.num_rows, self._size, self._pending.size
@@ -87,7 +90,7 @@ class ResidentStates:
         self.futile = self.groups >= LEAST_FUTILE and new > FUTILE * rows
 
     def _add(self, frame: pa.Table, codes: Ints, indices: Ints | None, first_ordinal: int) -> None:
-        groups = Groups(codes, self._size)
+        groups, steps = Groups(codes, self._size), self._rows.of_codes(codes)
         for shared, state, rows in rows_of_states(frame, self._direct, groups, indices, first_ordinal):
             key = (shared.columns, shared.where), state
             if key in self._whole:
@@ -95,8 +98,8 @@ class ResidentStates:
                     continue
                 self._whole.remove(key)
                 self._running[key] = self._rows.copied()
-            self._running[key].add(rows)
-        self._rows.add_codes(codes, self._size)
+            steps += self._running[key].add(rows)
+        self._words.add(steps, self._size)
         if self._others.aggregates:
             groups = group([pa.array(codes)], len(codes))
             columns = {"k0": pa.array(codes[groups.members]), "rows": pa.array(groups.counts)}
@@ -153,11 +156,11 @@ class ResidentStates:
         }
 
 
-def _running_forms(aggregate: Aggregate, native: Library) -> dict[tuple[Source, State], Running] | None:
+def _running_forms(aggregate: Aggregate, words: GroupWords) -> dict[tuple[Source, State], Running] | None:
     """Of all states of the aggregate, none of them with a row; None where one has no running form."""
     types, found = tuple(arrow_type(given.type) for given in aggregate.inputs), {}
     for state in KERNELS[aggregate.fn].states(aggregate) if aggregate.inputs else ():
-        running = state.running(native, types) if state.running else None
+        running = state.running(words, types) if state.running else None
         if running is None:
             return None
         found[(aggregate.columns, aggregate.where), state] = running

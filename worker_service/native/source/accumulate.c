@@ -1,4 +1,4 @@
-/* Running totals of groups, added to in place: exact sums, counts, and least values.
+/* Running totals of groups, added to in place: exact sums, counts, and largest values.
 
    Theory of operation. The sum of a group is one integer in two's complement, of *width* 64-bit words, the lowest
    first; it counts units of 2**unit. One width and one unit hold for all groups of a column. A double is its
@@ -7,7 +7,10 @@
    the lowest bit of every value, and the width so that no sum of this many values can leave it. So no row is
    checked. When a later batch needs more, `gm_totals_moved` moves the sums to a finer unit or to more words.
 
-   At the end a sum becomes digits in base 2**32, each in [-2**31, 2**31): see worker_service/kernels/exact/limbs.py. */
+   At the end a sum becomes digits in base 2**32, each in [-2**31, 2**31): see worker_service/kernels/exact/limbs.py.
+
+   A step says how to add to one total of a group. All totals of a group lie side by side, and rows
+   are added in blocks. So the totals of a row's group are fetched once, and are in the cache for the other steps. */
 #include "gristmill.h"
 
 #define MAGNITUDE UINT64_C(0x7FFFFFFFFFFFFFFF)
@@ -15,11 +18,17 @@
 
 typedef unsigned __int128 u128;
 
-/* The total of a later row is fetched before its turn: of more groups than a cache holds, most are not there. */
-#define AHEAD 16
-#define FETCH_AHEAD(i)                                                                                        \
-    if (i + AHEAD < count)                                                                                    \
-    __builtin_prefetch(totals + codes[i + AHEAD] * width, 1)
+#define BLOCK 512
+
+enum { ROWS, INTS, DOUBLES, WORDS, LARGEST, PRODUCTS };
+
+typedef struct {
+    int64_t kind;                 /* PRODUCTS: 1 more if *right* has doubles, 2 more if *left* has */
+    uint64_t *totals;             /* those of a group begin at totals + group * stride */
+    int64_t stride, width;        /* in words */
+    const uint64_t *left, *right; /* the values of the rows */
+    int64_t unit;                 /* LARGEST: the bits that each value is changed by */
+} Step;
 
 /* The size and the exponent of a finite double: its value is ± mantissa * 2**exponent. */
 static inline uint64_t split(uint64_t bits, int64_t *exponent) {
@@ -94,105 +103,129 @@ GM_EXPORT void gm_double_range(const uint64_t *bits, int64_t count, int64_t *fou
     found[1] = least;
 }
 
-static inline void add_doubles(const int64_t *codes, const uint64_t *bits, int64_t count, int64_t unit,
-                               uint64_t *totals, int64_t width) {
-    for (int64_t i = 0; i < count; i++) {
-        FETCH_AHEAD(i);
+/* The least and the most of *count* integers, of which there is one at least. */
+GM_EXPORT void gm_int_range(const int64_t *values, int64_t count, int64_t *found) {
+    int64_t least = values[0], most = values[0];
+    for (int64_t i = 1; i < count; i++) {
+        least = values[i] < least ? values[i] : least;
+        most = values[i] > most ? values[i] : most;
+    }
+    found[0] = least;
+    found[1] = most;
+}
+
+SPECIALIZED void add_doubles(const int64_t *codes, int64_t start, int64_t end, Step step, int64_t width) {
+    for (int64_t i = start; i < end; i++) {
         int64_t exponent;
-        uint64_t size = split(bits[i], &exponent), sign = (uint64_t)((int64_t)bits[i] >> 63);
-        int64_t shift = (exponent - unit) & -(int64_t)(size != 0);
-        add_shifted(totals + codes[i] * width, width, size, shift, sign);
+        uint64_t bits = step.left[i], size = split(bits, &exponent), sign = (uint64_t)((int64_t)bits >> 63);
+        int64_t shift = (exponent - step.unit) & -(int64_t)(size != 0);
+        add_shifted(step.totals + codes[i] * step.stride, width, size, shift, sign);
     }
 }
 
-/* totals[codes[i]] += values[i], finite doubles. Their lowest bits are not below 2**unit. */
-GM_EXPORT void gm_add_doubles(const int64_t *codes, const uint64_t *values, int64_t count, int64_t unit,
-                              uint64_t *totals, int64_t width) {
-    WITH_WIDTH(add_doubles, width, codes, values, count, unit, totals);
+static inline uint64_t size_of(uint64_t number) {
+    return (int64_t)number < 0 ? -number : number;
 }
 
-static inline uint64_t size_of(int64_t number) {
-    return number < 0 ? -(uint64_t)number : (uint64_t)number;
-}
-
-static inline void add_ints(const int64_t *codes, const int64_t *values, int64_t count, uint64_t *totals,
-                            int64_t width) {
-    for (int64_t i = 0; i < count; i++) {
-        FETCH_AHEAD(i);
-        add_shifted(totals + codes[i] * width, width, size_of(values[i]), 0, (uint64_t)(values[i] >> 63));
+SPECIALIZED void add_ints(const int64_t *codes, int64_t start, int64_t end, Step step, int64_t width) {
+    for (int64_t i = start; i < end; i++) {
+        uint64_t value = step.left[i], *total = step.totals + codes[i] * step.stride;
+        if (width == 1)
+            *total += value;
+        else
+            add_shifted(total, width, size_of(value), 0, (uint64_t)((int64_t)value >> 63));
     }
 }
 
-/* totals[codes[i]] += values[i], for a unit of 1. */
-GM_EXPORT void gm_add_ints(const int64_t *codes, const int64_t *values, int64_t count, uint64_t *totals,
-                           int64_t width) {
-    if (width == 1)
-        for (int64_t i = 0; i < count; i++)
-            totals[codes[i]] += (uint64_t)values[i];
-    else
-        WITH_WIDTH(add_ints, width, codes, values, count, totals);
-}
-
-static inline void add_words(const int64_t *codes, const uint64_t *values, int64_t count, uint64_t *totals,
-                             int64_t width) {
-    for (int64_t i = 0; i < count; i++) {
-        FETCH_AHEAD(i);
-        uint64_t sign = (uint64_t)((int64_t)values[2 * i + 1] >> 63);
-        u128 wide = (u128)(__int128)(int64_t)sign, value = (u128)values[2 * i + 1] << 64 | values[2 * i];
-        add_shifted(totals + codes[i] * width, width, (value ^ wide) - wide, 0, sign);
+SPECIALIZED void add_words(const int64_t *codes, int64_t start, int64_t end, Step step, int64_t width) {
+    for (int64_t i = start; i < end; i++) {
+        uint64_t low = step.left[2 * i], high = step.left[2 * i + 1], sign = (uint64_t)((int64_t)high >> 63);
+        u128 wide = (u128)(__int128)(int64_t)sign, value = (u128)high << 64 | low;
+        add_shifted(step.totals + codes[i] * step.stride, width, (value ^ wide) - wide, 0, sign);
     }
 }
 
-/* totals[codes[i]] += values[i], integers of two words, for a unit of 1 and a width of at least 2. */
-GM_EXPORT void gm_add_words(const int64_t *codes, const uint64_t *values, int64_t count, uint64_t *totals,
-                            int64_t width) {
-    WITH_WIDTH(add_words, width, codes, values, count, totals);
-}
-
-static inline uint64_t factor(const uint64_t *values, int64_t i, int is_double, int64_t *exponent) {
+SPECIALIZED uint64_t factor(const uint64_t *values, int64_t i, int is_double, int64_t *exponent) {
     if (is_double)
         return split(values[i], exponent);
     *exponent = 0;
-    return size_of((int64_t)values[i]);
+    return size_of(values[i]);
 }
 
-static inline void add_products_of(const int64_t *codes, const uint64_t *left, const uint64_t *right,
-                                   int left_double, int right_double, int64_t count, int64_t unit,
-                                   uint64_t *totals, int64_t width) {
-    for (int64_t i = 0; i < count; i++) {
-        FETCH_AHEAD(i);
+SPECIALIZED void add_products_of(const int64_t *codes, int64_t start, int64_t end, Step step, int left_double,
+                                 int right_double, int64_t width) {
+    for (int64_t i = start; i < end; i++) {
+        uint64_t *total = step.totals + codes[i] * step.stride;
+        if (width == 1 && !left_double && !right_double) {
+            *total += step.left[i] * step.right[i];
+            continue;
+        }
         int64_t a, b;
-        u128 size = (u128)factor(left, i, left_double, &a) * factor(right, i, right_double, &b);
-        int64_t shift = (a + b - unit) & -(int64_t)(size != 0);
-        add_shifted(totals + codes[i] * width, width, size, shift, (uint64_t)((int64_t)(left[i] ^ right[i]) >> 63));
+        u128 size = (u128)factor(step.left, i, left_double, &a) * factor(step.right, i, right_double, &b);
+        int64_t shift = (a + b - step.unit) & -(int64_t)(size != 0);
+        add_shifted(total, width, size, shift, (uint64_t)((int64_t)(step.left[i] ^ step.right[i]) >> 63));
     }
 }
 
-static inline void add_products(const int64_t *codes, const uint64_t *left, const uint64_t *right, int left_double,
-                                int right_double, int64_t count, int64_t unit, uint64_t *totals, int64_t width) {
-    if (left_double && right_double)
-        add_products_of(codes, left, right, 1, 1, count, unit, totals, width);
+SPECIALIZED void add_products(const int64_t *codes, int64_t start, int64_t end, Step step, int64_t width) {
+    int64_t doubles = step.kind - PRODUCTS;
+    if (doubles == 3)
+        add_products_of(codes, start, end, step, 1, 1, width);
+    else if (doubles)
+        add_products_of(codes, start, end, step, doubles >> 1, doubles & 1, width);
     else
-        add_products_of(codes, left, right, left_double, right_double, count, unit, totals, width);
+        add_products_of(codes, start, end, step, 0, 0, width);
 }
 
-/* totals[codes[i]] += left[i] * right[i], each a finite double or an int64. Their lowest bits together are not
-   below 2**unit; that of an integer is 1. *left* may be *right*. */
-GM_EXPORT void gm_add_products(const int64_t *codes, const uint64_t *left, const uint64_t *right,
-                               int64_t left_double, int64_t right_double, int64_t count, int64_t unit,
-                               uint64_t *totals, int64_t width) {
-    if (width == 1 && !left_double && !right_double)
-        for (int64_t i = 0; i < count; i++)
-            totals[codes[i]] += left[i] * right[i];
-    else
-        WITH_WIDTH(add_products, width, codes, left, right, left_double != 0, right_double != 0, count, unit, totals);
+static void add_block(const int64_t *codes, int64_t start, int64_t end, const Step step) {
+    switch (step.kind) {
+    case ROWS:
+        for (int64_t i = start; i < end; i++)
+            step.totals[codes[i] * step.stride]++;
+        return;
+    case INTS:
+        WITH_WIDTH(add_ints, step.width, codes, start, end, step);
+        return;
+    case DOUBLES:
+        WITH_WIDTH(add_doubles, step.width, codes, start, end, step);
+        return;
+    case WORDS:
+        WITH_WIDTH(add_words, step.width, codes, start, end, step);
+        return;
+    case LARGEST:
+        for (int64_t i = start; i < end; i++) {
+            uint64_t value = step.left[i] ^ (uint64_t)step.unit, *total = step.totals + codes[i] * step.stride;
+            *total = value > *total ? value : *total;
+        }
+        return;
+    default:
+        WITH_WIDTH(add_products, step.width, codes, start, end, step);
+    }
 }
 
-/* The sums of *size* groups in a unit that is finer by 2**shift, or in more words. *to* is zero. */
-GM_EXPORT void gm_totals_moved(const uint64_t *from, int64_t from_width, int64_t size, int64_t shift, uint64_t *to,
-                               int64_t to_width) {
+/* Adds *count* rows to the totals of their groups, by each of *size* steps:
+
+   ROWS      total += 1
+   INTS      total += left[i], an int64, for a unit of 1
+   DOUBLES   total += left[i], a finite double. The lowest bit of none is below 2**unit.
+   WORDS     total += left[i], an integer of two words, for a unit of 1 and a width of at least 2
+   LARGEST   total = the larger of itself and left[i] ^ unit, without a sign
+   PRODUCTS  total += left[i] * right[i], each a finite double or an int64. The lowest bits of none are, together,
+             below 2**unit; that of an integer is 1. *left* may be *right*. */
+GM_EXPORT void gm_add_rows(const int64_t *codes, int64_t count, const Step *steps, int64_t size) {
+    for (int64_t start = 0; start < count; start += BLOCK) {
+        int64_t end = count - start < BLOCK ? count : start + BLOCK;
+        for (int64_t i = 0; i < size; i++)
+            add_block(codes, start, end, steps[i]);
+    }
+}
+
+/* The totals of *size* groups in a unit that is finer by 2**shift, or in more words. *to* is zero. The strides tell
+   how many words lie from one group to the next. */
+GM_EXPORT void gm_totals_moved(const uint64_t *from, int64_t from_stride, int64_t from_width, int64_t size,
+                               int64_t shift, uint64_t *to, int64_t to_stride, int64_t to_width) {
     int64_t word = shift >> 6, bit = shift & 63;
-    for (int64_t group = 0; group < size; group++, from += from_width, to += to_width) {
+    for (int64_t group = 0; group < size; group++, from += from_stride, to += to_stride) {
         uint64_t extended = (uint64_t)((int64_t)from[from_width - 1] >> 63), below = 0;
         for (int64_t i = word; i < to_width; i++) {
             uint64_t part = i - word < from_width ? from[i - word] : extended;
@@ -203,10 +236,10 @@ GM_EXPORT void gm_totals_moved(const uint64_t *from, int64_t from_width, int64_t
 }
 
 /* The digits in base 2**32 of totals * 2**shift, 0 <= shift < 32: 2 * width + 2 rows of *size* digits, the lowest
-   first. */
-GM_EXPORT void gm_totals_digits(const uint64_t *totals, int64_t width, int64_t size, int64_t shift,
+   first. *stride* as above. */
+GM_EXPORT void gm_totals_digits(const uint64_t *totals, int64_t stride, int64_t width, int64_t size, int64_t shift,
                                 int32_t *digits) {
-    for (int64_t group = 0; group < size; group++, totals += width) {
+    for (int64_t group = 0; group < size; group++, totals += stride) {
         uint64_t below = 0;
         int64_t carry = 0;
         for (int64_t i = 0; i <= width; i++) {
@@ -219,20 +252,5 @@ GM_EXPORT void gm_totals_digits(const uint64_t *totals, int64_t width, int64_t s
                 digits[(2 * i + half) * size + group] = (int32_t)digit;
             }
         }
-    }
-}
-
-/* counts[codes[i]] += 1. */
-GM_EXPORT void gm_add_counts(const int64_t *codes, int64_t count, int64_t *counts) {
-    for (int64_t i = 0; i < count; i++)
-        counts[codes[i]]++;
-}
-
-/* least[codes[i]] = the lesser of itself and values[i] ^ flip. */
-GM_EXPORT void gm_take_least(const int64_t *codes, const int64_t *values, int64_t count, int64_t flip,
-                             int64_t *least) {
-    for (int64_t i = 0; i < count; i++) {
-        int64_t value = values[i] ^ flip, now = least[codes[i]];
-        least[codes[i]] = value < now ? value : now;
     }
 }

@@ -16,6 +16,7 @@ from worker_service.readers.arrow_ipc.footer import record_batches
 from worker_service.readers.batch import Batch
 from worker_service.readers.bytes.library import library_errors
 from worker_service.readers.bytes.local import RandomAccess, SourceFile
+from worker_service.readers.sound import check
 from worker_service.readers.typed import typed
 
 
@@ -50,7 +51,7 @@ def _decoded(file: SourceFile, extent: Extent | None, names: Sequence[str]) -> I
             batch = next(batches, None)
             if batch is None:
                 return
-            batch.validate(full=True)
+            check(batch)
             batch = _with_distinct_words(batch)
         yield batch
 

@@ -88,9 +88,15 @@ class RandomAccess(io.RawIOBase):
         self._at = base + offset
         return self._at
 
+    def read(self, size: int = -1) -> bytes:
+        """Arrow reads so. Without this, `RawIOBase` copies the bytes twice, into new memory each time."""
+        rest = max(self._file.size - self._at, 0)
+        data = pread(self._file, self._at, min(size, rest) if size >= 0 else rest) if rest else b""
+        self._at += len(data)
+        return data
+
     def readinto(self, buffer: Buffer) -> int:
         view = memoryview(buffer).cast("B")
-        data = pread(self._file, self._at, len(view)) if self._at < self._file.size else b""
+        data = self.read(len(view))
         view[: len(data)] = data
-        self._at += len(data)
         return len(data)

@@ -10,6 +10,7 @@ from worker_service.arrow import Array, Ints, numbers_of, validity
 from worker_service.readers.bytes.library import library_errors
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.parquet.file import KIND, open_file
+from worker_service.readers.sound import check
 from worker_service.readers.typed import column_at
 
 
@@ -24,7 +25,7 @@ def decode(
             batch = next(batches, None)
             if batch is None or not batch.num_rows:
                 return
-            batch.validate(full=True)  # indexes of dictionaries, text that is not UTF-8, decimals too long
+            check(batch)
         yield batch
 
 
