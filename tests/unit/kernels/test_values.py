@@ -68,8 +68,8 @@ def test_keys_are_sorted_within_their_groups(setting, shape, size, groups):
     expected = [sorted(keys[codes == g].tolist()) for g in range(groups)]
     weighed = [sorted(np.repeat(keys, counts)[np.repeat(codes, counts) == g].tolist()) for g in range(groups)]
     with path(setting):
-        assert listed(sort(Runs(codes, None, keys), groups)) == expected
-        found = sort(Runs(codes, None, keys, counts), groups)
+        assert listed(sort([Runs(codes, None, keys)], groups)) == expected
+        found = sort([Runs(codes, None, keys, counts)], groups)
         assert listed(found) == weighed
         assert listed(distinct(found)) == listed(repeated(found)) == listed(shortest(found)) == weighed
         assert [len(set(group)) for group in weighed] == np.diff(distinct(found).bounds).tolist()
@@ -89,7 +89,7 @@ def test_sorted_runs_of_groups_are_merged(setting, shape):
         keys[first:end].sort()
     owners = np.repeat(codes, lengths)
     with path(setting):
-        found = sort(Runs(codes, starts, keys), 20)
+        found = sort([Runs(codes, starts, keys)], 20)
     assert listed(found) == [sorted(keys[owners == g].tolist()) for g in range(20)]
 
 
@@ -108,12 +108,54 @@ def test_keys_are_selected_as_from_sorted_ones(setting, shape, size, groups):
         at = np.array([int(max(len(group) - 1, 0) * part) for group in ranked])
         following = np.array([place + 1 < len(group) for place, group in zip(at, ranked, strict=True)])
         with path(setting):
-            low, high = selected(Kept(keys, None, bounds), at, following)
+            low, high = selected(keys, bounds, at, following)
             assert listed(in_order(Kept(keys, None, bounds))) == ranked
         for g, group in enumerate(ranked):
             if group:
                 assert low[g] == group[at[g]]
                 assert high[g] == group[at[g] + following[g]]
+
+
+@pytest.mark.parametrize("setting", PATHS)
+def test_doubles_are_selected_and_stay_doubles(setting):
+    r = np.random.default_rng(7)
+    special = [0.0, math.nan, math.inf, -math.inf, 5e-324, -5e-324]
+    doubles = np.concatenate([r.normal(size=2000), r.choice(special, 500)])
+    r.shuffle(doubles)
+    given, bounds = doubles.copy(), np.array([0, 1, 1, 30, 2500])
+    for at in (0, 0.3, 0.5, 1):
+        places = (np.maximum(np.diff(bounds) - 1, 0) * at).astype(np.int64)
+        following = places + 1 < np.diff(bounds)
+        with path(setting):
+            low, high = selected(given, bounds, places, following)
+        for g, (first, end) in enumerate(pairwise(bounds)):
+            ranked = np.sort(doubles[first:end])  # NaN is last
+            assert np.array_equal(np.sort(given[first:end]), ranked, equal_nan=True)
+            if first < end:
+                found = np.array([low[g], high[g]])
+                assert np.array_equal(found, ranked[[places[g], places[g] + following[g]]], equal_nan=True)
+
+
+@pytest.mark.parametrize("setting", PATHS)
+def test_parts_of_doubles_are_joined_as_their_keys_are(setting):
+    """Some parts have doubles, some keys, some counts, and one has no run."""
+    r, parts, expected = np.random.default_rng(8), [], [[] for _ in range(9)]
+    for no, size in enumerate([40, 0, 7, 300]):
+        lengths, codes = r.integers(0, 6, size), r.integers(0, 9, size)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        doubles = r.choice([0.0, -0.0, math.nan, -math.inf, -1.5, 2.5, 3e300], starts[-1])
+        keys = sort_keys(pa.array(doubles))
+        counts = r.integers(1, 4, starts[-1]) if no == 2 else None
+        parts.append((codes, starts, doubles if no else keys, counts))
+        owners, weights = np.repeat(codes, lengths), np.ones(len(keys), int) if counts is None else counts
+        for owner, key, weight in zip(owners.tolist(), keys.tolist(), weights.tolist(), strict=True):
+            expected[owner] += [key] * weight
+    with path(setting):
+        plain = sort([Runs(*part[:3]) for part in parts[:2] + parts[3:]], 9)
+        assert listed(sort([Runs(*part) for part in parts], 9)) == [sorted(keys) for keys in expected]
+        assert sum(map(len, listed(plain))) == len(parts[0][2]) + len(parts[3][2])
+        assert listed(plain) == listed(sort([Runs(*part[:3]) for part in (parts[3], parts[0])], 9))
+        assert listed(sort([], 2)) == [[], []]
 
 
 def test_poor_pivots_do_not_make_selection_slow():
@@ -127,7 +169,7 @@ def test_poor_pivots_do_not_make_selection_slow():
     bounds, none = np.array([0, size]), np.array([False])
     for at in (0, 1, size // 2, size - 1):
         with path("require"):
-            low, _ = selected(Kept(keys, None, bounds), np.array([at]), none)
+            low, _ = selected(keys, bounds, np.array([at]), none)
         assert low.tolist() == [np.sort(keys)[at]]
 
 
@@ -139,7 +181,7 @@ def test_both_paths_count_the_same_values(shape, groups):
     found = []
     for setting in PATHS:
         with path(setting):
-            kept = shortest_of(runs, groups)
+            kept = shortest_of([runs], groups)
             found.append((kept.counts is None, listed(in_order(kept))))
     assert found[0] == found[1]
 
@@ -185,7 +227,7 @@ def test_keys_lead_back_to_values_of_every_type(descending):
         pa.array([3, 1], pa.timestamp("us", tz="UTC")),
     ):
         keys, restore = ordered(values, descending=descending)
-        assert restore(keys).to_pylist() == values.to_pylist()
+        assert restore(keys.copy()).to_pylist() == values.to_pylist()
         found = restore(np.sort(keys)).to_pylist()
         assert found == sorted(values.to_pylist(), reverse=descending)
 

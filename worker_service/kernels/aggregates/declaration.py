@@ -21,7 +21,10 @@ from worker_service.kernels.group_words import GroupWords, Step
 from worker_service.kernels.grouping import Groups
 
 Columns: TypeAlias = Mapping[str, Array]
-"""The columns of one state, one row a group, by suffix: `""`, or `-2`, `0`, `nan` of the parts of a sum."""
+"""The columns of one state, one row a group, by suffix: `""`, or `-2`, `0`, `nan` of the parts of a sum.
+
+Those of lists are chunked arrays, where they come from a table of states.
+"""
 
 _ROW_BITS = 40
 MAX_CHUNKS = 1 << (63 - _ROW_BITS)

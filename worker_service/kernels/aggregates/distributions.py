@@ -15,10 +15,9 @@ from worker_service.kernels.aggregates.kept import (
     distinct,
     in_order,
     selected,
-    shortest_natively,
     shortest_of,
 )
-from worker_service.kernels.aggregates.order import Restore, least_row, ordered
+from worker_service.kernels.aggregates.order import Restore, comparable, least_row, ordered
 from worker_service.kernels.aggregates.running_values import start_waiting
 from worker_service.kernels.aggregates.sums import parts_of
 from worker_service.kernels.aggregates.values import COLUMNS, as_columns, collected, stored
@@ -34,12 +33,12 @@ _EXACT = 2.0**53
 
 def _partial(rows: Rows) -> Columns:
     keys, restore = ordered(rows.values[0])
-    return as_columns(shortest_of(Runs(rows.groups.codes, None, keys), rows.groups.size), restore)
+    return as_columns(shortest_of([Runs(rows.groups.codes, None, keys)], rows.groups.size), restore)
 
 
 def _combine(columns: Columns, groups: Groups) -> Columns:
-    runs, restore = collected(columns, groups)
-    return as_columns(shortest_of(runs, groups.size), restore)
+    parts, restore = collected(columns, groups)
+    return as_columns(shortest_of(parts, groups.size), restore)
 
 
 VALUES = State(
@@ -49,7 +48,7 @@ VALUES = State(
     partial=_partial,
     combine=_combine,
     growing=True,
-    running=start_waiting(shortest_natively),
+    running=start_waiting(shortest_of),
 )
 
 
@@ -63,7 +62,8 @@ def _finalize_mode(combined: Combined) -> Array:
     size = len(once.bounds) - 1
     owners = np.repeat(np.arange(size), np.diff(once.bounds))
     assert once.counts is not None
-    return restore(once.keys).take(least_row(Groups(owners, size), ~once.counts, once.keys))
+    most = least_row(Groups(owners, size), ~once.counts, once.keys)
+    return restore(once.keys).take(most)
 
 
 def _distinct(combined: Combined) -> tuple[Sorted, Restore]:
@@ -95,10 +95,10 @@ def _neighbours(
 ) -> tuple[Array, Array, Ints, Ints]:
     """The values on both sides of each group's point, see `_position` for the rest, and the group's size."""
     if counts is None:
-        n, (keys, restore) = np.diff(bounds), ordered(values)
+        n, (numbers, of_numbers) = np.diff(bounds), comparable(values)
         at, rest = _position(n, q)
-        low, high = selected(Kept(keys, None, bounds), at, rest > 0)
-        return restore(low), restore(high), rest, n
+        low, high = selected(numbers, bounds, at, rest > 0)
+        return of_numbers(low), of_numbers(high), rest, n
     ends = np.cumsum(counts)
     first = np.concatenate([[0], ends])[bounds]
     n = np.diff(first)

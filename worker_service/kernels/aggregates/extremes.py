@@ -9,35 +9,29 @@ from worker_service.arrow import (
     Array,
     Ints,
     from_numbers,
-    is_string,
-    is_wide,
     validity,
     without_dictionary,
 )
 from worker_service.kernels.aggregates.declaration import Columns, Combined, Kernel, State, keeps
-from worker_service.kernels.aggregates.order import LARGEST, doubles_of, least_row, sort_keys
+from worker_service.kernels.aggregates.order import LARGEST, doubles_of, has_ranks, least_row, sort_keys
 from worker_service.kernels.aggregates.running import start_extreme
 from worker_service.kernels.grouping import Groups
 
 
 def _smallest(values: Array, groups: Groups) -> Array:
-    if _has_ranks(values):
+    if has_ranks(values):
         return _first_ranked(values, groups, sort_keys(values))
     return _extreme(values, groups, np.minimum, LARGEST)
 
 
 def _largest(values: Array, groups: Groups) -> Array:
-    if _has_ranks(values):
+    if has_ranks(values):
         return _first_ranked(values, groups, ~sort_keys(values))
     return _extreme(values, groups, np.maximum, ~LARGEST)
 
 
-def _has_ranks(values: Array) -> bool:
-    """A rank leads back to its value only by the row."""
-    return is_string(values) or is_wide(values)
-
-
 def _first_ranked(values: Array, groups: Groups, ranks: Ints) -> Array:
+    """A rank leads back to its value only by the row."""
     return without_dictionary(values.take(least_row(groups, ranks)))
 
 

@@ -3,12 +3,13 @@
 A key is an integer of the order of values, see `aggregates.order`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from worker_service.arrow import Ints, Mask
+from worker_service.kernels.aggregates.order import Numbers, are_doubles, doubles_of, keys_of
 from worker_service.native import Library, library
 
 
@@ -32,31 +33,45 @@ class Sorted(Kept):
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Keys of some groups: run r, of group codes[r], has those from starts[r] to starts[r + 1]; None: one."""
+    """Keys of some groups: run r, of group codes[r], has those from starts[r] to starts[r + 1]; None: one.
+
+    Runs with *starts* may have doubles, of which the keys are made when they are gathered.
+    """
 
     codes: Ints
     starts: Ints | None
-    keys: Ints
+    keys: Numbers
     counts: Ints | None = None
 
 
-def sort(runs: Runs, size: int) -> Sorted:
-    """The keys of *runs*, which are of *size* groups."""
+def sort(parts: Sequence[Runs], size: int) -> Sorted:
+    """The keys of *parts*, which are of *size* groups."""
     if (native := library()) is not None:
-        return sort_natively(native, [runs], size)
-    codes = runs.codes if runs.starts is None else np.repeat(runs.codes, np.diff(runs.starts))
-    order = np.lexsort((runs.keys, codes))
+        return _in_order(native, *_gathered(native, parts, size))
+    codes, keys = _joined(map(_owners, parts)), _joined(keys_of(part.keys) for part in parts)
+    order = np.lexsort((keys, codes))
     bounds = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=size))])
-    return Sorted(runs.keys[order], None if runs.counts is None else runs.counts[order], bounds)
+    counts = _joined(map(_counts, parts))[order] if _any_counts(parts) else None
+    return Sorted(keys[order], counts, bounds)
 
 
-def sort_natively(native: Library, parts: Sequence[Runs], size: int) -> Sorted:
-    return _in_order(native, *_gathered(native, parts, size))
+def _joined(arrays: Iterable[Ints]) -> Ints:
+    """One after the other; there may be none."""
+    return np.concatenate([np.empty(0, np.int64), *arrays])
+
+
+def _owners(runs: Runs) -> Ints:
+    """The group of each key."""
+    return runs.codes if runs.starts is None else np.repeat(runs.codes, np.diff(runs.starts))
+
+
+def _any_counts(parts: Sequence[Runs]) -> bool:
+    return any(part.counts is not None for part in parts)
 
 
 def _gathered(native: Library, parts: Sequence[Runs], size: int) -> tuple[Ints, Ints]:
     """(items, bounds): the keys by group, or if any have counts one (key, count) after the other."""
-    bounds, width = np.zeros(size + 1, np.int64), 1 + any(part.counts is not None for part in parts)
+    bounds, width = np.zeros(size + 1, np.int64), 2 if _any_counts(parts) else 1
     parts = [replace(part, codes=np.ascontiguousarray(part.codes)) for part in parts]
     for part in parts:
         native.gm_add_sizes(*_addresses(part), len(part.codes), bounds[1:].ctypes.data)
@@ -64,7 +79,7 @@ def _gathered(native: Library, parts: Sequence[Runs], size: int) -> tuple[Ints, 
     found = np.empty((bounds[-1], width), np.int64)
     for part in parts:
         items = np.ascontiguousarray(part.keys if width == 1 else _counted(part))
-        given = (*_addresses(part), len(part.codes), items.ctypes.data, width)
+        given = (*_addresses(part), len(part.codes), items.ctypes.data, width, are_doubles(items))
         native.gm_gather(*given, following.ctypes.data, found.ctypes.data)
     return found if width > 1 else found[:, 0], bounds
 
@@ -74,8 +89,11 @@ def _addresses(runs: Runs) -> tuple[int, int | None]:
 
 
 def _counted(runs: Runs) -> Ints:
-    counts = np.ones(len(runs.keys), np.int64) if runs.counts is None else runs.counts
-    return np.column_stack([runs.keys, counts])
+    return np.column_stack([keys_of(runs.keys), _counts(runs)])
+
+
+def _counts(runs: Runs) -> Ints:
+    return np.ones(len(runs.keys), np.int64) if runs.counts is None else runs.counts
 
 
 def _in_order(native: Library, items: Ints, bounds: Ints) -> Sorted:
@@ -104,17 +122,13 @@ def in_order(values: Kept) -> Sorted:
     falls = np.flatnonzero(keys[1:] < keys[:-1]) + 1
     if np.isin(falls, bounds).all():
         return Sorted(keys, None, bounds)
-    return sort(Runs(np.arange(len(bounds) - 1), bounds, keys), len(bounds) - 1)
+    return sort([Runs(np.arange(len(bounds) - 1), bounds, keys)], len(bounds) - 1)
 
 
-def shortest_of(runs: Runs, size: int) -> Kept:
-    """`shortest` of the keys of *runs*, which are sorted only where they have to be counted."""
+def shortest_of(parts: Sequence[Runs], size: int) -> Kept:
+    """`shortest` of the keys of *parts*, which are sorted only where they have to be counted."""
     if (native := library()) is None:
-        return shortest(sort(runs, size))
-    return shortest_natively(native, [runs], size)
-
-
-def shortest_natively(native: Library, parts: Sequence[Runs], size: int) -> Kept:
+        return shortest(sort(parts, size))
     items, bounds = _gathered(native, parts, size)
     if items.ndim == 1 and _mostly_differ(native, items, bounds):
         return Kept(items, None, bounds)
@@ -171,20 +185,24 @@ def _distinct_keys(values: Sorted) -> int:
     return int(native.gm_distinct(keys.ctypes.data, bounds.ctypes.data, len(bounds) - 1))
 
 
-def selected(values: Kept, at: Ints, following: Mask) -> tuple[Ints, Ints]:
-    """The key at place *at* of each group's order, from 0, and the next one where *following*, else the same.
+def selected(numbers: Numbers, bounds: Ints, at: Ints, following: Mask) -> tuple[Numbers, Numbers]:
+    """The number at place *at* of each group's order, from 0; where *following* also the next, else the same.
 
-    Of one value or more, without counts. Arbitrary for a group without values. The memory of keys that are
-    writable is used again.
+    The numbers of group g lie from bounds[g] to bounds[g + 1], in any order. Arbitrary for a group without
+    numbers. Numbers that are writable change their places within the group.
     """
+    doubles = are_doubles(numbers)
     if (native := library()) is None:
-        values = in_order(values)
-        first = np.where(np.diff(values.bounds) > 0, values.bounds[:-1] + at, 0)
-        return values.keys[first], values.keys[first + following]
-    keys, bounds = np.require(values.keys, requirements="W"), values.bounds
-    spare, (low, high) = np.empty(_largest(bounds), np.int64), np.empty((2, len(at)), np.int64)
+        keys = in_order(Kept(keys_of(numbers), None, bounds)).keys
+        first = np.where(np.diff(bounds) > 0, bounds[:-1] + at, 0)
+        found = keys[first], keys[first + following]
+        return (doubles_of(found[0]), doubles_of(found[1])) if doubles else found
+    numbers = np.require(numbers, requirements=("C", "W"))
+    spare, (low, high) = np.empty(_largest(bounds), np.int64), np.empty((2, len(at)), numbers.dtype)
     native.gm_select(
-        *(array.ctypes.data for array in (keys, bounds)),
+        numbers.ctypes.data,
+        doubles,
+        bounds.ctypes.data,
         len(at),
         *(array.ctypes.data for array in (at, following, spare, low, high)),
     )

@@ -1,11 +1,13 @@
 """The order of values: as integers of the same order, and the row of each group that comes first in it."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from worker_service.arrow import (
     Array,
@@ -21,8 +23,10 @@ from worker_service.arrow import (
 from worker_service.kernels.grouping import Groups
 from worker_service.native import library
 
+Numbers: TypeAlias = NDArray[Any]
+"""Of int64 or float64."""
 Restore: TypeAlias = Callable[[Ints], Array]
-"""Makes values of their keys."""
+"""Makes values of their keys, whose memory is used again."""
 
 LARGEST = np.iinfo(np.int64).max
 
@@ -33,25 +37,32 @@ def sort_keys(values: Array) -> Ints:
     Strings are ordered by their UTF-8 bytes. NaN is above all numbers, 0.0 equals -0.0. Equal values get
     equal integers. Those of strings and of wide decimals are ranks, which compare among these *values* only.
     """
-    if is_string(values) or is_wide(values):
-        return _ranks(values)[0]
-    if pa.types.is_floating(values.type):
-        return keys_of_doubles(numbers_of(values))
-    whole: Ints = numbers_of(values)
-    return whole
+    return keys_of(_ranks(values)[0] if has_ranks(values) else numbers_of(values))
+
+
+def has_ranks(values: Array) -> bool:
+    """Whether their `sort_keys` are ranks."""
+    return is_string(values) or is_wide(values)
+
+
+def comparable(values: Array) -> tuple[Numbers, Callable[[Numbers], Array]]:
+    """Numbers of the order of *values*, and the function that makes values of them; doubles as they are."""
+    if has_ranks(values):
+        ranks, ranked = _ranks(values)
+        return ranks, lambda ranks: ranked.take(pa.array(ranks))
+    return numbers_of(values), partial(from_numbers, values.type)
 
 
 def ordered(values: Array, *, descending: bool = False) -> tuple[Ints, Restore]:
     """The `sort_keys` of *values*, or their complements, and the function that makes values of such keys."""
-    if is_string(values) or is_wide(values):
-        keys, ranked = _ranks(values)
-        restore: Restore = lambda keys: ranked.take(pa.array(keys))  # noqa: E731
-    else:
-        keys, kind = sort_keys(values), values.type
-        restore = lambda keys: from_numbers(  # noqa: E731
-            kind, doubles_of(keys) if pa.types.is_floating(kind) else keys
-        )
-    return (~keys, lambda keys: restore(~keys)) if descending else (keys, restore)
+    numbers, of_numbers = comparable(values)
+    keys, doubles = keys_of(numbers), are_doubles(numbers)
+
+    def restore(keys: Ints) -> Array:
+        keys = np.invert(keys, out=keys) if descending else keys
+        return of_numbers(doubles_of(keys) if doubles else keys)
+
+    return ~keys if descending else keys, restore
 
 
 def _ranks(values: Array) -> tuple[Ints, Array]:
@@ -64,8 +75,14 @@ def _ranks(values: Array) -> tuple[Ints, Array]:
     return ranks[codes], encoded.dictionary.take(order)
 
 
-def keys_of_doubles(numbers: Floats) -> Ints:
-    """The `sort_keys` of doubles."""
+def are_doubles(numbers: Numbers) -> bool:
+    return numbers.dtype.kind == "f"
+
+
+def keys_of(numbers: Numbers) -> Ints:
+    """The `sort_keys` of numbers; integers are their own."""
+    if not are_doubles(numbers):
+        return numbers
     if (native := library()) is None:
         return _flip_negatives(canonical_floats(numbers).view(np.int64))
     numbers, keys = np.ascontiguousarray(numbers), np.empty(len(numbers), np.int64)
@@ -79,12 +96,12 @@ def _flip_negatives(bits: Ints) -> Ints:
 
 
 def doubles_of(keys: Ints) -> Floats:
-    """The doubles whose `sort_keys` are *keys*."""
+    """The doubles whose `sort_keys` are *keys*, in the memory of these."""
     if (native := library()) is None:
         return _flip_negatives(keys).view(np.float64)
-    keys, doubles = np.ascontiguousarray(keys), np.empty(len(keys), np.float64)
-    native.gm_key_doubles(keys.ctypes.data, len(keys), doubles.ctypes.data)
-    return doubles
+    keys = np.require(keys, requirements=("C", "W"))
+    native.gm_key_doubles(keys.ctypes.data, len(keys))
+    return keys.view(np.float64)
 
 
 def least_row(groups: Groups, *keys: Ints) -> Array:

@@ -20,13 +20,12 @@ from worker_service.kernels.aggregates.kept import (
     repeated,
     shortest,
     sort,
-    sort_natively,
 )
 from worker_service.kernels.aggregates.order import ordered
 from worker_service.kernels.aggregates.running_values import start_first, start_waiting
 from worker_service.kernels.aggregates.values import COLUMNS, as_columns, collected, stored
 from worker_service.kernels.grouping import Groups
-from worker_service.native import Library, library
+from worker_service.native import library
 
 _FEW = 16
 """Up to so many values of a group are held in place."""
@@ -60,15 +59,14 @@ def _cut_keys(values: Sorted, k: int) -> Sorted:
 def _state(k: int, *, largest: bool) -> State:
     def partial(rows: Rows) -> Columns:
         keys, restore = ordered(rows.values[0], descending=largest)
-        values = sort(Runs(rows.groups.codes, None, keys), rows.groups.size)
-        return as_columns(shortest(cut(values, k)), restore)
+        return as_columns(first_of([Runs(rows.groups.codes, None, keys)], rows.groups.size), restore)
 
     def combine(columns: Columns, groups: Groups) -> Columns:
-        runs, restore = collected(columns, groups, largest=largest)
-        return as_columns(shortest(cut(sort(runs, groups.size), k)), restore)
+        parts, restore = collected(columns, groups, largest=largest)
+        return as_columns(first_of(parts, groups.size), restore)
 
-    def first_of(native: Library, parts: Sequence[Runs], size: int) -> Kept:
-        return shortest(cut(sort_natively(native, parts, size), k))
+    def first_of(parts: Sequence[Runs], size: int) -> Kept:
+        return shortest(cut(sort(parts, size), k))
 
     return State(
         name=f"{'top' if largest else 'bottom'}{k}",

@@ -6,16 +6,16 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from worker_service.arrow import Ints, is_string, is_wide
+from worker_service.arrow import Ints
 from worker_service.kernels.aggregates.declaration import Columns, Rows, Running, Start, Types
 from worker_service.kernels.aggregates.kept import Kept, Runs, Sorted, shortest
-from worker_service.kernels.aggregates.order import ordered, sort_keys
+from worker_service.kernels.aggregates.order import has_ranks, ordered, sort_keys
 from worker_service.kernels.aggregates.running import enlarged
 from worker_service.kernels.aggregates.values import as_columns
 from worker_service.kernels.group_words import GroupWords, Step
 from worker_service.native import Library
 
-Settle: TypeAlias = Callable[[Library, Sequence[Runs], int], Kept]
+Settle: TypeAlias = Callable[[Sequence[Runs], int], Kept]
 """The values that a state keeps of those of some runs, by group."""
 
 _FEW_KEYS = 1 << 18
@@ -28,8 +28,8 @@ class Waiting:
     They are settled at the end, and before now and then where that saves memory.
     """
 
-    def __init__(self, native: Library, of: "pa.DataType", settle: Settle, *, largest: bool) -> None:
-        self._native, self._settle, self._largest = native, settle, largest
+    def __init__(self, of: "pa.DataType", settle: Settle, *, largest: bool) -> None:
+        self._settle, self._largest = settle, largest
         _, self._restore = ordered(pa.nulls(0, of), descending=largest)
         self._parts: list[Runs] = []
         self._keys, self._limit, self.nbytes = 0, _FEW_KEYS, 0
@@ -40,20 +40,19 @@ class Waiting:
         self._keys += len(keys)
         self.nbytes += rows.groups.codes.nbytes + keys.nbytes
         if self._keys > self._limit:
-            self._settled(rows.groups.size)
+            self._shorten(rows.groups.size)
             self._limit = max(_FEW_KEYS, 4 * self._keys)
         return ()
 
-    def _settled(self, groups: int) -> Kept:
-        found = self._settle(self._native, self._parts, groups)
+    def _shorten(self, groups: int) -> None:
+        found = self._settle(self._parts, groups)
         if 2 * len(found.keys) <= self._keys:
             self._parts = [Runs(np.arange(groups), found.bounds, found.keys, found.counts)]
             self._keys = len(found.keys)
             self.nbytes = 2 * found.keys.nbytes + 2 * found.bounds.nbytes
-        return found
 
     def columns(self, groups: int) -> Columns:
-        return as_columns(self._settled(groups), self._restore)
+        return as_columns(self._settle(self._parts, groups), self._restore)
 
 
 class First:
@@ -88,8 +87,8 @@ class First:
 
 
 def start_waiting(settle: Settle, *, largest: bool = False) -> Start:
-    def start(words: GroupWords, types: Types) -> Running | None:
-        return Waiting(words.native, types[0], settle, largest=largest) if _have_keys(types[0]) else None
+    def start(_: GroupWords, types: Types) -> Running | None:
+        return Waiting(types[0], settle, largest=largest) if _have_keys(types[0]) else None
 
     return start
 
@@ -103,5 +102,4 @@ def start_first(most: int, *, largest: bool) -> Start:
 
 def _have_keys(of: "pa.DataType") -> bool:
     """Ranks of strings and of wide decimals compare among the values of one frame only."""
-    none = pa.nulls(0, of)
-    return not is_string(none) and not is_wide(none)
+    return not has_ranks(pa.nulls(0, of))

@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker_service.arrow import Array, Ints, numbers_of
+from worker_service.arrow import Array, Ints, as_array, numbers_of
 from worker_service.kernels.aggregates.declaration import Columns
 from worker_service.kernels.aggregates.kept import Kept, Runs
-from worker_service.kernels.aggregates.order import Restore, ordered
+from worker_service.kernels.aggregates.order import Restore, comparable, has_ranks, ordered
 from worker_service.kernels.grouping import Groups
 
 
 def as_columns(values: Kept, restore: Restore) -> Columns:
-    """*restore* makes values of keys."""
+    """*restore* makes values of keys, in the memory of these."""
     bounds = pa.array(values.bounds, pa.int32())
     lists = {"": pa.ListArray.from_arrays(bounds, restore(values.keys))}
     if values.counts is not None:
@@ -33,7 +33,7 @@ def starts_of(lists: Array) -> Ints:
 
 def counts_in(columns: Columns) -> Ints | None:
     """How often each value occurs, for each of the flattened lists; of a part without counts, once each."""
-    if "n" not in columns or columns["n"].null_count == len(columns["n"]):
+    if not _has_counts(columns):
         return None
     counted, inside = columns["n"], numbers_of(columns["n"].flatten())
     if not counted.null_count:
@@ -44,15 +44,37 @@ def counts_in(columns: Columns) -> Ints | None:
     return counts
 
 
-def collected(columns: Columns, groups: Groups, *, largest: bool = False) -> tuple[Runs, Restore]:
-    """The values of some states, whose rows are of *groups*; with *largest* in the reverse order."""
-    keys, restore = ordered(columns[""].flatten(), descending=largest)
-    return Runs(groups.codes, starts_of(columns[""]), keys, counts_in(columns)), restore
+def collected(columns: Columns, groups: Groups, *, largest: bool = False) -> tuple[list[Runs], Restore]:
+    """The values of some states, whose rows are of *groups*; with *largest* in the reverse order.
+
+    Numbers without counts stay apart, those of each table in a part of their own, so that none are copied.
+    """
+    lists, none = columns[""], pa.nulls(0, columns[""].type.value_type)
+    if largest or has_ranks(none) or _has_counts(columns):
+        values, counts, bounds = stored(columns)
+        keys, restore = ordered(values, descending=largest)
+        return [Runs(groups.codes, bounds, keys, counts)], restore
+    starts, end, parts = starts_of(lists), 0, list[Runs]()
+    for chunk in lists.chunks:
+        start, end = end, end + len(chunk)
+        numbers, _ = comparable(chunk.flatten())
+        parts.append(Runs(groups.codes[start:end], starts[start : end + 1] - starts[start], numbers))
+    _, restore = ordered(none)
+    return parts, restore
+
+
+def _has_counts(columns: Columns) -> bool:
+    return "n" in columns and columns["n"].null_count < len(columns["n"])
 
 
 def stored(columns: Columns) -> tuple[Array, Ints | None, Ints]:
     """(values, counts, bounds) of combined states, as in `Kept`."""
+    columns = _whole(columns)
     return columns[""].flatten(), counts_in(columns), starts_of(columns[""])
+
+
+def _whole(columns: Columns) -> Columns:
+    return {suffix: as_array(column) for suffix, column in columns.items()}
 
 
 COLUMNS = {"": "list<item: own>", "n": "list<item: int64>"}

@@ -6,6 +6,7 @@ column that is zero in every group may be absent.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -32,10 +33,13 @@ def named_columns(shared: SharedStates, state: State, columns: Columns) -> dict[
 
 
 def state_columns(table: pa.Table, shared: SharedStates, state: State) -> Columns:
-    """The columns of one state by suffix, with its identity where a part of the table had no such column."""
+    """The columns of one state by suffix, with its identity where a part of the table had no such column.
+
+    Those of lists are chunked arrays: they may be large, and to join them would copy them.
+    """
     name = f"{shared.prefix}.{state.name}"
     found = {
-        column[len(name) :].removeprefix("_"): as_array(table[column])
+        column[len(name) :].removeprefix("_"): _joined(table[column])
         for column in table.column_names
         if column.split("_")[0] == name
     }
@@ -45,6 +49,10 @@ def state_columns(table: pa.Table, shared: SharedStates, state: State) -> Column
         suffix: column.fill_null(state.identity) if column.null_count else column
         for suffix, column in found.items()
     }
+
+
+def _joined(column: "pa.ChunkedArray[Any]") -> Any:
+    return column if pa.types.is_list(column.type) else as_array(column)
 
 
 def rows_in(states: pa.Table) -> int:

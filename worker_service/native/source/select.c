@@ -4,7 +4,7 @@
    behind them, and only that part is looked at again. Keys that equal the pivot go in front of the others behind
    it, so that repeats cost no more. A key is swapped whatever it is, so no branch depends on it. After too many
    poor pivots the part is sorted. */
-#include "gristmill.h"
+#include "doubles.h"
 
 #define ITEM int64_t
 #define LESS(context, a, b) ((a) < (b))
@@ -61,16 +61,19 @@ static void select_one(int64_t *keys, int64_t size, int64_t at, int64_t *spare) 
     sort_part(keys, size, spare, NULL);
 }
 
-/* Of each group, whose keys lie from bounds[g] to bounds[g + 1] in any order: low[g] becomes the key at place at[g]
-   of its order, from 0, and high[g] the next one if next[g], else the same. A group without keys gets 0. Keys change
-   their places within the group. *spare* has room for the largest group. */
-GM_EXPORT void gm_select(int64_t *keys, const int64_t *bounds, int64_t groups, const int64_t *at,
-                         const uint8_t *next, int64_t *spare, int64_t *low, int64_t *high) {
+/* Of each group, whose values lie from bounds[g] to bounds[g + 1] in any order: low[g] becomes the value at place
+   at[g] of its order, from 0, and high[g] the next one if next[g], else the same. Values are integers, or if
+   *doubles* the bits of doubles. A group without values gets 0. Values change their places within the group.
+   *spare* has room for the largest group. */
+GM_EXPORT void gm_select(int64_t *values, int64_t doubles, const int64_t *bounds, int64_t groups,
+                         const int64_t *at, const uint8_t *next, int64_t *spare, int64_t *low, int64_t *high) {
     for (int64_t g = 0; g < groups; g++) {
-        int64_t *group = keys + bounds[g], size = bounds[g + 1] - bounds[g];
+        int64_t *group = values + bounds[g], size = bounds[g + 1] - bounds[g];
         low[g] = high[g] = 0;
         if (!size)
             continue;
+        for (int64_t i = 0; doubles && i < size; i++)
+            group[i] = key_of_double(group[i]);
         select_one(group, size, at[g], spare);
         low[g] = high[g] = group[at[g]];
         if (next[g] && at[g] + 1 < size) {
@@ -79,5 +82,11 @@ GM_EXPORT void gm_select(int64_t *keys, const int64_t *bounds, int64_t groups, c
                 least = group[i] < least ? group[i] : least;
             high[g] = least;
         }
+        if (!doubles)
+            continue;
+        for (int64_t i = 0; i < size; i++)
+            group[i] = double_of_key(group[i]);
+        low[g] = double_of_key(low[g]);
+        high[g] = double_of_key(high[g]);
     }
 }

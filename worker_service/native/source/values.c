@@ -6,7 +6,7 @@
    already, which those of states are.
 
    Most columns have few values twice in a group. A bitmap of hashes tells that in less time than sorting takes. */
-#include "gristmill.h"
+#include "doubles.h"
 
 #define AHEAD 16 /* rows whose places are fetched before their turn */
 
@@ -24,21 +24,16 @@ typedef struct {
 #define SORT sort_counted
 #include "sort_runs.h"
 
-/* Key 0x7FF8... is the one NaN, and zero has no sign; negative doubles have all other bits flipped. */
-GM_EXPORT void gm_double_keys(const double *values, int64_t count, int64_t *out) {
-    for (int64_t i = 0; i < count; i++) {
-        double value = values[i] + 0.0;
-        int64_t bits;
-        memcpy(&bits, &value, 8);
-        bits = value != value ? INT64_C(0x7FF8000000000000) : bits;
-        out[i] = bits ^ ((bits >> 63) & INT64_MAX);
-    }
+/* The keys of doubles, whose bits are *doubles*. */
+GM_EXPORT void gm_double_keys(const int64_t *doubles, int64_t count, int64_t *out) {
+    for (int64_t i = 0; i < count; i++)
+        out[i] = key_of_double(doubles[i]);
 }
 
-/* The inverse. */
-GM_EXPORT void gm_key_doubles(const int64_t *keys, int64_t count, int64_t *out) {
+/* The inverse, in place. */
+GM_EXPORT void gm_key_doubles(int64_t *keys, int64_t count) {
     for (int64_t i = 0; i < count; i++)
-        out[i] = keys[i] ^ ((keys[i] >> 63) & INT64_MAX);
+        keys[i] = double_of_key(keys[i]);
 }
 
 /* sizes[codes[r]] += the keys of run r. It has starts[r + 1] - starts[r] of them; one if starts is null. */
@@ -47,9 +42,10 @@ GM_EXPORT void gm_add_sizes(const int64_t *codes, const int64_t *starts, int64_t
         sizes[codes[r]] += starts ? starts[r + 1] - starts[r] : 1;
 }
 
-/* Puts the items of each run at out[next[its group]], and moves that behind them. An item has *words* words, 1 or 2. */
+/* Puts the items of each run at out[next[its group]], and moves that behind them. An item has *words* words, 1 or 2.
+   If *doubles*, items are the bits of doubles, one word each in runs with *starts*; their keys are put there. */
 GM_EXPORT void gm_gather(const int64_t *codes, const int64_t *starts, int64_t runs, const int64_t *items,
-                         int64_t words, int64_t *next, int64_t *out) {
+                         int64_t words, int64_t doubles, int64_t *next, int64_t *out) {
     if (!starts && words == 1) {
         for (int64_t r = 0; r < runs; r++) {
             if (r + 2 * AHEAD < runs) {
@@ -62,7 +58,10 @@ GM_EXPORT void gm_gather(const int64_t *codes, const int64_t *starts, int64_t ru
     }
     for (int64_t r = 0; r < runs; r++) {
         int64_t first = starts ? starts[r] : r, size = starts ? starts[r + 1] - first : 1;
-        memcpy(out + next[codes[r]] * words, items + first * words, (size_t)(size * words) * sizeof(*out));
+        if (doubles)
+            gm_double_keys(items + first, size, out + next[codes[r]]);
+        else
+            memcpy(out + next[codes[r]] * words, items + first * words, (size_t)(size * words) * sizeof(*out));
         next[codes[r]] += size;
     }
 }
