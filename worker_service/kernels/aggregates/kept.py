@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from worker_service.arrow import Ints, Mask
-from worker_service.kernels.aggregates.order import Numbers, are_doubles, doubles_of, keys_of
+from worker_service.kernels.aggregates.order import Numbers, are_doubles, doubles_of, number_keys
 from worker_service.native import Library, library
 
 
@@ -48,7 +48,7 @@ def sort(parts: Sequence[Runs], size: int) -> Sorted:
     """The keys of *parts*, which are of *size* groups."""
     if (native := library()) is not None:
         return _in_order(native, *_gathered(native, parts, size))
-    codes, keys = _joined(map(_owners, parts)), _joined(keys_of(part.keys) for part in parts)
+    codes, keys = _joined(map(_owners, parts)), _joined(number_keys(part.keys) for part in parts)
     order = np.lexsort((keys, codes))
     bounds = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=size))])
     counts = _joined(map(_counts, parts))[order] if _any_counts(parts) else None
@@ -89,7 +89,7 @@ def _addresses(runs: Runs) -> tuple[int, int | None]:
 
 
 def _counted(runs: Runs) -> Ints:
-    return np.column_stack([keys_of(runs.keys), _counts(runs)])
+    return np.column_stack([number_keys(runs.keys), _counts(runs)])
 
 
 def _counts(runs: Runs) -> Ints:
@@ -193,7 +193,7 @@ def selected(numbers: Numbers, bounds: Ints, at: Ints, following: Mask) -> tuple
     """
     doubles = are_doubles(numbers)
     if (native := library()) is None:
-        keys = in_order(Kept(keys_of(numbers), None, bounds)).keys
+        keys = in_order(Kept(number_keys(numbers), None, bounds)).keys
         first = np.where(np.diff(bounds) > 0, bounds[:-1] + at, 0)
         found = keys[first], keys[first + following]
         return (doubles_of(found[0]), doubles_of(found[1])) if doubles else found

@@ -37,7 +37,7 @@ def sort_keys(values: Array) -> Ints:
     Strings are ordered by their UTF-8 bytes. NaN is above all numbers, 0.0 equals -0.0. Equal values get
     equal integers. Those of strings and of wide decimals are ranks, which compare among these *values* only.
     """
-    return keys_of(_ranks(values)[0] if has_ranks(values) else numbers_of(values))
+    return number_keys(_ranks(values)[0] if has_ranks(values) else numbers_of(values))
 
 
 def has_ranks(values: Array) -> bool:
@@ -56,7 +56,7 @@ def comparable(values: Array) -> tuple[Numbers, Callable[[Numbers], Array]]:
 def ordered(values: Array, *, descending: bool = False) -> tuple[Ints, Restore]:
     """The `sort_keys` of *values*, or their complements, and the function that makes values of such keys."""
     numbers, of_numbers = comparable(values)
-    keys, doubles = keys_of(numbers), are_doubles(numbers)
+    keys, doubles = number_keys(numbers), are_doubles(numbers)
 
     def restore(keys: Ints) -> Array:
         keys = np.invert(keys, out=keys) if descending else keys
@@ -79,7 +79,7 @@ def are_doubles(numbers: Numbers) -> bool:
     return numbers.dtype.kind == "f"
 
 
-def keys_of(numbers: Numbers) -> Ints:
+def number_keys(numbers: Numbers) -> Ints:
     """The `sort_keys` of numbers; integers are their own."""
     if not are_doubles(numbers):
         return numbers
