@@ -128,7 +128,7 @@ def seconds_left(job: Job, progress: Progress, now: datetime) -> tuple[float, fl
     done, lasted = at.fraction(now), _between(at.begun, now)
     certain = at.width * at.share
     if certain > 0:
-        return lasted / (done - at.before) * (1 - done), 1 + _STEPPED / math.sqrt(at.steps)
+        return lasted / (done - at.before) * (1 - done), 1 + _STEPPED / math.sqrt(max(at.steps, 1))
     if job.phase == Phase.SCANNING:
         whole = max(progress.bytes_total * _SECONDS_A_BYTE, _LEAST_SECONDS)
         return max(whole - lasted, lasted / 2), _UNKNOWN

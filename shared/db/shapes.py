@@ -39,6 +39,6 @@ async def explained(pool: Pool, lease: Lease, names: Iterable[str]) -> AsyncIter
         if found := losses(names, now):
             raise ResultChanged(
                 f"The table {TABLES}.{lease.job_id} was changed before it was published: "
-                f"{'; '.join(found)}. Leave it as it is, and retry the job"
+                f"{'; '.join(found)}. Retry the job: it makes another table"
             ) from error
         raise

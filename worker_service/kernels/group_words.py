@@ -72,7 +72,7 @@ class GroupWords:
     def __init__(self, native: Library) -> None:
         self.native = native
         self._places: dict[Total, _Place] = {}
-        self._words: NDArray[np.uint64] = np.zeros((0, 1), np.uint64)
+        self._lay_out([], 0)
 
     @property
     def nbytes(self) -> int:
@@ -94,7 +94,7 @@ class GroupWords:
             self.native.gm_add_rows(codes.ctypes.data, len(codes), table.ctypes.data, len(table))
 
     def copied(self, total: Total) -> Total:
-        """A new total, which begins with the numbers of *total*."""
+        """A new total, which begins with the numbers of *total*; a count, say, which has no unit."""
         found = Total(total.width)
         if total in self._places:
             self._make_room([found], len(self._words))
@@ -121,33 +121,53 @@ class GroupWords:
 
     def _make_room(self, totals: Iterable[Total], groups: int) -> None:
         """Room for *groups*, and for as many words as *totals* ask for, in the unit that they ask for."""
-        known, stride = len(self._words), self.stride
+        known = len(self._words)
         asked = [total for total in totals if total.shift or total.width > self.of(total).shape[1]]
-        if groups <= known and not asked:
-            return
-        old = {total: self.of(total) for total in self._places}
         room = known if groups <= known else groups + groups // 2 if known else groups
-        self._lay_out([*dict.fromkeys([*old, *asked])], room)
+        if asked:
+            self._move([*dict.fromkeys([*self._places, *asked])], room)
+        elif room > known:
+            self._grow(room)
+
+    def _move(self, totals: Sequence[Total], room: int) -> None:
+        known, stride, old = len(self._words), self.stride, {total: self.of(total) for total in self._places}
+        self._lay_out(totals, room)
         for total, words in old.items():
             to, width = self.of(total), words.shape[1]
             self.native.gm_totals_moved(
                 words.ctypes.data, stride, width, known, total.shift, to.ctypes.data, self.stride, to.shape[1]
             )
+        for total in totals:
             total.shift = 0
 
     def _lay_out(self, totals: Sequence[Total], room: int) -> None:
         ends = [0, *accumulate(total.width for total in totals)]
         self._places = {total: _Place(start, total.width) for total, start in zip(totals, ends, strict=False)}
-        self._words = _aligned_zeros(room, _padded(ends[-1]))
+        stride = _padded(ends[-1])
+        self._memory: NDArray[np.uint64] = np.zeros(room * stride + _LINE, np.uint64)
+        self._words = self._lines(room, stride)
+
+    def _grow(self, room: int) -> None:
+        """The memory is enlarged where it is, if it can be: two copies would be the most that a job takes."""
+        stride, used, first = self.stride, self._words.size, _first_line(self._memory)
+        del self._words
+        self._memory.resize(room * stride + _LINE, refcheck=False)  # the views of it are gone
+        moved = _first_line(self._memory)
+        if moved != first:
+            self._memory[moved : moved + used] = self._memory[first : first + used]
+            self._memory[moved + used : first + used] = 0
+        self._words = self._lines(room, stride)
+
+    def _lines(self, rows: int, width: int) -> NDArray[np.uint64]:
+        first = _first_line(self._memory)
+        return self._memory[first : first + rows * width].reshape(rows, width)
 
 
 def _padded(words: int) -> int:
-    """The least multiple of a line, or part of one, that holds *words*: no part lies across two lines."""
-    return 1 << (words - 1).bit_length() if words <= _LINE else -(-words // _LINE) * _LINE
+    """As many words as divide a line, so that none lie across two; those that are more than a line may."""
+    return words if words > _LINE else 1 << max(words - 1, 0).bit_length()
 
 
-def _aligned_zeros(rows: int, width: int) -> NDArray[np.uint64]:
-    """Zeros that begin with a line."""
-    zeros: NDArray[np.uint64] = np.zeros(rows * width + _LINE, np.uint64)
-    skipped = -zeros.ctypes.data // zeros.itemsize % _LINE
-    return zeros[skipped : skipped + rows * width].reshape(rows, width)
+def _first_line(memory: NDArray[np.uint64]) -> int:
+    """The word of *memory* that begins a line."""
+    return -memory.ctypes.data // memory.itemsize % _LINE

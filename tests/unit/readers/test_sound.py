@@ -9,19 +9,21 @@ import pytest
 from worker_service.readers.sound import check
 
 WORDS = pa.array(["a", "bb", "ccc"])
+MANY, VERY_MANY = (pa.array(map(str, range(size))) for size in (300, 40_000))
 
 
-def indexes(numbers, kind, nulls=None):
+def indexes(numbers, kind, nulls=None, words=WORDS):
     """A dictionary-encoded column with *numbers* as they are."""
     bits = None if nulls is None else pa.py_buffer(np.packbits(~np.array(nulls), bitorder="little"))
     data = pa.py_buffer(np.array(numbers, kind))
     codes = pa.Array.from_buffers(pa.from_numpy_dtype(kind), len(numbers), [bits, data])
-    return pa.DictionaryArray.from_arrays(codes, WORDS, safe=False)
+    return pa.DictionaryArray.from_arrays(codes, words, safe=False)
 
 
-def strings(offsets, data):
-    buffers = [None, pa.py_buffer(np.array(offsets, np.int32)), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.utf8(), len(offsets) - 1, buffers)
+def strings(offsets, data, nulls=(), claimed=-1):
+    bits = pa.py_buffer(np.packbits(~np.array(nulls), bitorder="little")) if nulls else None
+    buffers = [bits, pa.py_buffer(np.array(offsets, np.int32)), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.utf8(), len(offsets) - 1, buffers, null_count=claimed)
 
 
 COLUMNS = {
@@ -32,6 +34,14 @@ COLUMNS = {
     "the least index": indexes([0, -(2**31)], "int32"),
     "a wrong index below a null": indexes([0, 7, 1], "int32", [False, True, False]),
     "a wrong index beside a null": indexes([0, 7, 1], "int32", [True, False, False]),
+    "an index into no words": indexes([0], "int32", words=WORDS[:0]),
+    "a negative index among many words": indexes([0, -1, 5], "int8", words=MANY),
+    "an index that needs all its bits": indexes([0, 200, 255], "uint8", words=MANY),
+    "a negative index among very many words": indexes([0, -1], "int16", words=VERY_MANY),
+    "ascii and a null": strings([0, 1, 3], b"abc", [False, True]),
+    "no text below a null": strings([0, 1, 3], b"a\xff\xfe", [False, True]),
+    "more nulls than there are": strings([0, 1, 3], b"abc", [False, True], 2),
+    "nulls that are not counted": strings([0, 1, 3], b"abc", [False, True], 0),
     "ascii": strings([0, 1, 3], b"abc"),
     "not from the first byte": strings([1, 1, 3], b"\xffbc"),
     "utf-8": strings([0, 2, 4], "éß".encode()),

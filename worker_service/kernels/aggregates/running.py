@@ -174,8 +174,8 @@ class Extremes:
     def add(self, rows: Rows) -> Steps:
         keys, codes = sort_keys(rows.values[0]), rows.groups.codes
         if (last := keys == self._flip).any():
-            missing = max(0, rows.groups.size - len(self._reached))
-            self._reached = np.append(self._reached, np.zeros(missing, np.bool_))
+            if (missing := rows.groups.size - len(self._reached)) > 0:
+                self._reached = np.append(self._reached, np.zeros(missing, np.bool_))
             self._reached[codes[last]] = True
         return [Step(self._total, Kind.LARGEST, codes, keys, unit=self._flip)]
 

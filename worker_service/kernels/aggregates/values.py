@@ -31,7 +31,7 @@ def starts_of(lists: Array) -> Ints:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
-def counts_in(columns: Columns) -> Ints | None:
+def _counts_in(columns: Columns) -> Ints | None:
     """How often each value occurs, for each of the flattened lists; of a part without counts, once each."""
     if not _has_counts(columns):
         return None
@@ -70,7 +70,7 @@ def _has_counts(columns: Columns) -> bool:
 def stored(columns: Columns) -> tuple[Array, Ints | None, Ints]:
     """(values, counts, bounds) of combined states, as in `Kept`."""
     columns = _whole(columns)
-    return columns[""].flatten(), counts_in(columns), starts_of(columns[""])
+    return columns[""].flatten(), _counts_in(columns), starts_of(columns[""])
 
 
 def _whole(columns: Columns) -> Columns:

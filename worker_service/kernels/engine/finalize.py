@@ -45,7 +45,7 @@ class Finalized:
 
 
 def finalize(states: pa.Table, query: Query, parse: ParseText | None = None) -> Finalized:
-    """The results of combined *states*.
+    """The results of combined *states*. The values in their lists may change their order.
 
     *parse* reads texts as values of a type, in `compute` and `having`. Raises ComputeFailed for the first
     group in which one of these has an error, and ValueOutOfRange for a string that Postgres cannot store.

@@ -88,10 +88,11 @@ class RandomAccess(io.RawIOBase):
         self._at = base + offset
         return self._at
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         """Arrow reads so. Without this, `RawIOBase` copies the bytes twice, into new memory each time."""
         rest = max(self._file.size - self._at, 0)
-        data = pread(self._file, self._at, min(size, rest) if size >= 0 else rest) if rest else b""
+        asked = rest if size is None or size < 0 else min(size, rest)
+        data = pread(self._file, self._at, asked) if rest else b""
         self._at += len(data)
         return data
 
