@@ -351,16 +351,18 @@ class UnitStore:
         *,
         delay: timedelta = timedelta(),
         problem: Problem | None = None,
-    ) -> None:
+    ) -> bool:
         """Return a leased unit to pending, charged to the cause that ended the lease.
 
-        Does nothing if the lease is lost.
+        Does nothing, and returns False, if the lease is lost.
         """
         async with self._pool.transaction() as tx:
             await JOBS.lock.fetchrow(tx, id=lease.job_id)
+            held = await UNITS.held_by.fetchval(tx, **lease.fence)
             await UNITS.give_back.execute(tx, **lease.fence, delay=delay, error=problem, charge=charge)
             reached("give_back.before_commit")
         await finish_ending(self._pool, lease.job_id)
+        return bool(held)
 
     async def give_back_stray(self, unit: int, attempt: int, worker: str) -> None:
         """Return a lease that its worker never heard of: the answer to the claim was lost."""

@@ -123,6 +123,12 @@ async def test_a_unit_that_waits_for_its_next_try_lets_others_pass(world):
     assert (await world.claimed()).job_id == second.id
 
 
+async def test_only_a_lease_that_is_held_is_given_back(world):
+    lease = await world.leased()
+    assert await world.units.give_back(lease, "nothing")
+    assert not await world.units.give_back(lease, "nothing")
+
+
 async def test_a_job_whose_row_is_locked_is_passed_over_and_not_in_the_way_of_others(world):
     await world.beat()
     held, _ = await world.submit(priority=9)

@@ -59,13 +59,9 @@ def test_a_job_is_counted_once_where_it_happens(watched):
     )
     assert chunks[0][0] > 1
 
-    def ended() -> float:
-        """The units of this job that the worker has counted: a job is done before its last unit is."""
-        times = "gristmill_unit_duration_seconds_count"
-        now = scraped(worker)
-        return sum(now[sample] - before[1].get(sample, 0) for sample in now if sample.startswith(times))
-
-    eventually(lambda: ended() >= chunks[0][0] + 3, "the end of all units")
+    done = "gristmill_units_total publish done"
+    published = before[1].get(done, 0) + 1
+    eventually(lambda: scraped(worker).get(done) == published, "the count of the last unit")
     after = [scraped(process) for process in (gateway, worker)]
 
     def added(process: int, sample: str) -> float:

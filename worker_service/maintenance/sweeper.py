@@ -78,8 +78,8 @@ class Sweeper:
         cause = cause_of(error)
         decision = decide(lease.kind, lease.counts, cause, self._timings)
         if isinstance(decision, GiveBack):
-            await self._units.give_back(lease, decision.charge, delay=decision.delay)
-            given_back([lease], cause)
+            if await self._units.give_back(lease, decision.charge, delay=decision.delay):
+                given_back(lease, cause)
             return "given_back"
         await self._units.fail(lease, error.problem())
         given_up(lease, "failed")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
@@ -10,9 +11,10 @@ from shared.errors import DatabaseUnavailable
 from worker_service.context import Context
 
 log = structlog.get_logger()
+_T = TypeVar("_T")
 
 
-async def persist(ctx: Context, commit: Callable[[], Awaitable[None]]) -> None:
+async def persist(ctx: Context, commit: Callable[[], Awaitable[_T]]) -> _T:
     """Commit, again and again if Postgres is away: a computed answer is never thrown away.
 
     The fence decides if it still counts.

@@ -35,6 +35,7 @@ from worker_service.units.persist import persist
 from worker_service.units.watched import about, at_work, given_back, given_up
 
 Job = TypeVar("Job", bound=Unplanned)
+_T = TypeVar("_T")
 log = structlog.get_logger()
 
 
@@ -59,9 +60,10 @@ async def run_unit(ctx: Context, lease: Lease, child: Child, claim: Claim = no_m
 
 
 async def _give_back(ctx: Context, leases: list[Lease]) -> None:
+    """A unit that is done already stays done: it may be stopped while it tidies up after its commit."""
     for lease in leases:
-        await persist(ctx, partial(ctx.units.give_back, lease, Charge.NOTHING))
-    given_back(leases, Cause.INTERRUPTED)
+        if await persist(ctx, partial(ctx.units.give_back, lease, Charge.NOTHING)):
+            given_back(lease, Cause.INTERRUPTED)
 
 
 async def _void(ctx: Context, fold: Fold, error: GristmillError) -> timedelta | None:
@@ -126,10 +128,10 @@ async def settle(ctx: Context, lease: Lease, error: GristmillError) -> timedelta
     match decide(lease.kind, lease.counts, cause, ctx.timings, guessed=guessed):
         case GiveBack(charge, delay):
             log.warning("unit.again", **about(lease), charge=charge, error=error.detail)
-            await _commit(
+            if await _commit(
                 ctx, lambda: ctx.units.give_back(lease, charge, delay=delay, problem=error.problem())
-            )
-            given_back([lease], cause)
+            ):
+                given_back(lease, cause)
             return delay
         case PlanAgain():
             log.warning("job.planned_again", **about(lease), code=error.code, error=error.detail)
@@ -165,6 +167,6 @@ def _final(ctx: Context, lease: Lease, cause: Cause, error: GristmillError) -> G
             return error
 
 
-async def _commit(ctx: Context, change: Callable[[], Awaitable[None]]) -> None:
+async def _commit(ctx: Context, change: Callable[[], Awaitable[_T]]) -> _T:
     """Shielded: a second cancellation must not leave the unit leased."""
-    await asyncio.shield(persist(ctx, change))
+    return await asyncio.shield(persist(ctx, change))

@@ -1,7 +1,7 @@
 """Units at work and their ends, as log lines, spans and metrics show them."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -57,9 +57,8 @@ def finished(*units: tuple[Lease, Done]) -> None:
             RESULT_ROWS.inc(done.rows_out)
 
 
-def given_back(leases: Iterable[LeasedUnit], cause: Cause) -> None:
-    for lease in leases:
-        UNIT_RETRIES.labels(lease.kind, cause.name.lower()).inc()
+def given_back(lease: LeasedUnit, cause: Cause) -> None:
+    UNIT_RETRIES.labels(lease.kind, cause.name.lower()).inc()
 
 
 def given_up(lease: LeasedUnit, outcome: str) -> None:
