@@ -15,9 +15,12 @@ def check(batch: pa.RecordBatch) -> None:
     """
     for column in batch.columns:
         column.validate()
-        if _counts_nulls(column) and isinstance(column, pa.DictionaryArray) and _in_dictionary(column):
+        if isinstance(column, pa.DictionaryArray):
             column.dictionary.validate(full=True)
-        elif not (pa.types.is_string(column.type) and _counts_nulls(column) and _is_ascii(column)):
+            sound = _counts_nulls(column) and _in_dictionary(column)
+        else:
+            sound = pa.types.is_string(column.type) and _counts_nulls(column) and _is_ascii(column)
+        if not sound:
             column.validate(full=True)
 
 

@@ -16,12 +16,11 @@ from worker_service.arrow import (
     Mask,
     from_numbers,
     int128_words,
-    is_string,
     is_wide,
     numbers_of,
 )
 from worker_service.kernels.aggregates.declaration import Columns, Rows, Running, Start, Types
-from worker_service.kernels.aggregates.order import LARGEST, doubles_of, sort_keys
+from worker_service.kernels.aggregates.order import LARGEST, doubles_of, has_ranks, sort_keys
 from worker_service.kernels.aggregates.special import SPECIAL
 from worker_service.kernels.exact.ranges import Range, range_of_doubles, range_of_ints, range_of_words
 from worker_service.kernels.exact.totals import Totals
@@ -34,10 +33,10 @@ Steps: TypeAlias = list[Step]
 class Counts:
     """How many rows each group has."""
 
+    nbytes = 0
+
     def __init__(self, words: GroupWords, total: Total | None = None) -> None:
         self._words, self._total = words, total or Total(1)
-
-    nbytes = 0
 
     def add(self, rows: Rows) -> Steps:
         return self.of_codes(rows.groups.codes)
@@ -53,13 +52,6 @@ class Counts:
 
     def columns(self, groups: int) -> Columns:
         return {"": pa.array(self.of(groups))}
-
-
-def enlarged(numbers: Ints, size: int, start: int) -> Ints:
-    """*numbers*, or a longer copy that goes on with *start*, with room for *size*."""
-    if size <= len(numbers):
-        return numbers
-    return np.concatenate([numbers, np.full(size + size // 2 - len(numbers), start)])
 
 
 def _range(native: Library, rows: Rows, at: int) -> tuple[Range | None, bool]:
@@ -211,7 +203,6 @@ def start_extreme(flip: int) -> Start:
     """Strings and wide decimals have no running form."""
 
     def start(words: GroupWords, types: Types) -> Running | None:
-        none = pa.nulls(0, types[0])
-        return None if is_string(none) or is_wide(none) else Extremes(words, types[0], flip)
+        return None if has_ranks(pa.nulls(0, types[0])) else Extremes(words, types[0], flip)
 
     return start

@@ -10,7 +10,6 @@ from worker_service.arrow import Ints
 from worker_service.kernels.aggregates.declaration import Columns, Rows, Running, Start, Types
 from worker_service.kernels.aggregates.kept import Kept, Runs, Sorted, shortest
 from worker_service.kernels.aggregates.order import has_ranks, ordered, sort_keys
-from worker_service.kernels.aggregates.running import enlarged
 from worker_service.kernels.aggregates.values import as_columns
 from worker_service.kernels.group_words import GroupWords, Step
 from worker_service.native import Library
@@ -75,7 +74,11 @@ class First:
         return ()
 
     def _room(self, groups: int) -> Ints:
-        return enlarged(self._kept, groups * (self._most + 1), 0)
+        """The kept values with room for *groups*, and for half as many more where there was too little."""
+        size = groups * (self._most + 1)
+        if size <= len(self._kept):
+            return self._kept
+        return np.append(self._kept, np.zeros(size + size // 2 - len(self._kept), np.int64))
 
     def columns(self, groups: int) -> Columns:
         width = self._most + 1
