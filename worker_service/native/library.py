@@ -78,6 +78,9 @@ _SIGNATURES: dict[str, tuple[list[type], type | None]] = {
     "gm_float64": ([_P, _P], _I64),
     "gm_date": ([_P, _P], _I64),
     "gm_timestamp": ([_P, _I32, _P], _I64),
+    "gm_page_headers": ([_P, _I64, _I64, _P], _I64),
+    "gm_chunk_numbers": ([_P, _I64, _P, _P], _I64),
+    "gm_chunk_texts": ([_P, _I64, _P, _P, _I64, _P], _I64),
     "gm_string_bytes": ([_P], _I64),
     "gm_strings": ([_P, _P, _P, _I64], _I64),
 }

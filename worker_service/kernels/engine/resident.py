@@ -27,7 +27,7 @@ from worker_service.kernels.grouping import Groups, group
 from worker_service.native import Library
 
 LEAST_FUTILE = 1 << 18
-"""Groups. Most rows of a first small frame begin a group, however many rows the groups will have at last."""
+"""Groups before a frame. Most rows of the first frames begin a group, however many rows it has at last."""
 _CODE = Key(column="", name="", type=INT64)
 
 
@@ -78,7 +78,7 @@ class ResidentStates:
         return int(table + keys + self._words.nbytes + running + self._pending.taken)
 
     def add(self, frame: pa.Table, first_ordinal: int) -> None:
-        whole, size, kept = frame.num_rows, self._size, self._pending.size
+        whole, size, kept, before = frame.num_rows, self._size, self._pending.size, self.groups
         frame, keys, indices = keyed(frame, self._query)
         rows = frame.num_rows
         self.dropped += whole - rows
@@ -87,7 +87,7 @@ class ResidentStates:
         codes = self.codes(keys, rows)
         self._add(frame, codes, indices, first_ordinal)
         new = max(self._size - size, self._pending.size - kept)
-        self.futile = self.groups >= LEAST_FUTILE and new > FUTILE * rows
+        self.futile = before >= LEAST_FUTILE and new > FUTILE * rows
 
     def _add(self, frame: pa.Table, codes: Ints, indices: Ints | None, first_ordinal: int) -> None:
         groups, steps = Groups(codes, self._size), self._rows.of_codes(codes)

@@ -1,6 +1,7 @@
-"""The values of a row group of a Parquet file, as Arrow decodes them."""
+"""The values of a row group of a Parquet file, in batches of Arrow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +11,74 @@ from worker_service.arrow import Array, Ints, numbers_of, validity
 from worker_service.readers.bytes.library import library_errors
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.parquet.file import KIND, open_file
+from worker_service.readers.parquet.native import ColumnChunk, Form
+from worker_service.readers.parquet.pages import GivenUp
 from worker_service.readers.sound import check
 from worker_service.readers.typed import column_at
 
+Chunks = Mapping[str, pq.ColumnChunkMetaData]
+"""The claims about a row group's column chunks, by path."""
+
 
 def decode(
+    file: SourceFile,
+    opened: pq.ParquetFile,
+    group: int,
+    chunks: Chunks,
+    rows: int,
+    forms: Mapping[str, Form],
+) -> Iterator[pa.RecordBatch]:
+    """The values of *chunks* of a row group, at most *rows* of them at a time.
+
+    The native library decodes those columns that have a form, until it gives up. Then Arrow decodes all.
+    """
+    done = 0
+    with suppress(GivenUp):
+        for batch in _decode_natively(file, opened, group, chunks, rows, forms):
+            yield batch
+            done += batch.num_rows
+        return
+    for batch in decode_by_arrow(file, opened, group, list(chunks), rows):
+        known = min(done, batch.num_rows)
+        done -= known
+        if known < batch.num_rows:
+            yield batch.slice(known)
+
+
+def _decode_natively(
+    file: SourceFile,
+    opened: pq.ParquetFile,
+    group: int,
+    chunks: Chunks,
+    rows: int,
+    forms: Mapping[str, Form],
+) -> Iterator[pa.RecordBatch]:
+    """Raises GivenUp where Arrow has to go on, at once if there is nothing to decode natively."""
+    native: dict[str, ColumnChunk] = {}
+    for path in forms.keys() & chunks.keys():
+        with suppress(GivenUp):
+            native[path] = ColumnChunk(file, chunks[path], forms[path])
+    if not native:
+        raise GivenUp
+    others = [path for path in chunks if path not in native]
+    by_arrow = decode_by_arrow(file, opened, group, others, rows) if others else None
+    left = chunks[next(iter(native))].num_values
+    while left:
+        columns: dict[str, Array] = {}
+        count = min(rows, left)
+        if by_arrow is not None:
+            decoded = next(by_arrow, None)
+            if decoded is None:
+                raise GivenUp
+            columns, count = dict(zip(decoded.schema.names, decoded.columns, strict=True)), decoded.num_rows
+        taken = pa.record_batch({path: chunk.take(count) for path, chunk in native.items()})
+        with library_errors(file, KIND):
+            check(taken)
+        yield pa.record_batch(columns | dict(zip(taken.schema.names, taken.columns, strict=True)))
+        left -= count
+
+
+def decode_by_arrow(
     file: SourceFile, opened: pq.ParquetFile, group: int, columns: list[str], rows: int
 ) -> Iterator[pa.RecordBatch]:
     """The values of *columns* of a row group, at most *rows* of them at a time."""
@@ -44,7 +108,7 @@ class Finer:
             self._columns = [c.path for c in columns if c.path in used and c.physical_type == "INT96"]
         if self._columns:
             in_ns = open_file(file, (), opened.metadata, "ns")
-            self._decoded = decode(file, in_ns, group, self._columns, rows)
+            self._decoded = decode_by_arrow(file, in_ns, group, self._columns, rows)
             self._held = pa.table({})
 
     def rows_of(self, decoded: pa.RecordBatch) -> dict[str, Ints]:

@@ -18,18 +18,14 @@ from worker_service.readers.batch import Batch
 from worker_service.readers.bytes.library import library_errors
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.parquet import page
-from worker_service.readers.parquet.decode import Finer, decode
+from worker_service.readers.parquet.decode import Chunks, Finer, decode, decode_by_arrow
 from worker_service.readers.parquet.file import KIND, open_file
+from worker_service.readers.parquet.native import native_forms
 from worker_service.readers.physical import is_text, paths_in
 from worker_service.readers.typed import column_at, typed
 
-Chunks = dict[str, pq.ColumnChunkMetaData]
-"""The claims about a row group's column chunks, by path."""
 _MOST_ROWS = 1 << 18
-"""Of a batch without dictionaries: its columns stay in the cache until they are added up.
-
-With dictionaries, more rows have fewer of these to look up.
-"""
+"""Of a batch: more rows do not stay in the cache until they are added up."""
 _PAGE_HEADERS = 64 * 1024
 """Bytes that the headers of a column chunk's pages may take."""
 
@@ -48,6 +44,7 @@ def read(
     with library_errors(file, KIND):
         leaves = {opened.schema.column(i).path: i for i in range(opened.metadata.num_columns)}
         flat = {path: i for path, i in leaves.items() if not opened.schema.column(i).max_repetition_level}
+        forms = native_forms({path: (opened.schema.column(leaves[path]), types[path]) for path in used})
     first = sum(opened.metadata.row_group(group).num_rows for group in range(extent.start))
     for group in range(extent.start, extent.end):
         with library_errors(file, KIND):
@@ -60,10 +57,9 @@ def read(
             path = min(chunks, key=lambda path: chunks[path].total_compressed_size)
             chunks = {path: chunks[path]}
         _check_values(file, group, claims.num_rows, {path: chunks[path] for path in chunks if path in flat})
-        found, rows = 0, _batch_rows(chunks, claims, batch_bytes)
-        rows = rows if encoded else min(rows, _MOST_ROWS)
+        found, rows = 0, min(_batch_rows(chunks, claims, batch_bytes), _MOST_ROWS)
         finer = Finer(file, opened, group, used if source.parquet.nanoseconds == "fail" else [], rows)
-        for decoded in decode(file, opened, group, list(chunks), rows):
+        for decoded in decode(file, opened, group, chunks, rows, forms):
             yield typed(decoded, fields, file, source, first + found, finer.rows_of(decoded))
             found += decoded.num_rows
         if found != claims.num_rows:
@@ -122,7 +118,7 @@ def _check_dictionaries(file: SourceFile, opened: pq.ParquetFile, group: int, ch
     """
     for path, chunk in chunks.items():
         words = page.dictionary(file, chunk).words
-        first = next(decode(file, opened, group, [path], 1), None) if words else None
+        first = next(decode_by_arrow(file, opened, group, [path], 1), None) if words else None
         if first is not None and len(column_at(first, path).dictionary) < words:
             told = f"row group {group} has a dictionary of column {listed([path])} of {words:,} words"
             cure = "write the file without, or let another program write it"

@@ -1,0 +1,300 @@
+"""Column chunks that the native library decodes, against those that Arrow decodes."""
+
+import io
+import random
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import product
+from tempfile import TemporaryFile
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shared.errors import GristmillError
+from tests.support.native import needs_library
+from worker_service.readers.bytes.local import SourceFile
+from worker_service.readers.parquet.decode import decode, decode_by_arrow
+from worker_service.readers.parquet.file import open_file
+from worker_service.readers.parquet.native import ColumnChunk, native_forms
+from worker_service.readers.parquet.pages import GivenUp
+
+pytestmark = needs_library
+
+MOMENT = datetime(2024, 2, 29, 23, 59, 59, 999_999, tzinfo=UTC)
+ROWS = 3000
+
+
+def columns(chance, rows=ROWS):
+    """Every type that the native library knows, with few distinct values and with many."""
+    few, many = chance.choices(range(7), k=rows), chance.choices(range(-(2**60), 2**60), k=rows)
+    words = ["", "a", "é" * 5, "0123456789abcdef", "0123456789abcdefg", "x" * 300]
+    long = [f"id{n:x}" * (n % 5) for n in many]
+    days = [timedelta(n) for n in few]
+    return {
+        "few": pa.array(few, pa.int64()),
+        "many": pa.array(many),
+        "int32": pa.array([n >> 30 for n in many], pa.int32()),
+        "one": pa.array([7] * rows),
+        "double": pa.array(np.array(many) / 7),
+        "float": pa.array(np.float32(few)),
+        "date": pa.array([date(2024, 1, 1) + n for n in days]),
+        "ms": pa.array([MOMENT + n for n in days], pa.timestamp("ms"), safe=False),
+        "us": pa.array([MOMENT + n for n in days], pa.timestamp("us", "UTC")),
+        "ns": pa.array(many, pa.timestamp("ns")),
+        "word": pa.array([words[n % 6] for n in few]),
+        "text": pa.array(long),
+        "large": pa.array(long, pa.large_string()),
+        "category": pa.array([words[n % 6] for n in few]).dictionary_encode(),
+    }
+
+
+def with_nulls(array, chance, share):
+    """*share* of the values are null instead."""
+    places = [None if chance.random() < share else place for place in range(len(array))]
+    return array.take(pa.array(places, pa.int64()))
+
+
+def written(table, **options):
+    out = io.BytesIO()
+    pq.write_table(table, out, **options)
+    return out.getvalue()
+
+
+@contextmanager
+def file_of(data):
+    with TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        yield SourceFile(opened=file.fileno, uri="file:///x", size=len(data))
+
+
+def forms_of(opened, used=None):
+    schema = opened.schema_arrow
+    leaves = {
+        opened.schema.column(i).path: opened.schema.column(i) for i in range(opened.metadata.num_columns)
+    }
+    return native_forms({name: (leaves[name], schema.field(name).type) for name in used or schema.names})
+
+
+def chunks_of(opened, group):
+    claims = opened.metadata.row_group(group)
+    return {chunk.path_in_schema: chunk for chunk in map(claims.column, range(claims.num_columns))}
+
+
+def by_chunks(file, opened, sizes, used=None):
+    """All row groups by the native library alone, whose batches have *sizes* in turn."""
+    forms, tables = forms_of(opened, used), []
+    assert set(forms) == set(used or opened.schema_arrow.names)
+    for group in range(opened.metadata.num_row_groups):
+        chunks = {
+            name: ColumnChunk(file, chunk, forms[name]) for name, chunk in chunks_of(opened, group).items()
+        }
+        left = opened.metadata.row_group(group).num_rows
+        while left:
+            size = min(left, sizes())
+            tables.append(pa.table({name: chunk.take(size) for name, chunk in chunks.items()}))
+            left -= size
+    for table in tables:
+        table.validate(full=True)
+    return pa.concat_tables([without_dictionaries(table) for table in tables])
+
+
+def without_dictionaries(table):
+    """All texts as plain strings."""
+    texts = (pa.types.is_dictionary, pa.types.is_large_string, pa.types.is_string_view)
+    plain = [
+        field.with_type(pa.string()) if any(is_text(field.type) for is_text in texts) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(plain)).replace_schema_metadata()
+
+
+LAYOUTS = list(product(("1.0", "2.0"), ("none", "snappy", "zstd"), (True, False), (0, 0.01, 0.5, 1)))
+
+
+@pytest.mark.parametrize(("version", "codec", "dictionary", "nulls"), LAYOUTS)
+def test_all_types_in_all_layouts_are_as_arrow_decodes_them(version, codec, dictionary, nulls):
+    chance = random.Random(f"{version}{codec}{dictionary}{nulls}")
+    table = pa.table({name: with_nulls(array, chance, nulls) for name, array in columns(chance).items()})
+    if not dictionary:  # Arrow wants indexes of it all the same
+        table = table.drop_columns("category")
+    data = written(
+        table,
+        data_page_version=version,
+        compression=codec,
+        use_dictionary=dictionary,
+        row_group_size=1100,
+        data_page_size=chance.choice([100, 3000, 1 << 20]),
+        dictionary_pagesize_limit=chance.choice([2000, 1 << 20]),
+        write_page_checksum=chance.random() < 0.5,
+        max_rows_per_page=chance.choice([7, 900, 20_000]),
+    )
+    with file_of(data) as file:
+        opened = open_file(file, ["word"] if dictionary else [])
+        found = by_chunks(file, opened, lambda: chance.choice([1, 3, 8, 100, 999, 5000]))
+        assert found.equals(without_dictionaries(opened.read()))
+
+
+@pytest.mark.parametrize("distinct", [1, 2, 3, 5, 9, 17, 100, 300, 1000, 5000, 40_000])
+def test_indexes_of_any_number_of_bits_are_unpacked(distinct):
+    numbers = np.random.default_rng(distinct).integers(0, distinct, 100_003) * 1_000_003
+    numbers[5000:9000] = numbers[5000]  # a run of one number
+    table = pa.table({"n": numbers, "t": pa.array(numbers).cast(pa.string())})
+    with file_of(written(table, dictionary_pagesize_limit=1 << 24)) as file:
+        opened = open_file(file, ["t"])
+        chance = random.Random(distinct)
+        assert by_chunks(file, opened, lambda: chance.randint(1, 30_000)).equals(table)
+
+
+def test_required_columns_have_no_levels():
+    schema = pa.schema(
+        [pa.field("n", pa.int64(), nullable=False), pa.field("t", pa.string(), nullable=False)]
+    )
+    table = pa.table([list(range(ROWS)), [f"t{i % 9}" for i in range(ROWS)]], schema=schema)
+    for version in ("1.0", "2.0"):
+        with file_of(written(table, data_page_version=version)) as file:
+            opened = open_file(file, ["t"])
+            assert by_chunks(file, opened, lambda: 700).to_pydict() == table.to_pydict()
+
+
+@pytest.mark.parametrize("codec", ["snappy", "zstd", "uncompressed"])
+def test_files_of_other_writers_are_as_arrow_decodes_them(tmp_path, codec):
+    texts = "CASE WHEN i % 11 = 0 THEN NULL ELSE 't' || (i * 7919 % 5003) END"
+    rows = f"SELECT i, i % 13 AS few, i / 7 AS x, {texts} AS t, DATE '2024-01-01' + (i % 40)::int AS d"
+    frame = duckdb.sql(f"{rows} FROM range(50_000) r(i)")
+    duckdb.sql(f"COPY frame TO '{tmp_path}/duckdb.parquet' (COMPRESSION {codec})")
+    frame.pl().write_parquet(tmp_path / "polars.parquet", compression=codec, row_group_size=20_000)
+    for writer in ("duckdb", "polars"):
+        data = (tmp_path / f"{writer}.parquet").read_bytes()
+        with file_of(data) as file:
+            opened = open_file(file)
+            expected = without_dictionaries(opened.read())
+            assert by_chunks(file, opened, lambda: 7000).cast(expected.schema).equals(expected)
+
+
+def decoded(file, opened, forms, rows=700):
+    """The rows of all groups, or the error."""
+    found = []
+    try:
+        for group in range(opened.metadata.num_row_groups):
+            chunks = chunks_of(opened, group)
+            batches = (
+                decode(file, opened, group, chunks, rows, forms)
+                if forms is not None
+                else decode_by_arrow(file, opened, group, list(chunks), rows)
+            )
+            found += [pa.table(batch) for batch in batches]
+    except GristmillError as error:
+        return type(error), str(error)
+    return pa.concat_tables([without_dictionaries(table) for table in found]) if found else None
+
+
+def test_columns_that_the_library_does_not_know_are_decoded_by_arrow_beside_those_that_it_knows():
+    chance = random.Random(5)
+    others = {
+        "bool": pa.array([i % 3 == 0 for i in range(ROWS)]),
+        "bytes": pa.array([b"%d" % i for i in range(ROWS)]),
+        "decimal": pa.array([Decimal(i) / 4 for i in range(ROWS)]),
+    }
+    table = pa.table(columns(chance) | others)
+    delta = {
+        "column_encoding": {"many": "DELTA_BINARY_PACKED", "text": "DELTA_BYTE_ARRAY"},
+        "use_dictionary": False,
+    }
+    for options in ({}, {"compression": {"few": "gzip", "text": "brotli"}}, delta):
+        with file_of(written(table, row_group_size=1100, **options)) as file:
+            opened = open_file(file)
+            forms = forms_of(opened)
+            assert set(table.column_names) - set(forms) == set(others)
+            found = decoded(file, opened, forms)
+            assert found.select(table.column_names).equals(without_dictionaries(table))
+
+
+def test_arrow_goes_on_where_the_library_gives_up():
+    """After the first pages the dictionary is full, and texts are no indexes any more."""
+    table = pa.table({"t": [f"{i * 7919 % 9973}" for i in range(20_000)], "n": range(20_000)})
+    data = written(table, dictionary_pagesize_limit=1000, data_page_size=500, max_rows_per_page=100)
+    with file_of(data) as file:
+        opened = open_file(file, ["t"])
+        chunk = ColumnChunk(file, chunks_of(opened, 0)["t"], forms_of(opened)["t"])
+        chunk.take(50)
+        with pytest.raises(GivenUp):
+            chunk.take(19_950)
+        for rows in (64, 1000, 50_000):
+            assert decoded(file, opened, forms_of(opened), rows).equals(table)
+
+
+def test_a_snappy_page_of_fewer_bytes_than_its_header_tells_is_given_up():
+    """Arrow's codec would leave the last ones as they were in memory."""
+    table = pa.table({"n": range(100)})
+    data = written(table, use_dictionary=False, compression="snappy", write_statistics=False)
+    with file_of(data) as file:
+        opened = open_file(file)
+        chunk = chunks_of(opened, 0)["n"]
+        assert ColumnChunk(file, chunk, forms_of(opened)["n"]).take(100).equals(table["n"].chunk(0))
+    # Two varints: the type of the page, which is 0, and its size, whose second octet is the last.
+    size = chunk.data_page_offset + 4
+    assert data[size - 4 : size - 1] == b"\x15\x00\x15"
+    with file_of(data[:size] + bytes([data[size] + 1]) + data[size + 1 :]) as file:
+        opened = open_file(file)
+        with pytest.raises(GivenUp):
+            ColumnChunk(file, chunk, forms_of(opened)["n"]).take(100)
+
+
+def damaged(data, chance, places):
+    """One to three octets changed, or some cut out, at *places* of the pages."""
+    found = bytearray(data)
+    for _ in range(chance.randint(1, 3)):
+        at = chance.choice(places)
+        found[at] = chance.choice(
+            [0, 1, 127, 128, 255, found[at] ^ 1 << chance.randrange(8), chance.randrange(256)]
+        )
+    return bytes(found)
+
+
+DAMAGED = [
+    {"compression": "none"},
+    {"compression": "none", "data_page_version": "2.0"},
+    {"compression": "snappy", "write_page_checksum": True},
+    {"compression": "snappy", "use_dictionary": False},
+    {"compression": "zstd", "data_page_version": "2.0"},
+]
+
+
+def check_damaged(options, seed, count):
+    """A damaged page gives the rows, or the error, that Arrow alone gives."""
+    chance = random.Random(seed)
+    rows = 40
+    names = ["few", "many", "double", "word", "text"]
+    table = pa.table({name: with_nulls(columns(chance, rows)[name], chance, 0.2) for name in names})
+    data = written(table, data_page_size=64, **options)
+    with file_of(data) as file:
+        opened = open_file(file, ["word"])
+        end = 4 + sum(chunk.total_compressed_size for chunk in chunks_of(opened, 0).values())
+    outcomes = set()
+    for _ in range(count):
+        with file_of(damaged(data, chance, range(4, end))) as file:
+            opened = open_file(file, ["word"])
+            by_arrow, found = (decoded(file, opened, forms, 16) for forms in (None, forms_of(opened)))
+            outcomes.add(type(by_arrow))
+            if isinstance(by_arrow, pa.Table):
+                assert isinstance(found, pa.Table), found
+                assert repr(found.select(names).to_pydict()) == repr(by_arrow.to_pydict())
+            else:
+                assert found == by_arrow
+    assert len(outcomes) > 1
+
+
+@pytest.mark.parametrize("options", DAMAGED, ids=repr)
+def test_a_damaged_page_gives_what_arrow_gives(options):
+    check_damaged(options, 1, 300)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("options", DAMAGED, ids=repr)
+def test_thousands_of_damaged_pages_give_what_arrow_gives(options):
+    check_damaged(options, 2, 5000)
