@@ -5,6 +5,7 @@ The variants of the processor are compiled in turn.
 """
 
 import argparse
+import io
 import json
 import random
 import shutil
@@ -12,6 +13,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from hatch_build import NATIVE
 from tests.support.texts import TEXTS, texts
@@ -45,6 +49,31 @@ def write_corpus(folder: Path, count: int = 600) -> None:
         (folder / f"{number}").write_bytes(bytes([flags]) + end.join(rows).encode()[:8000])
 
 
+def write_pages(folder: Path) -> None:
+    """Column chunks of Parquet, without compression."""
+    chance = random.Random(2)
+    for number in range(120):
+        rows = chance.randint(1, 60)
+        numbers: list[int | None] = [chance.randrange(chance.choice([1, 3, 90])) for _ in range(rows)]
+        numbers = [None if chance.random() < 0.2 else found for found in numbers]
+        values = chance.choice(
+            [pa.array(numbers), pa.array(numbers, pa.int32()), pa.array(numbers).cast(pa.string())]
+        )
+        out = io.BytesIO()
+        pq.write_table(
+            pa.table({"x": values}),
+            out,
+            compression="none",
+            data_page_version=chance.choice(["1.0", "2.0"]),
+            use_dictionary=chance.random() < 0.6,
+            data_page_size=64,
+        )
+        chunk = pq.ParquetFile(out).metadata.row_group(0).column(0)
+        start = chunk.dictionary_page_offset or chunk.data_page_offset
+        pages = out.getvalue()[start : start + chunk.total_compressed_size]
+        (folder / f"pages{number}").write_bytes(bytes([chance.randrange(256)]) + pages[:8000])
+
+
 def run(march: list[str], seconds: int, folder: Path, corpus: Path) -> int:
     binary, sources = folder / "columns", [*NATIVE.joinpath("source").glob("*.c"), HERE / "columns.c"]
     clang = shutil.which("clang")
@@ -66,6 +95,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         corpus = Path(name, "corpus")
         corpus.mkdir()
+        write_pages(corpus)
         write_corpus(corpus)
         return max(run(march, max(seconds // len(marches), 1), Path(name), corpus) for march in marches)
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "fields.h"
+#include "pages.h"
 
 int32_t gm_scan(const uint8_t *, int64_t, int32_t, int32_t, int32_t *, int32_t *, int64_t, int64_t, int64_t *);
 int32_t gm_prove(const uint8_t *, int64_t, int32_t, int32_t, int32_t, int32_t, int64_t *);
@@ -18,6 +19,9 @@ int64_t gm_strings(const gm_fields *, int32_t *, uint8_t *, int64_t);
 
 int32_t gm_windows(gm_fields *, void *, int64_t, int32_t, int32_t, int64_t, gm_column *, int64_t, int64_t, int64_t,
                    const int32_t *, int32_t *, int32_t *, uint8_t *, void *, void *, int64_t, int64_t *);
+int64_t gm_page_headers(const uint8_t *, int64_t, int64_t, int64_t *);
+int64_t gm_chunk_numbers(gm_chunk *, int64_t, uint8_t *, uint8_t *);
+int64_t gm_chunk_texts(gm_chunk *, int64_t, int32_t *, uint8_t *, int64_t, uint8_t *);
 void *gm_keys_new(int64_t);
 void gm_keys_free(void *);
 int64_t gm_keys_texts(const void *, int32_t *, uint8_t *);
@@ -161,6 +165,58 @@ static void read_windows(gm_fields f, int32_t delimiter, int32_t width, int few)
     gm_keys_free(table);
 }
 
+/* As pages of a Parquet column chunk, which are not compressed; a first page with a dictionary has its words. */
+static void read_pages(const uint8_t *data, int64_t length, int choice) {
+    enum { PAGES = 8, HEADER = FIELDS * FIELDS, STEP = 5 };
+    const int are_indexes = choice & 1, are_texts = !are_indexes && choice & 2, width = are_indexes || choice & 4 ? 4 : 8;
+    int64_t *headers = exactly(8 * PAGES * HEADER);
+    const int64_t pages = gm_page_headers(data, length, PAGES, headers);
+    gm_body bodies[PAGES];
+    uint8_t *copies[PAGES];
+    for (int64_t i = 0; i < pages; i++) {
+        const int64_t *const header = headers + HEADER * i, size = header[3];
+        copies[i] = exactly((size_t)size);
+        memcpy(copies[i], data + header[0], (size_t)size);
+        const int64_t levels = header[1] == 3 && header[8 * FIELDS + 5] > 0 && header[8 * FIELDS + 5] <= size
+                                   ? header[8 * FIELDS + 5] : 0;
+        bodies[i] = (gm_body){copies[i], copies[i] + levels, size, size - levels};
+    }
+    const int64_t rows = 300, room = choice & 8 ? 64 : 8 * length + 64;
+    gm_chunk chunk = {.headers = headers, .bodies = bodies, .known = pages, .unread = rows, .width = width,
+                      .is_optional = choice & 16, .are_indexes = are_indexes};
+    int32_t *bounds = exactly(4 * (size_t)(length + 1)), *offsets = exactly(4 * (rows + 1));
+    uint8_t *octets = exactly((size_t)length), *valid = exactly((size_t)(length + rows)), *out = exactly((size_t)(8 * rows + room));
+    bounds[0] = offsets[0] = 0;
+    if (pages && headers[1] == 2) {
+        const int64_t words = headers[7 * FIELDS + 1], size = bodies[0].size;
+        chunk.next = 1;
+        if (words >= 0 && words <= size / (are_texts || are_indexes ? 4 : width)) {
+            gm_chunk given = {.values = copies[0], .end = copies[0] + size, .rows = words};
+            if (!are_texts && !are_indexes)
+                chunk.words = copies[0], chunk.count = words;
+            else if (gm_chunk_texts(&given, words, bounds, octets, length, valid) == words)
+                chunk.words = octets, chunk.bounds = bounds, chunk.count = words;
+        }
+    }
+    for (int64_t done = 0, some; done < rows; done += some) {
+        const int64_t asked = rows - done < STEP ? rows - done : STEP;
+        some = are_texts ? gm_chunk_texts(&chunk, asked, offsets + done, out, room, valid + done)
+                         : gm_chunk_numbers(&chunk, asked, out + done * width, valid + done);
+        if (some > asked || (are_texts && some > 0 && offsets[done + some] > room))
+            abort();
+        if (some <= 0)
+            break;
+    }
+    for (int64_t i = 0; i < pages; i++)
+        free(copies[i]);
+    free(headers);
+    free(bounds);
+    free(offsets);
+    free(octets);
+    free(valid);
+    free(out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     if (!size || size > 1 << 20)
         return 0;
@@ -170,6 +226,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     uint8_t *data = exactly((size_t)length);
     memcpy(data, input, (size_t)length);
     read_lines(data, length, choice & 16);
+    read_pages(data, length, choice);
     const int64_t room = length + 128;
     int32_t *found = exactly(4 * (size_t)room), *lines = exactly(4 * (size_t)room);
     static const uint8_t spelled[] = {2, 'N', 'A', 0, 255}, none[] = {255};

@@ -8,40 +8,7 @@
 
    Nothing of a file is trusted. A page that contradicts itself is given up, and a library decodes it or tells
    its fault. */
-#include "gristmill.h"
-
-typedef struct {
-    const uint8_t *at, *end; /* what follows the run */
-    const uint8_t *packed;   /* the run's groups of eight; null: it is one number */
-    int64_t taken, left;     /* numbers of the run */
-    int64_t number;
-    int64_t bits; /* of a number, at most 32 */
-} gm_runs;
-
-/* A page as the file has it, and its values: of version 1 all without compression, of version 2 what follows
-   the levels. */
-typedef struct {
-    const uint8_t *body, *values;
-    int64_t body_size, size;
-} gm_body;
-
-/* A column chunk, and where in it the next row is. */
-typedef struct {
-    gm_runs levels;         /* none where at is null: no row is null then */
-    gm_runs indexes;        /* of words, if values is null */
-    const uint8_t *values;  /* plain ones */
-    const uint8_t *end;     /* of values */
-    int64_t rows;           /* of the page that are not read */
-    const int64_t *headers; /* of pages, as from gm_page_headers */
-    const gm_body *bodies;  /* of the same pages */
-    int64_t next, known;    /* the next page, and the number of pages */
-    int64_t unread;         /* rows of the chunk behind the page */
-    const uint8_t *words;   /* of the dictionary */
-    const int32_t *bounds;  /* of words that are texts: one more than words */
-    int64_t count, width;   /* of words; octets of a value: 4 or 8 */
-    int64_t is_optional;    /* rows may be null */
-    int64_t are_indexes;    /* rows become indexes of words */
-} gm_chunk;
+#include "pages.h"
 
 enum { TILE = 256 };
 
@@ -206,7 +173,7 @@ static int64_t present(gm_chunk *c, int64_t rows, uint8_t *valid) {
 
 /* ---- Headers ---- */
 
-enum { FIELDS = 9, DEEPEST = 4, T_TRUE = 1, T_FALSE, T_I16 = 4, T_I64 = 6, T_OCTETS = 8, T_STRUCT = 12 };
+enum { DEEPEST = 4, T_TRUE = 1, T_FALSE, T_I16 = 4, T_I64 = 6, T_OCTETS = 8, T_STRUCT = 12 };
 enum { DATA = 0, DATA_V2 = 3, PLAIN = 0, PLAIN_INDEXES = 2, RLE = 3, INDEXES = 8 };
 
 static int zigzag(const uint8_t **at, const uint8_t *end, int64_t *number) {
