@@ -200,5 +200,8 @@ def test_states_are_futile_only_where_many_groups_go_on_to_be_new():
         assert not fold.futile
     assert 80_000 < fold.groups < 100_000
     fold.flush()
-    fold.add(pa.table({"k": np.arange(LEAST_FUTILE), "x": np.arange(LEAST_FUTILE)}))
+    first, then = np.split(np.arange(2 * LEAST_FUTILE), 2)
+    fold.add(pa.table({"k": first, "x": first}))
+    assert not fold.futile, "a first frame tells nothing, however large it is"
+    fold.add(pa.table({"k": then, "x": then}))
     assert fold.futile

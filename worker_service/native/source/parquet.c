@@ -27,7 +27,7 @@ static int varint(const uint8_t **at, const uint8_t *end, uint64_t *number) {
 
 static int next_run(gm_runs *r) {
     uint64_t head;
-    if (!varint(&r->at, r->end, &head) || head >> 32)
+    if (!varint(&r->at, r->end, &head) || head < 2 || head >> 32) /* an empty run, or one too long */
         return 0;
     const int64_t count = (int64_t)(head >> 1), rest = r->end - r->at;
     r->taken = 0;
@@ -173,7 +173,7 @@ static int64_t present(gm_chunk *c, int64_t rows, uint8_t *valid) {
 
 /* ---- Headers ---- */
 
-enum { DEEPEST = 4, T_TRUE = 1, T_FALSE, T_I16 = 4, T_I64 = 6, T_OCTETS = 8, T_STRUCT = 12 };
+enum { DEEPEST = 4, T_TRUE = 1, T_FALSE, T_I16 = 4, T_I32, T_I64, T_OCTETS = 8, T_STRUCT = 12 };
 enum { DATA = 0, DATA_V2 = 3, PLAIN = 0, PLAIN_INDEXES = 2, RLE = 3, INDEXES = 8 };
 
 static int zigzag(const uint8_t **at, const uint8_t *end, int64_t *number) {
@@ -223,9 +223,12 @@ static int64_t read_header(const uint8_t *data, int64_t size, int64_t *found) {
             value = kind == T_TRUE;
         else if (kind < T_I16 || kind > T_I64 || !zigzag(&at, end, &value))
             return -1; /* no field of a header has another type */
+        if (depth > 1) /* of statistics */
+            continue;
         const int64_t outer = depth ? around[0] : 0;
-        if (depth < 2 && number > 0 && number < FIELDS && outer >= 0 && outer < FIELDS)
-            found[FIELDS * outer + number] = value;
+        if (kind == T_I16 || kind == T_I64 || number <= 0 || number >= FIELDS || outer < 0 || outer >= FIELDS)
+            return -1;
+        found[FIELDS * outer + number] = value;
     }
     return -1;
 }
@@ -254,14 +257,17 @@ static int turn(gm_chunk *c) {
     const int64_t *const header = c->headers + FIELDS * FIELDS * c->next;
     const gm_body *const b = c->bodies + c->next++;
     const int64_t v2 = header[1] == DATA_V2, *const of = header + FIELDS * (v2 ? 8 : 5);
-    const int64_t rows = of[1], encoding = of[v2 ? 4 : 2];
+    const int64_t rows = of[1], encoding = of[v2 ? 4 : 2], required = v2 ? 6 : 4;
     const uint8_t *values = b->values, *const end = values + b->size;
     c->levels = c->indexes = (gm_runs){0};
     c->values = c->end = NULL;
-    if ((header[1] != DATA && !v2) || rows < 0 || rows > c->unread)
+    if ((header[1] != DATA && !v2) || rows > c->unread)
         return 0;
+    for (int64_t i = 1; i <= required; i++)
+        if (of[i] < 0) /* or it is missing */
+            return 0;
     if (v2) {
-        if (of[6] > 0 || of[5] < 0 || of[5] > b->body_size)
+        if (of[3] != rows || of[6] || of[5] > b->body_size)
             return 0;
         if (c->is_optional)
             c->levels = runs_in(b->body, b->body + of[5], 1);

@@ -35,14 +35,27 @@ def decode(
     done = 0
     with suppress(GivenUp):
         for batch in _decode_natively(file, opened, group, chunks, rows, forms):
-            yield batch
+            yield _checked(file, batch)
             done += batch.num_rows
         return
-    for batch in decode_by_arrow(file, opened, group, list(chunks), rows):
+    for batch in _by_arrow(file, opened, group, list(chunks), rows):
         known = min(done, batch.num_rows)
         done -= known
         if known < batch.num_rows:
-            yield batch.slice(known)
+            yield _checked(file, batch.slice(known))
+
+
+def decode_by_arrow(
+    file: SourceFile, opened: pq.ParquetFile, group: int, columns: list[str], rows: int
+) -> Iterator[pa.RecordBatch]:
+    """The values of *columns* of a row group, at most *rows* of them at a time."""
+    return (_checked(file, batch) for batch in _by_arrow(file, opened, group, columns, rows))
+
+
+def _checked(file: SourceFile, batch: pa.RecordBatch) -> pa.RecordBatch:
+    with library_errors(file, KIND):
+        check(batch)
+    return batch
 
 
 def _decode_natively(
@@ -55,41 +68,40 @@ def _decode_natively(
 ) -> Iterator[pa.RecordBatch]:
     """Raises GivenUp where Arrow has to go on, at once if there is nothing to decode natively."""
     native: dict[str, ColumnChunk] = {}
-    for path in forms.keys() & chunks.keys():
-        with suppress(GivenUp):
-            native[path] = ColumnChunk(file, chunks[path], forms[path])
+    for path in chunks:
+        if path in forms:
+            with suppress(GivenUp):
+                native[path] = ColumnChunk(file, chunks[path], forms[path])
     if not native:
         raise GivenUp
     others = [path for path in chunks if path not in native]
-    by_arrow = decode_by_arrow(file, opened, group, others, rows) if others else None
+    by_arrow = _by_arrow(file, opened, group, others, rows) if others else None
     left = chunks[next(iter(native))].num_values
     while left:
         columns: dict[str, Array] = {}
         count = min(rows, left)
         if by_arrow is not None:
             decoded = next(by_arrow, None)
-            if decoded is None:
+            if decoded is None or decoded.num_rows > left:
                 raise GivenUp
             columns, count = dict(zip(decoded.schema.names, decoded.columns, strict=True)), decoded.num_rows
-        taken = pa.record_batch({path: chunk.take(count) for path, chunk in native.items()})
-        with library_errors(file, KIND):
-            check(taken)
-        yield pa.record_batch(columns | dict(zip(taken.schema.names, taken.columns, strict=True)))
         left -= count
+        columns |= {path: chunk.take(count) for path, chunk in native.items()}
+        if not left and not all(chunk.is_read for chunk in native.values()):
+            raise GivenUp
+        yield pa.record_batch(columns)
 
 
-def decode_by_arrow(
+def _by_arrow(
     file: SourceFile, opened: pq.ParquetFile, group: int, columns: list[str], rows: int
 ) -> Iterator[pa.RecordBatch]:
-    """The values of *columns* of a row group, at most *rows* of them at a time."""
     with library_errors(file, KIND):
         batches = opened.iter_batches(batch_size=rows, row_groups=[group], columns=columns, use_threads=False)
     while True:
         with library_errors(file, KIND):
             batch = next(batches, None)
-            if batch is None or not batch.num_rows:
-                return
-            check(batch)
+        if batch is None or not batch.num_rows:
+            return
         yield batch
 
 

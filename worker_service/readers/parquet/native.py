@@ -129,8 +129,14 @@ class ColumnChunk:
         )
         self._dictionary: Array | pa.Buffer = pa.array([], pa.string())
         self._kept: object = None
-        """What the pointers of `_chunk` point to."""
+        """The memory behind the pointers of `_chunk`."""
         self._text_bytes = 16
+
+    @property
+    def is_read(self) -> bool:
+        """Whether nothing follows the rows that were taken."""
+        chunk = self._chunk
+        return self._pages.are_read and chunk.next == chunk.known and not (chunk.rows or chunk.unread)
 
     def take(self, rows: int) -> Array:
         """The next *rows* values."""

@@ -36,7 +36,7 @@ class GivenUp(Exception):
 
 
 class Page(NamedTuple):
-    """The `values` of data in version 2 are what follows the levels in `body`; else all of it, unpacked."""
+    """Its `body` as it is in the file. Its `values` are unpacked: of data in version 2 without the levels."""
 
     body: pa.Buffer
     values: pa.Buffer
@@ -50,14 +50,18 @@ class Pages:
             raise GivenUp
         self._codec = None if chunk.compression == "UNCOMPRESSED" else pa.Codec(chunk.compression.lower())
         start, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset or 0
-        self._place = dictionary if 0 < dictionary < start else start
-        self._end = self._place + chunk.total_compressed_size
+        self._place: int = dictionary if 0 < dictionary < start else start
+        self._end: int = self._place + chunk.total_compressed_size
         if not 0 <= self._place <= self._end <= file.size:
             raise GivenUp
         self._native, self._file = native, file
         self._window, self._at = pa.py_buffer(b""), 0
         self.headers: Ints = np.empty((_MOST_PAGES, _FIELDS**2), np.int64)
         """Those of the pages that were read last, one in a row."""
+
+    @property
+    def are_read(self) -> bool:
+        return self._place == self._end
 
     def read(self) -> list[Page]:
         """The next pages, at least one."""

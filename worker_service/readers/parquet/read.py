@@ -49,7 +49,8 @@ def read(
     for group in range(extent.start, extent.end):
         with library_errors(file, KIND):
             claims = opened.metadata.row_group(group)
-            chunks = {path: claims.column(leaves[path]) for path in used or flat or leaves}
+            asked = sorted(used or flat or leaves, key=leaves.__getitem__)
+            chunks = {path: claims.column(leaves[path]) for path in asked}
         encoded = {path: chunks[path] for path in used if pa.types.is_dictionary(types[path])}
         if used:
             _check_dictionaries(file, opened, group, encoded)
@@ -78,7 +79,11 @@ def _open(
         claims = opened.metadata.row_group(group)
         chunks = {chunk.path_in_schema: chunk for chunk in map(claims.column, range(claims.num_columns))}
     encoded = [name for name in texts if is_text(found[name]) and _has_indexes(file, chunks.get(name))]
-    found |= {name: pa.dictionary(pa.int32(), pa.string()) for name in encoded}
+    found |= {
+        name: pa.dictionary(pa.int32(), found[name])
+        for name in encoded
+        if not pa.types.is_dictionary(found[name])
+    }
     return open_file(file, encoded, opened.metadata), found
 
 

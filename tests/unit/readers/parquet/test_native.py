@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared.errors import GristmillError
-from tests.support.native import needs_library
+from shared.errors import CorruptFile, GristmillError
+from tests.support.datasets import rows
+from tests.support.native import PATHS, needs_library, path
 from worker_service.readers.bytes.local import SourceFile
-from worker_service.readers.parquet.decode import decode, decode_by_arrow
+from worker_service.readers.parquet.decode import decode
 from worker_service.readers.parquet.file import open_file
 from worker_service.readers.parquet.native import ColumnChunk, native_forms
 from worker_service.readers.parquet.pages import GivenUp
@@ -28,9 +29,9 @@ MOMENT = datetime(2024, 2, 29, 23, 59, 59, 999_999, tzinfo=UTC)
 ROWS = 3000
 
 
-def columns(chance, rows=ROWS):
+def columns(chance, count=ROWS):
     """Every type that the native library knows, with few distinct values and with many."""
-    few, many = chance.choices(range(7), k=rows), chance.choices(range(-(2**60), 2**60), k=rows)
+    few, many = chance.choices(range(7), k=count), chance.choices(range(-(2**60), 2**60), k=count)
     words = ["", "a", "é" * 5, "0123456789abcdef", "0123456789abcdefg", "x" * 300]
     long = [f"id{n:x}" * (n % 5) for n in many]
     days = [timedelta(n) for n in few]
@@ -38,7 +39,7 @@ def columns(chance, rows=ROWS):
         "few": pa.array(few, pa.int64()),
         "many": pa.array(many),
         "int32": pa.array([n >> 30 for n in many], pa.int32()),
-        "one": pa.array([7] * rows),
+        "one": pa.array([7] * count),
         "double": pa.array(np.array(many) / 7),
         "float": pa.array(np.float32(few)),
         "date": pa.array([date(2024, 1, 1) + n for n in days]),
@@ -98,6 +99,7 @@ def by_chunks(file, opened, sizes, used=None):
             size = min(left, sizes())
             tables.append(pa.table({name: chunk.take(size) for name, chunk in chunks.items()}))
             left -= size
+        assert all(chunk.is_read for chunk in chunks.values())
     for table in tables:
         table.validate(full=True)
     return pa.concat_tables([without_dictionaries(table) for table in tables])
@@ -176,21 +178,14 @@ def test_files_of_other_writers_are_as_arrow_decodes_them(tmp_path, codec):
             assert by_chunks(file, opened, lambda: 7000).cast(expected.schema).equals(expected)
 
 
-def decoded(file, opened, forms, rows=700):
-    """The rows of all groups, or the error."""
-    found = []
-    try:
-        for group in range(opened.metadata.num_row_groups):
-            chunks = chunks_of(opened, group)
-            batches = (
-                decode(file, opened, group, chunks, rows, forms)
-                if forms is not None
-                else decode_by_arrow(file, opened, group, list(chunks), rows)
-            )
-            found += [pa.table(batch) for batch in batches]
-    except GristmillError as error:
-        return type(error), str(error)
-    return pa.concat_tables([without_dictionaries(table) for table in found]) if found else None
+def decoded(file, opened, size=700):
+    """The rows of all groups."""
+    found = [
+        pa.table(batch)
+        for group in range(opened.metadata.num_row_groups)
+        for batch in decode(file, opened, group, chunks_of(opened, group), size, forms_of(opened))
+    ]
+    return pa.concat_tables([without_dictionaries(table) for table in found])
 
 
 def test_columns_that_the_library_does_not_know_are_decoded_by_arrow_beside_those_that_it_knows():
@@ -210,7 +205,7 @@ def test_columns_that_the_library_does_not_know_are_decoded_by_arrow_beside_thos
             opened = open_file(file)
             forms = forms_of(opened)
             assert set(table.column_names) - set(forms) == set(others)
-            found = decoded(file, opened, forms)
+            found = decoded(file, opened)
             assert found.select(table.column_names).equals(without_dictionaries(table))
 
 
@@ -224,8 +219,8 @@ def test_arrow_goes_on_where_the_library_gives_up():
         chunk.take(50)
         with pytest.raises(GivenUp):
             chunk.take(19_950)
-        for rows in (64, 1000, 50_000):
-            assert decoded(file, opened, forms_of(opened), rows).equals(table)
+        for size in (64, 1000, 50_000):
+            assert decoded(file, opened, size).equals(table)
 
 
 def test_a_snappy_page_of_fewer_bytes_than_its_header_tells_is_given_up():
@@ -246,7 +241,7 @@ def test_a_snappy_page_of_fewer_bytes_than_its_header_tells_is_given_up():
 
 
 def damaged(data, chance, places):
-    """One to three octets changed, or some cut out, at *places* of the pages."""
+    """One to three octets at *places* are others."""
     found = bytearray(data)
     for _ in range(chance.randint(1, 3)):
         at = chance.choice(places)
@@ -265,36 +260,41 @@ DAMAGED = [
 ]
 
 
+def outcome(data, setting, batch_bytes):
+    """The rows of a file, as text, or the kind of its error; *setting* is that of GRISTMILL_NATIVE."""
+    with path(setting):
+        try:
+            return repr(rows(data, batch_bytes=batch_bytes))
+        except GristmillError as error:
+            return type(error)
+
+
 def check_damaged(options, seed, count):
-    """A damaged page gives the rows, or the error, that Arrow alone gives."""
+    """A damaged file gives the rows that it gives without the library, or an error of the same kind."""
     chance = random.Random(seed)
-    rows = 40
+    table = columns(chance, 40)
     names = ["few", "many", "double", "word", "text"]
-    table = pa.table({name: with_nulls(columns(chance, rows)[name], chance, 0.2) for name in names})
+    table = pa.table({name: with_nulls(table[name], chance, 0.2) for name in names})
     data = written(table, data_page_size=64, **options)
     with file_of(data) as file:
-        opened = open_file(file, ["word"])
-        end = 4 + sum(chunk.total_compressed_size for chunk in chunks_of(opened, 0).values())
+        pages = 4 + sum(chunk.total_compressed_size for chunk in chunks_of(open_file(file), 0).values())
     outcomes = set()
     for _ in range(count):
-        with file_of(damaged(data, chance, range(4, end))) as file:
-            opened = open_file(file, ["word"])
-            by_arrow, found = (decoded(file, opened, forms, 16) for forms in (None, forms_of(opened)))
-            outcomes.add(type(by_arrow))
-            if isinstance(by_arrow, pa.Table):
-                assert isinstance(found, pa.Table), found
-                assert repr(found.select(names).to_pydict()) == repr(by_arrow.to_pydict())
-            else:
-                assert found == by_arrow
+        places = range(4, pages if chance.random() < 0.9 else len(data))
+        made, batch_bytes = damaged(data, chance, places), chance.choice([100, 1 << 20])
+        native, plain = (outcome(made, setting, batch_bytes) for setting in PATHS)
+        assert native == plain, made
+        outcomes.add(plain)
+    assert CorruptFile in outcomes
     assert len(outcomes) > 1
 
 
 @pytest.mark.parametrize("options", DAMAGED, ids=repr)
-def test_a_damaged_page_gives_what_arrow_gives(options):
-    check_damaged(options, 1, 300)
+def test_a_damaged_file_gives_what_arrow_gives(options):
+    check_damaged(options, 1, 150)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("options", DAMAGED, ids=repr)
-def test_thousands_of_damaged_pages_give_what_arrow_gives(options):
-    check_damaged(options, 2, 5000)
+def test_thousands_of_damaged_files_give_what_arrow_gives(options):
+    check_damaged(options, 2, 2500)
