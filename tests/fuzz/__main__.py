@@ -59,6 +59,8 @@ def write_pages(folder: Path) -> None:
         values = chance.choice(
             [pa.array(numbers), pa.array(numbers, pa.int32()), pa.array(numbers).cast(pa.string())]
         )
+        if chance.random() < 0.2:
+            values = pa.nulls(rows, values.type)
         out = io.BytesIO()
         pq.write_table(
             pa.table({"x": values}),

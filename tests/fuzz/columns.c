@@ -183,7 +183,7 @@ static void read_pages(const uint8_t *data, int64_t length, int choice) {
     }
     const int64_t rows = 300, room = choice & 8 ? 64 : 8 * length + 64;
     gm_chunk chunk = {.headers = headers, .bodies = bodies, .known = pages, .unread = rows, .width = width,
-                      .is_optional = choice & 16, .are_indexes = are_indexes};
+                      .is_optional = choice & 16, .are_indexes = are_indexes, .count = -1};
     int32_t *bounds = exactly(4 * (size_t)(length + 1)), *offsets = exactly(4 * (rows + 1));
     uint8_t *octets = exactly((size_t)length), *valid = exactly((size_t)(length + rows)), *out = exactly((size_t)(8 * rows + room));
     bounds[0] = offsets[0] = 0;

@@ -35,7 +35,8 @@ typedef struct {
     int64_t unread;         /* rows of the chunk behind the page */
     const uint8_t *words;   /* of the dictionary */
     const int32_t *bounds;  /* of words that are texts: one more than words */
-    int64_t count, width;   /* of words; octets of a value: 4 or 8 */
+    int64_t count;          /* of words; -1: there is no dictionary */
+    int64_t width;          /* octets of a value: 4 or 8 */
     int64_t is_optional;    /* rows may be null */
     int64_t are_indexes;    /* rows become indexes of words */
 } gm_chunk;

@@ -26,8 +26,9 @@ static int varint(const uint8_t **at, const uint8_t *end, uint64_t *number) {
 }
 
 static int next_run(gm_runs *r) {
+    const uint8_t *const start = r->at;
     uint64_t head;
-    if (!varint(&r->at, r->end, &head) || head < 2 || head >> 32) /* an empty run, or one too long */
+    if (!varint(&r->at, r->end, &head) || r->at - start > 5 || head >> 32 || head < 2) /* no run is empty */
         return 0;
     const int64_t count = (int64_t)(head >> 1), rest = r->end - r->at;
     r->taken = 0;
@@ -174,6 +175,7 @@ static int64_t present(gm_chunk *c, int64_t rows, uint8_t *valid) {
 /* ---- Headers ---- */
 
 enum { DEEPEST = 4, T_TRUE = 1, T_FALSE, T_I16 = 4, T_I32, T_I64, T_OCTETS = 8, T_STRUCT = 12 };
+enum { IS_SORTED = 7 * FIELDS + 3, IS_PACKED = 8 * FIELDS + 7 };
 enum { DATA = 0, DATA_V2 = 3, PLAIN = 0, PLAIN_INDEXES = 2, RLE = 3, INDEXES = 8 };
 
 static int zigzag(const uint8_t **at, const uint8_t *end, int64_t *number) {
@@ -219,16 +221,18 @@ static int64_t read_header(const uint8_t *data, int64_t size, int64_t *found) {
             at += octets;
             continue;
         }
-        if (kind == T_TRUE || kind == T_FALSE)
+        const int is_truth = kind == T_TRUE || kind == T_FALSE;
+        if (is_truth)
             value = kind == T_TRUE;
         else if (kind < T_I16 || kind > T_I64 || !zigzag(&at, end, &value))
             return -1; /* no field of a header has another type */
         if (depth > 1) /* of statistics */
             continue;
-        const int64_t outer = depth ? around[0] : 0;
-        if (kind == T_I16 || kind == T_I64 || number <= 0 || number >= FIELDS || outer < 0 || outer >= FIELDS)
+        const int64_t outer = depth ? around[0] : 0, place = FIELDS * outer + number;
+        if (number <= 0 || number >= FIELDS || outer < depth || outer >= FIELDS || value != (int32_t)value ||
+            is_truth != (place == IS_SORTED || place == IS_PACKED) || (!is_truth && kind != T_I32))
             return -1;
-        found[FIELDS * outer + number] = value;
+        found[place] = value;
     }
     return -1;
 }
@@ -261,7 +265,7 @@ static int turn(gm_chunk *c) {
     const uint8_t *values = b->values, *const end = values + b->size;
     c->levels = c->indexes = (gm_runs){0};
     c->values = c->end = NULL;
-    if ((header[1] != DATA && !v2) || rows > c->unread)
+    if ((header[1] != DATA && !v2) || !rows || rows > c->unread)
         return 0;
     for (int64_t i = 1; i <= required; i++)
         if (of[i] < 0) /* or it is missing */
@@ -283,7 +287,7 @@ static int turn(gm_chunk *c) {
         values += octets;
     }
     if (encoding == INDEXES || encoding == PLAIN_INDEXES) {
-        if (values < end && *values > 32)
+        if (c->count < 0 || (values < end && *values > 32))
             return 0;
         if (values < end)
             c->indexes = runs_in(values + 1, end, *values);
@@ -340,10 +344,9 @@ SPECIALIZED void to_rows(uint8_t *out, const uint8_t *valid, int64_t rows, int64
     }
 }
 
-/* The next *rows* rows, or those that the known pages have left, to *out*, which is aligned to their width: 0 where *valid* becomes 0. Returns how
-   many rows these are, or -1 at a page that contradicts itself. */
-GM_EXPORT int64_t gm_chunk_numbers(gm_chunk *chunk, int64_t rows, uint8_t *out, uint8_t *valid) {
-    gm_chunk *const c = chunk;
+/* The next *rows* rows, or those that the known pages have left, to *out*, which is aligned to their width: 0 where
+   *valid* becomes 0. Returns how many rows these are, or -1 at a page that contradicts itself. */
+GM_EXPORT int64_t gm_chunk_numbers(gm_chunk *c, int64_t rows, uint8_t *out, uint8_t *valid) {
     int64_t done = 0;
     while (done < rows) {
         if (!c->rows) {
@@ -407,6 +410,8 @@ static int texts_of(gm_chunk *c, int64_t count, text *out) {
 GM_EXPORT int64_t gm_chunk_texts(gm_chunk *chunk, int64_t rows, int32_t *offsets, uint8_t *out, int64_t room,
                                  uint8_t *valid) {
     int64_t done = 0, total = offsets[0];
+    if (total < 0 || room > INT32_MAX)
+        return -1;
     while (done < rows) {
         if (!chunk->rows) {
             if (chunk->next == chunk->known)

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shared.errors import CorruptFile, NotSupported
 from worker_service.arrow import Array, Ints, numbers_of, validity
 from worker_service.readers.bytes.library import library_errors
 from worker_service.readers.bytes.local import SourceFile
@@ -18,6 +19,11 @@ from worker_service.readers.typed import column_at
 
 Chunks = Mapping[str, pq.ColumnChunkMetaData]
 """The claims about a row group's column chunks, by path."""
+
+_HELD, _LEAST_HELD = 8 << 20, 64 << 10
+"""Bytes of pages that all columns hold, and that each may: as much packed, and as much not."""
+_MOST_COLUMNS = 64
+"""That the native library decodes: each holds a page, where Arrow holds but one of all."""
 
 
 def decode(
@@ -42,7 +48,7 @@ def decode(
         known = min(done, batch.num_rows)
         done -= known
         if known < batch.num_rows:
-            yield _checked(file, batch.slice(known))
+            yield _checked(file, batch).slice(known)
 
 
 def decode_by_arrow(
@@ -68,11 +74,11 @@ def _decode_natively(
 ) -> Iterator[pa.RecordBatch]:
     """Raises GivenUp where Arrow has to go on, at once if there is nothing to decode natively."""
     native: dict[str, ColumnChunk] = {}
-    for path in chunks:
-        if path in forms:
-            with suppress(GivenUp):
-                native[path] = ColumnChunk(file, chunks[path], forms[path])
-    if not native:
+    known = [path for path in chunks if path in forms]
+    for path in known:
+        with suppress(GivenUp):
+            native[path] = ColumnChunk(file, chunks[path], forms[path], max(_HELD // len(known), _LEAST_HELD))
+    if not 0 < len(native) <= _MOST_COLUMNS:
         raise GivenUp
     others = [path for path in chunks if path not in native]
     by_arrow = _by_arrow(file, opened, group, others, rows) if others else None
@@ -81,7 +87,10 @@ def _decode_natively(
         columns: dict[str, Array] = {}
         count = min(rows, left)
         if by_arrow is not None:
-            decoded = next(by_arrow, None)
+            try:
+                decoded = next(by_arrow, None)
+            except (CorruptFile, NotSupported) as error:  # another column may have a fault before that
+                raise GivenUp from error
             if decoded is None or decoded.num_rows > left:
                 raise GivenUp
             columns, count = dict(zip(decoded.schema.names, decoded.columns, strict=True)), decoded.num_rows

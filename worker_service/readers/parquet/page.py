@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from worker_service.readers.bytes.local import SourceFile, pread
 
-_DICTIONARY = 2
+DICTIONARY = 2
 _TYPE, _SIZE, _VALUES = (1,), (2,), (7, 1)
 """Paths of fields in the header: the page's type, its size, and the number of values of its dictionary."""
 _INTEGERS, _STRUCT = {4, 5, 6}, 12
@@ -24,15 +24,19 @@ class Dictionary(NamedTuple):
 
 def dictionary(file: SourceFile, chunk: pq.ColumnChunkMetaData) -> Dictionary:
     """Of no words if the chunk does not begin with one."""
-    start, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset or 0
-    if 0 < dictionary < start:
-        start = dictionary
+    start = first_page(chunk)
     if not 0 <= start < file.size:  # Arrow names the fault
         return Dictionary()
     header = dict(numbers(pread(file, start, _HEADER)))
-    if header.get(_TYPE) != _DICTIONARY:
+    if header.get(_TYPE) != DICTIONARY:
         return Dictionary()
     return Dictionary(header.get(_VALUES, 0), header.get(_SIZE, 0))
+
+
+def first_page(chunk: pq.ColumnChunkMetaData) -> int:
+    """The byte where it begins, as the chunk claims."""
+    start, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset or 0
+    return int(dictionary if 0 < dictionary < start else start)
 
 
 def numbers(data: bytes) -> Iterator[tuple[tuple[int, ...], int]]:

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 from worker_service.arrow import Ints
 from worker_service.native.library import Library
 from worker_service.readers.bytes.local import SourceFile, pread
+from worker_service.readers.parquet.page import first_page
 
-DICTIONARY, DATA_V2 = 2, 3
-"""Types of pages."""
+DATA_V2 = 3
+"""The type of such pages."""
 _FIELDS = 9
 TYPE, SIZE, PACKED_SIZE, CHECKSUM = 1, 2, 3, 4
 WORDS, WORDS_ENCODING = 7 * _FIELDS + 1, 7 * _FIELDS + 2
@@ -23,12 +24,10 @@ _BEGIN = 0
 _MISSING = -(2**63)
 """The value of a field that a header does not have."""
 _CODECS = {"UNCOMPRESSED", "SNAPPY", "ZSTD"}
-_WINDOW = 1 << 20
-"""Bytes that are read at once, or as many as a page has."""
 _MOST_PAGE = 64 << 20
 """Bytes of a page, before compression and after."""
-_MOST_PAGES, _MOST_SIZE = 256, 4 << 20
-"""Pages that are unpacked at once, and their bytes: those of all but the last are fewer."""
+_MOST_PAGES = 32
+"""Pages that are unpacked at once."""
 
 
 class GivenUp(Exception):
@@ -43,18 +42,20 @@ class Page(NamedTuple):
 
 
 class Pages:
-    """Reads the pages of a column chunk, in file order. Every method raises GivenUp."""
+    """Reads the pages of a column chunk, in file order. Every method raises GivenUp.
 
-    def __init__(self, native: Library, file: SourceFile, chunk: pq.ColumnChunkMetaData) -> None:
+    Of packed bytes and of others it holds *share* each, or one page.
+    """
+
+    def __init__(self, native: Library, file: SourceFile, chunk: pq.ColumnChunkMetaData, share: int) -> None:
         if chunk.compression not in _CODECS:
             raise GivenUp
         self._codec = None if chunk.compression == "UNCOMPRESSED" else pa.Codec(chunk.compression.lower())
-        start, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset or 0
-        self._place: int = dictionary if 0 < dictionary < start else start
+        self._place = first_page(chunk)
         self._end: int = self._place + chunk.total_compressed_size
         if not 0 <= self._place <= self._end <= file.size:
             raise GivenUp
-        self._native, self._file = native, file
+        self._native, self._file, self._share = native, file, share
         self._window, self._at = pa.py_buffer(b""), 0
         self.headers: Ints = np.empty((_MOST_PAGES, _FIELDS**2), np.int64)
         """Those of the pages that were read last, one in a row."""
@@ -68,14 +69,14 @@ class Pages:
         headers = self.headers
         while not (count := self._whole_pages()):
             page = int(headers[0, _BEGIN] + max(headers[0, PACKED_SIZE], 0)) if headers[0, _BEGIN] > 0 else 0
-            needed = min(max(_WINDOW, page), self._end - self._place)
+            needed = min(max(self._share, page), self._end - self._place)
             if not self._window.size - self._at < needed <= _MOST_PAGE:
                 raise GivenUp
             self._window, self._at = pa.py_buffer(pread(self._file, self._place, needed)), 0
         sizes = headers[:count, SIZE]
         if sizes.min() < 0 or sizes.max() > _MOST_PAGE:
             raise GivenUp
-        count = min(count, 1 + int(np.searchsorted(np.cumsum(sizes), _MOST_SIZE)))
+        count = min(count, 1 + int(np.searchsorted(np.cumsum(sizes), self._share)))
         try:
             pages = [self._page(*fields) for fields in headers[:count, _USED].tolist()]
         except (pa.ArrowException, OSError) as error:  # from decompressing
@@ -104,7 +105,7 @@ class Pages:
         return Page(body, self._unpacked(values, size - levels) if is_packed else values)
 
     def _unpacked(self, data: pa.Buffer, size: int) -> pa.Buffer:
-        if self._codec is None or not size:
+        if self._codec is None or data.size == size == 0:
             return data
         if self._codec.name == "snappy" and _snappy_size(data) != size:
             raise GivenUp

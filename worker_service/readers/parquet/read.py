@@ -44,7 +44,8 @@ def read(
     with library_errors(file, KIND):
         leaves = {opened.schema.column(i).path: i for i in range(opened.metadata.num_columns)}
         flat = {path: i for path, i in leaves.items() if not opened.schema.column(i).max_repetition_level}
-        forms = native_forms({path: (opened.schema.column(leaves[path]), types[path]) for path in used})
+        leaf_types = {path: (opened.schema.column(leaves[path]), types[path]) for path in used}
+        forms = native_forms(leaf_types, opened.metadata.created_by)
     first = sum(opened.metadata.row_group(group).num_rows for group in range(extent.start))
     for group in range(extent.start, extent.end):
         with library_errors(file, KIND):

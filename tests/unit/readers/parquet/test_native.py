@@ -17,6 +17,21 @@ import pytest
 from shared.errors import CorruptFile, GristmillError
 from tests.support.datasets import rows
 from tests.support.native import PATHS, needs_library, path
+from tests.support.parquet_claims import (
+    FALSE,
+    I32,
+    PLAIN,
+    RLE,
+    RLE_DICTIONARY,
+    STRUCT,
+    TEXT,
+    dictionary,
+    file,
+    page,
+    page_v2,
+    struct,
+)
+from worker_service.native import library
 from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.parquet.decode import decode
 from worker_service.readers.parquet.file import open_file
@@ -26,7 +41,7 @@ from worker_service.readers.parquet.pages import GivenUp
 pytestmark = needs_library
 
 MOMENT = datetime(2024, 2, 29, 23, 59, 59, 999_999, tzinfo=UTC)
-ROWS = 3000
+ROWS, SHARE = 3000, 4096
 
 
 def columns(chance, count=ROWS):
@@ -67,10 +82,10 @@ def written(table, **options):
 
 @contextmanager
 def file_of(data):
-    with TemporaryFile() as file:
-        file.write(data)
-        file.flush()
-        yield SourceFile(opened=file.fileno, uri="file:///x", size=len(data))
+    with TemporaryFile() as stored:
+        stored.write(data)
+        stored.flush()
+        yield SourceFile(opened=stored.fileno, uri="file:///x", size=len(data))
 
 
 def forms_of(opened, used=None):
@@ -78,7 +93,9 @@ def forms_of(opened, used=None):
     leaves = {
         opened.schema.column(i).path: opened.schema.column(i) for i in range(opened.metadata.num_columns)
     }
-    return native_forms({name: (leaves[name], schema.field(name).type) for name in used or schema.names})
+    return native_forms(
+        {name: (leaves[name], schema.field(name).type) for name in used or schema.names}, None
+    )
 
 
 def chunks_of(opened, group):
@@ -86,13 +103,14 @@ def chunks_of(opened, group):
     return {chunk.path_in_schema: chunk for chunk in map(claims.column, range(claims.num_columns))}
 
 
-def by_chunks(file, opened, sizes, used=None):
+def by_chunks(source, opened, sizes, used=None):
     """All row groups by the native library alone, whose batches have *sizes* in turn."""
     forms, tables = forms_of(opened, used), []
     assert set(forms) == set(used or opened.schema_arrow.names)
     for group in range(opened.metadata.num_row_groups):
         chunks = {
-            name: ColumnChunk(file, chunk, forms[name]) for name, chunk in chunks_of(opened, group).items()
+            name: ColumnChunk(source, chunk, forms[name], SHARE)
+            for name, chunk in chunks_of(opened, group).items()
         }
         left = opened.metadata.row_group(group).num_rows
         while left:
@@ -135,9 +153,9 @@ def test_all_types_in_all_layouts_are_as_arrow_decodes_them(version, codec, dict
         write_page_checksum=chance.random() < 0.5,
         max_rows_per_page=chance.choice([7, 900, 20_000]),
     )
-    with file_of(data) as file:
-        opened = open_file(file, ["word"] if dictionary else [])
-        found = by_chunks(file, opened, lambda: chance.choice([1, 3, 8, 100, 999, 5000]))
+    with file_of(data) as source:
+        opened = open_file(source, ["word"] if dictionary else [])
+        found = by_chunks(source, opened, lambda: chance.choice([1, 3, 8, 100, 999, 5000]))
         assert found.equals(without_dictionaries(opened.read()))
 
 
@@ -146,10 +164,10 @@ def test_indexes_of_any_number_of_bits_are_unpacked(distinct):
     numbers = np.random.default_rng(distinct).integers(0, distinct, 100_003) * 1_000_003
     numbers[5000:9000] = numbers[5000]  # a run of one number
     table = pa.table({"n": numbers, "t": pa.array(numbers).cast(pa.string())})
-    with file_of(written(table, dictionary_pagesize_limit=1 << 24)) as file:
-        opened = open_file(file, ["t"])
+    with file_of(written(table, dictionary_pagesize_limit=1 << 24)) as source:
+        opened = open_file(source, ["t"])
         chance = random.Random(distinct)
-        assert by_chunks(file, opened, lambda: chance.randint(1, 30_000)).equals(table)
+        assert by_chunks(source, opened, lambda: chance.randint(1, 30_000)).equals(table)
 
 
 def test_required_columns_have_no_levels():
@@ -158,9 +176,9 @@ def test_required_columns_have_no_levels():
     )
     table = pa.table([list(range(ROWS)), [f"t{i % 9}" for i in range(ROWS)]], schema=schema)
     for version in ("1.0", "2.0"):
-        with file_of(written(table, data_page_version=version)) as file:
-            opened = open_file(file, ["t"])
-            assert by_chunks(file, opened, lambda: 700).to_pydict() == table.to_pydict()
+        with file_of(written(table, data_page_version=version)) as source:
+            opened = open_file(source, ["t"])
+            assert by_chunks(source, opened, lambda: 700).to_pydict() == table.to_pydict()
 
 
 @pytest.mark.parametrize("codec", ["snappy", "zstd", "uncompressed"])
@@ -172,18 +190,18 @@ def test_files_of_other_writers_are_as_arrow_decodes_them(tmp_path, codec):
     frame.pl().write_parquet(tmp_path / "polars.parquet", compression=codec, row_group_size=20_000)
     for writer in ("duckdb", "polars"):
         data = (tmp_path / f"{writer}.parquet").read_bytes()
-        with file_of(data) as file:
-            opened = open_file(file)
+        with file_of(data) as source:
+            opened = open_file(source)
             expected = without_dictionaries(opened.read())
-            assert by_chunks(file, opened, lambda: 7000).cast(expected.schema).equals(expected)
+            assert by_chunks(source, opened, lambda: 7000).cast(expected.schema).equals(expected)
 
 
-def decoded(file, opened, size=700):
+def decoded(source, opened, size=700):
     """The rows of all groups."""
     found = [
         pa.table(batch)
         for group in range(opened.metadata.num_row_groups)
-        for batch in decode(file, opened, group, chunks_of(opened, group), size, forms_of(opened))
+        for batch in decode(source, opened, group, chunks_of(opened, group), size, forms_of(opened))
     ]
     return pa.concat_tables([without_dictionaries(table) for table in found])
 
@@ -201,11 +219,11 @@ def test_columns_that_the_library_does_not_know_are_decoded_by_arrow_beside_thos
         "use_dictionary": False,
     }
     for options in ({}, {"compression": {"few": "gzip", "text": "brotli"}}, delta):
-        with file_of(written(table, row_group_size=1100, **options)) as file:
-            opened = open_file(file)
+        with file_of(written(table, row_group_size=1100, **options)) as source:
+            opened = open_file(source)
             forms = forms_of(opened)
             assert set(table.column_names) - set(forms) == set(others)
-            found = decoded(file, opened)
+            found = decoded(source, opened)
             assert found.select(table.column_names).equals(without_dictionaries(table))
 
 
@@ -213,31 +231,31 @@ def test_arrow_goes_on_where_the_library_gives_up():
     """After the first pages the dictionary is full, and texts are no indexes any more."""
     table = pa.table({"t": [f"{i * 7919 % 9973}" for i in range(20_000)], "n": range(20_000)})
     data = written(table, dictionary_pagesize_limit=1000, data_page_size=500, max_rows_per_page=100)
-    with file_of(data) as file:
-        opened = open_file(file, ["t"])
-        chunk = ColumnChunk(file, chunks_of(opened, 0)["t"], forms_of(opened)["t"])
+    with file_of(data) as source:
+        opened = open_file(source, ["t"])
+        chunk = ColumnChunk(source, chunks_of(opened, 0)["t"], forms_of(opened)["t"], SHARE)
         chunk.take(50)
         with pytest.raises(GivenUp):
             chunk.take(19_950)
         for size in (64, 1000, 50_000):
-            assert decoded(file, opened, size).equals(table)
+            assert decoded(source, opened, size).equals(table)
 
 
 def test_a_snappy_page_of_fewer_bytes_than_its_header_tells_is_given_up():
     """Arrow's codec would leave the last ones as they were in memory."""
     table = pa.table({"n": range(100)})
     data = written(table, use_dictionary=False, compression="snappy", write_statistics=False)
-    with file_of(data) as file:
-        opened = open_file(file)
+    with file_of(data) as source:
+        opened = open_file(source)
         chunk = chunks_of(opened, 0)["n"]
-        assert ColumnChunk(file, chunk, forms_of(opened)["n"]).take(100).equals(table["n"].chunk(0))
+        assert ColumnChunk(source, chunk, forms_of(opened)["n"], SHARE).take(100).equals(table["n"].chunk(0))
     # Two varints: the type of the page, which is 0, and its size, whose second octet is the last.
     size = chunk.data_page_offset + 4
     assert data[size - 4 : size - 1] == b"\x15\x00\x15"
-    with file_of(data[:size] + bytes([data[size] + 1]) + data[size + 1 :]) as file:
-        opened = open_file(file)
+    with file_of(data[:size] + bytes([data[size] + 1]) + data[size + 1 :]) as source:
+        opened = open_file(source)
         with pytest.raises(GivenUp):
-            ColumnChunk(file, chunk, forms_of(opened)["n"]).take(100)
+            ColumnChunk(source, chunk, forms_of(opened)["n"], SHARE).take(100)
 
 
 def damaged(data, chance, places):
@@ -249,6 +267,65 @@ def damaged(data, chance, places):
             [0, 1, 127, 128, 255, found[at] ^ 1 << chance.randrange(8), chance.randrange(256)]
         )
     return bytes(found)
+
+
+SNAPPY = 1
+NUMBERS = np.arange(8, dtype="<i4").tobytes()
+PACKED = bytes(pa.compress(NUMBERS, "snappy"))
+NULLS = b"\x10\x00"
+"""Levels of eight nulls: a run of zeros."""
+
+
+def with_a_truth_value(field):
+    """A page whose header has a truth value in place of a number."""
+    numbers = [(1, I32, 8), (2, I32, PLAIN), (3, I32, RLE), (4, I32, RLE)]
+    numbers[field - 1] = (field, FALSE, None)
+    sizes = (2, I32, len(NUMBERS)), (3, I32, len(NUMBERS))
+    return struct((1, I32, 0), *sizes, (5, STRUCT, struct(*numbers))) + NUMBERS
+
+
+def of_levels(levels, values):
+    return page(len(levels).to_bytes(4, "little") + levels + values, 8, encoding=RLE_DICTIONARY)
+
+
+CRAFTED = {
+    "sound": file((page(NUMBERS, 8), 8, 8)),
+    "nulls in indexes without a dictionary": file((of_levels(NULLS, b""), 8, 8), optional=True),
+    "texts that are so": file((of_levels(NULLS, b""), 8, 8), optional=True, kind=TEXT),
+    "not packed": file((page_v2(8, NUMBERS, is_packed=FALSE, uncompressed=32), 8, 8), codec=SNAPPY),
+    "of an old writer, and packed all the same": file(
+        (page_v2(8, PACKED, is_packed=FALSE, uncompressed=32), 8, 8),
+        codec=SNAPPY,
+        writer=b"parquet-cpp version 1.5.1-SNAPSHOT",
+    ),
+    "packed, and of no size": file((page(PACKED, 8, uncompressed=0), 8, 8), codec=SNAPPY),
+    **{f"a truth value as field {field}": file((with_a_truth_value(field), 8, 8)) for field in (1, 2, 3, 4)},
+    "a page of no rows": file((page(b"", 0) + page(NUMBERS, 8), 8, 8)),
+    "more rows than the chunk": file((page(NUMBERS + NUMBERS, 16), 8, 8)),
+    "an index beyond the words": file((dictionary([b"abcd", b"efgh"], [0, 1, 2]), 3, 3)),
+    "equal words": file((dictionary([b"abcd", b"abcd"], [0, 1, 1]), 3, 3)),
+    "a run of seven bits in each of six octets": file(
+        (dictionary([b"abcd"], [0] * 8).replace(b"\x02\x00" * 8, b"\x90\x80\x80\x80\x80\x00\x00"), 8, 8)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_crafted_pages_give_what_arrow_gives(name):
+    native, plain = (outcome(CRAFTED[name], setting, 1 << 20) for setting in PATHS)
+    assert native == plain
+
+
+def test_indexes_without_a_dictionary_are_given_up_before_other_columns_are_decoded():
+    table = pa.table({"t": ["a", "b"], "n": [1, 2]})
+    with file_of(written(table, use_dictionary=["n"])) as source:
+        opened = open_file(source, ["t"])
+        with pytest.raises(GivenUp):
+            ColumnChunk(source, chunks_of(opened, 0)["t"], forms_of(opened)["t"], SHARE)
+
+
+def test_offsets_that_int32_cannot_hold_are_given_up():
+    assert library().gm_chunk_texts(None, 0, np.zeros(1, np.int32).ctypes.data, None, 2**31, None) == -1
 
 
 DAMAGED = [
@@ -270,18 +347,17 @@ def outcome(data, setting, batch_bytes):
 
 
 def check_damaged(options, seed, count):
-    """A damaged file gives the rows that it gives without the library, or an error of the same kind."""
+    """Damaged pages give the rows that they give without the library, or an error of the same kind."""
     chance = random.Random(seed)
     table = columns(chance, 40)
     names = ["few", "many", "double", "word", "text"]
     table = pa.table({name: with_nulls(table[name], chance, 0.2) for name in names})
     data = written(table, data_page_size=64, **options)
-    with file_of(data) as file:
-        pages = 4 + sum(chunk.total_compressed_size for chunk in chunks_of(open_file(file), 0).values())
+    with file_of(data) as source:
+        pages = 4 + sum(chunk.total_compressed_size for chunk in chunks_of(open_file(source), 0).values())
     outcomes = set()
     for _ in range(count):
-        places = range(4, pages if chance.random() < 0.9 else len(data))
-        made, batch_bytes = damaged(data, chance, places), chance.choice([100, 1 << 20])
+        made, batch_bytes = damaged(data, chance, range(4, pages)), chance.choice([100, 1 << 20])
         native, plain = (outcome(made, setting, batch_bytes) for setting in PATHS)
         assert native == plain, made
         outcomes.add(plain)
@@ -290,11 +366,11 @@ def check_damaged(options, seed, count):
 
 
 @pytest.mark.parametrize("options", DAMAGED, ids=repr)
-def test_a_damaged_file_gives_what_arrow_gives(options):
+def test_damaged_pages_give_what_arrow_gives(options):
     check_damaged(options, 1, 150)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("options", DAMAGED, ids=repr)
-def test_thousands_of_damaged_files_give_what_arrow_gives(options):
+def test_thousands_of_damaged_pages_give_what_arrow_gives(options):
     check_damaged(options, 2, 2500)
