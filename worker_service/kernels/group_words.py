@@ -45,7 +45,8 @@ class Step(NamedTuple):
     """Adds some rows, of which it has the *codes* of their groups and the values, to a total.
 
     *kind* is a `Kind`; that of products also tells which factors are doubles. *unit* is the exponent of the
-    total's unit; of the largest value it is the bits that each value is changed by.
+    total's unit; of the largest value it is the bits that each value is changed by. Doubles are at most
+    2**high in size.
     """
 
     total: Total
@@ -54,6 +55,7 @@ class Step(NamedTuple):
     left: NDArray[Any] | None = None
     right: NDArray[Any] | None = None
     unit: int = 0
+    high: int = 0
 
 
 class _Place(NamedTuple):
@@ -117,7 +119,16 @@ class GroupWords:
         """The step as `gm_add_rows` takes it."""
         left, right = (0 if values is None else values.ctypes.data for values in (step.left, step.right))
         totals = self.of(step.total)
-        return [step.kind, totals.ctypes.data, self.stride, totals.shape[1], left, right, step.unit]
+        return [
+            step.kind,
+            totals.ctypes.data,
+            self.stride,
+            totals.shape[1],
+            left,
+            right,
+            step.unit,
+            step.high,
+        ]
 
     def _make_room(self, totals: Iterable[Total], groups: int) -> None:
         """Room for *groups*, and for as many words as *totals* ask for, in the unit that they ask for."""

@@ -1,4 +1,8 @@
-"""Totals that lie side by side, while groups and totals become more, against numpy."""
+"""Totals that lie side by side, while groups and totals become more, against numpy and fractions."""
+
+import math
+import random
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -45,3 +49,37 @@ def test_a_group_has_its_words_in_one_line():
         words.add([Step(Total(1), Kind.ROWS, codes) for _ in range(count)], 10)
         assert words.stride == stride
         assert words.nbytes == 10 * stride * 8
+
+
+UNITS = [-1074, -1000, -961, -960, -959, -300, -80, -1, 0, 1, 100, 799, 800, 850]
+SPANS = [53, 54, 60, 64, 98, 99, 100, 101, 102, 104, 110, 120]
+
+
+def doubles(chance, unit, span, count):
+    """At most 2**(unit + span) in size; no bit of a mantissa is below 2**unit. There are zeros among them."""
+    found = [math.ldexp(chance.choice([-1, 1]), unit + span), 0.0, -0.0]
+    found += [5e-324, -5e-324] if unit == -1074 else []
+    while len(found) < count:
+        mantissa = chance.choice([1 << 52, (1 << 52) + 1, (1 << 53) - 1, chance.randrange(1 << 52, 1 << 53)])
+        found.append(chance.choice([-1, 1]) * math.ldexp(mantissa, unit + chance.randint(0, span - 53)))
+    return found
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("span", SPANS)
+def test_doubles_of_any_range_are_added_without_an_error(unit, span):
+    chance = random.Random(f"{unit} {span}")
+    span = min(span, 1023 - unit)
+    numbers = doubles(chance, unit, span, 1500)
+    codes = [chance.randrange(7) for _ in numbers]
+    for width in (-(-(span + 13) // 64), -(-(span + 13) // 64) + 1):
+        words, total = GroupWords(library()), Total(width)
+        given = np.array(codes), np.array(numbers)
+        words.add([Step(total, Kind.DOUBLES, *given, unit=unit, high=unit + span)] * 2, 7)
+        for group, found in enumerate(words.of(total).tolist()):
+            whole = sum(word << 64 * place for place, word in enumerate(found))
+            whole -= (whole >> 64 * width - 1) << 64 * width  # two's complement
+            exact = sum(
+                Fraction(number) for number, code in zip(numbers, codes, strict=True) if code == group
+            )
+            assert whole * Fraction(2) ** unit == 2 * exact

@@ -99,7 +99,7 @@ class Sums:
         if values is None:
             return []
         self._totals.prepare(values, len(codes))
-        return [Step(self._totals.total, kind, codes, numbers, unit=self._totals.unit)]
+        return [Step(self._totals.total, kind, codes, numbers, unit=self._totals.unit, high=values.high)]
 
     def _of_special(self, numbers: Floats, codes: Ints) -> Steps:
         """That count the values that are not finite."""

@@ -28,6 +28,7 @@ typedef struct {
     int64_t stride, width;        /* in words */
     const uint64_t *left, *right; /* the values of the rows */
     int64_t unit;                 /* LARGEST: the bits that each value is changed by */
+    int64_t high;                 /* DOUBLES: the size of each is at most 2**high */
 } Step;
 
 /* The size and the exponent of a finite double: its value is ± mantissa * 2**exponent. */
@@ -114,6 +115,53 @@ GM_EXPORT void gm_int_range(const int64_t *values, int64_t count, int64_t *found
     found[1] = most;
 }
 
+/* 1.5 * 2**exponent, of a normal double. */
+static inline double one_and_a_half(int64_t exponent) {
+    uint64_t bits = (uint64_t)(exponent + 1023) << 52 | UINT64_C(1) << 51;
+    double made;
+    memcpy(&made, &bits, 8);
+    return made;
+}
+
+static inline int64_t bits_of(double number) {
+    int64_t bits;
+    memcpy(&bits, &number, 8);
+    return bits;
+}
+
+/* Whether add_parts can add the values: each part has at most 51 bits, and no part is subnormal. */
+static int have_parts(const Step *step) {
+    return step->width <= 2 && step->high - step->unit <= 100 && step->unit >= -960 && step->high <= 900;
+}
+
+/* Each value is high * 2**half + low units. Its sum with a constant, whose last bit has the value 2**half units, is
+   rounded to *high* (Dekker, 1971); the rest is *low*, without an error. So no bits are shifted by a number of
+   places that is the value's own, and the parts of a block are found side by side. */
+SPECIALIZED void add_parts(const int64_t *codes, int64_t start, int64_t end, Step step, int64_t width) {
+    const int64_t half = step.high > step.unit ? (step.high - step.unit + 1) / 2 : 1;
+    const double above = one_and_a_half(52 + step.unit + half), below = one_and_a_half(52 + step.unit);
+    int64_t highs[BLOCK], lows[BLOCK];
+    for (int64_t i = 0; i < end - start; i++) {
+        double value, sum, rest;
+        memcpy(&value, step.left + start + i, 8);
+        sum = value + above;
+        rest = value - (sum - above);
+        highs[i] = bits_of(sum) - bits_of(above);
+        lows[i] = bits_of(rest + below) - bits_of(below);
+    }
+    for (int64_t i = 0; i < end - start; i++) {
+        uint64_t *total = step.totals + codes[start + i] * step.stride;
+        if (width == 1) {
+            total[0] += ((uint64_t)highs[i] << half) + (uint64_t)lows[i];
+        } else {
+            u128 sum;
+            memcpy(&sum, total, 16);
+            sum += ((u128)(__int128)highs[i] << half) + (u128)(__int128)lows[i];
+            memcpy(total, &sum, 16);
+        }
+    }
+}
+
 SPECIALIZED void add_doubles(const int64_t *codes, int64_t start, int64_t end, Step step, int64_t width) {
     for (int64_t i = start; i < end; i++) {
         int64_t exponent;
@@ -187,7 +235,12 @@ static void add_block(const int64_t *codes, int64_t start, int64_t end, const St
         WITH_WIDTH(add_ints, step.width, codes, start, end, step);
         return;
     case DOUBLES:
-        WITH_WIDTH(add_doubles, step.width, codes, start, end, step);
+        if (have_parts(&step) && step.width == 1)
+            add_parts(codes, start, end, step, 1);
+        else if (have_parts(&step))
+            add_parts(codes, start, end, step, 2);
+        else
+            WITH_WIDTH(add_doubles, step.width, codes, start, end, step);
         return;
     case WORDS:
         WITH_WIDTH(add_words, step.width, codes, start, end, step);
@@ -207,7 +260,7 @@ static void add_block(const int64_t *codes, int64_t start, int64_t end, const St
 
    ROWS      total += 1
    INTS      total += left[i], an int64, for a unit of 1
-   DOUBLES   total += left[i], a finite double. The lowest bit of none is below 2**unit.
+   DOUBLES   total += left[i], a finite double, at most 2**high in size. The lowest bit of none is below 2**unit.
    WORDS     total += left[i], an integer of two words, for a unit of 1 and a width of at least 2
    LARGEST   total = the larger of itself and left[i] ^ unit, without a sign
    PRODUCTS  total += left[i] * right[i], each a finite double or an int64. The lowest bits of none are, together,
