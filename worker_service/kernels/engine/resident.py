@@ -27,7 +27,7 @@ from worker_service.kernels.grouping import Groups, group
 from worker_service.native import Library
 
 LEAST_FUTILE = 1 << 18
-"""Groups before a frame. Most rows of the first frames begin a group, however many rows it has at last."""
+"""Groups before a frame. Most rows of the first frames begin a group, however many rows follow."""
 _CODE = Key(column="", name="", type=INT64)
 
 

@@ -344,18 +344,20 @@ SPECIALIZED void to_rows(uint8_t *out, const uint8_t *valid, int64_t rows, int64
     }
 }
 
+/* 1 if there is a page with rows, perhaps the next one; 0 if the known pages have none left; -1 at a page that
+   contradicts itself. */
+static int with_rows(gm_chunk *c) {
+    if (c->rows)
+        return 1;
+    return c->next == c->known ? 0 : turn(c) ? 1 : -1;
+}
+
 /* The next *rows* rows, or those that the known pages have left, to *out*, which is aligned to their width: 0 where
    *valid* becomes 0. Returns how many rows these are, or -1 at a page that contradicts itself. */
 GM_EXPORT int64_t gm_chunk_numbers(gm_chunk *c, int64_t rows, uint8_t *out, uint8_t *valid) {
     int64_t done = 0;
-    while (done < rows) {
-        if (!c->rows) {
-            if (c->next == c->known)
-                break;
-            if (!turn(c))
-                return -1;
-            continue;
-        }
+    int there = 1;
+    while (done < rows && (there = with_rows(c)) > 0) {
         const int64_t some = c->rows < rows - done ? c->rows : rows - done;
         int64_t found = present(c, some, valid + done);
         if (found < 0 || !side_by_side(c, found, out))
@@ -368,7 +370,7 @@ GM_EXPORT int64_t gm_chunk_numbers(gm_chunk *c, int64_t rows, uint8_t *out, uint
         c->rows -= some;
         done += some;
     }
-    return done;
+    return there < 0 ? -1 : done;
 }
 
 /* ---- Texts ---- */
@@ -412,14 +414,8 @@ GM_EXPORT int64_t gm_chunk_texts(gm_chunk *chunk, int64_t rows, int32_t *offsets
     int64_t done = 0, total = offsets[0];
     if (total < 0 || room > INT32_MAX)
         return -1;
-    while (done < rows) {
-        if (!chunk->rows) {
-            if (chunk->next == chunk->known)
-                break;
-            if (!turn(chunk))
-                return -1;
-            continue;
-        }
+    int there = 1;
+    while (done < rows && (there = with_rows(chunk)) > 0) {
         gm_chunk here = *chunk, *const c = &here; /* the chunk stays where it is if there is no room */
         int64_t some = rows - done < TILE ? rows - done : TILE, size = 0;
         some = some < c->rows ? some : c->rows;
@@ -431,7 +427,7 @@ GM_EXPORT int64_t gm_chunk_texts(gm_chunk *chunk, int64_t rows, int32_t *offsets
             size += texts[i].size;
         if (total + size > room)
             break;
-        const uint8_t *const end = c->values ? c->end : c->words + c->bounds[c->count];
+        const uint8_t *const end = !found ? NULL : c->values ? c->end : c->words + c->bounds[c->count];
         const text *next = texts;
         for (int64_t row = done; row < done + some; row++) {
             if (LIKELY(valid[row])) {
@@ -447,5 +443,5 @@ GM_EXPORT int64_t gm_chunk_texts(gm_chunk *chunk, int64_t rows, int32_t *offsets
         *chunk = here;
         done += some;
     }
-    return done;
+    return there < 0 ? -1 : done;
 }

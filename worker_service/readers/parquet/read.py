@@ -46,11 +46,11 @@ def read(
         flat = {path: i for path, i in leaves.items() if not opened.schema.column(i).max_repetition_level}
         leaf_types = {path: (opened.schema.column(leaves[path]), types[path]) for path in used}
         forms = native_forms(leaf_types, opened.metadata.created_by)
+    asked = sorted(used or flat or leaves, key=leaves.__getitem__)
     first = sum(opened.metadata.row_group(group).num_rows for group in range(extent.start))
     for group in range(extent.start, extent.end):
         with library_errors(file, KIND):
             claims = opened.metadata.row_group(group)
-            asked = sorted(used or flat or leaves, key=leaves.__getitem__)
             chunks = {path: claims.column(leaves[path]) for path in asked}
         encoded = {path: chunks[path] for path in used if pa.types.is_dictionary(types[path])}
         if used:

@@ -2,11 +2,9 @@
 
 import io
 import random
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import product
-from tempfile import TemporaryFile
 
 import duckdb
 import numpy as np
@@ -15,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shared.errors import CorruptFile, GristmillError
+from tests.support.datasets import opened as files_of
 from tests.support.datasets import rows
 from tests.support.native import PATHS, needs_library, path
 from tests.support.parquet_claims import (
@@ -32,7 +31,6 @@ from tests.support.parquet_claims import (
     struct,
 )
 from worker_service.native import library
-from worker_service.readers.bytes.local import SourceFile
 from worker_service.readers.parquet.decode import decode
 from worker_service.readers.parquet.file import open_file
 from worker_service.readers.parquet.native import ColumnChunk, native_forms
@@ -78,14 +76,6 @@ def written(table, **options):
     out = io.BytesIO()
     pq.write_table(table, out, **options)
     return out.getvalue()
-
-
-@contextmanager
-def file_of(data):
-    with TemporaryFile() as stored:
-        stored.write(data)
-        stored.flush()
-        yield SourceFile(opened=stored.fileno, uri="file:///x", size=len(data))
 
 
 def forms_of(opened, used=None):
@@ -153,7 +143,7 @@ def test_all_types_in_all_layouts_are_as_arrow_decodes_them(version, codec, dict
         write_page_checksum=chance.random() < 0.5,
         max_rows_per_page=chance.choice([7, 900, 20_000]),
     )
-    with file_of(data) as source:
+    with files_of(data) as [source]:
         opened = open_file(source, ["word"] if dictionary else [])
         found = by_chunks(source, opened, lambda: chance.choice([1, 3, 8, 100, 999, 5000]))
         assert found.equals(without_dictionaries(opened.read()))
@@ -164,7 +154,7 @@ def test_indexes_of_any_number_of_bits_are_unpacked(distinct):
     numbers = np.random.default_rng(distinct).integers(0, distinct, 100_003) * 1_000_003
     numbers[5000:9000] = numbers[5000]  # a run of one number
     table = pa.table({"n": numbers, "t": pa.array(numbers).cast(pa.string())})
-    with file_of(written(table, dictionary_pagesize_limit=1 << 24)) as source:
+    with files_of(written(table, dictionary_pagesize_limit=1 << 24)) as [source]:
         opened = open_file(source, ["t"])
         chance = random.Random(distinct)
         assert by_chunks(source, opened, lambda: chance.randint(1, 30_000)).equals(table)
@@ -176,7 +166,7 @@ def test_required_columns_have_no_levels():
     )
     table = pa.table([list(range(ROWS)), [f"t{i % 9}" for i in range(ROWS)]], schema=schema)
     for version in ("1.0", "2.0"):
-        with file_of(written(table, data_page_version=version)) as source:
+        with files_of(written(table, data_page_version=version)) as [source]:
             opened = open_file(source, ["t"])
             assert by_chunks(source, opened, lambda: 700).to_pydict() == table.to_pydict()
 
@@ -190,7 +180,7 @@ def test_files_of_other_writers_are_as_arrow_decodes_them(tmp_path, codec):
     frame.pl().write_parquet(tmp_path / "polars.parquet", compression=codec, row_group_size=20_000)
     for writer in ("duckdb", "polars"):
         data = (tmp_path / f"{writer}.parquet").read_bytes()
-        with file_of(data) as source:
+        with files_of(data) as [source]:
             opened = open_file(source)
             expected = without_dictionaries(opened.read())
             assert by_chunks(source, opened, lambda: 7000).cast(expected.schema).equals(expected)
@@ -219,7 +209,7 @@ def test_columns_that_the_library_does_not_know_are_decoded_by_arrow_beside_thos
         "use_dictionary": False,
     }
     for options in ({}, {"compression": {"few": "gzip", "text": "brotli"}}, delta):
-        with file_of(written(table, row_group_size=1100, **options)) as source:
+        with files_of(written(table, row_group_size=1100, **options)) as [source]:
             opened = open_file(source)
             forms = forms_of(opened)
             assert set(table.column_names) - set(forms) == set(others)
@@ -231,7 +221,7 @@ def test_arrow_goes_on_where_the_library_gives_up():
     """After the first pages the dictionary is full, and texts are no indexes any more."""
     table = pa.table({"t": [f"{i * 7919 % 9973}" for i in range(20_000)], "n": range(20_000)})
     data = written(table, dictionary_pagesize_limit=1000, data_page_size=500, max_rows_per_page=100)
-    with file_of(data) as source:
+    with files_of(data) as [source]:
         opened = open_file(source, ["t"])
         chunk = ColumnChunk(source, chunks_of(opened, 0)["t"], forms_of(opened)["t"], SHARE)
         chunk.take(50)
@@ -245,14 +235,14 @@ def test_a_snappy_page_of_fewer_bytes_than_its_header_tells_is_given_up():
     """Arrow's codec would leave the last ones as they were in memory."""
     table = pa.table({"n": range(100)})
     data = written(table, use_dictionary=False, compression="snappy", write_statistics=False)
-    with file_of(data) as source:
+    with files_of(data) as [source]:
         opened = open_file(source)
         chunk = chunks_of(opened, 0)["n"]
         assert ColumnChunk(source, chunk, forms_of(opened)["n"], SHARE).take(100).equals(table["n"].chunk(0))
     # Two varints: the type of the page, which is 0, and its size, whose second octet is the last.
     size = chunk.data_page_offset + 4
     assert data[size - 4 : size - 1] == b"\x15\x00\x15"
-    with file_of(data[:size] + bytes([data[size] + 1]) + data[size + 1 :]) as source:
+    with files_of(data[:size] + bytes([data[size] + 1]) + data[size + 1 :]) as [source]:
         opened = open_file(source)
         with pytest.raises(GivenUp):
             ColumnChunk(source, chunk, forms_of(opened)["n"], SHARE).take(100)
@@ -318,7 +308,7 @@ def test_crafted_pages_give_what_arrow_gives(name):
 
 def test_indexes_without_a_dictionary_are_given_up_before_other_columns_are_decoded():
     table = pa.table({"t": ["a", "b"], "n": [1, 2]})
-    with file_of(written(table, use_dictionary=["n"])) as source:
+    with files_of(written(table, use_dictionary=["n"])) as [source]:
         opened = open_file(source, ["t"])
         with pytest.raises(GivenUp):
             ColumnChunk(source, chunks_of(opened, 0)["t"], forms_of(opened)["t"], SHARE)
@@ -353,7 +343,7 @@ def check_damaged(options, seed, count):
     names = ["few", "many", "double", "word", "text"]
     table = pa.table({name: with_nulls(table[name], chance, 0.2) for name in names})
     data = written(table, data_page_size=64, **options)
-    with file_of(data) as source:
+    with files_of(data) as [source]:
         pages = 4 + sum(chunk.total_compressed_size for chunk in chunks_of(open_file(source), 0).values())
     outcomes = set()
     for _ in range(count):
