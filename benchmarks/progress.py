@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.data import make
 from benchmarks.options import parser, whole
+from benchmarks.questions import MANY_GROUPS
 from benchmarks.stack import warm_stack
 from tests.support.stack import Stack
 
@@ -62,6 +63,7 @@ def measure(file: Path) -> dict[str, dict[str, Any]]:
                     "source": {"uris": [f"file://{file}"]},
                     "group_by": keys,
                     "aggregates": [{"fn": "sum", "column": "v1"}, {"fn": "mean", "column": "v3"}],
+                    **MANY_GROUPS,
                 }
             )
             seen = list(followed(stack, job["id"]))

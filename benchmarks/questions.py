@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+MANY_GROUPS = {"limits": {"max_groups": 100_000_000, "max_state_bytes": 1 << 36}}
+"""Of a spec: the default limits refuse as many groups as a large file has rows."""
 MEAN = {v: {"fn": "mean", "column": v} for v in ("v1", "v2", "v3")}
 SUM = {v: {"fn": "sum", "column": v} for v in ("v1", "v2", "v3")}
 
@@ -132,7 +134,7 @@ QUESTIONS = {
         {"v3": "sum(v3)", "n": "count(*)"},
         lambda pl: {"v3": pl.sum("v3"), "n": pl.len()},
         lambda groups: groups.agg(v3=("v3", "sum"), n=("v3", "size")),
-        job={"limits": {"max_groups": 100_000_000, "max_state_bytes": 1 << 36}},
+        job=MANY_GROUPS,
         many=True,
     ),
 }
