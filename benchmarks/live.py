@@ -28,7 +28,10 @@ from tests.support.stack import Stack, eventually
 
 @dataclass(frozen=True)
 class Size:
-    """*seconds* of each turn of polls, *chunks* of the polled job, and how many listeners there are."""
+    """*seconds* of each turn of polls, *chunks* of the polled job, and how many listeners there are.
+
+    *told* seconds after the last query Postgres has told the figures of a session: of an idle one after ten.
+    """
 
     turns: int
     seconds: float
@@ -36,10 +39,11 @@ class Size:
     submits: int
     listeners: int
     events: int
+    told: float
 
 
-FULL = Size(turns=5, seconds=2.0, chunks=640, submits=200, listeners=1000, events=10)
-TINY = Size(turns=1, seconds=0.2, chunks=4, submits=3, listeners=10, events=2)
+FULL = Size(turns=5, seconds=2.0, chunks=640, submits=200, listeners=1000, events=10, told=11.0)
+TINY = Size(turns=1, seconds=0.2, chunks=4, submits=3, listeners=10, events=2, told=0.1)
 CLIENTS = 8
 RATIO_BAR, QUERIES_BAR, SUBMIT_BAR_MS, GROWTH_BAR_MB, REACH_BAR = 0.5, 4.0, 8.0, 30.0, 1.0
 _RUNNING = """
@@ -113,7 +117,7 @@ def polls(stack: Stack, size: Size) -> dict[str, float]:
         **{f"{name}_per_second": max(found) for name, found in rates.items()},
         **{f"{name}_micros": min(found) for name, found in micros.items()},
         "ratio": statistics.median(g / b for g, b in zip(rates["gateway"], rates["bare"], strict=True)),
-        "queries_per_second": _queries(stack, path, 2 * size.seconds),
+        "queries_per_second": _queries(stack, path, size),
     }
 
 
@@ -124,12 +128,12 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _queries(stack: Stack, path: str, seconds: float) -> float:
+def _queries(stack: Stack, path: str, size: Size) -> float:
     """How often Postgres looks at a job's row in a second while it is polled."""
-    time.sleep(1.1)  # Postgres tells its figures with a delay of a second
-    before = _looked(stack)
+    time.sleep(size.told)
+    before, seconds = _looked(stack), 4 * size.seconds
     asyncio.run(_poll(stack.port, path, seconds))
-    time.sleep(1.1)
+    time.sleep(size.told)
     return (_looked(stack) - before) / seconds
 
 

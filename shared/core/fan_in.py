@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from shared.core.plan import MergePayload, PublishPayload
 
 BUCKETS = 1024
-MERGE_BYTES = 64 * 1024**2
+MERGE_BYTES = 48 * 1024**2
 """Decoded states of one merge unit, about. They are held at once, so this bounds the memory of a slot.
 
 A smaller slot than SLOT_BYTES has less. A partial that touches several ranges is read by each of their

@@ -49,7 +49,7 @@ def test_a_job_has_one_merge_if_it_is_small_and_some_for_several_slots_otherwise
 
 
 def test_a_merge_of_a_smaller_slot_has_fewer_states():
-    states = StateSizes(100 << 20, 256 << 20)
+    states = StateSizes(100 << 20, 192 << 20)
     assert [len(merge_ranges(states, SLOT_BYTES >> shift)) for shift in (0, 1, 2)] == [4, 8, 16]
     assert len(merge_ranges(states, 2 * SLOT_BYTES)) == 4
 

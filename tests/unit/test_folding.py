@@ -115,6 +115,9 @@ def test_a_smaller_slot_writes_its_states_sooner_and_sooner_still_if_they_are_ta
         def __init__(self, resumable: bool) -> None:
             self.resumable, self.nbytes = resumable, 0
 
+        def pieces(self, frame: int) -> list[int]:
+            return [frame]
+
         def add(self, frame: int) -> None:
             self.nbytes += frame
 

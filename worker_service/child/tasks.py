@@ -352,10 +352,13 @@ def _overflows(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Ta
     """Fold the *frames*. Yields all states that *fold* holds whenever they are more than it may hold."""
     most = _in_slot(RESIDENT_BYTES if fold.resumable else TABLE_BYTES)
     for frame in frames:
-        fold.add(frame)
+        pieces = fold.pieces(frame)
         del frame  # or it would stay in memory while the next one is read
-        if fold.groups and (fold.futile or fold.nbytes > most):
-            yield fold.flush()
+        for piece in pieces:
+            fold.add(piece)
+            del piece
+            if fold.groups and (fold.futile or fold.nbytes > most):
+                yield fold.flush()
 
 
 def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[kernels.Partial]:
@@ -378,9 +381,10 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
         combined = kernels.in_buckets(combined, query, task.first, task.end)
     finalized = kernels.finalize(combined, query, text_parser(spec.source))
     stats = MergeStats(tuple(finalized.widened), finalized.buckets, combined.num_rows)
+    rows = kernels.rows_in(combined)
+    del combined, states  # or they would stay in memory beside the rows and the body
     binary = None if task.as_csv else kernels.to_copy_binary(finalized)
     body = [kernels.to_copy_csv(finalized)] if binary is None else binary
-    rows = kernels.rows_in(combined)
     return MergeResult(finalized.table.num_rows, rows, stats, as_csv=binary is None), body
 
 

@@ -13,7 +13,9 @@ import pytest
 
 from tests.support.native import needs_library, path
 from tests.unit.kernels.queries import query
+from worker_service.child import tasks
 from worker_service.kernels import Fold, combine, finalize, partial
+from worker_service.kernels.engine.fold import PIECE_ROWS
 from worker_service.kernels.engine.resident import LEAST_FUTILE
 
 EXACT = Context(prec=80)
@@ -205,3 +207,34 @@ def test_states_are_futile_only_where_many_groups_go_on_to_be_new():
     assert not fold.futile, "a first frame tells nothing, however large it is"
     fold.add(pa.table({"k": then, "x": then}))
     assert fold.futile
+
+
+@needs_library
+def test_a_frame_is_cut_while_most_rows_begin_a_group_and_only_then():
+    numbers = np.arange(4 * PIECE_ROWS)
+    new, again = (pa.table({"k": part, "x": part}) for part in (numbers, np.tile(numbers[:9], PIECE_ROWS)))
+    fold = Fold(query(new, ["k"], ["sum x"]))
+
+    def added(frame):
+        rows = []
+        for piece in fold.pieces(frame):
+            fold.add(piece)
+            rows.append(piece.num_rows)
+        return rows
+
+    assert added(new) == [4 * PIECE_ROWS]
+    assert added(again) == [PIECE_ROWS, 8 * PIECE_ROWS]
+    states = by_key(fold.flush())
+    assert len(states["rows"]) == 4 * PIECE_ROWS
+    assert states["rows"][:10] == [PIECE_ROWS + 1] * 9 + [1]
+
+
+@needs_library
+def test_states_of_groups_that_go_on_to_be_new_are_written_before_they_are_many():
+    frames = [pa.table({"k": part, "x": part}) for part in np.split(np.arange(6 * LEAST_FUTILE), 2)]
+    fold = Fold(query(frames[0], ["k"], ["sum x"]))
+
+    written = [states.num_rows for states in tasks._overflows(fold, iter(frames))]
+
+    assert sum(written) + fold.groups == 6 * LEAST_FUTILE
+    assert max(written[1:]) <= LEAST_FUTILE + PIECE_ROWS

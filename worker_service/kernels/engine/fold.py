@@ -1,5 +1,7 @@
 """A stream of frames to the states of a chunk, in bounded memory."""
 
+from collections.abc import Iterator
+
 import pyarrow as pa
 
 from shared.errors import LimitExceeded
@@ -8,6 +10,9 @@ from worker_service.kernels.aggregates.declaration import MAX_CHUNKS, row_ordina
 from worker_service.kernels.engine.frames import FrameStates
 from worker_service.kernels.engine.resident import ResidentStates
 from worker_service.native import library
+
+PIECE_ROWS = 1 << 17
+"""Rows of a piece of a frame."""
 
 
 class Fold:
@@ -29,6 +34,17 @@ class Fold:
         self._states.add(frame, self._next_ordinal)
         self._next_ordinal += frame.num_rows
         self._added += frame.num_rows
+
+    def pieces(self, frame: pa.Table) -> Iterator[pa.Table]:
+        """The rows of *frame*, to be added one piece after the other.
+
+        While most rows begin a group, pieces are small: `futile` is true before many rows have taken memory.
+        """
+        start = 0
+        while start < frame.num_rows:
+            piece = frame.slice(start, PIECE_ROWS if self._states.mostly_new else None)
+            start += piece.num_rows
+            yield piece
 
     @property
     def resumable(self) -> bool:
@@ -60,7 +76,7 @@ class Fold:
 
     @property
     def futile(self) -> bool:
-        """Whether the last frame had about as many new groups as rows, after many frames or large ones.
+        """Whether the last frame had about as many new groups as rows, after many groups.
 
         Then holding its states costs memory and saves nothing.
         """
@@ -72,6 +88,4 @@ class Fold:
 
     def flush(self) -> pa.Table:
         """The combined states so far, which are then forgotten; more frames may follow."""
-        states = self.finish()
-        self._states.clear()
-        return states
+        return self._states.taken()

@@ -22,6 +22,8 @@ class FrameStates:
     """
 
     resumable = False
+    mostly_new = False
+    """Frames that wait are grouped together anyhow."""
 
     def __init__(self, query: Query) -> None:
         self.dropped = 0
@@ -63,9 +65,11 @@ class FrameStates:
         self._group()
         return self._pending.combined()
 
-    def clear(self) -> None:
-        """Forget the states; frames that wait stay."""
+    def taken(self) -> pa.Table:
+        """The combined states, which are forgotten; frames that wait stay."""
+        states = self.combined()
         self._pending.clear()
+        return states
 
 
 def _one_frame(frames: list[pa.Table]) -> pa.Table:

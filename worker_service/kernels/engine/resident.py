@@ -45,7 +45,7 @@ class ResidentStates:
         self._direct = replace(query, aggregates=direct)
         self._others = replace(query, keys=(_CODE,), aggregates=others)
         self.dropped = 0
-        self.futile = False
+        self.mostly_new = self.futile = False
         self.clear()
 
     def clear(self) -> None:
@@ -87,7 +87,8 @@ class ResidentStates:
         codes = self.codes(keys, rows)
         self._add(frame, codes, indices, first_ordinal)
         new = max(self._size - size, self._pending.size - kept)
-        self.futile = before >= LEAST_FUTILE and new > FUTILE * rows
+        self.mostly_new = new > FUTILE * rows
+        self.futile = self.mostly_new and before >= LEAST_FUTILE
 
     def _add(self, frame: pa.Table, codes: Ints, indices: Ints | None, first_ordinal: int) -> None:
         groups, steps = Groups(codes, self._size), self._rows.of_codes(codes)
@@ -127,7 +128,8 @@ class ResidentStates:
         query, rows = self._query, self._rows.of(self._size)
         if not rows.any():
             return combine([no_states(query)], query)
-        self._keys = [[pa.concat_arrays(columns)] for columns in self._keys]
+        for columns in self._keys:
+            columns[:] = [pa.concat_arrays(columns)]
         counted = pa.array(rows)
         columns = {f"k{i}": column for i, [column] in enumerate(self._keys)} | {"rows": counted}
         if self._size > query.max_groups:
@@ -142,6 +144,13 @@ class ResidentStates:
                 columns |= named_columns(shared, state, found)
         states = pa.table(columns)
         check_size(states, query.max_state_bytes)
+        return states
+
+    def taken(self) -> pa.Table:
+        """The combined states, which are forgotten. The table of keys goes before they are made."""
+        self._table = None
+        states = self.combined()
+        self.clear()
         return states
 
     def _other_states(self) -> dict[tuple[Source, State], Columns]:
