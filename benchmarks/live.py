@@ -30,7 +30,7 @@ from tests.support.stack import Stack, eventually
 class Size:
     """*seconds* of each turn of polls, *chunks* of the polled job, and how many listeners there are.
 
-    *told* seconds after the last query Postgres has told the figures of a session: of an idle one after ten.
+    Postgres tells the figures of an idle session after ten seconds. *told* is the wait for them.
     """
 
     turns: int

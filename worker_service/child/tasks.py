@@ -371,21 +371,26 @@ def merge(task: MergeTask, attachment: MemoryFile | None) -> Answer:
     assert attachment is not None
     spec, _, bound = _bound(bytes(task.spec), task.schema)
     query = _within_slot(bound)
+    combined = _combined(task, attachment, query)
+    finalized = kernels.finalize(combined, query, text_parser(spec.source))
+    stats = MergeStats(tuple(finalized.widened), finalized.buckets, combined.num_rows)
+    rows = kernels.rows_in(combined)
+    del combined  # or it would stay in memory beside the rows and the body
+    binary = None if task.as_csv else kernels.to_copy_binary(finalized)
+    body = [kernels.to_copy_csv(finalized)] if binary is None else binary
+    return MergeResult(finalized.table.num_rows, rows, stats, as_csv=binary is None), body
+
+
+def _combined(task: MergeTask, attachment: MemoryFile, query: Query) -> pa.Table:
+    """The states of the partials, each group once."""
     states, offset = kernels.PendingStates(query, MERGED_GROUPS, 1.5, _in_slot(MERGED_BYTES)), 0
     for attached in task.partials:
         partial = kernels.decode(attachment.read(offset, attached.size))
         states.add(partial if attached.inside else kernels.in_buckets(partial, query, task.first, task.end))
         offset += attached.size
     combined = states.combined()
-    if not query.keys:  # the one group is there even without rows, but in one bucket's range only
-        combined = kernels.in_buckets(combined, query, task.first, task.end)
-    finalized = kernels.finalize(combined, query, text_parser(spec.source))
-    stats = MergeStats(tuple(finalized.widened), finalized.buckets, combined.num_rows)
-    rows = kernels.rows_in(combined)
-    del combined, states  # or they would stay in memory beside the rows and the body
-    binary = None if task.as_csv else kernels.to_copy_binary(finalized)
-    body = [kernels.to_copy_csv(finalized)] if binary is None else binary
-    return MergeResult(finalized.table.num_rows, rows, stats, as_csv=binary is None), body
+    # the one group of a query without keys is there even without rows, but in one bucket's range only
+    return combined if query.keys else kernels.in_buckets(combined, query, task.first, task.end)
 
 
 def _within_slot(query: Query) -> Query:

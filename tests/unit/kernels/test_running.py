@@ -3,6 +3,7 @@
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 from decimal import Context, Decimal
 from fractions import Fraction
 from itertools import chain
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shared.errors import GroupLimitExceeded
 from tests.support.native import needs_library, path
 from tests.unit.kernels.queries import query
 from worker_service.child import tasks
@@ -224,9 +226,10 @@ def test_a_frame_is_cut_while_most_rows_begin_a_group_and_only_then():
 
     assert added(new) == [4 * PIECE_ROWS]
     assert added(again) == [PIECE_ROWS, 8 * PIECE_ROWS]
+    assert added(new.slice(0, 2 * PIECE_ROWS)) == [2 * PIECE_ROWS]
     states = by_key(fold.flush())
     assert len(states["rows"]) == 4 * PIECE_ROWS
-    assert states["rows"][:10] == [PIECE_ROWS + 1] * 9 + [1]
+    assert states["rows"][:10] == [PIECE_ROWS + 2] * 9 + [2]
 
 
 @needs_library
@@ -237,4 +240,50 @@ def test_states_of_groups_that_go_on_to_be_new_are_written_before_they_are_many(
     written = [states.num_rows for states in tasks._overflows(fold, iter(frames))]
 
     assert sum(written) + fold.groups == 6 * LEAST_FUTILE
-    assert max(written[1:]) <= LEAST_FUTILE + PIECE_ROWS
+    _, *others = written
+    assert others
+    assert max(others) < LEAST_FUTILE + 2 * PIECE_ROWS
+
+
+@needs_library
+def test_first_and_last_of_groups_are_those_of_the_whole_frame_where_it_is_cut(monkeypatch):
+    monkeypatch.setattr("worker_service.kernels.engine.fold.PIECE_ROWS", 7)
+    keys = [*range(100), *range(100)]
+    frames = [pa.table({"k": keys, "x": [f"{start + row}" for row in range(200)]}) for start in (0, 1000)]
+    fold = Fold(query(frames[0], ["k"], ["first x", "last x"]))
+    rows = []
+    for frame in (pa.table({"k": [200, 201], "x": ["a", "b"]}), *frames):
+        for piece in fold.pieces(frame):
+            fold.add(piece)
+            rows.append(piece.num_rows)
+
+    found = finalize(fold.flush(), query(frames[0], ["k"], ["first x", "last x"])).table.sort_by("k")
+
+    assert rows[:3] == [2, 7, 7]
+    assert found.column(1).to_pylist() == [*map(str, range(100)), "a", "b"]
+    assert found.column(2).to_pylist() == [*map(str, range(1100, 1200)), "a", "b"]
+
+
+@needs_library
+def test_the_last_piece_of_a_frame_is_not_kept():
+    frame = pa.table({"k": np.arange(3 * PIECE_ROWS), "x": np.arange(3 * PIECE_ROWS)})
+    fold = Fold(query(frame, ["k"], ["sum x"]))
+    fold.add(frame)
+    before = pa.total_allocated_bytes()
+    pieces = fold.pieces(frame.take(pa.array(np.arange(frame.num_rows))))
+    sizes = [next(pieces).num_rows for _ in range(3)]
+
+    assert sizes == [PIECE_ROWS] * 3
+    assert pa.total_allocated_bytes() == before
+
+
+@needs_library
+def test_states_that_are_refused_are_forgotten():
+    frame = pa.table({"k": [1, 2, 3], "x": [1, 2, 3]})
+    fold = Fold(replace(query(frame, ["k"], ["sum x"]), max_groups=2))
+    fold.add(frame)
+    with pytest.raises(GroupLimitExceeded):
+        fold.flush()
+    fold.add(pa.table({"k": [7, 8], "x": [5, 6]}))
+
+    assert by_key(fold.flush())["rows"] == [1, 1]

@@ -12,7 +12,7 @@ from worker_service.kernels.engine.resident import ResidentStates
 from worker_service.native import library
 
 PIECE_ROWS = 1 << 17
-"""Rows of a piece of a frame."""
+"""Of a small piece of a frame. The last one may have nearly twice as many."""
 
 
 class Fold:
@@ -40,11 +40,12 @@ class Fold:
 
         While most rows begin a group, pieces are small: `futile` is true before many rows have taken memory.
         """
-        start = 0
-        while start < frame.num_rows:
-            piece = frame.slice(start, PIECE_ROWS if self._states.mostly_new else None)
-            start += piece.num_rows
-            yield piece
+        while self._states.mostly_new and frame.num_rows >= 2 * PIECE_ROWS:
+            yield frame.slice(0, PIECE_ROWS)
+            frame = frame.slice(PIECE_ROWS)
+        last = [frame]
+        del frame  # or it would stay in memory while the states are written
+        yield last.pop()
 
     @property
     def resumable(self) -> bool:
@@ -76,7 +77,7 @@ class Fold:
 
     @property
     def futile(self) -> bool:
-        """Whether the last frame had about as many new groups as rows, after many groups.
+        """Whether the last piece had about as many new groups as rows; natively only after many groups.
 
         Then holding its states costs memory and saves nothing.
         """

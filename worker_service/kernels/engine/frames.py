@@ -66,7 +66,7 @@ class FrameStates:
         return self._pending.combined()
 
     def taken(self) -> pa.Table:
-        """The combined states, which are forgotten; frames that wait stay."""
+        """The combined states, also of frames that wait. All are forgotten."""
         states = self.combined()
         self._pending.clear()
         return states

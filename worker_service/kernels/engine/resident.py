@@ -128,8 +128,8 @@ class ResidentStates:
         query, rows = self._query, self._rows.of(self._size)
         if not rows.any():
             return combine([no_states(query)], query)
-        for columns in self._keys:
-            columns[:] = [pa.concat_arrays(columns)]
+        for parts in self._keys:
+            parts[:] = [pa.concat_arrays(parts)]
         counted = pa.array(rows)
         columns = {f"k{i}": column for i, [column] in enumerate(self._keys)} | {"rows": counted}
         if self._size > query.max_groups:
@@ -147,11 +147,12 @@ class ResidentStates:
         return states
 
     def taken(self) -> pa.Table:
-        """The combined states, which are forgotten. The table of keys goes before they are made."""
+        """The combined states. All are forgotten, the table of keys before: both take much memory."""
         self._table = None
-        states = self.combined()
-        self.clear()
-        return states
+        try:
+            return self.combined()
+        finally:
+            self.clear()
 
     def _other_states(self) -> dict[tuple[Source, State], Columns]:
         if not self._others.aggregates:
