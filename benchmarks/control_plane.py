@@ -6,6 +6,7 @@ Parents, Postgres and Valkey are real; the slots answer at once.
 import asyncio
 import statistics
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import psutil
 
 from benchmarks import no_kernel
 from benchmarks.options import parser
+from benchmarks.processes import GONE
 from benchmarks.stack import start_no_kernel, warm_stack
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
@@ -55,9 +57,10 @@ def cpu_seconds() -> dict[str, float]:
     """CPU seconds of this benchmark's workers, Postgres and Valkey, their ended children included."""
     spent = {"python": 0.0, "postgres": 0.0, "valkey": 0.0}
     for process in psutil.Process().children(recursive=True):
-        name = process.name().partition("-")[0]
-        if name.rstrip("0123456789.") in spent:
-            spent[name.rstrip("0123456789.")] += sum(process.cpu_times()[:4])
+        with suppress(*GONE):
+            name = process.name().partition("-")[0].rstrip("0123456789.")
+            if name in spent:
+                spent[name] += sum(process.cpu_times()[:4])
     return spent
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 
-_GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
+GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
+"""Errors of a process that ended since it was listed."""
 
 
 @dataclass
@@ -25,7 +26,7 @@ def tree(pids: list[int]) -> list[psutil.Process]:
     """These processes and all below them, as far as they live."""
     found: list[psutil.Process] = []
     for pid in pids:
-        with suppress(*_GONE):
+        with suppress(*GONE):
             root = psutil.Process(pid)
             found += [root, *root.children(recursive=True)]
     return found
@@ -33,7 +34,11 @@ def tree(pids: list[int]) -> list[psutil.Process]:
 
 def cpu_seconds(pids: list[int]) -> float:
     """User and system time of the processes that live now."""
-    return sum(sum(process.cpu_times()[:2]) for process in tree(pids))
+    total = 0.0
+    for process in tree(pids):
+        with suppress(*GONE):
+            total += sum(process.cpu_times()[:2])
+    return total
 
 
 def pss_mb(pids: list[int]) -> float:
@@ -42,7 +47,7 @@ def pss_mb(pids: list[int]) -> float:
     for process in tree(pids):
         try:
             total += process.memory_full_info().pss / 1e6
-        except _GONE:
+        except GONE:
             continue
     return total
 

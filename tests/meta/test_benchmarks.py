@@ -9,10 +9,11 @@ from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import psutil
 import pytest
 
 import benchmarks
-from benchmarks import page, pictures
+from benchmarks import control_plane, page, pictures, processes
 from benchmarks.sections import SECTIONS
 from benchmarks.tables import line, ratio
 
@@ -74,6 +75,16 @@ def test_a_benchmark_runs_at_its_least_size_and_prints_figures(name, tmp_path):
 
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"[0-9]", ran.stdout), "it prints no figure"
+
+
+def test_a_process_that_ended_since_it_was_listed_is_passed_over(monkeypatch):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    listed = psutil.Process(child.pid)
+    child.communicate(b"\n")
+    monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [listed])
+
+    assert control_plane.cpu_seconds() == {"python": 0.0, "postgres": 0.0, "valkey": 0.0}
+    assert processes.cpu_seconds([os.getpid()]) > 0
 
 
 def test_large_benchmarks_are_benchmarks():
