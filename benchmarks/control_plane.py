@@ -15,7 +15,6 @@ import psutil
 
 from benchmarks import no_kernel
 from benchmarks.options import parser
-from benchmarks.processes import GONE
 from benchmarks.stack import start_no_kernel, warm_stack
 from shared.db.jobs import JobStore
 from shared.db.pool import connect
@@ -57,7 +56,7 @@ def cpu_seconds() -> dict[str, float]:
     """CPU seconds of this benchmark's workers, Postgres and Valkey, their ended children included."""
     spent = {"python": 0.0, "postgres": 0.0, "valkey": 0.0}
     for process in psutil.Process().children(recursive=True):
-        with suppress(*GONE):
+        with suppress(psutil.NoSuchProcess):
             name = process.name().partition("-")[0].rstrip("0123456789.")
             if name in spent:
                 spent[name] += sum(process.cpu_times()[:4])

@@ -3,15 +3,12 @@
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-
-GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
-"""Errors of a process that ended since it was listed."""
 
 
 @dataclass
@@ -26,7 +23,7 @@ def tree(pids: list[int]) -> list[psutil.Process]:
     """These processes and all below them, as far as they live."""
     found: list[psutil.Process] = []
     for pid in pids:
-        with suppress(*GONE):
+        with suppress(psutil.NoSuchProcess):
             root = psutil.Process(pid)
             found += [root, *root.children(recursive=True)]
     return found
@@ -34,21 +31,20 @@ def tree(pids: list[int]) -> list[psutil.Process]:
 
 def cpu_seconds(pids: list[int]) -> float:
     """User and system time of the processes that live now."""
-    total = 0.0
-    for process in tree(pids):
-        with suppress(*GONE):
-            total += sum(process.cpu_times()[:2])
-    return total
+    return _total(pids, lambda process: sum(process.cpu_times()[:2]))
 
 
 def pss_mb(pids: list[int]) -> float:
     """Proportional set size: pages that processes share count once."""
+    return _total(pids, lambda process: process.memory_full_info().pss / 1e6)
+
+
+def _total(pids: list[int], figure: Callable[[psutil.Process], float]) -> float:
+    """Over these processes and all below them, without those that end meanwhile."""
     total = 0.0
     for process in tree(pids):
-        try:
-            total += process.memory_full_info().pss / 1e6
-        except GONE:
-            continue
+        with suppress(psutil.NoSuchProcess):
+            total += figure(process)
     return total
 
 

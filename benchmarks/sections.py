@@ -68,10 +68,6 @@ def _small_jobs(asked: Asked) -> Any:
     return small_jobs.measure(0, 1) if asked.tiny else small_jobs.measure()
 
 
-def _progress(asked: Asked) -> Any:
-    return progress.measure(asked.files[0], asked.large_files[0])
-
-
 def _queues(asked: Asked) -> Any:
     return queues.measure(asked.files[0], asked.runs, queues.TINY if asked.tiny else queues.FULL)
 
@@ -102,7 +98,9 @@ SECTIONS = {
     "groupby": _cases("Ten questions", lambda asked: groupby.usual(*asked.files), full=False),
     "queues": usual("Beside other queues", _queues, queues.shown),
     "profile": usual("Where the time goes", lambda asked: profile.measure(asked.files[0]), profile.shown),
-    "progress": Section("Progress", _progress, progress.shown),
+    "progress": Section(
+        "Progress", lambda asked: progress.measure(asked.files[0], asked.large_files[0]), progress.shown
+    ),
     "scaling": Section(
         "Two workers and one", lambda asked: scaling.measure(asked.files[0], asked.runs), scaling.shown
     ),

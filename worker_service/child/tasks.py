@@ -351,14 +351,11 @@ def _may_stay(fold: kernels.Fold) -> bool:
 def _overflows(fold: kernels.Fold, frames: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Fold the *frames*. Yields all states that *fold* holds whenever they are more than it may hold."""
     most = _in_slot(RESIDENT_BYTES if fold.resumable else TABLE_BYTES)
-    for frame in frames:
-        pieces = fold.pieces(frame)
-        del frame  # or it would stay in memory while the next one is read
-        for piece in pieces:
-            fold.add(piece)
-            del piece
-            if fold.groups and (fold.futile or fold.nbytes > most):
-                yield fold.flush()
+    for piece in chain.from_iterable(map(fold.pieces, frames)):
+        fold.add(piece)
+        del piece  # or it would stay in memory while the next one is read
+        if fold.groups and (fold.futile or fold.nbytes > most):
+            yield fold.flush()
 
 
 def _encoded(states: pa.Table, query: Query, partial_bytes: int) -> Iterator[kernels.Partial]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from shared.errors import GroupLimitExceeded
-from tests.support.native import needs_library, path
+from tests.support.native import PATHS, needs_library, path
 from tests.unit.kernels.queries import query
 from worker_service.child import tasks
 from worker_service.kernels import Fold, combine, finalize, partial
@@ -211,22 +211,24 @@ def test_states_are_futile_only_where_many_groups_go_on_to_be_new():
     assert fold.futile
 
 
+def added(fold, frame):
+    """Add the frame; returns the rows of each of its pieces."""
+    rows = []
+    for piece in fold.pieces(frame):
+        fold.add(piece)
+        rows.append(piece.num_rows)
+    return rows
+
+
 @needs_library
 def test_a_frame_is_cut_while_most_rows_begin_a_group_and_only_then():
     numbers = np.arange(4 * PIECE_ROWS)
     new, again = (pa.table({"k": part, "x": part}) for part in (numbers, np.tile(numbers[:9], PIECE_ROWS)))
     fold = Fold(query(new, ["k"], ["sum x"]))
 
-    def added(frame):
-        rows = []
-        for piece in fold.pieces(frame):
-            fold.add(piece)
-            rows.append(piece.num_rows)
-        return rows
-
-    assert added(new) == [4 * PIECE_ROWS]
-    assert added(again) == [PIECE_ROWS, 8 * PIECE_ROWS]
-    assert added(new.slice(0, 2 * PIECE_ROWS)) == [2 * PIECE_ROWS]
+    assert added(fold, new) == [4 * PIECE_ROWS]
+    assert added(fold, again) == [PIECE_ROWS, 8 * PIECE_ROWS]
+    assert added(fold, new.slice(0, 2 * PIECE_ROWS)) == [2 * PIECE_ROWS]
     states = by_key(fold.flush())
     assert len(states["rows"]) == 4 * PIECE_ROWS
     assert states["rows"][:10] == [PIECE_ROWS + 2] * 9 + [2]
@@ -250,14 +252,13 @@ def test_first_and_last_of_groups_are_those_of_the_whole_frame_where_it_is_cut(m
     monkeypatch.setattr("worker_service.kernels.engine.fold.PIECE_ROWS", 7)
     keys = [*range(100), *range(100)]
     frames = [pa.table({"k": keys, "x": [f"{start + row}" for row in range(200)]}) for start in (0, 1000)]
-    fold = Fold(query(frames[0], ["k"], ["first x", "last x"]))
+    asked = query(frames[0], ["k"], ["first x", "last x"])
+    fold = Fold(asked)
     rows = []
     for frame in (pa.table({"k": [200, 201], "x": ["a", "b"]}), *frames):
-        for piece in fold.pieces(frame):
-            fold.add(piece)
-            rows.append(piece.num_rows)
+        rows += added(fold, frame)
 
-    found = finalize(fold.flush(), query(frames[0], ["k"], ["first x", "last x"])).table.sort_by("k")
+    found = finalize(fold.flush(), asked).table.sort_by("k")
 
     assert rows[:3] == [2, 7, 7]
     assert found.column(1).to_pylist() == [*map(str, range(100)), "a", "b"]
@@ -278,9 +279,11 @@ def test_the_last_piece_of_a_frame_is_not_kept():
 
 
 @needs_library
-def test_states_that_are_refused_are_forgotten():
+@pytest.mark.parametrize("setting", PATHS)
+def test_states_that_are_refused_are_forgotten(setting):
     frame = pa.table({"k": [1, 2, 3], "x": [1, 2, 3]})
-    fold = Fold(replace(query(frame, ["k"], ["sum x"]), max_groups=2))
+    with path(setting):
+        fold = Fold(replace(query(frame, ["k"], ["sum x"]), max_groups=2))
     fold.add(frame)
     with pytest.raises(GroupLimitExceeded):
         fold.flush()

@@ -67,9 +67,10 @@ class FrameStates:
 
     def taken(self) -> pa.Table:
         """The combined states, also of frames that wait. All are forgotten."""
-        states = self.combined()
-        self._pending.clear()
-        return states
+        try:
+            return self.combined()
+        finally:
+            self._pending.clear()
 
 
 def _one_frame(frames: list[pa.Table]) -> pa.Table:

@@ -46,9 +46,9 @@ class ResidentStates:
         self._others = replace(query, keys=(_CODE,), aggregates=others)
         self.dropped = 0
         self.mostly_new = self.futile = False
-        self.clear()
+        self._clear()
 
-    def clear(self) -> None:
+    def _clear(self) -> None:
         query = self._query
         self._size = 0 if query.keys else 1
         self._table: GroupTable | None = None
@@ -152,7 +152,7 @@ class ResidentStates:
         try:
             return self.combined()
         finally:
-            self.clear()
+            self._clear()
 
     def _other_states(self) -> dict[tuple[Source, State], Columns]:
         if not self._others.aggregates:
